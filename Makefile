@@ -1,0 +1,40 @@
+# Everything a person or CI runs. Each target does its own set-up: a fresh machine needs Python 3.11+, make and a C compiler at most.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: demo real-demo test check install clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+install: $(VENV)/.installed ## virtual environment with every pinned package
+
+# torch alone and first: plain pip takes the CPU build where one is at hand, and every later resolution keeps it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+demo: install ## the whole main job on this machine's own Python documentation, a few minutes
+	@$(BIN)/python examples/demo --output $(DEMO)
+
+real-demo: install ## the same on real Reddit dumps and real pages, where ../shared/data holds them
+	@$(BIN)/python -m pytest tests/end_to_end/test_real_input.py -s
+
+test: install ## every test
+	$(BIN)/python -m pytest
+
+check: install ## what must hold before a commit: format, lint, types, layers, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,29 @@
+"""Constants of the GPT-2 paper (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners") and its model card."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+MIN_KARMA: Final = 3
+"""Section 2.1: "all outbound links from Reddit ... which received at least 3 karma"."""
+
+CREATED_BEFORE: Final = datetime(2018, 1, 1, tzinfo=UTC)
+"""Section 2.1: the preliminary WebText "does not include links created after Dec 2017"."""
+
+REMOVED_SITES: Final = ("wikipedia.org",)
+"""Section 2.1: "We removed all Wikipedia documents from WebText"."""
+
+WEBTEXT_LINKS: Final = 45_000_000
+"""Section 2.1: "the text subset of these 45 million links"."""
+
+WEBTEXT_DOCUMENTS: Final = 8_000_000
+"""Section 2.1: "slightly over 8 million documents for a total of 40 GB of text"."""
+
+OVERLAP_NGRAM_WORDS: Final = 8
+"""Section 4: overlap is counted in 8-grams of "lower-cased alphanumeric words with a single space as a delimiter"."""
+
+# The paper says "de-duplication and some heuristic based cleaning" and no more. Ours, each a flag:
+MIN_DOCUMENT_CHARACTERS: Final = 128
+"""Not the paper's figure; OpenWebText keeps documents from 128 tokens, C4 from 5 sentences. Short answers are mostly error pages."""
+
+NEAR_DUPLICATE_THRESHOLD: Final = 0.7
+"""Not the paper's figure: exact Jaccard of word 5-grams, the level that FineWeb's 14 bands of 8 rows aim at."""

@@ -1,0 +1,205 @@
+"""The records that stages hand each other: frozen dataclasses, each with its pyarrow schema (docs/formats.md)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+import pyarrow as pa
+
+INSTANT = pa.timestamp("us", tz="UTC")
+SUBMISSION = pa.struct(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("subreddit", pa.string(), nullable=False),
+        pa.field("karma", pa.int64(), nullable=False),
+        pa.field("created_at", INSTANT, nullable=True),
+    ]
+)
+
+
+def required(name: str, kind: pa.DataType) -> pa.Field:
+    """A column that holds no null."""
+    return pa.field(name, kind, nullable=False)
+
+
+class Record:
+    """What every record below can do; a record's fields are its schema's columns, in their order."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[pa.Schema]
+
+    @classmethod
+    def table(cls, records: Iterable[Self]) -> pa.Table:
+        """The records as one Arrow table of the record's schema."""
+        rows = [record.row() for record in records]
+        return pa.Table.from_pylist(rows, schema=cls.SCHEMA)
+
+    def row(self) -> dict[str, Any]:
+        """Column name to value, one level deep but for nested records."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The record of one row of a table."""
+        return cls(**row)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.row()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Submission(Record):
+    """A Reddit post that names a link, as a link remembers it."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(list(SUBMISSION))
+    id: str
+    subreddit: str
+    karma: int
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Record):
+    """An address to fetch, with every accepted submission that named it (folded by dedup key)."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            required("url", pa.string()),
+            required("dedup_key", pa.string()),
+            required("domain", pa.string()),
+            required("karma", pa.int64()),
+            pa.field("submitted_at", INSTANT),
+            required("submissions", pa.list_(pa.field("item", SUBMISSION, nullable=False))),
+        ]
+    )
+    url: str
+    dedup_key: str
+    domain: str
+    karma: int
+    submitted_at: datetime | None
+    submissions: tuple[Submission, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Record):
+    """A fetched answer: where its WARC response record lies, and what the link said of it."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            required("url", pa.string()),
+            required("dedup_key", pa.string()),
+            required("domain", pa.string()),
+            required("karma", pa.int64()),
+            pa.field("submitted_at", INSTANT),
+            required("final_url", pa.string()),
+            required("fetched_at", INSTANT),
+            required("status", pa.int16()),
+            pa.field("media_type", pa.string()),
+            pa.field("charset", pa.string()),
+            required("warc_file", pa.string()),
+            required("warc_offset", pa.int64()),
+            required("warc_length", pa.int64()),
+            required("body_bytes", pa.int64()),
+            required("sha256", pa.binary(32)),
+        ]
+    )
+    url: str
+    dedup_key: str
+    domain: str
+    karma: int
+    submitted_at: datetime | None
+    final_url: str
+    fetched_at: datetime
+    status: int
+    media_type: str | None
+    charset: str | None
+    warc_file: str
+    warc_offset: int
+    warc_length: int
+    body_bytes: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Record):
+    """The text of one page. `document_id` is blake2b-128 of the text's UTF-8 bytes, so equal texts have equal ids."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            required("document_id", pa.binary(16)),
+            required("url", pa.string()),
+            required("dedup_key", pa.string()),
+            required("domain", pa.string()),
+            pa.field("title", pa.string()),
+            pa.field("language", pa.string()),
+            pa.field("language_confidence", pa.float32()),
+            required("karma", pa.int64()),
+            pa.field("submitted_at", INSTANT),
+            pa.field("published", pa.date32()),
+            required("text", pa.large_string()),
+        ]
+    )
+    document_id: bytes
+    url: str
+    dedup_key: str
+    domain: str
+    title: str | None
+    language: str | None
+    language_confidence: float | None
+    karma: int
+    submitted_at: datetime | None
+    published: Any
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate(Record):
+    """A removed document and the kept one that stands for it. `similarity` is the exact Jaccard similarity of their shingles."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            required("document_id", pa.binary(16)),
+            required("url", pa.string()),
+            required("kept_id", pa.binary(16)),
+            required("kept_url", pa.string()),
+            required("cluster", pa.binary(16)),
+            required("reason", pa.string()),
+            required("similarity", pa.float32()),
+        ]
+    )
+    document_id: bytes
+    url: str
+    kept_id: bytes
+    kept_url: str
+    cluster: bytes
+    reason: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Record):
+    """An item that a stage did not pass on, and why. `reason` is a member of the stage's own StrEnum."""
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            required("stage", pa.string()),
+            required("item", pa.string()),
+            required("reason", pa.string()),
+            pa.field("detail", pa.string()),
+        ]
+    )
+    stage: str
+    item: str
+    reason: StrEnum | str
+    detail: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Column name to value; the reason as its plain word."""
+        return {"stage": self.stage, "item": self.item, "reason": str(self.reason), "detail": self.detail}

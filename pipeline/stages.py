@@ -1,0 +1,9 @@
+"""The list of stages, in the order of the data."""
+
+from pipeline.stage import Stage
+
+STAGES: dict[str, Stage] = {}
+"""By name; `python -m pipeline NAME` runs one."""
+
+RUN: tuple[str, ...] = ()
+"""Those that `python -m pipeline run` does."""

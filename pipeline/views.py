@@ -1,0 +1,60 @@
+"""The documents of a corpus as later stages see them: a documents folder whole, or a dedup folder's view of it (no text is copied)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files
+from pipeline.manifest import Manifest, load_stage, resolve
+
+KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("document_id", pa.binary(16), nullable=False)])
+"""A keep list: the rows of one document shard that are kept, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentShard:
+    """One Parquet file of documents; `keep` is the keep list that selects rows of it, None for all. `rows` counts the selected."""
+
+    path: str
+    keep: str | None
+    rows: int
+
+    def batches(self, columns: list[str], rows: int = 4096) -> Iterator[pa.RecordBatch]:
+        """The selected rows, in file order."""
+        if self.keep is None:
+            yield from files.record_batches(self.path, columns, rows)
+            return
+        kept = files.read_table(self.keep, ["row"]).column("row").to_numpy()
+        start = 0
+        for batch in files.record_batches(self.path, columns, rows):
+            low, high = np.searchsorted(kept, (start, start + batch.num_rows))
+            if low < high:
+                yield batch.take(pa.array(kept[low:high] - start))
+            start += batch.num_rows
+
+
+def document_shards(folder: str) -> list[DocumentShard]:
+    """The shards of a documents or dedup folder. Raises InputError for any other."""
+    manifest = load_stage(folder, "documents", "dedup")
+    if manifest.stage == "documents":
+        return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in manifest.of_kind("documents")]
+    documents = resolve(folder, manifest.inputs["documents"])
+    shards = load_stage(documents, "documents").of_kind("documents")
+    keeps = manifest.of_kind("keep")
+    return [
+        DocumentShard(files.join(documents, shard.name), files.join(folder, keep.name), keep.rows)
+        for shard, keep in zip(shards, keeps, strict=True)
+    ]
+
+
+def text_bytes(manifest: Manifest) -> int:
+    """UTF-8 bytes of all text of a documents or dedup folder, from its counters."""
+    return manifest.counters["text_bytes"]
+
+
+def utf8_bytes(texts: pa.Array) -> int:
+    """UTF-8 bytes of a string array's texts."""
+    return int(pc.sum(pc.binary_length(texts)).as_py() or 0)

@@ -1,0 +1,1 @@
+"""GPT-2 and the `webtext-train` command."""
