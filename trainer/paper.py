@@ -1,0 +1,76 @@
+"""The tables of the GPT-2 paper (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners") that a run is set beside."""
+
+from dataclasses import dataclass
+from typing import Final
+
+VOCABULARY_TOKENS: Final = 50_257
+"""Section 2.3: "The vocabulary is expanded to 50,257"."""
+
+CONTEXT_TOKENS: Final = 1024
+"""Section 2.3: "We also increase the context size from 512 to 1024 tokens"."""
+
+BATCH_SEQUENCES: Final = 512
+"""Section 2.3: "a larger batchsize of 512 is used"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A row of Table 2. `parameters` is the true count of the released weights; `name` is what the paper calls the model."""
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    parameters: int
+
+
+SIZES: Final = (
+    Size("117M", 12, 768, 12, 124_439_808),
+    Size("345M", 24, 1024, 16, 354_823_168),
+    Size("762M", 36, 1280, 20, 774_030_080),
+    Size("1542M", 48, 1600, 25, 1_557_611_200),
+)
+"""Table 2. The heads are not in the table; they are those of the released weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure of the paper: before GPT-2 (`sota`), and of its four sizes in the order of SIZES. None where the text gives none."""
+
+    name: str
+    unit: str
+    lower_is_better: bool
+    sota: float | None
+    sizes: tuple[float | None, float | None, float | None, float | None]
+    place: str = "Table 3"
+
+
+TABLE_3: Final = {
+    "lambada_perplexity": Row("LAMBADA", "perplexity", True, 99.8, (35.13, 15.60, 10.87, 8.63)),
+    "lambada_accuracy": Row("LAMBADA", "accuracy, %", False, 59.23, (45.99, 55.48, 60.12, 63.24)),
+    "cbt_cn": Row("Children's Book Test, common nouns", "accuracy, %", False, 85.7, (87.65, 92.35, 93.45, 93.30)),
+    "cbt_ne": Row("Children's Book Test, named entities", "accuracy, %", False, 82.3, (83.4, 87.1, 88.0, 89.05)),
+    "wikitext2": Row("WikiText-2", "perplexity", True, 39.14, (29.41, 22.76, 19.93, 18.34)),
+    "ptb": Row("Penn Treebank", "perplexity", True, 46.54, (65.85, 47.33, 40.31, 35.76)),
+    "enwik8": Row("enwik8", "bits per byte", True, 0.99, (1.16, 1.01, 0.97, 0.93)),
+    "text8": Row("text8", "bits per character", True, 1.08, (1.17, 1.06, 1.02, 0.98)),
+    "wikitext103": Row("WikiText-103", "perplexity", True, 18.3, (37.50, 26.37, 22.05, 17.48)),
+    "lm1b": Row("One Billion Word", "perplexity", True, 21.8, (75.20, 55.72, 44.575, 42.16)),
+}
+"""Table 3, whole. WikiText-2 and WikiText-103 share one test text: the two rows can differ by normaliser and detokeniser alone."""
+
+OTHER_TASKS: Final = {
+    "winograd": Row("Winograd Schema Challenge", "accuracy, %", False, 63.7, (None, None, None, 70.70), "Figure 3"),
+    "coqa": Row("CoQA", "F1, %", False, None, (None, None, None, 55.0), "section 3.5"),
+    "natural_questions": Row("Natural Questions", "exact match, %", False, None, (None, None, None, 4.1), "section 3.8"),
+    "translation_en_fr": Row("WMT-14 English to French", "BLEU", False, None, (None, None, None, 5.0), "section 3.7"),
+    "translation_fr_en": Row("WMT-14 French to English", "BLEU", False, None, (None, None, None, 11.5), "section 3.7"),
+    "summaries_rouge1": Row("CNN and Daily Mail", "ROUGE-1", False, 41.22, (None, None, None, 29.34), "Table 4"),
+    "summaries_rouge2": Row("CNN and Daily Mail", "ROUGE-2", False, 18.68, (None, None, None, 8.27), "Table 4"),
+    "summaries_rougel": Row("CNN and Daily Mail", "ROUGE-L", False, 38.34, (None, None, None, 26.58), "Table 4"),
+    "summaries_average": Row("CNN and Daily Mail", "ROUGE, mean of three", False, 32.75, (None, None, None, 21.40), "Table 4"),
+}
+"""What the text and the other tables say of the largest model."""
+
+ROWS: Final = TABLE_3 | OTHER_TASKS
+"""Every row that a result can be set beside, by the name that results carry."""
