@@ -1,0 +1,207 @@
+"""A page to its document: decode, gate, parse, extract, clean, filter. Total and pure; what is dropped says why.
+
+This module and all below it import no Beam: they also run in the small processes of pipeline.sandbox.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from lxml.html import HtmlElement
+
+from pipeline import charset, extractors, filters, html, language, paper
+from pipeline.records import Document, Drop, Page
+
+STAGE_NAME: Final = "documents"
+ALL_LANGUAGES: Final = "all"
+HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
+
+
+class Reason(StrEnum):
+    """Why a page gives no document."""
+
+    TAKEN_DOWN = "taken_down"
+    EXCLUDED_SITE = "excluded_site"
+    MEDIA_TYPE = "media_type"
+    TOO_LARGE = "too_large"
+    NO_MARKUP = "no_markup"
+    NO_TEXT = "no_text"
+    TOO_SHORT = "too_short"
+    LANGUAGE = "language"
+    CPU_TIME = "cpu_time"
+    WALL_TIME = "wall_time"
+    MEMORY = "memory"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """A page's bytes as fetched, decoded of any transfer coding, and what its document will say of it."""
+
+    url: str
+    body: bytes
+    media_type: str | None = "text/html"
+    charset: str | None = None
+    final_url: str = ""
+    dedup_key: str = ""
+    domain: str = ""
+    karma: int = 0
+    submitted_at: datetime | None = None
+
+    @classmethod
+    def of(cls, page: Page, body: bytes) -> Self:
+        """The page of a crawl's index with its body."""
+        return cls(
+            page.url,
+            body,
+            page.media_type,
+            page.charset,
+            page.final_url,
+            page.dedup_key,
+            page.domain,
+            page.karma,
+            page.submitted_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    """What must not be in the corpus: dedup keys of URLs, domains with all below them, document ids."""
+
+    keys: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    document_ids: frozenset[bytes] = frozenset()
+
+
+NOTHING_TAKEN_DOWN: Final = Takedown()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How pages become documents; the defaults are the stage's."""
+
+    extractor: str = extractors.EXTRACTORS[0]
+    languages: frozenset[str] = frozenset({"en"})
+    min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
+    excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
+    strip_boilerplate: bool = True
+    takedown: Takedown = NOTHING_TAKEN_DOWN
+    gates: html.Gates = html.DEFAULT_GATES
+
+
+DEFAULT_RULES: Final = Rules()
+
+
+@dataclass(slots=True)
+class Trail:
+    """What each step did to a page, for a person to read, and counts of it for the books."""
+
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def note(self, step: str, did: str) -> None:
+        """Write down a step."""
+        self.steps.append((step, did))
+
+
+class _Dropped(Exception):  # noqa: N818 (the way out of the steps below, not an error)
+    def __init__(self, reason: Reason, detail: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def extract(page: RawPage, rules: Rules = DEFAULT_RULES, trail: Trail | None = None) -> Document | Drop:
+    """The page's document, or why there is none. Total and pure: the same page and rules give the same answer, whatever came before.
+
+    It bounds neither time nor memory: a corpus is extracted through `pipeline.sandbox.Sandbox`.
+    """
+    trail = trail or Trail()
+    try:
+        return _document(page, rules, trail)
+    except _Dropped as dropped:
+        trail.note("dropped", f"{dropped.reason}: {dropped.detail}" if dropped.detail else str(dropped.reason))
+        return Drop(STAGE_NAME, page.url, dropped.reason, dropped.detail)
+
+
+def document_id(text: str) -> bytes:
+    """The id of a text: blake2b-128 of its UTF-8 bytes."""
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def _document(page: RawPage, rules: Rules, trail: Trail) -> Document:
+    domain = page.domain or urlsplit(page.url).hostname or ""
+    _admit(page, domain, rules)
+    text, title = _main_text(page, rules, trail)
+    text = _cleaned(text, rules, trail)
+    label, confidence = _language(text, rules, trail)
+    identity = document_id(text)
+    if identity in rules.takedown.document_ids:
+        raise _Dropped(Reason.TAKEN_DOWN, f"document {identity.hex()}")
+    trail.note("kept", f"{len(text)} characters, document {identity.hex()}")
+    return Document(
+        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, None, text
+    )
+
+
+def _admit(page: RawPage, domain: str, rules: Rules) -> None:
+    if not rules.takedown.keys.isdisjoint((page.dedup_key, page.url, page.final_url)):
+        raise _Dropped(Reason.TAKEN_DOWN, "its URL is listed")
+    for host in (domain, urlsplit(page.final_url).hostname or ""):
+        if site := filters.on_site(host, rules.takedown.domains):
+            raise _Dropped(Reason.TAKEN_DOWN, f"domain {site}")
+        if site := filters.on_site(host, rules.excluded_sites):
+            raise _Dropped(Reason.EXCLUDED_SITE, site)
+
+
+def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | None]:
+    """Text and title."""
+    if len(page.body) > rules.gates.page_bytes:
+        raise _Dropped(Reason.TOO_LARGE, f"{len(page.body)} bytes, at most {rules.gates.page_bytes}")
+    markup, encoding = charset.decode(page.body, page.charset)
+    trail.note("decode", f"{len(page.body)} bytes of {encoding}: {len(markup)} characters")
+    if page.media_type not in HTML_TYPES and not (page.media_type is None and html.looks_like_markup(markup)):
+        raise _Dropped(Reason.MEDIA_TYPE, page.media_type or "unknown")
+    if reason := html.too_large(markup, rules.gates):
+        raise _Dropped(Reason.TOO_LARGE, reason)
+    tree = html.parse(markup)
+    if tree is None:
+        raise _Dropped(Reason.NO_MARKUP)
+    title = html.title(tree)
+    text = _extracted(markup, tree, rules, trail)
+    if not text.strip():
+        raise _Dropped(Reason.NO_TEXT)
+    return text, charset.clean(title) if title else None
+
+
+def _extracted(markup: str, tree: HtmlElement, rules: Rules, trail: Trail) -> str:
+    extractor = rules.extractor
+    if extractor == "trafilatura" and markup.count("<") > extractors.TRAFILATURA_TAGS:
+        extractor = "resiliparse"
+    text = extractors.by_trafilatura(tree) if extractor == "trafilatura" else extractors.by_resiliparse(markup)
+    trail.counts[f"extractor_{extractor}"] += 1
+    trail.note("extract", f"{extractor}: {len(text)} characters")
+    return text
+
+
+def _cleaned(text: str, rules: Rules, trail: Trail) -> str:
+    text = filters.tidy(charset.clean(text))
+    if rules.strip_boilerplate:
+        text, removed = filters.strip_boilerplate(text)
+        trail.counts["boilerplate_lines"] += removed
+        trail.note("boilerplate", f"{removed} lines removed, {len(text)} characters left")
+    if detail := filters.too_short(text, rules.min_characters):
+        raise _Dropped(Reason.TOO_SHORT, detail)
+    return text
+
+
+def _language(text: str, rules: Rules, trail: Trail) -> tuple[str, float]:
+    label, confidence = language.identify(text)
+    trail.note("language", f"{label} ({confidence:.2f})")
+    if rules.languages and label not in rules.languages:
+        raise _Dropped(Reason.LANGUAGE, f"{label} {confidence:.2f}")
+    return label, confidence

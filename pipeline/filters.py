@@ -1,0 +1,64 @@
+"""Cleaning and filters: pure functions of a text. A filter gives None to keep it, or the few words that say why it goes."""
+
+import re
+from typing import Final
+
+BOILERPLATE: Final = re.compile(
+    r"""^\W*(?:
+      (?:skip|jump)\ to\ (?:main\ )?(?:content|navigation)
+    | (?:please\ )?enable\ javascript.*
+    | (?:javascript|your\ browser)\b.{0,60}\b(?:disabled|enabled|not\ supported|out\ of\ date).*
+    | (?:share|tweet|pin|email|print|like|follow)(?:\ (?:this|it|us|on|via|with|to|article|story|page|post|facebook|twitter
+        |pinterest|linkedin|reddit|whatsapp|email|friends))*
+    | (?:click|tap)\ (?:here|to)\b.{0,40}
+    | (?:sign\ up|subscribe|sign\ in|log\ in|register)\b.{0,60}
+    | advertisement|advertising|sponsored(?:\ content)?|story\ continues\ below.*|continue\ reading.*|read\ more.*
+    | related(?:\ (?:articles|stories|posts|topics))?
+    | (?:leave|post|add)\ a\ (?:comment|reply).*|(?:view|show|load|hide)\ (?:all\ |more\ )?(?:\d+\ )?comments?.*
+    | (?:we|this\ (?:web)?site)\ uses?\ cookies.*|accept(?:\ all)?(?:\ cookies)?|cookie\ (?:policy|settings).*
+    | (?:all\ rights\ reserved|copyright\ (?:©|\(c\))?\ ?\d{4}|©\ ?\d{4}).{0,80}
+    | terms\ (?:of\ (?:use|service)|and\ conditions).{0,40}|privacy\ policy.{0,40}
+    )\W*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+BOILERPLATE_CHARACTERS: Final = 120
+"""A longer line is prose that happens to begin so."""
+
+BLANK_LINES: Final = re.compile(r"\n{3,}")
+SPACES: Final = re.compile(r"[^\S\n]+(?=\n|$)")
+
+
+def strip_boilerplate(text: str) -> tuple[str, int]:
+    """The text without lines that are a site's furniture, and how many those were. Idempotent.
+
+    >>> strip_boilerplate("Read more »\\nThe cat sat.")
+    ('The cat sat.', 1)
+    """
+    kept = []
+    removed = 0
+    for line in text.split("\n"):
+        if len(line) <= BOILERPLATE_CHARACTERS and BOILERPLATE.match(line):
+            removed += 1
+        else:
+            kept.append(line)
+    return tidy("\n".join(kept)), removed
+
+
+def tidy(text: str) -> str:
+    """The text without trailing spaces, surplus blank lines and blank ends."""
+    return BLANK_LINES.sub("\n\n", SPACES.sub("", text)).strip()
+
+
+def too_short(text: str, least: int) -> str | None:
+    """Fewer than `least` characters."""
+    return f"{len(text)} characters, at least {least}" if len(text) < least else None
+
+
+def on_site(domain: str, sites: frozenset[str]) -> str | None:
+    """The listed site that a host belongs to: itself or a parent domain.
+
+    >>> on_site("en.m.wikipedia.org", frozenset({"wikipedia.org"}))
+    'wikipedia.org'
+    """
+    labels = domain.lower().rstrip(".").split(".")
+    return next((site for i in range(len(labels)) if (site := ".".join(labels[i:])) in sites), None)

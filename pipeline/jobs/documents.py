@@ -1,0 +1,183 @@
+"""The stage `documents`: the text of every page, in the pages' order; what has none is dropped with its reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from pipeline import extractors, files, html, paper
+from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, RawPage, Rules
+from pipeline.files import InputError
+from pipeline.manifest import Manifest, load_stage
+from pipeline.nursery import DEFAULT_LIMITS, Limits
+from pipeline.parts import Part, PartWriter, Place, RunParts, numbered
+from pipeline.records import Document, Page
+from pipeline.sandbox import Sandbox, borrowed
+from pipeline.settings import setting
+from pipeline.stage import Call, Outcome, Stage
+from pipeline.warc import WarcError, read_body
+
+PARTS_A_CORPUS = 16
+PAGES_A_PART = (100, 4_000)
+"""The least and the most."""
+
+DOCUMENTS_A_BATCH = 256
+"""Documents in memory, and in a row group."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsSettings:
+    """How pages become documents."""
+
+    extractor: str = setting(
+        DEFAULT_RULES.extractor, "what finds the main text; resiliparse is many times faster", choices=extractors.EXTRACTORS
+    )
+    languages: tuple[str, ...] = setting(("en",), "ISO 639-1 codes of the languages to keep, or 'all'")
+    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
+    exclude_sites: tuple[str, ...] = setting(
+        paper.REMOVED_SITES, "drop pages of these sites, also where a link was redirected there", metavar="SITE"
+    )
+    strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")
+    max_page_bytes: int = setting(html.DEFAULT_GATES.page_bytes, "drop larger pages")
+    max_page_tags: int = setting(html.DEFAULT_GATES.page_tags, "drop pages with more tags")
+    page_cpu_seconds: float = setting(DEFAULT_LIMITS.cpu_seconds, "drop pages that take more CPU time")
+    page_memory_mb: int = setting(DEFAULT_LIMITS.memory_bytes >> 20, "drop pages that take more memory, in MiB")
+
+    def __post_init__(self) -> None:
+        for name in ("min_characters", "max_page_bytes", "max_page_tags"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
+        if self.page_cpu_seconds <= 0:
+            raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
+        if self.page_memory_mb < 512:
+            raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at least 512, an idle worker has 350 mapped")
+        if not self.languages:
+            raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
+
+    def rules(self) -> Rules:
+        """The same as extraction takes it."""
+        return Rules(
+            extractor=self.extractor,
+            languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
+            min_characters=self.min_characters,
+            excluded_sites=frozenset(self.exclude_sites),
+            strip_boilerplate=self.strip_boilerplate,
+            gates=html.Gates(self.max_page_bytes, self.max_page_tags),
+        )
+
+    def limits(self) -> Limits:
+        """What one page may take."""
+        return Limits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRange:
+    """Rows `start` to `stop` of a pages index; `folder` holds it and its WARC files."""
+
+    folder: str
+    index: str
+    start: int
+    stop: int
+
+    def pages(self) -> Iterator[Page]:
+        """In the index's order."""
+        row = 0
+        for batch in files.record_batches(files.join(self.folder, self.index), rows=1024):
+            wanted = batch.slice(
+                max(0, self.start - row), max(0, min(batch.num_rows, self.stop - row) - max(0, self.start - row))
+            )
+            yield from (Page.from_row(values) for values in wanted.to_pylist())
+            row += batch.num_rows
+            if row >= self.stop:
+                return
+
+    def body(self, page: Page) -> bytes:
+        """What the page's WARC record holds. Raises InputError where the archive is damaged."""
+        path = files.join(self.folder, page.warc_file)
+        try:
+            return read_body(path, page.warc_offset, page.warc_length)
+        except (WarcError, OSError) as error:
+            raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractPages:
+    """The documents of one range of pages."""
+
+    rules: Rules
+    limits: Limits
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Write them in the pages' order, a batch at a time."""
+        sink = writer.table("documents", Document.SCHEMA)
+        batch: list[Document] = []
+        writer.counters["text_bytes"] = 0
+        with borrowed(self.rules, self.limits) as sandbox:
+            for document in self._documents(part.work, sandbox, writer):
+                batch.append(document)
+                if len(batch) == DOCUMENTS_A_BATCH:
+                    sink.write(Document.table(batch))
+                    batch = []
+        if batch:
+            sink.write(Document.table(batch))
+
+    def _documents(self, pages: PageRange, sandbox: Sandbox, writer: PartWriter) -> Iterator[Document]:
+        for page in pages.pages():
+            answer = sandbox.extract(RawPage.of(page, pages.body(page)))
+            writer.items_in += 1
+            writer.advance()
+            writer.counters.update(answer.counts)
+            if not isinstance(answer.result, Document):
+                writer.drop(answer.result)
+                continue
+            writer.items_out += 1
+            writer.counters["text_bytes"] += len(answer.result.text.encode())
+            writer.counters[f"language_{answer.result.language}"] += 1
+            yield answer.result
+
+
+@dataclass
+class Extract(beam.PTransform[PCollection[Part], PCollection[str]]):
+    """Parts of `PageRange`s to the keys of finished parts: their documents and drops stand in `place`."""
+
+    place: Place
+    rules: Rules = DEFAULT_RULES
+    limits: Limits = DEFAULT_LIMITS
+
+    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+        """One step: text never enters a shuffle."""
+        finished: PCollection[str] = parts | "Extract" >> RunParts(self.place, ExtractPages(self.rules, self.limits))
+        return finished
+
+
+def page_ranges(folder: str, manifest: Manifest) -> list[PageRange]:
+    """The work of the stage: every page in exactly one range, cut by the data alone."""
+    indexes = manifest.of_kind("pages")
+    least, most = PAGES_A_PART
+    size = max(least, min(most, sum(index.rows for index in indexes) // PARTS_A_CORPUS))
+    return [
+        PageRange(folder, index.name, start, min(start + size, index.rows))
+        for index in indexes
+        for start in range(0, index.rows, size)
+    ]
+
+
+def work(call: Call, place: Place) -> Outcome:
+    """Extract every page of the pages folder."""
+    settings: DocumentsSettings = call.settings
+    folder = call.inputs["pages"]
+    ranges = page_ranges(folder, load_stage(folder, "pages"))
+    parts = numbered(ranges, lambda r: r.stop - r.start)
+    return Outcome(call.engine.run_parts(place, parts, Extract(place, settings.rules(), settings.limits()), "pages"))
+
+
+STAGE = Stage(
+    name="documents",
+    text="extract the main text of every page, clean it, keep the wanted languages",
+    settings=DocumentsSettings,
+    inputs=("pages",),
+    work=work,
+    unit="pages",
+    out="documents",
+)
