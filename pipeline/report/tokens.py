@@ -1,0 +1,35 @@
+"""Numbers of the token shards: sums from the manifest, documents' lengths from the shards' offsets alone."""
+
+import numpy as np
+
+from pipeline.files import InputError
+from pipeline.report.corpus import Corpus
+from pipeline.report.numbers import Histogram, SplitNumbers, TokenNumbers
+from pipeline.report.tallies import TOKENS, BinTally
+from tokenizer.errors import FormatError
+from tokenizer.shards import Manifest
+
+
+def token_numbers(corpus: Corpus) -> tuple[TokenNumbers, Histogram]:
+    """The tokens stage's dataset, and the histogram of tokens a document. Raises InputError where shards are damaged."""
+    lengths = BinTally(TOKENS)
+    try:
+        dataset = Manifest.load(corpus.folders["tokens"])
+        for split in dataset.splits:
+            for shard in dataset.open(split, verify=False):
+                for batch in shard.batches:
+                    lengths.add(np.diff(batch.offsets))
+    except FormatError as error:
+        raise InputError(str(error)) from error
+    splits = {
+        name: SplitNumbers(
+            split.documents,
+            split.tokens,
+            split.text_bytes,
+            sum(shard.bytes for shard in split.shards),
+            dataset.unigram_entropy_nats.get(name),
+        )
+        for name, split in dataset.splits.items()
+    }
+    numbers = TokenNumbers(splits, dataset.vocab_size, dataset.tokenizer_sha256)
+    return numbers, lengths.histogram("tokens", "Tokens a document", "tokens, the end of text included", "documents")
