@@ -86,6 +86,11 @@ class Link(Record):
     submitted_at: datetime | None
     submissions: tuple[Submission, ...]
 
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The link of one row, its submissions as records too."""
+        return cls(**{**row, "submissions": tuple(Submission.from_row(item) for item in row["submissions"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Record):

@@ -1,0 +1,310 @@
+"""Links to pages: every host asked politely, every URL with one outcome, whatever the web does to us."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from urllib.parse import urljoin
+
+from pipeline.client import Answer, Client, Failure, RequestError
+from pipeline.hosts import Host, Hosts, host_key
+from pipeline.media import PAGE_TYPES, declared_charset, media_type
+from pipeline.retries import back_off_seconds, retry_after_seconds
+from pipeline.robots import MAX_AGE_SECONDS, MAX_BYTES, MAX_REDIRECTS, Robots, robots_url
+from pipeline.urls import fetch_url
+from pipeline.warc import Exchange, exchange_members
+
+MOVED = frozenset({301, 302, 303, 307, 308})
+RETRIED = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+RETRIED_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TRUNCATED, Failure.PROXY})
+HOST_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TLS})
+STATUSES_BY_NAME = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
+
+
+class Reason(StrEnum):
+    """Why a link became no page."""
+
+    TIMEOUT = Failure.TIMEOUT.value
+    DNS = Failure.DNS.value
+    CONNECTION = Failure.CONNECTION.value
+    TLS = Failure.TLS.value
+    PROXY = Failure.PROXY.value
+    FORBIDDEN_ADDRESS = Failure.FORBIDDEN_ADDRESS.value
+    BAD_URL = Failure.BAD_URL.value
+    BAD_RESPONSE = Failure.BAD_RESPONSE.value
+    TRUNCATED = Failure.TRUNCATED.value
+    BAD_CODING = Failure.BAD_CODING.value
+    UNKNOWN_CODING = Failure.UNKNOWN_CODING.value
+    TOO_LARGE = Failure.TOO_LARGE.value
+    ROBOTS = "robots"
+    ROBOTS_UNREACHABLE = "robots_unreachable"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    BAD_REDIRECT = "bad_redirect"
+    NOT_HTML = "not_html"
+    EMPTY = "empty"
+    HOST_SET_ASIDE = "host_set_aside"
+    NOT_ARCHIVED = "not_archived"
+    BAD_RECORD = "bad_record"
+    HTTP_400 = "http_400"
+    HTTP_401 = "http_401"
+    HTTP_402 = "http_402"
+    HTTP_403 = "http_403"
+    HTTP_404 = "http_404"
+    HTTP_405 = "http_405"
+    HTTP_406 = "http_406"
+    HTTP_408 = "http_408"
+    HTTP_410 = "http_410"
+    HTTP_418 = "http_418"
+    HTTP_429 = "http_429"
+    HTTP_451 = "http_451"
+    HTTP_500 = "http_500"
+    HTTP_502 = "http_502"
+    HTTP_503 = "http_503"
+    HTTP_504 = "http_504"
+    HTTP_OTHER = "http_other"
+
+    @classmethod
+    def of_status(cls, status: int) -> "Reason":
+        """Of an HTTP status that is no success."""
+        return cls(f"http_{status}") if status in STATUSES_BY_NAME else cls.HTTP_OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page: its answer, and the WARC members of the whole way to it (redirects first, then the page's own)."""
+
+    url: str
+    answer: Answer
+    media_type: str
+    charset: str | None
+    fetched_at: datetime
+    way: bytes
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A URL that became no page."""
+
+    url: str
+    reason: Reason
+    detail: str = ""
+
+
+Outcome = Fetched | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How hosts are treated."""
+
+    delay_seconds: float = 1.0
+    robots: bool = True
+    agent: str = "webtext"
+    retries: int = 2
+    back_off_seconds: float = 1.0
+    max_wait_seconds: float = 60.0
+    max_redirects: int = 5
+    host_failures: int = 5
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """A URL on its way to an outcome. `asked` is what the link says, `url` where redirects have led."""
+
+    asked: str
+    url: str
+    redirects: int = 0
+    attempts: int = 0
+    way: bytes = b""
+    rules_for: str | None = None
+    """For an errand: the origin's robots.txt URL whose rules this request is after; `asked` is then the host that waits."""
+
+
+@dataclass(slots=True)
+class _Rules:
+    robots: Robots | None = None
+    failure: RequestError | None = None
+    read_at: float = 0.0
+
+
+@dataclass
+class Crawl:
+    """Fetches URLs with many threads; `record` is called once for each, from any of them."""
+
+    client: Client
+    manners: Manners
+    record: Callable[[Outcome], None]
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self._hosts: Hosts[Visit] = Hosts(self.manners.delay_seconds)
+        self._rules: dict[str, _Rules] = {}
+        self._error: BaseException | None = None
+
+    def run(self, urls: list[str], threads: int) -> None:
+        """Fetch them all. An error that is no outcome stops every thread and is raised."""
+        for url in urls:
+            self._hosts.add(host_key(url), Visit(url, url))
+        workers = [threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(urls)))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            while (host := self._hosts.take()) is not None:
+                self._hosts.give_back(host, self._turn(host))
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that waits in `run`
+            self._error = self._error or error
+            self._hosts.stop()
+
+    def _turn(self, host: Host[Visit]) -> float:
+        """At most one request to the host; when its next turn may come."""
+        while host.errands or (host.queue and not host.parked):
+            if host.errands:
+                return self._ask_rules(host, host.errands.popleft())
+            visit = host.queue.popleft()
+            if host.failures >= self.manners.host_failures:
+                self.record(Dropped(visit.asked, Reason.HOST_SET_ASIDE, f"{host.name}: {host.failures} failures in a row"))
+            elif self.manners.robots and not self._rules_known(visit.url):
+                host.queue.appendleft(visit)
+                host.parked = True
+                address = robots_url(visit.url)
+                self._rules.setdefault(address, _Rules())
+                host.errands.append(Visit(host.name, address, rules_for=address))
+            elif (refusal := self._refusal(host, visit)) is not None:
+                self.record(refusal)
+            else:
+                return self._ask_page(host, visit)
+        return host.ready_at
+
+    def _rules_known(self, url: str) -> bool:
+        rules = self._rules.get(robots_url(url))
+        if rules is None or (rules.robots is None and rules.failure is None):
+            return False
+        return time.monotonic() - rules.read_at < MAX_AGE_SECONDS
+
+    def _refusal(self, host: Host[Visit], visit: Visit) -> Dropped | None:
+        """What robots.txt says against a visit."""
+        if not self.manners.robots:
+            return None
+        rules = self._rules[robots_url(visit.url)]
+        if rules.failure is not None:
+            return Dropped(visit.asked, Reason(rules.failure.failure), f"robots.txt: {rules.failure.detail}")
+        robots = rules.robots
+        assert robots is not None
+        host.delay_seconds = max(host.delay_seconds, robots.delay_seconds(self.manners.delay_seconds))
+        if robots.allows(visit.url):
+            return None
+        return Dropped(visit.asked, Reason.ROBOTS if robots.has_rules else Reason.ROBOTS_UNREACHABLE, "")
+
+    def _ask_rules(self, host: Host[Visit], errand: Visit) -> float:
+        assert errand.rules_for is not None
+        rules = self._rules[errand.rules_for]
+        agent = self.manners.agent
+        try:
+            answer = self.client.get(errand.url, first_bytes=MAX_BYTES)
+        except RequestError as error:
+            if (wait := self._retry_wait(errand, error.failure in RETRIED_FAILURES, None)) is not None:
+                host.errands.appendleft(errand)
+                return time.monotonic() + max(wait, host.delay_seconds)
+            rules.failure = error
+        else:
+            if answer.status in MOVED and (target := self._target(errand, answer)) is not None:
+                if errand.redirects < MAX_REDIRECTS:
+                    onward = Visit(errand.asked, target, errand.redirects + 1, rules_for=errand.rules_for)
+                    self._queue(host, onward, errand=True)
+                    return time.monotonic() + host.delay_seconds
+                rules.robots = Robots.unavailable(agent)
+            elif 200 <= answer.status < 300:
+                rules.robots = Robots.parse(answer.body, agent)
+            elif answer.status >= 500 or answer.status == 429:
+                wait = self._retry_wait(errand, answer.status in RETRIED, answer)
+                if wait is not None:
+                    host.errands.appendleft(errand)
+                    return time.monotonic() + max(wait, host.delay_seconds)
+                rules.robots = Robots.unreachable(agent)
+            else:
+                rules.robots = Robots.unavailable(agent)
+        rules.read_at = time.monotonic()
+        self._hosts.unpark(errand.asked)
+        return time.monotonic() + host.delay_seconds
+
+    def _ask_page(self, host: Host[Visit], visit: Visit) -> float:
+        """One request for a page; what becomes of the visit, and when the host's next turn may come."""
+        visit.attempts += 1
+        answer: Answer | None = None
+        try:
+            answer = self.client.get(visit.url)
+        except RequestError as error:
+            host.failures = host.failures + 1 if error.failure in HOST_FAILURES else 0
+            wait = self._retry_wait(visit, error.failure in RETRIED_FAILURES, None)
+            outcome: Outcome | None = Dropped(visit.asked, Reason(error.failure), error.detail)
+        else:
+            host.failures = 0
+            wait = self._retry_wait(visit, answer.status in RETRIED, answer)
+            outcome = None if wait is not None else self._outcome(host, visit, answer)
+        if wait is not None:
+            host.queue.append(visit)
+            return time.monotonic() + max(wait, host.delay_seconds)
+        if outcome is not None:
+            self.record(outcome)
+        return time.monotonic() + host.delay_seconds
+
+    def _retry_wait(self, visit: Visit, retriable: bool, answer: Answer | None) -> float | None:
+        """Seconds until the next try, or None where there is none."""
+        if visit.rules_for is not None:
+            visit.attempts += 1
+        if not retriable or visit.attempts > self.manners.retries:
+            return None
+        asked = retry_after_seconds(answer.header("retry-after"), self.now()) if answer is not None else None
+        pause = back_off_seconds(visit.attempts, self.manners.back_off_seconds) if asked is None else asked
+        return min(pause, self.manners.max_wait_seconds)
+
+    def _outcome(self, host: Host[Visit], visit: Visit, answer: Answer) -> Outcome | None:
+        """Of an answer; None where a redirect was queued."""
+        if answer.status in MOVED:
+            return self._moved(host, visit, answer)
+        if not 200 <= answer.status < 300 or answer.status == 206:
+            return Dropped(visit.asked, Reason.of_status(answer.status), f"{answer.status} {answer.phrase}"[:80])
+        if not answer.body.strip():
+            return Dropped(visit.asked, Reason.EMPTY)
+        kind = media_type(answer.header("content-type"), answer.body)
+        if kind not in PAGE_TYPES:
+            return Dropped(visit.asked, Reason.NOT_HTML, kind[:80])
+        date = self.now()
+        charset = declared_charset(answer.header("content-type"))
+        return Fetched(visit.asked, answer, kind, charset, date, visit.way, exchange_members(answer, date))
+
+    def _moved(self, host: Host[Visit], visit: Visit, answer: Answer) -> Outcome | None:
+        if visit.redirects >= self.manners.max_redirects:
+            return Dropped(visit.asked, Reason.TOO_MANY_REDIRECTS, f"more than {self.manners.max_redirects}")
+        target = self._target(visit, answer)
+        if target is None:
+            return Dropped(visit.asked, Reason.BAD_REDIRECT, answer.header("location")[:80])
+        way = visit.way + exchange_members(answer, self.now()).members
+        self._queue(host, Visit(visit.asked, target, visit.redirects + 1, way=way), errand=False)
+        return None
+
+    def _queue(self, host: Host[Visit], visit: Visit, *, errand: bool) -> None:
+        """Put a redirect's target where its own host takes its turn; our own host is not locked, it is in this thread's hands."""
+        name = host_key(visit.url)
+        if name != host.name:
+            self._hosts.add(name, visit, errand=errand)
+        elif errand:
+            host.errands.append(visit)
+        else:
+            host.queue.appendleft(visit)
+
+    def _target(self, visit: Visit, answer: Answer) -> str | None:
+        location = answer.header("location")
+        try:
+            return fetch_url(urljoin(visit.url, location)) if location else None
+        except ValueError:
+            return None
