@@ -1,0 +1,84 @@
+"""Which hosts a corpus leaves out: Reddit's own, media files, and the two published policies or a file of one's own."""
+
+import re
+from collections.abc import Iterable
+
+from pipeline import files
+from pipeline.files import InputError
+
+REDDIT = ("reddit.com", "redd.it", "redditmedia.com", "redditstatic.com", "reddituploads.com")
+"""Reddit's own hosts: discussions, galleries, v.redd.it videos, i.redd.it pictures. No outbound link leads there."""
+
+OPENWEBTEXT = (
+    *("500px.com", "9gag.com", "amazon.com", "artstation.com", "bandcamp.com", "deviantart.com", "discord.gg", "ebay.com"),
+    *("etsy.com", "facebook.com", "flickr.com", "gfycat.com", "giphy.com", "github.com", "google.com", "imgur.com"),
+    *("instagram.com", "kickstarter.com", "liveleak.com", "mixtape.moe", "photobucket.com", "pinterest.com", "pornhub.com"),
+    *("rollingstone.com", "soundcloud.com", "spotify.com", "steamcommunity.com", "streamable.com", "tinypic.com", "tumblr.com"),
+    *("twitch.tv", "twitter.com", "vid.me", "vimeo.com", "vine.co", "walmart.com", "wikimedia.org", "wikipedia.org", "xkcd.com"),
+    *("youtu.be", "youtube.com"),
+)
+"""In the manner of the open clones: hosts with little text, and the large ones that WebText itself kept."""
+
+POLICIES: dict[str, tuple[str, ...]] = {"webtext": (), "openwebtext": OPENWEBTEXT}
+"""By name. WebText's published 1,000 most frequent domains have google first and github fourth: it blocked no host that we know of."""
+
+MEDIA_EXTENSIONS = frozenset(
+    [
+        *("jpg", "jpeg", "png", "gif", "gifv", "bmp", "tif", "tiff", "webp", "svg", "ico", "psd"),
+        *("mp3", "m4a", "wav", "ogg", "oga", "flac", "aac", "wma", "mid"),
+        *("mp4", "m4v", "webm", "mkv", "avi", "mov", "mpg", "mpeg", "wmv", "flv", "ogv", "3gp", "swf"),
+        *("pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "rtf", "epub", "mobi", "ps", "djvu"),
+        *("zip", "gz", "tgz", "bz2", "xz", "7z", "rar", "tar", "exe", "msi", "dmg", "pkg", "iso", "apk", "deb", "rpm", "jar"),
+        *("torrent", "css", "js", "json", "xml", "rss", "atom", "csv", "ttf", "woff"),
+    ]
+)
+"""Paths that end so name pictures, sound, video, documents, archives and data: no pages of text."""
+
+_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,7})$")
+
+
+class Sites:
+    """A set of sites: a host is in it where the host or a domain above it is named."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(name.strip().lower().strip(".") for name in names)
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, host: str) -> bool:
+        known = self._known.get(host)
+        if known is None:
+            known = self._look_up(host)
+            if len(self._known) < 1 << 16:
+                self._known[host] = known
+        return known
+
+    def _look_up(self, host: str) -> bool:
+        labels = host.rstrip(".").split(".")
+        return any(".".join(labels[i:]) in self._names for i in range(len(labels)))
+
+
+def policy_sites(policy: str) -> tuple[str, ...]:
+    """The sites that a policy (a name or a file, one site a line, # for comments) leaves out."""
+    return POLICIES[policy] if policy in POLICIES else read_names(policy, f"one of {', '.join(POLICIES)}, or a file of sites")
+
+
+def read_names(path: str, wanted: str) -> tuple[str, ...]:
+    """The lines of a list file, without comments and blanks. Raises InputError where there is none, saying what is `wanted`."""
+    if not files.exists(path):
+        raise InputError(f"{path}: no such file; give {wanted}")
+    lines = files.read_bytes(path).decode("utf-8-sig", "replace").splitlines()
+    return tuple(name for line in lines if (name := line.split("#")[0].strip()))
+
+
+def media_extension(url: str) -> str | None:
+    """The extension, where a URL's path ends in one of pictures, sound, video, documents, archives or data.
+
+    >>> media_extension("http://example.com/a.PDF?x=1"), media_extension("http://example.com/a.html")
+    ('pdf', None)
+    """
+    path = url.split("?", 1)[0]
+    found = _EXTENSION.search(path, path.find("/", 8))
+    if not found:
+        return None
+    extension = found.group(1).lower()
+    return extension if extension in MEDIA_EXTENSIONS else None

@@ -1,0 +1,199 @@
+"""Two keys of a URL: the address to fetch, and the key under which equal pages fold together.
+
+No library alone is right: w3lib keeps tracking parameters, courlan removes a space inside a host (another host's page), url-normalize
+rewrites `#!`; all keep user names and passwords.
+"""
+
+import ipaddress
+import re
+from functools import lru_cache
+from urllib.parse import unquote
+
+import idna
+import tld
+
+MAX_CHARACTERS = 8192
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_UNRESERVED = r"A-Za-z0-9._~\-"
+_SEGMENT = _UNRESERVED + "!$&'()*+,;=:@"
+_PATH = _SEGMENT + "/"
+_QUERY = _PATH + "?"
+_SPLIT = re.compile(r"(?i)(https?)://([^/?#\\]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+_NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)((?:/(?!\.)[{_SEGMENT}]*)+)(?:\?([{_QUERY}]*))?(?:#.*)?", re.DOTALL)
+"""A URL that normalisation leaves as it is, but for its host and fragment."""
+_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
+_IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
+_IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
+_IS_UNRESERVED = re.compile(f"[{_UNRESERVED}]")
+_BLANKS = re.compile(r"[\t\r\n]")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?-?")
+_MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
+_AMP_OR_SLASH = re.compile(r"(?:/+|/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
+_TRACKING = re.compile(
+    r"(?:utm_\w*|pk_\w+|mtm_\w+|piwik_\w+|hsa_\w+|fbclid|gclid|gclsrc|dclid|gbraid|wbraid|msclkid|yclid|ymclid|twclid|ttclid|igshid|igsh"
+    r"|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking|vero_(?:conv|id)|oly_(?:anon|enc)_id|wickedid|rb_clickid|s_cid"
+    r"|icid|ncid|ocid|cmpid|cmp|smid|partner=rss\w*|ref_src|ref_url|spm|scm|share_id|si|xtor|at_\w+|ns_\w+|wt\.mc_id|wt_mc"
+    r"|__twitter_impression|amp|amp_js_v|usqp|outputtype=amp|jsessionid|phpsessid|aspsessionid\w*)(?:=.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Whole `name=value` pairs that say where a reader came from, never which page it is."""
+
+
+def fetch_url(url: str) -> str:
+    """The address to fetch: RFC 3986 syntax normalisation, IDNA host, no user name or password, no fragment.
+
+    >>> fetch_url("HTTP://user:secret@Bücher.example:80/a/../b%7e?q=ä#top")
+    'http://xn--bcher-kva.example/b~?q=%C3%A4'
+
+    Raises ValueError for what is no absolute http(s) URL with a well-formed host and port.
+    """
+    scheme, host, path, query = _split(url)
+    return f"{scheme}://{host}{path}" if query is None else f"{scheme}://{host}{path}?{query}"
+
+
+def dedup_key(url: str) -> str:
+    """The URL that all spellings of one page's address share; itself a URL, and its own key.
+
+    Folded: scheme, www. m. mobile. amp., default ports, trailing slashes and /amp, order of the query, tracking and session parameters,
+    fragment.
+
+    >>> dedup_key("http://m.example.com:80/a/?utm_source=x&b=2&a=1#c")
+    'https://example.com/a?a=1&b=2'
+
+    Raises ValueError as `fetch_url` does.
+    """
+    _, host, path, query = _split(url)
+    pairs = sorted(pair for pair in query.split("&") if pair and not _TRACKING.fullmatch(pair)) if query else ()
+    folded = f"https://{_folded_host(host)}{_folded_path(path)}"
+    return f"{folded}?{'&'.join(pairs)}" if pairs else folded
+
+
+def host_of(url: str) -> str:
+    """The host of a `fetch_url` or `dedup_key`, without its port."""
+    return _without_port(url.split("/", 3)[2])[0]
+
+
+@lru_cache(maxsize=1 << 16)
+def domain_of(host: str) -> str:
+    """The registrable domain (`bbc.co.uk` of `news.bbc.co.uk`) by the public suffix list that `tld` bundles.
+
+    An address, or a name under no public suffix, is its own domain.
+    """
+    name = host.rstrip(".")
+    found = tld.get_fld(f"http://{name}", fail_silently=True, search_private=False)
+    return found if isinstance(found, str) and found else name
+
+
+def _split(url: str) -> tuple[str, str, str, str | None]:
+    """Scheme, host with port, path and query, each normalised."""
+    if len(url) > MAX_CHARACTERS:
+        raise ValueError(f"{url[:60]}…: longer than {MAX_CHARACTERS} characters")
+    normal = _NORMAL.fullmatch(url)
+    if normal:
+        scheme, host, path, query = normal.groups()
+        return scheme, _host(host), path, query
+    found = _SPLIT.fullmatch(_BLANKS.sub("", url.strip(" \t\r\n\f\v\0")))
+    if not found:
+        raise ValueError(f"{url[:200]!r}: not an absolute http or https URL")
+    scheme, authority, path, query = found.groups()
+    scheme = scheme.lower()
+    host, port = _without_port(authority.rsplit("@", 1)[-1])
+    port = _port(port, scheme)
+    path = _without_dots(_encoded(_IN_PATH, path)) if path else "/"
+    return scheme, _host(host) + port, path, None if query is None else _encoded(_IN_QUERY, query)
+
+
+def _without_port(authority: str) -> tuple[str, str]:
+    """Host and port; an IPv6 address holds colons of its own."""
+    if authority.endswith("]"):
+        return authority, ""
+    host, colon, port = authority.rpartition(":")
+    return (host, port) if colon else (authority, "")
+
+
+def _port(port: str, scheme: str) -> str:
+    digits = port.lstrip("0") if port.isascii() and port.isdigit() else port
+    if not port or digits == _DEFAULT_PORTS[scheme]:
+        return ""
+    if not digits.isdigit() or len(digits) > 5 or int(digits) > 65535:
+        raise ValueError(f"{port[:20]!r}: not a port")
+    return f":{digits}"
+
+
+@lru_cache(maxsize=1 << 16)
+def _host(host: str) -> str:
+    """Lower case, IDNA, each label checked. Raises ValueError."""
+    if host.startswith("["):
+        return _bracketed(host)
+    name = unquote(host, errors="strict") if "%" in host else host
+    if not name.isascii():
+        name = _to_ascii(name)
+    name = name.lower()
+    labels = name.removesuffix(".").split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) and len(label) <= 63 for label in labels):
+        raise ValueError(f"{host[:80]!r}: not a host name")
+    return name
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{ipaddress.IPv6Address(host.strip('[]'))}]"
+    except ipaddress.AddressValueError as error:
+        raise ValueError(f"{host[:80]!r}: not an IPv6 address") from error
+
+
+def _to_ascii(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True, transitional=False).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise ValueError(f"{name[:80]!r}: not an international host name ({error})") from error
+
+
+def _encoded(outside: re.Pattern[str], text: str) -> str:
+    """Percent triplets upper-case or decoded where unreserved, all else outside the allowed characters encoded."""
+    return outside.sub(_encode, text)
+
+
+def _encode(found: re.Match[str]) -> str:
+    text, digits = found.group(), found.group(1)
+    if digits:
+        character = chr(int(digits, 16))
+        return character if _IS_UNRESERVED.match(character) else text.upper()
+    if text == "%":
+        return "%25"
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "replace"))
+
+
+def _without_dots(path: str) -> str:
+    """RFC 3986 5.2.4 for an absolute path."""
+    if not path.startswith("/"):
+        path = f"/{path}"
+    if not _DOT_SEGMENT.search(path):
+        return path
+    kept: list[str] = []
+    *segments, last = path[1:].split("/")
+    for segment in segments:
+        if segment == "..":
+            kept = kept[:-1]
+        elif segment != ".":
+            kept.append(segment)
+    if last == "..":
+        kept = kept[:-1]
+    kept.append("" if last in (".", "..") else last)
+    return "/" + "/".join(kept)
+
+
+@lru_cache(maxsize=1 << 16)
+def _folded_host(authority: str) -> str:
+    host, port = _without_port(authority)
+    host = host.removesuffix(".")
+    registrable = domain_of(host)
+    while host != registrable and (prefix := _MOBILE.match(host)):
+        host = host[prefix.end() :]
+    return host if port in ("", "80", "443") else f"{host}:{port}"
+
+
+def _folded_path(path: str) -> str:
+    while len(path) > 1 and (found := _AMP_OR_SLASH.search(path)):
+        path = path[: found.start()]
+    return path or "/"
