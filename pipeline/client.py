@@ -203,12 +203,15 @@ _NAMES: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DecodingError,), Failure.BAD_CODING),
     ((urllib3.exceptions.NameResolutionError, socket.gaierror), Failure.DNS),
     ((ssl.SSLError, urllib3.exceptions.SSLError), Failure.TLS),
+    (
+        (ConnectionResetError, BrokenPipeError),
+        Failure.CONNECTION,
+    ),  # urllib3 blames the proxy for these, wherever the end came from
     ((urllib3.exceptions.ProxyError,), Failure.PROXY),
     ((urllib3.exceptions.NewConnectionError,), Failure.CONNECTION),
     ((urllib3.exceptions.TimeoutError, requests.Timeout, TimeoutError), Failure.TIMEOUT),
     ((urllib3.exceptions.LocationParseError, requests.exceptions.InvalidURL, UnicodeError), Failure.BAD_URL),
     ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead), Failure.TRUNCATED),
-    ((http.client.RemoteDisconnected,), Failure.CONNECTION),
     ((http.client.HTTPException, urllib3.exceptions.InvalidHeader), Failure.BAD_RESPONSE),
     ((OSError,), Failure.CONNECTION),
 )

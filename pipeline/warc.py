@@ -32,7 +32,7 @@ CODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-enco
 SECRET_PARAMETERS = re.compile(
     r"(?i)([?&;](?:[a-z0-9_.\-]*(?:token|secret|passw(?:or)?d|api_?key|signature|credential)[a-z0-9_.\-]*|key|sig|auth|session|sid|pwd)=)[^&;#\s]*"
 )
-_USERINFO = re.compile(r"(?i)(\bhttps?://)[^/?#\s@]*@")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s@]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -46,7 +46,7 @@ def redacted(text: str) -> str:
     >>> redacted("https://me:pw@example.com/?api_key=abc&page=2")
     'https://example.com/?api_key=REDACTED&page=2'
     """
-    return SECRET_PARAMETERS.sub(r"\1REDACTED", _USERINFO.sub(r"\1", text))
+    return SECRET_PARAMETERS.sub(r"\1REDACTED", _USERINFO.sub("", text))
 
 
 def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes:

@@ -1,0 +1,136 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from servers.replay import NOT_FOUND, ReplayServer, Reply
+
+from pipeline import files, warc
+from pipeline.engine import Engine
+from pipeline.fetch import PagesSettings, parts_of
+from pipeline.jobs.pages import STAGE
+from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.records import Link, Page, Submission
+from pipeline.stage import Call
+from pipeline.urls import dedup_key, domain_of, host_of
+
+NOON = "2026-01-31T12:00:00Z"
+
+
+def link(url: str, *submissions: str) -> Link:
+    posts = tuple(Submission(name, "python", 5, datetime(2016, 5, 1, tzinfo=UTC)) for name in submissions)
+    return Link(url, dedup_key(url), domain_of(host_of(url)), 5, datetime(2016, 5, 1, tzinfo=UTC), posts)
+
+
+def links_folder(folder: Path, *shards: list[Link]) -> str:
+    entries = []
+    for number, shard in enumerate(shards):
+        name = f"links-{number:05d}-of-{len(shards):05d}.parquet"
+        digest = files.publish_table(str(folder / name), Link.table(shard))
+        entries.append(FileEntry(name, "links", len(shard), digest.bytes, digest.sha256))
+    total = sum(map(len, shards))
+    Manifest("links", {}, {}, tuple(entries), Books(total, total)).save(str(folder))
+    return str(folder)
+
+
+def run(links: str, folder: Path, engine: Engine, **settings: object) -> Manifest:
+    chosen = PagesSettings(**({"host_delay": 0.0, "fetched_at": NOON, "retries": 0} | settings))  # type: ignore[arg-type]
+    return STAGE.run(Call({"links": links}, str(folder), chosen, engine))
+
+
+def pages_of(folder: Path) -> list[Page]:
+    manifest = Manifest.load(str(folder))
+    return [Page.from_row(row) for e in manifest.of_kind("pages") for row in files.read_table(str(folder / e.name)).to_pylist()]
+
+
+def drops_of(folder: Path) -> dict[str, str]:
+    manifest = Manifest.load(str(folder))
+    rows = [row for e in manifest.of_kind("drops") for row in files.read_table(str(folder / e.name)).to_pylist()]
+    return {row["item"]: row["reason"] for row in rows}
+
+
+def body_of(folder: Path, page: Page) -> bytes:
+    return warc.read_body(str(folder / page.warc_file), page.warc_offset, page.warc_length)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.json")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
+
+
+WEB: dict[str, bytes | Reply | None] = {
+    "https://one.example/a": b"<html><p>One",
+    "http://one.example/plain": Reply(b"plain words", "text/plain; charset=ISO-8859-1"),
+    "http://two.example/old": Reply(status=301, headers=(("Location", "https://two.example/new"),)),
+    "https://two.example/new": b"<html><p>New",
+    "https://two.example/paper.html": Reply(b"%PDF-1.4", "text/html"),
+    "https://two.example/gone": NOT_FOUND,
+    "https://three.example/": None,
+    "https://four.example/robots.txt": Reply(b"User-agent: *\nDisallow: /private", "text/plain"),
+    "https://four.example/private/x": b"<html><p>Private",
+    "https://four.example/public": b"<html><p>Public",
+}
+ASKED = [url for url in WEB if not url.endswith(("robots.txt", "/new"))]
+DROPPED = {
+    "https://two.example/paper.html": "not_html",
+    "https://two.example/gone": "http_404",
+    "https://three.example/": "connection",
+    "https://four.example/private/x": "robots",
+}
+
+
+def test_every_link_is_a_page_or_a_named_drop(tmp_path: Path, engine: Engine) -> None:
+    links = links_folder(tmp_path / "links", [link(url, "abc", "def") for url in ASKED])
+    with ReplayServer(WEB) as web:
+        manifest = run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
+    assert drops_of(tmp_path / "pages") == DROPPED
+    pages = {page.url: page for page in pages_of(tmp_path / "pages")}
+    assert set(pages) == set(ASKED) - set(DROPPED)
+    assert (manifest.books.items_in, manifest.books.items_out) == (len(ASKED), len(pages))
+    assert body_of(tmp_path / "pages", pages["https://one.example/a"]) == b"<html><p>One"
+    assert (pages["http://one.example/plain"].media_type, pages["http://one.example/plain"].charset) == (
+        "text/plain",
+        "iso-8859-1",
+    )
+    moved = pages["http://two.example/old"]
+    assert (moved.final_url, body_of(tmp_path / "pages", moved)) == ("https://two.example/new", b"<html><p>New")
+    assert moved.fetched_at == datetime.fromisoformat(NOON)
+    assert web.asked["https://four.example/private/x"] == 0
+
+
+def test_parts_and_workers_leave_no_trace_in_the_bytes(tmp_path: Path, engine: Engine) -> None:
+    links = links_folder(tmp_path / "links", *([link(url)] for url in ASKED))
+    with ReplayServer(WEB) as web:
+        for name, threads in (("one", 1), ("many", 16)):
+            run(links, tmp_path / name, engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle, threads=threads)
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+def test_a_second_run_asks_nobody(tmp_path: Path, engine: Engine) -> None:
+    links = links_folder(tmp_path / "links", [link("https://one.example/a")])
+    with ReplayServer(WEB) as web:
+        run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
+        before = sum(web.asked.values())
+        run(links, tmp_path / "pages", engine, proxy="http://127.0.0.1:9", ca_bundle=None)
+        assert sum(web.asked.values()) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"allow_addresses": ("127.0.0.0/33",)}, "--allow_addresses 127.0.0.0/33: not a network"),
+        ({"threads": 0}, "--threads 0: must be more than 0"),
+        ({"host_delay": -1.0}, "--host_delay -1.0: must be 0 or more"),
+        ({"fetched_at": "yesterday"}, "--fetched_at yesterday: not an instant such as 2026"),
+        ({"proxy": "ftp://me:secret@x"}, "--proxy ftp://x: not of the form"),
+        ({"ca_bundle": "/nowhere.pem"}, "--ca_bundle /nowhere.pem: no such file"),
+        ({"contact": "a\nb"}, "--contact: printable ASCII only"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message.replace(".", r"\.")):
+        PagesSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_shards_join_up_to_a_share() -> None:
+    shards = [("a", 5), ("b", 4), ("c", 3), ("d", 20), ("e", 1)]
+    assert parts_of(shards, 10) == [(("a", "b"), 9), (("c",), 3), (("d",), 20), (("e",), 1)]
