@@ -1,0 +1,79 @@
+"""Which modules the demo's web documents: the standard library, then installed packages in a seeded order."""
+
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+SKIPPED_NAMES = frozenset(
+    {
+        "__main__",
+        "antigravity",
+        "this",
+        "idlelib",
+        "turtledemo",
+        "lib2to3",
+        "encodings",
+        "distutils",
+        "backends",
+        "site-packages",
+        "conftest",
+        "setup",
+    }
+)
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "matplotlib",
+    "hypothesis",
+    "pytest",
+    "requests",
+    "urllib3",
+    "lxml",
+    "datasketch",
+    "praw",
+    "trafilatura",
+    "fontTools",
+    "PIL",
+    "sympy",
+    "pygments",
+    "networkx",
+    "setuptools",
+    "rich",
+    "tqdm",
+    "numba",
+)
+"""Installed packages with much English in them; those that are missing are passed over."""
+
+
+def module_names(limit: int, seed: int) -> list[str]:
+    """At most `limit` names: standard library first, then packages; equal seeds give equal choices on equal installations."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    installed = Path(sysconfig.get_paths()["purelib"])
+    builtin = [name for name in sys.builtin_module_names if not name.startswith("_")]
+    standard = [*builtin, *(name for name in _below(library, "") if name.split(".")[0] in sys.stdlib_module_names)]
+    packages = [name for package in PACKAGES for name in _below(installed / package, package)]
+    order = [sorted(set(names), key=lambda name: _shuffled(name, seed)) for names in (standard, packages)]
+    return sorted(list(dict.fromkeys(order[0] + order[1]))[:limit])
+
+
+def _shuffled(name: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
+
+
+def _below(folder: Path, prefix: str) -> Iterator[str]:
+    """Dotted names of the Python modules in a folder, public ones, no tests; read from the file system, nothing is imported."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        name = path.stem
+        if name.startswith("_") or name in SKIPPED_NAMES or "test" in name or not name.isidentifier():
+            continue
+        dotted = f"{prefix}.{name}" if prefix else name
+        if path.suffix == ".py":
+            yield dotted
+        elif path.is_dir() and (path / "__init__.py").exists():
+            yield dotted
+            yield from _below(path, dotted)

@@ -1,0 +1,114 @@
+"""The command line: one command a stage, its flags from its settings; `run` is all stages into one folder."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pipeline import options
+from pipeline.engine import stop_on_signals
+from pipeline.files import InputError, join
+from pipeline.settings import add_arguments, from_arguments
+from pipeline.stage import Call, Stage
+from pipeline.stages import RUN, STAGES
+
+DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+ADVICE = "Run the same command to go on."
+EVERYTHING = "all of them into one folder; those that are done are skipped"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; its exit code. Usage errors leave as SystemExit(2)."""
+    name = argv[0] if argv else "--help"
+    if name not in {*STAGES, "run"}:
+        _parser().parse_args([name])
+    stop_on_signals(ADVICE)
+    try:
+        if name == "run":
+            _run_all(argv[1:])
+        else:
+            _run_one(STAGES[name], argv[1:])
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
+        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}",
+        epilog="python -m pipeline STAGE --help shows a stage's flags.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the above")
+    return parser
+
+
+def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m pipeline {stage.name}",
+        usage=_usage(stage),
+        description=stage.text,
+        allow_abbrev=False,
+        formatter_class=_Tight,
+    )
+    for position, name in enumerate(stage.inputs):
+        flag = "--input" if position == 0 else f"--{name}"
+        parser.add_argument(flag, dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
+    parser.add_argument("--output", metavar="DIR", help="folder to fill")
+    parser.add_argument("--corpus", metavar="DIR", help="instead of those: a corpus folder, whose folders have the stages' names")
+    add_arguments(parser.add_argument_group("settings"), stage.settings)
+    options.add_engine_arguments(parser)
+    return parser
+
+
+def _usage(stage: Stage) -> str:
+    folders = [f"--{'input' if i == 0 else name} DIR" for i, name in enumerate(stage.inputs)]
+    return f"python -m pipeline {stage.name} {' '.join([*folders, '--output DIR'])} [flags] [Beam flags]"
+
+
+def _run_one(stage: Stage, argv: Sequence[str]) -> None:
+    parser = _stage_parser(stage)
+    arguments, engine = options.parse(parser, argv)
+    inputs = {name: _folder(parser, arguments, f"input_{name}", name) for name in stage.inputs}
+    output = _folder(parser, arguments, "output", stage.name)
+    stage.run(Call(inputs, output, from_arguments(stage.settings, arguments), engine))
+
+
+def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag: str, name: str) -> str:
+    given: str | None = getattr(arguments, flag)
+    if given is None and arguments.corpus is None:
+        parser.error(f"missing: the folder of '{name}' (or --corpus DIR for all folders)")
+    return given or join(arguments.corpus, name)
+
+
+def _run_all(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline run",
+        usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
+        description=f"Runs the stages {', '.join(RUN)}: {EVERYTHING}.",
+        allow_abbrev=False,
+        formatter_class=_Tight,
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
+    )
+    for name in RUN:
+        add_arguments(parser.add_argument_group(name), STAGES[name].settings)
+    options.add_engine_arguments(parser)
+    arguments, engine = options.parse(parser, argv)
+    settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
+    for name in RUN:
+        stage = STAGES[name]
+        inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}
+        stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
+
+
+class _Tight(argparse.HelpFormatter):
+    """Help that fits a screen: one line a flag where it can."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=120)
