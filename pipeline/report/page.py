@@ -119,7 +119,7 @@ def _step(i: int, step: FunnelStep, most: int, first: int) -> str:
     )
     lost = ", ".join(f"<b>{number(n, f'funnel.{i}.lost.{reason}')}</b> {words(reason)}" for reason, n in step.lost.items())
     said = " ".join(part for part in (f"Lost: {lost}." if lost else "", escape(step.note)) if part)
-    return row + f'<tr class="lost"><td colspan="4" class="lost">{said}</td></tr>\n'
+    return row + (f'<tr class="lost"><td colspan="4" class="lost">{said}</td></tr>\n' if said else "")
 
 
 def _sites(sites: Sites | None) -> str:

@@ -1,6 +1,8 @@
 import json
 import re
+import time
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -9,8 +11,12 @@ from typing import Any
 import pytest
 
 from pipeline.files import InputError
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, resolve
 from pipeline.report.command import main
+from pipeline.report.corpus import Corpus
+from pipeline.report.gather import gather
+from pipeline.report.numbers import Curve, Numbers, Run
+from pipeline.report.page import render
 
 CORPUS_STAGES = ("links", "pages", "documents", "dedup", "tokens")
 
@@ -169,3 +175,25 @@ def test_bad_input_is_named(chosen: Any, tmp_path: Path, arguments: list[str], s
     with pytest.raises(InputError, match=re.escape(said)):
         main([*given, "--output", str(tmp_path / "out")])
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_numbers_of_eight_million_documents_render_in_two_seconds(report: Path) -> None:
+    found = numbers_of(report)
+    histograms = tuple(
+        replace(h, counts=tuple(8_000_000 // (i + 1) for i in range(20)), labels=tuple(f"{i}" for i in range(20)))
+        for h in found.histograms
+    )
+    steps = tuple(replace(s, items=45_000_000, lost={f"reason_{i}": 1_000_000 + i for i in range(30)}) for s in found.funnel)
+    curve = Curve("loss", tuple(range(600_000)), tuple(3.0 for _ in range(600_000)))
+    large = replace(found, histograms=histograms, funnel=steps, runs=(Run("124M", {}, (curve,), 10**10),))
+    started = time.process_time()
+    page = render(large)
+    assert time.process_time() - started < 2
+    assert len(page) < 2_000_000
+    assert "45,000,000" in page
+
+
+def numbers_of(report: Path) -> Numbers:
+    """The numbers as gathered, from the corpus that the report was made of."""
+    manifest = Manifest.load(str(report))
+    return gather(Corpus.open({name: resolve(str(report), manifest.inputs[name]) for name in CORPUS_STAGES}))

@@ -1,0 +1,126 @@
+"""The page in a real browser: light, dark, a phone's width, the keyboard, axe-core. Skips with a line where no chromium is."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.report.command import main
+
+QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
+LIGHT, DARK = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"
+ASK_AXE = """
+<script>{axe}</script>
+<pre id="answer"></pre>
+<script>
+addEventListener("load", () => axe.run(document).then(found => {{
+  const faults = found.violations.map(v => ({{id: v.id, impact: v.impact, nodes: v.nodes.map(n => n.html.slice(0, 120))}}));
+  document.getElementById("answer").textContent = "axe:" + JSON.stringify({{faults, passes: found.passes.length}}) + ":axe";
+}}));
+</script>
+"""
+ASK_LAYOUT = """
+<script>
+const reaches = e => { e.focus(); return document.activeElement === e; };
+addEventListener("load", () => {
+  document.querySelectorAll("details").forEach(e => e.open = true);
+  const scrolls = [...document.querySelectorAll("*")].filter(e => {
+    const how = getComputedStyle(e).overflowX;
+    return (how === "auto" || how === "scroll") && e.scrollWidth > e.clientWidth + 1;
+  });
+  const reachable = [...document.querySelectorAll("a[href], summary, [tabindex='0']")];
+  parent.postMessage(JSON.stringify({
+    width: innerWidth, wide: document.documentElement.scrollWidth - innerWidth,
+    deaf: scrolls.filter(e => e.tabIndex < 0).length,
+    reached: reachable.filter(reaches).length, reachable: reachable.length,
+    ink: getComputedStyle(document.body).color,
+    bar: getComputedStyle(document.querySelector("#karma-patch_3 path, #karma-patch_2 path")).fill,
+  }), "*");
+});
+</script>
+"""
+FRAME = """<!DOCTYPE html><title>frame</title><link rel="icon" href="data:,"><pre id="answer"></pre>
+<script>addEventListener("message", e => document.getElementById("answer").textContent = "said:" + e.data + ":said");</script>
+<iframe src="asked.html" style="width:{width}px;height:900px;border:0"></iframe>"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no chromium here: the report was not looked at in a browser")
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(chosen: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("browser")
+    run = folder / "run"
+    run.mkdir()
+    lines = [json.dumps({"step": s, "tokens": s, "loss": 9 - s / 9, "val_loss": 9 - s / 10}) for s in range(1, 40)]
+    (run / "log.jsonl").write_text("\n".join(lines) + "\n")
+    main(["--corpus", str(chosen.folder), "--output", str(folder / "out"), "--run", str(run)])
+    return folder / "out" / "report.html"
+
+
+def look(chromium: str, page: Path, *flags: str) -> tuple[str, str]:
+    """The page's DOM after its load, and what the browser wrote to its console."""
+    profile = page.parent / "profile"
+    fixed = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=20000")
+    command = [chromium, *fixed, *QUIET, f"--user-data-dir={profile}", *flags, "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+def asked(page: Path, folder: Path, question: str) -> Path:
+    copy = folder / "asked.html"
+    copy.write_text(page.read_text().replace("</body>", question + "</body>"))
+    return copy
+
+
+def answer(dom: str, mark: str) -> Any:
+    found = re.search(rf"{mark}:(\{{.*\}}):{mark}</pre>", dom, flags=re.DOTALL)
+    assert found, dom[-2000:]
+    return json.loads(unescape(found[1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("theme", "ink", "bar"), [(LIGHT, "rgb(27, 29, 32)", "rgb(47, 99, 145)"), (DARK, "rgb(232, 233, 235)", "rgb(127, 178, 229)")]
+)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_both_themes_fit_every_width(
+    chromium: str, page: Path, tmp_path: Path, theme: str, ink: str, bar: str, width: int
+) -> None:
+    asked(page, tmp_path, ASK_LAYOUT)
+    frame = tmp_path / "frame.html"  # headless chromium's own window is never narrower than 500
+    frame.write_text(FRAME.format(width=width))
+    dom, console = look(chromium, frame, theme, "--window-size=1400,1000")
+    said = answer(dom, "said")
+    assert console == ""
+    assert said["ink"] == ink
+    assert said["wide"] <= 0
+    assert said["deaf"] == 0
+    assert said["reached"] == said["reachable"] > 20
+    assert said["width"] == width
+    assert said["bar"] == bar
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_axe_finds_no_serious_fault(chromium: str, page: Path, tmp_path: Path, theme: str) -> None:
+    package = find_spec("axe_core_python")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("no axe-core-python here: accessibility was not checked")
+    axe = (Path(package.submodule_search_locations[0]) / "axe.min.js").read_text()
+    opened = tmp_path / "opened.html"
+    opened.write_text(page.read_text().replace("<details>", "<details open>"))
+    found = answer(look(chromium, asked(opened, tmp_path, ASK_AXE.format(axe=axe)), theme)[0], "axe")
+    assert found["passes"] > 20
+    assert [f for f in found["faults"] if f["impact"] in ("serious", "critical")] == []
