@@ -41,17 +41,21 @@ class Engine:
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
 
-    def options(self) -> PipelineOptions:
-        """Beam's options; a --runner among the flags wins over the local default."""
+    def options(self, parts: int) -> PipelineOptions:
+        """Beam's options for so many parts; a --runner among the flags wins over the local default.
+
+        No more local processes than parts: starting one costs seconds.
+        """
+        workers = min(self.workers, parts)
         if any(flag == "--runner" or flag.startswith("--runner=") for flag in self.beam_flags):
             return PipelineOptions(list(self.beam_flags))
-        mode = "multi_processing" if self.workers > 1 else "in_memory"
-        local = [f"--runner={LOCAL_RUNNER}", f"--direct_num_workers={self.workers}", f"--direct_running_mode={mode}"]
+        mode = "multi_processing" if workers > 1 else "in_memory"
+        local = [f"--runner={LOCAL_RUNNER}", f"--direct_num_workers={max(1, workers)}", f"--direct_running_mode={mode}"]
         return PipelineOptions([*local, *self.beam_flags])
 
-    def run(self, build: Callable[[beam.Pipeline], object]) -> None:
-        """Build one pipeline and wait for its end. Raises RuntimeError where it did not end well."""
-        pipeline = beam.Pipeline(options=self.options())
+    def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
+        """Build one pipeline of so many parts and wait for its end. Raises RuntimeError where it did not end well."""
+        pipeline = beam.Pipeline(options=self.options(parts))
         build(pipeline)
         result = pipeline.run()
         state = result.wait_until_finish()
@@ -63,7 +67,7 @@ class Engine:
     ) -> list[Receipt]:
         """Work the parts that have no receipt yet with `transform` (Parts in, keys of finished parts out); all receipts, by key.
 
-        Raises InputError where a part ended with one, whatever the runner made of it.
+        Raises InputError where a part ended with one; then no further part is begun.
         """
         files.make_folder(place.work_folder)
         waiting = [part for part in parts if not files.exists(place.receipt_path(part.key))]
@@ -76,12 +80,13 @@ class Engine:
 
     def _run_waiting(self, place: Place, waiting: Sequence[Part], transform: "beam.PTransform[Any, Any]") -> None:
         try:
-            self.run(lambda pipeline: pipeline | "Parts" >> beam.Create(list(waiting), reshuffle=False) | transform)
+            self.run(lambda pipeline: pipeline | "Parts" >> beam.Create(list(waiting), reshuffle=False) | transform, len(waiting))
         except Exception as error:
-            for part in waiting:
-                if files.exists(place.error_path(part.key)):
-                    raise InputError(files.read_bytes(place.error_path(part.key)).decode()) from error
+            if told := place.told_errors():
+                raise InputError(told[0]) from error
             raise
+        if told := place.told_errors():
+            raise InputError(told[0])
 
 
 def open_stage(stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool) -> Place | None:

@@ -81,6 +81,10 @@ class Place:
         """Of the part `key`: the one line of an InputError that ended it."""
         return files.join(self.work_folder, f"{key}.error")
 
+    def told_errors(self) -> list[str]:
+        """The lines of InputErrors that ended parts, by the parts' keys."""
+        return [files.read_bytes(path).decode() for path in files.matching(self.error_path("*"))]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -268,7 +272,12 @@ class _RunPart(beam.DoFn):
     def process(self, element: tuple[str, Iterable[Part]]) -> Iterator[str]:
         key, (part, *_) = element
         if not files.exists(self._place.receipt_path(key)):
-            receipt = run_part(self._place, self._work, part)
+            if self._place.told_errors():
+                return
+            try:
+                receipt = run_part(self._place, self._work, part)
+            except files.InputError:
+                return  # its .error file tells the driver; a runner would bury the one line under tracebacks, and try again
             _count(self._place.stage, receipt.books)
         yield key
 
