@@ -1,0 +1,72 @@
+"""A small corpus, written as the pipeline writes it: the language reference that Python carries (pydoc's topics), one id a byte."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+import pytest
+
+from tokenizer.codec import Tokenizer
+from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+
+WriteCorpus = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Tokenizer:
+    """No merges: 256 bytes and the end of text."""
+    return Tokenizer([])
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    return [topics[name] for name in sorted(topics)]
+
+
+def write_split(folder: Path, split: str, texts: list[str], tokenizer: Tokenizer, shards: int) -> Split:
+    entries = []
+    for shard in range(shards):
+        mine = texts[shard::shards]
+        documents = [[*tokenizer.encode(text), tokenizer.eot_id] for text in mine]
+        offsets = np.cumsum([0, *(len(document) for document in documents)])
+        tokens = np.concatenate([np.array(document, np.uint16) for document in documents])
+        ids = np.array([list(hashlib.blake2b(text.encode(), digest_size=16).digest()) for text in mine], np.uint8)
+        header = Header(split, shard, shards, len(mine), len(tokens), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
+        path = folder / header.name
+        with path.open("wb") as sink:
+            writer = ShardWriter(sink, header)
+            half = len(mine) // 2
+            for low, high in ((0, half), (half, len(mine))):
+                part = slice(offsets[low], offsets[high])
+                writer.write(TokenBatch(tokens[part], offsets[low : high + 1] - offsets[low], ids[low:high]))
+            writer.close()
+        entries.append(ShardEntry(header.name, len(mine), len(tokens), path.stat().st_size, sha256_of(path)))
+    sizes = sum(len(text.encode()) for text in texts)
+    return Split(len(texts), sum(entry.tokens for entry in entries), sizes, tuple(entries))
+
+
+@pytest.fixture(scope="session")
+def write_corpus(byte_tokenizer: Tokenizer) -> WriteCorpus:
+    """Writes a folder of token shards: `write_corpus(folder, texts, held_out)`."""
+
+    def write(folder: Path, texts: list[str], held_out: int = 4, shards: int = 2, tokenizer: Tokenizer = byte_tokenizer) -> Path:
+        folder.mkdir(parents=True)
+        splits = {
+            "train": write_split(folder, "train", texts[held_out:], tokenizer, shards),
+            "validation": write_split(folder, "validation", texts[:held_out], tokenizer, 1),
+        }
+        manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, splits)
+        (folder / "manifest.json").write_text(json.dumps({"dataset": manifest.section()}))
+        tokenizer.save(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory, write_corpus: WriteCorpus, texts: list[str]) -> Path:
+    """About 750,000 tokens for training."""
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tokens", texts)

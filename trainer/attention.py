@@ -1,0 +1,109 @@
+"""Causal self-attention over a window, over a window cut at documents, and over what a generation has kept."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.config import ModelConfig
+
+ROTARY_BASE = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Which tokens of a micro-batch share a document: `mask` on CPU, cumulative lengths where a varlen kernel reads them.
+
+    `mask_B1TT` is causal already. `lengths` is int32, padded with its last value to a fixed size so that nothing recompiles.
+    """
+
+    mask_B1TT: Tensor | None = None
+    lengths: Tensor | None = None
+    longest: int = 0
+
+    @classmethod
+    def of_ids(cls, ids_BT: Tensor) -> Self:
+        """From each token's document number inside its window."""
+        same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
+        return cls(mask_B1TT=same_BTT.tril()[:, None])
+
+
+class Cache:
+    """Keys and values of the tokens read so far, for all layers; `padding_B` counts the filler on the left of each row."""
+
+    def __init__(self, config: ModelConfig, padding_B: Tensor, *, dtype: torch.dtype) -> None:
+        shape = (config.layers, len(padding_B), config.heads, config.context, config.head_width)
+        self.keys = torch.zeros(shape, dtype=dtype, device=padding_B.device)
+        self.values = torch.zeros_like(self.keys)
+        self.padding_B = padding_B
+        self.length = 0
+
+    def extend(self, layer: int, keys_BHTD: Tensor, values_BHTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep a layer's newest keys and values; give all of them."""
+        stop = self.length + keys_BHTD.shape[2]
+        self.keys[layer, :, :, self.length : stop] = keys_BHTD
+        self.values[layer, :, :, self.length : stop] = values_BHTD
+        return self.keys[layer, :, :, :stop], self.values[layer, :, :, :stop]
+
+    def mask_B1QK(self, queries: int) -> Tensor:
+        """What the newest `queries` tokens may look at: what is before them and no filler (a filler sees itself alone)."""
+        keys = torch.arange(self.length + queries, device=self.padding_B.device)
+        own = keys[self.length :, None]
+        seen_BQK = (keys <= own) & (keys >= self.padding_B[:, None, None]) | (keys == own)
+        return seen_BQK[:, None]
+
+
+class Attention(nn.Module):
+    """Multi-head causal attention, GPT-2's own but for what the configuration switches on."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = layer
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.projection = nn.Linear(config.width, config.width)
+
+    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
+        """What each token gathers from those before it."""
+        shape = (*x_BTD.shape[:2], self.config.heads, self.config.head_width)
+        q, k, v = (part.view(shape).transpose(1, 2) for part in self.qkv(x_BTD).chunk(3, dim=-1))
+        if self.config.qk_norm:
+            q, k = (F.rms_norm(part, part.shape[-1:]) for part in (q, k))
+        if self.config.positions == "rotary":
+            q, k = rotate(q, positions_BT), rotate(k, positions_BT)
+        y_BHTD = self._attend(q, k, v.to(q.dtype), documents, cache)
+        return self.projection(y_BHTD.transpose(1, 2).flatten(2))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
+        dropout = self.config.dropout if self.training else 0.0
+        if cache is not None:
+            keys, values = cache.extend(self.layer, k, v)
+            return F.scaled_dot_product_attention(q, keys, values, attn_mask=cache.mask_B1QK(q.shape[2]))
+        if documents is None:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
+        if documents.lengths is not None:
+            return _attend_varlen(q, k, v, documents)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=documents.mask_B1TT, dropout_p=dropout)
+
+
+def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
+    """All windows of the micro-batch as one row of documents: the kernel never looks across a boundary."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    batch, _, window, _ = q.shape
+    flat = [part.transpose(1, 2).flatten(0, 1) for part in (q, k, v)]
+    lengths, longest = documents.lengths, documents.longest
+    y = varlen_attn(*flat, lengths, lengths, longest, longest, window_size=(-1, 0))
+    return y.unflatten(0, (batch, window)).transpose(1, 2)
+
+
+def rotate(x_BHTD: Tensor, positions_BT: Tensor) -> Tensor:
+    """Turn each pair (i, i + D/2) of a head by position · base^(-2i/D): rotary positions (arXiv 2104.09864)."""
+    half = x_BHTD.shape[-1] // 2
+    rates = ROTARY_BASE ** (-torch.arange(half, device=x_BHTD.device, dtype=torch.float32) / half)
+    angles_B1TD = (positions_BT[:, None, :, None] * rates).to(torch.float32)
+    cosine, sine = angles_B1TD.cos().to(x_BHTD.dtype), angles_B1TD.sin().to(x_BHTD.dtype)
+    first, second = x_BHTD[..., :half], x_BHTD[..., half:]
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)

@@ -1,0 +1,171 @@
+"""Checkpoints: folders of safetensors, complete or not there at all.
+
+    step_00001000/  checkpoint.json   step, seed, tokens seen, fingerprints, recipe, size and sha256 of every other file
+                    model/            weights, a safetensors file a rank
+                    optimizer/        AdamW's moments, and the guard's history
+                    tokenizer/        the tokenizer, so that a checkpoint can be sampled, evaluated and exported by itself
+
+Nothing in it can run code: tensors are read by safetensors, the rest is JSON. It is written aside, synced, and renamed when whole.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+
+from tokenizer.codec import Tokenizer
+from trainer.config import InputError, TrainConfig
+from trainer.distributed import World
+from trainer.model import GPT
+
+log = logging.getLogger(__name__)
+
+FORMAT = "webtext-checkpoint"
+VERSION = 1
+FOLDER = "checkpoints"
+ASIDE = ".aside"
+
+State = dict[str, Tensor]
+
+
+class DamagedCheckpoint(InputError):
+    """A checkpoint that is not whole, or not what it was when it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a checkpoint says of itself, besides its tensors."""
+
+    step: int
+    tokens: int
+    seed: int
+    corpus_sha256: str
+    tokenizer_sha256: str
+    config: TrainConfig
+    validation_loss: float | None = None
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step stands in a run's folder."""
+    return run / FOLDER / f"step_{step:08d}"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The finished checkpoints of a run, oldest first."""
+    return sorted(path for path in (run / FOLDER).glob("step_*") if path.is_dir())
+
+
+def save(run: Path, facts: Facts, parts: dict[str, State], tokenizer: Tokenizer, world: World) -> Path:
+    """Write the checkpoint of `facts.step`; every rank calls it with its own pieces. Returns the folder."""
+    final = folder_of(run, facts.step)
+    aside = final.with_name(f".{final.name}{ASIDE}")
+    if world.first:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+    world.wait()
+    for name, state in parts.items():
+        writer = HuggingFaceStorageWriter(str(aside / name), save_distributed=True)
+        dcp.save(state, storage_writer=writer, no_dist=world.ranks == 1)
+    if world.first:
+        tokenizer.save(aside / "tokenizer")
+        _finish(aside, final, facts)
+    world.wait()
+    return final
+
+
+def _finish(aside: Path, final: Path, facts: Facts) -> None:
+    files = sorted(path for path in aside.rglob("*") if path.is_file())
+    body = {**asdict(facts), "config": facts.config.to_json(), "format": FORMAT, "version": VERSION}
+    body["files"] = {str(path.relative_to(aside)): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
+    (aside / "checkpoint.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    for path in (*files, aside / "checkpoint.json", *{path.parent for path in files}, aside):
+        _sync(path)
+    if final.exists():
+        shutil.rmtree(final)
+    aside.rename(final)
+    _sync(final.parent)
+
+
+def read_facts(folder: Path) -> Facts:
+    """A checkpoint's facts, its files there and unchanged. Raises DamagedCheckpoint naming what is not."""
+    path = folder / "checkpoint.json"
+    try:
+        body = json.loads(path.read_bytes())
+        if (body.pop("format"), body.pop("version")) != (FORMAT, VERSION):
+            raise DamagedCheckpoint(f"{path}: not a {FORMAT} of version {VERSION}")
+        files = body.pop("files")
+        facts = Facts(**{**body, "config": TrainConfig.from_json(body["config"])})
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{folder}: no checkpoint.json there: not a checkpoint, or not a finished one") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpoint(f"{path}: cannot be read ({error})") from error
+    for name, said in files.items():
+        _check(folder / name, said)
+    return facts
+
+
+def _check(path: Path, said: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise DamagedCheckpoint(f"{path}: missing; checkpoint.json names it")
+    if path.stat().st_size != said["bytes"]:
+        raise DamagedCheckpoint(f"{path}: {path.stat().st_size} bytes, checkpoint.json says {said['bytes']}")
+    if _sha256(path) != said["sha256"]:
+        raise DamagedCheckpoint(f"{path}: its sha256 is not the one that checkpoint.json names")
+
+
+def load(folder: Path, parts: dict[str, State], world: World) -> None:
+    """Fill the tensors of `parts`, whole or in pieces, whatever number of ranks wrote them. `read_facts` has vouched for the files."""
+    for name, state in parts.items():
+        dcp.load(state, storage_reader=HuggingFaceStorageReader(str(folder / name)), no_dist=world.ranks == 1)
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
+    """A network to use, in evaluation mode and fp32, with its tokenizer and recipe.
+
+    `path` is a checkpoint, or a run's folder, whose newest checkpoint is taken. Raises InputError for anything else.
+    """
+    folder = Path(path)
+    if not (folder / "checkpoint.json").exists():
+        found = checkpoints(folder)
+        if not found:
+            raise InputError(f"{folder}: neither a checkpoint nor a run's folder with one")
+        folder = found[-1]
+    facts = read_facts(folder)
+    model = GPT(facts.config.model)
+    load(folder, {"model": {name: weight.detach() for name, weight in model.named_parameters()}}, World())
+    return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), facts.config
+
+
+def prune(run: Path, keep: int, best: int | None) -> None:
+    """Remove all but the newest `keep` checkpoints and the one of step `best`."""
+    for path in checkpoints(run)[:-keep]:
+        if best is None or path != folder_of(run, best):
+            shutil.rmtree(path)
+
+
+def sweep(run: Path) -> None:
+    """Remove what killed writers left aside."""
+    for path in (run / FOLDER).glob(f".*{ASIDE}"):
+        shutil.rmtree(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

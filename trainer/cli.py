@@ -1,0 +1,74 @@
+"""The command `webtext-train`: train, sample, eval, export, verify."""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from trainer.config import InputError
+from trainer.flags import Parser, add_options
+from trainer.presets import PRESETS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line. Exit codes: 0 done, 2 bad usage or input, 1 failed, 130 interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words[:1] == ["eval"]:
+            from trainer.evals.command import main as evaluate
+
+            return int(evaluate(words[1:]))
+        arguments = _parser().parse_args(words)
+        return int(arguments.run(arguments))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="webtext-train", description="Train GPT-2 on a corpus of token shards, and use what was trained.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
+    _add_train(commands.add_parser("train", help="train a preset, or go on with an interrupted run"))
+    _add_sample(commands.add_parser("sample", help="continue prompts"))
+    commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
+    return parser
+
+
+def _add_train(parser: Parser) -> None:
+    parser.description = "The same command goes on where it was interrupted, and does nothing when all steps are done."
+    parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder of token shards, with manifest.json")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json")
+    parser.add_argument("--tokenizer", metavar="PATH", help="where it is not in the corpus's folder or beside it")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_options(parser)
+    parser.set_defaults(run=_train)
+
+
+def _add_sample(parser: Parser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
+    parser.add_argument("--prompt", action="append", metavar="TEXT", help="may be given several times (default: a new document)")
+    parser.add_argument("--tokens", type=int, default=100, metavar="N", help="at most so many new tokens (default: 100)")
+    parser.add_argument("--temperature", type=float, default=0.8, metavar="X", help="0 takes the likeliest token (default: 0.8)")
+    parser.add_argument("--top-k", type=int, default=None, metavar="N", help="choose among the N likeliest")
+    parser.add_argument("--top-p", type=float, default=None, metavar="X", help="choose among the likeliest that sum to X")
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations of each prompt (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="(default: 1)")
+    parser.set_defaults(run=_sample)
+
+
+# The subcommands import torch when they are called: `--help` answers at once.
+def _train(arguments: Namespace) -> int:
+    from trainer.command import train
+
+    return train(arguments)
+
+
+def _sample(arguments: Namespace) -> int:
+    from trainer.sampling import sample
+
+    return sample(arguments)

@@ -1,0 +1,125 @@
+"""`webtext-train train`: from a command line to a run that starts, goes on, or is already done."""
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from tokenizer.codec import Tokenizer
+from tokenizer.errors import FormatError
+from trainer import checkpoint
+from trainer.config import InputError, TrainConfig
+from trainer.data import Batches, Corpus
+from trainer.distributed import World, environment, joined
+from trainer.flags import with_given
+from trainer.loop import End, Run
+from trainer.presets import PRESETS
+
+log = logging.getLogger(__name__)
+
+
+def train(arguments: Namespace) -> int:
+    """Run it. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted. Raises InputError for bad input."""
+    config = with_given(PRESETS[arguments.preset](), arguments)
+    world = environment(arguments.device)
+    folder = Path(arguments.out)
+    corpus = Corpus.open(arguments.data, verify=world.first)
+    tokenizer = find_tokenizer(corpus, arguments.tokenizer)
+    _check_fit(config, corpus, world)
+    start = _place(folder, config, corpus)
+    if start is not None and checkpoint.read_facts(start).step >= config.steps:
+        _say(world, f"{folder}: up to date, {config.steps} steps done ({start})")
+        return 0
+    if world.first:
+        _prepare(folder, config, corpus)
+    with joined(world):
+        run = Run(config, corpus, tokenizer, folder, world)
+        if start is not None:
+            run.resume(start)
+            _say(world, f"{folder}: goes on from step {run.at.step:,} of {config.steps:,}")
+        return _outcome(run, run.train())
+
+
+def find_tokenizer(corpus: Corpus, path: str | None) -> Tokenizer:
+    """The tokenizer that the corpus was written with: from `path`, or from the corpus's folder or beside it."""
+    folder = Path(corpus.manifest.folder)
+    places = [Path(path)] if path else [folder, folder / "tokenizer", folder.parent / "vocabulary", folder.parent / "tokenizer"]
+    wanted = corpus.manifest.tokenizer_sha256
+    for place in places:
+        try:
+            found = Tokenizer.load(place)
+        except FormatError as error:
+            if path:
+                raise InputError(str(error)) from error
+            continue
+        if found.sha256 != wanted:
+            raise InputError(f"{place}: its tokenizer is {found.sha256}, the corpus was written with {wanted}")
+        return found
+    raise InputError(f"{folder}: no tokenizer there or beside it; say --tokenizer PATH")
+
+
+def _check_fit(config: TrainConfig, corpus: Corpus, world: World) -> None:
+    """All that can be wrong between recipe, corpus and ranks, before anything is made."""
+    if corpus.manifest.vocab_size != config.model.vocabulary:
+        raise InputError(
+            f"the corpus has {corpus.manifest.vocab_size} classes, the model {config.model.vocabulary}: "
+            f"--vocabulary {corpus.manifest.vocab_size}"
+        )
+    batches = Batches(corpus.train, context=config.model.context, windows=config.batch_windows, seed=config.seed)
+    if world.ranks > config.batch_windows:
+        raise InputError(
+            f"{world.ranks} ranks, but {config.batch_windows} windows a step: raise --batch-tokens or start fewer ranks"
+        )
+    batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
+
+
+def _place(folder: Path, config: TrainConfig, corpus: Corpus) -> Path | None:
+    """The checkpoint to go on from, or None for a run to begin. Raises InputError where the folder holds another run."""
+    path = folder / "config.json"
+    if not path.exists():
+        return None
+    try:
+        body = json.loads(path.read_bytes())
+        before = TrainConfig.from_json(body["config"])
+        fingerprint = body["corpus_sha256"]
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
+    differences = config.differences(before)
+    if differences:
+        raise InputError(
+            f"{folder} holds a run of other settings ({'; '.join(differences)}): choose another --out, or its settings"
+        )
+    if fingerprint != corpus.manifest.sha256:
+        raise InputError(f"{folder} was trained on corpus {fingerprint}, {corpus.manifest.folder} is {corpus.manifest.sha256}")
+    found = checkpoint.checkpoints(folder)
+    return found[-1] if found else None
+
+
+def _prepare(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        body = {"config": config.to_json(), "corpus_sha256": corpus.manifest.sha256}
+        aside = folder / ".config.json.aside"
+        aside.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        aside.replace(folder / "config.json")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    checkpoint.sweep(folder)
+
+
+def _outcome(run: Run, end: End) -> int:
+    if end is End.DIVERGED:
+        _say(
+            run.world, f"{run.folder}: gave up at step {run.at.step:,}: {run.config.skip_limit} steps in a row had bad gradients"
+        )
+        return 1
+    if end is End.FINISHED:
+        return 0
+    _say(run.world, f"{run.folder}: stopped and saved at step {run.at.step:,}; the same command goes on")
+    return 130 if run.interrupted else 0
+
+
+def _say(world: World, text: str) -> None:
+    if world.first:
+        print(text, file=sys.stderr, flush=True)

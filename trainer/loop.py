@@ -1,0 +1,300 @@
+"""The training run: steps, validations, checkpoints, and how it stops and goes on."""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tokenizer.codec import Tokenizer
+from trainer import checkpoint
+from trainer.attention import Documents
+from trainer.checkpoint import Facts, State
+from trainer.config import TrainConfig
+from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
+from trainer.distributed import Agreement, World, accumulating, share
+from trainer.metrics import Log, Progress, utilisation
+from trainer.model import GPT
+from trainer.optim import Guard, adamw, apply, learning_rate_at
+
+log = logging.getLogger(__name__)
+
+
+class End(Enum):
+    """How a run came to stop."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped by a signal"
+    DIVERGED = "too many steps skipped in a row"
+
+
+@dataclass(slots=True)
+class Progressed:
+    """What a checkpoint holds besides tensors and what never changes."""
+
+    step: int = 0
+    best_step: int | None = None
+    best_loss: float = math.inf
+
+
+@dataclass
+class Run:
+    """A network in training. `train` goes on from wherever it is."""
+
+    config: TrainConfig
+    corpus: Corpus
+    tokenizer: Tokenizer
+    folder: Path
+    world: World
+    at: Progressed = field(default_factory=Progressed)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.model = GPT(config.model).to(self.world.device, torch.float64 if config.precision == "fp64" else torch.float32)
+        self.model.initialise(config.seed)
+        self.model.recompute, self.model.loss_rows = config.recompute, config.loss_rows
+        eot_id = self.corpus.manifest.eot_id if config.document_mask else None
+        self.batches = Batches(
+            self.corpus.train, context=config.model.context, windows=config.batch_windows, seed=config.seed, eot_id=eot_id
+        )
+        self.micro_batch = math.gcd(config.micro_batch, config.batch_windows // self.world.ranks)
+        self.shared = share(self.model, self.world, config.strategy, bf16=config.precision == "bf16")
+        self.optimizer = adamw(self.model, config)
+        self.guard = Guard(config.spike_sigmas, self.world.device)
+        self._stop = {"asked": False, "interrupted": False}
+        self.network: nn.Module = torch.compile(self.shared, dynamic=False) if config.compile else self.shared  # type: ignore[assignment]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was SIGINT that stopped it."""
+        return self._stop["interrupted"]
+
+    def resume(self, folder: Path) -> None:
+        """Take weights, moments and place from a checkpoint of this recipe and corpus."""
+        facts = checkpoint.read_facts(folder)
+        parts = self._parts()
+        checkpoint.load(folder, parts, self.world)
+        self._take(parts["optimizer"])
+        self.at.step = facts.step
+
+    def train(self) -> End:
+        """Steps up to the last, a signal, or too many skips."""
+        with stop_signals() as self._stop:
+            writer = _Writer(self)
+            batches = Prefetched(self._micro_batches, self.at.step)
+            try:
+                end = self._steps(batches, writer)
+            finally:
+                batches.close()
+                writer.close()
+        return end
+
+    def validate(self) -> dict[str, float]:
+        """Loss over the fixed validation text, in nats a token and bits a byte; nothing without a validation split."""
+        stream = self.corpus.validation
+        context = self.config.model.context
+        if stream is None or len(stream) <= context:
+            return {}
+        starts = validation_starts(
+            len(stream), context, self.config.validation_tokens,
+            rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch,
+        )  # fmt: skip
+        reader = Batches(stream, context=context, windows=1, seed=0, eot_id=self.batches.eot_id)
+        spelled = np.array([len(b) for b in self.tokenizer.token_bytes])
+        sums = torch.zeros(3, dtype=torch.float64)
+        self.network.eval()
+        with torch.no_grad():
+            for i in range(0, len(starts), self.micro_batch):
+                batch = reader.read(starts[i : i + self.micro_batch])
+                counted = batch.targets_BT[batch.targets_BT >= 0].numpy()
+                loss = self._loss(batch).double().cpu()
+                sums += torch.tensor([1.0, 0.0, 0.0]) * loss * len(counted)
+                sums += torch.tensor([0.0, len(counted), spelled[counted].sum()], dtype=torch.float64)
+        self.network.train()
+        nats, tokens, text_bytes = self.world.sum(sums).tolist()
+        return {"val_loss": nats / tokens, "bits_per_byte": nats / (math.log(2) * text_bytes)}
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment and remove those no longer kept."""
+        manifest = self.corpus.manifest
+        facts = Facts(
+            step=self.at.step,
+            tokens=self.at.step * self.config.batch_tokens,
+            seed=self.config.seed,
+            corpus_sha256=manifest.sha256,
+            tokenizer_sha256=manifest.tokenizer_sha256,
+            config=self.config,
+        )
+        checkpoint.save(self.folder, facts, self._parts(), self.tokenizer, self.world)
+        if self.world.first:
+            checkpoint.prune(self.folder, self.config.keep, self.at.best_step)
+
+    def _steps(self, batches: Prefetched[list[Batch]], writer: "_Writer") -> End:
+        agreement = Agreement(self.world)
+        self.network.train()
+        saved = self.at.step
+        for micro_batches in batches:
+            if self.at.step >= self.config.steps or agreement.exchange(self._stop["asked"]):
+                break
+            loss, norm, rate = self._step(micro_batches)
+            self.at.step += 1
+            if self.at.step % self.config.log_every == 0 or self.at.step in (1, self.config.steps):
+                writer.step(loss, norm, rate)
+                if self.guard.skipped.item() >= self.config.skip_limit:
+                    return End.DIVERGED
+            if self.at.step % self.config.validate_every == 0 or self.at.step == self.config.steps:
+                writer.validation(self.validate())
+            if self.at.step % self.config.checkpoint_every == 0:
+                self.save()
+                saved = self.at.step
+        if saved != self.at.step or not checkpoint.checkpoints(self.folder):
+            self.save()
+        return End.FINISHED if self.at.step >= self.config.steps else End.STOPPED
+
+    def _step(self, micro_batches: list[Batch]) -> tuple[Tensor, Tensor, float]:
+        """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. Nothing here waits for the device."""
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.world.device)
+        for position, batch in enumerate(micro_batches):
+            if self.config.model.dropout:
+                torch.manual_seed(hash((self.config.seed, self.at.step, self.world.rank, position)) & 0x7FFF_FFFF_FFFF_FFFF)
+            with accumulating(self.shared, last=position == len(micro_batches) - 1):
+                loss = self._loss(batch) / len(micro_batches)
+                loss.backward()
+            total = total + loss.detach()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
+        scale = learning_rate_at(self.config, self.at.step)
+        apply(self.optimizer, scale, self.guard.judge(norm))
+        return total, norm, scale * self.config.learning_rate
+
+    def _loss(self, batch: Batch) -> Tensor:
+        batch = batch.to(self.world.device)
+        documents = None if batch.documents_BT is None else Documents.of_ids(batch.documents_BT)
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            return self.network(batch.inputs_BT, batch.targets_BT, documents)
+
+    def _micro_batches(self, step: int) -> list[Batch]:
+        return self.batches.micro_batches(step, rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch)
+
+    def _parts(self) -> dict[str, State]:
+        """The tensors of a checkpoint. Before the first step AdamW has none of its own yet: zeros are what it would begin with."""
+        weights = dict(self.model.named_parameters())
+        optimizer: State = {f"guard.{name}": value for name, value in self.guard.state().items()}
+        for name, weight in weights.items():
+            moments = self.optimizer.state.get(weight) or {
+                "step": torch.zeros((), device=weight.device),
+                "exp_avg": torch.zeros_like(weight),
+                "exp_avg_sq": torch.zeros_like(weight),
+            }
+            optimizer.update({f"{name}.{key}": value.reshape(1) if value.ndim == 0 else value for key, value in moments.items()})
+        return {"model": {name: weight.detach() for name, weight in weights.items()}, "optimizer": optimizer}
+
+    def _take(self, optimizer: State) -> None:
+        self.guard.restore({name: optimizer[f"guard.{name}"] for name in ("norms", "skipped")})
+        for name, weight in self.model.named_parameters():
+            self.optimizer.state[weight] = {
+                "step": optimizer[f"{name}.step"].reshape(()),
+                "exp_avg": optimizer[f"{name}.exp_avg"],
+                "exp_avg_sq": optimizer[f"{name}.exp_avg_sq"],
+            }
+
+
+class _Writer:
+    """The first rank's voice: log and progress. Its methods take part in sums over ranks, so all ranks call them."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._log = Log(run.folder, run.at.step) if run.world.first else None
+        self._progress = Progress("train", run.config.steps, run.at.step) if run.world.first else None
+        self._since, self._tokens = time.monotonic(), run.at.step * run.config.batch_tokens
+        self._last = ""
+        if self._log is not None and run.at.step == 0:
+            self._log.write(self._opening())
+
+    def step(self, loss: Tensor, norm: Tensor, rate: float) -> None:
+        """A line about the step just made."""
+        run = self._run
+        mean = run.world.sum(loss.double()).item() / run.world.ranks
+        now, tokens = time.monotonic(), run.at.step * run.config.batch_tokens
+        speed = (tokens - self._tokens) / max(now - self._since, 1e-9)
+        self._since, self._tokens = now, tokens
+        line = {
+            "step": run.at.step,
+            "tokens": tokens,
+            "loss": mean,
+            "lr": rate,
+            "grad_norm": float(norm),
+            "tokens_per_second": round(speed),
+        }
+        name = torch.cuda.get_device_name(run.world.device) if run.world.device.type == "cuda" else "CPU"
+        mfu = utilisation(run.config.model, speed, name, run.world.ranks)
+        if mfu is not None:
+            line["mfu"] = mfu
+        if run.guard.skipped.item():
+            line["skipped_in_a_row"] = int(run.guard.skipped.item())
+        self._write(line, f"loss {mean:.3f}{self._last}  {speed:,.0f} tokens/s")
+
+    def validation(self, found: dict[str, float]) -> None:
+        """A line about a validation."""
+        if not found:
+            return
+        run = self._run
+        if found["val_loss"] < run.at.best_loss:
+            run.at.best_loss, run.at.best_step = found["val_loss"], run.at.step
+        self._last = f"  validation {found['val_loss']:.3f}"
+        line = {"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, **found}
+        self._write(line, f"validation loss {found['val_loss']:.3f} nats a token, {found['bits_per_byte']:.3f} bits a byte")
+        self._since = time.monotonic()
+
+    def close(self) -> None:
+        """No more to say."""
+        if self._log is not None and self._progress is not None:
+            self._log.close()
+            self._progress.close()
+
+    def _write(self, line: dict[str, Any], text: str) -> None:
+        if self._log is not None and self._progress is not None:
+            self._log.write(line)
+            self._progress.show(self._run.at.step, text)
+
+    def _opening(self) -> dict[str, Any]:
+        run = self._run
+        manifest = run.corpus.manifest
+        return {
+            "step": 0,
+            "config": run.config.to_json(),
+            "corpus_sha256": manifest.sha256,
+            "tokenizer_sha256": manifest.tokenizer_sha256,
+            "parameters": run.config.model.parameters,
+            "train_tokens": len(run.corpus.train),
+            "unigram_entropy_nats": manifest.unigram_entropy_nats,
+        }
+
+
+@contextmanager
+def stop_signals() -> Iterator[dict[str, bool]]:
+    """SIGTERM and SIGINT raise a flag while the block runs; a second SIGINT interrupts at once. `interrupted` tells the two apart."""
+    asked = {"asked": False, "interrupted": False}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and asked["interrupted"]:
+            raise KeyboardInterrupt
+        asked["asked"] = True
+        asked["interrupted"] |= number == signal.SIGINT
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,126 @@
+"""GPT-2: pre-layer-norm, learned positions, biases, tanh GELU, tied embedding. What departs from it is a switch of ModelConfig.
+
+Names of tensors end in their axes: B rows of the micro-batch, T tokens, D width, H heads, V classes.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainer.attention import Attention, Cache, Documents
+from trainer.config import ModelConfig
+from trainer.loss import head_loss
+
+STANDARD_DEVIATION = 0.02
+"""Of every weight at the start; projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3 of the paper)."""
+
+NORM_EPSILON = 1e-5
+
+
+class FeedForward(nn.Module):
+    """Up to four times the width and back."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.activation = config.activation
+        self.up = nn.Linear(config.width, 4 * config.width)
+        self.projection = nn.Linear(4 * config.width, config.width)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Each token by itself."""
+        h = self.up(x_BTD)
+        h = F.gelu(h, approximate="tanh") if self.activation == "gelu" else F.relu(h).square()
+        return self.projection(h)
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each on the normalised stream and added to it."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.norm_1 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.attention = Attention(config, layer)
+        self.norm_2 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
+        """The stream, a block further."""
+        x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache))
+        return x_BTD + self.dropout(self.feed_forward(self.norm_2(x_BTD)))
+
+
+class GPT(nn.Module):
+    """The network. `sum(p.numel() for p in gpt.parameters())` is GPT-2's own count: padding rows exist only inside the head's product."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocabulary, config.width)
+        self.position_embedding = nn.Embedding(config.context, config.width) if config.positions == "learned" else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        self.recompute = False
+        self.loss_rows = 0
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew, on whatever device they are, from one generator on the CPU: the same for any device and rank."""
+        generator = torch.Generator().manual_seed(seed)
+        residual = STANDARD_DEVIATION / math.sqrt(2 * self.config.layers)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                nn.init.constant_(parameter, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            elif name.endswith("projection.weight"):
+                _draw(parameter, 0.0 if self.config.zero_projections else residual, generator)
+            else:
+                _draw(parameter, STANDARD_DEVIATION, generator)
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        targets_BT: Tensor | None = None,
+        documents: Documents | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Logits (B, T, V), or with targets the mean loss in nats a token, for which the logits never exist all at once."""
+        h_BTD = self.hidden(tokens_BT, documents, cache)
+        weight_VD = self.token_embedding.weight if self.head is None else self.head.weight
+        if targets_BT is None:
+            return F.linear(h_BTD, weight_VD)
+        return head_loss(h_BTD.flatten(0, 1), weight_VD, targets_BT.flatten(), self.config.padded_rows, self.loss_rows)
+
+    def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: Cache | None = None) -> Tensor:
+        """The normalised stream (B, T, D) above the last block."""
+        positions_BT = self._positions(tokens_BT, cache)
+        x_BTD = self.token_embedding(tokens_BT)
+        if self.position_embedding is not None:
+            x_BTD = x_BTD + self.position_embedding(positions_BT)
+        x_BTD = self.dropout(x_BTD)
+        for block in self.blocks:
+            if self.recompute and self.training:
+                x_BTD = checkpoint(block, x_BTD, positions_BT, documents, cache, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, positions_BT, documents, cache)
+        if cache is not None:
+            cache.length += tokens_BT.shape[1]
+        return self.norm(x_BTD)
+
+    def _positions(self, tokens_BT: Tensor, cache: Cache | None) -> Tensor:
+        window = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
+        if cache is None:
+            return window
+        return (window + cache.length - cache.padding_B[:, None]).clamp(min=0)
+
+
+def _draw(parameter: Tensor, deviation: float, generator: torch.Generator) -> None:
+    """Normal numbers, drawn on the CPU in fp32 whatever the parameter is."""
+    if parameter.is_meta:
+        return
+    values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
+    with torch.no_grad():
+        parameter.copy_(values)
