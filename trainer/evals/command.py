@@ -1,0 +1,119 @@
+"""`webtext-train eval`: examine a checkpoint and set it beside the paper."""
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from trainer.checkpoint import load_model
+from trainer.config import InputError
+from trainer.evals import registry, report
+from trainer.evals.candidate import Candidate, Network
+from trainer.evals.results import Provenance
+from trainer.evals.revision import commit
+from trainer.evals.suite import Outcome, Suite, publish
+from trainer.model import GPT
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; the exit status: 0 done, 2 bad usage or input, 130 interrupted."""
+    arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if arguments.where:
+        sys.stdout.write(registry.where())
+        return 0
+    try:
+        return _run(arguments)
+    except InputError as error:
+        sys.stderr.write(f"webtext-train eval: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; finished tasks are kept: the same command goes on\n")
+        return INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if not arguments.checkpoint:
+        raise InputError("which checkpoint? a run, a checkpoint or a Hugging Face folder is the first argument")
+    tasks = registry.chosen(arguments.tasks)
+    folders = _folders([*arguments.data, *arguments.eval_data])
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer, _ = load_model(arguments.checkpoint, device)
+    network = Network(model, arguments.precision)
+    candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)
+    provenance = Provenance(
+        checkpoint=Path(arguments.checkpoint).name,
+        checkpoint_sha256=weights_sha256(model),
+        parameters=sum(p.numel() for p in model.parameters()),
+        step=None,
+        tokenizer_sha256=tokenizer.sha256,
+        precision=arguments.precision,
+        device=network.device.type,
+        commit=commit(),
+    )
+    out = Path(arguments.out)
+    write(Suite(candidate, provenance, folders, out).run(tasks), out)
+    sys.stdout.write(f"{out / 'report.html'}\n")
+    return 0
+
+
+def write(outcome: Outcome, out: Path) -> None:
+    """results.json, report.md and report.html."""
+    publish(out / "results.json", json.dumps(outcome.to_json(), indent=1, ensure_ascii=False) + "\n")
+    publish(out / "report.md", report.markdown(outcome))
+    publish(out / "report.html", report.page(outcome))
+
+
+def weights_sha256(model: GPT) -> str:
+    """Of the weights alone, name by name: the same for a run's checkpoint and its export."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _folders(names: list[str]) -> list[Path]:
+    folders = [Path(name) for name in names]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"--data {folder}: no such folder")
+    return folders
+
+
+def _dashed(item: str) -> str:
+    """Flags may be written with underscores, as the pipeline's are."""
+    name, mark, value = item.partition("=")
+    return name.replace("_", "-") + mark + value if item.startswith("--") else item
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
+    parser.add_argument("checkpoint", nargs="?", help="a run, one of its checkpoints, or a Hugging Face GPT-2 folder")
+    parser.add_argument("--tasks", nargs="+", default=["all"], help="names, or all (default)")
+    parser.add_argument(
+        "--data", nargs="+", default=[], help="folders: token shards for held_out, files as published for the others"
+    )
+    parser.add_argument("--eval-data", nargs="+", default=[], help="more such folders")
+    parser.add_argument("--out", default="evaluation", help="where results.json, report.md and report.html go")
+    parser.add_argument("--where", action="store_true", help="list what each task needs and where it is published")
+    parser.add_argument("--stride", nargs="+", type=_positive, default=[], help="of sliding windows (default: the task's own)")
+    parser.add_argument("--limit", type=_positive, help="at most so many examples a task, for a quick look")
+    parser.add_argument("--batch-tokens", type=_positive, default=8192, help="tokens at a time; changes speed alone")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+    return value

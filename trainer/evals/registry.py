@@ -1,0 +1,33 @@
+"""The list of tasks, in the order of the report."""
+
+from trainer.config import InputError
+from trainer.evals import held_out
+from trainer.evals.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (held_out.TASK,)}
+"""By name; `--tasks NAME…` chooses."""
+
+
+def chosen(names: list[str]) -> list[Task]:
+    """The tasks of the names, `all` for every one. Raises InputError for a name that nobody knows."""
+    if "all" in names:
+        return list(TASKS.values())
+    unknown = [name for name in names if name not in TASKS]
+    if unknown:
+        raise InputError(f"--tasks {' '.join(unknown)}: no such task; there are {', '.join(TASKS)}, or all")
+    return [TASKS[name] for name in TASKS if name in names]
+
+
+def where() -> str:
+    """What each task needs, as `--where` prints it."""
+    blocks = []
+    for task in TASKS.values():
+        lines = [f"{task.name}: {task.text}"]
+        for source in task.sources:
+            size = f"{source.bytes:,} bytes" if source.bytes else "size not known here"
+            lines += [f"    {source.names[0]}  {size}, sha256 {source.sha256 or 'not known here'}", f"    {source.address}"]
+            lines += [f"    {source.note}"] if source.note else []
+        if task.reads_tokens:
+            lines.append("    a folder of token shards, as the pipeline's stage `tokens` writes it")
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks) + "\n"
