@@ -1,6 +1,7 @@
 """`pipeline report`: the corpus, its training runs and their evaluation as one page, one JSON and the picture of the loss."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -9,12 +10,16 @@ from pipeline.files import join
 from pipeline.manifest import Input, Manifest, file_input
 from pipeline.parts import Part, PartWriter, Place, run_part
 from pipeline.report import plots
-from pipeline.report.corpus import Corpus
+from pipeline.report.corpus import STAGE_NAMES, Corpus
 from pipeline.report.gather import gather
+from pipeline.report.numbers import Numbers
 from pipeline.report.page import render
 from pipeline.report.training import LOG, RESULTS
+from pipeline.report.watch import server, watched_page
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,13 @@ class ReportSettings:
     )
     run: tuple[str, ...] = setting((), "training runs' folders to show", metavar="DIR", recorded=False)
     evaluation: tuple[str, ...] = setting((), "evaluations' folders to show", metavar="DIR", recorded=False)
+    watch: int | None = setting(
+        None, "serve the report at this port of 127.0.0.1, refreshing, while a run goes on", metavar="PORT", recorded=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.watch is not None and not 0 <= self.watch < 1 << 16:
+            raise ValueError(f"--watch {self.watch}: a port is a number from 0 to 65535")
 
 
 @dataclass(frozen=True)
@@ -38,22 +50,25 @@ class WriteReport:
 
     def __call__(self, _part: Part, writer: PartWriter) -> None:
         """Publish page, numbers and, where a run has been logged, the picture of its loss."""
-        corpus = Corpus.open(self.folders)
-        settings = self.settings
-        numbers = gather(
-            corpus,
-            title=settings.report_title,
-            runs=settings.run,
-            evaluations=settings.evaluation,
-            webtext_domains=settings.webtext_domains,
-        )
-        writer.items_in = writer.items_out = len(corpus.manifests)
+        numbers = gather_by(self.settings, self.folders)
+        writer.items_in = writer.items_out = len(numbers.stages)
         writer.publish("page", 1, _bytes(render(numbers).encode()), "report.html")
         writer.publish("numbers", 1, _bytes(numbers.to_json()), "report.json")
         runs = [run for run in numbers.runs if run.curves]
         if runs:
             entropy = numbers.tokens.entropy_to_beat if numbers.tokens else None
             writer.publish("picture", 1, _bytes(plots.standalone(plots.draw_loss(runs, entropy)).encode()), "loss.svg")
+
+
+def gather_by(settings: ReportSettings, folders: Mapping[str, str]) -> Numbers:
+    """The numbers that the settings ask for, of the stages among `folders` that have finished."""
+    return gather(
+        Corpus.open(folders),
+        title=settings.report_title,
+        runs=settings.run,
+        evaluations=settings.evaluation,
+        webtext_domains=settings.webtext_domains,
+    )
 
 
 def _bytes(data: bytes) -> Callable[[Any], object]:
@@ -71,18 +86,30 @@ def _logs(settings: ReportSettings) -> dict[str, Input]:
 
 
 class ReportStage(Stage):
-    """A report is cheap and holds nothing that is not elsewhere: one of other settings or inputs is replaced without asking."""
+    """Reports the stages that have finished, one at least. It holds nothing that is not elsewhere, so an older report is replaced."""
 
     def run(self, call: Call) -> Manifest:
-        """As every stage."""
-        return Stage.run(self, changed(call, engine=changed(call.engine, replace=True)))
+        """As every stage; with --watch, first serve the page until interrupted."""
+        settings: ReportSettings = call.settings
+        if settings.watch is not None:
+            self._serve(call, settings)
+        inputs = dict(Corpus.open(call.inputs).folders)
+        return Stage.run(self, changed(call, inputs=inputs, engine=changed(call.engine, replace=True)))
+
+    def _serve(self, call: Call, settings: ReportSettings) -> None:
+        def page() -> str:
+            return watched_page(call.inputs, lambda: render(gather_by(settings, call.inputs)))
+
+        with server(settings.watch or 0, page) as served:
+            logger.info("report: at http://%s:%d/ until Ctrl-C", *served.server_address[:2])
+            served.serve_forever()
 
 
 STAGE = ReportStage(
     name="report",
     text="the corpus, its training runs and evaluation as one HTML page",
     settings=ReportSettings,
-    inputs=("links", "pages", "documents", "dedup", "vocabulary", "tokens"),
+    inputs=STAGE_NAMES,
     work=_work,
     unit="stages",
     out="stages reported",

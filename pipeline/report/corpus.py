@@ -37,15 +37,8 @@ class Corpus:
         done = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
         if not done:
             named = ", ".join(folders.values())
-            raise InputError(f"no finished stage in any of {named}: run one first, or name another --corpus")
+            raise InputError(f"no finished stage in any of {named}; run one first, or name another folder")
         return cls(done, {name: Manifest.load(folder) for name, folder in done.items()})
-
-    @classmethod
-    def below(cls, corpus: str) -> "Corpus":
-        """The stages of the folder that `python -m pipeline run --output` filled."""
-        if not files.exists(corpus):
-            raise InputError(f"{corpus}: no such folder; name a corpus folder with --corpus")
-        return cls.open({name: files.join(corpus, name) for name in STAGE_NAMES})
 
     def paths(self, stage: str, kind: str) -> list[str]:
         """The files of one kind that a stage published; none where it has not run."""

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.report.command import main
+from pipeline.engine import Engine
+from pipeline.jobs.report import STAGE, ReportSettings
+from pipeline.stage import Call
 
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 LIGHT, DARK = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"
@@ -65,7 +67,9 @@ def page(chosen: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.mkdir()
     lines = [json.dumps({"step": s, "tokens": s, "loss": 9 - s / 9, "val_loss": 9 - s / 10}) for s in range(1, 40)]
     (run / "log.jsonl").write_text("\n".join(lines) + "\n")
-    main(["--corpus", str(chosen.folder), "--output", str(folder / "out"), "--run", str(run)])
+    settings = ReportSettings(run=(str(run),))
+    inputs = {name: str(chosen.folder / name) for name in STAGE.inputs}
+    STAGE.run(Call(inputs, str(folder / "out"), settings, Engine()))
     return folder / "out" / "report.html"
 
 
