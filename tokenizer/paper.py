@@ -22,3 +22,9 @@ def byte_alphabet() -> str:
     own = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 256 + 68))
     return "".join(chr(byte if byte in own else next(others)) for byte in range(256))
+
+
+def byte_ids() -> tuple[int, ...]:
+    """The id of each byte: GPT-2 numbers the 256 printable characters by their code points."""
+    order = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
+    return tuple(order[character] for character in byte_alphabet())

@@ -1,0 +1,173 @@
+"""The files that hold a GPT-2 tokenizer, written and read: tokenizer.json, vocab.json with merges.txt, tiktoken's ranks.
+
+All of them say the same: which pairs are merged, in which order. OpenAI's own names, encoder.json and vocab.bpe, are read too.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from tokenizer.errors import FormatError
+from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
+
+Pair = tuple[int, int]
+
+TOKENIZER_JSON = "tokenizer.json"
+VOCAB_JSON = "vocab.json"
+MERGES_TXT = "merges.txt"
+TIKTOKEN = "ranks.tiktoken"
+CONFIG_JSON = "tokenizer_config.json"
+MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
+
+GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+"""Of OpenAI's vocab.bpe, which is byte for byte the merges.txt that we write of it."""
+
+
+def spellings(pairs: Sequence[Pair]) -> list[str]:
+    """Each id as printable characters, the end of text not among them."""
+    spelt = sorted(byte_alphabet())
+    for left, right in pairs:
+        spelt.append(spelt[left] + spelt[right])
+    return spelt
+
+
+def merges_text(pairs: Sequence[Pair]) -> bytes:
+    """merges.txt: a line a merge, the canonical form of a tokenizer."""
+    spelt = spellings(pairs)
+    lines = [f"{spelt[left]} {spelt[right]}\n" for left, right in pairs]
+    return ("#version: 0.2\n" + "".join(lines)).encode()
+
+
+def all_files(pairs: Sequence[Pair]) -> dict[str, bytes]:
+    """Name to content of every format; the folder that holds them loads as Hugging Face's GPT2TokenizerFast."""
+    vocabulary = {token: number for number, token in enumerate([*spellings(pairs), END_OF_TEXT])}
+    return {
+        TOKENIZER_JSON: _tokenizer_json(pairs),
+        VOCAB_JSON: json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode(),
+        MERGES_TXT: merges_text(pairs),
+        TIKTOKEN: _tiktoken(pairs),
+        CONFIG_JSON: _config(),
+    }
+
+
+def library_tokenizer(pairs: Sequence[Pair]) -> tokenizers.Tokenizer:
+    """The tokenizers library's own, with no added token: text cannot become one. (Its switch for that is lost on pickling.)"""
+    spelt = spellings(pairs)
+    vocabulary = {token: number for number, token in enumerate(spelt)}
+    merges = [(spelt[left], spelt[right]) for left, right in pairs]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    return tokenizer
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """The merges that a tokenizer's folder or file holds. Raises FormatError where it holds none that GPT-2's kind knows."""
+    file = file_of(path)
+    return parse_pairs(str(file), file.read_bytes())
+
+
+def parse_pairs(name: str, data: bytes) -> list[Pair]:
+    """The same from a file's name, whose ending tells its format, and content."""
+    try:
+        if name.endswith(".tiktoken"):
+            return _from_ranks(data)
+        if name.endswith(".json"):
+            return _from_tokenizer_json(json.loads(data))
+        return _from_merges(line.split(" ") for line in data.decode().split("\n") if line and not line.startswith("#version"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
+
+
+def file_of(path: Path) -> Path:
+    """The file itself, or the one in the folder that is read. Raises FormatError where there is none."""
+    if path.is_file():
+        return path
+    for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN):
+        if (path / name).is_file():
+            return path / name
+    raise FormatError(f"{path}: no tokenizer there; give a folder with tokenizer.json or merges.txt, or one such file")
+
+
+def _tokenizer_json(pairs: Sequence[Pair]) -> bytes:
+    tokenizer = library_tokenizer(pairs)
+    tokenizer.add_special_tokens([tokenizers.AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    return str(tokenizer.to_str(pretty=False)).encode()
+
+
+def _config() -> bytes:
+    special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
+    config = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False, "model_max_length": 1024, **special}
+    return (json.dumps(config, indent=1) + "\n").encode()
+
+
+def _tiktoken(pairs: Sequence[Pair]) -> bytes:
+    """A line a token, base64 of its bytes and its rank; ranks of single bytes are their ids, as in OpenAI's own file."""
+    value = _byte_values()
+    tokens = [bytes(value[c] for c in token) for token in spellings(pairs)]
+    return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
+
+
+@cache
+def _byte_values() -> dict[str, int]:
+    return {character: byte for byte, character in enumerate(byte_alphabet())}
+
+
+def _from_merges(merges: Iterable[Sequence[str]]) -> list[Pair]:
+    numbers = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
+    pairs: list[Pair] = []
+    for merge in merges:
+        left, right = merge
+        pairs.append((numbers[left], numbers[right]))
+        numbers[left + right] = len(numbers)
+    return pairs
+
+
+def _from_tokenizer_json(data: dict[str, Any]) -> list[Pair]:
+    model = data["model"]
+    if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
+        raise ValueError("its model is not byte-level BPE")
+    pairs = _from_merges(m.split(" ") if isinstance(m, str) else m for m in model["merges"])
+    expected = {token: number for number, token in enumerate(spellings(pairs))}
+    if {token: number for token, number in model["vocab"].items() if token != END_OF_TEXT} != expected:
+        raise ValueError("its ids are not in GPT-2's order: 256 bytes, then the merges")
+    return pairs
+
+
+def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
+    return pre_tokenizer is not None and pre_tokenizer["type"] == "ByteLevel" and not pre_tokenizer["add_prefix_space"]
+
+
+def _from_ranks(data: bytes) -> list[Pair]:
+    """The merge behind each token: the last two parts that the merges before it leave of its bytes."""
+    ranks = {}
+    for line in data.splitlines():
+        token, rank = line.split()
+        ranks[base64.b64decode(token, validate=True)] = int(rank)
+    if sorted(ranks.values()) != list(range(len(ranks))):
+        raise ValueError("ranks are not 0, 1, 2 …")
+    tokens = sorted(ranks, key=ranks.__getitem__)
+    if tokens[:256] != [bytes([byte_ids().index(number)]) for number in range(256)]:
+        raise ValueError("its first 256 tokens are not the bytes in GPT-2's order")
+    pairs = []
+    for token in tokens[256:]:
+        left, right = _last_parts(token, ranks)
+        pairs.append((ranks[left], ranks[right]))
+    return pairs
+
+
+def _last_parts(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    parts = [token[i : i + 1] for i in range(len(token))]
+    while len(parts) > 2:
+        joined = [ranks.get(parts[i] + parts[i + 1], len(ranks)) for i in range(len(parts) - 1)]
+        least = min(joined)
+        if least >= ranks[token]:
+            raise ValueError(f"no merges lead to the token {token!r}")
+        at = joined.index(least)
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts[0], parts[1]

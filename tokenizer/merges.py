@@ -1,0 +1,382 @@
+"""The learning of merges: byte pair encoding over distinct words and their counts, incremental, over plain arrays.
+
+All distinct words stand in one array of cells, a byte a cell, a separator between words. A token's id stands in its first and last cell,
+so both neighbours of any token are found without links. A pair (x, z) can arise only in the merge that makes its younger member, so its
+places are written down once, then; those that went stale are recognised on use. No two pairs ever spell the same token: a stretch of
+text whose ends no token crosses is always cut alike, so the second pair would have become the first.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenizer.compiled import Array, Integer, compiled
+
+SEPARATOR = 0xFFFF
+HOLE = 0xFFFE
+MOST_IDS = HOLE
+BLOCK = 16
+"""The word of every 16th cell is stored; the words between are found by walking on."""
+
+PAIRS, POOL, HEAP, MERGES, CAPACITY = range(5)
+OLD_LEFT, OLD_RIGHT, NEW_LEFT, NEW_RIGHT = range(4)
+DONE, NEEDS_PAIRS, NEEDS_POOL = range(3)
+
+
+class State(NamedTuple):
+    """The arrays of a run. A pair is a number: its key is `left << 16 | right`, its places are `pool[first:first + size]`."""
+
+    cells: Array
+    starts: Array
+    blocks: Array
+    times: Array
+    lengths: Array
+    pool: Array
+    key: Array
+    frequency: Array
+    first: Array
+    size: Array
+    slots: Array
+    heap_count: Array
+    heap_pair: Array
+    sums: Array
+    places: Array
+    touched: Array
+    merges: Array
+    at: Array
+
+
+def learn(
+    text: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    merges: int,
+    *,
+    min_frequency: int = 0,
+    max_token_length: int | None = None,
+) -> npt.NDArray[np.uint16]:
+    """The merges, at most so many, as pairs of ids in the order learnt.
+
+    Word i is `text[offsets[i]:offsets[i + 1]]`, already ids 0-255 of single symbols, and occurs `counts[i]` times. The commonest pair is
+    merged first; of equally common ones the smaller (left, right). Counts are 64-bit. The order of words does not matter.
+    """
+    if 256 + merges > MOST_IDS:
+        raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
+    state = _begin(text, offsets, counts, merges)
+    _index(state, max(1, min_frequency))
+    limit = max_token_length or np.iinfo(np.int32).max
+    while (status := _merge_on(state, merges, max(1, min_frequency), limit)) != DONE:
+        state = _grown(state, status)
+    return state.merges[: state.at[MERGES]].copy()
+
+
+def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
+    words = len(counts)
+    cells = np.empty(len(text) + words + 1, np.uint16)
+    starts = np.empty(words + 1, np.int64)
+    blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
+    _lay_out(text, offsets, cells, starts, blocks)
+    lengths = np.ones(1 << 16, np.int32)
+    pairs = 1 << 17
+    return State(
+        cells=cells,
+        starts=starts,
+        blocks=blocks,
+        times=counts.astype(np.int64),
+        lengths=lengths,
+        pool=np.empty(len(text) + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
+        key=np.empty(pairs, np.uint32),
+        frequency=np.empty(pairs, np.int64),
+        first=np.empty(pairs, np.int64),
+        size=np.empty(pairs, np.int32 if len(cells) < 1 << 31 else np.int64),
+        slots=np.full(2 * pairs, -1, np.int32),
+        heap_count=np.empty(pairs, np.int64),
+        heap_pair=np.empty(pairs, np.int32),
+        sums=np.zeros((4, 1 << 16), np.int64),
+        places=np.zeros((4, 1 << 16), np.int64),
+        touched=np.empty((4, 1 << 16), np.int32),
+        merges=np.empty((merges, 2), np.uint16),
+        at=np.zeros(5, np.int64),
+    )
+
+
+def _grown(state: State, status: int) -> State:
+    if status == NEEDS_POOL:
+        return state._replace(pool=_longer(state.pool, state.at[CAPACITY]))
+    need = max(int(state.at[CAPACITY]), 2 * len(state.key))
+    names = ("key", "frequency", "first", "size", "heap_count", "heap_pair")
+    slots = np.full(1 << (2 * need - 1).bit_length(), -1, np.int32)
+    state = state._replace(slots=slots, **{name: _longer(getattr(state, name), need) for name in names})
+    _rehash(state)
+    return state
+
+
+def _longer(array: Array, need: int) -> Array:
+    longer = np.empty(max(int(need), len(array) + len(array) // 2), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@compiled
+def _lay_out(text: Array, offsets: Array, cells: Array, starts: Array, blocks: Array) -> None:
+    cells[0] = SEPARATOR
+    at = 1
+    for word in range(len(offsets) - 1):
+        starts[word] = at
+        for i in range(offsets[word], offsets[word + 1]):
+            cells[at] = text[i]
+            at += 1
+        cells[at] = SEPARATOR
+        at += 1
+        for block in range((starts[word] + BLOCK - 1) // BLOCK, (at - 1) // BLOCK + 1):
+            blocks[block] = word
+    starts[-1] = at
+    blocks[0] = 0
+
+
+@compiled
+def _times(state: State, place: Integer) -> Integer:
+    """How often the word that holds this cell occurs."""
+    word = state.blocks[place // BLOCK]
+    while state.starts[word + 1] <= place:
+        word += 1
+    return state.times[word]
+
+
+@compiled
+def _index(state: State, least: Integer) -> None:
+    """Count the pairs of single symbols, write down their places, queue them."""
+    cells = state.cells
+    sums = np.zeros(1 << 16, np.int64)
+    sizes = np.zeros(1 << 16, np.int64)
+    for word in range(len(state.times)):
+        for i in range(state.starts[word], state.starts[word + 1] - 2):
+            key = cells[i] << 8 | cells[i + 1]
+            sums[key] += state.times[word]
+            sizes[key] += 1
+    ends = np.zeros(1 << 16, np.int64)
+    for key in range(1 << 16):
+        if sizes[key]:
+            pair = _add(state, (key >> 8) << 16 | (key & 255), sums[key], sizes[key])
+            ends[key] = state.first[pair]
+            if sums[key] >= least:
+                _push(state, sums[key], pair)
+    for word in range(len(state.times)):
+        for i in range(state.starts[word], state.starts[word + 1] - 2):
+            key = cells[i] << 8 | cells[i + 1]
+            state.pool[ends[key]] = i
+            ends[key] += 1
+
+
+@compiled
+def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> Integer:
+    """Learn merges until there are enough, none is left, or an array is too small for the next one."""
+    at = state.at
+    while at[MERGES] < merges and at[HEAP] > 0:
+        pair = state.heap_pair[0]
+        count = state.frequency[pair]
+        if state.heap_count[0] != count:
+            _pop(state)
+            if count >= least:
+                _push(state, count, pair)
+            continue
+        new = 2 * state.size[pair]
+        if at[PAIRS] + min(new, 1 << 17) > len(state.key):
+            at[CAPACITY] = at[PAIRS] + min(new, 1 << 17)
+            return NEEDS_PAIRS
+        if at[POOL] + new > len(state.pool):
+            at[CAPACITY] = at[POOL] + new
+            return NEEDS_POOL
+        _pop(state)
+        _merge(state, pair, 256 + at[MERGES], least, limit)
+        state.merges[at[MERGES], 0] = state.key[pair] >> 16
+        state.merges[at[MERGES], 1] = state.key[pair] & 0xFFFF
+        at[MERGES] += 1
+    return DONE
+
+
+@compiled
+def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Integer) -> None:
+    left, right = np.int64(state.key[pair] >> 16), np.int64(state.key[pair] & 0xFFFF)
+    length = state.lengths[left] + state.lengths[right]
+    state.lengths[new] = length
+    found = state.first[pair]
+    merged = _replace(state, pair, left, right, new)
+    state.size[pair] = merged
+    state.frequency[pair] = 0
+    _subtract(state, OLD_LEFT, 16, left, pair)
+    _subtract(state, OLD_RIGHT, 0, right << 16, pair)
+    seen_left, seen_right = _see_neighbours(state, found, merged, new, limit)
+    _create(state, NEW_LEFT, seen_left, 16, new, least)
+    _create(state, NEW_RIGHT, seen_right, 0, new << 16, least)
+    for i in range(found, found + merged):
+        place = np.int64(state.pool[i])
+        before, after = state.cells[place - 1], state.cells[place + length]
+        if before != SEPARATOR and state.lengths[before] + length <= limit:
+            state.pool[state.places[NEW_LEFT, before]] = place - state.lengths[before]
+            state.places[NEW_LEFT, before] += 1
+        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+            state.pool[state.places[NEW_RIGHT, after]] = place
+            state.places[NEW_RIGHT, after] += 1
+    _forget(state, NEW_LEFT, seen_left)
+    _forget(state, NEW_RIGHT, seen_right)
+
+
+@compiled
+def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: Integer) -> Integer:
+    """Write the new token over each standing place of the pair, left to right; keep those places, sum up the pairs that end."""
+    cells, pool, sums = state.cells, state.pool, state.sums
+    width, length = state.lengths[left], state.lengths[new]
+    first = state.first[pair]
+    kept = first
+    seen_left = seen_right = 0
+    for i in range(first, first + state.size[pair]):
+        place = np.int64(pool[i])
+        if cells[place] != left or cells[place + width] != right:
+            continue
+        times = _times(state, place)
+        before, after = cells[place - 1], cells[place + length]
+        if before not in (SEPARATOR, new):
+            if sums[OLD_LEFT, before] == 0:
+                state.touched[OLD_LEFT, seen_left] = before
+                seen_left += 1
+            sums[OLD_LEFT, before] += times
+        if after != SEPARATOR:
+            if sums[OLD_RIGHT, after] == 0:
+                state.touched[OLD_RIGHT, seen_right] = after
+                seen_right += 1
+            sums[OLD_RIGHT, after] += times
+        cells[place + width - 1] = HOLE
+        cells[place + width] = HOLE
+        cells[place] = new
+        cells[place + length - 1] = new
+        pool[kept] = place
+        kept += 1
+    state.places[OLD_LEFT, 0] = seen_left
+    state.places[OLD_RIGHT, 0] = seen_right
+    return kept - first
+
+
+@compiled
+def _subtract(state: State, side: Integer, shift: Integer, rest: Integer, merged: Integer) -> None:
+    """Take the ended occurrences from the counts of the old neighbours' pairs."""
+    for i in range(state.places[side, 0]):
+        other = np.int64(state.touched[side, i])
+        pair = state.slots[_slot(state, other << shift | rest)]
+        if pair >= 0 and pair != merged:
+            state.frequency[pair] -= state.sums[side, other]
+        state.sums[side, other] = 0
+
+
+@compiled
+def _see_neighbours(state: State, first: Integer, merged: Integer, new: Integer, limit: Integer) -> tuple[Integer, Integer]:
+    """Sum up the pairs that the new token is part of, by neighbour."""
+    cells, sums, sizes = state.cells, state.sums, state.places
+    length = state.lengths[new]
+    seen_left = seen_right = 0
+    sizes[OLD_LEFT, 0] = sizes[OLD_RIGHT, 0] = 0
+    for i in range(first, first + merged):
+        place = np.int64(state.pool[i])
+        times = _times(state, place)
+        before, after = cells[place - 1], cells[place + length]
+        if before != SEPARATOR and state.lengths[before] + length <= limit:
+            if sizes[NEW_LEFT, before] == 0:
+                state.touched[NEW_LEFT, seen_left] = before
+                seen_left += 1
+            sums[NEW_LEFT, before] += times
+            sizes[NEW_LEFT, before] += 1
+        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+            if sizes[NEW_RIGHT, after] == 0:
+                state.touched[NEW_RIGHT, seen_right] = after
+                seen_right += 1
+            sums[NEW_RIGHT, after] += times
+            sizes[NEW_RIGHT, after] += 1
+    return seen_left, seen_right
+
+
+@compiled
+def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: Integer, least: Integer) -> None:
+    """Make the new pairs; their `places` become where the next place is to be written."""
+    for i in range(seen):
+        other = np.int64(state.touched[side, i])
+        count = state.sums[side, other]
+        pair = _add(state, other << shift | rest, count, state.places[side, other])
+        state.places[side, other] = state.first[pair]
+        if count >= least:
+            _push(state, count, pair)
+
+
+@compiled
+def _forget(state: State, side: Integer, seen: Integer) -> None:
+    for i in range(seen):
+        other = state.touched[side, i]
+        state.sums[side, other] = 0
+        state.places[side, other] = 0
+
+
+@compiled
+def _add(state: State, key: Integer, count: Integer, size: Integer) -> Integer:
+    pair = state.at[PAIRS]
+    state.at[PAIRS] += 1
+    state.key[pair] = key
+    state.frequency[pair] = count
+    state.first[pair] = state.at[POOL]
+    state.size[pair] = size
+    state.at[POOL] += size
+    state.slots[_slot(state, key)] = pair
+    return pair
+
+
+@compiled
+def _slot(state: State, key: Integer) -> Integer:
+    """Where the pair of this key stands in the hash table, or the empty slot that it would take."""
+    mask = len(state.slots) - 1
+    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & np.uint64(mask)
+    at = np.int64(slot)
+    while state.slots[at] >= 0 and state.key[state.slots[at]] != key:
+        at = (at + 1) & mask
+    return at
+
+
+@compiled
+def _rehash(state: State) -> None:
+    for pair in range(state.at[PAIRS]):
+        state.slots[_slot(state, np.int64(state.key[pair]))] = pair
+
+
+@compiled
+def _before(state: State, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
+    return count > other_count or (count == other_count and state.key[pair] < state.key[other])
+
+
+@compiled
+def _push(state: State, count: Integer, pair: Integer) -> None:
+    counts, pairs = state.heap_count, state.heap_pair
+    at = state.at[HEAP]
+    state.at[HEAP] += 1
+    while at > 0:
+        up = (at - 1) >> 1
+        if not _before(state, count, pair, counts[up], pairs[up]):
+            break
+        counts[at], pairs[at] = counts[up], pairs[up]
+        at = up
+    counts[at], pairs[at] = count, pair
+
+
+@compiled
+def _pop(state: State) -> None:
+    counts, pairs = state.heap_count, state.heap_pair
+    state.at[HEAP] -= 1
+    size = state.at[HEAP]
+    count, pair = counts[size], pairs[size]
+    at = 0
+    while 2 * at + 1 < size:
+        down = 2 * at + 1
+        if down + 1 < size and _before(state, counts[down + 1], pairs[down + 1], counts[down], pairs[down]):
+            down += 1
+        if not _before(state, counts[down], pairs[down], count, pair):
+            break
+        counts[at], pairs[at] = counts[down], pairs[down]
+        at = down
+    counts[at], pairs[at] = count, pair
