@@ -26,7 +26,7 @@ def read_run(folder: str) -> Run:
         raise InputError(f"{folder}: no {LOG} there; --run takes the folder that `webtext-train train --out` filled")
     lines = path.read_bytes().split(b"\n")
     entries = [_entry(path, number, line) for number, line in enumerate(lines[:-1], start=1) if line.strip()]
-    config: dict[str, Any] = next((e.get("config", e) for e in entries if "step" not in e), {})
+    config: dict[str, Any] = next((e["config"] for e in entries if "config" in e), {})
     steps = [e for e in entries if isinstance(e.get("step"), int)]
     curves = tuple(curve for name in CURVES if (curve := _curve(name, steps)) is not None)
     return Run(Path(folder).resolve().name, config, curves, max((int(e.get("tokens", 0)) for e in steps), default=0))

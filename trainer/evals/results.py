@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from trainer.paper import ROWS, SIZES
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -66,7 +68,14 @@ class TaskRecord:
     def rows(self, provenance: Provenance) -> list[dict[str, Any]]:
         """Each result with all that it depends on, flat."""
         about = {"files": list(self.files), "task_seconds": round(self.seconds, 3), **provenance.to_json()}
-        return [{**asdict(result), **about} for result in self.results]
+        return [{**asdict(result), "paper": _paper(result.row), **about} for result in self.results]
+
+
+def _paper(row: str | None) -> dict[str, float]:
+    """The paper's figures of that row by size, for readers that do not know its tables."""
+    if row not in ROWS:
+        return {}
+    return {size.name: value for size, value in zip(SIZES, ROWS[row].sizes, strict=True) if value is not None}
 
 
 def mean(values: Sequence[float]) -> tuple[float, float | None]:
