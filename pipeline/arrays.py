@@ -1,0 +1,29 @@
+"""NumPy arrays as files (.npy) on any Beam file system."""
+
+import io
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import files
+
+
+def write(file: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """Write an array in NumPy's own format."""
+    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def save(path: str, array: npt.NDArray[Any]) -> None:
+    """Publish an array as a file."""
+    files.publish(path, lambda file: write(file, array))
+
+
+def load(path: str) -> npt.NDArray[Any]:
+    """The array of a file; a local file is mapped, not read."""
+    array: npt.NDArray[Any]
+    if files.is_local(path):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    else:
+        array = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False)
+    return array

@@ -1,0 +1,133 @@
+"""Which documents stay: clusters of like documents, and the lexicographically first maximal independent set of a graph of them.
+
+Documents are known by their numbers, and the numbers are the order: 0 is the first choice.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.compiled import compiled
+
+Numbers = npt.NDArray[np.int64]
+Edges = npt.NDArray[np.int64]
+Similarities = npt.NDArray[np.float32]
+
+NOBODY = -1
+BY_ADDRESS, BY_TEXT, BY_SIMILARITY = range(3)
+
+
+def components(count: int, edges: Edges) -> Numbers:
+    """For each of `count` nodes the least node that the edges (n, 2) join it to, by union-find."""
+    parents = np.arange(count, dtype=np.int64)
+    _join(parents, edges)
+    return parents
+
+
+@compiled
+def _find(parents: Numbers, node: int) -> int:
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = parents[node]
+    return node
+
+
+@compiled
+def _join(parents: Numbers, edges: Edges) -> None:
+    """The lesser root stays root, so that in the end every root is the least of its component."""
+    for i in range(len(edges)):
+        a = _find(parents, edges[i, 0])
+        b = _find(parents, edges[i, 1])
+        if a < b:
+            parents[b] = a
+        elif b < a:
+            parents[a] = b
+    for node in range(len(parents)):
+        parents[node] = _find(parents, node)
+
+
+class Likeness(NamedTuple):
+    """Documents 0 … n-1 in the order of choice; the first `fixed` are kept whatever they are like.
+
+    Those of one `address` or one `text` (numbers of groups, or NOBODY) are all alike; texts are alike by `edges` (m, 2) of text groups,
+    each with its similarity.
+    """
+
+    address: Numbers
+    text: Numbers
+    edges: Edges
+    similarities: Similarities
+    fixed: int = 0
+
+
+class Choice(NamedTuple):
+    """For each document the kept one that removes it (NOBODY: it is kept), by what, and how similar the two are."""
+
+    kept_by: Numbers
+    by: Numbers
+    similarity: Similarities
+
+
+class _Neighbours(NamedTuple):
+    """The edges of text group g, in compressed rows: `ends[starts[g]:starts[g + 1]]`."""
+
+    starts: Numbers
+    ends: Numbers
+    similarities: Similarities
+
+
+def choose(like: Likeness) -> Choice:
+    """Keep each document, in order, unless one that is kept is like it: the lexicographically first maximal independent set."""
+    documents = len(like.text)
+    texts = int(like.text.max(initial=NOBODY)) + 1
+    choice = Choice(np.full(documents, NOBODY), np.full(documents, NOBODY), np.ones(documents, np.float32))
+    address_kept = np.full(int(like.address.max(initial=NOBODY)) + 1, NOBODY)
+    removed = Choice(np.full(texts, NOBODY), np.full(texts, NOBODY), np.full(texts, -1.0, np.float32))
+    _choose(like, _neighbours(texts, like.edges, like.similarities), address_kept, np.full(texts, NOBODY), removed, choice)
+    return choice
+
+
+def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighbours:
+    """Both directions of the edges, each row ascending."""
+    both = np.concatenate([edges, edges[:, ::-1]])
+    order = np.lexsort((both[:, 1], both[:, 0]))
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(both[:, 0], minlength=count), out=starts[1:])
+    return _Neighbours(starts, both[order, 1], np.concatenate([similarities, similarities])[order])
+
+
+@compiled
+def _is_removed(text: int, neighbours: _Neighbours, text_kept: Numbers, removed: Choice) -> bool:
+    """Whether a kept document is like this text: once found it stands, so a group's neighbours are not searched for each member."""
+    if removed.kept_by[text] < 0:
+        for i in range(neighbours.starts[text], neighbours.starts[text + 1]):
+            keeper = text_kept[neighbours.ends[i]]
+            if keeper >= 0 and neighbours.similarities[i] > removed.similarity[text]:
+                removed.kept_by[text] = keeper
+                removed.similarity[text] = neighbours.similarities[i]
+    return bool(removed.kept_by[text] >= 0)
+
+
+@compiled
+def _choose(
+    like: Likeness, neighbours: _Neighbours, address_kept: Numbers, text_kept: Numbers, removed: Choice, choice: Choice
+) -> None:
+    """`removed` says of a whole text group what a kept neighbour did to it."""
+    for document in range(len(like.text)):
+        address, text = like.address[document], like.text[document]
+        if document >= like.fixed:
+            if address >= 0 and address_kept[address] >= 0:
+                choice.kept_by[document], choice.by[document] = address_kept[address], BY_ADDRESS
+                continue
+            if text >= 0 and text_kept[text] >= 0:
+                choice.kept_by[document], choice.by[document] = text_kept[text], BY_TEXT
+                continue
+            if text >= 0 and _is_removed(text, neighbours, text_kept, removed):
+                choice.kept_by[document], choice.by[document] = removed.kept_by[text], BY_SIMILARITY
+                choice.similarity[document] = removed.similarity[text]
+                continue
+        if address >= 0 and address_kept[address] < 0:
+            address_kept[address] = document
+        if text >= 0 and text_kept[text] < 0:
+            text_kept[text] = document

@@ -1,0 +1,214 @@
+"""De-duplication: which documents go, by which rule, and which kept one stands for each.
+
+A document is removed only when one that is kept, and comes before it in the order of `census`, is like it: of the same address, the same
+text, the same words, or of exact Jaccard similarity at or above the threshold. The kept ones are the lexicographically first maximal
+independent set of these pairs, so the answer does not depend on who computed it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import clusters, files, minhash, paper
+from pipeline.census import Census, Numbers
+from pipeline.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness
+from pipeline.parts import Part, PartWriter
+from pipeline.records import Drop, Duplicate
+from pipeline.settings import setting
+from pipeline.views import KEEP_SCHEMA
+
+STAGE_NAME = "dedup"
+UNKNOWN = np.float32(np.nan)
+
+
+class Reason(StrEnum):
+    """Why a document is removed."""
+
+    SAME_URL = "same_url"
+    SAME_TEXT = "same_text"
+    SAME_NORMALISED_TEXT = "same_normalised_text"
+    NEAR_DUPLICATE = "near_duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class DedupSettings:
+    """Flags of the stage."""
+
+    threshold: float = setting(paper.NEAR_DUPLICATE_THRESHOLD, "remove documents at least this similar to a kept one (Jaccard)")
+    shingle: str = setting("words:5", "compare runs of N words or characters", metavar="words:N|chars:N")
+    bands: int = setting(14, "bands of a signature: more find more pairs", metavar="N")
+    rows: int = setting(8, "minima a band: more find fewer unlike pairs", metavar="N")
+    recall: float = setting(0.0, "choose the bands: find this share of the pairs 0.1 above the threshold", metavar="SHARE")
+    signature_seed: int = setting(minhash.SEED, "seed of the permutations, as in datasketch")
+    transitive: bool = setting(False, "keep one document of a whole chain of like ones, as other tools do")
+    index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
+    against: tuple[str, ...] = setting((), "remove also what is in these earlier dedup folders", recorded=False, metavar="DIR")
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
+        if self.bands < 1 or self.rows < 1:
+            raise ValueError(f"--bands {self.bands} --rows {self.rows}: at least 1 each")
+        if not 0.0 <= self.recall < 1.0:
+            raise ValueError(f"--recall {self.recall}: from 0 to less than 1 (0: as --bands says)")
+        unit, _, length = self.shingle.partition(":")
+        if unit not in {"words", "chars"} or not length.isdecimal() or int(length) < 1:
+            raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N at least 1")
+
+    @property
+    def shingle_length(self) -> int:
+        """Units a shingle."""
+        return int(self.shingle.partition(":")[2])
+
+    @property
+    def characters(self) -> bool:
+        """Whether the units are characters."""
+        return self.shingle.startswith("chars:")
+
+    @property
+    def band_count(self) -> int:
+        """The bands, as given or as the recall asks for."""
+        return minhash.bands_for_recall(self.recall, self.threshold + 0.1, self.rows) if self.recall else self.bands
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Removed documents by number: the kept one, by what (`clusters.BY_…`), how similar (NaN: not known), first of the cluster."""
+
+    numbers: Numbers
+    kept: Numbers
+    by: Numbers
+    similarity: npt.NDArray[np.float32]
+    cluster: Numbers
+
+
+def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False) -> Removal:
+    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text."""
+    count = len(census.text)
+    everyone = np.arange(count)
+    involved = np.zeros(count, bool)
+    for first in (census.address, census.text):
+        others = np.flatnonzero((first != everyone) & (first != NOBODY))
+        involved[others] = involved[first[others]] = True
+    involved[edges["a"]] = involved[edges["b"]] = True
+    numbers = np.flatnonzero(involved)
+    place = np.full(count + 1, NOBODY)
+    place[numbers] = np.arange(len(numbers))
+    address, text = place[census.address[numbers]], place[census.text[numbers]]
+    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
+    fixed = int(np.searchsorted(numbers, census.earlier))
+    cluster = _clusters(address, text, ends)
+    if transitive:
+        kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
+    else:
+        choice = clusters.choose(Likeness(address, text, ends, edges["similarity"].astype(np.float32), fixed))
+        kept_by, by, similarity = choice.kept_by, choice.by, choice.similarity
+    similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
+    gone = np.flatnonzero(kept_by != NOBODY)
+    return Removal(numbers[gone], numbers[kept_by[gone]], by[gone], similarity[gone], numbers[cluster[gone]])
+
+
+def _clusters(address: Numbers, text: Numbers, ends: Numbers) -> Numbers:
+    everyone = np.arange(len(address))
+    stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
+    return clusters.components(len(address), np.concatenate([*stars, ends]))
+
+
+def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:
+    everyone = np.arange(len(cluster))
+    kept_by = np.where((cluster == everyone) | (everyone < fixed), NOBODY, cluster)
+    same = text == text[cluster]
+    by = np.where(same, BY_TEXT, clusters.BY_SIMILARITY)
+    return kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32)
+
+
+REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
+"""The removed documents of a shard: a spill between the decision and the shard's own part."""
+
+
+def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
+    """For each of this month's shards its REMOVED rows, ascending."""
+    numbers = np.unique(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
+    named = _named(census, numbers)
+    mine, kept, first = (named.take(np.searchsorted(numbers, n)) for n in (removal.numbers, removal.kept, removal.cluster))
+    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
+    flat = census.flat_rows[removal.numbers]
+    table = pa.table(
+        {
+            "row": flat,
+            "document_id": mine.column("document_id"),
+            "url": mine.column("url"),
+            "kept_id": kept.column("document_id"),
+            "kept_url": kept.column("url"),
+            "cluster": first.column("document_id"),
+            "reason": _reasons(removal.by, same_text),
+            "similarity": removal.similarity,
+        },
+        schema=REMOVED,
+    )
+    order = np.argsort(flat)
+    table, flat = table.take(order), flat[order]
+    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
+    tables = []
+    for start, stop in pairwise(census.starts[earlier:]):
+        low, high = np.searchsorted(flat, (start, stop))
+        rows = pa.array(flat[low:high] - start)
+        tables.append(table.slice(low, high - low).set_column(0, REMOVED.field("row"), rows))
+    return tables
+
+
+def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> list[str]:
+    words = {BY_ADDRESS: Reason.SAME_URL, clusters.BY_SIMILARITY: Reason.NEAR_DUPLICATE}
+    equal = {True: Reason.SAME_TEXT, False: Reason.SAME_NORMALISED_TEXT}
+    return [str(equal[bool(same)] if rule == BY_TEXT else words[int(rule)]) for rule, same in zip(by, same_text, strict=True)]
+
+
+def _named(census: Census, numbers: Numbers) -> pa.Table:
+    """Document id and URL of each of the numbers."""
+    flat = census.flat_rows[numbers]
+    order = np.argsort(flat)
+    tables = [pa.table({"document_id": pa.array([], pa.binary(16)), "url": pa.array([], pa.string())})]
+    for shard, (start, stop) in enumerate(pairwise(census.starts)):
+        low, high = np.searchsorted(flat[order], (start, stop))
+        if low < high:
+            rows = census.shards[shard].table(["document_id", "url"])
+            tables.append(rows.take(flat[order[low:high]] - start))
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return pa.concat_tables([t.cast(tables[0].schema) for t in tables]).take(back)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOutcome:
+    """A shard's index, and its REMOVED rows."""
+
+    rows: str
+    removed: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """The last work of one shard: its keep list, its duplicates, its drops, its books."""
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Write what stays and what goes."""
+        shard: ShardOutcome = part.work
+        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
+        removed = files.read_table(shard.removed)
+        stays = np.ones(rows.num_rows, bool)
+        stays[removed.column("row").to_numpy()] = False
+        kept = np.flatnonzero(stays)
+        writer.publish_table(
+            "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
+        )
+        writer.publish_table("duplicates", removed.drop_columns(["row"]).cast(Duplicate.SCHEMA))
+        for row in removed.select(["url", "reason", "kept_id"]).to_pylist():
+            writer.drop(Drop(STAGE_NAME, row["url"], Reason(row["reason"]), row["kept_id"].hex()))
+        writer.items_in, writer.items_out = rows.num_rows, len(kept)
+        writer.counters["text_bytes"] = int(rows.column("text_bytes").to_numpy()[kept].sum())
+        writer.advance(rows.num_rows)

@@ -1,0 +1,311 @@
+"""MinHash over Arrow buffers: words, shingles, signatures, bands.
+
+A text is never cut into Python strings: compiled passes walk its UTF-8 bytes. A shingle is a 64-bit hash of `shingle` consecutive units
+(words, or characters of the folded text). Its low 32 bits go through datasketch's permutations ("affine32" of version 2), so that a
+signature equals, bit for bit, that of `datasketch.MinHash(permutations, seed, hashfunc=hash_shingle)` updated with `shingles(text)`.
+Its low 48 bits stand for the shingle in exact Jaccard similarities: two documents of a thousand shingles confuse a pair of different ones
+once in 10^9 comparisons.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import words
+from pipeline.compiled import compiled
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Words32: TypeAlias = npt.NDArray[np.uint32]
+Words64: TypeAlias = npt.NDArray[np.uint64]
+Offsets: TypeAlias = npt.NDArray[np.int64]
+
+PERMUTATIONS = 112
+SHINGLE = 5
+SEED = 1
+SHINGLE_BYTES = 6
+EMPTY = np.uint32(0xFFFFFFFF)
+"""What every minimum of a text without shingles is, as in datasketch; such texts are never compared."""
+
+_BLOCK = 2048
+_UNIT = np.uint64(0x9E3779B97F4A7C15)
+_CHAIN = np.uint64(0xD6E8FEB86659FD93)
+_CHAIN_2 = np.uint64(0xA0761D6478BD642F)
+_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
+_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
+_SHIFT = np.uint64(33)
+_SPACE = np.uint64(0x20)
+
+
+class _Spec(NamedTuple):
+    length: int
+    characters: bool
+
+
+class Shingles(NamedTuple):
+    """The hashed shingles of some texts, in their order, repeats included: those of text i are `hashes[starts[i]:starts[i + 1]]`.
+
+    `texts` (texts, 2) is a 128-bit hash of each text's folded words; `units` counts them.
+    """
+
+    hashes: Words64
+    starts: Offsets
+    texts: Words64
+    units: Offsets
+
+    def counts(self) -> Offsets:
+        """Shingles a text."""
+        return np.diff(self.starts)
+
+
+def hash_shingles(texts: pa.Array, shingle: int = SHINGLE, *, characters: bool = False) -> Shingles:
+    """The shingles of an Arrow array of strings (null is the empty text), `shingle` words or characters each."""
+    data, offsets = buffers(texts)
+    room = int(offsets[-1] - offsets[0]) // (1 if characters else 2) + len(offsets)
+    documents = len(offsets) - 1
+    starts = np.zeros(documents + 1, np.int64)
+    hashed = Shingles(np.empty(room, np.uint64), starts, np.zeros((documents, 2), np.uint64), np.zeros(documents, np.int64))
+    longest = int(np.diff(offsets).max(initial=0))
+    scratch = np.empty(longest + 1 if characters else longest // 2 + 1, np.uint64)
+    _hash_shingles(data, offsets, words.table(), _Spec(shingle, characters), scratch, hashed)
+    return hashed._replace(hashes=hashed.hashes[: starts[-1]])
+
+
+def signatures(texts: pa.Array, permutations: int = PERMUTATIONS, shingle: int = SHINGLE, seed: int = SEED) -> Words32:
+    """The signatures (texts, permutations) of an Arrow array of strings, as uint32."""
+    return minima(hash_shingles(texts, shingle), permutations, seed)
+
+
+def minima(hashed: Shingles, permutations: int = PERMUTATIONS, seed: int = SEED) -> Words32:
+    """The minimum of every permutation over each text's shingles (texts, permutations)."""
+    out = np.full((len(hashed.starts) - 1, permutations), EMPTY, np.uint32)
+    multipliers, addends = affine(permutations, seed)
+    _minima(hashed.hashes, hashed.starts, multipliers, addends, np.empty(_BLOCK, np.uint32), out)
+    return out
+
+
+@cache
+def affine(permutations: int, seed: int) -> tuple[Words32, Words32]:
+    """The odd multipliers and the addends of datasketch's "affine32" scheme."""
+    draw = np.random.RandomState(seed)  # the very generator, since its numbers are part of the scheme
+    multipliers = draw.randint(0, 1 << 31, permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return multipliers, draw.randint(0, 1 << 32, permutations, dtype=np.uint32)
+
+
+def band_keys(signed: Words32, bands: int, rows: int) -> Words64:
+    """One 64-bit key for each band of each signature (texts, bands): equal where all `rows` minima of the band are."""
+    keys = np.empty((len(signed), bands), np.uint64)
+    _band_keys(signed, rows, keys)
+    return keys
+
+
+def candidate_probability(similarity: float, bands: int, rows: int) -> float:
+    """The S-curve: the chance that two documents so similar agree in a band."""
+    return float(1.0 - (1.0 - similarity**rows) ** bands)
+
+
+def bands_for_recall(recall: float, similarity: float, rows: int) -> int:
+    """The fewest bands that find the share `recall` of the pairs so similar."""
+    return max(1, math.ceil(math.log(1.0 - recall) / math.log(1.0 - min(similarity, 0.999) ** rows)))
+
+
+def s_curve(bands: int, rows: int) -> str:
+    """The S-curve in one line."""
+    shown = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    return ", ".join(f"{candidate_probability(s, bands, rows):.1%} at {s:.2f}" for s in shown)
+
+
+def shingles(text: str, shingle: int = SHINGLE) -> list[bytes]:
+    """The word shingles of one text, readable: `shingles("To be, or not", 3) == [b"to be or", b"be or not"]`."""
+    found = words.words(text)
+    return [" ".join(found[i : i + shingle]).encode() for i in range(len(found) - shingle + 1)]
+
+
+def hash_shingle(shingle: bytes) -> int:
+    """The 32-bit hash of one word shingle: a `hashfunc` for datasketch."""
+    units = max(1, len(words.words(shingle.decode())))
+    hashed = hash_shingles(pa.array([shingle.decode()]), units).hashes
+    return int(hashed[0]) & 0xFFFFFFFF if len(hashed) else 0
+
+
+def buffers(texts: pa.Array) -> tuple[Bytes, Offsets]:
+    """The UTF-8 bytes of an array of strings and where each begins in them, without a copy for large strings."""
+    if texts.null_count:
+        texts = texts.fill_null("")
+    texts = texts.cast(pa.large_string())
+    _, offsets, data = texts.buffers()
+    bounds = (
+        np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, np.int64)
+    )
+    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), bounds
+
+
+def hash_strings(texts: pa.Array) -> Words64:
+    """A 128-bit hash of the bytes of each string (texts, 2)."""
+    data, offsets = buffers(texts)
+    keys = np.empty((len(offsets) - 1, 2), np.uint64)
+    _hash_strings(data, offsets, keys)
+    return keys
+
+
+def pack(hashes: Words64) -> Bytes:
+    """The low 48 bits of each hash, little-endian."""
+    return np.ascontiguousarray(hashes, "<u8").view(np.uint8).reshape(-1, 8)[:, :SHINGLE_BYTES].reshape(-1)
+
+
+def unpack(data: Bytes) -> Words64:
+    """The hashes that `pack` wrote."""
+    wide = np.zeros((len(data) // SHINGLE_BYTES, 8), np.uint8)
+    wide[:, :SHINGLE_BYTES] = data.reshape(-1, SHINGLE_BYTES)
+    return wide.reshape(-1).view("<u8")
+
+
+@compiled
+def _mix(value: np.uint64) -> np.uint64:
+    value = (value ^ (value >> _SHIFT)) * _MIX_1
+    value = (value ^ (value >> _SHIFT)) * _MIX_2
+    return value ^ (value >> _SHIFT)
+
+
+@compiled
+def _decode(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """The code point at a lead byte, and where the next begins."""
+    lead = int(data[at])
+    if lead < 0x80:
+        return lead, at + 1
+    if lead < 0xE0:
+        width, code = 2, lead & 0x1F
+    elif lead < 0xF0:
+        width, code = 3, lead & 0x0F
+    else:
+        width, code = 4, lead & 0x07
+    after = min(at + width, end)
+    for i in range(at + 1, after):
+        code = code << 6 | (int(data[i]) & 0x3F)
+    return code, after
+
+
+@compiled
+def _word_units(data: Bytes, at: int, end: int, table: Words32, units: Words64) -> int:
+    """Fill `units` with the hashes of a text's words; returns how many."""
+    count = 0
+    word = np.uint64(0)
+    while at < end:
+        code, at = _decode(data, at, end)
+        entry = table[code]
+        kind = entry >> np.uint32(words.CLASS_SHIFT)
+        if kind == words.WORD:
+            word = (word ^ np.uint64(entry)) * _UNIT
+        elif kind != words.PASSED_OVER:
+            if word:
+                units[count] = _mix(word)
+                count += 1
+                word = np.uint64(0)
+            if kind == words.ALONE:
+                entry = (entry & np.uint32(0xFFFFFF)) | np.uint32(words.WORD << words.CLASS_SHIFT)
+                units[count] = _mix(np.uint64(entry) * _UNIT)
+                count += 1
+    if word:
+        units[count] = _mix(word)
+        count += 1
+    return count
+
+
+@compiled
+def _character_units(data: Bytes, at: int, end: int, table: Words32, units: Words64) -> int:
+    """Fill `units` with the hashes of a text's folded characters, one space between words; returns how many."""
+    count = 0
+    between = False
+    while at < end:
+        code, at = _decode(data, at, end)
+        entry = table[code]
+        kind = entry >> np.uint32(words.CLASS_SHIFT)
+        if kind == words.SEPARATOR:
+            between = count > 0
+        elif kind != words.PASSED_OVER:
+            if between:
+                units[count] = _mix(_SPACE * _UNIT)
+                count += 1
+                between = False
+            units[count] = _mix(np.uint64(entry & np.uint32(0xFFFFFF)) * _UNIT)
+            count += 1
+    return count
+
+
+@compiled
+def _hash_shingles(data: Bytes, offsets: Offsets, table: Words32, spec: _Spec, units: Words64, out: Shingles) -> None:
+    """Fill `out`, a text at a time; `units` is room for the longest."""
+    used = 0
+    leaving = _CHAIN
+    for _ in range(spec.length):
+        leaving *= _CHAIN
+    for text in range(len(offsets) - 1):
+        if spec.characters:
+            count = _character_units(data, offsets[text], offsets[text + 1], table, units)
+        else:
+            count = _word_units(data, offsets[text], offsets[text + 1], table, units)
+        chain = np.uint64(0)
+        first = second = np.uint64(count)
+        for i in range(count):
+            unit = units[i]
+            first = (first ^ unit) * _CHAIN
+            second = (second + unit) * _CHAIN_2
+            chain = (chain + unit) * _CHAIN
+            if i >= spec.length:
+                chain -= units[i - spec.length] * leaving
+            if i >= spec.length - 1:
+                out.hashes[used] = _mix(chain)
+                used += 1
+        out.starts[text + 1] = used
+        out.texts[text, 0], out.texts[text, 1] = _mix(first), _mix(second)
+        out.units[text] = count
+
+
+@compiled
+def _minima(hashes: Words64, starts: Offsets, multipliers: Words32, addends: Words32, block: Words32, out: Words32) -> None:
+    """A permutation's multiplier and addend stay in registers while a block of shingles that fits the nearest cache passes by."""
+    for text in range(len(starts) - 1):
+        start = starts[text]
+        while start < starts[text + 1]:
+            count = min(len(block), starts[text + 1] - start)
+            for i in range(count):
+                value = np.uint32(hashes[start + i] & np.uint64(0xFFFFFFFF))
+                value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+                value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+                block[i] = value ^ (value >> np.uint32(16))
+            for permutation in range(len(multipliers)):
+                multiplier = multipliers[permutation]
+                addend = addends[permutation]
+                low = out[text, permutation]
+                for i in range(count):
+                    low = min(low, np.uint32(np.uint32(multiplier * block[i]) + addend))
+                out[text, permutation] = low
+            start += count
+
+
+@compiled
+def _band_keys(signed: Words32, rows: int, keys: Words64) -> None:
+    for text in range(len(signed)):
+        for band in range(keys.shape[1]):
+            key = np.uint64(band + 1)
+            for i in range(band * rows, (band + 1) * rows):
+                key = (key ^ np.uint64(signed[text, i])) * _CHAIN
+                key ^= key >> _SHIFT
+            keys[text, band] = _mix(key)
+
+
+@compiled
+def _hash_strings(data: Bytes, offsets: Offsets, keys: Words64) -> None:
+    for text in range(len(offsets) - 1):
+        first = np.uint64(offsets[text + 1] - offsets[text])
+        second = first
+        for i in range(offsets[text], offsets[text + 1]):
+            first = (first ^ np.uint64(data[i])) * _CHAIN
+            first ^= first >> _SHIFT
+            second = (second + np.uint64(data[i])) * _CHAIN_2
+            second ^= second >> _SHIFT
+        keys[text, 0] = _mix(first)
+        keys[text, 1] = _mix(second)

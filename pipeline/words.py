@@ -1,0 +1,85 @@
+"""Words of a text, as de-duplication compares them: one table over all code points says what is part of a word and what it folds to.
+
+- A word is a run of letters, digits, marks and underscores; all else separates. Format characters (soft hyphen, joiners, direction
+  marks) and the diacritics U+0300..U+036F are passed over, so that composed and decomposed letters are equal.
+- Each code point is folded by itself: compatibility form to plain form (full width to half width), upper to lower case, diacritics off.
+- Scripts that write no spaces (Han, Kana, Thai, Lao, Khmer, Myanmar): each code point is a word.
+"""
+
+import unicodedata
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+UNICODE_VERSION = unicodedata.unidata_version
+"""Tables of different versions differ in rare code points; an index remembers its own."""
+
+SEPARATOR, WORD, ALONE, PASSED_OVER = range(4)
+CLASS_SHIFT = 24
+_FOLD_MASK = (1 << CLASS_SHIFT) - 1
+_CODE_POINTS = 0x110000
+_IDEOGRAPHIC_PLANES = (0x20000, 0x40000)
+_DIACRITICS = (0x0300, 0x0370)
+_UNSPACED = (
+    (0x0E00, 0x0F00),
+    (0x1000, 0x10A0),
+    (0x1780, 0x1800),
+    (0x3040, 0x3100),
+    (0x31F0, 0x3200),
+    (0x3400, 0x4DC0),
+    (0x4E00, 0xA000),
+    (0xF900, 0xFB00),
+    (0xFF66, 0xFFA0),
+)
+
+
+@cache
+def table() -> npt.NDArray[np.uint32]:
+    """For every code point its folded form, and its class in the bits from CLASS_SHIFT up."""
+    entries = np.zeros(_CODE_POINTS, np.uint32)
+    low = _IDEOGRAPHIC_PLANES[0]
+    entries[:low] = [_entry(code) for code in range(low)]
+    entries[slice(*_IDEOGRAPHIC_PLANES)] = np.arange(*_IDEOGRAPHIC_PLANES, dtype=np.uint32) | np.uint32(ALONE << CLASS_SHIFT)
+    return entries
+
+
+def words(text: str) -> list[str]:
+    """The folded words of a text: `words("Naïve – don't!") == ["naive", "don", "t"]`. The compiled pass is held to this."""
+    entries = table()
+    found: list[str] = []
+    word = ""
+    for character in text:
+        entry = int(entries[ord(character)])
+        kind, folded = entry >> CLASS_SHIFT, chr(entry & _FOLD_MASK)
+        if kind == WORD:
+            word += folded
+        elif kind != PASSED_OVER:
+            found += [word] if word else []
+            found += [folded] if kind == ALONE else []
+            word = ""
+    return found + ([word] if word else [])
+
+
+def _entry(code: int) -> int:
+    character = chr(code)
+    category = unicodedata.category(character)
+    if category == "Cf" or _DIACRITICS[0] <= code < _DIACRITICS[1]:
+        return PASSED_OVER << CLASS_SHIFT
+    if category[0] not in "LNM" and character != "_":
+        return SEPARATOR
+    folded = _fold(character)
+    kind = ALONE if any(first <= folded < end for first, end in _UNSPACED) else WORD
+    return folded | kind << CLASS_SHIFT
+
+
+def _fold(character: str) -> int:
+    """Forms of several characters (the ligatures) have no single fold: the character stays as it is."""
+    if character.isascii():
+        return ord(character.lower())
+    plain = unicodedata.normalize("NFKC", character).casefold()
+    bare = "".join(c for c in unicodedata.normalize("NFD", plain) if not _DIACRITICS[0] <= ord(c) < _DIACRITICS[1])
+    for form in (unicodedata.normalize("NFC", bare), plain):
+        if len(form) == 1:
+            return ord(form)
+    return ord(character)
