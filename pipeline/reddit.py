@@ -142,7 +142,7 @@ def parse_line(line: bytes | int, number: int) -> Post | Rejected:
 
 def _loads_leniently(line: bytes) -> Any:
     """What orjson refuses and dumps hold: bytes that are no UTF-8, lone surrogates. Both become U+FFFD."""
-    row = json.loads(line.decode("utf-8", "replace"))
+    row = json.loads(line.decode("utf-8-sig", "replace"))
     return _without_surrogates(row)
 
 

@@ -26,14 +26,16 @@ _IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
 _IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
 _IS_UNRESERVED = re.compile(f"[{_UNRESERVED}]")
 _BLANKS = re.compile(r"[\t\r\n]")
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?-?")
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+"""Underscores and hyphens at either end are no host names by RFC 952, yet they resolve and are linked to."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
-_AMP_OR_SLASH = re.compile(r"(?:/+|/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
+_AMP_OR_SLASH = re.compile(r"(?:/+|(?<=[^/])/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
 _TRACKING = re.compile(
-    r"(?:utm_\w*|pk_\w+|mtm_\w+|piwik_\w+|hsa_\w+|fbclid|gclid|gclsrc|dclid|gbraid|wbraid|msclkid|yclid|ymclid|twclid|ttclid|igshid|igsh"
-    r"|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking|vero_(?:conv|id)|oly_(?:anon|enc)_id|wickedid|rb_clickid|s_cid"
-    r"|icid|ncid|ocid|cmpid|cmp|smid|partner=rss\w*|ref_src|ref_url|spm|scm|share_id|si|xtor|at_\w+|ns_\w+|wt\.mc_id|wt_mc"
-    r"|__twitter_impression|amp|amp_js_v|usqp|outputtype=amp|jsessionid|phpsessid|aspsessionid\w*)(?:=.*)?",
+    r"(?:utm_\w*|(?:pk|piwik)_(?:campaign|kwd|keyword|source|medium|content|cid)|(?:mtm|hsa)_\w+"
+    r"|(?:fb|g|d|ms|y|ym|tw|tt)clid|gclsrc|[gw]braid|igshid|igsh|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking"
+    r"|vero_(?:conv|id)|oly_(?:anon|enc)_id|wickedid|rb_clickid|s_cid|icid|ncid|ocid|cmpid|smid|ref_src|ref_url|spm|scm|share_id|xtor"
+    r"|at_(?:medium|campaign|custom\d|link_\w+)|ns_(?:mchannel|source|campaign|linkname|fee)|wt\.mc_id|wt_mc|__twitter_impression"
+    r"|amp|amp_js_v|usqp|jsessionid|phpsessid|aspsessionid\w*)(?:=.*)?|partner=rss\w*|outputtype=amp",
     re.IGNORECASE | re.DOTALL,
 )
 """Whole `name=value` pairs that say where a reader came from, never which page it is."""
@@ -87,14 +89,14 @@ def domain_of(host: str) -> str:
 def _split(url: str) -> tuple[str, str, str, str | None]:
     """Scheme, host with port, path and query, each normalised."""
     if len(url) > MAX_CHARACTERS:
-        raise ValueError(f"{url[:60]}…: longer than {MAX_CHARACTERS} characters")
+        raise ValueError(f"{_shown(url)}: longer than {MAX_CHARACTERS} characters")
     normal = _NORMAL.fullmatch(url)
     if normal:
         scheme, host, path, query = normal.groups()
         return scheme, _host(host), path, query
     found = _SPLIT.fullmatch(_BLANKS.sub("", url.strip(" \t\r\n\f\v\0")))
     if not found:
-        raise ValueError(f"{url[:200]!r}: not an absolute http or https URL")
+        raise ValueError(f"{_shown(url)}: not an absolute http or https URL")
     scheme, authority, path, query = found.groups()
     scheme = scheme.lower()
     host, port = _without_port(authority.rsplit("@", 1)[-1])
@@ -116,7 +118,7 @@ def _port(port: str, scheme: str) -> str:
     if not port or digits == _DEFAULT_PORTS[scheme]:
         return ""
     if not digits.isdigit() or len(digits) > 5 or int(digits) > 65535:
-        raise ValueError(f"{port[:20]!r}: not a port")
+        raise ValueError("the port is not a number up to 65535")  # what stands there may be the rest of a password
     return f":{digits}"
 
 
@@ -130,7 +132,7 @@ def _host(host: str) -> str:
         name = _to_ascii(name)
     name = name.lower()
     labels = name.removesuffix(".").split(".")
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) and len(label) <= 63 for label in labels):
+    if len(name) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise ValueError(f"{host[:80]!r}: not a host name")
     return name
 
@@ -143,10 +145,21 @@ def _bracketed(host: str) -> str:
 
 
 def _to_ascii(name: str) -> str:
+    """IDNA 2008; names outside of it that registries did give out (hearts, snowmen) as browsers write them."""
     try:
-        return idna.encode(name, uts46=True, transitional=False).decode("ascii")
+        return idna.encode(name, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        pass
+    try:
+        labels = idna.uts46_remap(name, std3_rules=False).split(".")
     except (idna.IDNAError, UnicodeError) as error:
-        raise ValueError(f"{name[:80]!r}: not an international host name ({error})") from error
+        raise ValueError(f"{name[:80]!r}: not an international host name") from error
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+def _shown(url: str) -> str:
+    """A URL for a message: without what may be secret."""
+    return repr(re.sub(r"//[^/?#]*@", "//", url[:80].split("?")[0]))
 
 
 def _encoded(outside: re.Pattern[str], text: str) -> str:

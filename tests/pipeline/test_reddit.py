@@ -1,0 +1,218 @@
+import bz2
+import gzip
+import json
+import lzma
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from pipeline.files import InputError
+from pipeline.reddit import (
+    MAX_LINE_BYTES,
+    LineFault,
+    Post,
+    Rejected,
+    parse_line,
+    parse_lines,
+    read_submissions,
+    read_urls,
+    whole_number,
+)
+
+ROW = {
+    "id": "abc",
+    "subreddit": "news",
+    "score": 5,
+    "created_utc": 1_400_000_000,
+    "url": "http://example.com/a",
+    "is_self": False,
+}
+PLAIN = Post("abc", "news", 5, 1_400_000_000, "http://example.com/a", is_self=False, over_18=False, quarantine=False)
+
+
+def line_of(**changes: object) -> bytes:
+    return json.dumps({k: v for k, v in (ROW | changes).items() if v is not ...}).encode()
+
+
+VARIANTS = [
+    (line_of(), PLAIN),
+    (line_of(created_utc="1400000000"), PLAIN),
+    (line_of(created_utc=1_400_000_000.0), PLAIN),
+    (line_of(score="5"), PLAIN),
+    (line_of(score=5.0), PLAIN),
+    (line_of(score=...), PLAIN._replace(score=None)),
+    (line_of(score=None), PLAIN._replace(score=None)),
+    (line_of(score="many"), PLAIN._replace(score=None)),
+    (line_of(score=True), PLAIN._replace(score=None)),
+    (line_of(score=10**30), PLAIN._replace(score=None)),
+    (line_of(created_utc=...), PLAIN._replace(created_at=None)),
+    (line_of(url=""), PLAIN._replace(url="")),
+    (line_of(url=None), PLAIN._replace(url="")),
+    (line_of(url=...), PLAIN._replace(url="")),
+    (line_of(url_overridden_by_dest="http://example.com/b"), PLAIN._replace(url="http://example.com/b")),
+    (line_of(crosspost_parent_list=[]), PLAIN),
+    (line_of(crosspost_parent_list=None), PLAIN),
+    (line_of(url="/r/b/1", crosspost_parent_list=[{"url": "http://example.com/p"}]), PLAIN._replace(url="http://example.com/p")),
+    (line_of(crosspost_parent_list=[{"is_self": True, "url": "/r/x"}]), PLAIN._replace(url="/r/x", is_self=True)),
+    (line_of(id=..., name="t3_abc"), PLAIN),
+    (line_of(author="[deleted]"), PLAIN),
+    (line_of(over_18=True, quarantine=True), PLAIN._replace(over_18=True, quarantine=True)),
+    (line_of(subreddit=None), PLAIN._replace(subreddit="")),
+    (line_of().replace(b"/", b"\\/"), PLAIN),
+    (line_of() + b"\r", PLAIN),
+    (b"\xef\xbb\xbf" + line_of(), PLAIN),
+    (line_of(title="\ud800"), PLAIN),
+    (line_of(url="http://example.com/\ud800"), PLAIN._replace(url="http://example.com/\ufffd")),
+    (line_of(title="x").replace(b'"x"', b'"\xff\xfe"'), PLAIN),
+    (line_of(title="x").replace(b'"x"', b"NaN"), PLAIN),
+]
+FAULTS = [
+    (b"", LineFault.BLANK_LINE),
+    (b" \r", LineFault.BLANK_LINE),
+    (b"{", LineFault.NOT_JSON),
+    (b"<html>", LineFault.NOT_JSON),
+    (line_of()[:-9], LineFault.NOT_JSON),
+    (line_of(score=0).replace(b": 0", b": " + b"9" * 4400), LineFault.NOT_JSON),
+    (b"[" * 200_000, LineFault.NOT_JSON),
+    (b'{"a":' * 100_000, LineFault.NOT_JSON),
+    (b"[]", LineFault.NOT_A_SUBMISSION),
+    (b"7", LineFault.NOT_A_SUBMISSION),
+    (b"{}", LineFault.NOT_A_SUBMISSION),
+    (line_of(id=7), LineFault.NOT_A_SUBMISSION),
+    (5_000_000, LineFault.LINE_TOO_LONG),
+]
+
+
+@pytest.mark.parametrize(("line", "wanted"), VARIANTS)
+def test_field_variants(line: bytes, wanted: Post) -> None:
+    assert parse_line(line, 1) == wanted
+
+
+@pytest.mark.parametrize(("line", "reason"), FAULTS)
+def test_what_is_no_submission_has_a_reason(line: bytes | int, reason: LineFault) -> None:
+    found = parse_line(line, 3)
+    assert isinstance(found, Rejected)
+    assert (found.line, found.reason) == (3, reason)
+    assert len(found.detail) <= 200
+
+
+def test_whole_numbers() -> None:
+    assert [whole_number(v) for v in ("1e3", " 7", "-2", "inf", "9" * 30, [], 2**63)] == [1000, 7, -2, None, None, None, None]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd.compress])
+def test_every_compression_by_content(tmp_path: Path, compress) -> None:
+    path = tmp_path / "dump.of_some_name"
+    path.write_bytes(compress(line_of() + b"\n" + line_of(id="second")))
+    assert [post.id for post in read_submissions(str(path))] == ["abc", "second"]
+
+
+def test_a_window_of_two_gibibytes(tmp_path: Path) -> None:
+    path = tmp_path / "RS.zst"
+    options = {zstd.CompressionParameter.window_log: 31, zstd.CompressionParameter.enable_long_distance_matching: 1}
+    with zstd.open(path, "wb", options=options) as file:
+        file.write((line_of() + b"\n") * 3)
+    assert len(list(read_submissions(str(path)))) == 3
+
+
+def test_every_line_is_accepted_or_rejected_by_reason(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    long = line_of(title="x" * (MAX_LINE_BYTES + 7))
+    just = line_of(title="x" * (MAX_LINE_BYTES - len(line_of(title=""))))
+    assert len(just) == MAX_LINE_BYTES
+    wide = line_of(title="é中" * 400_000).decode("unicode_escape", "surrogatepass").encode("utf-8", "surrogatepass")
+    lines = [line_of(), b"", long, b"{", just, b"[]", wide, line_of(), long, b"\xff", line_of()]
+    path.write_bytes(b"\n".join(lines))
+    found = list(parse_lines(str(path)))
+    assert len(found) == len(lines)
+    rejected = [f for f in found if isinstance(f, Rejected)]
+    assert [r.line for r in rejected] == [2, 3, 4, 6, 9, 10]
+    assert Counter(r.reason for r in rejected) == {
+        LineFault.BLANK_LINE: 1,
+        LineFault.LINE_TOO_LONG: 2,
+        LineFault.NOT_JSON: 2,
+        LineFault.NOT_A_SUBMISSION: 1,
+    }
+
+
+def test_a_line_that_is_none_raises_with_its_number_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(line_of() + b"\n{\n" + line_of() + b"\n")
+    with pytest.raises(InputError, match=r"dump:2: not json"):
+        list(read_submissions(str(path)))
+    rejected: list[Rejected] = []
+    assert len(list(read_submissions(str(path), rejected.append))) == 2
+    assert [r.line for r in rejected] == [2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "dump: empty; download it again"),
+        (zstd.compress(b""), "dump: empty; download it again"),
+        (b"id,score\n1,2\n", r"dump:1: none of its 2 lines"),
+        (b"\n" * 5000, r"dump:1: none of its 1000 lines"),
+        (line_of().decode().encode("utf-16"), "dump:1: none of its"),
+    ],
+)
+def test_a_file_that_is_no_dump_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(parse_lines(str(path)))
+
+
+def test_a_missing_dump_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        list(parse_lines(str(tmp_path / "none")))
+
+
+def test_lists_of_urls(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("http://example.com/a\n\nhttp://example.com/b\t17\r\nhttp://example.com/c\tmany\n")
+    found = list(read_urls(str(path), "list.txt"))
+    assert [(f.id, f.url, f.score) for f in found if isinstance(f, Post)] == [
+        ("list.txt:1", "http://example.com/a", None),
+        ("list.txt:3", "http://example.com/b", 17),
+        ("list.txt:4", "http://example.com/c", None),
+    ]
+    assert [f.reason for f in found if isinstance(f, Rejected)] == [LineFault.BLANK_LINE]
+
+
+def damaged(data: bytes, random: Random) -> list[bytes]:
+    """200 cuts and 200 single-bit flips."""
+    cuts = [data[: random.randrange(len(data))] for _ in range(200)]
+    flips = []
+    for _ in range(200):
+        flipped = bytearray(data)
+        flipped[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        flips.append(bytes(flipped))
+    return cuts + flips
+
+
+def test_every_cut_and_flip_of_a_dump_is_reported(tmp_path: Path, shared_data: Path) -> None:
+    lines = lzma.decompress((shared_data / "reddit" / "RS_v2_2005-07.xz").read_bytes())
+    options = {zstd.CompressionParameter.checksum_flag: 1, zstd.CompressionParameter.window_log: 31}
+    path = tmp_path / "RS.zst"
+    reported = 0
+    variants = damaged(zstd.compress(lines, options=options), Random(1))
+    for variant in variants:
+        path.write_bytes(variant)
+        with pytest.raises(InputError, match=r"RS\.zst"):
+            list(parse_lines(str(path)))
+        reported += 1
+    assert reported == len(variants) == 400
+
+
+def test_real_dumps_lose_no_line(shared_data: Path) -> None:
+    counts = {}
+    for name in ("RS_2024-01_sample31.jsonl", "RS_v2_2005-07.xz", "api_submissions.jsonl.xz"):
+        found = list(parse_lines(str(shared_data / "reddit" / name)))
+        counts[name] = (len(found), sum(isinstance(f, Post) and f.score is not None and f.created_at is not None for f in found))
+    assert counts == {
+        "RS_2024-01_sample31.jsonl": (31, 31),
+        "RS_v2_2005-07.xz": (1079, 1079),
+        "api_submissions.jsonl.xz": (4275, 4275),
+    }

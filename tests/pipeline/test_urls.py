@@ -1,0 +1,185 @@
+import re
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.reddit import Post, parse_lines
+from pipeline.urls import dedup_key, domain_of, fetch_url, host_of
+
+FETCHED = [
+    ("http://example.com", "http://example.com/"),
+    ("HTTP://EXAMPLE.com/A", "http://example.com/A"),
+    ("  https://example.com/a\n", "https://example.com/a"),
+    ("http://example.com:80/", "http://example.com/"),
+    ("https://example.com:443/", "https://example.com/"),
+    ("https://example.com:/", "https://example.com/"),
+    ("http://example.com:0080/", "http://example.com/"),
+    ("http://example.com:443/", "http://example.com:443/"),
+    ("http://user:secret@example.com/", "http://example.com/"),
+    ("http://a@b@example.com/", "http://example.com/"),
+    ("http://example.com/a/./b/../c", "http://example.com/a/c"),
+    ("http://example.com/../../a", "http://example.com/a"),
+    ("http://example.com/a/%2e%2E/b", "http://example.com/b"),
+    ("http://example.com/a/..", "http://example.com/"),
+    ("http://example.com//a//b", "http://example.com//a//b"),
+    ("http://example.com/%7euser/%3a%2f", "http://example.com/~user/%3A%2F"),
+    ("http://example.com/100%", "http://example.com/100%25"),
+    ("http://example.com/a b?c d", "http://example.com/a%20b?c%20d"),
+    ("http://example.com/é?é", "http://example.com/%C3%A9?%C3%A9"),
+    ("http://example.com/a;b=1,2", "http://example.com/a;b=1,2"),
+    ("http://example.com?q", "http://example.com/?q"),
+    ("http://example.com/?", "http://example.com/?"),
+    ("http://example.com/a#b?c", "http://example.com/a"),
+    ("http://example.com/#!/user", "http://example.com/"),
+    ("http://example.com/?a=[1]|{2}", "http://example.com/?a=%5B1%5D%7C%7B2%7D"),
+    ("http://example.com/?utm_source=x&b=2&a=1", "http://example.com/?utm_source=x&b=2&a=1"),
+    ("http://Bücher.example/", "http://xn--bcher-kva.example/"),
+    ("http://xn--bcher-kva.example/", "http://xn--bcher-kva.example/"),
+    ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
+    ("http://i❤.ws/", "http://xn--i-7iq.ws/"),
+    ("http://%65xample.com/", "http://example.com/"),
+    ("http://a_b.example.com/", "http://a_b.example.com/"),
+    ("http://-a-.tumblr.com/", "http://-a-.tumblr.com/"),
+    ("http://[2001:DB8::0:1]:8080/x", "http://[2001:db8::1]:8080/x"),
+    ("http://2130706433/", "http://2130706433/"),
+    ("http://example.com./", "http://example.com./"),
+]
+REFUSED = [
+    "",
+    "example.com/a",
+    "//example.com/",
+    "ftp://example.com/",
+    "javascript:alert(1)",
+    "mailto:a@example.com",
+    "http://",
+    "http:///a",
+    "http://exa mple.com/",
+    "http://a..b/",
+    f"http://{'a' * 64}.com/",
+    f"http://{'a.' * 130}com/",
+    "http://example.com:99999/",
+    "http://example.com:x/",
+    "http://[::1/",
+    "http://[::zz]/",
+    "http://exa<mple.com/",
+    "http://%00.com/",
+    "http://%ff.com/",
+    "http:\\\\example.com\\a",
+    "http://example.com/" + "a" * 9000,
+]
+KEYS = [
+    ("http://www.example.com/", "https://example.com/"),
+    ("https://m.example.com", "https://example.com/"),
+    ("http://www2.example.co.uk/a/", "https://example.co.uk/a"),
+    ("http://www.m.example.com/", "https://example.com/"),
+    ("http://m.com/", "https://m.com/"),
+    ("http://www.co.uk/", "https://www.co.uk/"),
+    ("http://amp.example.com/a/amp/", "https://example.com/a"),
+    ("http://example.com/a.amp", "https://example.com/a"),
+    ("http://example.com/a?amp=1", "https://example.com/a"),
+    ("http://example.com/amp", "https://example.com/amp"),
+    ("http://example.com:443/", "https://example.com/"),
+    ("http://example.com:8080/", "https://example.com:8080/"),
+    ("http://example.com./a", "https://example.com/a"),
+    ("http://example.com/?b=2&a=1&&a=1", "https://example.com/?a=1&a=1&b=2"),
+    ("http://example.com/?UTM_Source=x&fbclid=1&gclid=2&page=3", "https://example.com/?page=3"),
+    ("http://example.com/?utm%5Fsource=x", "https://example.com/"),
+    ("http://example.com/a;jsessionid=1F2E?phpsessid=4", "https://example.com/a"),
+    ("http://example.com/a#b", "https://example.com/a"),
+    ("http://example.com/A", "https://example.com/A"),
+    ("http://youtube.com/watch?v=1", "https://youtube.com/watch?v=1"),
+]
+
+
+@pytest.mark.parametrize(("url", "wanted"), FETCHED)
+def test_the_address_to_fetch(url: str, wanted: str) -> None:
+    assert fetch_url(url) == wanted
+    assert fetch_url(wanted) == wanted
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fetch_url(url)
+    with pytest.raises(ValueError, match=r"."):
+        dedup_key(url)
+
+
+@pytest.mark.parametrize(("url", "wanted"), KEYS)
+def test_spellings_of_one_page_share_a_key(url: str, wanted: str) -> None:
+    assert dedup_key(url) == wanted
+    assert dedup_key(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:canary@a b/", "x://u:canary@example.com", "http://u:canary/@example.com/", "http://u:c?canary@a b"]
+)
+def test_an_error_shows_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        fetch_url(url)
+    assert "canary" not in str(caught.value)
+
+
+def test_domains_by_the_public_suffix_list() -> None:
+    names = ["news.bbc.co.uk", "www.example.com", "a.b.blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com."]
+    found = [domain_of(name) for name in names]
+    assert found == ["bbc.co.uk", "example.com", "blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com"]
+    assert host_of("http://[::1]:8080/a") == "[::1]"
+    assert host_of("http://example.com:8080/a") == "example.com"
+
+
+CHARACTERS = "aZ09-._~!$&'()*+,;=:@/?#[]%\\ \té中❤"
+PARTS = [*CHARACTERS, "%2e", "%41", "%zz", "..", "/./", "/../", "//", "amp", "utm_a=1", "www.", "m.", ":80"]
+PIECES = st.sampled_from(PARTS)
+ADDRESSES = st.builds(
+    lambda scheme, host, rest: f"{scheme}://{host}{''.join(rest)}",
+    st.sampled_from(["http", "HTTPS"]),
+    st.one_of(
+        st.sampled_from(["example.com", "www.m.example.co.uk", "u:p@Bücher.example:80", "[::1]:443", "amp.m.com."]),
+        st.lists(PIECES, max_size=6).map("".join),
+    ),
+    st.lists(PIECES, max_size=14),
+)
+
+
+def each_key_is_its_own_key(url: str) -> bool:
+    """Whether the URL has keys; they are idempotent, of unreserved characters, and agree with each other."""
+    try:
+        fetched = fetch_url(url)
+    except ValueError:
+        return False
+    assert fetch_url(fetched) == fetched
+    assert fetched.isascii()
+    assert not re.search(r"[\s<>\"\\^`{|}#]", fetched)
+    key = dedup_key(url)
+    assert dedup_key(key) == key
+    assert dedup_key(fetched) == key
+    assert fetch_url(key) == key
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(ADDRESSES)
+def test_keys_are_idempotent_on_any_url(url: str) -> None:
+    each_key_is_its_own_key(url)
+
+
+def test_keys_are_idempotent_on_generated_urls() -> None:
+    random = Random(1)
+    hosts = ["example.com", "www.m.example.co.uk", "u:p@Bücher.example:80", "[::1]:443", "amp.m.com.", "a%62c.example:8080"]
+    made = [
+        f"{random.choice(['http', 'HTTPS'])}://{random.choice(hosts)}/{''.join(random.choices(PARTS, k=8))}"
+        for _ in range(10_000)
+    ]
+    assert sum(map(each_key_is_its_own_key, made)) == len(made)
+
+
+@pytest.mark.slow
+def test_keys_are_idempotent_on_real_urls(shared_data) -> None:
+    dumps = ["RS_v2_2005-07.xz", "api_submissions.jsonl.xz", "top2013.jsonl.zst"]
+    urls = {p.url for d in dumps for p in parse_lines(str(shared_data / "reddit" / d)) if isinstance(p, Post) and not p.is_self}
+    kept = sum(map(each_key_is_its_own_key, urls))
+    assert len(urls) > 250_000
+    assert len(urls) - kept < 30
