@@ -1,8 +1,12 @@
-"""Runs Beam pipelines: the local engine by name, any other by flag; progress, interruption, and the stage protocol around them."""
+"""Runs Beam pipelines: the local engine by name, any other by flag; progress, interruption, and the stage protocol around them.
+
+The local engine is FnApiRunner itself: `DirectRunner` is a switch that tries to download another engine and falls back silently.
+"""
 
 import logging
 import os
 import platform
+import shlex
 import signal
 import sys
 import threading
@@ -17,7 +21,9 @@ from typing import Any
 import apache_beam as beam
 import orjson
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import files
 from pipeline.files import InputError
@@ -26,8 +32,7 @@ from pipeline.parts import WORK_FOLDER, Part, Place, Receipt
 
 logger = logging.getLogger(__name__)
 
-LOCAL_RUNNER = "FnApiRunner"
-"""By name: `DirectRunner` is a switch that tries to download another engine and falls back silently."""
+_WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.worker")
 
 LOG_EVERY_SECONDS = 30.0
 INTERRUPTED = 130
@@ -41,24 +46,22 @@ class Engine:
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
 
-    def options(self, parts: int) -> PipelineOptions:
-        """Beam's options for so many parts; a --runner among the flags wins over the local default.
+    def pipeline(self, parts: int) -> beam.Pipeline:
+        """An empty pipeline for so many parts; a --runner among the flags wins over the local engine.
 
         No more local processes than parts: starting one costs seconds.
         """
-        workers = min(self.workers, parts)
         if any(flag == "--runner" or flag.startswith("--runner=") for flag in self.beam_flags):
-            return PipelineOptions(list(self.beam_flags))
-        mode = "multi_processing" if workers > 1 else "in_memory"
-        local = [f"--runner={LOCAL_RUNNER}", f"--direct_num_workers={max(1, workers)}", f"--direct_running_mode={mode}"]
-        return PipelineOptions([*local, *self.beam_flags])
+            return beam.Pipeline(options=PipelineOptions(list(self.beam_flags)))
+        workers = max(1, min(self.workers, parts))
+        options = PipelineOptions([f"--direct_num_workers={workers}", *self.beam_flags])
+        return beam.Pipeline(FnApiRunner(_WORKER_PROCESS if workers > 1 else None), options)
 
     def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
         """Build one pipeline of so many parts and wait for its end. Raises RuntimeError where it did not end well."""
-        pipeline = beam.Pipeline(options=self.options(parts))
+        pipeline = self.pipeline(parts)
         build(pipeline)
-        result = pipeline.run()
-        state = result.wait_until_finish()
+        state = pipeline.run().wait_until_finish()
         if state not in (None, PipelineState.DONE):
             raise RuntimeError(f"the pipeline ended as {state}")
 

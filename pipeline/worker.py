@@ -1,0 +1,16 @@
+"""The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well."""
+
+import logging
+import sys
+
+
+def main() -> None:
+    """Serve the runner that started this process until it ends."""
+    logging.getLogger().addHandler(logging.NullHandler())  # or the first warning of an import sets up a log on stderr
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
