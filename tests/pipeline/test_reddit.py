@@ -19,6 +19,7 @@ from pipeline.reddit import (
     read_submissions,
     read_urls,
     whole_number,
+    zstd,
 )
 
 ROW = {
