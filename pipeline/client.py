@@ -193,7 +193,8 @@ def _named(error: Exception, guard: Guard) -> RequestError:
         for cause in chain:
             if isinstance(cause, kinds):
                 return RequestError(failure, _line(cause))
-    return RequestError(Failure.BAD_RESPONSE, _line(error))
+    cut = "prematurely" in str(error)  # urllib3 has no type of its own for a chunked body without its last chunk
+    return RequestError(Failure.TRUNCATED if cut else Failure.BAD_RESPONSE, _line(error))
 
 
 _NAMES: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
@@ -211,6 +212,7 @@ _NAMES: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((urllib3.exceptions.NewConnectionError,), Failure.CONNECTION),
     ((urllib3.exceptions.TimeoutError, requests.Timeout, TimeoutError), Failure.TIMEOUT),
     ((urllib3.exceptions.LocationParseError, requests.exceptions.InvalidURL, UnicodeError), Failure.BAD_URL),
+    ((urllib3.exceptions.InvalidChunkLength,), Failure.BAD_RESPONSE),
     ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead), Failure.TRUNCATED),
     ((http.client.HTTPException, urllib3.exceptions.InvalidHeader), Failure.BAD_RESPONSE),
     ((OSError,), Failure.CONNECTION),

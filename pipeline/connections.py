@@ -3,12 +3,14 @@
 Measured: the usual way reads the CA bundle anew for every new TLS host, 8.5 times the CPU of this adapter.
 """
 
+import http.client
 import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.errors import MissingHeaderBodySeparatorDefect
 from typing import Any
 
 import certifi
@@ -77,9 +79,20 @@ def requesting(guard: Guard, dialer: Dialer) -> Iterator[None]:
         del _request.guard, _request.dialer
 
 
+class _Response(http.client.HTTPResponse):
+    """http.client's, but a head that cannot be read whole is an error: the header that was lost may be the one that says how to read on."""
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        if any(isinstance(defect, MissingHeaderBodySeparatorDefect) for defect in self.msg.defects):
+            raise http.client.HTTPException("a header line that is none")
+
+
 class _Guarded(HTTPConnection):
     """A connection that its request's deadline can cut, new or kept alive."""
 
+    response_class = _Response
     _handle: Handle | None = None
 
     def _new_conn(self) -> socket.socket:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -233,6 +234,8 @@ class Crawl:
             else:
                 rules.robots = Robots.unavailable(agent)
         rules.read_at = time.monotonic()
+        if rules.robots is not None and errand.asked == host.name:
+            host.delay_seconds = max(host.delay_seconds, rules.robots.delay_seconds(self.manners.delay_seconds))
         self._hosts.unpark(errand.asked)
         return time.monotonic() + host.delay_seconds
 
@@ -304,6 +307,8 @@ class Crawl:
 
     def _target(self, visit: Visit, answer: Answer) -> str | None:
         location = answer.header("location")
+        with suppress(UnicodeError):  # a header's bytes come as Latin-1; those beyond ASCII are most often UTF-8
+            location = location.encode("latin-1").decode("utf-8")
         try:
             return fetch_url(urljoin(visit.url, location)) if location else None
         except ValueError:
