@@ -124,7 +124,7 @@ class Client:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
                 raise _named(error, guard) from error
-            except (ForbiddenAddressError, DecodingError, UnknownCodingError, TooLargeError, OSError, ValueError) as error:
+            except (ForbiddenAddressError, OSError, ValueError) as error:
                 raise _named(error, guard) from error
             if guard.expired:
                 raise RequestError(Failure.TIMEOUT, f"no whole answer in {self._limits.deadline_seconds:g} s")

@@ -11,15 +11,15 @@ MAX_CODINGS = 2
 STEP_BYTES = 1 << 16
 
 
-class DecodingError(Exception):
+class DecodingError(ValueError):
     """The body is not what its Content-Encoding says, or not all of it."""
 
 
-class UnknownCodingError(Exception):
+class UnknownCodingError(ValueError):
     """A coding that was not asked for."""
 
 
-class TooLargeError(Exception):
+class TooLargeError(ValueError):
     """The body, as sent or decoded, is larger than the limit."""
 
 

@@ -191,6 +191,8 @@ def parse(data: bytes, offset: int, length: int) -> Record:
     size = headers.get("content-length", "")
     if not size.isdigit() or int(size) > len(rest):
         raise WarcError(f"record at byte {offset}: Content-Length {size!r}, {len(rest)} bytes there")
+    if rest[int(size) :].strip(b"\r\n"):
+        raise WarcError(f"several records in one gzip member at byte {offset}: recompress the file record by record")
     return Record(offset, length, headers, rest[: int(size)])
 
 
