@@ -72,6 +72,17 @@ class Stub:
     def read(self, tokens_T: Tensor) -> Any:
         return tokens_T.tolist()
 
+    def generate(
+        self, prompts: list[list[int]], new_tokens: int, *, top_k: int | None, seed: int, stop_id: int
+    ) -> list[list[int]]:
+        return [self._continue(prompt, new_tokens, stop_id) for prompt in prompts]
+
+    def _continue(self, prompt: list[int], new_tokens: int, stop_id: int) -> list[int]:
+        seen = list(prompt)
+        while len(seen) < len(prompt) + new_tokens and (token := int(self._logits(tuple(seen)).argmax())) != stop_id:
+            seen.append(token)
+        return seen[len(prompt) :]
+
     def _logits(self, seen: tuple[int, ...]) -> Tensor:
         logits = torch.zeros(self.vocabulary)
         for token, value in self.rule(seen).items():

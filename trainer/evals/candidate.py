@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.attention import Cache
+from trainer.generate import generate
 from trainer.model import GPT
 
 Prefix = Any
@@ -29,6 +30,11 @@ class LanguageModel(Protocol):
 
     def read(self, tokens_T: Tensor) -> Prefix:
         """Read a prefix once, for many continuations."""
+
+    def generate(
+        self, prompts: list[list[int]], new_tokens: int, *, top_k: int | None, seed: int, stop_id: int
+    ) -> list[list[int]]:
+        """Continue each prompt up to `stop_id`: the likeliest token, or a drawn one of the `top_k` likeliest."""
 
 
 class Codec(Protocol):
@@ -74,6 +80,14 @@ class Network:
         with self._mode():
             self.gpt.hidden(tokens_T[None], cache=cache)
         return cache
+
+    def generate(
+        self, prompts: list[list[int]], new_tokens: int, *, top_k: int | None, seed: int, stop_id: int
+    ) -> list[list[int]]:
+        """With keys and values kept."""
+        temperature = 0.0 if top_k is None else 1.0
+        with self._mode():
+            return generate(self.gpt, prompts, new_tokens, temperature, top_k, seed=seed, stop_id=stop_id)
 
     def _kind(self) -> torch.dtype:
         return torch.bfloat16 if self._autocast else self._padded.dtype

@@ -1,10 +1,39 @@
 """The list of tasks, in the order of the report."""
 
 from trainer.config import InputError
-from trainer.evals import held_out
+from trainer.evals import (
+    childrens_books,
+    compression,
+    coqa,
+    held_out,
+    hellaswag,
+    lambada,
+    natural_questions,
+    one_billion_words,
+    penn_treebank,
+    summaries,
+    translation,
+    wikitext,
+    winograd,
+)
 from trainer.evals.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (held_out.TASK,)}
+_ALL = (
+    held_out.TASK,
+    lambada.TASK,
+    *childrens_books.TASKS,
+    winograd.TASK,
+    *wikitext.TASKS,
+    penn_treebank.TASK,
+    *compression.TASKS,
+    one_billion_words.TASK,
+    natural_questions.TASK,
+    coqa.TASK,
+    summaries.TASK,
+    *translation.TASKS,
+    hellaswag.TASK,
+)
+TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """By name; `--tasks NAME…` chooses."""
 
 

@@ -73,7 +73,7 @@ class TaskRecord:
 
 def _paper(row: str | None) -> dict[str, float]:
     """The paper's figures of that row by size, for readers that do not know its tables."""
-    if row not in ROWS:
+    if row is None or row not in ROWS:
         return {}
     return {size.name: value for size, value in zip(SIZES, ROWS[row].sizes, strict=True) if value is not None}
 

@@ -66,6 +66,12 @@ class Scorer:
         while chunk := list(islice(source, REQUESTS_AT_ONCE)):
             yield from self.ranks.merge(self._score_all(self.ranks.mine(chunk)))
 
+    def choices(self, examples: Iterable[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> Iterator[list[Score]]:
+        """For each (prefix, endings) the endings' scores, the prefix read once."""
+        source = iter(examples)
+        while chunk := list(islice(source, REQUESTS_AT_ONCE)):
+            yield from self.ranks.merge([self.continuations(*example) for example in self.ranks.mine(chunk)])
+
     def continuations(self, prefix: Sequence[int], endings: Sequence[Sequence[int]]) -> list[Score]:
         """Score each of `endings` after the same prefix (at least one token), which is read once."""
         over = max(0, len(prefix) + max(len(ending) for ending in endings) - self.model.context_tokens - 1)

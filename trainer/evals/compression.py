@@ -1,0 +1,74 @@
+"""enwik8 and text8: total nats over ln 2 and the bytes of the original, on the last five million of the hundred million bytes."""
+
+from pathlib import Path
+
+from trainer.config import InputError
+from trainer.evals.candidate import Candidate
+from trainer.evals.results import Result
+from trainer.evals.scoring import Scorer
+from trainer.evals.task import Source, Task
+from trainer.evals.texts import strides
+from trainer.evals.windows import total
+
+WHOLE_BYTES = 100_000_000
+ENWIK8_SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
+TEST_BYTES = 5_000_000
+"""The split that everybody uses: 90, 5 and 5 million."""
+
+
+def test_split(data: bytes) -> bytes:
+    """The last five million bytes of the whole file, from the first whole character on; a smaller file is taken whole."""
+    if len(data) < WHOLE_BYTES:
+        return data
+    part = data[WHOLE_BYTES - TEST_BYTES : WHOLE_BYTES]
+    broken = next(i for i in range(4) if part[i] & 0xC0 != 0x80)
+    return part[broken:]
+
+
+def examine(candidate: Candidate, task: str, metric: str, path: Path) -> list[Result]:
+    """Bits a byte by every stride."""
+    data = test_split(path.read_bytes())
+    data = data[: candidate.limit] if candidate.limit else data
+    text = data.decode(errors="ignore")
+    counted = len(text.encode())
+    if not counted or len(data) - counted > 3:
+        raise InputError(f"{path}: not UTF-8 text; take the file as it is published, unpacked")
+    stream = candidate.stream(text)
+    results = []
+    for stride in strides(candidate):
+        found = total(Scorer(candidate.model, candidate.batch_tokens), stream, stride)
+        value, error = found.bits(counted)
+        results.append(
+            Result(
+                task=task,
+                metric=metric,
+                value=value,
+                standard_error=error,
+                examples=found.windows,
+                protocol=f"the last {counted:,} bytes as one stream after an end of text, markup and all",
+                normaliser="byte of the original, times ln 2",
+                window_tokens=candidate.window_tokens,
+                stride_tokens=stride,
+                row=task if stride == min(strides(candidate)) else None,
+            )
+        )
+    return results
+
+
+def _enwik8(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return examine(candidate, "enwik8", "bits per byte", paths[0])
+
+
+def _text8(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return examine(candidate, "text8", "bits per character", paths[0])
+
+
+TASKS = (
+    Task(
+        "enwik8",
+        "enwik8, bits per byte",
+        (Source(("enwik8",), "http://mattmahoney.net/dc/enwik8.zip", WHOLE_BYTES, ENWIK8_SHA256),),
+        _enwik8,
+    ),
+    Task("text8", "text8, bits per character", (Source(("text8",), "http://mattmahoney.net/dc/text8.zip", WHOLE_BYTES),), _text8),
+)

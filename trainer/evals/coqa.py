@@ -1,0 +1,78 @@
+"""CoQA: F1 of greedy answers after the story, the conversation so far, and "A:" (section 3.5)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.config import InputError
+from trainer.evals.answers import coqa_f1
+from trainer.evals.candidate import Candidate
+from trainer.evals.files import read_text
+from trainer.evals.results import Result, mean
+from trainer.evals.task import Source, Task
+from trainer.evals.writing import continuations
+
+NEW_TOKENS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question as the model sees it, and people's answers."""
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+def read_turns(path: Path) -> Iterator[Turn]:
+    """The file as published. Raises InputError naming the story that is not as it should be."""
+    try:
+        stories = json.loads(read_text(path))["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not CoQA's JSON with its list 'data' ({error})") from error
+    for number, story in enumerate(stories, 1):
+        try:
+            yield from _turns(story)
+        except (KeyError, TypeError, IndexError) as error:
+            raise InputError(f"{path}, story {number}: a question or an answer is missing ({error!r})") from error
+
+
+def _turns(story: dict[str, Any]) -> Iterator[Turn]:
+    """The conversation goes on with people's answers, not with the model's."""
+    people = [story["answers"], *story.get("additional_answers", {}).values()]
+    said = f"{story['story']}\n\n"
+    for place, question in enumerate(story["questions"]):
+        said += f"Q: {question['input_text']}\nA:"
+        answers = tuple(person[place]["input_text"] for person in people)
+        yield Turn(said, answers)
+        said += f" {answers[0]}\n"
+
+
+def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    """Mean F1 over all turns."""
+    turns = list(read_turns(paths[0]))[: candidate.limit]
+    prompts = [list(candidate.tokenizer.encode(turn.prompt)) for turn in turns]
+    written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
+    scores = [coqa_f1(text, turn.answers) for text, turn in zip(written, turns, strict=True)]
+    value, error = mean(scores)
+    return [
+        Result(
+            task="coqa",
+            metric="F1, %",
+            value=100 * value,
+            standard_error=None if error is None else 100 * error,
+            examples=len(scores),
+            protocol="greedy up to the line's end, after the story and the conversation with people's answers",
+            normaliser="turn; the best of people's answers, leaving one out",
+            row="coqa",
+        )
+    ]
+
+
+TASK = Task(
+    "coqa",
+    "CoQA, F1 on the development set",
+    (Source(("coqa-dev-v1.0.json", "coqa-dev*.json"), "https://downloads.cs.stanford.edu/nlp/data/coqa/coqa-dev-v1.0.json"),),
+    run,
+)

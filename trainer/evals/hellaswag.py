@@ -1,0 +1,67 @@
+"""HellaSwag: which of four endings goes on. Not in the paper (it is younger); everybody compares by it since."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trainer.config import InputError
+from trainer.evals.candidate import Candidate
+from trainer.evals.choices import is_best
+from trainer.evals.files import read_records
+from trainer.evals.results import Result, percent
+from trainer.evals.scoring import Score, Scorer
+from trainer.evals.task import Source, Task
+
+Cost = Callable[[Score, str], float]
+READINGS: dict[str, Cost] = {
+    "likelihood of the ending": lambda score, _text: score.total,
+    "likelihood a character of the ending": lambda score, text: score.total / len(text),
+    "likelihood a token of the ending": lambda score, _text: score.total / len(score.nats),
+}
+"""lm-evaluation-harness's acc and acc_norm, and llm.c's."""
+
+
+def clean(text: str) -> str:
+    """As lm-evaluation-harness does: WikiHow's marks go.
+
+    >>> clean("Cut it [header] twice.  [title] Then")
+    'Cut it twice. . Then'
+    """
+    return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    """Accuracy by three readings."""
+    records = read_records(paths[0], activity_label=str, ctx_a=str, ctx_b=str, endings=list, label=(int, str))[: candidate.limit]
+    endings = [[clean(ending) for ending in record["endings"]] for record in records]
+    labels = [_label(paths[0], number, record) for number, record in enumerate(records, 1)]
+    scorer = Scorer(candidate.model, candidate.batch_tokens)
+    encode = candidate.tokenizer.encode
+    examples = ((encode(_context(r)), [encode(f" {e}") for e in four]) for r, four in zip(records, endings, strict=True))
+    scores = list(scorer.choices(examples))
+    results = []
+    for reading, cost in READINGS.items():
+        costs = [[cost(s, text) for s, text in zip(*pair, strict=True)] for pair in zip(scores, endings, strict=True)]
+        value, error = percent([is_best(four, label) for four, label in zip(costs, labels, strict=True)])
+        results.append(Result("hellaswag", "accuracy, %", value, error, len(records), reading, "question"))
+    return results
+
+
+def _context(record: dict[str, Any]) -> str:
+    return clean(f"{record['activity_label']}: {record['ctx_a']} {record['ctx_b'].capitalize()}")
+
+
+def _label(path: Path, number: int, record: dict[str, Any]) -> int:
+    label = int(record["label"]) if str(record["label"]).isdigit() else -1
+    if not 0 <= label < len(record["endings"]):
+        raise InputError(f"{path}, line {number}: no label; the test split has none, take the validation split")
+    return label
+
+
+TASK = Task(
+    "hellaswag",
+    "HellaSwag, accuracy on the validation split",
+    (Source(("hellaswag_val.jsonl",), "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl"),),
+    run,
+)

@@ -1,0 +1,30 @@
+"""The One Billion Word benchmark: perplexity of the usual test shard, sentences in their shuffled order."""
+
+from pathlib import Path
+
+from trainer.evals.candidate import Candidate
+from trainer.evals.detokenisers import ONE_BILLION_WORD
+from trainer.evals.files import read_text
+from trainer.evals.results import Result
+from trainer.evals.task import Source, Task
+from trainer.evals.texts import ORIGINAL_TOKENS, Corpus, examine
+
+CORPUS = Corpus("lm1b", ONE_BILLION_WORD, "lm1b", ORIGINAL_TOKENS)
+
+
+def _run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return examine(candidate, CORPUS, read_text(paths[0]))
+
+
+TASK = Task(
+    "lm1b",
+    "One Billion Word, perplexity of held-out shard 0",
+    (
+        Source(
+            ("news.en.heldout-00000-of-00050",),
+            "http://www.statmt.org/lm-benchmark/1-billion-word-language-modeling-benchmark-r13output.tar.gz",
+            note="heldout-monolingual.tokenized.shuffled/ in it",
+        ),
+    ),
+    _run,
+)

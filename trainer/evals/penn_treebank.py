@@ -1,0 +1,28 @@
+"""Penn Treebank as Mikolov published it (lower case, no punctuation, numbers as N): perplexity of the test split."""
+
+from pathlib import Path
+
+from trainer.evals.candidate import Candidate
+from trainer.evals.detokenisers import PENN_TREEBANK
+from trainer.evals.files import read_text
+from trainer.evals.results import Result
+from trainer.evals.task import Source, Task
+from trainer.evals.texts import ORIGINAL_TOKENS, Corpus, examine
+
+CORPUS = Corpus("ptb", PENN_TREEBANK, "ptb", ORIGINAL_TOKENS)
+
+
+def _run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return examine(candidate, CORPUS, read_text(paths[0]))
+
+
+TASK = Task(
+    "ptb",
+    "Penn Treebank, perplexity of the test split",
+    (
+        Source(
+            ("ptb.test.txt",), "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz", note="simple-examples/data/ in it"
+        ),
+    ),
+    _run,
+)

@@ -1,0 +1,85 @@
+"""WMT-14 English to French and back: greedy after example pairs "english sentence = french sentence" (section 3.7), BLEU by sacrebleu."""
+
+import re
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+
+import sacrebleu
+
+from trainer.config import InputError
+from trainer.evals.candidate import Candidate
+from trainer.evals.files import read_text
+from trainer.evals.results import Result
+from trainer.evals.task import Source, Task
+from trainer.evals.writing import continuations, sentences
+
+EXAMPLES = 5
+NEW_TOKENS = 100
+ADDRESS = "https://www.statmt.org/wmt14/test-full.tgz"
+_SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", re.DOTALL)
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+
+
+def read_sentences(path: Path) -> list[str]:
+    """The segments of an SGML file as published, or the lines of a plain one."""
+    text = read_text(path)
+    if path.suffix != ".sgm":
+        return text.rstrip("\n").split("\n")
+    segments = [" ".join(segment.split()) for segment in _SEGMENT.findall(text)]
+    for entity, character in _ENTITIES.items():
+        segments = [segment.replace(entity, character) for segment in segments]
+    return segments
+
+
+def run(candidate: Candidate, paths: list[Path], task: str) -> list[Result]:
+    """The files' first pairs are the examples; the others are translated."""
+    pairs = _pairs(paths)
+    examples, asked = pairs[:EXAMPLES], pairs[EXAMPLES:][: candidate.limit]
+    seed = "".join(f"{source} = {target}\n" for source, target in examples)
+    prompts = [list(candidate.tokenizer.encode(f"{seed}{source} =")) for source, _ in asked]
+    written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
+    bleu = sacrebleu.metrics.BLEU()
+    found = bleu.corpus_score([sentences(text, 1) for text in written], [[target for _, target in asked]])
+    return [
+        Result(
+            task=task,
+            metric="BLEU",
+            value=found.score,
+            standard_error=None,
+            examples=len(asked),
+            protocol=f"greedy, first sentence, after {EXAMPLES} example pairs; {bleu.get_signature()}",
+            normaliser="corpus",
+            row=task,
+        )
+    ]
+
+
+def _pairs(paths: list[Path]) -> list[tuple[str, str]]:
+    pairs = list(zip_longest(*(read_sentences(path) for path in paths)))
+    for number, pair in enumerate(pairs, 1):
+        if None in pair:
+            raise InputError(
+                f"{paths[0]} and {paths[1]}: one ends at sentence {number - 1}; they must be each other's translation"
+            )
+    if len(pairs) <= EXAMPLES:
+        raise InputError(f"{paths[0]}: {len(pairs)} sentences, at least {EXAMPLES + 1} are needed")
+    return pairs
+
+
+ENGLISH = Source(("newstest2014-fren-*.en.sgm", "newstest2014*.en"), ADDRESS, note="the English side")
+FRENCH = Source(("newstest2014-fren-*.fr.sgm", "newstest2014*.fr"), ADDRESS, note="the French side")
+TASKS = (
+    Task(
+        "translation_en_fr",
+        "WMT-14 English to French, BLEU",
+        (ENGLISH, FRENCH),
+        partial(run, task="translation_en_fr"),
+    ),
+    Task(
+        "translation_fr_en",
+        "WMT-14 French to English, BLEU",
+        (FRENCH, ENGLISH),
+        partial(run, task="translation_fr_en"),
+    ),
+)
