@@ -1,6 +1,7 @@
 """One request: a URL in, one whole answer or one named failure out, within its deadline, whatever the server does."""
 
 import http.client
+import logging
 import re
 import socket
 import ssl
@@ -99,6 +100,8 @@ class Client:
         pools: int = 64,
         lookup: Lookup = socket.getaddrinfo,
     ) -> None:
+        # It would write down URLs as they are, keys and all, in every process that fetches.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self._headers = {
             "User-Agent": agent,
             "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.1",

@@ -3,98 +3,19 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
-from urllib.parse import urljoin
 
 from pipeline.client import Answer, Client, Failure, RequestError
 from pipeline.hosts import Host, Hosts, host_key
-from pipeline.media import PAGE_TYPES, declared_charset, media_type
+from pipeline.outcomes import MOVED, Dropped, Outcome, Reason, page_of, redirect_target
 from pipeline.retries import back_off_seconds, retry_after_seconds
 from pipeline.robots import MAX_AGE_SECONDS, MAX_BYTES, MAX_REDIRECTS, Robots, robots_url
-from pipeline.urls import fetch_url
-from pipeline.warc import Exchange, exchange_members
+from pipeline.warc import exchange_members
 
-MOVED = frozenset({301, 302, 303, 307, 308})
 RETRIED = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 RETRIED_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TRUNCATED, Failure.PROXY})
 HOST_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TLS})
-STATUSES_BY_NAME = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
-
-
-class Reason(StrEnum):
-    """Why a link became no page."""
-
-    TIMEOUT = Failure.TIMEOUT.value
-    DNS = Failure.DNS.value
-    CONNECTION = Failure.CONNECTION.value
-    TLS = Failure.TLS.value
-    PROXY = Failure.PROXY.value
-    FORBIDDEN_ADDRESS = Failure.FORBIDDEN_ADDRESS.value
-    BAD_URL = Failure.BAD_URL.value
-    BAD_RESPONSE = Failure.BAD_RESPONSE.value
-    TRUNCATED = Failure.TRUNCATED.value
-    BAD_CODING = Failure.BAD_CODING.value
-    UNKNOWN_CODING = Failure.UNKNOWN_CODING.value
-    TOO_LARGE = Failure.TOO_LARGE.value
-    ROBOTS = "robots"
-    ROBOTS_UNREACHABLE = "robots_unreachable"
-    TOO_MANY_REDIRECTS = "too_many_redirects"
-    BAD_REDIRECT = "bad_redirect"
-    NOT_HTML = "not_html"
-    EMPTY = "empty"
-    HOST_SET_ASIDE = "host_set_aside"
-    NOT_ARCHIVED = "not_archived"
-    BAD_RECORD = "bad_record"
-    HTTP_400 = "http_400"
-    HTTP_401 = "http_401"
-    HTTP_402 = "http_402"
-    HTTP_403 = "http_403"
-    HTTP_404 = "http_404"
-    HTTP_405 = "http_405"
-    HTTP_406 = "http_406"
-    HTTP_408 = "http_408"
-    HTTP_410 = "http_410"
-    HTTP_418 = "http_418"
-    HTTP_429 = "http_429"
-    HTTP_451 = "http_451"
-    HTTP_500 = "http_500"
-    HTTP_502 = "http_502"
-    HTTP_503 = "http_503"
-    HTTP_504 = "http_504"
-    HTTP_OTHER = "http_other"
-
-    @classmethod
-    def of_status(cls, status: int) -> "Reason":
-        """Of an HTTP status that is no success."""
-        return cls(f"http_{status}") if status in STATUSES_BY_NAME else cls.HTTP_OTHER
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A page: its answer, and the WARC members of the whole way to it (redirects first, then the page's own)."""
-
-    url: str
-    answer: Answer
-    media_type: str
-    charset: str | None
-    fetched_at: datetime
-    way: bytes
-    exchange: Exchange
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A URL that became no page."""
-
-    url: str
-    reason: Reason
-    detail: str = ""
-
-
-Outcome = Fetched | Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +138,7 @@ class Crawl:
                 return time.monotonic() + max(wait, host.delay_seconds)
             rules.failure = error
         else:
-            if answer.status in MOVED and (target := self._target(errand, answer)) is not None:
+            if answer.status in MOVED and (target := _target(answer)) is not None:
                 if errand.redirects < MAX_REDIRECTS:
                     onward = Visit(errand.asked, target, errand.redirects + 1, rules_for=errand.rules_for)
                     self._queue(host, onward, errand=True)
@@ -274,21 +195,12 @@ class Crawl:
         """Of an answer; None where a redirect was queued."""
         if answer.status in MOVED:
             return self._moved(host, visit, answer)
-        if not 200 <= answer.status < 300 or answer.status == 206:
-            return Dropped(visit.asked, Reason.of_status(answer.status), f"{answer.status} {answer.phrase}"[:80])
-        if not answer.body.strip():
-            return Dropped(visit.asked, Reason.EMPTY)
-        kind = media_type(answer.header("content-type"), answer.body)
-        if kind not in PAGE_TYPES:
-            return Dropped(visit.asked, Reason.NOT_HTML, kind[:80])
-        date = self.now()
-        charset = declared_charset(answer.header("content-type"))
-        return Fetched(visit.asked, answer, kind, charset, date, visit.way, exchange_members(answer, date))
+        return page_of(visit.asked, answer, self.now(), visit.way)
 
     def _moved(self, host: Host[Visit], visit: Visit, answer: Answer) -> Outcome | None:
         if visit.redirects >= self.manners.max_redirects:
             return Dropped(visit.asked, Reason.TOO_MANY_REDIRECTS, f"more than {self.manners.max_redirects}")
-        target = self._target(visit, answer)
+        target = _target(answer)
         if target is None:
             return Dropped(visit.asked, Reason.BAD_REDIRECT, answer.header("location")[:80])
         way = visit.way + exchange_members(answer, self.now()).members
@@ -305,11 +217,9 @@ class Crawl:
         else:
             host.queue.appendleft(visit)
 
-    def _target(self, visit: Visit, answer: Answer) -> str | None:
-        location = answer.header("location")
-        with suppress(UnicodeError):  # a header's bytes come as Latin-1; those beyond ASCII are most often UTF-8
-            location = location.encode("latin-1").decode("utf-8")
-        try:
-            return fetch_url(urljoin(visit.url, location)) if location else None
-        except ValueError:
-            return None
+
+def _target(answer: Answer) -> str | None:
+    try:
+        return redirect_target(answer)
+    except ValueError:
+        return None

@@ -13,9 +13,10 @@ from apache_beam.pvalue import PCollection
 from pipeline import files
 from pipeline.addresses import AddressPolicy
 from pipeline.client import PRODUCT, Client, Limits, user_agent
-from pipeline.crawl import Crawl, Dropped, Manners, Outcome, Reason
+from pipeline.crawl import Crawl, Manners
 from pipeline.files import InputError
 from pipeline.journal import Journal
+from pipeline.outcomes import Dropped, Outcome, Reason
 from pipeline.parts import Part, PartWriter, Place, RunParts
 from pipeline.records import Drop, Link, Page
 from pipeline.settings import setting
@@ -41,6 +42,9 @@ class PagesSettings:
     proxy: str | None = setting(None, "HTTP proxy for all requests: http://host:port", recorded=False, metavar="URL")
     ca_bundle: str | None = setting(None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, metavar="FILE")
     fetched_at: str = setting("", "the instant to write in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
+    fetch_from: tuple[str, ...] = setting(
+        (), "take pages from these WARC files or folders of them, not from the web", recorded=False, metavar="PATH"
+    )
     warc_bytes: int = setting(1_000_000_000, "begin another WARC file of a part after so many bytes")
 
     def __post_init__(self) -> None:

@@ -102,6 +102,11 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def size(path: str) -> int:
+    """A file's bytes."""
+    return Path(path).stat().st_size if is_local(path) else int(FileSystems.match([path])[0].metadata_list[0].size_in_bytes)
+
+
 def matching(pattern: str) -> list[str]:
     """The paths that match a glob, sorted by name."""
     return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)

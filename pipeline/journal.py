@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import orjson
 
+from pipeline.warc import redacted
+
 _FRAME = struct.Struct("<III")
 
 
@@ -35,7 +37,7 @@ class Journal:
         frame = _FRAME.pack(len(data), len(blob), zlib.crc32(blob, zlib.crc32(data)))
         with self._lock:
             if head["key"] in self.entries:
-                raise RuntimeError(f"{head['key']}: done twice")
+                raise RuntimeError(f"{redacted(head['key'])}: done twice")
             _write_all(self._descriptor, frame + data + blob, self._end)
             self.entries[head["key"]] = (self._end + _FRAME.size, len(data), len(blob))
             self._end += _FRAME.size + len(data) + len(blob)

@@ -10,7 +10,7 @@ import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -66,11 +66,13 @@ class Exchange:
 
 
 def exchange_members(answer: Answer, date: datetime) -> Exchange:
-    """A response record and the request record that asked for it."""
+    """A response record and, where we asked ourselves, the request record."""
     uri = redacted(answer.url)
     block = response_block(answer)
     payload = [("WARC-Payload-Digest", _digest(answer.body)), ("Content-Type", "application/http; msgtype=response")]
     response, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload])
+    if not answer.request_headers:
+        return Exchange(response, len(response), response_id)
     link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]
     request, _ = _member("request", date, _request_block(answer), [*link, ("Content-Type", "application/http; msgtype=request")])
     return Exchange(response + request, len(response), response_id)
@@ -160,12 +162,17 @@ class Record:
 
 def read_body(path: str, offset: int, length: int) -> bytes:
     """The body of the HTTP response in the record at `offset`, decoded. Raises WarcError where there is none."""
+    return http_response(read_record(path, offset, length)).body
+
+
+def read_record(path: str, offset: int, length: int) -> Record:
+    """The record at `offset`, `length` bytes of the file. Raises WarcError."""
     with files.open_input(path) as file:
         file.seek(offset)
         data = file.read(length)
     if len(data) < length:
         raise WarcError(f"{path}: ends before the record at {offset} does")
-    return http_response(parse(gunzip_member(data), offset, length)).body
+    return parse(gunzip_member(data), offset, length)
 
 
 def gunzip_member(data: bytes) -> bytes:
@@ -202,22 +209,32 @@ def _header_lines(head: bytes) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}
 
 
+def http_status(record: Record) -> int:
+    """The status of the HTTP response in a record. Raises WarcError."""
+    return _status_line(record)[0]
+
+
 def http_response(record: Record) -> Answer:
     """The HTTP response in a record, its body decoded. Raises WarcError, and those of `decoding.decoded`."""
+    status, phrase = _status_line(record)
     head, mark, body = record.block.partition(b"\r\n\r\n")
-    first, _, lines = head.partition(b"\n")
-    status = first.split(None, 2)
-    if not mark or len(status) < 2 or not first.startswith(b"HTTP/") or not status[1].isdigit():
-        raise WarcError(f"record at byte {record.offset}: no HTTP response")
-    unfolded = re.sub(rb"\r?\n[ \t]+", b" ", lines).decode("latin-1")
+    if not mark:
+        raise WarcError(f"record at byte {record.offset}: no end of the HTTP headers")
+    unfolded = re.sub(rb"\r?\n[ \t]+", b" ", head.partition(b"\n")[2]).decode("latin-1")
     pairs = (line.partition(":") for line in unfolded.splitlines())
     headers = tuple((name.strip(), value.strip()) for name, colon, value in pairs if colon)
-    phrase = status[2].decode("latin-1").strip() if len(status) > 2 else ""
-    answer = Answer(record.url, int(status[1]), phrase, headers, body, ())
+    answer = Answer(record.url, status, phrase, headers, b"", ())
     if answer.header("transfer-encoding").lower() == "chunked":
         body = _dechunked(body)
     body = b"".join(decoded([body], answer.header("content-encoding"), MAX_RECORD_BYTES))
-    return Answer(answer.url, answer.status, phrase, headers, body, ())
+    return replace(answer, body=body)
+
+
+def _status_line(record: Record) -> tuple[int, str]:
+    parts = record.block[:1024].partition(b"\n")[0].decode("latin-1").split(None, 2)
+    if len(parts) < 2 or not parts[0].startswith("HTTP/") or not re.fullmatch("[0-9]{3}", parts[1]):
+        raise WarcError(f"record at byte {record.offset}: no HTTP response")
+    return int(parts[1]), parts[2].strip() if len(parts) > 2 else ""
 
 
 def _dechunked(body: bytes) -> bytes:

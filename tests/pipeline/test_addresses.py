@@ -7,7 +7,8 @@ from servers.hostile import WHOLE, Case, HostileServer, full, moved
 
 from pipeline.addresses import AddressPolicy, ForbiddenAddressError
 from pipeline.client import Client, Failure, Limits, RequestError
-from pipeline.crawl import Crawl, Dropped, Fetched, Manners, Outcome
+from pipeline.crawl import Crawl, Manners
+from pipeline.outcomes import Dropped, Fetched, Outcome
 
 FORBIDDEN = """
 127.0.0.1 127.1 127.0.1 127.0.0.1. 127.000.000.001 2130706433 017700000001 0x7f000001 0X7F.1 0x7f.0.0.1 0177.0.0.1 0177.0x0.0.1

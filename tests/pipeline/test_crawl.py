@@ -9,7 +9,8 @@ from servers.witness import WitnessServer
 
 from pipeline.addresses import AddressPolicy
 from pipeline.client import Client, Limits, RequestError
-from pipeline.crawl import Crawl, Fetched, Manners, Outcome
+from pipeline.crawl import Crawl, Manners
+from pipeline.outcomes import Fetched, Outcome
 
 LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
 
