@@ -1,10 +1,12 @@
 """The rules that make a submission a link: flags, defaults of the paper, reasons of those left out."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from pipeline.domains import REDDIT, Sites, media_extension, policy_sites, read_names
+from pipeline.live import LISTINGS, WINDOWS, Question
 from pipeline.paper import CREATED_BEFORE, MIN_KARMA, REMOVED_SITES
 from pipeline.reddit import Post
 from pipeline.settings import setting
@@ -46,12 +48,20 @@ class LinksSettings:
         (), "lists of URLs, a line each, karma after a tab where known", recorded=False, metavar="FILE"
     )
     subreddits: tuple[str, ...] = setting((), "subreddits to ask Reddit for (keys from PRAW's environment)", metavar="NAME")
+    listings: tuple[str, ...] = setting(LISTINGS, "listings of each subreddit to walk, of new, top, hot, rising", metavar="NAME")
+    windows: tuple[str, ...] = setting(
+        WINDOWS, "windows of time to ask for in 'top' and in searches: each may reach other submissions", metavar="NAME"
+    )
+    searches: tuple[str, ...] = setting(("self:no",), "searches in each subreddit and window", metavar="TEXT")
+    refresh_scores: bool = setting(False, "ask Reddit again for the scores of all that listings gave")
     min_karma: int = setting(MIN_KARMA, "least karma")
     karma: str = setting("max", "karma of one submission, or summed over all of a URL", choices=("max", "sum"))
     created_before: str | None = setting(
         None, "only submissions before this day (default: 2018-01-01 for dumps, none for others; 'none' for none)", metavar="DATE"
     )
-    domain_policy: str = setting("webtext", "sites to leave out: webtext, openwebtext, or a file of sites", metavar="POLICY")
+    domain_policy: str = setting(
+        "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, metavar="POLICY"
+    )
     remove_sites: tuple[str, ...] = setting(REMOVED_SITES, "more sites to leave out", metavar="SITE")
     media: bool = setting(False, "keep addresses of pictures, sound, video, documents, archives")
     over_18: bool = setting(True, "keep submissions marked over 18")
@@ -62,7 +72,18 @@ class LinksSettings:
     def __post_init__(self) -> None:
         if self.karma not in ("max", "sum"):
             raise ValueError(f"--karma {self.karma}: give max or sum")
+        for name in self.subreddits:
+            if not re.fullmatch(r"\w{2,40}", name, re.ASCII):
+                raise ValueError(f"--subreddits {name}: give bare names, as in reddit.com/r/NAME")
+        for flag, values, known in (("listings", self.listings, LISTINGS), ("windows", self.windows, WINDOWS)):
+            if unknown := [value for value in values if value not in known]:
+                raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")
         _instant(self.created_before)
+
+    @property
+    def question(self) -> Question:
+        """What to ask of Reddit."""
+        return Question(self.listings, self.windows, self.searches, self.refresh_scores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import files
+from pipeline.engine import Engine
 from pipeline.files import InputError
-from pipeline.link_rules import LinksSettings, Source
+from pipeline.link_rules import LinksSettings, Rules, Source
 from pipeline.links import STAGE as NAME
 from pipeline.links import Fold, Links, bucket_count, ranges
+from pipeline.live import StoreSnapshot, client
 from pipeline.manifest import Books, Input
-from pipeline.parts import Part, Place, RunParts
+from pipeline.parts import Part, Place, Receipt, RunParts
 from pipeline.stage import Call, Outcome, Stage
 
 NO_SOURCE = (
@@ -22,15 +24,32 @@ NO_SOURCE = (
 def work(call: Call, place: Place) -> Outcome:
     """Take every source in, then fold each range of buckets."""
     settings: LinksSettings = call.settings
+    stored, snapshots = _store(call, place)
     intake = place.next("intake")
-    parts = [Part(f"intake-{i:05d}", source, max(1, _size(source.path) >> 20)) for i, source in enumerate(sources(settings))]
+    found = [*sources(settings), *snapshots]
+    parts = [Part(f"intake-{i:05d}", source, max(1, _size(source.path) >> 20)) for i, source in enumerate(found)]
     taken = call.engine.run_parts(intake, parts, Links(intake, settings), "MB")
     accepted = sum(receipt.books.items_out for receipt in taken)
     spills = tuple(receipt.path(intake, "spill") for receipt in taken)
     merge = place.next("fold")
     buckets = [Part(f"fold-{r.first:05d}", r) for r in ranges(bucket_count(accepted))]
     folded = call.engine.run_parts(merge, buckets, RunParts(merge, Fold(spills, settings)), "buckets")
-    return Outcome([*taken, *folded], books=_books([r.books for r in taken], [r.books for r in folded]))
+    return Outcome([*stored, *taken, *folded], books=_books([r.books for r in taken], [r.books for r in folded]))
+
+
+def _store(call: Call, place: Place) -> tuple[list[Receipt], list[Source]]:
+    """Reddit's answers, kept as dumps: one subreddit after the other in this process, since all share one limit of requests."""
+    live = place.next("live")
+    names = sorted({name.lower() for name in call.settings.subreddits})
+    if not names:
+        return [], []
+    client()
+    parts = [Part(f"live-{name}", name) for name in names]
+    stored = Engine(workers=1).run_parts(live, parts, RunParts(live, StoreSnapshot(call.settings.question)), "subreddits")
+    paths = [receipt.path(live, "snapshot") for receipt in stored if receipt.books.items_out]
+    if not paths:
+        raise InputError(f"--subreddits {' '.join(names)}: Reddit lists no submission there; check the names")
+    return stored, [Source("live", path, files.base_name(path)) for path in paths]
 
 
 def sources(settings: LinksSettings) -> list[Source]:
@@ -48,6 +67,7 @@ def source_files(settings: LinksSettings) -> dict[str, Input]:
     """The sources by content; their names stand for them, so that a moved dump is still the same input."""
     if not settings.submissions and not settings.urls and not settings.subreddits:
         raise InputError(NO_SOURCE)
+    Rules.of(settings, "dump")
     found = sources(settings)
     for source in found:
         if not files.exists(source.path):
