@@ -8,6 +8,7 @@ corpus is.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from io import BytesIO
 from itertools import pairwise
 from typing import IO, Any
@@ -24,12 +25,14 @@ from pipeline.hashing import mixed
 from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts
 from pipeline.records import Drop
 from pipeline.views import DocumentShard
-from tokenizer.codec import Tokenizer
+from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
 from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, Split, TokenBatch
 
 SPLITS = ("train", "validation", "test")
 BATCH_DOCUMENTS = 256
 RUN_TOKENS = 1 << 24
+ORACLE_DOCUMENTS = 16
+ORACLE_CHARACTERS = 1 << 14
 BUCKETS = 1 << 16
 """Shards and record batches begin where the leading 16 bits of the order hash change."""
 
@@ -79,10 +82,12 @@ class EncodeShard:
 
     tokenizer: str
     splitting: Splitting
+    encoder: str
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A batch of documents at a time."""
         tokenizer = load_tokenizer(self.tokenizer)
+        checked = 0
         shard: DocumentShard = part.work
         runs = _Runs(writer)
         for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
@@ -93,7 +98,9 @@ class EncodeShard:
                 writer.drop(Drop("tokens", batch.column("document_id")[row].as_py().hex(), TokensDrop.NO_TEXT))
             batch = batch.filter(pa.array(lengths > 0))
             writer.items_out += batch.num_rows
-            tokens, offsets = tokenizer.encode_arrow(batch.column("text"))
+            tokens, offsets = tokenizer.encode_arrow(batch.column("text"), encoder=self.encoder)
+            if checked < ORACLE_DOCUMENTS:
+                checked += compare_with_oracle(tokenizer, batch.slice(0, ORACLE_DOCUMENTS - checked), tokens, offsets)
             runs.add(tokens, self.splitting.index(batch.column("document_id"), np.diff(offsets), lengths[lengths > 0]))
             writer.advance(batch.num_rows)
         runs.close()
@@ -204,16 +211,39 @@ class Tokenize(beam.PTransform[PCollection[Part], PCollection[str]]):
     place: Place
     tokenizer: str
     splitting: Splitting
+    encoder: str = COMPILED
 
     def expand(self, parts: PCollection[Part]) -> PCollection[str]:
         """A part a document shard."""
-        keys: PCollection[str] = parts | RunParts(self.place, EncodeShard(self.tokenizer, self.splitting))
+        keys: PCollection[str] = parts | RunParts(self.place, EncodeShard(self.tokenizer, self.splitting, self.encoder))
         return keys
 
 
 def load_tokenizer(path: str) -> Tokenizer:
-    """A tokenizer.json on any file system."""
-    return Tokenizer.parse(files.base_name(path), files.read_bytes(path))
+    """A tokenizer.json on any file system; a worker process parses it once."""
+    return _parsed(files.base_name(path), files.read_bytes(path))
+
+
+@lru_cache(maxsize=2)
+def _parsed(name: str, data: bytes) -> Tokenizer:
+    return Tokenizer.parse(name, data)
+
+
+def compare_with_oracle(tokenizer: Tokenizer, batch: pa.RecordBatch, tokens: Tokens, offsets: npt.NDArray[np.int64]) -> int:
+    """Encode a batch's first documents, to a bounded size, with the tokenizers library too; how many were compared.
+
+    Raises RuntimeError naming the document where the ids differ.
+    """
+    compared = 0
+    for row, text in enumerate(batch.column("text").to_pylist()):
+        if len(text) > ORACLE_CHARACTERS:
+            continue
+        expected, _ = tokenizer.encode_arrow(pa.array([text], pa.large_string()), encoder=LIBRARY)
+        if not np.array_equal(expected, tokens[offsets[row] : offsets[row + 1]]):
+            name = batch.column("document_id")[row].as_py().hex()
+            raise RuntimeError(f"document {name}: this encoder's ids differ from those of tokenizers; use --encoder {LIBRARY}")
+        compared += 1
+    return compared
 
 
 def sorted_order(index: Index) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ from pipeline.hashing import chosen
 from pipeline.parts import Part, PartWriter, Place, RunParts
 from pipeline.views import DocumentShard, utf8_bytes
 from tokenizer.bpe import COUNTS_SCHEMA
-from tokenizer.pieces import count
+from tokenizer.counting import PieceCounter
 
 BATCH_DOCUMENTS = 1024
 SAMPLE_SALT = b"vocabulary sample"
@@ -32,18 +32,18 @@ class CountShard:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A batch of documents at a time."""
         shard: DocumentShard = part.work
-        tables = []
+        counter = PieceCounter()
         for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
             sampled = batch.filter(pa.array(chosen(batch.column("document_id"), self.share, self.seed, SAMPLE_SALT)))
             writer.counters["documents_not_sampled"] += batch.num_rows - sampled.num_rows
             writer.items_in += sampled.num_rows
             writer.items_out += sampled.num_rows
             writer.counters["text_bytes"] += utf8_bytes(sampled.column("text"))
-            tables.append(count(sampled.column("text").to_pylist()))
+            counter.add(sampled.column("text"))
             writer.advance(batch.num_rows)
-        merged = add_up(tables)
-        writer.counters["words"] += int(pc.sum(merged.column("count")).as_py() or 0)
-        for number, table in enumerate(partition(merged, self.partitions)):
+        counts = counter.table()
+        writer.counters["words"] += int(pc.sum(counts.column("count")).as_py() or 0)
+        for number, table in enumerate(partition(counts, self.partitions)):
             writer.publish_table(f"words-{number}", table, writer.spill_name(f"words-{writer.key}-{number:05d}.parquet"))
 
 

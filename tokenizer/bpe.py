@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer.codec import Tokenizer
 from tokenizer.merges import learn
 from tokenizer.paper import VOCAB_SIZE, byte_ids
+from tokenizer.strings import utf8
 
 COUNTS_SCHEMA = pa.schema([pa.field("piece", pa.large_binary(), nullable=False), pa.field("count", pa.int64(), nullable=False)])
 """A table of counts: each distinct piece of the text (UTF-8 bytes) once."""
@@ -28,7 +28,11 @@ def train(
     if vocab_size < 257:
         raise ValueError(f"vocab_size {vocab_size}: at least 257, the 256 bytes and the end of text")
     table = counts if isinstance(counts, pa.Table) else count_table(counts)
-    text, offsets, times = _arrays(table)
+    text, offsets = utf8(table.column("piece"))
+    times = table.column("count").to_numpy()
+    if len(times) and times.min() < 1:
+        worst = int(times.argmin())
+        raise ValueError(f"a count of {times[worst]} for {table.column('piece')[worst].as_py()!r}: at least 1")
     pairs = learn(
         np.asarray(byte_ids(), np.uint8)[text],
         offsets,
@@ -44,13 +48,3 @@ def count_table(counts: Mapping[str, int] | Mapping[bytes, int]) -> pa.Table:
     """The counts as a table, sorted by piece."""
     pieces = sorted((piece.encode() if isinstance(piece, str) else piece, count) for piece, count in counts.items())
     return pa.table([[p for p, _ in pieces], [c for _, c in pieces]], schema=COUNTS_SCHEMA)
-
-
-def _arrays(table: pa.Table) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    pieces = table.column("piece").combine_chunks().cast(pa.large_binary())
-    if isinstance(pieces, pa.ChunkedArray):
-        pieces = pieces.chunk(0) if pieces.num_chunks else pa.array([], pa.large_binary())
-    offsets = np.frombuffer(pieces.buffers()[1], np.int64, len(pieces) + 1, 8 * pieces.offset)
-    data = pieces.buffers()[2]
-    text = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return text[offsets[0] : offsets[-1]], offsets - offsets[0], table.column("count").to_numpy()

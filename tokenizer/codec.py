@@ -1,10 +1,12 @@
 """A trained vocabulary: text to ids and back."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,16 @@ import pyarrow as pa
 import tokenizers
 
 from tokenizer import formats
+from tokenizer.encoder import Encoder
 from tokenizer.errors import FormatError
 from tokenizer.formats import Pair
-from tokenizer.paper import byte_ids
+from tokenizer.paper import PIECES, byte_ids
+
+Ids = npt.NDArray[np.uint16]
+
+COMPILED, LIBRARY, TIKTOKEN = "compiled", "tokenizers", "tiktoken"
+ENCODERS = (COMPILED, LIBRARY, TIKTOKEN)
+"""Our own; the tokenizers library, the oracle; tiktoken, where it is installed. All give the same ids."""
 
 
 class Tokenizer:
@@ -85,18 +94,32 @@ class Tokenizer:
         """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which no UTF-8 spells."""
         return self.encode_batch([text])[0].tolist()  # type: ignore[no-any-return]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[npt.NDArray[np.uint16]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, without the end of text."""
-        encodings = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.asarray(encoding.ids, np.uint16) for encoding in encodings]
+        ids, offsets = self.encode_arrow(pa.array(texts, pa.large_string()), eot=False)
+        return [ids[start:stop] for start, stop in pairwise(offsets)]
 
-    def encode_arrow(self, texts: pa.Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-        """Ids of all texts one after the other, the end of text after each, and where each begins; the last offset is the end."""
-        parts, offsets = [], [0]
-        for ids in self.encode_batch(texts.to_pylist()):
-            parts += [ids, np.array([self.eot_id], np.uint16)]
-            offsets.append(offsets[-1] + len(ids) + 1)
-        return np.concatenate(parts) if parts else np.zeros(0, np.uint16), np.array(offsets, np.int64)
+    def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Ids of all texts one after the other, the end of text after each, and where each begins; the last offset is the end.
+
+        `encoder` is one of ENCODERS: all give the same ids, the compiled one without a Python object a token.
+        """
+        if encoder == COMPILED:
+            return self._compiled.encode(texts, eot=eot)
+        ending = np.array([self.eot_id] * eot, np.uint16)
+        encoded = [np.concatenate([ids, ending]) for ids in self._foreign(texts.to_pylist(), encoder)]
+        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
+        return np.concatenate([np.zeros(0, np.uint16), *encoded]), offsets
+
+    def _foreign(self, texts: list[str], encoder: str) -> Iterator[Ids]:
+        if encoder == LIBRARY:
+            for encoding in self._library.encode_batch_fast(texts, add_special_tokens=False):
+                yield np.asarray(encoding.ids, np.uint16)
+        elif encoder == TIKTOKEN:
+            for text in texts:
+                yield self._tiktoken.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+        else:
+            raise ValueError(f"encoder {encoder!r}: one of {', '.join(ENCODERS)}")
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
         """The exact bytes that the ids spell."""
@@ -105,6 +128,16 @@ class Tokenizer:
     def decode(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> str:
         """Their text; half a character becomes U+FFFD, the end of text nothing."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    @cached_property
+    def _compiled(self) -> Encoder:
+        return Encoder(self.pairs)
+
+    @cached_property
+    def _tiktoken(self) -> Any:
+        tiktoken = import_module("tiktoken")
+        ranks = {token: rank for rank, token in enumerate(self.token_bytes[:-1])}
+        return tiktoken.Encoding("webtext", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
 
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:

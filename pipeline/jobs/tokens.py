@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from pipeline import files
 from pipeline.files import InputError
@@ -23,7 +24,7 @@ from pipeline.tokens import (
     unigram_counts,
 )
 from pipeline.views import document_shards
-from tokenizer.codec import Tokenizer
+from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Header, Manifest
 
@@ -38,11 +39,15 @@ class TokensSettings:
     order_seed: int = setting(0, "seed of the hash that orders the documents of a split", metavar="N")
     shard_tokens: int = setting(1 << 27, "about so many tokens a shard, of 2 bytes each", metavar="N")
 
+    encoder: str = setting(COMPILED, "who encodes; all give the same ids", choices=ENCODERS, recorded=False)
+
     def __post_init__(self) -> None:
         if min(self.validation_share, self.test_share) < 0 or self.validation_share + self.test_share >= 1:
             raise ValueError(
                 f"--validation_share {self.validation_share}, --test_share {self.test_share}: at least 0 each, together below 1"
             )
+        if self.encoder == TIKTOKEN and find_spec(TIKTOKEN) is None:
+            raise ValueError(f"--encoder {TIKTOKEN}: the package is not installed; install it or leave the flag out")
         if self.shard_tokens < 1:
             raise ValueError(f"--shard_tokens {self.shard_tokens}: at least 1")
 
@@ -85,7 +90,7 @@ def _encode(call: Call, place: Place, tokenizer: str) -> list[Receipt]:
     splitting = Splitting(settings.validation_share, settings.test_share, settings.split_seed, settings.order_seed)
     encoding = place.next("encode")
     parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
-    return call.engine.run_parts(encoding, parts, Tokenize(encoding, tokenizer, splitting), "documents")
+    return call.engine.run_parts(encoding, parts, Tokenize(encoding, tokenizer, splitting, settings.encoder), "documents")
 
 
 def _dataset(place: Place, tokenizer: Tokenizer, merged: Sequence[Receipt], plans: Sequence[ShardPlan]) -> Manifest:

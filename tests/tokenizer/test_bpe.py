@@ -1,0 +1,101 @@
+import json
+import random
+
+import pyarrow as pa
+import pytest
+import tokenizers
+
+from tokenizer.bpe import count_table, train
+from tokenizer.codec import Tokenizer
+from tokenizer.counting import PieceCounter
+from tokenizer.formats import spellings
+
+
+def library_merges(texts: list[str], vocab_size: int, **options: int) -> list[list[str]]:
+    """What tokenizers' own trainer learns from the texts."""
+    library = tokenizers.Tokenizer(tokenizers.models.BPE())
+    library.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size - 1, special_tokens=[], initial_alphabet=alphabet, show_progress=False, **options
+    )
+    library.train_from_iterator(iter(texts), trainer)
+    merges: list[list[str]] = json.loads(library.to_str())["model"]["merges"]
+    return merges
+
+
+def merges(tokenizer: Tokenizer) -> list[list[str]]:
+    spelt = spellings(tokenizer.pairs)
+    return [[spelt[left], spelt[right]] for left, right in tokenizer.pairs]
+
+
+def counted(texts: list[str]) -> pa.Table:
+    counter = PieceCounter()
+    counter.add(pa.array(texts, pa.large_string()))
+    return counter.table()
+
+
+@pytest.mark.slow
+def test_all_merges_of_real_text_are_the_librarys(english: list[str], counts: PieceCounter) -> None:
+    learnt = merges(train(counts.table(), 50_257))
+    assert learnt == library_merges(english, 50_257)
+    assert len(learnt) > 20_000
+
+
+@pytest.mark.parametrize("frequency", [2, 50])
+def test_a_least_frequency_is_the_librarys(english: list[str], frequency: int) -> None:
+    some = english[:40]
+    assert merges(train(counted(some), 2_000, min_frequency=frequency)) == library_merges(some, 2_000, min_frequency=frequency)
+
+
+def test_runs_of_one_character_and_ties_are_the_librarys() -> None:
+    generator = random.Random(7)
+    texts = ["".join(generator.choice("aab") for _ in range(generator.randint(1, 40))) + " " for _ in range(400)]
+    learnt = merges(train(counted(texts), 900))
+    assert learnt == library_merges(texts, 900)
+    assert len(learnt) > 300
+
+
+def test_foreign_scripts_are_the_librarys() -> None:
+    generator = random.Random(3)
+    alphabet = "абвгд αβγ 漢字仮名 😀🎉 \n\n\téü's"
+    texts = ["".join(generator.choice(alphabet) for _ in range(60)) for _ in range(300)]
+    assert merges(train(counted(texts), 1_200)) == library_merges(texts, 1_200)
+
+
+def test_the_order_of_the_counts_does_not_matter(counts: PieceCounter) -> None:
+    table = counts.table()
+    rows = list(range(table.num_rows))
+    random.Random(1).shuffle(rows)
+    assert train(table.take(rows), 3_000).pairs == train(table, 3_000).pairs
+
+
+def test_counts_beyond_32_bits_are_summed() -> None:
+    many = 1 << 33
+    tokenizer = train({"ab": many, "cd": many + 1, "ef": 5}, 257 + 3)
+    assert [tokenizer.token_bytes[256 + i] for i in range(3)] == [b"cd", b"ab", b"ef"]
+
+
+def test_no_token_is_longer_than_told(counts: PieceCounter) -> None:
+    tokenizer = train(counts.table(), 2_000, max_token_length=5)
+    assert max(len(token) for token in tokenizer.token_bytes) == 5
+    assert tokenizer.vocab_size == 2_000
+
+
+def test_fewer_entries_where_pairs_run_out() -> None:
+    assert train({"ab": 3}, 300).vocab_size == 258
+    assert train({}, 300).vocab_size == 257
+
+
+def test_a_count_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"-2 for b'ab'"):
+        train({"ab": -2}, 300)
+
+
+def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
+    with pytest.raises(ValueError, match="vocab_size 256"):
+        train({"ab": 1}, 256)
+
+
+def test_count_table_is_sorted() -> None:
+    assert count_table({"b": 2, "a": 1}).to_pylist() == [{"piece": b"a", "count": 1}, {"piece": b"b", "count": 2}]

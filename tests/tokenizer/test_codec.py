@@ -1,0 +1,178 @@
+import json
+import pickle
+import random
+import resource
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenizer.codec import ENCODERS, LIBRARY, Tokenizer
+from tokenizer.errors import FormatError
+from tokenizer.paper import END_OF_TEXT
+
+SPECIALS = [
+    END_OF_TEXT,
+    "<|endoftext",
+    "<|im_start|>",
+    "<s>",
+    "</s>",
+    "[CLS]",
+    "[PAD]",
+    "<unk>",
+    "<|fim_prefix|>",
+    "<pad>",
+    "Ċ",
+    "Ġthe",
+]
+VALID = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(" \n\t'<|>endoftx")), max_size=60)
+
+
+def library_ids(tokenizer: Tokenizer, texts: list[str]) -> list[int]:
+    ids, _ = tokenizer.encode_arrow(pa.array(texts, pa.large_string()), encoder=LIBRARY)
+    return ids.tolist()  # type: ignore[no-any-return]
+
+
+def awkward(documents: int) -> list[str]:
+    """Seeded strings of everything that is rare in prose."""
+    generator = random.Random(11)
+    points = [
+        *range(0x20, 0x250),
+        *range(0x300, 0x370),
+        *range(0x4E00, 0x4F00),
+        *range(0x1F300, 0x1F700),
+        0,
+        7,
+        10,
+        13,
+        0x200D,
+        0xFEFF,
+        0xFFFD,
+    ]
+    parts = [*SPECIALS, "  ", "\n\n", "'s", "aaaa", "1234", "----", "Ω≈ç√", "e\u0301\u0301", "\u202e", "\x00", "日本語"]
+
+    def part() -> str:
+        return generator.choice(parts) if generator.random() < 0.4 else chr(generator.choice(points))
+
+    return ["".join(part() for _ in range(generator.randint(0, 40))) for _ in range(documents)]
+
+
+@given(VALID)
+@settings(max_examples=100, deadline=None)
+def test_decoding_gives_the_text_back_and_no_text_gives_the_end_of_text(trained: Tokenizer, text: str) -> None:
+    ids = trained.encode(text)
+    assert trained.decode(ids) == text
+    assert all(number < trained.eot_id for number in ids)
+    assert [*ids, trained.eot_id] == library_ids(trained, [text])
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_ten_thousand_awkward_documents_round_trip(trained: Tokenizer, encoder: str) -> None:
+    texts = awkward(10_000)
+    ids, offsets = trained.encode_arrow(pa.array(texts, pa.large_string()), encoder=encoder)
+    assert [trained.decode(ids[a:b]) for a, b in pairwise(offsets)] == texts
+    assert int(np.count_nonzero(ids == trained.eot_id)) == len(texts)
+    assert ids.tolist() == library_ids(trained, texts)
+
+
+@pytest.mark.parametrize("text", SPECIALS)
+def test_text_never_becomes_a_special_token(trained: Tokenizer, text: str) -> None:
+    for tokenizer in (trained, pickle.loads(pickle.dumps(trained))):
+        ids = tokenizer.encode(f"a{text}b")
+        assert max(ids) < tokenizer.eot_id
+        assert tokenizer.decode(ids) == f"a{text}b"
+
+
+def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer) -> None:
+    generator = random.Random(2)
+    texts = ["".join(generator.choice("etaoin") for _ in range(generator.randint(40, 900))) for _ in range(200)]
+    texts += [unit * 300 for unit in ("a", "ab", "-", "=-", "0", "é", "中", " ", "\n")]
+    ids, _ = trained.encode_arrow(pa.array(texts, pa.large_string()))
+    assert ids.tolist() == library_ids(trained, texts)
+
+
+MONSTERS = {
+    "letters": "a",
+    "blanks": " ",
+    "nul": "\x00",
+    "newlines": "\n",
+    "dashes": "-",
+    "digits": "7",
+    "cjk": "漢",
+    "emoji": "👩‍👩‍👧",
+    "zalgo": "z\u0301\u0322\u0489",
+    "combining": "\u0301",
+    "end_of_text": END_OF_TEXT,
+    "acgt": "acgtgca",
+    "base64": "aGVsbG8gd29ybGQh",
+    "quotes": "'",
+    "mixed": " a1'-\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MONSTERS)
+def test_monsters_are_bounded_in_time_and_memory(trained: Tokenizer, name: str) -> None:
+    unit = MONSTERS[name]
+    text = unit * (10_000_000 // len(unit.encode()))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    ids, _ = trained.encode_arrow(pa.array([text], pa.large_string()))
+    seconds = time.process_time() - started
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert trained.decode(ids) == text
+    assert seconds < 30
+    assert grown < 600
+
+
+def test_pickling_keeps_the_merges(trained: Tokenizer) -> None:
+    again = pickle.loads(pickle.dumps(trained))
+    assert again.pairs == trained.pairs
+    assert again.sha256 == trained.sha256
+
+
+def test_half_a_character_decodes_to_the_replacement(trained: Tokenizer) -> None:
+    ids = [trained.token_bytes.index(bytes([byte])) for byte in "é".encode()]
+    assert trained.decode(ids[:1]) == "\ufffd"
+    assert trained.decode_bytes(ids) == "é".encode()
+
+
+def test_a_lone_surrogate_is_refused(trained: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        trained.encode("\ud800")
+
+
+def test_an_unknown_encoder_is_refused(trained: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="'fast': one of compiled, tokenizers, tiktoken"):
+        trained.encode_arrow(pa.array(["a"]), encoder="fast")
+
+
+def test_merges_of_tokens_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(FormatError, match="merge 0 joins"):
+        Tokenizer([(300, 1)])
+
+
+def test_nothing_encodes_to_nothing(trained: Tokenizer) -> None:
+    assert trained.encode("") == []
+    assert trained.encode_batch([]) == []
+    ids, offsets = trained.encode_arrow(pa.array(["", ""]))
+    assert ids.tolist() == [trained.eot_id] * 2
+    assert offsets.tolist() == [0, 1, 2]
+
+
+def test_gpt2_itself_cuts_webtext_beginnings_to_63_tokens(shared_data: Path) -> None:
+    gpt2 = Tokenizer.load(shared_data / "bpe")
+    lines = (shared_data / "webtext" / "webtext.test.sample.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    encoded = gpt2.encode_batch(texts)
+    assert len(texts) == 4_723
+    assert {len(ids) for ids in encoded} == {63}
+    assert [gpt2.decode(ids) for ids in encoded] == texts
+    published = tokenizers.models.BPE.read_file(str(shared_data / "bpe/encoder.json"), str(shared_data / "bpe/vocab.bpe"))[0]
+    assert published[END_OF_TEXT] == gpt2.eot_id == 50_256

@@ -1,0 +1,94 @@
+import random
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenizer.characters import LETTER, NUMBER, SPACE, classes
+from tokenizer.counting import PieceCounter
+from tokenizer.pieces import split
+
+LIBRARY = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+AWKWARD = [
+    *" \t\n\r\x0b\x0c\x85\xa0\u2028\u3000'",
+    "'s",
+    "'re",
+    "'ll",
+    "'ve",
+    "'D",
+    " '",
+    "  ",
+    "a",
+    "1",
+    "!",
+    "é",
+    "中",
+    "²",
+    "٣",
+    "́",
+]
+
+
+def library_split(text: str) -> list[str]:
+    return [text[start:stop] for _, (start, stop) in LIBRARY.pre_tokenize_str(text)]
+
+
+def test_a_worked_example() -> None:
+    assert split("We've 2 cats,  and\n\n dogs!? ") == ["We", "'ve", " 2", " cats", ",", " ", " and", "\n\n", " dogs", "!?", " "]
+
+
+@given(
+    st.text(
+        st.one_of(st.sampled_from([c for c in AWKWARD if len(c) == 1]), st.characters(exclude_categories=["Cs"])), max_size=30
+    )
+)
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_cut_as_the_library_cuts_it(text: str) -> None:
+    assert split(text) == library_split(text)
+
+
+def test_awkward_strings_are_cut_as_the_library_cuts_them() -> None:
+    generator = random.Random(5)
+    for _ in range(3_000):
+        text = "".join(generator.choice(AWKWARD) for _ in range(generator.randint(1, 15)))
+        assert split(text) == library_split(text), ascii(text)
+
+
+@pytest.mark.parametrize(("kind", "pattern"), [(LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s")])
+def test_the_classes_are_the_librarys(kind: int, pattern: str) -> None:
+    points = [point for point in range(0x3100) if not 0xD800 <= point < 0xE000] + list(range(0x1F000, 0x1FC00))
+    text = "".join(map(chr, points))
+    rest = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "removed").pre_tokenize_str(text)
+    others = {position for _, (start, stop) in rest for position in range(start, stop)}
+    table = classes()
+    assert [point for position, point in enumerate(points) if position not in others] == [p for p in points if table[p] == kind]
+
+
+def test_counting_counts_every_piece(english: list[str], counts: PieceCounter) -> None:
+    expected: Counter[bytes] = Counter()
+    for text in english:
+        expected.update(piece.encode() for piece in split(text))
+    table = counts.table()
+    assert dict(zip(table.column("piece").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
+    assert len(counts) == len(expected)
+
+
+def test_counting_in_many_batches_changes_nothing(english: list[str], counts: PieceCounter) -> None:
+    other = PieceCounter()
+    for start in range(0, len(english), 7):
+        other.add(pa.array(english[start : start + 7]))
+    assert other.table().equals(counts.table())
+
+
+def test_a_piece_longer_than_the_table_is_counted() -> None:
+    counter = PieceCounter()
+    counter.add(pa.array(["a" * 1_000_000]))
+    assert counter.table().to_pylist() == [{"piece": b"a" * 1_000_000, "count": 1}]
+
+
+def test_a_missing_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 2 texts are null"):
+        PieceCounter().add(pa.array(["a", None]))

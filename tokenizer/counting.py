@@ -1,0 +1,140 @@
+"""Distinct pieces of text and how often each occurs, in one growing hash table of compiled code."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tokenizer.bpe import COUNTS_SCHEMA
+from tokenizer.characters import classes
+from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.pieces import hash_of, piece_end
+from tokenizer.strings import utf8
+
+PIECES, BYTES, NEED = range(3)
+
+
+class _Table(NamedTuple):
+    """Piece i is `arena[starts[i]:starts[i + 1]]`; `slots` are piece numbers by hash, -1 where none is; `at` are the used lengths."""
+
+    arena: Array
+    starts: Array
+    times: Array
+    hashes: Array
+    slots: Array
+    at: Array
+
+
+class PieceCounter:
+    """Counts GPT-2's pieces of any number of texts; memory grows with the distinct pieces alone (some 45 bytes each)."""
+
+    def __init__(self) -> None:
+        pieces = 1 << 14
+        self._table = _Table(
+            arena=np.empty(1 << 17, np.uint8),
+            starts=np.zeros(pieces + 1, np.int64),
+            times=np.zeros(pieces, np.int64),
+            hashes=np.zeros(pieces, np.uint32),
+            slots=np.full(2 * pieces, -1, np.int32),
+            at=np.zeros(3, np.int64),
+        )
+
+    def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Count the pieces of each text."""
+        text, offsets = utf8(texts)
+        ends = offsets[1:].copy()
+        starts = offsets[:-1].copy()
+        while not _count(text, starts, ends, classes(), self._table):
+            self._grow()
+
+    def __len__(self) -> int:
+        return int(self._table.at[PIECES])
+
+    def table(self) -> pa.Table:
+        """Pieces and counts, sorted by piece (tokenizer.bpe.COUNTS_SCHEMA)."""
+        pieces, used = len(self), int(self._table.at[BYTES])
+        buffers = [None, pa.py_buffer(self._table.starts[: pieces + 1]), pa.py_buffer(self._table.arena[:used])]
+        words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), pieces, buffers)
+        return pa.table([words, pa.array(self._table.times[:pieces])], schema=COUNTS_SCHEMA).sort_by("piece")
+
+    def _grow(self) -> None:
+        table = self._table
+        pieces = 2 * len(table.times)
+        self._table = _Table(
+            arena=_longer(table.arena, 2 * len(table.arena) + int(table.at[NEED])),
+            starts=_longer(table.starts, pieces + 1),
+            times=_longer(table.times, pieces),
+            hashes=_longer(table.hashes, pieces),
+            slots=np.full(2 * pieces, -1, np.int32),
+            at=table.at,
+        )
+        _rehash(self._table)
+
+
+def _longer(array: npt.NDArray[np.generic], length: int) -> npt.NDArray[np.generic]:
+    longer = np.zeros(length, array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@compiled
+def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Table) -> bool:
+    """Count until the end (True) or until the table must grow; `starts` move on, so that the next call goes on."""
+    for document in range(len(starts)):
+        at, end = starts[document], ends[document]
+        while at < end:
+            stop = piece_end(text, at, end, classes)
+            if not _count_piece(text, at, stop, table):
+                starts[document] = at
+                return False
+            at = stop
+        starts[document] = end
+    return True
+
+
+@compiled
+def _count_piece(text: Array, start: Integer, stop: Integer, table: _Table) -> bool:
+    value = hash_of(text, start, stop)
+    mask = len(table.slots) - 1
+    slot = np.int64(value) & mask
+    short = np.uint32(value >> np.uint64(32))
+    while table.slots[slot] >= 0:
+        piece = table.slots[slot]
+        if table.hashes[piece] == short and _same(text, start, stop, table, piece):
+            table.times[piece] += 1
+            return True
+        slot = (slot + 1) & mask
+    piece, used = table.at[PIECES], table.at[BYTES]
+    if piece + 1 >= len(table.times) or used + stop - start > len(table.arena):
+        table.at[NEED] = stop - start
+        return False
+    table.arena[used : used + stop - start] = text[start:stop]
+    table.slots[slot] = piece
+    table.hashes[piece] = short
+    table.times[piece] = 1
+    table.starts[piece + 1] = used + stop - start
+    table.at[PIECES] += 1
+    table.at[BYTES] += stop - start
+    return True
+
+
+@compiled
+def _same(text: Array, start: Integer, stop: Integer, table: _Table, piece: Integer) -> bool:
+    first = table.starts[piece]
+    if table.starts[piece + 1] - first != stop - start:
+        return False
+    for i in range(stop - start):  # noqa: SIM110
+        if table.arena[first + i] != text[start + i]:
+            return False
+    return True
+
+
+@compiled
+def _rehash(table: _Table) -> None:
+    mask = len(table.slots) - 1
+    for piece in range(table.at[PIECES]):
+        slot = np.int64(hash_of(table.arena, table.starts[piece], table.starts[piece + 1])) & mask
+        while table.slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        table.slots[slot] = piece

@@ -1,0 +1,25 @@
+"""Arrow string arrays as the bytes and offsets that compiled code reads."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """All strings' bytes one after the other, and where each begins; the last offset is the end. No null may be among them."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+        texts = texts if isinstance(texts, pa.Array) else pa.concat_arrays(texts.chunks)
+    if texts.null_count:
+        raise ValueError(f"{texts.null_count} of {len(texts)} texts are null")
+    wide = texts.cast(pa.large_binary() if pa.types.is_binary(texts.type) else _wide(texts.type))
+    _, offsets, data = wide.buffers()
+    if offsets is None or not len(wide):
+        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+    places = np.frombuffer(offsets, np.int64, len(wide) + 1, 8 * wide.offset)
+    text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return text[places[0] : places[-1]], places - places[0]
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    return pa.large_binary() if pa.types.is_large_binary(kind) else pa.large_string()
