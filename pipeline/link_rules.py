@@ -99,6 +99,7 @@ class Source:
 class Rules:
     """What makes a submission a link, for one kind of source."""
 
+    karma_known: bool
     min_karma: int | None
     created_before: int | None
     over_18: bool
@@ -117,6 +118,7 @@ class Rules:
         if kind == "dump" and settings.created_before is None:
             before = int(CREATED_BEFORE.timestamp())
         return cls(
+            kind != "urls",
             None if settings.karma == "sum" else settings.min_karma,
             before,
             settings.over_18,
@@ -133,8 +135,9 @@ class Rules:
         if post.is_self:
             return LinkDrop.SELF_POST
         if post.score is None:
-            return LinkDrop.NO_KARMA
-        if self.min_karma is not None and post.score < self.min_karma:
+            if self.karma_known:
+                return LinkDrop.NO_KARMA
+        elif self.min_karma is not None and post.score < self.min_karma:
             return LinkDrop.LOW_KARMA
         if self.created_before is not None:
             if post.created_at is None:

@@ -271,15 +271,19 @@ class _RunPart(beam.DoFn):
 
     def process(self, element: tuple[str, Iterable[Part]]) -> Iterator[str]:
         key, (part, *_) = element
-        if not files.exists(self._place.receipt_path(key)):
-            if self._place.told_errors():
-                return
-            try:
-                receipt = run_part(self._place, self._work, part)
-            except files.InputError:
-                return  # its .error file tells the driver; a runner would bury the one line under tracebacks, and try again
-            _count(self._place.stage, receipt.books)
-        yield key
+        if files.exists(self._place.receipt_path(key)) or self._worked(part):
+            yield key
+
+    def _worked(self, part: Part) -> bool:
+        """False where the part's input is bad: its .error file tells the driver, a runner would bury the one line under tracebacks."""
+        if self._place.told_errors():
+            return False
+        try:
+            receipt = run_part(self._place, self._work, part)
+        except files.InputError:
+            return False
+        _count(self._place.stage, receipt.books)
+        return True
 
 
 def run_part(place: Place, work: Work, part: Part) -> Receipt:
