@@ -10,6 +10,7 @@ from pipeline.files import InputError, join
 from pipeline.settings import add_arguments, from_arguments
 from pipeline.stage import Call, Stage
 from pipeline.stages import RUN, STAGES
+from pipeline.tools import TOOLS
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 ADVICE = "Run the same command to go on."
@@ -19,12 +20,14 @@ EVERYTHING = "all of them into one folder; those that are done are skipped"
 def run(argv: Sequence[str]) -> int:
     """Run one command; its exit code. Usage errors leave as SystemExit(2)."""
     name = argv[0] if argv else "--help"
-    if name not in {*STAGES, "run"}:
+    if name not in {*STAGES, *TOOLS, "run"}:
         _parser().parse_args([name])
     stop_on_signals(ADVICE)
     try:
         if name == "run":
             _run_all(argv[1:])
+        elif name in TOOLS:
+            TOOLS[name].run(argv[1:])
         else:
             _run_one(STAGES[name], argv[1:])
     except InputError as error:
@@ -35,15 +38,16 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
+    tools = "\n".join(f"  {tool.name:<11} {tool.text}" for tool in TOOLS.values())
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
-        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}",
+        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}\n\nand of a corpus folder:\n{tools}",
         epilog="python -m pipeline STAGE --help shows a stage's flags.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the above")
+    parser.add_argument("stage", choices=[*STAGES, "run", *TOOLS], metavar="STAGE", help="one of the above")
     return parser
 
 

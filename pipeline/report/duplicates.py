@@ -51,7 +51,7 @@ def _sizes(table: pa.Table) -> Histogram:
 
 def _similarities(table: pa.Table) -> Histogram:
     """In steps of 0.05; a float32 of 0.7 counts as 0.7."""
-    values = table.column("similarity").to_numpy().astype(np.float64)
+    values = table.column("similarity").drop_null().to_numpy().astype(np.float64)
     steps = np.minimum(np.floor(values * SIMILARITY_STEPS + 1e-5).astype(np.int64), SIMILARITY_STEPS)
     counted = sorted(Counter(steps.tolist()).items())
     labels = tuple("1" if step == SIMILARITY_STEPS else f"{step / SIMILARITY_STEPS:.2f}{DASH}" for step, _ in counted)

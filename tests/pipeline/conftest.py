@@ -15,6 +15,7 @@ from pipeline.engine import close_stage, open_stage
 from pipeline.manifest import stage_input
 from pipeline.parts import Part, PartWriter, Place, run_part
 from pipeline.records import Document, Drop, Duplicate, Link, Page, Record, Submission
+from pipeline.urls import dedup_key
 from pipeline.views import KEEP_SCHEMA
 from tokenizer.shards import Header, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
 from tokenizer.shards import Manifest as TokenManifest
@@ -45,7 +46,7 @@ def make_links(count: int) -> list[Link]:
         created = datetime(2012 + i % 5, 3, 1, tzinfo=UTC)
         submission = Submission(f"s{i}", ("science", "history", "books")[i % 3], 3 + i, created)
         url = f"https://{DOMAINS[i % 4]}/{i}"
-        links.append(Link(url, f"{DOMAINS[i % 4]}/{i}", DOMAINS[i % 4], 3 + i, created, (submission,)))
+        links.append(Link(url, dedup_key(url), DOMAINS[i % 4], 3 + i, created, (submission,)))
     return links
 
 
