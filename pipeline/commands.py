@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
-        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}\n\nand of a corpus folder:\n{tools}",
+        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}"
+        f"\n\nand of a corpus folder:\n{tools}",
         epilog="python -m pipeline STAGE --help shows a stage's flags.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
