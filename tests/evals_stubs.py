@@ -95,12 +95,15 @@ def uniform(vocabulary: int = 257, context_tokens: int = 1024) -> Stub:
     return Stub(lambda _seen: {}, vocabulary, context_tokens)
 
 
-def knowing(texts: Sequence[Sequence[int]], memory: int = 12, sign: float = 1.0, **shape: int) -> Stub:
-    """Is sure of the next token of any of `texts` (token ids) after their last `memory` tokens; with sign -1, sure of any other."""
+def knowing(texts: Sequence[Sequence[int]], memory: int = 12, sign: float = 1.0, least: int = 1, **shape: int) -> Stub:
+    """Is sure of the next token of any of `texts` (token ids) after their last `memory` tokens; with sign -1, sure of any other.
+
+    It goes by the longest ending that it knows, of at least `least` tokens or from a text's beginning.
+    """
     following = {}
     for ids in texts:
         for i in range(1, len(ids)):
-            for length in range(1, memory + 1):
+            for length in range(min(least, i), memory + 1):
                 following.setdefault(tuple(ids[max(0, i - length) : i]), ids[i])
     return Stub(lambda seen: _known(following, seen, memory, sign), **shape)
 

@@ -75,16 +75,17 @@ CHILDRENS_BOOKS = Rules(
 class Detokeniser:
     """The rules together with a text's own exceptions: `join` writes a line, `split` undoes it."""
 
-    def __init__(self, rules: Rules, tokens: Iterable[str] = ()) -> None:
+    def __init__(self, rules: Rules, tokens: Iterable[str] = (), *, padded: bool = False) -> None:
         self.rules = rules
+        self.padded = padded
         self.exceptions: frozenset[str] = frozenset()
         self.exceptions = frozenset(token for token in set(tokens) if self._peel(token) != [token])
         self._known: dict[str, list[str]] = {}
 
     @classmethod
     def of_text(cls, rules: Rules, text: str) -> "Detokeniser":
-        """For a file: its lines' tokens are what stands between single spaces."""
-        return cls(rules, (token for line in text.split("\n") for token in _unpadded(line).split(" ")))
+        """For a file, whose tokens are what stands between single spaces; `padded` where each line has a space on either side."""
+        return cls(rules, (token for line in text.split("\n") for token in line.split(" ")), padded=is_padded(text))
 
     @property
     def name(self) -> str:
@@ -120,13 +121,13 @@ class Detokeniser:
 
     def join_text(self, text: str) -> str:
         """A whole file, line by line. WikiText and Penn Treebank begin and end each line with a space: it goes, and comes back."""
-        return "\n".join(self.join(_unpadded(line)) for line in text.split("\n"))
+        return "\n".join(self.join(_unpadded(line) if self.padded else line) for line in text.split("\n"))
 
-    def split_text(self, text: str, *, padded: bool) -> str:
+    def split_text(self, text: str) -> str:
         """The whole file again."""
         lines = text.split("\n")
         tokenised = [self.split(line) for line in lines]
-        if not padded:
+        if not self.padded:
             return "\n".join(tokenised)
         last = len(lines) - 1
         return "\n".join(_padded(line) if i < last or line else line for i, line in enumerate(tokenised))

@@ -1,4 +1,4 @@
-"""Summaries of CNN and Daily Mail articles, induced by "TL;DR:" (section 3.6): 100 tokens drawn from the 2 likeliest, 3 sentences of them."""
+"""Summaries of CNN and Daily Mail articles, induced by "TL;DR:" (section 3.6): three sentences of 100 tokens from the two likeliest."""
 
 from pathlib import Path
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.detokenisers import Detokeniser, Rules, is_padded
+from trainer.evals.detokenisers import Detokeniser, Rules
 from trainer.evals.results import Result
 from trainer.evals.scoring import Scorer
 from trainer.evals.windows import Total, total
@@ -30,7 +30,7 @@ def examine(candidate: Candidate, corpus: Corpus, text: str) -> list[Result]:
     text = "\n".join(lines[: candidate.limit]) if candidate.limit else text
     detokeniser = Detokeniser.of_text(corpus.rules, text)
     written = detokeniser.join_text(text)
-    if detokeniser.split_text(written, padded=is_padded(text)) != text:
+    if detokeniser.split_text(written) != text:
         raise AssertionError(f"{corpus.task}: the detokeniser's inverse does not give the file back")
     results: list[Result] = []
     for name, body in ((detokeniser.name, written), ("none", text)):

@@ -2,10 +2,9 @@
 
 import re
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 
-import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
@@ -39,7 +38,7 @@ def run(candidate: Candidate, paths: list[Path], task: str) -> list[Result]:
     seed = "".join(f"{source} = {target}\n" for source, target in examples)
     prompts = [list(candidate.tokenizer.encode(f"{seed}{source} =")) for source, _ in asked]
     written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
-    bleu = sacrebleu.metrics.BLEU()
+    bleu = BLEU()
     found = bleu.corpus_score([sentences(text, 1) for text in written], [[target for _, target in asked]])
     return [
         Result(
@@ -56,15 +55,14 @@ def run(candidate: Candidate, paths: list[Path], task: str) -> list[Result]:
 
 
 def _pairs(paths: list[Path]) -> list[tuple[str, str]]:
-    pairs = list(zip_longest(*(read_sentences(path) for path in paths)))
-    for number, pair in enumerate(pairs, 1):
-        if None in pair:
-            raise InputError(
-                f"{paths[0]} and {paths[1]}: one ends at sentence {number - 1}; they must be each other's translation"
-            )
-    if len(pairs) <= EXAMPLES:
-        raise InputError(f"{paths[0]}: {len(pairs)} sentences, at least {EXAMPLES + 1} are needed")
-    return pairs
+    source, target = (read_sentences(path) for path in paths)
+    if len(source) != len(target):
+        raise InputError(
+            f"{paths[0]} and {paths[1]}: {len(source)} and {len(target)} sentences; they must be each other's translation"
+        )
+    if len(source) <= EXAMPLES:
+        raise InputError(f"{paths[0]}: {len(source)} sentences, at least {EXAMPLES + 1} are needed")
+    return list(zip(source, target, strict=True))
 
 
 ENGLISH = Source(("newstest2014-fren-*.en.sgm", "newstest2014*.en"), ADDRESS, note="the English side")

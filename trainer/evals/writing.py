@@ -34,6 +34,9 @@ def _text(candidate: Candidate, row: list[int], stop: str | None) -> str:
     return text if stop is None else text.split(stop, 1)[0]
 
 
+CLOSING_QUOTES = "\"')\N{RIGHT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+
+
 def sentences(text: str, count: int) -> str:
     """The first sentences of a text: a stop, an exclamation or a question mark before a space or line end closes one.
 
@@ -41,5 +44,5 @@ def sentences(text: str, count: int) -> str:
     'It rained. We ran home!'
     """
     words = text.split()
-    ends = [place for place, word in enumerate(words, 1) if word.rstrip("\"')”’").endswith((".", "!", "?"))]
+    ends = [place for place, word in enumerate(words, 1) if word.rstrip(CLOSING_QUOTES).endswith((".", "!", "?"))]
     return " ".join(words[: ends[count - 1]] if len(ends) >= count else words)
