@@ -14,14 +14,15 @@ import pyarrow as pa
 
 from pipeline import files, warc
 from pipeline.client import Answer
-from pipeline.fetch import PagesSettings, entry, publish, read_links
+from pipeline.fetch import PagesSettings, Share
 from pipeline.files import InputError
 from pipeline.journal import Journal
 from pipeline.outcomes import MOVED, Dropped, Outcome, Reason, page_of, redirect_target
 from pipeline.parts import Part, PartWriter
 from pipeline.records import Link, required
 from pipeline.urls import dedup_key
-from pipeline.warc import WarcError
+from pipeline.volumes import entry, publish, read_links
+from pipeline.warc import WarcError, Way
 
 PATTERNS = ("*.warc", "*.warc.gz")
 MAX_REDIRECTS = 5
@@ -128,7 +129,8 @@ class TakePart:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """As `FetchPart`, without a web."""
-        links = {link.url: link for path in part.work for link in read_links(path)}
+        share: Share = part.work
+        links = {link.url: link for path in share.shards for link in read_links(path)}
         captures = Captures(self.archives)
         with Journal(f"{writer.place.work_folder}/{part.key}.journal") as journal:
             writer.advance(len(journal.entries))
@@ -136,12 +138,12 @@ class TakePart:
                 if url not in journal.entries:
                     journal.append(*entry(take(link, captures), link))
                     writer.advance()
-            publish(journal, links, writer, self.settings)
+            publish(journal, links, writer, self.settings.warc_bytes, {})
 
 
 def take(link: Link, captures: Captures) -> Outcome:
     """A link's outcome from the archives, redirects followed as far as they are archived."""
-    url, way = link.url, b""
+    url, way = link.url, Way()
     for _ in range(MAX_REDIRECTS + 1):
         place = captures.best(url, link.submitted_at)
         if place is None:
@@ -150,7 +152,7 @@ def take(link: Link, captures: Captures) -> Outcome:
             answer, date = _read(*place)
             if answer.status not in MOVED:
                 return page_of(link.url, answer, date, way)
-            way += warc.exchange_members(answer, date).members
+            way = way.then(warc.exchange_members(answer, date))
             url = redirect_target(answer)
         except ValueError as error:
             return Dropped(link.url, Reason.BAD_RECORD, str(error)[:200])

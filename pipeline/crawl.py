@@ -2,17 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline.client import Answer, Client, Failure, RequestError
 from pipeline.hosts import Host, Hosts, host_key
-from pipeline.outcomes import MOVED, Dropped, Outcome, Reason, page_of, redirect_target
+from pipeline.outcomes import MOVED, Dropped, Moved, Outcome, Reason, page_of, redirect_target
 from pipeline.retries import back_off_seconds, retry_after_seconds
-from pipeline.robots import MAX_AGE_SECONDS, MAX_BYTES, MAX_REDIRECTS, Robots, robots_url
-from pipeline.warc import exchange_members
+from pipeline.robots import MAX_AGE_SECONDS, MAX_BYTES, Robots, robots_url
+from pipeline.warc import Way, exchange_members
 
+MAX_REDIRECTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 RETRIED_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TRUNCATED, Failure.PROXY})
 HOST_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TLS})
@@ -28,7 +29,7 @@ class Manners:
     retries: int = 2
     back_off_seconds: float = 1.0
     max_wait_seconds: float = 60.0
-    max_redirects: int = 5
+    max_redirects: int = MAX_REDIRECTS
     host_failures: int = 5
 
 
@@ -40,9 +41,14 @@ class Visit:
     url: str
     redirects: int = 0
     attempts: int = 0
-    way: bytes = b""
+    way: Way = Way()  # noqa: RUF009  # frozen
     rules_for: str | None = None
     """For an errand: the origin's robots.txt URL whose rules this request is after; `asked` is then the host that waits."""
+
+
+def visits(urls: Iterable[str]) -> list[Visit]:
+    """The first visit of each URL."""
+    return [Visit(url, url) for url in urls]
 
 
 @dataclass(slots=True)
@@ -54,23 +60,27 @@ class _Rules:
 
 @dataclass
 class Crawl:
-    """Fetches URLs with many threads; `record` is called once for each, from any of them."""
+    """Fetches URLs with many threads; `record` is called once for each, from any of them.
+
+    A redirect to a URL that the crawl does not own ends as `Moved`.
+    """
 
     client: Client
     manners: Manners
     record: Callable[[Outcome], None]
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    owns: Callable[[str], bool] = field(default=lambda _: True)
 
     def __post_init__(self) -> None:
         self._hosts: Hosts[Visit] = Hosts(self.manners.delay_seconds)
         self._rules: dict[str, _Rules] = {}
         self._error: BaseException | None = None
 
-    def run(self, urls: list[str], threads: int) -> None:
-        """Fetch them all. An error that is no outcome stops every thread and is raised."""
-        for url in urls:
-            self._hosts.add(host_key(url), Visit(url, url))
-        workers = [threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(urls)))]
+    def run(self, visits: Sequence[Visit], threads: int) -> None:
+        """Make them all. An error that is no outcome stops every thread and is raised."""
+        for visit in visits:
+            self._hosts.add(host_key(visit.url), visit)
+        workers = [threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(visits)))]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -203,7 +213,9 @@ class Crawl:
         target = _target(answer)
         if target is None:
             return Dropped(visit.asked, Reason.BAD_REDIRECT, answer.header("location")[:80])
-        way = visit.way + exchange_members(answer, self.now()).members
+        way = visit.way.then(exchange_members(answer, self.now()))
+        if not self.owns(target):
+            return Moved(visit.asked, target, visit.redirects + 1, way)
         self._queue(host, Visit(visit.asked, target, visit.redirects + 1, way=way), errand=False)
         return None
 

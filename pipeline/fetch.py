@@ -1,11 +1,8 @@
 """The pages stage's work: a part's links to a WARC file, an index of pages, and drops, with a journal against crashes."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -13,16 +10,18 @@ from apache_beam.pvalue import PCollection
 from pipeline import files
 from pipeline.addresses import AddressPolicy
 from pipeline.client import PRODUCT, Client, Limits, user_agent
-from pipeline.crawl import Crawl, Manners
+from pipeline.crawl import Crawl, Manners, Visit
 from pipeline.files import InputError
 from pipeline.journal import Journal
-from pipeline.outcomes import Dropped, Outcome, Reason
+from pipeline.links import PLACE_BITS, place_of
+from pipeline.outcomes import Outcome
 from pipeline.parts import Part, PartWriter, Place, RunParts
-from pipeline.records import Drop, Link, Page
+from pipeline.records import Link
 from pipeline.settings import setting
-from pipeline.warc import info_member, metadata_member, redacted
+from pipeline.urls import dedup_key, host_of
+from pipeline.volumes import entry, publish, read_links, read_moved
+from pipeline.warc import redacted
 
-STAGE_NAME = "pages"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 
 
@@ -76,6 +75,11 @@ class PagesSettings:
         token = re.split(r"[/\s]", self.user_agent, maxsplit=1)[0] or PRODUCT
         return Manners(self.host_delay, self.robots, token, self.retries)
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a WARC file says of its making."""
+        return {"robots": "obey (RFC 9309)" if self.robots else "ignore", "http-header-user-agent": self.agent}
+
     def now(self) -> datetime:
         """The instant that is written down as the time of a fetch."""
         return datetime.fromisoformat(self.fetched_at).astimezone(UTC) if self.fetched_at else datetime.now(UTC)
@@ -94,28 +98,62 @@ class PagesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The links of one part: shards of links, and what other parts handed over. Of `buckets` buckets of hosts, those from `first` to
+    `last` (excluded) are its own.
+    """
+
+    shards: tuple[str, ...]
+    first: int = 0
+    last: int = 1
+    buckets: int = 1
+    handed_over: tuple[str, ...] = ()
+
+    def owns(self, url: str) -> bool:
+        """Whether the URL's host is asked by this part alone."""
+        return self.first <= bucket_of(url, self.buckets) < self.last
+
+    def read(self) -> tuple[dict[str, Link], dict[str, Visit]]:
+        """The links and where each is to be asked for first, by the links' URLs."""
+        links = {link.url: link for path in self.shards for link in read_links(path)}
+        first = {url: Visit(url, url) for url in links}
+        for path in self.handed_over:
+            for link, moved in read_moved(path):
+                if self.owns(moved.target):
+                    links[link.url] = link
+                    first[link.url] = Visit(link.url, moved.target, moved.redirects, way=moved.way)
+        return links, first
+
+
+def bucket_of(url: str, buckets: int) -> int:
+    """The bucket of a URL's host, as the links stage deals them: all spellings of a host that fold together lie in one."""
+    return place_of(host_of(dedup_key(url))) * buckets >> PLACE_BITS
+
+
+@dataclass(frozen=True, slots=True)
 class FetchPart:
-    """Fetches the links of one part; the part's work is the paths of its link shards."""
+    """Fetches the links of one part; the part's work is its Share."""
 
     settings: PagesSettings
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Fetch what the journal does not hold, then publish all it holds, sorted by URL."""
-        links = {link.url: link for path in part.work for link in read_links(path)}
+        share: Share = part.work
+        links, first = share.read()
         with Journal(f"{writer.place.work_folder}/{part.key}.journal") as journal:
             writer.advance(len(journal.entries))
-            self._fetch([url for url in links if url not in journal.entries], journal, links, writer)
-            publish(journal, links, writer, self.settings)
+            self._fetch([visit for url, visit in first.items() if url not in journal.entries], share, journal, links, writer)
+            publish(journal, links, writer, self.settings.warc_bytes, self.settings.about)
 
-    def _fetch(self, urls: list[str], journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:
+    def _fetch(self, visits: list[Visit], share: Share, journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:
         def record(outcome: Outcome) -> None:
-            head, blob = entry(outcome, links[outcome.url])
-            journal.append(head, blob)
+            journal.append(*entry(outcome, links[outcome.url]))
             writer.advance()
 
-        if urls:
+        if visits:
             with self.settings.client() as client:
-                Crawl(client, self.settings.manners, record, self.settings.now).run(urls, self.settings.threads)
+                crawl = Crawl(client, self.settings.manners, record, self.settings.now, share.owns)
+                crawl.run(visits, self.settings.threads)
 
 
 @dataclass
@@ -131,128 +169,18 @@ class Fetch(beam.PTransform[PCollection[Part], PCollection[str]]):
         return keys
 
 
-def read_links(path: str) -> Iterator[Link]:
-    """The links of one shard."""
-    for batch in files.record_batches(path):
-        for row in batch.to_pylist():
-            yield Link.from_row(row)
-
-
-def entry(outcome: Outcome, link: Link) -> tuple[dict[str, Any], bytes]:
-    """What the journal keeps of an outcome: enough to publish it without the outcome."""
-    if isinstance(outcome, Dropped):
-        return {"key": outcome.url, "reason": str(outcome.reason), "detail": redacted(outcome.detail)}, b""
-    answer = outcome.answer
-    about = [("via", redacted(outcome.url))] if answer.url != outcome.url else []
-    submissions = [("reddit-submission", f"{s.id} {s.subreddit} {s.karma}") for s in link.submissions]
-    metadata = metadata_member(answer.url, outcome.fetched_at, outcome.exchange.response_id, [*about, *submissions])
-    head = {
-        "key": outcome.url,
-        "final_url": redacted(answer.url),
-        "fetched_at": outcome.fetched_at.isoformat(),
-        "status": answer.status,
-        "media_type": outcome.media_type,
-        "charset": outcome.charset,
-        "response_at": len(outcome.way),
-        "response_length": outcome.exchange.response_length,
-        "body_bytes": len(answer.body),
-        "sha256": hashlib.sha256(answer.body).hexdigest(),
-    }
-    return head, outcome.way + outcome.exchange.members + metadata
-
-
-def publish(journal: Journal, links: dict[str, Link], writer: PartWriter, settings: PagesSettings) -> None:
-    """All outcomes, sorted by URL, so that bytes do not depend on the order in which hosts answered."""
-    writer.items_in = len(links)
-    fetched: list[str] = []
-    for url in sorted(links):
-        head = journal.head(url)
-        if "reason" in head:
-            writer.drop(Drop(STAGE_NAME, url, Reason(head["reason"]), head["detail"] or None))
+def shares(shards: list[tuple[str, int]], links_a_part: int) -> list[tuple[Share, int]]:
+    """Link shards (path, rows), a bucket each, in order: together until a part has its share. (share, links) a part, by the data alone."""
+    groups: list[list[int]] = []
+    for bucket, (_, rows) in enumerate(shards):
+        if groups and sum(shards[b][1] for b in groups[-1]) + rows <= links_a_part:
+            groups[-1].append(bucket)
         else:
-            fetched.append(url)
-    pages: list[Page] = []
-    for number, urls in enumerate(_volumes(fetched, journal, settings.warc_bytes)):
-        pages += _publish_warc(urls, number, journal, links, writer, settings)
-    writer.items_out = len(pages)
-    writer.counters["body_bytes"] = sum(page.body_bytes for page in pages)
-    writer.publish_table("pages", Page.table(pages))
-
-
-def _volumes(urls: Iterable[str], journal: Journal, limit_bytes: int) -> Iterator[list[str]]:
-    """The URLs of each WARC file of the part."""
-    volume: list[str] = []
-    size = 0
-    for url in urls:
-        length = journal.entries[url][2]
-        if volume and size + length > limit_bytes:
-            yield volume
-            volume, size = [], 0
-        volume.append(url)
-        size += length
-    if volume:
-        yield volume
-
-
-def _publish_warc(
-    urls: list[str], number: int, journal: Journal, links: dict[str, Link], writer: PartWriter, settings: PagesSettings
-) -> list[Page]:
-    name = writer.name("pages", f"-{number:02d}.warc.gz" if number else ".warc.gz")
-    heads = {url: journal.head(url) for url in urls}
-    written = max(datetime.fromisoformat(head["fetched_at"]) for head in heads.values())
-    about = {
-        "software": PRODUCT,
-        "format": "WARC File Format 1.1",
-        "conformsTo": "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/",
-        "robots": "obey (RFC 9309)" if settings.robots else "ignore",
-        "http-header-user-agent": settings.agent,
-    }
-    pages: list[Page] = []
-
-    def write(file: IO[bytes]) -> None:
-        info = info_member(name, written, about)
-        file.write(info)
-        offset = len(info)
-        for url, head in heads.items():
-            blob = journal.blob(url)
-            file.write(blob)
-            pages.append(_page(links[url], head, name, offset + head["response_at"]))
-            offset += len(blob)
-
-    writer.publish("warc", len(urls), write, name)
-    return pages
-
-
-def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page:
-    return Page(
-        url=link.url,
-        dedup_key=link.dedup_key,
-        domain=link.domain,
-        karma=link.karma,
-        submitted_at=link.submitted_at,
-        final_url=head["final_url"],
-        fetched_at=datetime.fromisoformat(head["fetched_at"]),
-        status=head["status"],
-        media_type=head["media_type"],
-        charset=head["charset"],
-        warc_file=warc_file,
-        warc_offset=offset,
-        warc_length=head["response_length"],
-        body_bytes=head["body_bytes"],
-        sha256=bytes.fromhex(head["sha256"]),
-    )
-
-
-def parts_of(shards: list[tuple[str, int]], links_a_part: int) -> list[tuple[tuple[str, ...], int]]:
-    """Link shards (path, rows) in order, together until a part has its share: (paths, links) a part. Depends on the data alone."""
-    grouped: list[tuple[tuple[str, ...], int]] = []
-    for path, rows in shards:
-        if grouped and grouped[-1][1] + rows <= links_a_part:
-            paths, before = grouped[-1]
-            grouped[-1] = ((*paths, path), before + rows)
-        else:
-            grouped.append(((path,), rows))
-    return grouped
+            groups.append([bucket])
+    return [
+        (Share(tuple(shards[b][0] for b in group), group[0], group[-1] + 1, len(shards)), sum(shards[b][1] for b in group))
+        for group in groups
+    ]
 
 
 def check_reachable(settings: PagesSettings) -> None:

@@ -9,8 +9,9 @@ from urllib.parse import urljoin
 from pipeline.client import Answer, Failure
 from pipeline.media import PAGE_TYPES, declared_charset, media_type
 from pipeline.urls import fetch_url
-from pipeline.warc import Exchange, exchange_members
+from pipeline.warc import Exchange, Way, exchange_members
 
+NO_WAY = Way()
 MOVED = frozenset({301, 302, 303, 307, 308})
 STATUSES_BY_NAME = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
 
@@ -72,7 +73,7 @@ class Fetched:
     media_type: str
     charset: str | None
     fetched_at: datetime
-    way: bytes
+    way: Way
     exchange: Exchange
 
 
@@ -85,10 +86,20 @@ class Dropped:
     detail: str = ""
 
 
-Outcome = Fetched | Dropped
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A URL that was redirected to a host that another part asks: to be gone on with there."""
+
+    url: str
+    target: str
+    redirects: int
+    way: Way
 
 
-def page_of(asked: str, answer: Answer, date: datetime, way: bytes = b"") -> Outcome:
+Outcome = Fetched | Dropped | Moved
+
+
+def page_of(asked: str, answer: Answer, date: datetime, way: Way = NO_WAY) -> Outcome:
     """What an answer that is no redirect amounts to; `asked` is the link's URL, `way` the WARC members of the redirects."""
     if not 200 <= answer.status < 300 or answer.status == 206:
         return Dropped(asked, Reason.of_status(answer.status), f"{answer.status} {answer.phrase}"[:80])

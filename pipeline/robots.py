@@ -12,7 +12,6 @@ MAX_BYTES = 500 * 1024
 MAX_AGE_SECONDS = 24 * 3600.0
 """RFC 9309 section 2.4: a copy is not used for longer."""
 
-MAX_REDIRECTS = 5
 MAX_CRAWL_DELAY_SECONDS = 30.0
 BYTE_ORDER_MARK = "\ufeff"
 

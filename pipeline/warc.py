@@ -63,6 +63,19 @@ class Exchange:
     members: bytes
     response_length: int
     response_id: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The members of the redirects that led to a page."""
+
+    members: bytes = b""
+    records: int = 0
+
+    def then(self, exchange: Exchange) -> "Way":
+        """One redirect further."""
+        return Way(self.members + exchange.members, self.records + exchange.records)
 
 
 def exchange_members(answer: Answer, date: datetime) -> Exchange:
@@ -72,10 +85,10 @@ def exchange_members(answer: Answer, date: datetime) -> Exchange:
     payload = [("WARC-Payload-Digest", _digest(answer.body)), ("Content-Type", "application/http; msgtype=response")]
     response, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload])
     if not answer.request_headers:
-        return Exchange(response, len(response), response_id)
+        return Exchange(response, len(response), response_id, 1)
     link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]
     request, _ = _member("request", date, _request_block(answer), [*link, ("Content-Type", "application/http; msgtype=request")])
-    return Exchange(response + request, len(response), response_id)
+    return Exchange(response + request, len(response), response_id, 2)
 
 
 def metadata_member(url: str, date: datetime, about: str, fields: Iterable[tuple[str, str]]) -> bytes:

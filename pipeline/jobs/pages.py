@@ -1,26 +1,49 @@
 """`pipeline pages`: links to pages in WARC files."""
 
+from dataclasses import replace
+
 from pipeline import files
 from pipeline.archives import SPILL, IndexArchive, TakePart, archive_files
-from pipeline.fetch import STAGE_NAME, Fetch, PagesSettings, check_reachable, parts_of
+from pipeline.crawl import MAX_REDIRECTS
+from pipeline.fetch import Fetch, PagesSettings, Share, check_reachable, shares
 from pipeline.manifest import Input, file_input, load_stage
-from pipeline.parts import Part, Place, RunParts, numbered
+from pipeline.parts import Part, Place, Receipt, RunParts, numbered
 from pipeline.stage import Call, Outcome, Stage
+from pipeline.volumes import MOVED
 
 LINKS_A_PART = 20_000
 """Few, large parts: many hosts side by side are what keeps one slow host from holding up the rest."""
 
 
 def work(call: Call, place: Place) -> Outcome:
-    """From the web, one phase: each part asks its own hosts. From archives, two: index each file, then look the links up."""
+    """From the web: each part asks its own hosts, then the redirects to other parts' hosts go round. From archives: see there."""
     folder = call.inputs["links"]
     shards = [(files.join(folder, e.name), e.rows) for e in load_stage(folder, "links").of_kind("links")]
-    grouped = parts_of(shards, LINKS_A_PART)
-    parts = [Part(f"{i:05d}-of-{len(grouped):05d}", paths, links) for i, (paths, links) in enumerate(grouped)]
+    dealt = shares(shards, LINKS_A_PART)
+    parts = [Part(f"{i:05d}-of-{len(dealt):05d}", share, links) for i, (share, links) in enumerate(dealt)]
     if call.settings.fetch_from:
         return Outcome(call.engine.run_parts(place, parts, RunParts(place, _archived(call, place)), "links"))
     check_reachable(call.settings)
-    return Outcome(call.engine.run_parts(place, parts, Fetch(place, call.settings), "links"))
+    receipts = call.engine.run_parts(place, parts, Fetch(place, call.settings), "links")
+    return Outcome([*receipts, *_redirected(call, place, parts, receipts)])
+
+
+def _redirected(call: Call, place: Place, parts: list[Part], receipts: list[Receipt]) -> list[Receipt]:
+    """Rounds for what was redirected from one part's hosts to another's: no host is ever asked by two parts at a time."""
+    done: list[Receipt] = []
+    for turn in range(1, MAX_REDIRECTS + 1):
+        entries = [entry for receipt in receipts for entry in receipt.files if entry.kind == MOVED]
+        if not entries:
+            break
+        handed_over = tuple(files.join(place.folder, entry.name) for entry in entries)
+        links = sum(entry.rows for entry in entries)
+        place = place.next(f"redirects-{turn}")
+        if links <= LINKS_A_PART:
+            parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # alone, it may ask every host, and no further round is needed
+        moved = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), handed_over=handed_over), links) for p in parts]
+        receipts = call.engine.run_parts(place, moved, Fetch(place, call.settings), "links")
+        done += receipts
+    return done
 
 
 def _archived(call: Call, place: Place) -> TakePart:
@@ -39,7 +62,7 @@ def archives(settings: PagesSettings) -> dict[str, Input]:
 
 
 STAGE = Stage(
-    name=STAGE_NAME,
+    name="pages",
     text="fetch the links politely; pages into WARC files, failures by name",
     settings=PagesSettings,
     inputs=("links",),

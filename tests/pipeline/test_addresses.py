@@ -7,7 +7,7 @@ from servers.hostile import WHOLE, Case, HostileServer, full, moved
 
 from pipeline.addresses import AddressPolicy, ForbiddenAddressError
 from pipeline.client import Client, Failure, Limits, RequestError
-from pipeline.crawl import Crawl, Manners
+from pipeline.crawl import Crawl, Manners, visits
 from pipeline.outcomes import Dropped, Fetched, Outcome
 
 FORBIDDEN = """
@@ -93,7 +93,7 @@ def crawl(urls: list[str], resolve: Any = lookup) -> dict[str, Outcome]:
         outcomes[outcome.url] = outcome
 
     with Client("webtext/test", AddressPolicy.of(["127.0.0.2/32"]), Limits(5.0), lookup=resolve) as client:
-        Crawl(client, Manners(delay_seconds=0.0, retries=0), record).run(urls, 16)
+        Crawl(client, Manners(delay_seconds=0.0, retries=0), record).run(visits(urls), 16)
     return outcomes
 
 

@@ -9,7 +9,7 @@ from servers.witness import WitnessServer
 
 from pipeline.addresses import AddressPolicy
 from pipeline.client import Client, Limits, RequestError
-from pipeline.crawl import Crawl, Manners
+from pipeline.crawl import Crawl, Manners, visits
 from pipeline.outcomes import Fetched, Outcome
 
 LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
@@ -41,7 +41,7 @@ def crawl(server: HostileServer | WitnessServer, urls: list[str], threads: int, 
     crawled = Crawled()
     polite = Manners(**({"delay_seconds": 0.0, "retries": 0} | manners))  # type: ignore[arg-type]
     with Client("webtext/test", LOOPBACK, limits, lookup=server.lookup) as client:
-        Crawl(client, polite, crawled).run(urls, threads)
+        Crawl(client, polite, crawled).run(visits(urls), threads)
     assert set(crawled.times) == set(urls)
     assert set(crawled.times.values()) == {1}
     return crawled

@@ -1,4 +1,5 @@
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,9 @@ from servers.replay import NOT_FOUND, ReplayServer, Reply
 from servers.stage_runs import NOON, body_of, contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.engine import Engine
-from pipeline.fetch import PagesSettings, parts_of
+from pipeline.fetch import PagesSettings, bucket_of, shares
+from pipeline.manifest import Manifest
+from pipeline.records import Link
 
 WEB: dict[str, bytes | Reply | None] = {
     "https://one.example/a": b"<html><p>One",
@@ -84,4 +87,39 @@ def test_bad_settings_are_named(settings: dict[str, object], message: str) -> No
 
 def test_shards_join_up_to_a_share() -> None:
     shards = [("a", 5), ("b", 4), ("c", 3), ("d", 20), ("e", 1)]
-    assert parts_of(shards, 10) == [(("a", "b"), 9), (("c",), 3), (("d",), 20), (("e",), 1)]
+    dealt = [(share.shards, share.first, share.last, links) for share, links in shares(shards, 10)]
+    assert dealt == [(("a", "b"), 0, 2, 9), (("c",), 2, 3, 3), (("d",), 3, 4, 20), (("e",), 4, 5, 1)]
+
+
+@pytest.mark.slow
+def test_redirects_to_other_parts_hosts_are_gone_on_with_there(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain over hosts of many buckets: every request of a host is made by the part that owns it."""
+    hosts = [f"h{number}.example" for number in range(12)]
+    web: dict[str, bytes | Reply | None] = {f"https://{host}/": b"<p>At " + host.encode() for host in hosts}
+    for host, onward in pairwise(hosts):
+        web[f"https://{host}/to/1"] = Reply(status=301, headers=(("Location", f"https://{onward}/"),))
+        web[f"https://{host}/to/2"] = Reply(status=302, headers=(("Location", f"https://{onward}/to/1"),))
+        web[f"https://{host}/to/9"] = Reply(status=302, headers=(("Location", f"https://{onward}/to/9"),))
+    asked = [url for url in web if "/to/" in url]
+    buckets: list[list[Link]] = [[] for _ in range(8)]
+    for url in asked:
+        buckets[bucket_of(url, 8)].append(link(url, "abc"))
+    links = links_folder(tmp_path / "links", *buckets)
+    monkeypatch.setattr("pipeline.jobs.pages.LINKS_A_PART", 1)
+    with ReplayServer(web) as server:
+        manifest = run(links, tmp_path / "pages", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
+        run(links, tmp_path / "twice", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle, threads=2)
+        monkeypatch.setattr("pipeline.jobs.pages.LINKS_A_PART", 1000)
+        run(links, tmp_path / "one", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
+    assert manifest.books.items_in == len(asked)
+    assert any("-r2" in entry.name for entry in manifest.files)
+    assert not any("-r" in entry.name for entry in Manifest.load(str(tmp_path / "one")).files)
+    pages = {page.url: page for page in pages_of(tmp_path / "pages")}
+    assert pages["https://h3.example/to/2"].final_url == "https://h5.example/"
+    assert {url: body_of(tmp_path / "pages", page) for url, page in pages.items()} == {
+        url: body_of(tmp_path / "one", page) for url, page in {p.url: p for p in pages_of(tmp_path / "one")}.items()
+    }
+    assert drops_of(tmp_path / "pages") == drops_of(tmp_path / "one")
+    assert contents(tmp_path / "pages") == contents(tmp_path / "twice")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.fetch import FetchPart, PagesSettings
+from pipeline.fetch import FetchPart, PagesSettings, Share
 from pipeline.parts import Part, Place, run_part
 
 KEY = "00000-of-00001"
@@ -13,4 +13,4 @@ def place_in(folder: Path) -> Place:
 
 
 def crawl_part(folder: str, links: str, settings: PagesSettings) -> None:
-    run_part(place_in(Path(folder)), FetchPart(settings), Part(KEY, (links,)))
+    run_part(place_in(Path(folder)), FetchPart(settings), Part(KEY, Share((links,))))
