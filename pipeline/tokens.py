@@ -127,7 +127,7 @@ class _Runs:
         """Spill what is held."""
         if not self.held:
             return
-        index = np.concatenate(self.indexes)
+        index = np.concatenate(self.indexes).astype(INDEX)  # concatenating made its fields little-endian
         tokens = np.concatenate(self.tokens)
         self.tokens, self.indexes, self.held = [], [], 0
         order = sorted_order(index)
