@@ -18,9 +18,10 @@ Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""
 
 ENTRIES_A_BUCKET = 1 << 20
-MEMBERS_COMPARED = 64
-"""Up to this many documents of one key are paired each with each; of more, each with the first and with its next neighbours."""
-NEIGHBOURS = 4
+MEMBERS_COMPARED = 128
+"""Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
+that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
+NEIGHBOURS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _pair_up(keys: Words64, numbers: Words64, earlier: int, compared: int, neigh
         end = start
         while end < len(keys) and keys[end] == keys[start]:
             end += 1
-        reach = end - start if end - start <= compared else neighbours
+        reach = max(neighbours, compared * compared // (end - start)) if end - start > compared else compared
         for second in range(start + 1, end):
             if numbers[second] >= earlier:
                 for first in range(max(start, second - reach), second):

@@ -38,6 +38,10 @@ _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT = np.uint64(33)
 _SPACE = np.uint64(0x20)
+_ONE = np.uint64(1)
+_CLASS_SHIFT = np.uint32(words.CLASS_SHIFT)
+_FOLDED = np.uint32((1 << words.CLASS_SHIFT) - 1)
+_WORD_CLASS = np.uint32(words.WORD << words.CLASS_SHIFT)
 
 
 class _Spec(NamedTuple):
@@ -153,14 +157,14 @@ def hash_strings(texts: pa.Array) -> Words64:
 
 def pack(hashes: Words64) -> Bytes:
     """The low 48 bits of each hash, little-endian."""
-    return np.ascontiguousarray(hashes, "<u8").view(np.uint8).reshape(-1, 8)[:, :SHINGLE_BYTES].reshape(-1)
+    packed = np.empty((len(hashes), 3), np.uint16)
+    _pack(hashes, packed)
+    return packed.astype("<u2", copy=False).reshape(-1).view(np.uint8)
 
 
-def unpack(data: Bytes) -> Words64:
-    """The hashes that `pack` wrote."""
-    wide = np.zeros((len(data) // SHINGLE_BYTES, 8), np.uint8)
-    wide[:, :SHINGLE_BYTES] = data.reshape(-1, SHINGLE_BYTES)
-    return wide.reshape(-1).view("<u8")
+def unpack(data: Bytes, out: Words64) -> None:
+    """Fill `out` with the hashes that `pack` wrote."""
+    _unpack(data.view("<u2").astype(np.uint16, copy=False), out)
 
 
 @compiled
@@ -171,96 +175,117 @@ def _mix(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def _decode(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """The code point at a lead byte, and where the next begins."""
-    lead = int(data[at])
-    if lead < 0x80:
-        return lead, at + 1
+def _decode(data: Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, np.uint64]:
+    """The code point at a lead byte of several, and where the next begins. Places are unsigned: signed ones cost a test a byte."""
+    lead = data[at]
     if lead < 0xE0:
-        width, code = 2, lead & 0x1F
+        width, code = np.uint64(2), np.uint32(lead & 0x1F)
     elif lead < 0xF0:
-        width, code = 3, lead & 0x0F
+        width, code = np.uint64(3), np.uint32(lead & 0x0F)
     else:
-        width, code = 4, lead & 0x07
+        width, code = np.uint64(4), np.uint32(lead & 0x07)
     after = min(at + width, end)
-    for i in range(at + 1, after):
-        code = code << 6 | (int(data[i]) & 0x3F)
+    at += _ONE
+    while at < after:
+        code = np.uint32(code << np.uint32(6)) | np.uint32(data[at] & np.uint8(0x3F))
+        at += _ONE
     return code, after
 
 
 @compiled
-def _word_units(data: Bytes, at: int, end: int, table: Words32, units: Words64) -> int:
+def _word_units(data: Bytes, at: np.uint64, end: np.uint64, table: Words32, units: Words64) -> np.uint64:
     """Fill `units` with the hashes of a text's words; returns how many."""
-    count = 0
+    count = np.uint64(0)
     word = np.uint64(0)
     while at < end:
-        code, at = _decode(data, at, end)
-        entry = table[code]
-        kind = entry >> np.uint32(words.CLASS_SHIFT)
+        if data[at] < 0x80:
+            entry = table[data[at]]
+            at += _ONE
+        else:
+            code, at = _decode(data, at, end)
+            entry = table[code]
+        kind = entry >> _CLASS_SHIFT
         if kind == words.WORD:
             word = (word ^ np.uint64(entry)) * _UNIT
         elif kind != words.PASSED_OVER:
             if word:
                 units[count] = _mix(word)
-                count += 1
+                count += _ONE
                 word = np.uint64(0)
             if kind == words.ALONE:
-                entry = (entry & np.uint32(0xFFFFFF)) | np.uint32(words.WORD << words.CLASS_SHIFT)
-                units[count] = _mix(np.uint64(entry) * _UNIT)
-                count += 1
+                units[count] = _mix(np.uint64(entry & _FOLDED | _WORD_CLASS) * _UNIT)
+                count += _ONE
     if word:
         units[count] = _mix(word)
-        count += 1
+        count += _ONE
     return count
 
 
 @compiled
-def _character_units(data: Bytes, at: int, end: int, table: Words32, units: Words64) -> int:
+def _character_units(data: Bytes, at: np.uint64, end: np.uint64, table: Words32, units: Words64) -> np.uint64:
     """Fill `units` with the hashes of a text's folded characters, one space between words; returns how many."""
-    count = 0
+    count = np.uint64(0)
     between = False
     while at < end:
-        code, at = _decode(data, at, end)
-        entry = table[code]
-        kind = entry >> np.uint32(words.CLASS_SHIFT)
+        if data[at] < 0x80:
+            entry = table[data[at]]
+            at += _ONE
+        else:
+            code, at = _decode(data, at, end)
+            entry = table[code]
+        kind = entry >> _CLASS_SHIFT
         if kind == words.SEPARATOR:
-            between = count > 0
+            between = bool(count > 0)
         elif kind != words.PASSED_OVER:
             if between:
                 units[count] = _mix(_SPACE * _UNIT)
-                count += 1
+                count += _ONE
                 between = False
-            units[count] = _mix(np.uint64(entry & np.uint32(0xFFFFFF)) * _UNIT)
-            count += 1
+            units[count] = _mix(np.uint64(entry & _FOLDED) * _UNIT)
+            count += _ONE
     return count
+
+
+@compiled
+def _chain_units(units: Words64, count: np.uint64, length: np.uint64, hashes: Words64, used: np.uint64) -> np.uint64:
+    """Append the hashes of all runs of `length` units, a rolling polynomial; returns how many are used now."""
+    leaving = _CHAIN
+    for _ in range(length):
+        leaving *= _CHAIN
+    chain = np.uint64(0)
+    for i in range(count):
+        chain = (chain + units[i]) * _CHAIN
+        if i >= length:
+            chain -= units[i - length] * leaving
+        if i + _ONE >= length:
+            hashes[used] = _mix(chain)
+            used += _ONE
+    return used
+
+
+@compiled
+def _hash_units(units: Words64, count: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Two 64-bit hashes of all units in their order."""
+    first = second = count
+    for i in range(count):
+        first = (first ^ units[i]) * _CHAIN
+        second = (second + units[i]) * _CHAIN_2
+    return _mix(first), _mix(second)
 
 
 @compiled
 def _hash_shingles(data: Bytes, offsets: Offsets, table: Words32, spec: _Spec, units: Words64, out: Shingles) -> None:
     """Fill `out`, a text at a time; `units` is room for the longest."""
-    used = 0
-    leaving = _CHAIN
-    for _ in range(spec.length):
-        leaving *= _CHAIN
+    used = np.uint64(0)
     for text in range(len(offsets) - 1):
-        if spec.characters:
-            count = _character_units(data, offsets[text], offsets[text + 1], table, units)
+        start, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
+        if spec.characters:  # noqa: SIM108  # machine code chooses no function at run time
+            count = _character_units(data, start, end, table, units)
         else:
-            count = _word_units(data, offsets[text], offsets[text + 1], table, units)
-        chain = np.uint64(0)
-        first = second = np.uint64(count)
-        for i in range(count):
-            unit = units[i]
-            first = (first ^ unit) * _CHAIN
-            second = (second + unit) * _CHAIN_2
-            chain = (chain + unit) * _CHAIN
-            if i >= spec.length:
-                chain -= units[i - spec.length] * leaving
-            if i >= spec.length - 1:
-                out.hashes[used] = _mix(chain)
-                used += 1
+            count = _word_units(data, start, end, table, units)
+        used = _chain_units(units, count, np.uint64(spec.length), out.hashes, used)
+        out.texts[text, 0], out.texts[text, 1] = _hash_units(units, count)
         out.starts[text + 1] = used
-        out.texts[text, 0], out.texts[text, 1] = _mix(first), _mix(second)
         out.units[text] = count
 
 
@@ -309,3 +334,18 @@ def _hash_strings(data: Bytes, offsets: Offsets, keys: Words64) -> None:
             second ^= second >> _SHIFT
         keys[text, 0] = _mix(first)
         keys[text, 1] = _mix(second)
+
+
+@compiled
+def _pack(hashes: Words64, packed: npt.NDArray[np.uint16]) -> None:
+    for i in range(len(hashes)):
+        packed[i, 0] = np.uint16(hashes[i] & np.uint64(0xFFFF))
+        packed[i, 1] = np.uint16(hashes[i] >> np.uint64(16) & np.uint64(0xFFFF))
+        packed[i, 2] = np.uint16(hashes[i] >> np.uint64(32) & np.uint64(0xFFFF))
+
+
+@compiled
+def _unpack(packed: npt.NDArray[np.uint16], out: Words64) -> None:
+    for i in range(len(out)):
+        low, middle, high = np.uint64(packed[3 * i]), np.uint64(packed[3 * i + 1]), np.uint64(packed[3 * i + 2])
+        out[i] = high << np.uint64(32) | middle << np.uint64(16) | low

@@ -19,7 +19,9 @@ SEPARATOR, WORD, ALONE, PASSED_OVER = range(4)
 CLASS_SHIFT = 24
 _FOLD_MASK = (1 << CLASS_SHIFT) - 1
 _CODE_POINTS = 0x110000
-_IDEOGRAPHIC_PLANES = (0x20000, 0x40000)
+_ENUMERATED = 0x20000
+_UNFOLDED = ((0x3400, 0x4DC0, ALONE), (0x4E00, 0xA000, ALONE), (0xAC00, 0xD7A4, WORD), (0x20000, 0x40000, ALONE))
+"""Ideographs and Hangul syllables; beyond `_ENUMERATED` there is nothing else to fold."""
 _DIACRITICS = (0x0300, 0x0370)
 _UNSPACED = (
     (0x0E00, 0x0F00),
@@ -38,9 +40,10 @@ _UNSPACED = (
 def table() -> npt.NDArray[np.uint32]:
     """For every code point its folded form, and its class in the bits from CLASS_SHIFT up."""
     entries = np.zeros(_CODE_POINTS, np.uint32)
-    low = _IDEOGRAPHIC_PLANES[0]
-    entries[:low] = [_entry(code) for code in range(low)]
-    entries[slice(*_IDEOGRAPHIC_PLANES)] = np.arange(*_IDEOGRAPHIC_PLANES, dtype=np.uint32) | np.uint32(ALONE << CLASS_SHIFT)
+    for first, end, kind in _UNFOLDED:
+        entries[first:end] = np.arange(first, end, dtype=np.uint32) | np.uint32(kind << CLASS_SHIFT)
+    todo = np.flatnonzero(entries[:_ENUMERATED] == 0)
+    entries[todo] = [_entry(code) for code in todo.tolist()]
     return entries
 
 
@@ -75,8 +78,9 @@ def _entry(code: int) -> int:
 
 def _fold(character: str) -> int:
     """Forms of several characters (the ligatures) have no single fold: the character stays as it is."""
-    if character.isascii():
-        return ord(character.lower())
+    if character.isascii() or not unicodedata.decomposition(character):
+        lower = character.casefold()
+        return ord(lower) if len(lower) == 1 else ord(character)
     plain = unicodedata.normalize("NFKC", character).casefold()
     bare = "".join(c for c in unicodedata.normalize("NFD", plain) if not _DIACRITICS[0] <= ord(c) < _DIACRITICS[1])
     for form in (unicodedata.normalize("NFC", bare), plain):

@@ -97,7 +97,7 @@ class Run:
         found = similarity.places(everyone, numbers)
         a = np.searchsorted(numbers, pairs >> np.uint64(32))
         b = np.searchsorted(numbers, pairs & np.uint64(0xFFFFFFFF))
-        for i, part in enumerate(similarity.slices(pairs, found["count"][a] + found["count"][b])):
+        for i, part in enumerate(similarity.slices(pairs, (found["count"][a], found["count"][b]))):
             used = np.unique(np.concatenate([a[part], b[part]]))
             yield Comparison(
                 self._spill(place, f"pairs-{i:05d}.npy", pairs[part]), self._spill(place, f"places-{i:05d}.npy", found[used])

@@ -1,21 +1,11 @@
-import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from deduplication import dedup, document, kept_urls, rows, write_documents
 
-from pipeline import files
-from pipeline.dedup import DedupSettings
-from pipeline.engine import Engine
-from pipeline.jobs.dedup import STAGE
-from pipeline.manifest import Books, FileEntry, Manifest
-from pipeline.records import Document
-from pipeline.stage import Call
-from pipeline.views import document_shards, text_bytes
+from pipeline.manifest import Books
+from pipeline.views import text_bytes
 
-EPOCH = datetime(2017, 1, 1, tzinfo=UTC)
 PROSE = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of "
     "belief, it was the epoch of incredulity, it was the season of Light, it was the season of Darkness, it was the spring of hope."
@@ -24,48 +14,6 @@ OTHER = (
     "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in my purse, and nothing particular to "
     "interest me on shore, I thought I would sail about a little and see the watery part of the world."
 )
-
-
-def document(text: str, url: str, *, day: int | None = 0, karma: int = 3) -> Document:
-    return Document(
-        document_id=hashlib.blake2b(text.encode(), digest_size=16).digest(),
-        url=url,
-        dedup_key=url,
-        domain="example.com",
-        title=None,
-        language="en",
-        language_confidence=0.9,
-        karma=karma,
-        submitted_at=None if day is None else EPOCH + timedelta(days=day),
-        published=None,
-        text=text,
-    )
-
-
-def write_documents(folder: Path, shards: Sequence[Sequence[Document]]) -> Path:
-    entries = []
-    for i, shard in enumerate(shards):
-        name = f"documents-{i:05d}-of-{len(shards):05d}.parquet"
-        digest = files.publish_table(str(folder / name), Document.table(shard))
-        entries.append(FileEntry(name, "documents", len(shard), digest.bytes, digest.sha256))
-    total = sum(map(len, shards))
-    counted = {"text_bytes": sum(len(d.text.encode()) for shard in shards for d in shard)}
-    Manifest("documents", {}, {}, tuple(entries), Books(total, total), counted).save(str(folder))
-    return folder
-
-
-def dedup(documents: Path, output: Path, settings: DedupSettings | None = None, engine: Engine | None = None) -> Manifest:
-    return STAGE.run(Call({"documents": str(documents)}, str(output), settings or DedupSettings(), engine or Engine()))
-
-
-def kept_urls(folder: Path) -> list[str]:
-    batches = [b for shard in document_shards(str(folder)) for b in shard.batches(["url"])]
-    return [url for batch in batches for url in batch.column("url").to_pylist()]
-
-
-def rows(folder: Path, kind: str) -> list[dict[str, object]]:
-    entries = Manifest.load(str(folder)).of_kind(kind)
-    return pa.concat_tables([files.read_table(str(folder / e.name)) for e in entries]).to_pylist()
 
 
 @pytest.fixture
