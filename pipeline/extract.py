@@ -30,6 +30,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     NO_MARKUP = "no_markup"
     NO_TEXT = "no_text"
+    EXTRACTOR_FAILED = "extractor_failed"
     TOO_SHORT = "too_short"
     LANGUAGE = "language"
     CPU_TIME = "cpu_time"
@@ -88,6 +89,7 @@ class Rules:
     languages: frozenset[str] = frozenset({"en"})
     min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
+    strip_title: bool = True
     strip_boilerplate: bool = True
     takedown: Takedown = NOTHING_TAKEN_DOWN
     gates: html.Gates = html.DEFAULT_GATES
@@ -171,20 +173,23 @@ def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | No
     tree = html.parse(markup)
     if tree is None:
         raise _Dropped(Reason.NO_MARKUP)
-    title = html.title(tree)
     text = _extracted(markup, tree, rules, trail)
     if not text.strip():
         raise _Dropped(Reason.NO_TEXT)
+    if rules.strip_title:
+        text, found = filters.strip_title(text.strip(), html.headings(tree))
+        trail.note("title", "removed from the text" if found else "not in the text's first lines")
+    title = html.title(tree)
     return text, charset.clean(title) if title else None
 
 
 def _extracted(markup: str, tree: HtmlElement, rules: Rules, trail: Trail) -> str:
-    extractor = rules.extractor
-    if extractor == "trafilatura" and markup.count("<") > extractors.TRAFILATURA_TAGS:
-        extractor = "resiliparse"
-    text = extractors.by_trafilatura(tree) if extractor == "trafilatura" else extractors.by_resiliparse(markup)
-    trail.counts[f"extractor_{extractor}"] += 1
-    trail.note("extract", f"{extractor}: {len(text)} characters")
+    try:
+        text, method = extractors.main_text(rules.extractor, markup, tree)
+    except extractors.LIBRARY_FAILURES as error:
+        raise _Dropped(Reason.EXTRACTOR_FAILED, type(error).__name__) from error
+    trail.counts[f"extracted_{method}"] += 1
+    trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters")
     return text
 
 

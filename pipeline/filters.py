@@ -4,26 +4,36 @@ import re
 from typing import Final
 
 BOILERPLATE: Final = re.compile(
-    r"""^\W*(?:
+    r"""\W*(?:
       (?:skip|jump)\ to\ (?:main\ )?(?:content|navigation)
     | (?:please\ )?enable\ javascript.*
     | (?:javascript|your\ browser)\b.{0,60}\b(?:disabled|enabled|not\ supported|out\ of\ date).*
     | (?:share|tweet|pin|email|print|like|follow)(?:\ (?:this|it|us|on|via|with|to|article|story|page|post|facebook|twitter
         |pinterest|linkedin|reddit|whatsapp|email|friends))*
-    | (?:click|tap)\ (?:here|to)\b.{0,40}
+    | (?:like|enjoyed?)\ this\ (?:story|article|post)\b.*
+    | (?:click|tap)\ (?:here|to)\b.{0,60}
     | (?:sign\ up|subscribe|sign\ in|log\ in|register)\b.{0,60}
-    | advertisement|advertising|sponsored(?:\ content)?|story\ continues\ below.*|continue\ reading.*|read\ more.*
-    | related(?:\ (?:articles|stories|posts|topics))?
+    | (?:get|receive)\ (?:the|our|all)\b.*\b(?:inbox|newsletters?|alerts?|delivered).*
+    | (?:have|got)\ a\ (?:tip|story)\b.* | tell\ us\ what\ you\ think.*
+    | (?:.*\b)?follow\ (?:him|her|them|us|me)\ on\ (?:twitter|facebook|instagram).*
+    | advertisement|advertising|sponsored(?:\ content)?|story\ continues\ below.*|continue\ reading.*
+    | (?:read\ more|see\ also|also\ read|also\ on|don.t\ miss|watch|recommended)(?:\ *:.*)?
+    | read\ more\b.{0,60}|related(?:\ (?:articles|stories|posts|topics))?(?:\ *:.*)?
     | (?:leave|post|add)\ a\ (?:comment|reply).*|(?:view|show|load|hide)\ (?:all\ |more\ )?(?:\d+\ )?comments?.*
+    | (?:\d+\ )?comments?
     | (?:we|this\ (?:web)?site)\ uses?\ cookies.*|accept(?:\ all)?(?:\ cookies)?|cookie\ (?:policy|settings).*
     | (?:all\ rights\ reserved|copyright\ (?:©|\(c\))?\ ?\d{4}|©\ ?\d{4}).{0,80}
     | terms\ (?:of\ (?:use|service)|and\ conditions).{0,40}|privacy\ policy.{0,40}
-    )\W*$""",
+    )\W*""",
     re.VERBOSE | re.IGNORECASE,
 )
+"""A line that is a site's furniture whatever the page is about."""
+
 BOILERPLATE_CHARACTERS: Final = 120
 """A longer line is prose that happens to begin so."""
 
+TITLE_LINES: Final = 3
+NOT_WORDS: Final = re.compile(r"\W+")
 BLANK_LINES: Final = re.compile(r"\n{3,}")
 SPACES: Final = re.compile(r"[^\S\n]+(?=\n|$)")
 
@@ -37,11 +47,32 @@ def strip_boilerplate(text: str) -> tuple[str, int]:
     kept = []
     removed = 0
     for line in text.split("\n"):
-        if len(line) <= BOILERPLATE_CHARACTERS and BOILERPLATE.match(line):
+        if len(line) <= BOILERPLATE_CHARACTERS and BOILERPLATE.fullmatch(line):
             removed += 1
         else:
             kept.append(line)
     return tidy("\n".join(kept)), removed
+
+
+def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:
+    """The text from below its title, and whether the title stood in its first lines: it has a column of its own.
+
+    A page's <title> often goes on with the site's name, so a line of some length that begins it counts too.
+
+    >>> strip_title("A storm is coming\\nStay at home.", frozenset({"A storm is coming | The Daily"}))
+    ('Stay at home.', True)
+    """
+    known = [_words(heading) for heading in headings]
+    lines = text.split("\n")
+    for number, line in enumerate(lines[:TITLE_LINES]):
+        words = _words(line)
+        if words and any(words == title or (len(words) > 12 and title.startswith(words)) for title in known):
+            return "\n".join(lines[number + 1 :]).strip(), True
+    return text, False
+
+
+def _words(text: str) -> str:
+    return NOT_WORDS.sub(" ", text).strip().lower()
 
 
 def tidy(text: str) -> str:

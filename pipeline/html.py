@@ -5,9 +5,11 @@ page instead.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from lxml.etree import ParserError, XMLSyntaxError
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
@@ -15,6 +17,7 @@ STRETCH_CHARACTERS: Final = 16_384
 """A stretch without '>' that is worth a closer look."""
 
 ATTRIBUTE: Final = re.compile(r"[\s/]+[^\s=>/\"'<]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?")
+MARKUP: Final = re.compile(r"</?[A-Za-z][^<>]{0,1000}>")
 TAG_START: Final = re.compile(r"<[A-Za-z]")
 XML_DECLARATION: Final = re.compile(r"\A\s*<\?xml[^>]*\?>")
 LOOKS_LIKE_MARKUP: Final = re.compile(
@@ -67,12 +70,48 @@ def parse(text: str) -> HtmlElement | None:
 
 def title(tree: HtmlElement) -> str | None:
     """The title that the page gives itself: og:title first, since <title> often carries the site's name."""
-    for path in ("//meta[@property='og:title']/@content", "//title/text()"):
-        for found in tree.xpath(path):
-            words = " ".join(str(found).split())
-            if words:
-                return words
-    return None
+    return next(iter(_titles(tree)), None)
+
+
+def headings(tree: HtmlElement) -> frozenset[str]:
+    """All that the page calls itself: its titles and its first-level headings."""
+    return frozenset(_titles(tree)) | {words for h1 in tree.iter("h1") if (words := " ".join(h1.text_content().split()))}
+
+
+def article_body(tree: HtmlElement) -> str:
+    """The longest `articleBody` that the page states in its JSON-LD (schema.org); empty where it states none."""
+    bodies = [
+        body
+        for script in tree.iter("script")
+        if script.get("type") == "application/ld+json" and "articleBody" in (script.text or "")
+        for body in _values(_json(script.text), "articleBody")
+    ]
+    return max(bodies, key=len, default="")
+
+
+def _titles(tree: HtmlElement) -> list[str]:
+    found = [tree.xpath(path) for path in ("//meta[@property='og:title']/@content", "//title/text()")]
+    return [words for values in found for value in values[:1] if (words := " ".join(str(value).split()))]
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _values(node: Any, key: str) -> Iterator[str]:
+    """The strings under `key` at any depth."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(value := node.get(key), str):
+                yield MARKUP.sub(" ", value)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 def _attributes(stretch: str, start: int, enough: int) -> int:

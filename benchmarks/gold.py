@@ -1,0 +1,109 @@
+"""Pages with gold text, and how near an extracted text comes to it."""
+
+import hashlib
+import json
+import re
+import statistics
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lxml import html as lxml_html
+
+HALVES = ("worked on", "kept aside")
+SHINGLE_WORDS = 4
+ARTICLES = ("scrapinghub", "newspaper4k", "mozilla", "webmainbench")
+
+
+@dataclass(frozen=True)
+class GoldPage:
+    """A page's bytes and what is known of its text; `half` is a hash of its name, so it never moves."""
+
+    name: str
+    url: str
+    body: bytes
+    text: str | None
+    included: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+    @property
+    def collection(self) -> str:
+        return self.name.split("/")[0]
+
+    @property
+    def half(self) -> str:
+        return HALVES[hashlib.sha256(self.name.encode()).digest()[0] % 2]
+
+
+def load(folder: Path, collections: Iterable[str]) -> list[GoldPage]:
+    """The pages of the named collections that have any gold, by name."""
+    gold = {g["file"]: g for g in map(json.loads, (folder / "gold.jsonl").open())}
+    pages = []
+    for collection in collections:
+        with tarfile.open(folder / f"{collection}.tar.xz") as archive:
+            for member in archive:
+                known = gold.get(member.name)
+                if known is not None and (file := archive.extractfile(member)) is not None:
+                    pages.append(_page(member.name, file.read(), known))
+    return sorted(pages, key=lambda page: page.name)
+
+
+def _page(name: str, body: bytes, known: dict) -> GoldPage:
+    text = known.get("text") or known.get("markdown")
+    if "expected_html" in known:
+        text = lxml_html.fromstring(known["expected_html"]).text_content()
+    return GoldPage(name, known["url"] or "", body, text, tuple(known.get("with", ())), tuple(known.get("without", ())))
+
+
+def shingles(text: str) -> Counter[tuple[str, ...]]:
+    words = re.findall(r"\w+", text)
+    return Counter(tuple(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1)))
+
+
+def overlap(gold: str, found: str) -> tuple[float, float, float]:
+    """Shares of common, surplus and missing shingles: scrapinghub's measure, in which each page weighs the same."""
+    wanted, got = shingles(gold), shingles(found)
+    common = (wanted & got).total()
+    counts = (common, got.total() - common, wanted.total() - common)
+    return tuple(count / (sum(counts) or 1) for count in counts)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Score:
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.precision * self.recall / ((self.precision + self.recall) or 1)
+
+
+def score(pages: Iterable[tuple[GoldPage, str]]) -> Score:
+    common, surplus, missing = (sum(column) for column in zip(*(overlap(page.text or "", text) for page, text in pages), strict=True))
+    return Score(common / ((common + surplus) or 1), common / ((common + missing) or 1))
+
+
+def strings(pages: Iterable[tuple[GoldPage, str]]) -> tuple[int, int, int, int]:
+    """Of trafilatura's strings: wanted ones kept, of how many; unwanted ones kept, of how many."""
+    kept = wanted = wrong = unwanted = 0
+    for page, text in pages:
+        kept += sum(s in text for s in page.included)
+        wanted += len(page.included)
+        wrong += sum(s in text for s in page.excluded)
+        unwanted += len(page.excluded)
+    return kept, wanted, wrong, unwanted
+
+
+def timed(pages: list[GoldPage], contenders: dict[str, Callable[[GoldPage], str]], rounds: int) -> dict[str, tuple[list[str], float]]:
+    """Each contender's texts, and its CPU milliseconds a page: the median of interleaved rounds."""
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
+    texts: dict[str, list[str]] = {}
+    for _ in range(rounds):
+        for name, extract in contenders.items():
+            began = time.process_time()
+            texts[name] = [extract(page) for page in pages]
+            spent[name].append(time.process_time() - began)
+    return {name: (texts[name], statistics.median(times) / len(pages) * 1000) for name, times in spent.items()}
