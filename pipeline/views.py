@@ -1,7 +1,10 @@
-"""The documents of a corpus as later stages see them: a documents folder whole, or a dedup folder's view of it (no text is copied)."""
+"""The documents of a corpus as later stages see them: a documents folder whole, or the view of it that a dedup or overlap folder gives.
+
+No text is copied.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -37,16 +40,20 @@ class DocumentShard:
 
 
 def document_shards(folder: str) -> list[DocumentShard]:
-    """The shards of a documents or dedup folder. Raises InputError for any other."""
-    manifest = load_stage(folder, "documents", "dedup")
+    """The shards of a documents, dedup or overlap folder. Raises InputError for any other."""
+    manifest = load_stage(folder, "documents", "dedup", "overlap")
     if manifest.stage == "documents":
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in manifest.of_kind("documents")]
+    if manifest.stage == "overlap":
+        shards = document_shards(resolve(folder, manifest.inputs["dedup"]))
+        keeps = manifest.of_kind("keep")
+        return [replace(s, keep=files.join(folder, k.name), rows=k.rows) for s, k in zip(shards, keeps, strict=True)]
     documents = resolve(folder, manifest.inputs["documents"])
-    shards = load_stage(documents, "documents").of_kind("documents")
+    entries = load_stage(documents, "documents").of_kind("documents")
     keeps = manifest.of_kind("keep")
     return [
-        DocumentShard(files.join(documents, shard.name), files.join(folder, keep.name), keep.rows)
-        for shard, keep in zip(shards, keeps, strict=True)
+        DocumentShard(files.join(documents, entry.name), files.join(folder, keep.name), keep.rows)
+        for entry, keep in zip(entries, keeps, strict=True)
     ]
 
 

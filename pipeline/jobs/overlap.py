@@ -1,0 +1,218 @@
+"""How much of each evaluation set stands in the corpus, 8-gram by 8-gram; and, when told, a corpus without the documents that hold it."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import arrays, files
+from pipeline.files import InputError
+from pipeline.manifest import Input, file_input
+from pipeline.overlap import Occurrences, SetOverlap, build_index, examples, load_index, measure
+from pipeline.paper import OVERLAP_NGRAM_WORDS, OVERLAP_PERCENT
+from pipeline.parts import Part, PartWriter, Place, RunParts, numbered
+from pipeline.records import Drop
+from pipeline.settings import setting
+from pipeline.stage import Call, Outcome, Stage
+from pipeline.views import KEEP_SCHEMA, DocumentShard, document_shards, utf8_bytes
+
+logger = logging.getLogger(__name__)
+
+OVERLAPPING_SCHEMA = pa.schema(
+    [
+        pa.field("document_id", pa.binary(16), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("grams", pa.int64(), nullable=False),
+    ]
+)
+"""A document with n-grams of an evaluation set, and at how many places."""
+
+BATCH_ROWS = 256
+RESULT = "overlap.json"
+
+
+class Reason(StrEnum):
+    """Why a document is left out."""
+
+    OVERLAP = "overlap"
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapSettings:
+    """Which sets to look for, and what to do with documents that hold them."""
+
+    evaluation_sets: tuple[str, ...] = setting(
+        (), "files as published, each PATH or NAME=PATH (names of Table 6: ptb wikitext2 …)", recorded=False, metavar="SET"
+    )
+    ngram_words: int = setting(OVERLAP_NGRAM_WORDS, "words of an n-gram (the paper's 8)", metavar="N")
+    remove_overlapping: bool = setting(False, "leave documents that overlap out of the corpus that this folder stands for")
+    least_grams: int = setting(1, "a document overlaps from so many places on", metavar="N")
+
+    def __post_init__(self) -> None:
+        for name in ("ngram_words", "least_grams"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}: at least 1")
+
+    def sets(self) -> dict[str, str]:
+        """Name to path. Raises InputError where none or two of one name are given."""
+        named = [_named(item) for item in self.evaluation_sets]
+        names = [name for name, _ in named]
+        if not named:
+            raise InputError("--evaluation_sets: name at least one evaluation file to look for")
+        if len(set(names)) < len(names):
+            raise InputError(f"--evaluation_sets {' '.join(self.evaluation_sets)}: two of one name; write NAME=PATH")
+        return dict(named)
+
+
+def _named(item: str) -> tuple[str, str]:
+    name, mark, path = item.partition("=")
+    return (name, path) if mark else (PurePosixPath(item).stem, item)
+
+
+@dataclass(frozen=True, slots=True)
+class FindGrams:
+    """Looks through one document shard: what it holds of the sets, and which of its rows stay."""
+
+    index: str
+    settings: OverlapSettings
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Publishes the shard's keep list and its overlapping documents; spills which n-grams were seen."""
+        shard: DocumentShard = part.work
+        index = load_index(self.index)
+        found = np.zeros(len(index.grams), bool)
+        tables = _Tables(writer, self.settings, _rows(shard))
+        for batch in shard.batches(["document_id", "url", "text"], BATCH_ROWS):
+            places = np.zeros(batch.num_rows, np.int64)
+            for i, text in enumerate(batch.column("text").to_pylist()):
+                numbers = index.find(text)
+                found[numbers] = True
+                places[i] = len(numbers)
+            tables.write(batch, places)
+            writer.advance(batch.num_rows)
+        writer.publish(
+            "found", len(found), lambda file: arrays.write(file, found), writer.spill_name(writer.name("found", ".npy"))
+        )
+
+
+class _Tables:
+    """What a shard's part publishes, a batch at a time."""
+
+    def __init__(self, writer: PartWriter, settings: OverlapSettings, rows: npt.NDArray[np.int64]) -> None:
+        self._writer = writer
+        self._settings = settings
+        self._rows = rows
+        self._done = 0
+        self._overlapping = writer.table("overlapping", OVERLAPPING_SCHEMA)
+        self._keep = writer.table("keep", KEEP_SCHEMA)
+
+    def write(self, batch: pa.RecordBatch, places: npt.NDArray[np.int64]) -> None:
+        """`places` counts the n-grams found in each document of the batch."""
+        rows = pa.array(self._rows[self._done : self._done + batch.num_rows])
+        self._done += batch.num_rows
+        some = pa.array(places > 0)
+        hits = [batch.column("document_id"), batch.column("url"), pa.array(places)]
+        self._overlapping.write(pa.table([column.filter(some) for column in hits], schema=OVERLAPPING_SCHEMA))
+        gone = (places >= self._settings.least_grams) & self._settings.remove_overlapping
+        stays = pa.array(~gone)
+        kept = [rows.filter(stays), batch.column("document_id").filter(stays)]
+        self._keep.write(pa.table(kept, schema=KEEP_SCHEMA))
+        self._count(batch, gone, places)
+
+    def _count(self, batch: pa.RecordBatch, gone: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]) -> None:
+        writer = self._writer
+        writer.items_in += batch.num_rows
+        writer.items_out += int((~gone).sum())
+        writer.counters["overlapping_documents"] += int((places > 0).sum())
+        writer.counters["text_bytes"] += utf8_bytes(batch.column("text").filter(pa.array(~gone)))
+        urls = batch.column("url")
+        for i in np.flatnonzero(gone):
+            writer.drop(Drop("overlap", urls[int(i)].as_py(), Reason.OVERLAP, f"{places[i]} places"))
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Puts together what the shards found: the part lists each set's name, file, and folder of occurrences."""
+
+    found: tuple[str, ...]
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Publishes overlap.json."""
+        seen: npt.NDArray[np.bool_] | None = None
+        for path in self.found:
+            shard = np.array(arrays.load(path))
+            seen = shard if seen is None else seen | shard
+        sets = []
+        for name, path, folder in part.work:
+            where = Occurrences(*(np.array(arrays.load(files.join(folder, f"{kind}.npy"))) for kind in ("grams", "lengths")))
+            found = seen if seen is not None else np.zeros(int(where.grams.max(initial=-1)) + 1, bool)
+            sets.append(measure(name, files.base_name(path), files.fingerprint(path), where, found))
+        data = json.dumps([_row(one) for one in sets], indent=1) + "\n"
+        writer.publish("overlap", len(sets), lambda file: file.write(data.encode()), RESULT)
+        for one in sets:
+            logger.info("overlap: %s %.2f %% of %s n-grams", one.name, one.percent, f"{one.grams:,}")
+
+
+def _row(one: SetOverlap) -> dict[str, object]:
+    """With the paper's row beside it: the set's own training split, and WebText."""
+    own_train, webtext = OVERLAP_PERCENT.get(one.name, (None, None))
+    return {**asdict(one), "percent": one.percent, "paper_own_train_percent": own_train, "paper_webtext_percent": webtext}
+
+
+def _rows(shard: DocumentShard) -> npt.NDArray[np.int64]:
+    """The places of the shard's selected rows in its file."""
+    if shard.keep is None:
+        return np.arange(shard.rows)
+    rows: npt.NDArray[np.int64] = files.read_table(shard.keep, ["row"]).column("row").to_numpy()
+    return rows
+
+
+def work(call: Call, place: Place) -> Outcome:
+    """Index the sets, look through every shard once, measure."""
+    settings: OverlapSettings = call.settings
+    sets = settings.sets()
+    folder = files.join(place.next("index").work_folder, "index")
+    told = _index(folder, sets, settings.ngram_words)
+    looking, measuring = place.next("look"), place.next("measure")
+    parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
+    looked = call.engine.run_parts(looking, parts, RunParts(looking, FindGrams(folder, settings)), "documents")
+    found = tuple(receipt.path(place, "found") for receipt in looked)
+    measured = call.engine.run_parts(measuring, numbered([told]), RunParts(measuring, Measure(found)), "reports")
+    return Outcome([*looked, *measured])
+
+
+def _index(folder: str, sets: dict[str, str], size: int) -> list[tuple[str, str, str]]:
+    """Write the index and each set's occurrences for the workers; made again after a crash, with the same content."""
+    index, occurrences = build_index([examples(path) for path in sets.values()], size)
+    index.save(folder)
+    told = []
+    for number, ((name, path), where) in enumerate(zip(sets.items(), occurrences, strict=True)):
+        own = files.join(folder, f"set-{number:05d}")
+        arrays.save(files.join(own, "grams.npy"), where.grams)
+        arrays.save(files.join(own, "lengths.npy"), where.lengths)
+        told.append((name, path, own))
+        if not len(where.grams):
+            raise InputError(f"--evaluation_sets {name}={path}: holds no {size} words in a row")
+    return told
+
+
+def set_files(settings: OverlapSettings) -> dict[str, Input]:
+    """The evaluation files, so that their content counts as an input."""
+    return {f"evaluation_{name}": file_input(path) for name, path in settings.sets().items()}
+
+
+STAGE = Stage(
+    name="overlap",
+    text="how much of evaluation sets stands in the corpus, exactly; and a corpus without it",
+    settings=OverlapSettings,
+    inputs=("dedup",),
+    work=work,
+    unit="documents",
+    out="documents kept",
+    files=set_files,
+)
