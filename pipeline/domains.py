@@ -1,7 +1,7 @@
 """Which hosts a corpus leaves out: Reddit's own, media files, and the two published policies or a file of one's own."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 from pipeline import files
 from pipeline.files import InputError
@@ -34,27 +34,28 @@ MEDIA_EXTENSIONS = frozenset(
 )
 """Paths that end so name pictures, sound, video, documents, archives and data: no pages of text."""
 
-_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,7})$")
+T = TypeVar("T")
+HOSTS_REMEMBERED = 1 << 16
 
 
-class Sites:
-    """A set of sites: a host is in it where the host or a domain above it is named."""
+class Sites(Generic[T]):
+    """What is said of sites, by name: it holds for their hosts, and for hosts below them where nothing is said of those."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(name.strip().lower().strip(".") for name in names)
-        self._known: dict[str, bool] = {}
+    def __init__(self, said: Mapping[str, T]) -> None:
+        self._said = {name.strip().lower().strip("."): value for name, value in said.items()}
+        self._known: dict[str, T | None] = {}
 
-    def __contains__(self, host: str) -> bool:
-        known = self._known.get(host)
-        if known is None:
-            known = self._look_up(host)
-            if len(self._known) < 1 << 16:
-                self._known[host] = known
-        return known
-
-    def _look_up(self, host: str) -> bool:
-        labels = host.rstrip(".").split(".")
-        return any(".".join(labels[i:]) in self._names for i in range(len(labels)))
+    def get(self, host: str) -> T | None:
+        """What is said of a host, if anything."""
+        try:
+            return self._known[host]
+        except KeyError:
+            labels = host.rstrip(".").split(".")
+            names = (".".join(labels[i:]) for i in range(len(labels)))
+            said = next((self._said[name] for name in names if name in self._said), None)
+        if len(self._known) < HOSTS_REMEMBERED:
+            self._known[host] = said
+        return said
 
 
 def policy_sites(policy: str) -> tuple[str, ...]:
@@ -76,9 +77,6 @@ def media_extension(url: str) -> str | None:
     >>> media_extension("http://example.com/a.PDF?x=1"), media_extension("http://example.com/a.html")
     ('pdf', None)
     """
-    path = url.split("?", 1)[0]
-    found = _EXTENSION.search(path, path.find("/", 8))
-    if not found:
-        return None
-    extension = found.group(1).lower()
-    return extension if extension in MEDIA_EXTENSIONS else None
+    path = url.split("#", 1)[0].split("?", 1)[0]
+    extension = path[-8:].rpartition(".")[2].lower()
+    return extension if extension in MEDIA_EXTENSIONS and path.count("/") > 2 else None

@@ -1,7 +1,7 @@
 """The rules that make a submission a link: flags, defaults of the paper, reasons of those left out."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -105,11 +105,9 @@ class Rules:
     over_18: bool
     quarantined: bool
     media: bool
-    removed: Sites
-    blocked: Sites
+    sites: Sites[LinkDrop]
     only: frozenset[str] | None
     without: frozenset[str]
-    reddit: Sites = field(default_factory=lambda: Sites(REDDIT))
 
     @classmethod
     def of(cls, settings: LinksSettings, kind: str) -> "Rules":
@@ -124,8 +122,11 @@ class Rules:
             settings.over_18,
             settings.quarantined,
             settings.media,
-            Sites(settings.remove_sites),
-            Sites(policy_sites(settings.domain_policy)),
+            Sites(
+                dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
+                | dict.fromkeys(settings.remove_sites, LinkDrop.REMOVED_SITE)
+                | dict.fromkeys(REDDIT, LinkDrop.REDDIT_HOST)
+            ),
             _subreddits(settings.only_subreddits) if settings.only_subreddits else None,
             _subreddits(settings.without_subreddits) if settings.without_subreddits else frozenset(),
         )
@@ -158,16 +159,11 @@ class Rules:
 
     def judge_url(self, url: str) -> LinkDrop | None:
         """What a normalised URL breaks."""
-        host = host_of(url)
-        if host in self.reddit:
-            return LinkDrop.REDDIT_HOST
-        if host in self.removed:
-            return LinkDrop.REMOVED_SITE
-        if host in self.blocked:
-            return LinkDrop.BLOCKED_SITE
-        if not self.media and media_extension(url):
-            return LinkDrop.MEDIA_FILE
-        return None
+        return self.sites.get(host_of(url))
+
+    def judge_file(self, url: str) -> LinkDrop | None:
+        """What a URL breaks by its ending, normalised or not."""
+        return LinkDrop.MEDIA_FILE if not self.media and media_extension(url) else None
 
 
 def _subreddits(path: str) -> frozenset[str]:

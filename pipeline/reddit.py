@@ -81,14 +81,15 @@ def read_submissions(path: str, rejected: Callable[[Rejected], None] | None = No
 def parse_lines(path: str, progress: Callable[[int], object] | None = None) -> Iterator[Post | Rejected]:
     """Every line of a dump, in order. `progress` is told the file's bytes as they are read."""
     number = 0
-    objects = 0
+    objects = False
     for line in split_lines(_blocks(path, progress)):
         number += 1
         found = parse_line(line, number)
-        if isinstance(found, Post) or found.reason is LineFault.NOT_A_SUBMISSION:
-            objects += 1
-        elif not objects and number >= GIVE_UP_LINES:
-            break
+        if not objects:
+            if isinstance(found, Post) or found.reason is LineFault.NOT_A_SUBMISSION:
+                objects = True
+            elif number >= GIVE_UP_LINES:
+                break
         yield found
     if not number:
         raise InputError(f"{path}: empty; download it again")
@@ -161,16 +162,17 @@ def _post(row: dict[str, Any], number: int) -> Post | Rejected:
     name = get("id") or str(get("name") or "").removeprefix("t3_")
     if not name or not isinstance(name, str):
         return Rejected(number, LineFault.NOT_A_SUBMISSION, "an object without an id")
+    subreddit, url, is_self = get("subreddit"), _outbound(row), get("is_self")
     parents = get("crosspost_parent_list")
-    origin = parents[0] if parents and isinstance(parents, list) and isinstance(parents[0], dict) else row
-    subreddit = get("subreddit")
+    if parents and isinstance(parents, list) and isinstance(parents[0], dict):
+        url, is_self = _outbound(parents[0]) or url, parents[0].get("is_self")
     return Post(
         name,
         subreddit if isinstance(subreddit, str) else "",
         whole_number(get("score")),
         whole_number(get("created_utc")),
-        _outbound(origin) or _outbound(row),
-        origin.get("is_self") is True,
+        url,
+        is_self is True,
         get("over_18") is True,
         get("quarantine") is True,
     )
@@ -179,7 +181,7 @@ def _post(row: dict[str, Any], number: int) -> Post | Rejected:
 def _outbound(row: dict[str, Any]) -> str:
     """The address that a post leads to; a gallery or video of Reddit's leads to Reddit."""
     url = row.get("url_overridden_by_dest") or row.get("url")
-    return url if isinstance(url, str) else ""
+    return url if type(url) is str else ""
 
 
 def whole_number(value: Any) -> int | None:

@@ -7,7 +7,7 @@ rewrites `#!`; all keep user names and passwords.
 import ipaddress
 import re
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import SplitResult, unquote
 
 import idna
 import tld
@@ -25,6 +25,8 @@ _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
 _IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
 _IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
 _IS_UNRESERVED = re.compile(f"[{_UNRESERVED}]")
+_PLAIN_SUFFIXES = frozenset(["com", "net", "org"])
+"""The list has no longer public suffix under these; asking it takes 30 us, and most hosts end so."""
 _BLANKS = re.compile(r"[\t\r\n]")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 """Underscores and hyphens at either end are no host names by RFC 952, yet they resolve and are linked to."""
@@ -49,8 +51,7 @@ def fetch_url(url: str) -> str:
 
     Raises ValueError for what is no absolute http(s) URL with a well-formed host and port.
     """
-    scheme, host, path, query = _split(url)
-    return f"{scheme}://{host}{path}" if query is None else f"{scheme}://{host}{path}?{query}"
+    return keys(url)[0]
 
 
 def dedup_key(url: str) -> str:
@@ -64,10 +65,18 @@ def dedup_key(url: str) -> str:
 
     Raises ValueError as `fetch_url` does.
     """
-    _, host, path, query = _split(url)
-    pairs = sorted(pair for pair in query.split("&") if pair and not _TRACKING.fullmatch(pair)) if query else ()
-    folded = f"https://{_folded_host(host)}{_folded_path(path)}"
-    return f"{folded}?{'&'.join(pairs)}" if pairs else folded
+    return keys(url)[1]
+
+
+def keys(url: str) -> tuple[str, str]:
+    """`fetch_url` and `dedup_key` at the price of one. Raises ValueError as they do."""
+    scheme, host, path, query = _split(url)
+    fetched = f"{scheme}://{host}{path}"
+    key = f"https://{_folded_host(host)}{_folded_path(path)}"
+    if query is None:
+        return fetched, key
+    kept = [pair for pair in query.split("&") if pair and not _TRACKING.fullmatch(pair)]
+    return f"{fetched}?{query}", f"{key}?{'&'.join(sorted(kept))}" if kept else key
 
 
 def host_of(url: str) -> str:
@@ -82,7 +91,10 @@ def domain_of(host: str) -> str:
     An address, or a name under no public suffix, is its own domain.
     """
     name = host.rstrip(".")
-    found = tld.get_fld(f"http://{name}", fail_silently=True, search_private=False)
+    first, _, last = name.rpartition(".")
+    if first and last in _PLAIN_SUFFIXES:
+        return f"{first.rpartition('.')[2]}.{last}"
+    found = tld.get_fld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False)
     return found if isinstance(found, str) and found else name
 
 

@@ -4,6 +4,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tld import get_fld
 
 from pipeline.reddit import Post, parse_lines
 from pipeline.urls import dedup_key, domain_of, fetch_url, host_of
@@ -183,3 +184,9 @@ def test_keys_are_idempotent_on_real_urls(shared_data) -> None:
     kept = sum(map(each_key_is_its_own_key, urls))
     assert len(urls) > 250_000
     assert len(urls) - kept < 30
+
+
+def test_the_short_way_for_common_suffixes_agrees_with_the_list() -> None:
+    for suffix in ("com", "net", "org"):
+        for name in (f"a.{suffix}", f"b.a.{suffix}", f"uk.{suffix}", f"x.co.uk.{suffix}", f"www.gov.{suffix}"):
+            assert domain_of(name) == get_fld(f"http://{name}", search_private=False)
