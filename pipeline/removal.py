@@ -52,12 +52,8 @@ class NextFolder:
     written: int = 0
 
     def carry(self, entry: FileEntry) -> None:
-        """Take a file over as it is: linked where the file system can, else copied."""
-        start, end = files.join(self.source, entry.name), files.join(self.target, entry.name)
-        if files.is_local(start) and files.is_local(end):
-            _link(Path(start), Path(end))
-        else:
-            files.publish_bytes(end, files.read_bytes(start))
+        """Take a file over as it is."""
+        carry_file(files.join(self.source, entry.name), files.join(self.target, entry.name))
         self.entries.append(entry)
 
     def write(self, entry: FileEntry, rows: int, fill: Callable[[IO[bytes]], object]) -> FileEntry:
@@ -98,13 +94,17 @@ class NextFolder:
         return stage_input(folder, self.target) if standing else entry
 
 
-def _link(start: Path, end: Path) -> None:
-    end.parent.mkdir(parents=True, exist_ok=True)
-    end.unlink(missing_ok=True)
+def carry_file(source: str, target: str) -> None:
+    """Let a published file stand at `target` too: linked where the file system can, else copied."""
+    if not (files.is_local(source) and files.is_local(target)):
+        files.publish_bytes(target, files.read_bytes(source))
+        return
+    files.make_folder(target.rpartition("/")[0] or ".")
+    Path(target).unlink(missing_ok=True)
     try:
-        os.link(start, end)
+        os.link(source, target)
     except OSError:  # another file system
-        shutil.copyfile(start, end)
+        shutil.copyfile(source, target)
 
 
 def by_shard(gone: Sequence[Gone]) -> dict[int, Rows]:

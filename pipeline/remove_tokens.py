@@ -36,7 +36,7 @@ def next_tokens(folder: NextFolder, gone: Sequence[Gone], dedup: str) -> Manifes
         if entry.kind == "drops" or entry.kind == "tokenizer":
             folder.carry(entry)
     after = replace(dataset, folder=folder.target, splits=splits, unigram_entropy_nats={})
-    after = replace(after, unigram_entropy_nats=_entropies(after))
+    after = replace(after, unigram_entropy_nats=entropies(after))
     old = folder.manifest.books
     books = Books(old.items_in - len(removed), old.items_out - len(removed), old.dropped)
     return folder.close(books, counters, {"dedup": dedup}, after.section())
@@ -78,7 +78,7 @@ def _filtered(batch: TokenBatch, stays: npt.NDArray[np.bool_]) -> TokenBatch:
     return TokenBatch(batch.tokens[np.repeat(stays, lengths)], offsets, batch.document_ids[stays])
 
 
-def _entropies(dataset: Dataset) -> dict[str, float]:
+def entropies(dataset: Dataset) -> dict[str, float]:
     """As the tokens stage counts them: every split against the training split's frequencies."""
     counts = {name: np.zeros(IDS, np.int64) for name in dataset.splits}
     for name in dataset.splits:

@@ -1,7 +1,7 @@
 """The list of commands beside the stages."""
 
-from pipeline import card, inspect, remove
+from pipeline import card, inspect, join, remove
 from pipeline.tool import Tool
 
-TOOLS: dict[str, Tool] = {module.TOOL.name: module.TOOL for module in (card, inspect, remove)}
+TOOLS: dict[str, Tool] = {module.TOOL.name: module.TOOL for module in (card, inspect, join, remove)}
 """By name; `python -m pipeline NAME` runs one."""
