@@ -65,6 +65,10 @@ def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
         parser.add_argument(flag, dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
     parser.add_argument("--output", metavar="DIR", help="folder to fill")
     parser.add_argument("--corpus", metavar="DIR", help="instead of those: a corpus folder, whose folders have the stages' names")
+    if stage.explain is not None:
+        parser.add_argument("--explain", metavar="URL", help="only say what these settings do to one page of --input")
+    if stage.tell is not None:
+        parser.add_argument("--explain", metavar="ID", help="only say what became of one document in --output")
     add_arguments(parser.add_argument_group("settings"), stage.settings)
     options.add_engine_arguments(parser)
     return parser
@@ -78,9 +82,16 @@ def _usage(stage: Stage) -> str:
 def _run_one(stage: Stage, argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = options.parse(parser, argv)
+    if stage.tell is not None and arguments.explain is not None:
+        sys.stdout.write(stage.tell(_folder(parser, arguments, "output", stage.name), arguments.explain) + "\n")
+        return
     inputs = {name: _folder(parser, arguments, f"input_{name}", name) for name in stage.inputs}
+    settings = from_arguments(stage.settings, arguments)
+    if stage.explain is not None and arguments.explain is not None:
+        sys.stdout.write(stage.explain(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
+        return
     output = _folder(parser, arguments, "output", stage.name)
-    stage.run(Call(inputs, output, from_arguments(stage.settings, arguments), engine))
+    stage.run(Call(inputs, output, settings, engine))
 
 
 def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag: str, name: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from lxml.html import HtmlElement
 
-from pipeline import charset, extractors, filters, html, language, paper
+from pipeline import charset, extractors, filters, html, language, paper, pii, quality
 from pipeline.records import Document, Drop, Page
 
 STAGE_NAME: Final = "documents"
@@ -33,6 +33,9 @@ class Reason(StrEnum):
     EXTRACTOR_FAILED = "extractor_failed"
     TOO_SHORT = "too_short"
     LANGUAGE = "language"
+    GOPHER = "gopher"
+    C4 = "c4"
+    FINEWEB = "fineweb"
     CPU_TIME = "cpu_time"
     WALL_TIME = "wall_time"
     MEMORY = "memory"
@@ -91,6 +94,8 @@ class Rules:
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
     strip_title: bool = True
     strip_boilerplate: bool = True
+    filters: tuple[str, ...] = ()
+    mask_pii: bool = False
     takedown: Takedown = NOTHING_TAKEN_DOWN
     gates: html.Gates = html.DEFAULT_GATES
 
@@ -126,7 +131,6 @@ def extract(page: RawPage, rules: Rules = DEFAULT_RULES, trail: Trail | None = N
     try:
         return _document(page, rules, trail)
     except _Dropped as dropped:
-        trail.note("dropped", f"{dropped.reason}: {dropped.detail}" if dropped.detail else str(dropped.reason))
         return Drop(STAGE_NAME, page.url, dropped.reason, dropped.detail)
 
 
@@ -141,10 +145,10 @@ def _document(page: RawPage, rules: Rules, trail: Trail) -> Document:
     text, title = _main_text(page, rules, trail)
     text = _cleaned(text, rules, trail)
     label, confidence = _language(text, rules, trail)
+    text = _filtered(text, rules, trail)
     identity = document_id(text)
     if identity in rules.takedown.document_ids:
         raise _Dropped(Reason.TAKEN_DOWN, f"document {identity.hex()}")
-    trail.note("kept", f"{len(text)} characters, document {identity.hex()}")
     return Document(
         identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, None, text
     )
@@ -210,3 +214,15 @@ def _language(text: str, rules: Rules, trail: Trail) -> tuple[str, float]:
     if rules.languages and label not in rules.languages:
         raise _Dropped(Reason.LANGUAGE, f"{label} {confidence:.2f}")
     return label, confidence
+
+
+def _filtered(text: str, rules: Rules, trail: Trail) -> str:
+    for name in rules.filters:
+        if detail := quality.FILTERS[name](text):
+            raise _Dropped(Reason(name), detail)
+        trail.note(name, "kept")
+    if rules.mask_pii:
+        text, masked = pii.mask(text)
+        trail.counts["pii_masked"] += masked
+        trail.note("mask_pii", f"{masked} masked")
+    return text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from lxml.etree import ParserError, XMLSyntaxError
+from lxml.etree import ErrorTypes, ParserError, XMLSyntaxError
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
 STRETCH_CHARACTERS: Final = 16_384
@@ -60,12 +60,15 @@ def looks_like_markup(text: str) -> bool:
 
 
 def parse(text: str) -> HtmlElement | None:
-    """The page's tree, however deep; None where there is no element in it."""
+    """The page's tree, however deep; None where there is no element in it. Raises MemoryError rather than cut a page."""
     parser = HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True, collect_ids=False)
     try:
-        return document_fromstring(XML_DECLARATION.sub("", text.replace("\x00", "")), parser=parser, ensure_head_body=False)
+        tree = document_fromstring(XML_DECLARATION.sub("", text.replace("\x00", "")), parser=parser, ensure_head_body=False)
     except (ParserError, XMLSyntaxError):
-        return None
+        tree = None
+    if any(error.type == ErrorTypes.ERR_NO_MEMORY for error in parser.error_log.filter_from_fatals()):
+        raise MemoryError
+    return tree
 
 
 def title(tree: HtmlElement) -> str | None:

@@ -119,9 +119,10 @@ def _answer(page: RawPage, rules: Rules) -> bytes:
     """As JSON: what a page made of a hijacked worker must not be unpickled."""
     trail = Trail()
     result = extract(page, rules, trail)
+    told = {"counts": trail.counts, "steps": trail.steps}
     if isinstance(result, Drop):
-        return orjson.dumps({"reason": result.reason, "detail": result.detail, "counts": trail.counts})
-    return orjson.dumps({"document": _columns(result), "counts": trail.counts})
+        return orjson.dumps({"reason": result.reason, "detail": result.detail, **told})
+    return orjson.dumps({"document": _columns(result), **told})
 
 
 def _columns(document: Document) -> dict[str, object]:

@@ -28,10 +28,11 @@ START_SECONDS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a page, and its part of the counters."""
+    """What came of a page, its part of the counters, and what each step did to it."""
 
     result: Document | Drop
     counts: dict[str, int] = field(default_factory=dict)
+    steps: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,14 @@ class Sandbox:
 
 
 def _answer_of(page: RawPage, answer: dict[str, Any]) -> Answer:
+    return Answer(_result_of(page, answer), answer["counts"], tuple((step, did) for step, did in answer["steps"]))
+
+
+def _result_of(page: RawPage, answer: dict[str, Any]) -> Document | Drop:
     if "reason" in answer:
-        return Answer(Drop(STAGE_NAME, page.url, Reason(answer["reason"]), answer["detail"]), answer["counts"])
+        return Drop(STAGE_NAME, page.url, Reason(answer["reason"]), answer["detail"])
     found = answer["document"]
-    document = Document(
+    return Document(
         document_id=document_id(found["text"]),
         url=page.url,
         dedup_key=page.dedup_key,
@@ -172,7 +177,6 @@ def _answer_of(page: RawPage, answer: dict[str, Any]) -> Answer:
         submitted_at=page.submitted_at,
         **found,
     )
-    return Answer(document, answer["counts"])
 
 
 _idle: dict[tuple[Rules, Limits], list[Sandbox]] = {}

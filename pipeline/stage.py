@@ -44,7 +44,9 @@ class Stage:
     """A stage of the pipeline.
 
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others flags of their names. `files` gives the
-    user's own files that the settings name, so that their content counts as an input. `out` is the word for what comes out.
+    user's own files that the settings name, so that their content counts as an input. `out` is the word for what comes out. `explain` says
+    what the stage does to one item of its first input (folder, item, settings), `tell` what its
+    finished folder says of one (folder, item): a stage with either has the flag --explain.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Stage:
     unit: str
     out: str
     files: Callable[[Any], dict[str, Input]] = no_files
+    explain: Callable[[str, str, Any], str] | None = None
+    tell: Callable[[str, str], str] | None = None
 
     def run(self, call: Call) -> Manifest:
         """Do the stage, or find it done already. Raises InputError for what the user must mend."""

@@ -6,21 +6,17 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from pipeline import extractors, files, html, paper
-from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, RawPage, Rules
-from pipeline.files import InputError
-from pipeline.manifest import Manifest, load_stage
+from pipeline import extractors, html, paper, quality, takedown
+from pipeline.explain_page import explain_page
+from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, RawPage, Rules
+from pipeline.manifest import load_stage
 from pipeline.nursery import DEFAULT_LIMITS, Limits
+from pipeline.page_ranges import PageRange, page_ranges
 from pipeline.parts import Part, PartWriter, Place, RunParts, numbered
-from pipeline.records import Document, Page
+from pipeline.records import Document
 from pipeline.sandbox import Sandbox, borrowed
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
-from pipeline.warc import WarcError, read_body
-
-PARTS_A_CORPUS = 16
-PAGES_A_PART = (100, 4_000)
-"""The least and the most."""
 
 DOCUMENTS_A_BATCH = 256
 """Documents in memory, and in a row group."""
@@ -42,6 +38,11 @@ class DocumentsSettings:
     )
     strip_title: bool = setting(True, "take the title out of the text, it has its own column")
     strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")
+    filters: tuple[str, ...] = setting((), f"published quality filters to apply: {', '.join(quality.FILTERS)}")
+    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
+    takedown: str | None = setting(
+        None, "file of what must not be in the corpus: URLs, domains, document ids, one a line", file=True, metavar="FILE"
+    )
     max_page_bytes: int = setting(html.DEFAULT_GATES.page_bytes, "drop larger pages")
     max_page_tags: int = setting(html.DEFAULT_GATES.page_tags, "drop pages with more tags")
     page_cpu_seconds: float = setting(DEFAULT_LIMITS.cpu_seconds, "drop pages that take more CPU time")
@@ -55,6 +56,8 @@ class DocumentsSettings:
             raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
         if self.page_memory_mb < 512:
             raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at least 512, an idle worker has 350 mapped")
+        if unknown := sorted(set(self.filters) - set(quality.FILTERS)):
+            raise ValueError(f"--filters {unknown[0]}: not one of {', '.join(quality.FILTERS)}")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
 
@@ -67,42 +70,15 @@ class DocumentsSettings:
             excluded_sites=frozenset(self.exclude_sites),
             strip_title=self.strip_title,
             strip_boilerplate=self.strip_boilerplate,
+            filters=tuple(name for name in quality.FILTERS if name in self.filters),
+            mask_pii=self.mask_pii,
+            takedown=takedown.load(self.takedown) if self.takedown else NOTHING_TAKEN_DOWN,
             gates=html.Gates(self.max_page_bytes, self.max_page_tags),
         )
 
     def limits(self) -> Limits:
         """What one page may take."""
         return Limits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
-
-
-@dataclass(frozen=True, slots=True)
-class PageRange:
-    """Rows `start` to `stop` of a pages index; `folder` holds it and its WARC files."""
-
-    folder: str
-    index: str
-    start: int
-    stop: int
-
-    def pages(self) -> Iterator[Page]:
-        """In the index's order."""
-        row = 0
-        for batch in files.record_batches(files.join(self.folder, self.index), rows=1024):
-            wanted = batch.slice(
-                max(0, self.start - row), max(0, min(batch.num_rows, self.stop - row) - max(0, self.start - row))
-            )
-            yield from (Page.from_row(values) for values in wanted.to_pylist())
-            row += batch.num_rows
-            if row >= self.stop:
-                return
-
-    def body(self, page: Page) -> bytes:
-        """What the page's WARC record holds. Raises InputError where the archive is damaged."""
-        path = files.join(self.folder, page.warc_file)
-        try:
-            return read_body(path, page.warc_offset, page.warc_length)
-        except (WarcError, OSError) as error:
-            raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +131,6 @@ class Extract(beam.PTransform[PCollection[Part], PCollection[str]]):
         return finished
 
 
-def page_ranges(folder: str, manifest: Manifest) -> list[PageRange]:
-    """The work of the stage: every page in exactly one range, cut by the data alone."""
-    indexes = manifest.of_kind("pages")
-    least, most = PAGES_A_PART
-    size = max(least, min(most, sum(index.rows for index in indexes) // PARTS_A_CORPUS))
-    return [
-        PageRange(folder, index.name, start, min(start + size, index.rows))
-        for index in indexes
-        for start in range(0, index.rows, size)
-    ]
-
-
 def work(call: Call, place: Place) -> Outcome:
     """Extract every page of the pages folder."""
     settings: DocumentsSettings = call.settings
@@ -174,6 +138,11 @@ def work(call: Call, place: Place) -> Outcome:
     ranges = page_ranges(folder, load_stage(folder, "pages"))
     parts = numbered(ranges, lambda r: r.stop - r.start)
     return Outcome(call.engine.run_parts(place, parts, Extract(place, settings.rules(), settings.limits()), "pages"))
+
+
+def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page of a pages folder, a step a line."""
+    return explain_page(folder, url, settings.rules(), settings.limits())
 
 
 STAGE = Stage(
@@ -184,4 +153,5 @@ STAGE = Stage(
     work=work,
     unit="pages",
     out="documents",
+    explain=explain,
 )

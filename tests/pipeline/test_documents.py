@@ -10,8 +10,9 @@ from pipeline.client import Answer
 from pipeline.engine import Engine
 from pipeline.extract import document_id
 from pipeline.files import InputError
-from pipeline.jobs.documents import STAGE, DocumentsSettings, page_ranges
+from pipeline.jobs.documents import STAGE, DocumentsSettings
 from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.page_ranges import page_ranges
 from pipeline.records import Drop, Page
 from pipeline.stage import Call
 from pipeline.views import document_shards
@@ -128,3 +129,31 @@ def test_a_damaged_archive_is_an_error_that_names_it(tmp_path: Path, engine: Eng
 def test_senseless_settings_are_refused_by_name(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         DocumentsSettings(**settings)
+
+
+def test_explain_says_what_each_step_did(tmp_path: Path) -> None:
+    pages = write_pages(tmp_path / "pages", [html_page(1), b"<p>Too short.</p>"])
+    settings = DocumentsSettings()
+    assert STAGE.explain is not None
+    kept = STAGE.explain(str(pages), "http://example.org/0", settings).splitlines()
+    steps = [line.split()[0] for line in kept]
+    assert steps == ["page", "fetched", "archived", "decode", "extract", "title", "boilerplate", "language", "kept", "text"]
+    assert kept[-1].endswith(f"{STORY} 1."[-50:])
+    dropped = STAGE.explain(str(pages), "http://example.org/1", settings).splitlines()
+    assert dropped[-1] == "dropped      too_short: 10 characters, at least 128"
+    with pytest.raises(InputError, match=r"http://nowhere\.org/: not among the pages"):
+        STAGE.explain(str(pages), "http://nowhere.org/", settings)
+
+
+def test_a_takedown_list_is_applied_and_counted(tmp_path: Path, engine: Engine) -> None:
+    pages = write_pages(tmp_path / "pages", [html_page(i) for i in range(3)])
+    listed = tmp_path / "takedown.txt"
+    listed.write_text(f"# asked for on 4 May\nhttp://example.org/0\n{document_id(f'{STORY} 1.').hex()}\n")
+    manifest = run(pages, tmp_path / "documents", engine, DocumentsSettings(takedown=str(listed)))
+    assert manifest.books == Books(3, 1, {"taken_down": 2})
+    listed.write_text("example.org\n")
+    manifest = run(pages, tmp_path / "none", engine, DocumentsSettings(takedown=str(listed)))
+    assert manifest.books == Books(3, 0, {"taken_down": 3})
+    listed.write_text("no such thing\n")
+    with pytest.raises(InputError, match=r"takedown\.txt, line 1: 'no such thing' is neither a URL, nor a domain"):
+        run(pages, tmp_path / "neither", engine, DocumentsSettings(takedown=str(listed)))

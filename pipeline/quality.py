@@ -1,0 +1,143 @@
+"""Published quality filters, opt-in. Each takes a text and gives None to keep it, or the rule that drops it with the figure.
+
+Sources: Gopher (Rae et al. 2021, table A1 and section A.1.1), C4 (Raffel et al. 2020, section 2.2), FineWeb (Penedo et al. 2024,
+section 3.6). Words are runs without white space. Rules that need all documents at once (C4's three-sentence spans, FineWeb's
+deduplication) are the stage dedup's matter.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+STOP_WORDS: Final = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+BULLETS: Final = ("•", "‣", "▪", "-", "*", "●")
+ELLIPSES: Final = ("...", "…")
+TERMINAL: Final = (".", "!", "?", '"', "”", "'", "’")  # noqa: RUF001 (quotation marks are what is looked for)
+SENTENCE: Final = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s|$)")  # noqa: RUF001
+C4_POLICY: Final = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+DUPLICATE_NGRAMS: Final = {2: 0.20, 3: 0.18, 4: 0.16}
+REPEATED_NGRAMS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+
+
+def gopher(text: str) -> str | None:
+    """MassiveText's quality and repetition rules.
+
+    >>> gopher("word " * 10)
+    'gopher_words: 10'
+    """
+    words = text.split()
+    return _gopher_quality(text, words) or _gopher_repetition(text, words)
+
+
+def c4(text: str) -> str | None:
+    """C4's rules that drop a page, after those that drop a line.
+
+    >>> c4("function() { return 1; }")
+    'c4_brace: 1'
+    """
+    folded = text.lower()
+    if "lorem ipsum" in folded:
+        return "c4_lorem_ipsum: 1"
+    if "{" in text:
+        return f"c4_brace: {text.count('{')}"
+    kept = "\n".join(line for line in text.split("\n") if _c4_line(line))
+    sentences = len(SENTENCE.findall(kept))
+    return f"c4_sentences: {sentences}" if sentences < 5 else None
+
+
+def fineweb(text: str) -> str | None:
+    """FineWeb's three rules of its own.
+
+    >>> fineweb("no stop at the end")
+    'fineweb_line_ends: 0.00'
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return "fineweb_empty: 0"
+    ended = sum(line.rstrip().endswith(TERMINAL) for line in lines) / len(lines)
+    if ended <= 0.12:
+        return f"fineweb_line_ends: {ended:.2f}"
+    short = sum(len(line) <= 30 for line in lines) / len(lines)
+    if short >= 0.67:
+        return f"fineweb_short_lines: {short:.2f}"
+    repeated = _repeated_characters(lines) / len(text.replace("\n", ""))
+    return f"fineweb_duplicate_lines: {repeated:.2f}" if repeated >= 0.1 else None
+
+
+FILTERS: Final[dict[str, Callable[[str], str | None]]] = {"gopher": gopher, "c4": c4, "fineweb": fineweb}
+"""By the word that --filters takes."""
+
+
+def _gopher_quality(text: str, words: list[str]) -> str | None:
+    count = len(words)
+    if not 50 <= count <= 100_000:
+        return f"gopher_words: {count}"
+    lines = text.split("\n")
+    shares = (
+        ("gopher_word_length", sum(map(len, words)) / count, 3.0, 10.0),
+        ("gopher_symbols", (text.count("#") + sum(map(text.count, ELLIPSES))) / count, 0.0, 0.1),
+        ("gopher_bullets", sum(line.lstrip().startswith(BULLETS) for line in lines) / len(lines), 0.0, 0.9),
+        ("gopher_ellipses", sum(line.rstrip().endswith(ELLIPSES) for line in lines) / len(lines), 0.0, 0.3),
+        ("gopher_letters", sum(any(map(str.isalpha, word)) for word in words) / count, 0.8, 1.0),
+        ("gopher_stop_words", float(len(STOP_WORDS.intersection(word.lower() for word in words))), 2.0, float(len(STOP_WORDS))),
+    )
+    return next((f"{name}: {share:.2f}" for name, share, least, most in shares if not least <= share <= most), None)
+
+
+def _gopher_repetition(text: str, words: list[str]) -> str | None:
+    lines = [line for line in text.split("\n") if line.strip()]
+    paragraphs = [paragraph for paragraph in text.split("\n\n") if paragraph.strip()]
+    shares = [
+        ("gopher_duplicate_lines", _repeated(lines) / len(lines), 0.30),
+        ("gopher_duplicate_paragraphs", _repeated(paragraphs) / len(paragraphs), 0.30),
+        ("gopher_duplicate_line_characters", _repeated_characters(lines) / len(text), 0.20),
+        ("gopher_duplicate_paragraph_characters", _repeated_characters(paragraphs) / len(text), 0.20),
+    ]
+    letters = sum(map(len, words))
+    shares += [(f"gopher_top_{n}_gram", _top_ngram(words, n) / letters, most) for n, most in DUPLICATE_NGRAMS.items()]
+    shares += [
+        (f"gopher_duplicate_{n}_grams", _in_repeated_ngrams(words, n) / letters, most) for n, most in REPEATED_NGRAMS.items()
+    ]
+    return next((f"{name}: {share:.2f}" for name, share, most in shares if share > most), None)
+
+
+def _c4_line(line: str) -> bool:
+    """Whether C4 keeps a line: it ends like a sentence, has three words and says nothing of JavaScript or cookies."""
+    folded = line.lower()
+    return (
+        line.rstrip().endswith(TERMINAL)
+        and not line.rstrip().endswith(ELLIPSES)
+        and len(line.split()) >= 3
+        and "javascript" not in folded
+        and not any(policy in folded for policy in C4_POLICY)
+    )
+
+
+def _repeated(pieces: list[str]) -> int:
+    return len(pieces) - len(set(pieces))
+
+
+def _repeated_characters(pieces: list[str]) -> int:
+    return sum(map(len, pieces)) - sum(map(len, set(pieces)))
+
+
+def _top_ngram(words: list[str], n: int) -> int:
+    """Letters in the most frequent n-gram's occurrences; none where it occurs once."""
+    counts = Counter(zip(*(words[i:] for i in range(n)), strict=False))
+    if not counts:
+        return 0
+    count = max(counts.values())
+    return 0 if count == 1 else count * max(sum(map(len, ngram)) for ngram, times in counts.items() if times == count)
+
+
+def _in_repeated_ngrams(words: list[str], n: int) -> int:
+    """Letters in words that lie in an n-gram seen before; each word counts once."""
+    seen: set[tuple[str, ...]] = set()
+    letters = end = 0
+    for start, ngram in enumerate(zip(*(words[i:] for i in range(n)), strict=False)):
+        if ngram in seen:
+            letters += sum(map(len, words[max(start, end) : start + n]))
+            end = start + n
+        seen.add(ngram)
+    return letters
