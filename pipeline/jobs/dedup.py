@@ -1,6 +1,7 @@
 """The stage `dedup`: sign every shard, number all documents, pair, verify, decide, publish keep lists. No text is copied."""
 
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline import arrays, candidates, census, dedup, files, minhash, similari
 from pipeline.candidates import BandShard, PairCandidates, Pairs
 from pipeline.census import Census
 from pipeline.dedup import DedupSettings, Publish, Removal, ShardOutcome
+from pipeline.duplicates import explain
 from pipeline.engine import Engine
 from pipeline.files import InputError
 from pipeline.manifest import Input, load_stage, stage_input
@@ -155,6 +157,11 @@ def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:
     return {f"against_{i}": stage_input(folder, str(Path.cwd())) for i, folder in enumerate(settings.against)}
 
 
+def tell(folder: str, wanted: str) -> str:
+    """What `--explain` prints, coloured on a terminal."""
+    return explain(folder, wanted, colour=sys.stdout.isatty())
+
+
 STAGE = Stage(
     name="dedup",
     text="keep one of each set of documents that are the same or nearly so",
@@ -164,4 +171,5 @@ STAGE = Stage(
     unit="documents",
     out="kept",
     files=earlier_inputs,
+    tell=tell,
 )
