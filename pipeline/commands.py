@@ -75,8 +75,9 @@ def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
 
 
 def _usage(stage: Stage) -> str:
-    folders = [f"--{'input' if i == 0 else name} DIR" for i, name in enumerate(stage.inputs)]
-    return f"python -m pipeline {stage.name} {' '.join([*folders, '--output DIR'])} [flags] [Beam flags]"
+    folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
+    given = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
+    return f"python -m pipeline {stage.name} {' '.join(given)} [flags] [Beam flags]"
 
 
 def _run_one(stage: Stage, argv: Sequence[str]) -> None:

@@ -1,0 +1,159 @@
+"""The whole pipeline as a person runs it: processes of its own, from a dump of submissions to token shards."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+from servers.library import pages, write_dump
+from servers.replay import ReplayServer
+
+from pipeline import files
+from pipeline.manifest import Manifest
+from pipeline.stages import RUN
+
+pytestmark = pytest.mark.slow
+KILLS = 10
+METADATA = ("run.json", "report")
+"""What tells the time and is no input of anything."""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[ReplayServer]:
+    with ReplayServer(pages(60)) as server:
+        yield server
+
+
+class Job:
+    """`python -m pipeline run` on the small web, into a folder."""
+
+    def __init__(self, folder: Path, web: ReplayServer, workers: int) -> None:
+        folder.mkdir()
+        self.corpus = folder / "corpus"
+        dump = folder / "RS_2017-07.jsonl"
+        write_dump(dump, web.pages)
+        self.command = [
+            *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--output", str(self.corpus)),
+            *("--proxy", web.proxy_url, "--ca_bundle", web.ca_bundle, "--host_delay", "0", "--retries", "0"),
+            *("--fetched_at", "2026-01-31T12:00:00Z", "--contact", "test@example.com"),
+            *("--vocab_size", "700", "--validation_share", "0.1", "--workers", str(workers)),
+        ]
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command, capture_output=True, text=True, check=False)
+
+    def contents(self) -> dict[str, bytes]:
+        found = {path.relative_to(self.corpus): path for path in self.corpus.rglob("*") if path.is_file()}
+        return {str(name): path.read_bytes() for name, path in found.items() if not set(name.parts) & set(METADATA)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(web: ReplayServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, float]:
+    """A finished run by one worker, and the seconds that it took."""
+    job = Job(tmp_path_factory.mktemp("end") / "one", web, workers=1)
+    started = time.monotonic()
+    ended = job.run()
+    assert ended.returncode == 0, ended.stderr
+    return job, time.monotonic() - started
+
+
+def differing(left: dict[str, bytes], right: dict[str, bytes]) -> list[str]:
+    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+
+
+def test_two_workers_write_the_same_bytes(undisturbed: tuple[Job, float], web: ReplayServer, tmp_path: Path) -> None:
+    two = Job(tmp_path / "two", web, workers=2)
+    ended = two.run()
+    assert ended.returncode == 0, ended.stderr
+    assert differing(undisturbed[0].contents(), two.contents()) == []
+
+
+def test_a_second_run_does_no_stage_again(undisturbed: tuple[Job, float], web: ReplayServer) -> None:
+    job, _ = undisturbed
+    asked = sum(web.asked.values())
+    before = {path: path.stat().st_mtime_ns for path in job.corpus.rglob("*")}
+    ended = job.run()
+    assert ended.returncode == 0, ended.stderr
+    assert [line for line in ended.stderr.splitlines() if line] == [f"{name}: up to date" for name in RUN]
+    assert sum(web.asked.values()) == asked
+    assert {path: path.stat().st_mtime_ns for path in job.corpus.rglob("*")} == before
+
+
+def test_kill_9_at_random_moments_and_going_on_gives_the_same_bytes(
+    undisturbed: tuple[Job, float], web: ReplayServer, tmp_path: Path
+) -> None:
+    plain, seconds = undisturbed
+    job = Job(tmp_path / "killed", web, workers=2)
+    moments = random.Random(20190214)
+    killed = 0
+    for _ in range(KILLS):
+        killed += killed_after(job, moments.uniform(0.2, 0.9) * seconds)
+    ended = job.run()
+    assert ended.returncode == 0, ended.stderr
+    assert killed >= KILLS // 2, "the run ended before most of the kills: they prove nothing"
+    assert differing(plain.contents(), job.contents()) == []
+
+
+def killed_after(job: Job, seconds: float) -> bool:
+    """Start the run with a process group of its own; kill -9 the whole group at the moment. Whether it was still at work."""
+    process = subprocess.Popen(job.command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+@pytest.mark.parametrize("stage", [name for name in RUN if name != "report"])
+def test_in_equals_out_plus_drops(undisturbed: tuple[Job, float], stage: str) -> None:
+    folder = str(undisturbed[0].corpus / stage)
+    manifest = Manifest.load(folder)
+    reasons: dict[str, int] = {}
+    for entry in manifest.of_kind("drops"):
+        table = files.read_table(files.join(folder, entry.name))
+        assert set(table.column("stage").to_pylist()) <= {stage}
+        for counted in pc.value_counts(table.column("reason")).to_pylist():
+            reasons[counted["values"]] = reasons.get(counted["values"], 0) + counted["counts"]
+    books = manifest.books
+    assert books.items_in == books.items_out + sum(reasons.values())
+    assert reasons == books.dropped
+    assert books.items_out > 0
+
+
+def test_every_link_is_a_page_or_a_drop_by_name(undisturbed: tuple[Job, float]) -> None:
+    corpus = undisturbed[0].corpus
+    links = column(corpus / "links", "links", "url")
+    fetched = column(corpus / "pages", "pages", "url")
+    dropped = column(corpus / "pages", "drops", "item")
+    assert sorted(links) == sorted(fetched + dropped)
+    assert len(set(links)) == len(links)
+
+
+def column(folder: Path, kind: str, name: str) -> list[str]:
+    entries = Manifest.load(str(folder)).of_kind(kind)
+    return [value for e in entries for value in files.read_table(str(folder / e.name), [name]).column(name).to_pylist()]
+
+
+def test_ctrl_c_stops_in_seconds_and_says_how_to_go_on(web: ReplayServer, tmp_path: Path) -> None:
+    job = Job(tmp_path / "stopped", web, workers=2)
+    process = subprocess.Popen(job.command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert first.startswith("links: ")
+    asked = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - asked < 5
+    assert "Run the same command to go on" in said
+    assert "Traceback" not in said
