@@ -41,8 +41,8 @@ class Web:
         return self.folder / "RS_2017-12.zst"
 
     def url(self, name: str) -> str:
-        """Where the page of a module is served: all modules of a package on one host."""
-        site = 1 + _number(name.split(".")[0]) % SITES if "." in name else 1 + _number(name) % SITES
+        """Where the page of a module is served: the modules of a package on one host."""
+        site = 1 + _number(name.rpartition(".")[0] or name) % SITES
         return f"http://127.0.1.{site}:{self.port}/{name}.html"
 
 
@@ -180,7 +180,7 @@ def _submission(
         "id": identity,
         "title": title,
         "url": url,
-        "score": 3 + number % 500 if score is None else score,
+        "score": 3 + 900 // (1 + number % 300) if score is None else score,  # few are liked by many
         "is_self": is_self,
         "domain": "self.python" if is_self else url.split("/")[2],
         "subreddit": ("python", "programming", "learnpython", "coding")[number % 4],
