@@ -137,7 +137,12 @@ class _Runs:
         self.number += 1
 
     def _spill(self, kind: str, name: str, array: npt.NDArray[Any]) -> None:
-        self.writer.publish(kind, len(array), lambda file: file.write(array.data), self.writer.spill_name(name))
+        self.writer.publish(
+            kind,
+            len(array),
+            lambda file: file.write(np.ascontiguousarray(array).view(np.uint8).data),
+            self.writer.spill_name(name),
+        )
 
 
 @dataclass(frozen=True, slots=True)

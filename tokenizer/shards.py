@@ -7,6 +7,7 @@ the dataset's manifest, written last. Nothing is mapped before it is verified: a
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -307,6 +308,16 @@ class Manifest:
             for entry in split.shards:
                 manifest._check_size(entry)
         return manifest
+
+    def save(self) -> None:
+        """Write manifest.json of a folder that no pipeline manages, whole or not at all; the shards must stand there already."""
+        path = Path(self.folder, "manifest.json")
+        aside = path.with_name(f".manifest.{os.getpid()}.aside")
+        with aside.open("wb") as file:
+            file.write(json.dumps({"dataset": self.section()}, sort_keys=True, separators=(",", ":")).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
 
     @property
     def sha256(self) -> str:

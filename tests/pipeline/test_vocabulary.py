@@ -1,0 +1,144 @@
+import json
+import logging
+import pydoc_data.topics
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from corpora import documents_folder
+
+from pipeline import files
+from pipeline.engine import Engine
+from pipeline.files import InputError
+from pipeline.jobs.vocabulary import STAGE, VocabularySettings
+from pipeline.manifest import Manifest
+from pipeline.stage import Call
+from pipeline.vocabulary import add_up, partition
+from tokenizer.bpe import count_table, train
+from tokenizer.codec import Tokenizer
+from tokenizer.counting import PieceCounter
+from tokenizer.pieces import split
+
+TEXTS = sorted(pydoc_data.topics.topics.values())
+
+
+def run(folder: Path, corpus: str, engine: Engine, **settings: Any) -> Manifest:
+    return STAGE.run(Call({"dedup": corpus}, str(folder), VocabularySettings(**{"vocab_size": 1_000, **settings}), engine))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "run.json"}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return documents_folder(tmp_path_factory.mktemp("documents"), TEXTS)
+
+
+def test_the_merges_are_those_of_all_words(tmp_path: Path, corpus: str, engine: Engine) -> None:
+    manifest = run(tmp_path / "v", corpus, engine)
+    counts: Counter[str] = Counter()
+    for text in TEXTS:
+        counts.update(split(text))
+    assert Tokenizer.load(tmp_path / "v").pairs == train(counts, 1_000).pairs
+    assert (manifest.books.items_in, manifest.books.items_out) == (len(TEXTS), len(TEXTS))
+    assert manifest.counters["words"] == sum(counts.values())
+    assert manifest.counters["distinct_words"] == len(counts)
+    assert manifest.counters["text_bytes"] == sum(len(text.encode()) for text in TEXTS)
+    names = [entry.name for entry in manifest.of_kind("tokenizer")]
+    assert names == ["merges.txt", "ranks.tiktoken", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
+
+
+@pytest.mark.slow
+def test_two_workers_other_shards_and_order_give_the_same_tokenizer(tmp_path: Path, corpus: str, engine: Engine) -> None:
+    one = run(tmp_path / "one", corpus, engine)
+    two = run(tmp_path / "two", corpus, Engine(workers=2))
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    shuffled = random.Random(4).sample(TEXTS, len(TEXTS))
+    other = run(tmp_path / "other", documents_folder(tmp_path / "shuffled", shuffled, 5), engine)
+    assert one.of_kind("tokenizer") == two.of_kind("tokenizer") == other.of_kind("tokenizer")
+
+
+def test_kept_counts_are_in_the_manifest(tmp_path: Path, corpus: str, engine: Engine) -> None:
+    manifest = run(tmp_path / "v", corpus, engine, keep_counts=True)
+    (entry,) = manifest.of_kind("counts")
+    table = files.read_table(str(tmp_path / "v" / entry.name))
+    assert table.num_rows == entry.rows == manifest.counters["distinct_words"]
+    pieces = table.column("piece").to_pylist()
+    assert pieces == sorted(pieces)
+
+
+def test_a_sample_trains_on_a_part_and_says_so(tmp_path: Path, corpus: str, engine: Engine) -> None:
+    manifest = run(tmp_path / "v", corpus, engine, sample_bytes=200_000, vocab_size=400)
+    counters = manifest.counters
+    assert manifest.books.items_in + counters["documents_not_sampled"] == len(TEXTS)
+    assert 50_000 < counters["text_bytes"] < 400_000
+    again = run(tmp_path / "w", corpus, engine, sample_bytes=200_000, vocab_size=400, sample_seed=1)
+    assert again.counters["text_bytes"] != counters["text_bytes"]
+
+
+def test_too_little_text_names_the_way_out(tmp_path: Path, engine: Engine) -> None:
+    corpus = documents_folder(tmp_path / "documents", ["ab ab", "cd cd"], 1)
+    with pytest.raises(InputError, match=r"--vocab_size 1000: the text runs out of pairs at 261 entries; .*--smaller_vocabulary"):
+        run(tmp_path / "v", corpus, engine)
+    smaller = run(tmp_path / "w", corpus, engine, smaller_vocabulary=True)
+    assert smaller.counters["vocab_size"] == Tokenizer.load(tmp_path / "w").vocab_size == 261
+
+
+def test_a_ready_tokenizer_is_taken_and_its_content_counts(tmp_path: Path, corpus: str, engine: Engine) -> None:
+    ready = train({"hello": 5}, 260)
+    ready.save(tmp_path / "ready")
+    manifest = run(tmp_path / "v", corpus, engine, tokenizer="given", tokenizer_path=str(tmp_path / "ready"))
+    assert Tokenizer.load(tmp_path / "v").pairs == ready.pairs
+    assert manifest.inputs["tokenizer_path"].sha256 == files.fingerprint(str(tmp_path / "ready" / "tokenizer.json"))
+    with pytest.raises(InputError, match="not GPT-2's own merges"):
+        run(tmp_path / "w", corpus, engine, tokenizer="gpt2", tokenizer_path=str(tmp_path / "ready"))
+    with pytest.raises(InputError, match="no tokenizer there"):
+        run(tmp_path / "x", corpus, engine, tokenizer="given", tokenizer_path=str(tmp_path))
+
+
+def test_gpt2s_own_files_are_taken(tmp_path: Path, corpus: str, engine: Engine, shared_data: Path) -> None:
+    run(tmp_path / "v", corpus, engine, tokenizer="gpt2", tokenizer_path=str(shared_data / "bpe"))
+    assert (tmp_path / "v" / "merges.txt").read_bytes() == (shared_data / "bpe" / "vocab.bpe").read_bytes()
+    assert json.loads((tmp_path / "v" / "vocab.json").read_bytes()) == json.loads(
+        (shared_data / "bpe" / "encoder.json").read_bytes()
+    )
+
+
+def test_it_is_not_done_twice(tmp_path: Path, corpus: str, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    first = run(tmp_path / "v", corpus, engine)
+    with caplog.at_level(logging.INFO):
+        assert run(tmp_path / "v", corpus, engine) == first
+    assert "vocabulary: up to date" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vocab_size": 256}, "--vocab_size 256: from 257"),
+        ({"vocab_size": 70_000}, "--vocab_size 70000"),
+        ({"tokenizer": "gpt2"}, "--tokenizer_path goes with"),
+        ({"tokenizer_path": "x"}, "--tokenizer_path goes with"),
+        ({"sample_bytes": 0}, "--sample_bytes 0"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VocabularySettings(**settings)
+
+
+def test_partitions_hold_every_word_once() -> None:
+    counter = PieceCounter()
+    counter.add(pa.array(TEXTS[:20]))
+    table = counter.table()
+    parts = partition(table, 7)
+    assert min(part.num_rows for part in parts) > 0
+    assert add_up(parts).equals(table)
+
+
+def test_adding_up_sums_equal_words() -> None:
+    total = add_up([count_table({"b": 2, "a": 1}), count_table({"b": 1 << 40})])
+    assert total.equals(count_table({"a": 1, "b": (1 << 40) + 2}))

@@ -1,0 +1,171 @@
+"""Token shards to and from what other trainers read: nanoGPT's and llm.c's .bin, Megatron's .bin and .idx.
+
+nanoGPT and Megatron end a document with the end of text, as we do; llm.c begins each with it. None of them keeps ids of documents: what is
+read back gets the hash of its tokens as its id.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenizer.codec import Tokenizer
+from tokenizer.errors import FormatError
+from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+
+Tokens = npt.NDArray[np.uint16]
+
+LLMC_MAGIC, LLMC_VERSION, LLMC_HEADER_BYTES = 20240520, 1, 1024
+LLMC_MOST_TOKENS = (1 << 31) - 1
+MEGATRON_MAGIC, MEGATRON_VERSION, MEGATRON_UINT16 = b"MMIDIDX\x00\x00", 1, 8
+
+
+def to_nanogpt(shards: Sequence[Shard], path: Path) -> None:
+    """All tokens as they stand, little-endian 16-bit."""
+    with path.open("wb") as file:
+        for tokens in _streams(shards):
+            file.write(tokens.astype("<u2", copy=False).data)
+
+
+def from_nanogpt(path: Path, eot: int) -> Tokens:
+    """The tokens, each document ending in `eot`. Raises FormatError where the last does not."""
+    if path.stat().st_size % 2:
+        raise FormatError(f"{path}: {path.stat().st_size} bytes are no 16-bit tokens; give a nanoGPT .bin")
+    return _ended(np.memmap(path, "<u2", "r") if path.stat().st_size else np.zeros(0, "<u2"), eot, path)
+
+
+def to_llmc(shards: Sequence[Shard], path: Path) -> None:
+    """llm.c's header of 256 32-bit numbers, then the tokens, the end of text before each document.
+
+    Raises ValueError where they do not fit into one such file: convert fewer shards at a time.
+    """
+    tokens = sum(shard.header.tokens for shard in shards)
+    if tokens > LLMC_MOST_TOKENS:
+        raise ValueError(f"{tokens:,} tokens: llm.c's files hold at most {LLMC_MOST_TOKENS:,}; convert fewer shards at a time")
+    header = np.zeros(LLMC_HEADER_BYTES // 4, "<i4")
+    header[:3] = LLMC_MAGIC, LLMC_VERSION, tokens
+    with path.open("wb") as file:
+        file.write(header.data)
+        held = np.array([shards[0].header.eot_id], "<u2") if shards else np.zeros(0, "<u2")
+        for stream in _streams(shards):
+            file.write(held.data)
+            file.write(np.ascontiguousarray(stream[:-1]).astype("<u2", copy=False).data)
+            held = stream[-1:].astype("<u2")
+
+
+def from_llmc(path: Path, eot: int) -> Tokens:
+    """The tokens in our order. Raises FormatError for another kind of file, or one cut short."""
+    header = np.fromfile(path, "<i4", LLMC_HEADER_BYTES // 4)
+    if len(header) < 3 or tuple(header[:2]) != (LLMC_MAGIC, LLMC_VERSION):
+        raise FormatError(f"{path}: does not begin as llm.c's .bin of version {LLMC_VERSION}")
+    if path.stat().st_size != LLMC_HEADER_BYTES + 2 * int(header[2]):
+        raise FormatError(f"{path}: {path.stat().st_size} bytes, its header promises {header[2]} tokens; it was cut short")
+    tokens = np.fromfile(path, "<u2", offset=LLMC_HEADER_BYTES)
+    if len(tokens) and tokens[0] != eot:
+        raise FormatError(
+            f"{path}: begins with {tokens[0]}, not with the end of text {eot}; give the tokenizer that it was made with"
+        )
+    return np.roll(tokens, -1)
+
+
+def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
+    """`prefix`.bin, the tokens, and `prefix`.idx, one sequence a document."""
+    to_nanogpt(shards, prefix.with_name(f"{prefix.name}.bin"))
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(b.offsets) for shard in shards for b in shard.batches)])
+    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1] if len(lengths) else np.zeros(0, np.int64)
+    with prefix.with_name(f"{prefix.name}.idx").open("wb") as file:
+        file.write(MEGATRON_MAGIC + struct.pack("<QBQQ", MEGATRON_VERSION, MEGATRON_UINT16, len(lengths), len(lengths) + 1))
+        file.write(lengths.astype("<i4").data)
+        file.write((2 * starts).astype("<i8").data)
+        file.write(np.arange(len(lengths) + 1).astype("<i8").data)
+
+
+def from_megatron(prefix: Path, eot: int) -> Tokens:
+    """The tokens of all sequences in order. Raises FormatError where the index is not one, or does not fit its .bin."""
+    index = prefix.with_name(f"{prefix.name}.idx").read_bytes()
+    head = len(MEGATRON_MAGIC) + struct.calcsize("<QBQQ")
+    if index[: len(MEGATRON_MAGIC)] != MEGATRON_MAGIC or len(index) < head:
+        raise FormatError(f"{prefix}.idx: not Megatron's index")
+    version, kind, sequences, _ = struct.unpack_from("<QBQQ", index, len(MEGATRON_MAGIC))
+    if (version, kind) != (MEGATRON_VERSION, MEGATRON_UINT16) or len(index) < head + 12 * sequences:
+        raise FormatError(
+            f"{prefix}.idx: version {version}, type {kind}, {sequences} sequences: not a whole index of 16-bit tokens"
+        )
+    tokens = from_nanogpt(prefix.with_name(f"{prefix.name}.bin"), eot)
+    if int(np.frombuffer(index, "<i4", sequences, head).sum(dtype=np.int64)) != len(tokens):
+        raise FormatError(f"{prefix}.bin: {len(tokens)} tokens, not as many as its index names")
+    return tokens
+
+
+WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
+    "nanogpt": to_nanogpt,
+    "llmc": to_llmc,
+    "megatron": to_megatron,
+}
+READERS: dict[str, Callable[[Path, int], Tokens]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
+
+
+def write_folder(folder: Path, splits: dict[str, Tokens], tokenizer: Tokenizer) -> Manifest:
+    """A folder of token shards, one a split, from flat tokens; tokenizer and manifest beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder)
+    written = {name: _write_split(folder, name, tokens, tokenizer) for name, tokens in splits.items()}
+    manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, written)
+    manifest.save()
+    return manifest
+
+
+def _write_split(folder: Path, split: str, tokens: Tokens, tokenizer: Tokenizer) -> Split:
+    lengths = np.array([len(token) for token in tokenizer.token_bytes])
+    documents, text_bytes = 0, 0
+    for batch in _batches(tokens, tokenizer.eot_id):
+        documents += len(batch)
+        text_bytes += int(lengths[batch.tokens].sum())
+    header = Header(split, 0, 1, documents, len(tokens), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
+    path = folder / header.name
+    aside = folder / f".{header.name}.aside"
+    with aside.open("wb") as file:
+        writer = ShardWriter(file, header)
+        for batch in _batches(tokens, tokenizer.eot_id):
+            writer.write(batch)
+        writer.close()
+    aside.replace(path)
+    entry = ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path))
+    return Split(documents, len(tokens), text_bytes, (entry,))
+
+
+def _batches(tokens: Tokens, eot: int) -> Iterator[TokenBatch]:
+    """Whole documents, about BATCH_TOKENS at a time."""
+    start = 0
+    while start < len(tokens):
+        size = BATCH_TOKENS
+        ends = np.flatnonzero(tokens[start : start + size] == eot) + 1
+        while not len(ends):
+            size *= 2
+            ends = np.flatnonzero(tokens[start : start + size] == eot) + 1
+        offsets = np.concatenate([[0], ends])
+        taken = np.asarray(tokens[start : start + ends[-1]])
+        yield TokenBatch(taken, offsets, _ids(taken, offsets))
+        start += int(ends[-1])
+
+
+def _ids(tokens: Tokens, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    raw = tokens.astype("<u2", copy=False).tobytes()
+    digests = [hashlib.blake2b(raw[2 * a : 2 * b - 2], digest_size=16).digest() for a, b in pairwise(offsets)]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
+
+
+def _streams(shards: Sequence[Shard]) -> Iterator[Tokens]:
+    return (batch.tokens for shard in shards for batch in shard.batches)
+
+
+def _ended(tokens: Tokens, eot: int, path: Path) -> Tokens:
+    if len(tokens) and tokens[-1] != eot:
+        raise FormatError(
+            f"{path}: ends with {tokens[-1]}, not with the end of text {eot}; it was cut short or made with another tokenizer"
+        )
+    return tokens

@@ -1,0 +1,89 @@
+"""How well a tokenizer fits some text."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenizer.codec import Tokenizer
+
+
+@dataclass(slots=True)
+class Fit:
+    """Sums over the texts added so far; `counts` holds how often each id occurs. Words are what white space divides."""
+
+    tokenizer: Tokenizer
+    documents: int = 0
+    text_bytes: int = 0
+    words: int = 0
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 16, np.int64))
+    not_restored: int = 0
+
+    def add(self, texts: pa.Array) -> None:
+        """Encode and decode each text."""
+        ids, offsets = self.tokenizer.encode_arrow(texts, eot=False)
+        self.counts += np.bincount(ids, minlength=1 << 16)
+        for text, (start, stop) in zip(texts.to_pylist(), pairwise(offsets), strict=True):
+            self.documents += 1
+            self.words += len(text.split())
+            self.not_restored += self.tokenizer.decode(ids[start:stop]) != text
+        self.text_bytes += int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, without ends of text."""
+        return int(self.counts.sum())
+
+    @property
+    def bytes_per_token(self) -> float:
+        """UTF-8 bytes of text a token."""
+        return self.text_bytes / max(1, self.tokens)
+
+    @property
+    def tokens_per_word(self) -> float:
+        """Fertility."""
+        return self.tokens / max(1, self.words)
+
+    @property
+    def unused(self) -> int:
+        """Ids that the texts never gave, the end of text not counted."""
+        return int(np.count_nonzero(self.counts[: self.tokenizer.eot_id] == 0))
+
+    @property
+    def unigram_bits_per_byte(self) -> float:
+        """Entropy of the ids, were each drawn by itself, over the text's bytes."""
+        shares = self.counts[self.counts > 0] / max(1, self.tokens)
+        return float(-(shares * np.log2(shares)).sum() * self.tokens / max(1, self.text_bytes))
+
+
+def never_final(tokenizer: Tokenizer) -> int:
+    """Tokens that no text of their own spelling gives: encoding what they spell gives something else (half characters not counted)."""
+    spelt = [(number, token) for number, token in enumerate(tokenizer.token_bytes[:-1]) if _is_text(token)]
+    encoded = tokenizer.encode_batch([token.decode() for _, token in spelt])
+    return sum(ids.tolist() != [number] for (number, _), ids in zip(spelt, encoded, strict=True))
+
+
+def longest(tokenizer: Tokenizer, number: int = 10) -> list[bytes]:
+    """The longest tokens, the earlier of equals first."""
+    return sorted(tokenizer.token_bytes, key=len, reverse=True)[:number]
+
+
+def measure(tokenizer: Tokenizer, batches: Iterable[tuple[str, pa.Array]]) -> dict[str, Fit]:
+    """The fit of each named group of texts, and of all under the empty name."""
+    fits: dict[str, Fit] = {"": Fit(tokenizer)}
+    for name, texts in batches:
+        for group in {"", name}:
+            fits.setdefault(group, Fit(tokenizer)).add(texts)
+    return fits
+
+
+def _is_text(token: bytes) -> bool:
+    try:
+        token.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
