@@ -25,6 +25,8 @@ SERIES = (FIRST, SECOND, THIRD)
 
 SMALL = (5.0, 3.05)
 WIDE = (7.4, 3.9)
+FEW_BARS = 5
+"""Fewer bars than these are no wider for it."""
 LYING_BAR = 0.27
 """Inches a bar: the figure grows with their number, the bars do not."""
 STYLE: dict[Any, Any] = {
@@ -79,6 +81,7 @@ def draw_histogram(histogram: Histogram) -> str:
 def _upright(axes: Axes, histogram: Histogram) -> None:
     places = range(len(histogram.counts))
     axes.bar(places, histogram.counts, width=0.86, color=FIRST)
+    axes.set_xlim(-0.6, max(len(places), FEW_BARS) - 0.4)
     every = max(1, -(-len(places) // 12))
     crowded = len(places) // every > 6 or sum(map(len, histogram.labels[::every])) > 44
     axes.set_xticks(
