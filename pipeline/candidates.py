@@ -1,18 +1,18 @@
 """Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled, in arrays, by key prefix."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import PCollection
 
-from pipeline import arrays, files
+from pipeline import arrays
 from pipeline.census import ABSENT
 from pipeline.compiled import compiled
 from pipeline.minhash import Words64, band_keys
-from pipeline.parts import Part, PartWriter, Place, run_part
+from pipeline.parts import Part, PartWriter, Place
+from pipeline.shuffle import Pieces, ShuffleToParts, split_by
 
 Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""
@@ -32,81 +32,35 @@ class BandShard:
     numbers: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """The keys of one prefix; `entries` (n, 2) uint64 of key and number, in pieces."""
-
-    pieces: tuple[bytes, ...] = ()
-
-
 def bucket_count(entries: int) -> int:
     """A power of two that leaves about ENTRIES_A_BUCKET in each, at least four so that several workers share."""
     return 1 << max(2, (max(1, entries) // ENTRIES_A_BUCKET).bit_length())
 
 
-@dataclass
-class PairCandidates(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Parts (a bucket each, `work` its number) to the keys of finished parts: the candidate pairs of each bucket as a spilled array."""
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """How signatures are cut, and over how many buckets their keys are spread."""
 
-    place: Place
-    shards: tuple[BandShard, ...]
     bands: int
     rows: int
     buckets: int
-    earlier: int
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """A part waits for the entries of its bucket."""
-        waiting = parts | "Name" >> beam.Map(_named)
-        entries = (
-            parts.pipeline
-            | "Shards" >> beam.Create(self.shards, reshuffle=False)
-            | "Bands" >> beam.FlatMap(band_entries, self.bands, self.rows, self.buckets)
-        )
-        keys: PCollection[str] = (
-            (waiting, entries)
-            | "Together" >> beam.Flatten()
-            | "By prefix" >> beam.GroupByKey()
-            | "Pairs" >> beam.ParDo(_PairBucket(self.place, PairUp(self.earlier)))
-        )
-        return keys
 
 
-def band_entries(shard: BandShard, bands: int, rows: int, buckets: int) -> Iterator[tuple[str, bytes]]:
-    """The entries of a shard's documents, by bucket."""
+def pair_candidates(place: Place, shards: tuple[BandShard, ...], spec: Bands, earlier: int) -> ShuffleToParts:
+    """Parts (a bucket each) to the keys of finished parts: the candidate pairs of each bucket as a spilled array."""
+    return ShuffleToParts(place, shards, partial(band_entries, spec=spec), PairUp(earlier))
+
+
+def band_entries(shard: BandShard, spec: Bands) -> Iterator[tuple[str, bytes]]:
+    """The entries of a shard's documents, by the first bits of their keys."""
     numbers = arrays.load(shard.numbers)
     chosen = np.flatnonzero(numbers != ABSENT)
-    keys = band_keys(arrays.load(shard.signatures)[chosen], bands, rows)
+    keys = band_keys(arrays.load(shard.signatures)[chosen], spec.bands, spec.rows)
     entries = np.empty((keys.size, 2), np.uint64)
     entries[:, 0] = keys.reshape(-1)
-    entries[:, 1] = np.repeat(numbers[chosen], bands)
-    prefix = (entries[:, 0] >> np.uint64(64 - buckets.bit_length() + 1)).astype(np.int64)
-    entries = entries[np.argsort(prefix, kind="stable")]
-    ends = np.cumsum(np.bincount(prefix, minlength=buckets))
-    for bucket, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        if start < end:
-            yield part_key(bucket, buckets), entries[start:end].tobytes()
-
-
-def part_key(bucket: int, buckets: int) -> str:
-    """As `parts.numbered` names them."""
-    return f"{bucket:05d}-of-{buckets:05d}"
-
-
-def _named(part: Part) -> tuple[str, bytes]:
-    return part.key, b""
-
-
-class _PairBucket(beam.DoFn):
-    def __init__(self, place: Place, work: "PairUp") -> None:
-        self._place = place
-        self._work = work
-
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
-        key, pieces = element
-        if not files.exists(self._place.receipt_path(key)):
-            run_part(self._place, self._work, Part(key, Bucket(tuple(pieces))))
-        yield key
+    entries[:, 1] = np.repeat(numbers[chosen], spec.bands)
+    bits = np.uint64(64 - spec.buckets.bit_length() + 1)
+    yield from split_by(entries, (entries[:, 0] >> bits).astype(np.int64), spec.buckets)
 
 
 @dataclass(frozen=True)
@@ -117,7 +71,8 @@ class PairUp:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, pair, spill."""
-        entries = np.frombuffer(b"".join(part.work.pieces), np.uint64).reshape(-1, 2)
+        pieces: Pieces = part.work
+        entries = pieces.entries(np.uint64)
         found = pairs(entries[:, 0], entries[:, 1], self.earlier)
         writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
 

@@ -5,6 +5,7 @@ text, the same words, or of exact Jaccard similarity at or above the threshold. 
 independent set of these pairs, so the answer does not depend on who computed it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -87,8 +88,12 @@ class Removal:
     cluster: Numbers
 
 
-def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False) -> Removal:
-    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text."""
+Join = Callable[[int, clusters.Edges], Numbers]
+"""From a number of nodes and their edges to the least node of each one's component."""
+
+
+def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
+    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text; `join` finds the clusters."""
     count = len(census.text)
     everyone = np.arange(count)
     involved = np.zeros(count, bool)
@@ -102,7 +107,7 @@ def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = Fa
     address, text = place[census.address[numbers]], place[census.text[numbers]]
     ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
     fixed = int(np.searchsorted(numbers, census.earlier))
-    cluster = _clusters(address, text, ends)
+    cluster = join(len(numbers), _stars(address, text, ends))
     if transitive:
         kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
     else:
@@ -113,10 +118,11 @@ def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = Fa
     return Removal(numbers[gone], numbers[kept_by[gone]], by[gone], similarity[gone], numbers[cluster[gone]])
 
 
-def _clusters(address: Numbers, text: Numbers, ends: Numbers) -> Numbers:
+def _stars(address: Numbers, text: Numbers, ends: Numbers) -> clusters.Edges:
+    """All edges of the graph, a group of equals as a star around its first."""
     everyone = np.arange(len(address))
     stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
-    return clusters.components(len(address), np.concatenate([*stars, ends]))
+    return np.concatenate([*stars, ends])
 
 
 def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:

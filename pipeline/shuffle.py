@@ -1,0 +1,75 @@
+"""Arrays shuffled to the parts of a phase: entries in pieces, by a GroupByKey on the part's key. Never text, never one entry alone."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.pvalue import PCollection
+
+from pipeline import files
+from pipeline.parts import Part, Place, Work, run_part
+
+Entries = npt.NDArray[Any]
+Split = Callable[[Any], Iterator[tuple[str, bytes]]]
+"""From a source (a shard, a file) to pieces of entries, each with the key of the part that it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a part's work gets: (n, 2) entries in pieces, in no order."""
+
+    pieces: tuple[bytes, ...]
+
+    def entries(self, kind: type[np.generic]) -> Entries:
+        """All entries."""
+        return np.frombuffer(b"".join(self.pieces), kind).reshape(-1, 2)
+
+
+@dataclass
+class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
+    """Parts to the keys of finished parts: every part waits for the pieces that `split` makes of the `sources`; `work` gets Pieces."""
+
+    place: Place
+    sources: tuple[Any, ...]
+    split: Split
+    work: Work
+
+    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+        """An empty piece stands for each part, so that one without entries is worked too."""
+        waiting = parts | "Name" >> beam.Map(_named)
+        pieces = parts.pipeline | "Sources" >> beam.Create(self.sources, reshuffle=False) | "Split" >> beam.FlatMap(self.split)
+        keys: PCollection[str] = (
+            (waiting, pieces)
+            | "Together" >> beam.Flatten()
+            | "By part" >> beam.GroupByKey()
+            | "Work" >> beam.ParDo(_WorkPieces(self.place, self.work))
+        )
+        return keys
+
+
+def split_by(entries: Entries, part: npt.NDArray[np.int64], parts: int) -> Iterator[tuple[str, bytes]]:
+    """The entries of each part in one piece; `part` is each entry's."""
+    entries = entries[np.argsort(part, kind="stable")]
+    ends = np.cumsum(np.bincount(part, minlength=parts))
+    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        if start < end:
+            yield f"{number:05d}-of-{parts:05d}", entries[start:end].tobytes()
+
+
+def _named(part: Part) -> tuple[str, bytes]:
+    return part.key, b""
+
+
+class _WorkPieces(beam.DoFn):
+    def __init__(self, place: Place, work: Work) -> None:
+        self._place = place
+        self._work = work
+
+    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
+        key, pieces = element
+        if not files.exists(self._place.receipt_path(key)):
+            run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))
+        yield key
