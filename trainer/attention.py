@@ -6,6 +6,7 @@ from typing import Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 
 from trainer.config import ModelConfig
 
@@ -14,12 +15,12 @@ ROTARY_BASE = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Which tokens of a micro-batch share a document: `mask` on CPU, cumulative lengths where a varlen kernel reads them.
+    """Which tokens of a micro-batch share a document: a mask on CPU, cumulative lengths where a varlen kernel reads them.
 
-    `mask_B1TT` is causal already. `lengths` is int32, padded with its last value to a fixed size so that nothing recompiles.
+    `mask` is (B, 1, T, T) and causal already. `lengths` is int32, padded with its last value to a fixed size so that nothing recompiles.
     """
 
-    mask_B1TT: Tensor | None = None
+    mask: Tensor | None = None
     lengths: Tensor | None = None
     longest: int = 0
 
@@ -27,7 +28,7 @@ class Documents:
     def of_ids(cls, ids_BT: Tensor) -> Self:
         """From each token's document number inside its window."""
         same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
-        return cls(mask_B1TT=same_BTT.tril()[:, None])
+        return cls(mask=same_BTT.tril()[:, None])
 
 
 class Cache:
@@ -47,8 +48,8 @@ class Cache:
         self.values[layer, :, :, self.length : stop] = values_BHTD
         return self.keys[layer, :, :, :stop], self.values[layer, :, :, :stop]
 
-    def mask_B1QK(self, queries: int) -> Tensor:
-        """What the newest `queries` tokens may look at: what is before them and no filler (a filler sees itself alone)."""
+    def mask(self, queries: int) -> Tensor:
+        """(B, 1, Q, K): what the newest `queries` tokens may look at: what is before them and no filler (a filler sees itself alone)."""
         keys = torch.arange(self.length + queries, device=self.padding_B.device)
         own = keys[self.length :, None]
         seen_BQK = (keys <= own) & (keys >= self.padding_B[:, None, None]) | (keys == own)
@@ -74,29 +75,28 @@ class Attention(nn.Module):
         if self.config.positions == "rotary":
             q, k = rotate(q, positions_BT), rotate(k, positions_BT)
         y_BHTD = self._attend(q, k, v.to(q.dtype), documents, cache)
-        return self.projection(y_BHTD.transpose(1, 2).flatten(2))
+        gathered_BTD: Tensor = self.projection(y_BHTD.transpose(1, 2).flatten(2))
+        return gathered_BTD
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
         dropout = self.config.dropout if self.training else 0.0
         if cache is not None:
             keys, values = cache.extend(self.layer, k, v)
-            return F.scaled_dot_product_attention(q, keys, values, attn_mask=cache.mask_B1QK(q.shape[2]))
+            return F.scaled_dot_product_attention(q, keys, values, attn_mask=cache.mask(q.shape[2]))
         if documents is None:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         if documents.lengths is not None:
-            return _attend_varlen(q, k, v, documents)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=documents.mask_B1TT, dropout_p=dropout)
+            return _attend_varlen(q, k, v, documents.lengths, documents.longest)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=documents.mask, dropout_p=dropout)
 
 
-def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
+def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: int) -> Tensor:
     """All windows of the micro-batch as one row of documents: the kernel never looks across a boundary."""
-    from torch.nn.attention.varlen import varlen_attn
-
     batch, _, window, _ = q.shape
-    flat = [part.transpose(1, 2).flatten(0, 1) for part in (q, k, v)]
-    lengths, longest = documents.lengths, documents.longest
-    y = varlen_attn(*flat, lengths, lengths, longest, longest, window_size=(-1, 0))
-    return y.unflatten(0, (batch, window)).transpose(1, 2)
+    flat_q, flat_k, flat_v = (part.transpose(1, 2).flatten(0, 1) for part in (q, k, v))
+    y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(-1, 0))
+    assert isinstance(y, Tensor)
+    return y.view(batch, window, *y.shape[1:]).transpose(1, 2)
 
 
 def rotate(x_BHTD: Tensor, positions_BT: Tensor) -> Tensor:

@@ -13,6 +13,9 @@ import json
 import logging
 import os
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,10 @@ from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import FormatError
 from trainer.config import InputError, TrainConfig
 from trainer.distributed import World
+from trainer.export import WEIGHTS, load_hf
 from trainer.model import GPT
 
 log = logging.getLogger(__name__)
@@ -37,7 +42,7 @@ ASIDE = ".aside"
 State = dict[str, Tensor]
 
 
-class DamagedCheckpoint(InputError):
+class DamagedCheckpointError(InputError):
     """A checkpoint that is not whole, or not what it was when it was written."""
 
 
@@ -51,7 +56,8 @@ class Facts:
     corpus_sha256: str
     tokenizer_sha256: str
     config: TrainConfig
-    validation_loss: float | None = None
+    best_step: int | None = None
+    best_loss: float | None = None
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -74,7 +80,8 @@ def save(run: Path, facts: Facts, parts: dict[str, State], tokenizer: Tokenizer,
     world.wait()
     for name, state in parts.items():
         writer = HuggingFaceStorageWriter(str(aside / name), save_distributed=True)
-        dcp.save(state, storage_writer=writer, no_dist=world.ranks == 1)
+        with _alone_on_purpose():
+            dcp.state_dict_saver.save(state, storage_writer=writer, no_dist=world.ranks == 1)
     if world.first:
         tokenizer.save(aside / "tokenizer")
         _finish(aside, final, facts)
@@ -96,18 +103,18 @@ def _finish(aside: Path, final: Path, facts: Facts) -> None:
 
 
 def read_facts(folder: Path) -> Facts:
-    """A checkpoint's facts, its files there and unchanged. Raises DamagedCheckpoint naming what is not."""
+    """A checkpoint's facts, its files there and unchanged. Raises DamagedCheckpointError naming what is not."""
     path = folder / "checkpoint.json"
     try:
         body = json.loads(path.read_bytes())
         if (body.pop("format"), body.pop("version")) != (FORMAT, VERSION):
-            raise DamagedCheckpoint(f"{path}: not a {FORMAT} of version {VERSION}")
+            raise DamagedCheckpointError(f"{path}: not a {FORMAT} of version {VERSION}")
         files = body.pop("files")
         facts = Facts(**{**body, "config": TrainConfig.from_json(body["config"])})
     except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{folder}: no checkpoint.json there: not a checkpoint, or not a finished one") from error
+        raise DamagedCheckpointError(f"{folder}: no checkpoint.json there: not a checkpoint, or not a finished one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{path}: cannot be read ({error})") from error
+        raise DamagedCheckpointError(f"{path}: cannot be read ({error})") from error
     for name, said in files.items():
         _check(folder / name, said)
     return facts
@@ -115,34 +122,53 @@ def read_facts(folder: Path) -> Facts:
 
 def _check(path: Path, said: dict[str, Any]) -> None:
     if not path.is_file():
-        raise DamagedCheckpoint(f"{path}: missing; checkpoint.json names it")
+        raise DamagedCheckpointError(f"{path}: missing; checkpoint.json names it")
     if path.stat().st_size != said["bytes"]:
-        raise DamagedCheckpoint(f"{path}: {path.stat().st_size} bytes, checkpoint.json says {said['bytes']}")
+        raise DamagedCheckpointError(f"{path}: {path.stat().st_size} bytes, checkpoint.json says {said['bytes']}")
     if _sha256(path) != said["sha256"]:
-        raise DamagedCheckpoint(f"{path}: its sha256 is not the one that checkpoint.json names")
+        raise DamagedCheckpointError(f"{path}: its sha256 is not the one that checkpoint.json names")
 
 
 def load(folder: Path, parts: dict[str, State], world: World) -> None:
     """Fill the tensors of `parts`, whole or in pieces, whatever number of ranks wrote them. `read_facts` has vouched for the files."""
     for name, state in parts.items():
-        dcp.load(state, storage_reader=HuggingFaceStorageReader(str(folder / name)), no_dist=world.ranks == 1)
+        with _alone_on_purpose():
+            dcp.state_dict_loader.load(
+                state, storage_reader=HuggingFaceStorageReader(str(folder / name)), no_dist=world.ranks == 1
+            )
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
-    """A network to use, in evaluation mode and fp32, with its tokenizer and recipe.
+    """A network to use, in evaluation mode and fp32, with its tokenizer and its recipe (of a Hugging Face folder, its shape alone).
 
-    `path` is a checkpoint, or a run's folder, whose newest checkpoint is taken. Raises InputError for anything else.
+    A run's folder stands for its newest checkpoint. Raises InputError for anything else, and for what is damaged.
     """
     folder = Path(path)
-    if not (folder / "checkpoint.json").exists():
-        found = checkpoints(folder)
-        if not found:
-            raise InputError(f"{folder}: neither a checkpoint nor a run's folder with one")
-        folder = found[-1]
-    facts = read_facts(folder)
-    model = GPT(facts.config.model)
-    load(folder, {"model": {name: weight.detach() for name, weight in model.named_parameters()}}, World())
-    return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), facts.config
+    try:
+        if (folder / WEIGHTS).exists():
+            model = load_hf(folder)
+            return model.to(device).eval(), Tokenizer.load(folder), _shape_alone(model)
+        folder = newest(folder)
+        facts = read_facts(folder)
+        model = GPT(facts.config.model)
+        load(folder, {"model": {name: weight.detach() for name, weight in model.named_parameters()}}, World())
+        return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), facts.config
+    except FormatError as error:
+        raise InputError(str(error)) from error
+
+
+def _shape_alone(model: GPT) -> TrainConfig:
+    return TrainConfig(preset="hugging-face", model=model.config, batch_tokens=model.config.context)
+
+
+def newest(folder: Path) -> Path:
+    """A checkpoint itself, or the newest of a run's folder. Raises InputError where there is none."""
+    if (folder / "checkpoint.json").exists():
+        return folder
+    found = checkpoints(folder)
+    if not found:
+        raise InputError(f"{folder}: no checkpoint, no run with one, and no Hugging Face folder")
+    return found[-1]
 
 
 def prune(run: Path, keep: int, best: int | None) -> None:
@@ -156,6 +182,14 @@ def sweep(run: Path) -> None:
     """Remove what killed writers left aside."""
     for path in (run / FOLDER).glob(f".*{ASIDE}"):
         shutil.rmtree(path)
+
+
+@contextmanager
+def _alone_on_purpose() -> Iterator[None]:
+    """torch warns that one process saves alone although it is told so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
 
 
 def _sha256(path: Path) -> str:

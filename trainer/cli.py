@@ -34,6 +34,8 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
     _add_train(commands.add_parser("train", help="train a preset, or go on with an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
+    _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
+    _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
     return parser
 
@@ -43,7 +45,16 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of token shards, with manifest.json")
     parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json")
+    parser.add_argument(
+        "--init-from", metavar="FOLDER", help="begin with the weights of a checkpoint or Hugging Face GPT-2 folder"
+    )
+    parser.add_argument("--resume", action="store_true", help="insist on going on: refuse to begin a new run")
+    parser.add_argument(
+        "--fall-back", action="store_true", help="where the newest checkpoint is damaged, go on from one before it"
+    )
     parser.add_argument("--tokenizer", metavar="PATH", help="where it is not in the corpus's folder or beside it")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's events into the run's folder too")
+    parser.add_argument("--wandb", metavar="PROJECT", help="report to Weights & Biases too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     add_options(parser)
     parser.set_defaults(run=_train)
@@ -61,6 +72,17 @@ def _add_sample(parser: Parser) -> None:
     parser.set_defaults(run=_sample)
 
 
+def _add_export(parser: Parser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, whose newest one is taken")
+    parser.add_argument("folder", metavar="FOLDER", help="gets model.safetensors, config.json and the tokenizer")
+    parser.set_defaults(run=_export)
+
+
+def _add_verify(parser: Parser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, whose newest one is taken")
+    parser.set_defaults(run=_verify)
+
+
 # The subcommands import torch when they are called: `--help` answers at once.
 def _train(arguments: Namespace) -> int:
     from trainer.command import train
@@ -72,3 +94,15 @@ def _sample(arguments: Namespace) -> int:
     from trainer.sampling import sample
 
     return sample(arguments)
+
+
+def _export(arguments: Namespace) -> int:
+    from trainer.sampling import export
+
+    return export(arguments)
+
+
+def _verify(arguments: Namespace) -> int:
+    from trainer.sampling import verify
+
+    return verify(arguments)

@@ -2,18 +2,22 @@
 
 import json
 import logging
-import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from trainer import checkpoint
+from trainer.checkpoint import DamagedCheckpointError
 from trainer.config import InputError, TrainConfig
 from trainer.data import Batches, Corpus
 from trainer.distributed import World, environment, joined
 from trainer.flags import with_given
 from trainer.loop import End, Run
+from trainer.model import GPT
 from trainer.presets import PRESETS
 
 log = logging.getLogger(__name__)
@@ -21,16 +25,20 @@ log = logging.getLogger(__name__)
 
 def train(arguments: Namespace) -> int:
     """Run it. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted. Raises InputError for bad input."""
-    config = with_given(PRESETS[arguments.preset](), arguments)
     world = environment(arguments.device)
+    config = resolved(with_given(PRESETS[arguments.preset](), arguments), world)
     folder = Path(arguments.out)
     corpus = Corpus.open(arguments.data, verify=world.first)
     tokenizer = find_tokenizer(corpus, arguments.tokenizer)
     _check_fit(config, corpus, world)
-    start = _place(folder, config, corpus)
+    _same_run(folder, config, corpus)
+    start = _place(folder, fall_back=arguments.fall_back)
+    if start is None and arguments.resume:
+        raise InputError(f"{folder}: no checkpoint to go on from; leave --resume out to begin")
     if start is not None and checkpoint.read_facts(start).step >= config.steps:
         _say(world, f"{folder}: up to date, {config.steps} steps done ({start})")
         return 0
+    initial = _initial(arguments.init_from, config) if arguments.init_from and start is None else None
     if world.first:
         _prepare(folder, config, corpus)
     with joined(world):
@@ -38,7 +46,17 @@ def train(arguments: Namespace) -> int:
         if start is not None:
             run.resume(start)
             _say(world, f"{folder}: goes on from step {run.at.step:,} of {config.steps:,}")
+        elif initial is not None:
+            run.begin_with(initial)
         return _outcome(run, run.train())
+
+
+def resolved(config: TrainConfig, world: World) -> TrainConfig:
+    """The recipe with `auto` precision made definite: bf16 on GPUs and on processors with bf16 products, else fp32."""
+    if config.precision != "auto":
+        return config
+    fast = world.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return replace(config, precision="bf16" if fast else "fp32")
 
 
 def find_tokenizer(corpus: Corpus, path: str | None) -> Tokenizer:
@@ -74,16 +92,16 @@ def _check_fit(config: TrainConfig, corpus: Corpus, world: World) -> None:
     batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
 
 
-def _place(folder: Path, config: TrainConfig, corpus: Corpus) -> Path | None:
-    """The checkpoint to go on from, or None for a run to begin. Raises InputError where the folder holds another run."""
+def _same_run(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
+    """Raises InputError where the folder holds a run of other settings or another corpus."""
     path = folder / "config.json"
     if not path.exists():
-        return None
+        return
     try:
         body = json.loads(path.read_bytes())
         before = TrainConfig.from_json(body["config"])
         fingerprint = body["corpus_sha256"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
     differences = config.differences(before)
     if differences:
@@ -91,9 +109,35 @@ def _place(folder: Path, config: TrainConfig, corpus: Corpus) -> Path | None:
             f"{folder} holds a run of other settings ({'; '.join(differences)}): choose another --out, or its settings"
         )
     if fingerprint != corpus.manifest.sha256:
-        raise InputError(f"{folder} was trained on corpus {fingerprint}, {corpus.manifest.folder} is {corpus.manifest.sha256}")
-    found = checkpoint.checkpoints(folder)
-    return found[-1] if found else None
+        raise InputError(
+            f"{folder} was trained on corpus {fingerprint}, but {corpus.manifest.folder} is {corpus.manifest.sha256}"
+        )
+
+
+def _place(folder: Path, *, fall_back: bool) -> Path | None:
+    """The checkpoint to go on from, checked; None for a run to begin. Raises DamagedCheckpointError unless told to fall back."""
+    for path in reversed(checkpoint.checkpoints(folder)):
+        try:
+            checkpoint.read_facts(path)
+        except DamagedCheckpointError as error:
+            if not fall_back:
+                raise DamagedCheckpointError(f"{error}; --fall-back goes on from the one before it") from error
+            log.warning("%s; falling back to the checkpoint before it", error)
+        else:
+            return path
+    return None
+
+
+def _initial(folder: str, config: TrainConfig) -> GPT:
+    """The network to begin with. Raises InputError where it is of another shape than the recipe's."""
+    model, _, _ = checkpoint.load_model(folder)
+    mine, theirs = config.model.to_json(), model.config.to_json()
+    differences = [
+        f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
+    ]
+    if differences:
+        raise InputError(f"--init-from {folder}: another network ({'; '.join(differences)})")
+    return model
 
 
 def _prepare(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
@@ -122,4 +166,4 @@ def _outcome(run: Run, end: End) -> int:
 
 def _say(world: World, text: str) -> None:
     if world.first:
-        print(text, file=sys.stderr, flush=True)
+        log.info("%s", text)

@@ -53,15 +53,15 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A micro-batch: what is read, what comes next, and each token's document number inside its window where that matters."""
+    """A micro-batch, all (B, T): what is read, what comes next, and each token's document number inside its window where that matters."""
 
-    inputs_BT: Tensor
-    targets_BT: Tensor
-    documents_BT: Tensor | None = None
+    inputs: Tensor
+    targets: Tensor
+    documents: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         """The same on a device."""
-        parts = (self.inputs_BT, self.targets_BT, self.documents_BT)
+        parts = (self.inputs, self.targets, self.documents)
         return type(self)(*(part if part is None else part.to(device, non_blocking=True) for part in parts))  # type: ignore[arg-type]
 
 
@@ -126,7 +126,7 @@ class Batches:
 def document_numbers(tokens_BT: npt.NDArray[np.int64], eot_id: int) -> npt.NDArray[np.int64]:
     """For each token how many documents ended before it in its window: [5, 50256, 7, 8] gives [0, 0, 1, 1]."""
     ends = tokens_BT == eot_id
-    return np.cumsum(ends, axis=1) - ends
+    return np.asarray(np.cumsum(ends, axis=1) - ends, np.int64)
 
 
 def validation_starts(tokens: int, context: int, wanted_tokens: int, *, rank: int, ranks: int, micro_batch: int) -> Windows:

@@ -4,11 +4,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from trainer.config import InputError
 from trainer.model import GPT
@@ -23,7 +24,7 @@ class World:
     rank: int = 0
     ranks: int = 1
     local_rank: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def first(self) -> bool:
@@ -79,13 +80,12 @@ def share(model: GPT, world: World, strategy: str, *, bf16: bool) -> nn.Module:
 
 def split(model: GPT, *, bf16: bool) -> nn.Module:
     """FSDP2: a block at a time is gathered, the rest stays in pieces. Gradients are summed in fp32 whatever is computed in."""
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-
     wide = next(model.parameters()).dtype
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=wide)
     for block in model.blocks:
         fully_shard(block, mp_policy=policy)
-    return fully_shard(model, mp_policy=policy)
+    fully_shard(model, mp_policy=policy)
+    return model
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def accumulating(model: nn.Module, *, last: bool) -> Iterator[None]:
             with model.no_sync():
                 yield
         return
-    if hasattr(model, "set_requires_gradient_sync"):
+    if isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(last)
     yield
 
@@ -119,5 +119,8 @@ class Agreement:
                 work.wait()
             agreed = bool(flag.item())
         flag = torch.tensor(int(raised))
-        self._pending = (flag, self._group and dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group, async_op=True))
+        self._pending = (
+            flag,
+            dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group, async_op=True) if self._group else None,
+        )
         return agreed

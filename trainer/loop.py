@@ -44,7 +44,15 @@ class Progressed:
 
     step: int = 0
     best_step: int | None = None
-    best_loss: float = math.inf
+    best_loss: float | None = None
+    validated: tuple[int, float] | None = None
+
+    def note_best(self) -> None:
+        """The checkpoint about to be written is the best if the validation just made says so."""
+        if self.validated is not None and self.validated[0] == self.step:
+            loss = self.validated[1]
+            if self.best_loss is None or loss < self.best_loss:
+                self.best_step, self.best_loss = self.step, loss
 
 
 @dataclass
@@ -85,7 +93,13 @@ class Run:
         parts = self._parts()
         checkpoint.load(folder, parts, self.world)
         self._take(parts["optimizer"])
-        self.at.step = facts.step
+        self.at = Progressed(facts.step, facts.best_step, facts.best_loss)
+
+    def begin_with(self, model: GPT) -> None:
+        """Take another network's weights before the first step."""
+        with torch.no_grad():
+            for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+                mine.copy_(theirs)
 
     def train(self) -> End:
         """Steps up to the last, a signal, or too many skips."""
@@ -116,7 +130,7 @@ class Run:
         with torch.no_grad():
             for i in range(0, len(starts), self.micro_batch):
                 batch = reader.read(starts[i : i + self.micro_batch])
-                counted = batch.targets_BT[batch.targets_BT >= 0].numpy()
+                counted = batch.targets[batch.targets >= 0].numpy()
                 loss = self._loss(batch).double().cpu()
                 sums += torch.tensor([1.0, 0.0, 0.0]) * loss * len(counted)
                 sums += torch.tensor([0.0, len(counted), spelled[counted].sum()], dtype=torch.float64)
@@ -126,6 +140,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint of this moment and remove those no longer kept."""
+        self.at.note_best()
         manifest = self.corpus.manifest
         facts = Facts(
             step=self.at.step,
@@ -134,6 +149,8 @@ class Run:
             corpus_sha256=manifest.sha256,
             tokenizer_sha256=manifest.tokenizer_sha256,
             config=self.config,
+            best_step=self.at.best_step,
+            best_loss=self.at.best_loss,
         )
         checkpoint.save(self.folder, facts, self._parts(), self.tokenizer, self.world)
         if self.world.first:
@@ -170,7 +187,7 @@ class Run:
                 torch.manual_seed(hash((self.config.seed, self.at.step, self.world.rank, position)) & 0x7FFF_FFFF_FFFF_FFFF)
             with accumulating(self.shared, last=position == len(micro_batches) - 1):
                 loss = self._loss(batch) / len(micro_batches)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
         scale = learning_rate_at(self.config, self.at.step)
@@ -179,9 +196,10 @@ class Run:
 
     def _loss(self, batch: Batch) -> Tensor:
         batch = batch.to(self.world.device)
-        documents = None if batch.documents_BT is None else Documents.of_ids(batch.documents_BT)
+        documents = None if batch.documents is None else Documents.of_ids(batch.documents)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.network(batch.inputs_BT, batch.targets_BT, documents)
+            loss: Tensor = self.network(batch.inputs, batch.targets, documents)
+        return loss
 
     def _micro_batches(self, step: int) -> list[Batch]:
         return self.batches.micro_batches(step, rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch)
@@ -249,8 +267,7 @@ class _Writer:
         if not found:
             return
         run = self._run
-        if found["val_loss"] < run.at.best_loss:
-            run.at.best_loss, run.at.best_step = found["val_loss"], run.at.step
+        run.at.validated = (run.at.step, found["val_loss"])
         self._last = f"  validation {found['val_loss']:.3f}"
         line = {"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, **found}
         self._write(line, f"validation loss {found['val_loss']:.3f} nats a token, {found['bits_per_byte']:.3f} bits a byte")

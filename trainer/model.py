@@ -33,7 +33,8 @@ class FeedForward(nn.Module):
         """Each token by itself."""
         h = self.up(x_BTD)
         h = F.gelu(h, approximate="tanh") if self.activation == "gelu" else F.relu(h).square()
-        return self.projection(h)
+        fed_BTD: Tensor = self.projection(h)
+        return fed_BTD
 
 
 class Block(nn.Module):
@@ -50,7 +51,8 @@ class Block(nn.Module):
     def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
         """The stream, a block further."""
         x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache))
-        return x_BTD + self.dropout(self.feed_forward(self.norm_2(x_BTD)))
+        fed_BTD: Tensor = self.dropout(self.feed_forward(self.norm_2(x_BTD)))
+        return x_BTD + fed_BTD
 
 
 class GPT(nn.Module):
@@ -108,7 +110,8 @@ class GPT(nn.Module):
                 x_BTD = block(x_BTD, positions_BT, documents, cache)
         if cache is not None:
             cache.length += tokens_BT.shape[1]
-        return self.norm(x_BTD)
+        h_BTD: Tensor = self.norm(x_BTD)
+        return h_BTD
 
     def _positions(self, tokens_BT: Tensor, cache: Cache | None) -> Tensor:
         window = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]

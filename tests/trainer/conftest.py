@@ -70,3 +70,30 @@ def write_corpus(byte_tokenizer: Tokenizer) -> WriteCorpus:
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory, write_corpus: WriteCorpus, texts: list[str]) -> Path:
     """About 750,000 tokens for training."""
     return write_corpus(tmp_path_factory.mktemp("corpus") / "tokens", texts)
+
+
+SMALL_RUN = (
+    "--vocabulary=257", "--layers=2", "--heads=2", "--width=32", "--context=32", "--batch-tokens=512", "--micro-batch=4",
+    "--steps=30", "--warmup-steps=3", "--log-every=1", "--validate-every=10", "--validation-tokens=2048", "--checkpoint-every=5",
+)  # fmt: skip
+
+
+@pytest.fixture
+def small_run(corpus_folder: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    """The command line of a run of seconds: `small_run("name", "--steps=5")`."""
+
+    def command(name: str, *more: str) -> list[str]:
+        return ["train", "tiny", "--data", str(corpus_folder), "--out", str(tmp_path / name), *SMALL_RUN, *more]
+
+    return command
+
+
+def losses(run: Path) -> list[tuple[int, float | None, float | None]]:
+    """Step, loss and validation loss of every line of a run's log but the first."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(line["step"], line.get("loss"), line.get("val_loss")) for line in lines[1:]]
+
+
+@pytest.fixture(name="losses")
+def losses_fixture() -> Callable[[Path], list[tuple[int, float | None, float | None]]]:
+    return losses

@@ -1,0 +1,116 @@
+"""Hugging Face folders: written as `transformers` reads them, read back bit for bit, the arithmetic held to an independent GPT-2."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tokenizer.codec import Tokenizer
+from trainer.checkpoint import load_model
+from trainer.config import InputError, ModelConfig
+from trainer.export import load_hf, save_hf
+from trainer.model import GPT
+
+SHAPE = ModelConfig(layers=3, heads=4, width=48, context=24, vocabulary=257)
+
+
+@pytest.fixture
+def model() -> GPT:
+    model = GPT(SHAPE)
+    model.initialise(11)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def reference_logits(weights: dict[str, torch.Tensor], tokens: torch.Tensor, heads: int, layers: int) -> torch.Tensor:
+    """GPT-2 by its definition, from the published names and layouts: Conv1D is x @ W + b, attention is written out."""
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        centred = x - x.mean(-1, keepdim=True)
+        return (
+            centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + 1e-5) * weights[f"{name}.weight"]
+            + weights[f"{name}.bias"]
+        )
+
+    def conv1d(x: torch.Tensor, name: str) -> torch.Tensor:
+        return x @ weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def gelu(x: torch.Tensor) -> torch.Tensor:
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+    rows, length = tokens.shape
+    x = weights["wte.weight"][tokens] + weights["wpe.weight"][:length]
+    for layer in range(layers):
+        q, k, v = conv1d(norm(x, f"h.{layer}.ln_1"), f"h.{layer}.attn.c_attn").split(x.shape[-1], dim=-1)
+        q, k, v = (part.view(rows, length, heads, -1).transpose(1, 2) for part in (q, k, v))
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), -math.inf)
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(rows, length, -1)
+        x = x + conv1d(mixed, f"h.{layer}.attn.c_proj")
+        x = x + conv1d(gelu(conv1d(norm(x, f"h.{layer}.ln_2"), f"h.{layer}.mlp.c_fc")), f"h.{layer}.mlp.c_proj")
+    return norm(x, "ln_f") @ weights["wte.weight"].T
+
+
+def test_export_and_import_is_bitwise_the_same(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    back = load_hf(save_hf(model, byte_tokenizer, tmp_path / "hf"))
+    assert back.config == model.config
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), back.parameters(), strict=True))
+    save_hf(back, byte_tokenizer, tmp_path / "again")
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "hf/model.safetensors").read_bytes()
+
+
+def test_logits_and_gradients_are_gpt2s(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    weights = {name: value.double().requires_grad_() for name, value in load_file(folder / "model.safetensors").items()}
+    tokens = torch.randint(0, 257, (3, 25), generator=torch.Generator().manual_seed(2))
+    expected = reference_logits(weights, tokens[:, :-1], SHAPE.heads, SHAPE.layers)
+    assert (model(tokens[:, :-1]) - expected).abs().max() < 1e-4
+
+    model.double()
+    model(tokens[:, :-1], tokens[:, 1:]).backward()
+    torch.nn.functional.cross_entropy(expected.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    pairs = {"token_embedding.weight": "wte.weight", "position_embedding.weight": "wpe.weight", "norm.bias": "ln_f.bias"}
+    mine = dict(model.named_parameters())
+    for ours, theirs in pairs.items():
+        assert (mine[ours].grad - weights[theirs].grad).abs().max() < 1e-8
+    for layer in range(SHAPE.layers):
+        for ours, theirs in (("attention.qkv", "attn.c_attn"), ("feed_forward.projection", "mlp.c_proj")):
+            turned = mine[f"blocks.{layer}.{ours}.weight"].grad.T
+            assert (turned - weights[f"h.{layer}.{theirs}.weight"].grad).abs().max() < 1e-8
+
+
+def test_transformers_reads_it(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    tokens = torch.randint(0, 257, (2, 24))
+    with torch.no_grad():
+        assert (theirs(tokens).logits - model(tokens)).abs().max() < 1e-4
+
+
+def test_a_hugging_face_folder_is_a_model_to_use(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    found, tokenizer, config = load_model(save_hf(model, byte_tokenizer, tmp_path / "hf"))
+    assert tokenizer.sha256 == byte_tokenizer.sha256
+    assert config.model == SHAPE
+    assert not found.training
+
+
+def test_what_gpt2_cannot_express_is_not_exported(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rotary"):
+        save_hf(GPT(replace(SHAPE, positions="rotary")), byte_tokenizer, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("activation_function", "gelu"), ("model_type", "llama"), ("n_layer", 99)])
+def test_another_architecture_is_refused(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str, value: object) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path)
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**said, name: value}))
+    with pytest.raises(InputError, match="not a Hugging Face GPT-2 folder"):
+        load_hf(folder)

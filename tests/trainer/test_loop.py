@@ -1,0 +1,178 @@
+"""A run: it learns, repeats itself bit for bit, goes on from where it was killed, and gives up on what is hopeless."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trainer import cli, distributed, loop
+from trainer.loop import Run
+
+Command = Callable[..., list[str]]
+Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights(run: Path, step: int = 30) -> dict[str, torch.Tensor]:
+    (file,) = (run / f"checkpoints/step_{step:08d}/model").iterdir()
+    return load_file(file)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_loss_on_real_text_falls_and_the_same_command_gives_the_same_bits(
+    small_run: Command, losses: Losses, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        assert cli.main(small_run(name, "--learning-rate=0.01")) == 0
+    found = losses(tmp_path / "one")
+    assert found == losses(tmp_path / "two")
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert found[0][1] > 5.4
+    assert found[-1][2] < 3.6
+
+
+def test_a_finished_run_is_up_to_date(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(small_run("run", "--steps=3")) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    capsys.readouterr()
+    assert cli.main(small_run("run", "--steps=3")) == 0
+    assert "up to date" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_as_if_undisturbed(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    assert cli.main(small_run("whole", "--dropout=0.1")) == 0
+    kills, draw = 0, random.Random(1)
+    while kills < 3:
+        lines = draw.randrange(1, 14)
+        command = [sys.executable, "-m", "trainer", *small_run("killed", "--dropout=0.1", "--checkpoint-every=2")]
+        if not killed_after(command, tmp_path / "killed/log.jsonl", lines):
+            break
+        kills += 1
+    assert kills >= 2
+    assert cli.main(small_run("killed", "--dropout=0.1", "--checkpoint-every=2")) == 0
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+
+
+def killed_after(command: list[str], log: Path, lines: int) -> bool:
+    """Start the command and kill -9 it once its log has grown by so many lines. False where it ended before."""
+    goal = (len(log.read_text().splitlines()) if log.exists() else 0) + lines
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if log.exists() and len(log.read_text().splitlines()) >= goal:
+            process.kill()
+            process.wait()
+            return True
+    assert process.returncode == 0
+    return False
+
+
+def test_killed_while_saving_it_ends_as_if_undisturbed(
+    small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(small_run("whole")) == 0
+    monkeypatch.setattr("trainer.checkpoint._finish", vanish)
+    with pytest.raises(Vanished):
+        cli.main(small_run("killed"))
+    monkeypatch.undo()
+    assert list((tmp_path / "killed/checkpoints").glob(".*.aside"))
+    assert cli.main(small_run("killed")) == 0
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert not list((tmp_path / "killed/checkpoints").glob(".*"))
+
+
+class Vanished(BaseException):
+    """What a kill is to the code that it hits."""
+
+
+def vanish(*_: object) -> None:
+    raise Vanished
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(
+    small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    assert cli.main(small_run("whole")) == 0
+    inner = Run._step
+
+    def step(run: Run, batches: list[loop.Batch]) -> tuple[torch.Tensor, torch.Tensor, float]:
+        if run.at.step == 7:
+            os.kill(os.getpid(), number)
+        return inner(run, batches)
+
+    monkeypatch.setattr(Run, "_step", step)
+    assert cli.main(small_run("stopped", "--checkpoint-every=100")) == code
+    assert len(losses(tmp_path / "stopped")) < 15
+    monkeypatch.undo()
+    assert cli.main(small_run("stopped", "--checkpoint-every=100")) == 0
+    assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
+
+
+def test_bad_gradients_are_skipped_and_at_last_given_up(
+    small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = Run._loss
+
+    def loss(run: Run, batch: loop.Batch) -> torch.Tensor:
+        return inner(run, batch) * (float("nan") if run.at.step >= 6 and torch.is_grad_enabled() else 1.0)
+
+    monkeypatch.setattr(Run, "_loss", loss)
+    assert cli.main(small_run("run", "--skip-limit=4", "--checkpoint-every=3", "--keep=9", "--validate-every=2")) == 1
+    assert "gave up at step 10" in capsys.readouterr().err
+    assert same(weights(tmp_path / "run", 6), weights(tmp_path / "run", 9))
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["skipped_in_a_row"] for line in lines if "skipped_in_a_row" in line] == [1, 2, 3, 4]
+
+
+def test_the_newest_and_the_best_checkpoints_are_kept(small_run: Command, tmp_path: Path) -> None:
+    assert cli.main(small_run("run", "--keep=2")) == 0
+    kept = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
+    assert kept[-2:] == ["step_00000025", "step_00000030"]
+    facts = json.loads((tmp_path / "run/checkpoints/step_00000030/checkpoint.json").read_text())
+    assert facts["best_step"] in (10, 20, 30)
+    assert f"step_{facts['best_step']:08d}" in kept
+
+
+def test_document_masks_change_the_loss_and_nothing_breaks(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    for name, flag in (("masked", "--document-mask"), ("plain", "--no-document-mask")):
+        assert cli.main(small_run(name, flag, "--steps=4", "--precision=fp32")) == 0
+    assert losses(tmp_path / "masked") != losses(tmp_path / "plain")
+
+
+def test_a_network_can_begin_with_anothers_weights(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    assert cli.main(small_run("first")) == 0
+    assert cli.main(["export", str(tmp_path / "first"), str(tmp_path / "hf")]) == 0
+    assert cli.main(small_run("second", "--steps=2", "--init-from", str(tmp_path / "hf"), "--learning-rate=1e-9")) == 0
+    assert losses(tmp_path / "second")[-1][2] == pytest.approx(losses(tmp_path / "first")[-1][2], abs=1e-3)
+
+
+def test_precisions_agree(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    ends = {}
+    for precision in ("fp64", "fp32", "bf16"):
+        assert cli.main(small_run(precision, f"--precision={precision}", "--steps=10")) == 0
+        ends[precision] = losses(tmp_path / precision)[-1][2]
+    assert ends["fp32"] == pytest.approx(ends["fp64"], abs=1e-4)
+    assert ends["bf16"] == pytest.approx(ends["fp64"], abs=2e-2)
+
+
+def test_a_lone_rank_needs_no_process_group() -> None:
+    assert distributed.environment("cpu").ranks == 1
