@@ -1,0 +1,195 @@
+"""A month of Reddit to a corpus, the corpora of all months to a trained GPT-2: the commands that a person would type, in order.
+
+Each run takes one month's dump into OUTPUT/YYYY-MM; its documents are compared with those kept of all earlier months without reading their
+text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one after the other, oldest first (catch-up).
+Airflow starts programs and nothing more: `python` names the interpreter of the environment that webtext is installed in.
+
+Before the first run, make the pool that keeps one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
+"""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import Asset, Param, dag, get_current_context, task
+
+MONTH = "{{ (dag_run.logical_date or dag_run.run_after).strftime('%Y-%m') }}"
+FETCH_POOL = "webtext_fetch"
+PATIENT = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+    "execution_timeout": timedelta(days=2),
+}
+"""Every command goes on where a killed one stopped, so trying again is safe and costs only what was in flight."""
+
+CORPUS = Asset("webtext_corpus")
+TOKENIZER = Asset("webtext_tokenizer")
+CHECKPOINT = Asset("webtext_checkpoint")
+
+LAUNCHERS = {
+    "python": "{python} -m trainer train",
+    "torchrun": "{python} -m torch.distributed.run --standalone --nproc-per-node {gpus} -m trainer train",
+    "slurm": "sbatch --wait --gpus-per-node {gpus} {launch_script}",
+    "kubernetes": "{launch_script}",
+}
+"""What the trainer's arguments (preset, --data, --out) are appended to. The script of `slurm` and `kubernetes` waits for the job's end."""
+
+PARAMS = {
+    "dump": Param("/data/reddit/RS_{month}.zst", type="string", description="a month's dump; {month} is YYYY-MM"),
+    "month": Param("", type="string", pattern=r"^(\d{4}-\d{2})?$", description="take this month instead of the run's own"),
+    "output": Param("/data/webtext", type="string", minLength=1, description="folder of all months"),
+    "python": Param("python", type="string", minLength=1, description="interpreter that webtext is installed for"),
+    "min_karma": Param(3, type="integer", minimum=0, description="least karma of a link"),
+    "created_before": Param("none", type="string", description="only submissions before this day (the paper: 2018-01-01)"),
+    "only_subreddits": Param("", type="string", description="file of the only subreddits to keep; empty: all"),
+    "threshold": Param(0.7, type="number", minimum=0, maximum=1, description="least similarity of near-duplicates"),
+    "contact": Param("", type="string", description="address in the crawler's User-Agent, for webmasters"),
+    "runner": Param("FnApiRunner", type="string", description="Beam runner of the stages"),
+    "flags": Param([], type="array", items={"type": "string"}, description="more flags for every stage, Beam's among them"),
+    "pages_flags": Param([], type="array", items={"type": "string"}, description="more flags for the crawl"),
+    "vocabulary_flags": Param([], type="array", items={"type": "string"}, description="more flags for the vocabulary"),
+    "tokens_flags": Param([], type="array", items={"type": "string"}, description="more flags for the token shards"),
+    "train": Param(True, type="boolean", description="train after the corpus has grown"),
+    "preset": Param("gpt2-small", enum=["tiny", "gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl"], description="model"),
+    "train_flags": Param([], type="array", items={"type": "string"}, description="more flags for the trainer"),
+    "launcher": Param("torchrun", enum=[*LAUNCHERS], description="what submits the training"),
+    "gpus": Param(1, type="integer", minimum=1, description="processes of torchrun, GPUs a node of Slurm"),
+    "launch_script": Param("", type="string", description="Slurm script or Kubernetes launcher, for those two"),
+}
+
+
+def stage(name: str, month: str, *more: str, runner: bool = True) -> str:
+    """The shell line of one stage on one month's corpus folder."""
+    params = get_current_context()["params"]
+    beam = [f"--runner={params['runner']}", *params["flags"]] if runner else []
+    return shlex.join([params["python"], "-m", "pipeline", name, "--corpus", folder(month), *more, *beam])
+
+
+def folder(month: str) -> str:
+    """A month's corpus folder."""
+    params = get_current_context()["params"]
+    return f"{params['output']}/{params['month'] or month}"
+
+
+def earlier(month: str, kind: str) -> str:
+    """A shell word: the months' `kind` folders that finished before `month`, oldest first; nothing where there is none."""
+    params = get_current_context()["params"]
+    here = shlex.quote(params["month"] or month)
+    listing = f'for m in {shlex.quote(params["output"])}/????-??; do [ "$(basename "$m")" \\< {here} ] && [ -e "$m/{kind}/manifest.json" ]'
+    return f'$({listing} && printf "%s " "$m/{kind}"; done)'
+
+
+@task.bash
+def links(month: str) -> str:
+    """A month's dump to links."""
+    params = get_current_context()["params"]
+    dump = params["dump"].replace("{month}", params["month"] or month)
+    rules = ["--min_karma", str(params["min_karma"]), "--created_before", params["created_before"]]
+    rules += ["--only_subreddits", params["only_subreddits"]] if params["only_subreddits"] else []
+    return stage("links", month, "--submissions", dump, *rules)
+
+
+@task.bash(pool=FETCH_POOL, execution_timeout=timedelta(days=7))
+def pages(month: str) -> str:
+    """The crawl: one at a time, by its pool."""
+    params = get_current_context()["params"]
+    contact = ["--contact", params["contact"]] if params["contact"] else []
+    return stage("pages", month, *contact, *params["pages_flags"])
+
+
+@task.bash
+def documents(month: str) -> str:
+    """Pages to text."""
+    return stage("documents", month)
+
+
+@task.bash
+def dedup(month: str) -> str:
+    """Compared with the kept documents of all earlier months."""
+    threshold = str(get_current_context()["params"]["threshold"])
+    line = stage("dedup", month, "--threshold", threshold)
+    return f"earlier={earlier(month, 'dedup')}\n{line} ${{earlier:+--against $earlier}}"
+
+
+@task.bash(outlets=[TOKENIZER])
+def vocabulary(month: str) -> str:
+    """Trained once, on the first month."""
+    params = get_current_context()["params"]
+    output = f"{params['output']}/vocabulary"
+    line = stage("vocabulary", month, "--output", output, *params["vocabulary_flags"])
+    return f"test -e {shlex.quote(output)}/manifest.json && echo 'the tokenizer of the first month stays' || {line}"
+
+
+@task.bash
+def tokens(month: str) -> str:
+    """Token shards of the month."""
+    params = get_current_context()["params"]
+    return stage("tokens", month, "--vocabulary", f"{params['output']}/vocabulary", *params["tokens_flags"])
+
+
+@task.bash(outlets=[CORPUS])
+def join(month: str) -> str:
+    """All months' shards as one dataset, linked."""
+    params = get_current_context()["params"]
+    output = f"{params['output']}/tokens/{params['month'] or month}"
+    line = shlex.join([params["python"], "-m", "pipeline", "join", "--output", output, "--tokens"])
+    return f"{line} {earlier(month, 'tokens')} {shlex.quote(folder(month))}/tokens"
+
+
+@task.short_circuit(ignore_downstream_trigger_rules=False)
+def wanted() -> bool:
+    """Whether to train at all."""
+    return bool(get_current_context()["params"]["train"])
+
+
+@task.bash(outlets=[CHECKPOINT], execution_timeout=timedelta(days=10))
+def train(month: str) -> str:
+    """By what `launcher` names; a retry goes on from the last checkpoint."""
+    params = get_current_context()["params"]
+    launch = LAUNCHERS[params["launcher"]].format(**{name: shlex.quote(str(value)) for name, value in params.items()})
+    name = params["month"] or month
+    run = [params["preset"], "--data", f"{params['output']}/tokens/{name}", "--out", f"{params['output']}/runs/{name}"]
+    return f"{launch} {shlex.join([*run, *params['train_flags']])}"
+
+
+@task.bash
+def evaluate(month: str) -> str:
+    """On the held-out split."""
+    params = get_current_context()["params"]
+    base, name = params["output"], params["month"] or month
+    line = [params["python"], "-m", "trainer", "eval", f"{base}/runs/{name}", "--data", f"{base}/tokens/{name}"]
+    return shlex.join([*line, "--tasks", "held_out", "--out", f"{base}/evaluations/{name}"])
+
+
+@task.bash(trigger_rule="none_failed_min_one_success")
+def report(month: str) -> str:
+    """Of the month, and of the training where there was one."""
+    params = get_current_context()["params"]
+    base, name = params["output"], params["month"] or month
+    trained = ["--run", f"{base}/runs/{name}", "--evaluation", f"{base}/evaluations/{name}"] if params["train"] else []
+    return stage("report", month, "--report_title", f"Corpus of {name}", *trained, runner=False)
+
+
+@dag(
+    schedule="@monthly",
+    start_date=datetime(2005, 6, 1, tzinfo=UTC),
+    catchup=True,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(days=14),
+    default_args=PATIENT,
+    params=PARAMS,
+    is_paused_upon_creation=True,
+    tags=["webtext", "gpt2"],
+    doc_md=__doc__,
+)
+def webtext() -> None:
+    """The order of things."""
+    grown = join(MONTH)
+    made = report(MONTH)
+    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> grown  # type: ignore[operator]
+    grown >> wanted() >> train(MONTH) >> evaluate(MONTH) >> made  # type: ignore[operator]
+    grown >> made  # type: ignore[operator]
+
+
+webtext()
