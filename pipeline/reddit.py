@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
-import orjson
+import msgspec
 
 from pipeline import files
 from pipeline.files import InputError
@@ -128,23 +128,24 @@ def parse_line(line: bytes | int, number: int) -> Post | Rejected:
     if isinstance(line, int):
         return Rejected(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {MAX_LINE_BYTES}")
     try:
-        row = orjson.loads(line)
-    except ValueError:
-        if not line.strip():
-            return Rejected(number, LineFault.BLANK_LINE, "")
-        try:
-            row = _loads_leniently(line)
-        except (ValueError, RecursionError) as error:
-            return Rejected(number, LineFault.NOT_JSON, str(error)[:200])
-    if not isinstance(row, dict):
-        return Rejected(number, LineFault.NOT_A_SUBMISSION, f"a JSON {type(row).__name__}, not an object")
+        row = _DECODER.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _parse_leniently(line, number)
     return _post(row, number)
 
 
-def _loads_leniently(line: bytes) -> Any:
-    """What orjson refuses and dumps hold: bytes that are no UTF-8, lone surrogates. Both become U+FFFD."""
-    row = json.loads(line.decode("utf-8-sig", "replace"))
-    return _without_surrogates(row)
+def _parse_leniently(line: bytes, number: int) -> Post | Rejected:
+    """What msgspec refuses and dumps hold: bytes that are no UTF-8, lone surrogates (both become U+FFFD), NaN; else the fault."""
+    if not line.strip():
+        return Rejected(number, LineFault.BLANK_LINE, "")
+    try:
+        row = json.loads(line.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError) as error:
+        return Rejected(number, LineFault.NOT_JSON, str(error)[:200])
+    if not isinstance(row, dict):
+        return Rejected(number, LineFault.NOT_A_SUBMISSION, f"a JSON {type(row).__name__}, not an object")
+    known = {name: _without_surrogates(row[name]) for name in _Row.__struct_fields__ if name in row}
+    return _post(_Row(**known), number)
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -157,31 +158,44 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _post(row: dict[str, Any], number: int) -> Post | Rejected:
-    get = row.get
-    name = get("id") or str(get("name") or "").removeprefix("t3_")
-    if not name or not isinstance(name, str):
+class _Row(msgspec.Struct, gc=False):
+    """The fields of a dump's line that links are made of, as they come; all others are skipped while parsing."""
+
+    id: Any = None
+    name: Any = None
+    subreddit: Any = None
+    score: Any = None
+    created_utc: Any = None
+    url: Any = None
+    url_overridden_by_dest: Any = None
+    is_self: Any = None
+    over_18: Any = None
+    quarantine: Any = None
+    crosspost_parent_list: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Row)
+
+
+def _post(row: _Row, number: int) -> Post | Rejected:
+    name = row.id or str(row.name or "").removeprefix("t3_")
+    if not name or type(name) is not str:
         return Rejected(number, LineFault.NOT_A_SUBMISSION, "an object without an id")
-    subreddit, url, is_self = get("subreddit"), _outbound(row), get("is_self")
-    parents = get("crosspost_parent_list")
+    url, is_self = row.url_overridden_by_dest or row.url, row.is_self
+    parents = row.crosspost_parent_list
     if parents and isinstance(parents, list) and isinstance(parents[0], dict):
-        url, is_self = _outbound(parents[0]) or url, parents[0].get("is_self")
+        parent = parents[0]
+        url, is_self = parent.get("url_overridden_by_dest") or parent.get("url") or url, parent.get("is_self")
     return Post(
         name,
-        subreddit if isinstance(subreddit, str) else "",
-        whole_number(get("score")),
-        whole_number(get("created_utc")),
-        url,
+        row.subreddit if type(row.subreddit) is str else "",
+        whole_number(row.score),
+        whole_number(row.created_utc),
+        url if type(url) is str else "",
         is_self is True,
-        get("over_18") is True,
-        get("quarantine") is True,
+        row.over_18 is True,
+        row.quarantine is True,
     )
-
-
-def _outbound(row: dict[str, Any]) -> str:
-    """The address that a post leads to; a gallery or video of Reddit's leads to Reddit."""
-    url = row.get("url_overridden_by_dest") or row.get("url")
-    return url if type(url) is str else ""
 
 
 def whole_number(value: Any) -> int | None:

@@ -1,0 +1,160 @@
+"""Intake of dumps: submissions a second of one core, by step, JSON library and dump; memory against the dump's size.
+
+`python benchmarks/intake.py DUMP…` (real dumps; without any, made lines). CPU seconds, rounds interleaved, medians. JSON libraries that are
+not installed are left out.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipeline.link_rules import LinksSettings, Source
+from pipeline.links import Fold, Range, TakeIn
+from pipeline.parts import Part, Place, Receipt, run_part
+from pipeline.reddit import _blocks as blocks
+from pipeline.reddit import parse_lines, split_lines, zstd
+
+ROUNDS = 5
+SLOPE_COPIES = (1, 4, 16)
+LONG = {zstd.CompressionParameter.window_log: 31, zstd.CompressionParameter.checksum_flag: 1}
+FIELDS = ("id", "name", "subreddit", "score", "created_utc", "url", "url_overridden_by_dest", "is_self", "over_18", "quarantine")
+
+
+def main(dumps: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [as_zstd(dump, folder) for dump in dumps] or [made_dump(folder)]
+        for path in paths:
+            steps(path, folder)
+        json_libraries(paths[0])
+        slope(paths[0], folder)
+
+
+def as_zstd(dump: str, folder: str) -> str:
+    """The dump with a 2^31 window and checksums, as real ones are."""
+    path = Path(folder, Path(dump).stem + ".zst")
+    with zstd.open(path, "wb", options=LONG) as file:
+        for block in blocks(dump, None):
+            file.write(block)
+    return str(path)
+
+
+def made_dump(folder: str) -> str:
+    """200,000 lines in the shape of 2016's."""
+    path = Path(folder, "made.zst")
+    with zstd.open(path, "wb", options=LONG) as file:
+        for n in range(200_000):
+            url = f"http://www.host{n % 40_009}.com/{n}/a-story-of-{n}.html?ref={n % 7}"
+            row = {"id": f"{n:x}", "score": n % 40, "created_utc": 1_450_000_000 + n, "subreddit": f"s{n % 900}", "url": url}
+            text = {"is_self": n % 5 < 2, "title": f"A story of {n}", "selftext": "x" * 700}
+            file.write(json.dumps(row | text).encode() + b"\n")
+    return str(path)
+
+
+def cpu_seconds(work: Callable[[], Any]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def take_in(path: str, folder: str) -> tuple[Place, Receipt]:
+    """The intake of one dump, as a worker does it."""
+    place = Place.of("links", tempfile.mkdtemp(dir=folder), {}, {}).next("intake")
+    return place, run_part(place, TakeIn(LinksSettings()), Part("intake-00000", Source("dump", path, Path(path).name)))
+
+
+def steps(path: str, folder: str) -> None:
+    """Decompress; split; parse; the whole intake with rules, spill and drops; the fold."""
+    lines = sum(1 for _ in split_lines(blocks(path, None)))
+    place, receipt = take_in(path, folder)
+    everything = Part("fold-00000", Range(0, 4, 4, 0, 256))
+    works: dict[str, Callable[[], Any]] = {
+        "decompress": lambda: sum(map(len, blocks(path, None))),
+        "and split": lambda: sum(1 for _ in split_lines(blocks(path, None))),
+        "and parse": lambda: sum(1 for _ in parse_lines(path)),
+        "whole intake": lambda: take_in(path, folder),
+        "fold of its links": lambda: run_part(
+            place.next(f"fold{time.monotonic_ns()}"), Fold((receipt.path(place, "spill"),), LinksSettings()), everything
+        ),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            seconds[name].append(cpu_seconds(work))
+    size = Path(path).stat().st_size
+    print(f"{Path(path).name}: {lines:,} lines, {size / 1e6:.1f} MB, {receipt.books.items_out / lines:.0%} accepted")
+    for name, measured in seconds.items():
+        items = receipt.books.items_out if name.startswith("fold") else lines
+        best, worst = items / min(measured), items / max(measured)
+        print(f"  {name:<18} {items / statistics.median(measured):>10,.0f} /s a core  [{worst:,.0f} to {best:,.0f}]")
+
+
+def json_libraries(path: str) -> None:
+    """The same lines through each library, and the fields of a submission picked out."""
+    lines = [line for line in islice(split_lines(blocks(path, None)), 100_000) if isinstance(line, bytes)]
+    seconds: dict[str, list[float]] = {name: [] for name, _ in parsers()}
+    for _ in range(ROUNDS):
+        for name, parse in parsers():
+            seconds[name].append(cpu_seconds(lambda parse=parse: [parse(line) for line in lines]))  # type: ignore[misc]
+    print(f"JSON of {len(lines):,} lines of {Path(path).name}, {sum(map(len, lines)) / len(lines):.0f} bytes a line")
+    for name, measured in sorted(seconds.items(), key=lambda item: statistics.median(item[1])):
+        print(f"  {name:<18} {1e6 * statistics.median(measured) / len(lines):>8.2f} us a line")
+
+
+def parsers() -> Iterator[tuple[str, Callable[[bytes], Any]]]:
+    """Name and function: bytes to the wanted fields."""
+    yield "json", lambda line: picked(json.loads(line))
+    for name in ("orjson", "msgspec", "simdjson"):
+        try:
+            module = import_module(name)
+        except ImportError:
+            continue
+        if name == "orjson":
+            yield name, lambda line, loads=module.loads: picked(loads(line))  # type: ignore[misc]
+        elif name == "simdjson":
+            parser = module.Parser()
+            yield name, lambda line, parser=parser: picked(parser.parse(line))  # type: ignore[misc]
+        else:
+            yield name, lambda line, decode=module.json.decode: picked(decode(line))  # type: ignore[misc]
+            row = module.defstruct("Row", [(field, Any, None) for field in FIELDS])
+            yield "msgspec struct", module.json.Decoder(row).decode
+
+
+def picked(row: Any) -> tuple[Any, ...]:
+    return tuple(row.get(field) for field in FIELDS)
+
+
+def slope(path: str, folder: str) -> None:
+    """Peak memory of a process that takes in the dump 1, 4 and 16 times over."""
+    print("peak memory of the intake's process, by copies of the dump in one file")
+    for copies in SLOPE_COPIES:
+        file = Path(folder, f"copies-{copies}.zst")
+        frame = Path(path).read_bytes()
+        with file.open("wb") as out:
+            for _ in range(copies):
+                out.write(frame)
+        command = [sys.executable, __file__, "--peak", str(file), folder]
+        peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+        print(f"  {copies:>3} x: {float(peak):,.0f} MB")
+        file.unlink()
+
+
+def print_peak(path: str, folder: str) -> None:
+
+    take_in(path, folder)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak"]:
+        print_peak(*sys.argv[2:])
+    else:
+        main(sys.argv[1:])
