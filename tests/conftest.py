@@ -1,13 +1,12 @@
 """What every test may use. No `__init__.py` stands under tests/: a folder `tests/pipeline` with one would shadow the package."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine import Engine
 
-SHARED = Path(os.environ.get("WEBTEXT_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
