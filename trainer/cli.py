@@ -1,4 +1,4 @@
-"""The command `webtext-train`: train, sample, eval, export, verify."""
+"""The command `webtext-train`: train, sample, eval, explain, export, verify."""
 
 import logging
 import sys
@@ -19,11 +19,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             from trainer.evals.command import main as evaluate
 
             return int(evaluate(words[1:]))
+        if words[:1] == ["explain"]:
+            from trainer.explain import main as explain
+
+            return explain(words[1:])
         arguments = _parser().parse_args(words)
         return int(arguments.run(arguments))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -37,6 +44,7 @@ def _parser() -> Parser:
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
+    commands.add_parser("explain", help="a page that shows what the network does with a prompt", add_help=False)
     return parser
 
 
