@@ -67,7 +67,7 @@ def band_entries(shard: BandShard, spec: Bands) -> Iterator[tuple[str, bytes]]:
 class PairUp:
     """The work of one bucket: pairs of numbers with a key in common, not both of earlier months."""
 
-    earlier: int
+    earlier: int = 0
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, pair, spill."""

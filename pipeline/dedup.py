@@ -1,39 +1,29 @@
-"""De-duplication: which documents go, by which rule, and which kept one stands for each.
+"""De-duplication as settings and as one Beam transform. Who goes and who stays is said in `decision`."""
 
-A document is removed only when one that is kept, and comes before it in the order of `census`, is like it: of the same address, the same
-text, the same words, or of exact Jaccard similarity at or above the threshold. The kept ones are the lexicographically first maximal
-independent set of these pairs, so the answer does not depend on who computed it.
-"""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from itertools import pairwise
-
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
+from apache_beam.pvalue import PCollection
 
-from pipeline import clusters, files, minhash, paper
-from pipeline.census import Census, Numbers
-from pipeline.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness
-from pipeline.parts import Part, PartWriter
-from pipeline.records import Drop, Duplicate
+from pipeline import arrays, candidates, census, clusters, decision, files, minhash, paper, similarity
+from pipeline.candidates import Bands, BandShard, Pairs, PairUp, band_entries
+from pipeline.census import Census
+from pipeline.decision import Join, Publish, Reason, Removal, ShardOutcome
+from pipeline.files import InputError
+from pipeline.manifest import load_stage
+from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
 from pipeline.settings import setting
-from pipeline.views import KEEP_SCHEMA
+from pipeline.shuffle import WorkPieces
+from pipeline.signatures import Sign, SignedShard, check_alike
+from pipeline.similarity import EDGES, Comparison, Verify
+from pipeline.views import DocumentShard
 
-STAGE_NAME = "dedup"
-UNKNOWN = np.float32(np.nan)
-
-
-class Reason(StrEnum):
-    """Why a document is removed."""
-
-    SAME_URL = "same_url"
-    SAME_TEXT = "same_text"
-    SAME_NORMALISED_TEXT = "same_normalised_text"
-    NEAR_DUPLICATE = "near_duplicate"
+__all__ = ["DedupSettings", "Deduplicate", "Phases", "Reason", "index_shards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,144 +67,203 @@ class DedupSettings:
         return minhash.bands_for_recall(self.recall, self.threshold + 0.1, self.rows) if self.recall else self.bands
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Removed documents by number: the kept one, by what (`clusters.BY_…`), how similar (NaN: not known), first of the cluster."""
-
-    numbers: Numbers
-    kept: Numbers
-    by: Numbers
-    similarity: npt.NDArray[np.float32]
-    cluster: Numbers
-
-
-Join = Callable[[int, clusters.Edges], Numbers]
-"""From a number of nodes and their edges to the least node of each one's component."""
-
-
-def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
-    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text; `join` finds the clusters."""
-    count = len(census.text)
-    everyone = np.arange(count)
-    involved = np.zeros(count, bool)
-    for first in (census.address, census.text):
-        others = np.flatnonzero((first != everyone) & (first != NOBODY))
-        involved[others] = involved[first[others]] = True
-    involved[edges["a"]] = involved[edges["b"]] = True
-    numbers = np.flatnonzero(involved)
-    place = np.full(count + 1, NOBODY)
-    place[numbers] = np.arange(len(numbers))
-    address, text = place[census.address[numbers]], place[census.text[numbers]]
-    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
-    fixed = int(np.searchsorted(numbers, census.earlier))
-    cluster = join(len(numbers), _stars(address, text, ends))
-    if transitive:
-        kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
-    else:
-        choice = clusters.choose(Likeness(address, text, ends, edges["similarity"].astype(np.float32), fixed))
-        kept_by, by, similarity = choice.kept_by, choice.by, choice.similarity
-    similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
-    gone = np.flatnonzero(kept_by != NOBODY)
-    return Removal(numbers[gone], numbers[kept_by[gone]], by[gone], similarity[gone], numbers[cluster[gone]])
-
-
-def _stars(address: Numbers, text: Numbers, ends: Numbers) -> clusters.Edges:
-    """All edges of the graph, a group of equals as a star around its first."""
-    everyone = np.arange(len(address))
-    stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
-    return np.concatenate([*stars, ends])
-
-
-def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:
-    everyone = np.arange(len(cluster))
-    kept_by = np.where((cluster == everyone) | (everyone < fixed), NOBODY, cluster)
-    same = text == text[cluster]
-    by = np.where(same, BY_TEXT, clusters.BY_SIMILARITY)
-    return kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32)
-
-
-REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
-"""The removed documents of a shard: a spill between the decision and the shard's own part."""
-
-
-def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
-    """For each of this month's shards its REMOVED rows, ascending."""
-    numbers = np.unique(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
-    named = _named(census, numbers)
-    mine, kept, first = (named.take(np.searchsorted(numbers, n)) for n in (removal.numbers, removal.kept, removal.cluster))
-    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
-    flat = census.flat_rows[removal.numbers]
-    table = pa.table(
-        {
-            "row": flat,
-            "document_id": mine.column("document_id"),
-            "url": mine.column("url"),
-            "kept_id": kept.column("document_id"),
-            "kept_url": kept.column("url"),
-            "cluster": first.column("document_id"),
-            "reason": _reasons(removal.by, same_text),
-            "similarity": removal.similarity,
-        },
-        schema=REMOVED,
-    )
-    order = np.argsort(flat)
-    table, flat = table.take(order), flat[order]
-    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
-    tables = []
-    for start, stop in pairwise(census.starts[earlier:]):
-        low, high = np.searchsorted(flat, (start, stop))
-        rows = pa.array(flat[low:high] - start)
-        tables.append(table.slice(low, high - low).set_column(0, REMOVED.field("row"), rows))
-    return tables
-
-
-def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> list[str]:
-    words = {BY_ADDRESS: Reason.SAME_URL, clusters.BY_SIMILARITY: Reason.NEAR_DUPLICATE}
-    equal = {True: Reason.SAME_TEXT, False: Reason.SAME_NORMALISED_TEXT}
-    return [str(equal[bool(same)] if rule == BY_TEXT else words[int(rule)]) for rule, same in zip(by, same_text, strict=True)]
-
-
-def _named(census: Census, numbers: Numbers) -> pa.Table:
-    """Document id and URL of each of the numbers."""
-    flat = census.flat_rows[numbers]
-    order = np.argsort(flat)
-    tables = [pa.table({"document_id": pa.array([], pa.binary(16)), "url": pa.array([], pa.string())})]
-    for shard, (start, stop) in enumerate(pairwise(census.starts)):
-        low, high = np.searchsorted(flat[order], (start, stop))
-        if low < high:
-            rows = census.shards[shard].table(["document_id", "url"])
-            tables.append(rows.take(flat[order[low:high]] - start))
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return pa.concat_tables([t.cast(tables[0].schema) for t in tables]).take(back)
-
-
-@dataclass(frozen=True, slots=True)
-class ShardOutcome:
-    """A shard's index, and its REMOVED rows."""
-
-    rows: str
-    removed: str
-
-
 @dataclass(frozen=True)
-class Publish:
-    """The last work of one shard: its keep list, its duplicates, its drops, its books."""
+class Phases:
+    """What the phases of a run hand each other, by way of files in its place: the work of one process between two parallel ones."""
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
-        """Write what stays and what goes."""
-        shard: ShardOutcome = part.work
-        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
-        removed = files.read_table(shard.removed)
-        stays = np.ones(rows.num_rows, bool)
-        stays[removed.column("row").to_numpy()] = False
-        kept = np.flatnonzero(stays)
-        writer.publish_table(
-            "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
+    place: Place
+    settings: DedupSettings
+    documents: tuple[DocumentShard, ...]
+
+    @property
+    def sign(self) -> RunParts:
+        """Document shards' parts to the keys of signed ones."""
+        settings = self.settings
+        permutations = settings.band_count * settings.rows
+        work = Sign(permutations, settings.shingle_length, settings.characters, settings.signature_seed, settings.index)
+        return RunParts(self.place.next("signatures"), work)
+
+    def document_parts(self) -> list[Part]:
+        """A part a document shard."""
+        return numbered(self.documents, lambda shard: shard.rows)
+
+    def take_census(self) -> Census:
+        """All documents, once every shard is signed."""
+        place = self.place.next("signatures")
+        receipts = [Receipt.load(place, part.key) for part in self.document_parts()]
+        kinds = ("rows", "signatures", "shingles")
+        shards = [SignedShard(*(receipt.path(place, kind) for kind in kinds)) for receipt in receipts]
+        earlier = [shard for folder in self.settings.against for shard in index_shards(folder)]
+        for shard in earlier if shards else ():
+            check_alike(shards[0], shard)
+        return census.take(shards, earlier)
+
+    def bands(self, everyone: Census) -> Bands:
+        """How the signatures are cut and spread."""
+        entries = int(everyone.compared.sum()) * self.settings.band_count
+        return Bands(self.settings.band_count, self.settings.rows, candidates.bucket_count(entries))
+
+    def band_shards(self, everyone: Census) -> list[BandShard]:
+        """The shards whose signatures are to be spread, the numbers of their documents beside them."""
+        place = self.place.next("candidates")
+        return [
+            BandShard(shard.signatures, _spill(place, f"numbers-{i:05d}.npy", everyone.compared_numbers(i)))
+            for i, shard in enumerate(everyone.shards)
+        ]
+
+    def pairs(self, keys: Iterable[str]) -> Pairs:
+        """The candidate pairs that the finished buckets `keys` found."""
+        place = self.place.next("candidates")
+        found = [arrays.load(Receipt.load(place, key).path(place, "pairs")) for key in keys]
+        return np.unique(np.concatenate([np.empty(0, np.uint64), *found]))
+
+    def comparisons(self, phase: str, everyone: Census, pairs: Pairs) -> list[Part]:
+        """The pairs cut into parts to verify."""
+        place = self.place.next(phase)
+        numbers = np.unique(np.concatenate([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)])).astype(np.int64)
+        found = similarity.places(everyone, numbers)
+        a = np.searchsorted(numbers, pairs >> np.uint64(32))
+        b = np.searchsorted(numbers, pairs & np.uint64(0xFFFFFFFF))
+        shingles = tuple(shard.shingles for shard in everyone.shards)
+        works = []
+        for i, part in enumerate(similarity.slices(pairs, (found["count"][a], found["count"][b]))):
+            used = np.unique(np.concatenate([a[part], b[part]]))
+            ends = _spill(place, f"pairs-{i:05d}.npy", pairs[part])
+            works.append(Comparison(ends, _spill(place, f"places-{i:05d}.npy", found[used]), shingles))
+        return numbered(works)
+
+    def edges(self, phase: str, keys: Iterable[str]) -> npt.NDArray[np.void]:
+        """The verified pairs of the finished parts `keys`."""
+        place = self.place.next(phase)
+        found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
+        return np.concatenate([np.empty(0, EDGES), *found])
+
+    def outcomes(self, everyone: Census, edges: npt.NDArray[np.void], join: Join = clusters.components) -> list[Part]:
+        """Who goes, a part a document shard."""
+        decided = self._complete(everyone, decision.decide(everyone, edges, transitive=self.settings.transitive, join=join))
+        own = everyone.shards[len(everyone.shards) - len(self.documents) :]
+        works = []
+        for i, table in enumerate(decision.removed_tables(everyone, decided)):
+            path = files.join(self.place.next("decision").work_folder, f"removed-{i:05d}.parquet")
+            files.publish_table(path, table)
+            works.append(ShardOutcome(own[i].rows, path))
+        return numbered(works)
+
+    def _complete(self, everyone: Census, decided: Removal) -> Removal:
+        """Measure the similarities that the decision did not need."""
+        unknown = np.flatnonzero(np.isnan(decided.similarity))
+        if not len(unknown):
+            return decided
+        ends = np.sort(np.stack([decided.numbers[unknown], decided.kept[unknown]], axis=1), axis=1).astype(np.uint64)
+        wanted = ends[:, 0] << np.uint64(32) | ends[:, 1]
+        place, verify = self.place.next("remainder"), Verify(0.0)
+        files.make_folder(place.work_folder)
+        parts = self.comparisons("remainder", everyone, np.unique(wanted))
+        edges = self.edges("remainder", [run_part(place, verify, part).key for part in parts])
+        known = edges["a"].astype(np.uint64) << np.uint64(32) | edges["b"]
+        order = np.argsort(known)
+        found = decided.similarity.copy()
+        found[unknown] = edges["similarity"][order[np.searchsorted(known, wanted, sorter=order)]]
+        return replace(decided, similarity=found)
+
+
+def _spill(place: Place, name: str, array: npt.NDArray[Any]) -> str:
+    path = files.join(place.work_folder, name)
+    arrays.save(path, array)
+    return path
+
+
+def index_shards(folder: str) -> list[SignedShard]:
+    """The index of an earlier dedup folder, its kept documents alone. Raises InputError where it has none."""
+    manifest = load_stage(folder, "dedup")
+    kinds = [manifest.of_kind(kind) for kind in ("rows", "signatures", "shingles", "keep")]
+    if not kinds[0] and kinds[3]:
+        raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
+    return [SignedShard(*(files.join(folder, entry.name) for entry in entries)) for entries in zip(*kinds, strict=True)]
+
+
+@dataclass
+class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
+    """Parts (a document shard each) to the keys of those whose keep list stands in `place`, all in one graph.
+
+    What is shuffled are keys and numbers, in arrays; signatures, pairs and decisions stand in files of the place, so that a run that was
+    broken off goes on. Clusters are joined in one worker; the stage `dedup` can do that in rounds.
+    """
+
+    threshold: float = paper.NEAR_DUPLICATE_THRESHOLD
+    bands: int = 14
+    rows: int = 8
+    place: Place = field(kw_only=True)
+    documents: tuple[DocumentShard, ...] = field(kw_only=True)
+    settings: DedupSettings = field(kw_only=True, default_factory=DedupSettings)
+
+    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+        """Sign, number, pair, verify, decide, publish; a barrier before each step that needs all of the one before."""
+        settings = replace(self.settings, threshold=self.threshold, bands=self.bands, rows=self.rows)
+        phases = Phases(self.place, settings, self.documents)
+        pairing = self.place.next("candidates")
+        signed = parts | "Sign" >> phases.sign
+        buckets = (
+            signed
+            | "All signed" >> _Barrier(partial(number, phases))
+            | "Bands" >> beam.FlatMap(_spread)
+            | "By prefix" >> beam.GroupByKey()
+            | "Pair" >> beam.ParDo(WorkPieces(pairing, PairUp()))
         )
-        writer.publish_table("duplicates", removed.drop_columns(["row"]).cast(Duplicate.SCHEMA))
-        for row in removed.select(["url", "reason", "kept_id"]).to_pylist():
-            writer.drop(Drop(STAGE_NAME, row["url"], Reason(row["reason"]), row["kept_id"].hex()))
-        writer.items_in, writer.items_out = rows.num_rows, len(kept)
-        writer.counters["text_bytes"] = int(rows.column("text_bytes").to_numpy()[kept].sum())
-        writer.advance(rows.num_rows)
+        verify = RunParts(self.place.next("similarity"), Verify(settings.threshold))
+        verified = buckets | "All paired" >> _Barrier(partial(plan, phases)) | "Verify" >> verify
+        keys: PCollection[str] = (
+            verified | "All verified" >> _Barrier(partial(settle, phases)) | "Publish" >> RunParts(self.place, Publish())
+        )
+        return keys
+
+
+@dataclass
+class _Barrier(beam.PTransform[PCollection[str], PCollection[Any]]):
+    """What `step` makes of all keys together, once, also where there are none."""
+
+    step: Callable[[Sequence[str]], Iterable[Any]]
+
+    def expand(self, keys: PCollection[str]) -> PCollection[Any]:
+        seed = keys.pipeline | "One" >> beam.Create([""], reshuffle=False)
+        found: PCollection[Any] = (
+            (seed, keys)
+            | "Together" >> beam.Flatten()
+            | "One key" >> beam.Map(_same)
+            | "Wait" >> beam.GroupByKey()
+            | "Step" >> beam.FlatMap(partial(_after, self.step))
+        )
+        return found
+
+
+def _same(key: str) -> tuple[int, str]:
+    return 0, key
+
+
+def _after(step: Callable[[Sequence[str]], Iterable[Any]], together: tuple[int, Iterable[str]]) -> Iterable[Any]:
+    return step(sorted(key for key in together[1] if key))
+
+
+def number(phases: Phases, _: Sequence[str]) -> Iterator[tuple[BandShard, Bands]]:
+    """All shards are signed: number the documents, say whose bands to spread."""
+    everyone = phases.take_census()
+    bands = phases.bands(everyone)
+    for shard in phases.band_shards(everyone):
+        yield shard, bands
+
+
+def plan(phases: Phases, keys: Sequence[str]) -> list[Part]:
+    """All buckets are paired: cut the pairs into parts."""
+    everyone = phases.take_census()
+    pairs = phases.pairs(keys)
+    later = (pairs & np.uint64(0xFFFFFFFF)) >= everyone.earlier
+    return phases.comparisons("similarity", everyone, pairs[later])
+
+
+def settle(phases: Phases, keys: Sequence[str]) -> list[Part]:
+    """All pairs are verified: decide."""
+    return phases.outcomes(phases.take_census(), phases.edges("similarity", keys))
+
+
+def _spread(shard: tuple[BandShard, Bands]) -> Iterator[tuple[str, bytes]]:
+    yield from band_entries(*shard)

@@ -45,7 +45,7 @@ class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
             (waiting, pieces)
             | "Together" >> beam.Flatten()
             | "By part" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(_WorkPieces(self.place, self.work))
+            | "Work" >> beam.ParDo(WorkPieces(self.place, self.work))
         )
         return keys
 
@@ -63,12 +63,15 @@ def _named(part: Part) -> tuple[str, bytes]:
     return part.key, b""
 
 
-class _WorkPieces(beam.DoFn):
+class WorkPieces(beam.DoFn):
+    """Works grouped pieces to a receipt, unless it stands."""
+
     def __init__(self, place: Place, work: Work) -> None:
         self._place = place
         self._work = work
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
+        """The key, once its part is done."""
         key, pieces = element
         if not files.exists(self._place.receipt_path(key)):
             run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))

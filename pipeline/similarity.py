@@ -48,23 +48,24 @@ class Sets(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Candidate pairs to check: `pairs` and the `places` of their documents (by number), as files."""
+    """Candidate pairs to check: `pairs` and the `places` of their documents (by number), as files; the .bin file of every shard."""
 
     pairs: str
     places: str
+    shingles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Verify:
     """The work of one slice of the candidate pairs: those at least `threshold` alike, as a spilled array of EDGES."""
 
-    shards: tuple[str, ...]
     threshold: float
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Read each document's shingles once, compare."""
-        pairs, found = arrays.load(part.work.pairs), arrays.load(part.work.places)
-        sets = self._sets(found)
+        comparison: Comparison = part.work
+        pairs, found = arrays.load(comparison.pairs), arrays.load(comparison.places)
+        sets = read_sets(comparison.shingles, found)
         a = np.searchsorted(found["number"], pairs >> np.uint64(32))
         b = np.searchsorted(found["number"], pairs & np.uint64(0xFFFFFFFF))
         similarity = jaccard(sets, a, b)
@@ -77,16 +78,18 @@ class Verify:
         writer.counters["pairs_alike"] += len(edges)
         writer.advance(len(pairs))
 
-    def _sets(self, found: npt.NDArray[np.void]) -> Sets:
-        starts = np.cumsum(found["count"]) - found["count"]
-        hashes = np.empty(int(found["count"].sum()), np.uint64)
-        for shard in np.unique(found["shard"]):
-            mine = np.flatnonzero(found["shard"] == shard)
-            mine = mine[np.argsort(found["start"][mine])]
-            spans = [(int(s), int(c)) for s, c in zip(found["start"][mine], found["count"][mine], strict=True)]
-            for position, data in zip(mine, read_spans(self.shards[shard], spans), strict=True):
-                minhash.unpack(data, hashes[starts[position] : starts[position] + found["count"][position]])
-        return distinct(hashes, starts, found["count"])
+
+def read_sets(shingles: Sequence[str], found: npt.NDArray[np.void]) -> Sets:
+    """The sets of the documents at the places `found`, from the .bin files of all shards."""
+    starts = np.cumsum(found["count"]) - found["count"]
+    hashes = np.empty(int(found["count"].sum()), np.uint64)
+    for shard in np.unique(found["shard"]):
+        mine = np.flatnonzero(found["shard"] == shard)
+        mine = mine[np.argsort(found["start"][mine])]
+        spans = [(int(s), int(c)) for s, c in zip(found["start"][mine], found["count"][mine], strict=True)]
+        for position, data in zip(mine, read_spans(shingles[shard], spans), strict=True):
+            minhash.unpack(data, hashes[starts[position] : starts[position] + found["count"][position]])
+    return distinct(hashes, starts, found["count"])
 
 
 def distinct(hashes: Words64, starts: Numbers, counts: Numbers) -> Sets:

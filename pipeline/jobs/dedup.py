@@ -2,24 +2,22 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import arrays, candidates, census, clusters, dedup, files, minhash, similarity
-from pipeline.candidates import Bands, BandShard, Pairs, pair_candidates
+from pipeline import clusters, minhash
+from pipeline.candidates import pair_candidates
 from pipeline.census import Census
-from pipeline.dedup import DedupSettings, Publish, Removal, ShardOutcome
+from pipeline.decision import Publish
+from pipeline.dedup import DedupSettings, Phases
 from pipeline.duplicates import explain
 from pipeline.engine import Engine
-from pipeline.files import InputError
-from pipeline.manifest import Input, load_stage, stage_input
-from pipeline.parts import Place, Receipt, RunParts, numbered
-from pipeline.signatures import Sign, SignedShard, check_alike
-from pipeline.similarity import Comparison, Verify
+from pipeline.manifest import Input, stage_input
+from pipeline.parts import Part, Place, Receipt, RunParts, numbered
+from pipeline.similarity import Verify
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.stars import BeamStars
 from pipeline.views import document_shards
@@ -34,91 +32,38 @@ EDGES_IN_ONE_WORKER = 100_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the stage."""
+    """One run of the stage: its phases, each a short Beam pipeline."""
 
-    place: Place
+    phases: Phases
     engine: Engine
-    settings: DedupSettings
 
-    def sign(self, folder: str) -> list[Receipt]:
+    def sign(self) -> list[Receipt]:
         """The index of every document shard."""
-        settings = self.settings
-        permutations = settings.band_count * settings.rows
-        sign = Sign(permutations, settings.shingle_length, settings.characters, settings.signature_seed, settings.index)
-        parts = numbered(document_shards(folder), lambda shard: shard.rows)
-        place = self.place.next("signatures")
-        return self.engine.run_parts(place, parts, RunParts(place, sign), "documents")
+        sign = self.phases.sign
+        return self.engine.run_parts(sign.place, self.phases.document_parts(), sign, "documents")
 
-    def pair(self, everyone: Census) -> Pairs:
-        """The candidate pairs of all buckets."""
-        place = self.place.next("candidates")
-        shards = tuple(
-            BandShard(shard.signatures, self._spill(place, f"numbers-{i:05d}.npy", everyone.compared_numbers(i)))
-            for i, shard in enumerate(everyone.shards)
-        )
-        entries = int(everyone.compared.sum()) * self.settings.band_count
-        buckets = candidates.bucket_count(entries)
-        parts = numbered(range(buckets), lambda _: entries // buckets)
-        bands = Bands(self.settings.band_count, self.settings.rows, buckets)
-        transform = pair_candidates(place, shards, bands, everyone.earlier)
-        receipts = self._engine(everyone).run_parts(place, parts, transform, "band keys")
-        found = [arrays.load(receipt.path(place, "pairs")) for receipt in receipts]
-        return np.unique(np.concatenate([np.empty(0, np.uint64), *found]))
+    def verify(self, everyone: Census) -> npt.NDArray[np.void]:
+        """The pairs that are alike: candidates of all buckets, then their exact similarity."""
+        phases, engine = self.phases, self._engine(everyone)
+        place, bands = phases.place.next("candidates"), phases.bands(everyone)
+        transform = pair_candidates(place, tuple(phases.band_shards(everyone)), bands, everyone.earlier)
+        entries = int(everyone.compared.sum()) * bands.bands // bands.buckets
+        paired = engine.run_parts(place, numbered(range(bands.buckets), lambda _: entries), transform, "band keys")
+        parts = phases.comparisons("similarity", everyone, phases.pairs(receipt.key for receipt in paired))
+        compare = RunParts(phases.place.next("similarity"), Verify(phases.settings.threshold))
+        verified = engine.run_parts(compare.place, parts, compare, "slices of pairs") if parts else []
+        return phases.edges("similarity", [receipt.key for receipt in verified])
 
-    def verify(self, phase: str, everyone: Census, pairs: Pairs, threshold: float) -> npt.NDArray[np.void]:
-        """Those of the pairs that are at least `threshold` alike."""
-        place = self.place.next(phase)
-        parts = numbered(self._comparisons(place, everyone, pairs), lambda _: 1)
-        verify = Verify(tuple(shard.shingles for shard in everyone.shards), threshold)
-        receipts = self._engine(everyone).run_parts(place, parts, RunParts(place, verify), "slices of pairs") if parts else []
-        return np.concatenate([np.empty(0, similarity.EDGES), *(arrays.load(r.path(place, "edges")) for r in receipts)])
-
-    def decide(self, everyone: Census, edges: npt.NDArray[np.void]) -> Removal:
+    def decide(self, everyone: Census, edges: npt.NDArray[np.void]) -> list[Part]:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
         many = len(edges) + len(everyone.numbers) > EDGES_IN_ONE_WORKER
-        join = BeamStars(self.place.next("clusters"), self.engine).components if many else clusters.components
-        return dedup.decide(everyone, edges, transitive=self.settings.transitive, join=join)
+        stars = BeamStars(self.phases.place.next("clusters"), self.engine)
+        return self.phases.outcomes(everyone, edges, stars.components if many else clusters.components)
 
-    def complete(self, everyone: Census, removal: Removal) -> Removal:
-        """Measure the similarities that the decision did not need."""
-        unknown = np.flatnonzero(np.isnan(removal.similarity))
-        if not len(unknown):
-            return removal
-        ends = np.sort(np.stack([removal.numbers[unknown], removal.kept[unknown]], axis=1), axis=1).astype(np.uint64)
-        wanted = ends[:, 0] << np.uint64(32) | ends[:, 1]
-        edges = self.verify("similarities", everyone, np.unique(wanted), 0.0)
-        known = edges["a"].astype(np.uint64) << np.uint64(32) | edges["b"]
-        order = np.argsort(known)
-        found = removal.similarity.copy()
-        found[unknown] = edges["similarity"][order[np.searchsorted(known, wanted, sorter=order)]]
-        return replace(removal, similarity=found)
-
-    def publish(self, everyone: Census, removal: Removal, rows: Sequence[str]) -> list[Receipt]:
+    def publish(self, everyone: Census, parts: list[Part]) -> list[Receipt]:
         """The keep lists, the duplicates, the drops."""
-        place = self.place.next("publish")
-        works = []
-        for i, table in enumerate(dedup.removed_tables(everyone, removal)):
-            path = files.join(place.work_folder, f"removed-{i:05d}.parquet")
-            files.publish_table(path, table)
-            works.append(ShardOutcome(rows[i], path))
-        parts = numbered(works, lambda _: 1)
+        place = self.phases.place
         return self._engine(everyone).run_parts(place, parts, RunParts(place, Publish()), "shards")
-
-    def _comparisons(self, place: Place, everyone: Census, pairs: Pairs) -> Iterable[Comparison]:
-        numbers = np.unique(np.concatenate([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)])).astype(np.int64)
-        found = similarity.places(everyone, numbers)
-        a = np.searchsorted(numbers, pairs >> np.uint64(32))
-        b = np.searchsorted(numbers, pairs & np.uint64(0xFFFFFFFF))
-        for i, part in enumerate(similarity.slices(pairs, (found["count"][a], found["count"][b]))):
-            used = np.unique(np.concatenate([a[part], b[part]]))
-            yield Comparison(
-                self._spill(place, f"pairs-{i:05d}.npy", pairs[part]), self._spill(place, f"places-{i:05d}.npy", found[used])
-            )
-
-    def _spill(self, place: Place, name: str, array: npt.NDArray[np.generic]) -> str:
-        path = files.join(place.work_folder, name)
-        arrays.save(path, array)
-        return path
 
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
@@ -128,38 +73,15 @@ class Run:
 def work(call: Call, place: Place) -> Outcome:
     """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
     settings: DedupSettings = call.settings
-    run = Run(place, call.engine, settings)
-    logger.info(
-        "dedup: pairs found with %d bands of %d rows: %s",
-        settings.band_count,
-        settings.rows,
-        minhash.s_curve(settings.band_count, settings.rows),
-    )
-    signed = run.sign(call.inputs["documents"])
-    shards = [signed_shard(receipt, place) for receipt in signed]
-    earlier = [shard for folder in settings.against for shard in index_shards(folder)]
-    if shards and earlier:
-        for shard in earlier:
-            check_alike(shards[0], shard)
-    everyone = census.take(shards, earlier)
-    edges = run.verify("similarity", everyone, run.pair(everyone), settings.threshold)
-    removal = run.complete(everyone, run.decide(everyone, edges))
-    published = run.publish(everyone, removal, [shard.rows for shard in shards])
+    curve = minhash.s_curve(settings.band_count, settings.rows)
+    logger.info("dedup: %d bands of %d rows find of the pairs %s", settings.band_count, settings.rows, curve)
+    phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
+    run = Run(phases, call.engine)
+    signed = run.sign()
+    everyone = phases.take_census()
+    edges = run.verify(everyone)
+    published = run.publish(everyone, run.decide(everyone, edges))
     return Outcome([*signed, *published], counters={"pairs_alike": len(edges)})
-
-
-def signed_shard(receipt: Receipt, place: Place) -> SignedShard:
-    """The index that a part of the signature phase wrote."""
-    return SignedShard(*(receipt.path(place, kind) for kind in ("rows", "signatures", "shingles")))
-
-
-def index_shards(folder: str) -> list[SignedShard]:
-    """The index of an earlier dedup folder, its kept documents alone. Raises InputError where it has none."""
-    manifest = load_stage(folder, "dedup")
-    kinds = [manifest.of_kind(kind) for kind in ("rows", "signatures", "shingles", "keep")]
-    if not kinds[0] and kinds[3]:
-        raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
-    return [SignedShard(*(files.join(folder, entry.name) for entry in entries)) for entries in zip(*kinds, strict=True)]
 
 
 def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from deduplication import dedup, document, kept_urls, rows, write_documents
 
-from pipeline import census, similarity
-from pipeline import dedup as dedup_rules
+from pipeline import census, decision, similarity
 from pipeline.commands import run
-from pipeline.dedup import DedupSettings
+from pipeline.dedup import Deduplicate, DedupSettings
 from pipeline.duplicates import difference
 from pipeline.engine import Engine
 from pipeline.files import InputError
-from pipeline.manifest import Books
-from pipeline.views import text_bytes
+from pipeline.manifest import Books, Manifest
+from pipeline.parts import Place, numbered
+from pipeline.views import document_shards, text_bytes
 
 PROSE = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of "
@@ -172,7 +172,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
 
     for phase in ("take", "places", "removed_tables"):
         with monkeypatch.context() as patched:
-            patched.setattr({"take": census, "places": similarity, "removed_tables": dedup_rules}[phase], phase, fail)
+            patched.setattr({"take": census, "places": similarity, "removed_tables": decision}[phase], phase, fail)
             with pytest.raises(OSError, match="killed here"):
                 dedup(small, tmp_path / "broken")
         assert not (tmp_path / "broken" / "manifest.json").exists()
@@ -193,3 +193,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
 def test_settings_out_of_range_are_named(flags: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DedupSettings(**flags)
+
+
+def test_one_graph_writes_what_the_stage_writes(small: Path, tmp_path: Path) -> None:
+    dedup(small, tmp_path / "stage")
+    shards = tuple(document_shards(str(small)))
+    place = Place.of("dedup", str(tmp_path / "graph"), {}, {})
+    parts = numbered(shards)
+    receipts = Engine().run_parts(place, parts, Deduplicate(0.7, 14, 8, place=place, documents=shards))
+    assert [receipt.key for receipt in receipts] == [part.key for part in parts]
+    names = [e.name for e in Manifest.load(str(tmp_path / "stage")).files]
+    assert {name: (tmp_path / "graph" / name).read_bytes() for name in names} == {
+        name: (tmp_path / "stage" / name).read_bytes() for name in names
+    }

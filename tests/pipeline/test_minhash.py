@@ -5,7 +5,7 @@ import datasketch
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import minhash, words
@@ -53,6 +53,7 @@ def test_signatures_and_datasketch_find_each_other_in_its_index() -> None:
     assert index.query(datasketch.MinHash(hashvalues=other, scheme="affine32")) == ["theirs"]
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.one_of(st.none(), st.text()), max_size=6), st.integers(1, 6))
 def test_the_compiled_pass_agrees_with_the_reference(texts: list[str | None], shingle: int) -> None:
     hashed = minhash.hash_shingles(pa.array(texts, pa.string()), shingle)
