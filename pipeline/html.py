@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from lxml.etree import ErrorTypes, ParserError, XMLSyntaxError
+from lxml.etree import ErrorTypes, ParserError, XMLSyntaxError, XPath
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
 STRETCH_CHARACTERS: Final = 16_384
 """A stretch without '>' that is worth a closer look."""
 
 ATTRIBUTE: Final = re.compile(r"[\s/]+[^\s=>/\"'<]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?")
+DEEP_LEVELS: Final = 2_000
+DEEP: Final = XPath(f"boolean(//*[ancestor::*[{DEEP_LEVELS}]])")
 MARKUP: Final = re.compile(r"</?[A-Za-z][^<>]{0,1000}>")
 TAG_START: Final = re.compile(r"<[A-Za-z]")
 XML_DECLARATION: Final = re.compile(r"\A\s*<\?xml[^>]*\?>")
@@ -69,6 +71,11 @@ def parse(text: str) -> HtmlElement | None:
     if any(error.type == ErrorTypes.ERR_NO_MEMORY for error in parser.error_log.filter_from_fatals()):
         raise MemoryError
     return tree
+
+
+def is_deep(tree: HtmlElement) -> bool:
+    """Whether elements nest deeper than any that people write; 0.3 ms."""
+    return bool(DEEP(tree))
 
 
 def title(tree: HtmlElement) -> str | None:

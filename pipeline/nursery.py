@@ -86,6 +86,7 @@ def serve(control: socket.socket) -> None:
             break
     if worker:
         os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
 def _fork(control: socket.socket, handle: int) -> int:

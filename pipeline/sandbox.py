@@ -53,7 +53,7 @@ class Sandbox:
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._peer: socket.socket | None = None
-        self._worker = 0
+        self.worker = 0
         self._pages = 0
 
     def extract(self, page: RawPage) -> Answer:
@@ -129,7 +129,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [FORK], [theirs.fileno()])
-            self._worker = self._number()
+            self.worker = self._number()
         self._peer = ours
         self._pages = 0
         send_message(ours, pickle.dumps((self.rules, self.limits)))
@@ -139,7 +139,7 @@ class Sandbox:
         assert self._control is not None
         assert self._peer is not None
         if by is not None:
-            os.kill(self._worker, by)
+            os.kill(self.worker, by)
         self._peer.close()
         self._peer = None
         self._control.sendall(WAIT)
