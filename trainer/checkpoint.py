@@ -15,12 +15,14 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
@@ -70,23 +72,77 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in (run / FOLDER).glob("step_*") if path.is_dir())
 
 
-def save(run: Path, facts: Facts, parts: dict[str, State], tokenizer: Tokenizer, world: World) -> Path:
+class SaveError(OSError):
+    """A checkpoint could not be written; those before it stand."""
+
+
+class Saver:
+    """Writes checkpoints in a thread of its own, one at a time, while training goes on. Every rank has one and calls it alike."""
+
+    def __init__(self, run: Path, tokenizer: Tokenizer, world: World, *, keep: int) -> None:
+        self._run, self._tokenizer, self._world, self._keep = run, tokenizer, world, keep
+        self._group = dist.new_group(backend="gloo") if world.ranks > 1 else None
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future[Path] | None = None
+
+    def save(self, facts: Facts, parts: dict[str, State]) -> None:
+        """Copy the tensors and return; waits only for a save before it. Raises SaveError where that one failed."""
+        self.wait()
+        copies = {part: {name: _copy(value) for name, value in state.items()} for part, state in parts.items()}
+        self._pending = self._thread.submit(self._write, facts, copies)
+
+    def wait(self) -> None:
+        """Until what was asked for is on disk. Raises SaveError where it could not be written."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except (OSError, RuntimeError, dcp.api.CheckpointException) as error:
+            raise SaveError(
+                f"a checkpoint could not be written ({error}); those before it stand in {self._run / FOLDER}"
+            ) from error
+
+    def close(self) -> None:
+        """End the thread, whatever it is doing being done first."""
+        self._thread.shutdown()
+
+    def _write(self, facts: Facts, parts: dict[str, State]) -> Path:
+        folder = write(self._run, facts, parts, self._tokenizer, self._world, self._group)
+        if self._world.first:
+            prune(self._run, self._keep, facts.best_step)
+        return folder
+
+
+def _copy(value: Tensor) -> Tensor:
+    """A piece as it is now, on the CPU."""
+    return value.detach().to("cpu", copy=True)
+
+
+def write(
+    run: Path, facts: Facts, parts: dict[str, State], tokenizer: Tokenizer, world: World, group: dist.ProcessGroup | None = None
+) -> Path:
     """Write the checkpoint of `facts.step`; every rank calls it with its own pieces. Returns the folder."""
     final = folder_of(run, facts.step)
     aside = final.with_name(f".{final.name}{ASIDE}")
     if world.first:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-    world.wait()
+    _meet(group)
     for name, state in parts.items():
         writer = HuggingFaceStorageWriter(str(aside / name), save_distributed=True)
         with _alone_on_purpose():
-            dcp.state_dict_saver.save(state, storage_writer=writer, no_dist=world.ranks == 1)
+            dcp.state_dict_saver.save(state, storage_writer=writer, process_group=group, no_dist=world.ranks == 1)
     if world.first:
         tokenizer.save(aside / "tokenizer")
         _finish(aside, final, facts)
-    world.wait()
+    _meet(group)
     return final
+
+
+def _meet(group: dist.ProcessGroup | None) -> None:
+    if group is not None:
+        dist.barrier(group)
 
 
 def _finish(aside: Path, final: Path, facts: Facts) -> None:

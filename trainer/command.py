@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -166,4 +167,5 @@ def _outcome(run: Run, end: End) -> int:
 
 def _say(world: World, text: str) -> None:
     if world.first:
-        log.info("%s", text)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tokenizer.codec import Tokenizer
 from trainer import checkpoint
 from trainer.attention import Documents
-from trainer.checkpoint import Facts, State
+from trainer.checkpoint import Facts, Saver, State
 from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
@@ -78,6 +78,7 @@ class Run:
         self.micro_batch = math.gcd(config.micro_batch, config.batch_windows // self.world.ranks)
         self.shared = share(self.model, self.world, config.strategy, bf16=config.precision == "bf16")
         self.optimizer = adamw(self.model, config)
+        self.saver = Saver(self.folder, self.tokenizer, self.world, keep=config.keep)
         self.guard = Guard(config.spike_sigmas, self.world.device)
         self._stop = {"asked": False, "interrupted": False}
         self.network: nn.Module = torch.compile(self.shared, dynamic=False) if config.compile else self.shared  # type: ignore[assignment]
@@ -108,9 +109,11 @@ class Run:
             batches = Prefetched(self._micro_batches, self.at.step)
             try:
                 end = self._steps(batches, writer)
+                self.saver.wait()
             finally:
                 batches.close()
                 writer.close()
+                self.saver.close()
         return end
 
     def validate(self) -> dict[str, float]:
@@ -139,7 +142,7 @@ class Run:
         return {"val_loss": nats / tokens, "bits_per_byte": nats / (math.log(2) * text_bytes)}
 
     def save(self) -> None:
-        """Write a checkpoint of this moment and remove those no longer kept."""
+        """Write a checkpoint of this moment, while training goes on, and remove those no longer kept."""
         self.at.note_best()
         manifest = self.corpus.manifest
         facts = Facts(
@@ -152,9 +155,7 @@ class Run:
             best_step=self.at.best_step,
             best_loss=self.at.best_loss,
         )
-        checkpoint.save(self.folder, facts, self._parts(), self.tokenizer, self.world)
-        if self.world.first:
-            checkpoint.prune(self.folder, self.config.keep, self.at.best_step)
+        self.saver.save(facts, self._parts())
 
     def _steps(self, batches: Prefetched[list[Batch]], writer: "_Writer") -> End:
         agreement = Agreement(self.world)
@@ -174,14 +175,15 @@ class Run:
             if self.at.step % self.config.checkpoint_every == 0:
                 self.save()
                 saved = self.at.step
-        if saved != self.at.step or not checkpoint.checkpoints(self.folder):
+        if saved != self.at.step or not self.at.step:
             self.save()
         return End.FINISHED if self.at.step >= self.config.steps else End.STOPPED
 
     def _step(self, micro_batches: list[Batch]) -> tuple[Tensor, Tensor, float]:
         """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. Nothing here waits for the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.world.device)
+        wide = torch.float64 if self.config.precision == "fp64" else torch.float32
+        total = torch.zeros((), dtype=wide, device=self.world.device)
         for position, batch in enumerate(micro_batches):
             if self.config.model.dropout:
                 torch.manual_seed(hash((self.config.seed, self.at.step, self.world.rank, position)) & 0x7FFF_FFFF_FFFF_FFFF)

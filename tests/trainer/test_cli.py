@@ -1,0 +1,172 @@
+"""The command line: what is wrong gets one line and exit code 2, before anything is made."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tokenizer.codec import Tokenizer
+from trainer import checkpoint, cli
+
+Command = Callable[..., list[str]]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that a refused command prints."""
+    capsys.readouterr()
+    assert cli.main(words) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--lerning-rate=1"], "--lerning-rate"),
+        (["--learning-rate=-1"], "above 0"),
+        (["--width=33"], "not a multiple of --heads"),
+        (["--context=4000000", "--batch-tokens=4000000"], "longer than the data"),
+        (["--batch-tokens=100"], "not a multiple of --context"),
+        (["--vocabulary=50257"], "--vocabulary 257"),
+        (["--tokenizer=/nowhere"], "/nowhere"),
+        (["--data=/nowhere"], "/nowhere"),
+        (["--resume"], "no checkpoint to go on from"),
+        (["--init-from=/nowhere"], "/nowhere"),
+        (["--optimizer=sgd"], "sgd"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_made(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    assert said in refused(small_run("run", *more), capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_ranks_than_windows_are_refused(
+    small_run: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "64")
+    assert "64 ranks, but 16 windows a step" in refused(small_run("run"), capsys)
+
+
+def test_another_tokenizer_is_refused_by_both_hashes(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Tokenizer([(0, 1)])
+    other.save(tmp_path / "other")
+    line = refused(small_run("run", "--tokenizer", str(tmp_path / "other")), capsys)
+    assert other.sha256 in line
+    assert Tokenizer([]).sha256 in line
+
+
+def test_a_damaged_shard_is_refused_by_name(
+    small_run: Command, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus_folder, copy)
+    shard = next(copy.glob("tokens-train-*"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert shard.name in refused([*small_run("run"), "--data", str(copy)], capsys)
+
+
+def test_a_run_of_other_settings_is_refused_with_the_differences(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(small_run("run", "--steps=2")) == 0
+    line = refused(small_run("run", "--steps=3", "--width=16"), capsys)
+    assert "steps 3, not 2" in line
+    assert "width 16, not 32" in line
+
+
+def test_another_corpus_is_refused_by_both_fingerprints(
+    small_run: Command, write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_corpus(tmp_path / "other", texts[::-1])
+    assert cli.main(small_run("run", "--steps=2")) == 0
+    line = refused([*small_run("run", "--steps=2"), "--data", str(other)], capsys)
+    fingerprint = json.loads((tmp_path / "run/config.json").read_text())["corpus_sha256"]
+    assert fingerprint in line
+    assert len(line.split()[-1]) == len(fingerprint)
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "removed":
+        path.unlink()
+        return
+    if how == "tampered":
+        data[len(data) // 2] ^= 1
+    path.write_bytes(data[: len(data) // 2] if how == "truncated" else data)
+
+
+@pytest.mark.parametrize("how", ["truncated", "tampered", "removed"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used_if_asked(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    words = small_run("run", "--steps=10", "--keep=5")
+    assert cli.main(words) == 0
+    newest = checkpoint.checkpoints(tmp_path / "run")[-1]
+    (weights,) = (newest / "model").iterdir()
+    damage(weights, how)
+    assert weights.name in refused(words, capsys)
+    assert weights.name in refused(["verify", str(newest)], capsys)
+    assert cli.main([*words, "--fall-back"]) == 0
+    assert "goes on from step 5" in capsys.readouterr().err
+    assert cli.main(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_a_full_disk_loses_nothing_that_was_saved(small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = small_run("run", "--steps=10", "--checkpoint-every=4", "--keep=5")
+    inner = checkpoint.HuggingFaceStorageWriter.write_data
+    writes = []
+
+    def write_data(self: object, *rest: object) -> object:
+        writes.append(rest)
+        if len(writes) > 2:
+            raise OSError(28, "No space left on device")
+        return inner(self, *rest)
+
+    monkeypatch.setattr(checkpoint.HuggingFaceStorageWriter, "write_data", write_data)
+    assert cli.main(words) == 1
+    monkeypatch.undo()
+    assert [path.name for path in checkpoint.checkpoints(tmp_path / "run")] == ["step_00000004"]
+    assert cli.main(["verify", str(tmp_path / "run")]) == 0
+    assert cli.main(words) == 0
+
+
+def test_a_checkpoint_holds_no_pickle(small_run: Command, tmp_path: Path) -> None:
+    assert cli.main(small_run("run", "--steps=2")) == 0
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".txt", ".tiktoken"}
+
+
+def test_a_checkpoint_is_sampled(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(small_run("run", "--steps=5")) == 0
+    words = ["sample", str(tmp_path / "run"), "--prompt", "The ", "--prompt", "A cl", "--tokens", "10", "--seed", "3"]
+    outputs = []
+    for _ in range(2):
+        capsys.readouterr()
+        assert cli.main(words) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("The ")
+    assert "A cl" in outputs[0]
+
+
+def test_help_speaks_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("train", "sample", "eval", "export", "verify"))
+    assert len(text.splitlines()) < 25
