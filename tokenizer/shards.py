@@ -9,8 +9,10 @@ import hashlib
 import json
 import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -220,25 +222,24 @@ class Stream:
     def __init__(self, shards: list[Shard]) -> None:
         self.shards = shards
         self._pieces = [batch.tokens for shard in shards for batch in shard.batches]
-        self._starts = np.cumsum([0, *(len(piece) for piece in self._pieces)])
+        self._starts = [0, *accumulate(len(piece) for piece in self._pieces)]
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def read(self, start: int, out: npt.NDArray[Any]) -> None:
         """Fill `out` (any integer type) with the tokens from position `start`. Raises IndexError beyond the end."""
-        stop = start + len(out)
-        if start < 0 or stop > len(self):
-            raise IndexError(f"tokens {start} to {stop}: the stream holds {len(self)}")
-        at = int(np.searchsorted(self._starts, start, "right")) - 1
+        wanted = len(out)
+        if start < 0 or start + wanted > self._starts[-1]:
+            raise IndexError(f"tokens {start} to {start + wanted}: the stream holds {len(self)}")
+        at = bisect_right(self._starts, start) - 1
+        low = start - self._starts[at]
         filled = 0
-        while filled < len(out):
-            piece = self._pieces[at]
-            low = start + filled - int(self._starts[at])
-            taken = min(len(out) - filled, len(piece) - low)
-            out[filled : filled + taken] = piece[low : low + taken]
-            filled += taken
-            at += 1
+        while filled < wanted:
+            taken = self._pieces[at][low : low + wanted - filled]
+            out[filled : filled + len(taken)] = taken
+            filled += len(taken)
+            at, low = at + 1, 0
 
 
 @dataclass(frozen=True, slots=True)
