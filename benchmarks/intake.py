@@ -5,7 +5,6 @@ not installed are left out.
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -148,9 +147,10 @@ def slope(path: str, folder: str) -> None:
 
 
 def print_peak(path: str, folder: str) -> None:
-
+    """VmHWM, not ru_maxrss: that one starts from the parent's."""
     take_in(path, folder)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
 
 
 if __name__ == "__main__":
