@@ -31,10 +31,12 @@ class GoldPage:
 
     @property
     def collection(self) -> str:
+        """The repository that the page is from."""
         return self.name.split("/")[0]
 
     @property
     def half(self) -> str:
+        """The one that was looked at while the rules were made, or the one kept aside."""
         return HALVES[hashlib.sha256(self.name.encode()).digest()[0] % 2]
 
 
@@ -73,16 +75,21 @@ def overlap(gold: str, found: str) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Score:
+    """Precision and recall of shingles."""
+
     precision: float
     recall: float
 
     @property
     def f1(self) -> float:
+        """Their harmonic mean."""
         return 2 * self.precision * self.recall / ((self.precision + self.recall) or 1)
 
 
 def score(pages: Iterable[tuple[GoldPage, str]]) -> Score:
-    common, surplus, missing = (sum(column) for column in zip(*(overlap(page.text or "", text) for page, text in pages), strict=True))
+    common, surplus, missing = (
+        sum(column) for column in zip(*(overlap(page.text or "", text) for page, text in pages), strict=True)
+    )
     return Score(common / ((common + surplus) or 1), common / ((common + missing) or 1))
 
 
@@ -97,7 +104,9 @@ def strings(pages: Iterable[tuple[GoldPage, str]]) -> tuple[int, int, int, int]:
     return kept, wanted, wrong, unwanted
 
 
-def timed(pages: list[GoldPage], contenders: dict[str, Callable[[GoldPage], str]], rounds: int) -> dict[str, tuple[list[str], float]]:
+def timed(
+    pages: list[GoldPage], contenders: dict[str, Callable[[GoldPage], str]], rounds: int
+) -> dict[str, tuple[list[str], float]]:
     """Each contender's texts, and its CPU milliseconds a page: the median of interleaved rounds."""
     spent: dict[str, list[float]] = {name: [] for name in contenders}
     texts: dict[str, list[str]] = {}

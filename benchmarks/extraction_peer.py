@@ -1,0 +1,64 @@
+"""One peer's extraction over pages given on standard input, timed: run by extraction.py with the peer's own Python.
+
+    PYTHON extraction_peer.py NAME < pickled list of HTML texts > JSON {texts, cpu_seconds}
+
+CPU time counts this process and its children.
+"""
+
+import json
+import logging
+import pickle
+import resource
+import sys
+from collections.abc import Iterator
+
+
+def datatrove(pages: list[str]) -> Iterator[str]:
+    """Its Trafilatura extractor in its sandbox; FineWeb's settings are its defaults, the deadline is raised for a busy machine."""
+    from datatrove.data import Document
+    from datatrove.pipeline.extractors import Trafilatura
+
+    extractor = Trafilatura(favour_precision=True, timeout=20, deduplicate=False)
+    documents = {str(i): "" for i in range(len(pages))}
+    for document in extractor.run(Document(text=page, id=str(i)) for i, page in enumerate(pages)):
+        documents[document.id] = document.text
+    yield from documents.values()
+
+
+def readability(pages: list[str]) -> Iterator[str]:
+    from html_text import extract_text
+    from readability import Document
+
+    for page in pages:
+        yield extract_text(Document(page).summary())
+
+
+def newspaper4k(pages: list[str]) -> Iterator[str]:
+    from newspaper import Article, Config
+
+    config = Config()
+    config.fetch_images = False
+    for page in pages:
+        article = Article("http://example.org/", config=config)
+        article.download(input_html=page)
+        article.parse()
+        yield article.text
+
+
+def cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def main() -> None:
+    logging.disable(logging.CRITICAL)
+    pages = pickle.load(sys.stdin.buffer)
+    run = {"datatrove": datatrove, "readability": readability, "newspaper4k": newspaper4k}[sys.argv[1]]
+    list(run(pages[:1]))
+    began = cpu_seconds()
+    texts = list(run(pages))
+    json.dump({"texts": texts, "cpu_seconds": cpu_seconds() - began}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
