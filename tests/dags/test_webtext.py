@@ -1,0 +1,130 @@
+"""The DAG in Airflow's own environment: `.venv-airflow` at the root, or this one where it has Airflow. Skips where neither does."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+ROOT = Path(__file__).parents[2]
+PAGES = 40
+LOOK = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+found = bag.dags.get("webtext")
+tasks = {t: {"after": sorted(found.get_task(t).downstream_task_ids), "retries": found.get_task(t).retries,
+             "pool": found.get_task(t).pool} for t in found.task_ids} if found else {}
+print("found:" + json.dumps({"errors": bag.import_errors, "tasks": tasks, "catchup": found and found.catchup}))
+"""
+EDGES = {
+    "links": ["pages"],
+    "pages": ["documents"],
+    "documents": ["dedup"],
+    "dedup": ["vocabulary"],
+    "vocabulary": ["tokens"],
+    "tokens": ["join"],
+    "join": ["report", "wanted"],
+    "wanted": ["train"],
+    "train": ["evaluate"],
+    "evaluate": ["report"],
+    "report": [],
+}
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """The interpreter that has Airflow."""
+    beside = ROOT / ".venv-airflow" / "bin" / "python"
+    if beside.exists():
+        return str(beside)
+    if find_spec("airflow"):
+        return sys.executable
+    pytest.skip("no Airflow here (.venv-airflow): the DAG was not looked at")
+
+
+@pytest.fixture(scope="module")
+def home(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an Airflow of its own: SQLite, no examples, the pool of the crawl."""
+    folder = tmp_path_factory.mktemp("airflow")
+    settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(ROOT / "dags"), "UNIT_TEST_MODE": "False"}
+    environment = {**os.environ, "AIRFLOW_HOME": str(folder), **{f"AIRFLOW__CORE__{k}": v for k, v in settings.items()}}
+    for command in (["db", "migrate"], ["pools", "set", "webtext_fetch", "1", "one crawl at a time"]):
+        subprocess.run([python, "-m", "airflow", *command], env=environment, check=True, capture_output=True)
+    return environment
+
+
+@pytest.mark.slow
+def test_the_dag_imports_and_has_its_edges(python: str, home: dict[str, str]) -> None:
+    done = subprocess.run([python, "-c", LOOK, str(ROOT / "dags")], env=home, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout.rpartition("found:")[2])
+    assert found["errors"] == {}
+    assert found["catchup"] is True
+    assert {name: task["after"] for name, task in found["tasks"].items()} == EDGES
+    assert {name for name, task in found["tasks"].items() if task["pool"] == "webtext_fetch"} == {"pages"}
+    assert all(task["retries"] == 3 for task in found["tasks"].values())
+
+
+def write_month(folder: Path) -> dict[str, Any]:
+    """A dump that links to pages, the pages as a WARC file, and the parameters of a run on them."""
+    words = (ROOT / "dags" / "webtext.py").read_text().split()
+    lines = []
+    with (folder / "pages.warc.gz").open("wb") as file:
+        writer = WARCWriter(file, gzip=True)
+        for i in range(PAGES):
+            url = f"http://site{i % 5}.example/{i}"
+            text = " ".join(words[(i * 13 + k * k) % len(words)] for k in range(300)).replace("<", "").replace("&", "")
+            article = f"<h1>Page {i}</h1><p>The {i} things that follow are plain English. {text}.</p>"
+            body = f"<html><body><article>{article}</article></body></html>"
+            headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
+            writer.write_record(writer.create_warc_record(url, "response", payload=BytesIO(body.encode()), http_headers=headers))
+            lines.append(
+                {
+                    "id": f"a{i}",
+                    "url": url,
+                    "score": 5 + i,
+                    "subreddit": "science",
+                    "created_utc": 1_512_100_000 + i,
+                    "is_self": False,
+                }
+            )
+    (folder / "RS_2017-12.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return {
+        "dump": str(folder / "RS_{month}.jsonl"),
+        "output": str(folder / "out"),
+        "python": sys.executable,
+        "flags": ["--workers", "1"],
+        "pages_flags": ["--fetch_from", str(folder / "pages.warc.gz")],
+        "vocabulary_flags": ["--vocab_size", "400"],
+        "tokens_flags": ["--validation_share", "0.1"],
+        "preset": "tiny",
+        "launcher": "python",
+        "train_flags": ["--steps", "2", "--vocabulary", "400", "--context", "64", "--batch-tokens", "256", "--device", "cpu"],
+    }
+
+
+@pytest.mark.slow
+def test_a_month_runs_to_a_checkpoint_and_a_failed_one_goes_on(python: str, home: dict[str, str], tmp_path: Path) -> None:
+    conf = write_month(tmp_path)
+    command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
+    broken = conf | {"pages_flags": ["--fetch_from", str(tmp_path / "missing.warc.gz")]}
+    failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
+    assert "state=failed" in failed.stdout + failed.stderr
+    out = tmp_path / "out"
+    links = (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns
+    assert not (out / "2017-12" / "pages" / "manifest.json").exists()
+    done = subprocess.run([*command, json.dumps(conf)], env=home, capture_output=True, text=True)
+    assert "state=success" in done.stdout + done.stderr
+    assert (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns == links
+    assert list((out / "runs" / "2017-12").rglob("*.safetensors"))
+    report = json.loads((out / "2017-12" / "report" / "report.json").read_bytes())
+    assert report["funnel"][0]["items"] == PAGES
+    assert report["runs"][0]["curves"]
+    assert report["evaluations"]
