@@ -108,13 +108,16 @@ class Batches:
 
     def read(self, starts: Windows) -> Batch:
         """The windows that begin there; one at -1 is filler, whose targets do not count."""
-        tokens = np.zeros((len(starts), self.context + 1), np.int64)
-        for row, start in zip(tokens, starts, strict=True):
+        raw = np.zeros((len(starts), self.context + 1), np.uint16)
+        for row, start in zip(raw, starts, strict=True):
             if start >= 0:
                 self.stream.read(int(start), row)
-        targets = np.where(starts[:, None] >= 0, tokens[:, 1:], IGNORED)
+        tokens = raw.astype(np.int64)
+        inputs, targets = torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, 1:])
+        if (starts < 0).any():
+            targets = targets.masked_fill(torch.from_numpy(starts < 0)[:, None], IGNORED)
         documents = None if self.eot_id is None else torch.from_numpy(document_numbers(tokens[:, :-1], self.eot_id))
-        return Batch(torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets), documents)
+        return Batch(inputs, targets, documents)
 
     def _order(self, epoch: int) -> tuple[Permutation, int]:
         if epoch not in self._orders:

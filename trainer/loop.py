@@ -20,6 +20,7 @@ from tokenizer.codec import Tokenizer
 from trainer import checkpoint
 from trainer.attention import Documents
 from trainer.checkpoint import Facts, Saver, State
+from trainer.compiling import Compiled
 from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
@@ -81,7 +82,7 @@ class Run:
         self.saver = Saver(self.folder, self.tokenizer, self.world, keep=config.keep)
         self.guard = Guard(config.spike_sigmas, self.world.device)
         self._stop = {"asked": False, "interrupted": False}
-        self.network: nn.Module = torch.compile(self.shared, dynamic=False) if config.compile else self.shared  # type: ignore[assignment]
+        self.compiled = Compiled(self.shared, self.folder, self.world) if config.compile else None
 
     @property
     def interrupted(self) -> bool:
@@ -129,15 +130,14 @@ class Run:
         reader = Batches(stream, context=context, windows=1, seed=0, eot_id=self.batches.eot_id)
         spelled = np.array([len(b) for b in self.tokenizer.token_bytes])
         sums = torch.zeros(3, dtype=torch.float64)
-        self.network.eval()
+        self.shared.eval()
         with torch.no_grad():
             for i in range(0, len(starts), self.micro_batch):
                 batch = reader.read(starts[i : i + self.micro_batch])
                 counted = batch.targets[batch.targets >= 0].numpy()
-                loss = self._loss(batch).double().cpu()
-                sums += torch.tensor([1.0, 0.0, 0.0]) * loss * len(counted)
-                sums += torch.tensor([0.0, len(counted), spelled[counted].sum()], dtype=torch.float64)
-        self.network.train()
+                sums[0] += self._loss(batch, self.shared).double().cpu() * len(counted)
+                sums[1:] += torch.tensor([len(counted), spelled[counted].sum()], dtype=torch.float64)
+        self.shared.train()
         nats, tokens, text_bytes = self.world.sum(sums).tolist()
         return {"val_loss": nats / tokens, "bits_per_byte": nats / (math.log(2) * text_bytes)}
 
@@ -159,13 +159,15 @@ class Run:
 
     def _steps(self, batches: Prefetched[list[Batch]], writer: "_Writer") -> End:
         agreement = Agreement(self.world)
-        self.network.train()
-        saved = self.at.step
+        self.shared.train()
+        saved = first = self.at.step
         for micro_batches in batches:
             if self.at.step >= self.config.steps or agreement.exchange(self._stop["asked"]):
                 break
             loss, norm, rate = self._step(micro_batches)
             self.at.step += 1
+            if self.compiled is not None and self.at.step == first + 1:
+                self.compiled.prove()
             if self.at.step % self.config.log_every == 0 or self.at.step in (1, self.config.steps):
                 writer.step(loss, norm, rate)
                 if self.guard.skipped.item() >= self.config.skip_limit:
@@ -184,11 +186,12 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         wide = torch.float64 if self.config.precision == "fp64" else torch.float32
         total = torch.zeros((), dtype=wide, device=self.world.device)
+        network = self.shared if self.compiled is None else self.compiled.network
         for position, batch in enumerate(micro_batches):
             if self.config.model.dropout:
                 torch.manual_seed(hash((self.config.seed, self.at.step, self.world.rank, position)) & 0x7FFF_FFFF_FFFF_FFFF)
             with accumulating(self.shared, last=position == len(micro_batches) - 1):
-                loss = self._loss(batch) / len(micro_batches)
+                loss = self._loss(batch, network) / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
@@ -196,11 +199,12 @@ class Run:
         apply(self.optimizer, scale, self.guard.judge(norm))
         return total, norm, scale * self.config.learning_rate
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, network: nn.Module) -> Tensor:
+        """Of a micro-batch. Validation takes the network uncompiled: a second graph would be a recompilation."""
         batch = batch.to(self.world.device)
         documents = None if batch.documents is None else Documents.of_ids(batch.documents)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            loss: Tensor = self.network(batch.inputs, batch.targets, documents)
+            loss: Tensor = network(batch.inputs, batch.targets, documents)
         return loss
 
     def _micro_batches(self, step: int) -> list[Batch]:

@@ -94,8 +94,8 @@ def test_a_gradient_poisoned_on_one_rank_is_skipped_by_all(small_run: Command, t
 import sys
 from trainer import cli, loop
 inner = loop.Run._loss
-def loss(run, batch):
-    found = inner(run, batch)
+def loss(run, batch, network):
+    found = inner(run, batch, network)
     return found * float("nan") if run.at.step == 6 and run.world.rank == 1 and found.requires_grad else found
 loop.Run._loss = loss
 sys.exit(cli.main(sys.argv[1:]))

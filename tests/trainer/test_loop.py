@@ -132,8 +132,8 @@ def test_bad_gradients_are_skipped_and_at_last_given_up(
 ) -> None:
     inner = Run._loss
 
-    def loss(run: Run, batch: loop.Batch) -> torch.Tensor:
-        return inner(run, batch) * (float("nan") if run.at.step >= 6 and torch.is_grad_enabled() else 1.0)
+    def loss(run: Run, batch: loop.Batch, network: torch.nn.Module) -> torch.Tensor:
+        return inner(run, batch, network) * (float("nan") if run.at.step >= 6 and torch.is_grad_enabled() else 1.0)
 
     monkeypatch.setattr(Run, "_loss", loss)
     assert cli.main(small_run("run", "--skip-limit=4", "--checkpoint-every=3", "--keep=9", "--validate-every=2")) == 1
@@ -172,6 +172,18 @@ def test_precisions_agree(small_run: Command, losses: Losses, tmp_path: Path) ->
         ends[precision] = losses(tmp_path / precision)[-1][2]
     assert ends["fp32"] == pytest.approx(ends["fp64"], abs=1e-4)
     assert ends["bf16"] == pytest.approx(ends["fp64"], abs=2e-2)
+
+
+@pytest.mark.slow
+def test_nothing_recompiles_in_fifty_steps_and_validations(
+    small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
+    words = ("--steps=50", "--validate-every=20", "--document-mask", "--precision=fp32")
+    assert cli.main(small_run("compiled", "--compile", *words)) == 0
+    assert cli.main(small_run("plain", *words)) == 0
+    assert losses(tmp_path / "compiled")[-1][2] == pytest.approx(losses(tmp_path / "plain")[-1][2], abs=2e-3)
+    assert (tmp_path / "compiled/.compile/rank_00000/proven").exists()
 
 
 def test_a_lone_rank_needs_no_process_group() -> None:
