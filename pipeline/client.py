@@ -16,7 +16,7 @@ import urllib3
 from requests import Response
 
 from pipeline.addresses import AddressPolicy, ForbiddenAddressError, Lookup
-from pipeline.connections import Adapter, Dialer, prepared, requesting, time_outs, tls_context
+from pipeline.connections import Adapter, Dialer, connection_was_reused, prepared, requesting, time_outs, tls_context
 from pipeline.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, decoded
 from pipeline.watchdog import Guard, Watchdog
 
@@ -122,7 +122,7 @@ class Client:
         """
         with self._watchdog.guard(self._limits.deadline_seconds) as guard:
             try:
-                answer = self._exchange(url, guard, first_bytes)
+                answer = self._exchange_anew(url, guard, first_bytes)
             except RequestError:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -143,6 +143,16 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _exchange_anew(self, url: str, guard: Guard, first_bytes: int | None) -> Answer:
+        """The exchange; once more where it met a kept connection that the server had closed (RFC 9112 section 9.3.1)."""
+        try:
+            return self._exchange(url, guard, first_bytes)
+        except requests.ConnectionError as error:
+            closed = any(isinstance(cause, (ConnectionResetError, BrokenPipeError)) for cause in _causes(error))
+            if not closed or not connection_was_reused() or guard.expired:
+                raise
+        return self._exchange(url, guard, first_bytes)
 
     def _exchange(self, url: str, guard: Guard, first_bytes: int | None) -> Answer:
         self._policy.vet_host(urlsplit(url).hostname or "")

@@ -64,6 +64,7 @@ class _Request(threading.local):
 
     guard: Guard
     dialer: Dialer
+    reused: bool = False
 
 
 _request = _Request()
@@ -72,11 +73,16 @@ _request = _Request()
 @contextmanager
 def requesting(guard: Guard, dialer: Dialer) -> Iterator[None]:
     """Inside the block this thread's connections are dialled by `dialer` and stand under `guard`."""
-    _request.guard, _request.dialer = guard, dialer
+    _request.guard, _request.dialer, _request.reused = guard, dialer, False
     try:
         yield
     finally:
         del _request.guard, _request.dialer
+
+
+def connection_was_reused() -> bool:
+    """Whether this thread's last request went over a connection kept alive: its server may have closed that in the meantime."""
+    return _request.reused
 
 
 class _Response(http.client.HTTPResponse):
@@ -94,6 +100,7 @@ class _Guarded(HTTPConnection):
 
     response_class = _Response
     _handle: Handle | None = None
+    _used = False
 
     def _new_conn(self) -> socket.socket:
         guard = _request.guard
@@ -106,6 +113,7 @@ class _Guarded(HTTPConnection):
             raise ConnectTimeoutError(self, f"{self.host}: no connection in {seconds:.0f} s") from error
         except OSError as error:
             raise NewConnectionError(self, f"{self.host}: {error}") from error
+        self._used = False
         self._handle = Handle(connection)
         guard.watch(self._handle)
         return connection
@@ -114,6 +122,8 @@ class _Guarded(HTTPConnection):
         """As urllib3 has it; a connection kept alive comes under the new request's guard."""
         if self._handle is not None:
             _request.guard.watch(self._handle)
+            _request.reused = self._used
+        self._used = True
         super().request(*arguments, **options)
 
     def close(self) -> None:

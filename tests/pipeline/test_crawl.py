@@ -5,46 +5,10 @@ from collections import Counter
 import psutil
 import pytest
 from servers.hostile import BOMBS, CASES, PAGE, SLOW, WHOLE, HostileServer
+from servers.outcomes import LOOPBACK, crawl
 from servers.witness import WitnessServer
 
-from pipeline.addresses import AddressPolicy
 from pipeline.client import Client, Limits, RequestError
-from pipeline.crawl import Crawl, Manners, visits
-from pipeline.outcomes import Fetched, Outcome
-
-LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
-
-
-class Crawled:
-    """What a crawl recorded, each URL once."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self.times: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def __call__(self, outcome: Outcome) -> None:
-        with self._lock:
-            self.outcomes[outcome.url] = outcome
-            self.times[outcome.url] += 1
-
-    def word(self, url: str) -> str:
-        outcome = self.outcomes[url]
-        return PAGE if isinstance(outcome, Fetched) else str(outcome.reason)
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [outcome.answer.body for outcome in self.outcomes.values() if isinstance(outcome, Fetched)]
-
-
-def crawl(server: HostileServer | WitnessServer, urls: list[str], threads: int, limits: Limits, **manners: object) -> Crawled:
-    crawled = Crawled()
-    polite = Manners(**({"delay_seconds": 0.0, "retries": 0} | manners))  # type: ignore[arg-type]
-    with Client("webtext/test", LOOPBACK, limits, lookup=server.lookup) as client:
-        Crawl(client, polite, crawled).run(visits(urls), threads)
-    assert set(crawled.times) == set(urls)
-    assert set(crawled.times.values()) == {1}
-    return crawled
 
 
 def open_descriptors() -> int:
@@ -57,7 +21,7 @@ def test_every_broken_answer_is_one_page_or_one_named_failure(robots: bool) -> N
     assert len(cases) >= 100
     with HostileServer() as server:
         urls = {server.url(name): case.expected for name, case in cases.items()}
-        crawled = crawl(server, list(urls), 32, Limits(2.0, 2_000_000), robots=robots)
+        crawled = crawl(server, list(urls), 32, Limits(4.0, 2_000_000), robots=robots)
     assert {url: crawled.word(url) for url in urls} == urls
     assert set(crawled.bodies) == {WHOLE}
 
