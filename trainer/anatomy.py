@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -46,10 +47,8 @@ def dissect(gpt: GPT, ids: Sequence[int]) -> Anatomy:
     gpt.eval()
     with torch.inference_mode(), _recording(gpt) as (streams, projections):
         logits_TV = gpt(torch.tensor([list(ids)], device=device))[0]
-        attention = [
-            weights(block.attention, qkv)
-            for block, qkv in zip(gpt.blocks, projections, strict=True)  # type: ignore[arg-type]
-        ]
+        modules = [cast("Attention", block.attention) for block in gpt.blocks]
+        attention = [weights(module, qkv) for module, qkv in zip(modules, projections, strict=True)]
     gpt.train(was_training)
     return Anatomy(tuple(ids), torch.stack(attention).cpu(), torch.cat(streams).cpu(), logits_TV.float().softmax(-1).cpu())
 
@@ -66,7 +65,7 @@ def weights(attention: Attention, qkv_BTD: Tensor) -> Tensor:
         q, k = rotate(q, positions), rotate(k, positions)
     scores_HTT = (q[0] @ k[0].transpose(-1, -2)).float() / config.head_width**0.5
     hidden = torch.ones_like(scores_HTT, dtype=torch.bool).triu(1)
-    return scores_HTT.masked_fill(hidden, -torch.inf).softmax(-1)
+    return torch.softmax(scores_HTT.masked_fill(hidden, -torch.inf), -1)
 
 
 def likeness(first: Anatomy, place: int, second: Anatomy, other: int) -> list[float]:

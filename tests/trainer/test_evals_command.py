@@ -1,30 +1,28 @@
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from evals_stubs import write_tokens
 
 from tokenizer.codec import Tokenizer
-from trainer import checkpoint
-from trainer.config import ModelConfig, TrainConfig
-from trainer.distributed import World
+from trainer.config import ModelConfig
 from trainer.evals import command
+from trainer.export import save_hf
 from trainer.model import GPT
 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """A run of an untrained network whose tokens are bytes."""
+    """An untrained network whose tokens are bytes, exported."""
     tokenizer = Tokenizer([])
-    shape = ModelConfig(layers=1, heads=2, width=16, context=64, vocabulary=tokenizer.vocab_size)
-    config = TrainConfig(model=shape, batch_tokens=64)
-    gpt = GPT(shape)
+    gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=64, vocabulary=tokenizer.vocab_size))
     gpt.initialise(1)
-    facts = checkpoint.Facts(7, 448, 1, "corpus", tokenizer.sha256, config)
-    weights = {name: weight.detach() for name, weight in gpt.named_parameters()}
-    checkpoint.save(tmp_path / "run", facts, {"model": weights}, tokenizer, World())
-    return tmp_path / "run"
+    return save_hf(gpt, tokenizer, tmp_path / "run")
 
 
 def evaluate(*argv: object) -> int:
@@ -53,12 +51,53 @@ def test_two_runs_give_the_same_numbers(run_folder: Path, tmp_path: Path) -> Non
     assert [row["value"] for row in first] == [row["value"] for row in second]
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 40, Tokenizer([]))
+    wsc = tmp_path / "WSCollection.xml"
+    wsc.write_text(
+        "<c>" + "".join(
+            f"<schema><text><txt1>Number {i} met him because</txt1><pron>he</pron><txt2>was {i * i}.</txt2></text>"
+            "<answers><answer>One</answer><answer>Another</answer></answers><correctAnswer>A</correctAnswer></schema>"
+            for i in range(9)
+        ) + "</c>"
+    )  # fmt: skip
+    common = [str(run_folder), "--tasks", "held_out", "winograd", "--data", str(tokens), str(tmp_path), "--device", "cpu"]
+    evaluate(*common, "--out", tmp_path / "whole")
+    evaluate(*common, "--out", tmp_path / "single", "--batch-tokens", 1)
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-addr=127.0.0.1",
+        f"--master-port={free_port()}",
+        "-m",
+        "trainer",
+        "eval",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    subprocess.run([*launcher, *common, "--out", str(tmp_path / "ranks")], check=True, timeout=300, env=environment)
+    values = {}
+    for name in ("whole", "single", "ranks"):
+        values[name] = [row["value"] for row in json.loads((tmp_path / name / "results.json").read_text())["results"]]
+    assert len(values["whole"]) == 6
+    assert values["single"] == pytest.approx(values["whole"], rel=1e-6)
+    assert values["ranks"] == pytest.approx(values["whole"], rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
         (["nowhere"], "nowhere"),
         ([], "which checkpoint"),
-        (["x", "--tasks", "sing"], "sing: no such task; there are held_out"),
+        (["x", "--tasks", "sing"], "sing: no such task; there are held_out, lambada"),
         (["x", "--data", "/missing"], "--data /missing: no such folder"),
     ],
 )

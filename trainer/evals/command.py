@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 
-from trainer.checkpoint import load_model
+from trainer.checkpoint import load_model, newest, read_facts
 from trainer.config import InputError
+from trainer.distributed import World, environment, joined
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import Outcome, Suite, publish
+from trainer.export import WEIGHTS
 from trainer.model import GPT
 
 INTERRUPTED = 130
@@ -42,26 +44,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.checkpoint:
         raise InputError("which checkpoint? a run, a checkpoint or a Hugging Face folder is the first argument")
+    world = environment(arguments.device)
+    with joined(world):
+        outcome = _examine(arguments, world)
+    if world.first:
+        out = Path(arguments.out)
+        write(outcome, out)
+        sys.stdout.write(f"{out / 'report.html'}\n")
+    return 0
+
+
+def _examine(arguments: argparse.Namespace, world: World) -> Outcome:
+    """Every rank scores its share of the examples; the first one keeps the records."""
     tasks = registry.chosen(arguments.tasks)
     folders = _folders([*arguments.data, *arguments.eval_data])
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model, tokenizer, _ = load_model(arguments.checkpoint, device)
+    model, tokenizer, _ = load_model(arguments.checkpoint, world.device)
     network = Network(model, arguments.precision)
     candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)
     provenance = Provenance(
         checkpoint=Path(arguments.checkpoint).name,
         checkpoint_sha256=weights_sha256(model),
         parameters=sum(p.numel() for p in model.parameters()),
-        step=None,
+        step=_step(Path(arguments.checkpoint)),
         tokenizer_sha256=tokenizer.sha256,
         precision=arguments.precision,
         device=network.device.type,
         commit=commit(),
     )
-    out = Path(arguments.out)
-    write(Suite(candidate, provenance, folders, out).run(tasks), out)
-    sys.stdout.write(f"{out / 'report.html'}\n")
-    return 0
+    return Suite(candidate, provenance, folders, Path(arguments.out), keeps=world.first).run(tasks)
+
+
+def _step(path: Path) -> int | None:
+    """Of a checkpoint of ours."""
+    return None if (path / WEIGHTS).exists() else read_facts(newest(path)).step
 
 
 def write(outcome: Outcome, out: Path) -> None:
@@ -108,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=_positive, help="at most so many examples a task, for a quick look")
     parser.add_argument("--batch-tokens", type=_positive, default=8192, help="tokens at a time; changes speed alone")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
 
 

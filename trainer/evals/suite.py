@@ -36,12 +36,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Tasks on a candidate. `folders` are searched for data; `out` keeps a record a task (None keeps none)."""
+    """Tasks on a candidate. `folders` are searched for data; `out` keeps a record a task (None keeps none).
+
+    Of several ranks all find kept records there, and only the one that `keeps` writes them.
+    """
 
     candidate: Candidate
     provenance: Provenance
     folders: list[Path]
     out: Path | None = None
+    keeps: bool = True
 
     def run(self, tasks: Sequence[Task]) -> Outcome:
         """Every task that has its data."""
@@ -67,7 +71,7 @@ class Suite:
         record = TaskRecord(task.name, results, files, time.monotonic() - started, fingerprint)
         for result in results:
             logger.info("%s: %s %.4f", task.name, result.metric, result.value)
-        if self.out is not None:
+        if self.out is not None and self.keeps:
             publish(self._path(task), json.dumps(record.to_json(), indent=1))
         return record
 
