@@ -1,10 +1,14 @@
 """From folders to `Numbers`."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
+import orjson
+
+from pipeline import files
 from pipeline.report.corpus import Corpus, document_histograms, funnel, link_histograms, page_histograms, sites, stage_numbers
 from pipeline.report.duplicates import duplicate_histograms, duplicate_pairs
-from pipeline.report.numbers import Histogram, Numbers
+from pipeline.report.numbers import Histogram, Numbers, Overlap
 from pipeline.report.tokens import token_numbers
 from pipeline.report.training import read_evaluations, read_run
 
@@ -44,5 +48,11 @@ def gather(
         tokens,
         tuple(read_run(folder) for folder in runs),
         tuple(result for folder in evaluations for result in read_evaluations(folder)),
-        dict(corpus.manifests["overlap"].counters) if "overlap" in corpus.manifests else {},
+        overlaps(corpus),
     )
+
+
+def overlaps(corpus: Corpus) -> tuple[Overlap, ...]:
+    """What the overlap stage measured, an evaluation set each."""
+    rows = [row for path in corpus.paths("overlap", "overlap") for row in orjson.loads(files.read_bytes(path))]
+    return tuple(Overlap(**{f.name: row[f.name] for f in fields(Overlap)}) for row in rows)

@@ -167,6 +167,17 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """How much of an evaluation set's n-grams stands in the corpus, in percent; the paper's figures where it has that set."""
+
+    name: str
+    grams: int
+    percent: float
+    paper_webtext_percent: float | None
+    paper_own_train_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """All of it."""
 
@@ -179,7 +190,7 @@ class Numbers:
     tokens: TokenNumbers | None
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
-    overlap: dict[str, int]
+    overlap: tuple[Overlap, ...]
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> bytes:

@@ -167,8 +167,17 @@ def _tokens(numbers: Numbers) -> str:
 def _overlap(numbers: Numbers) -> str:
     if not numbers.overlap:
         return ""
-    rows = [(words(name), number(value, f"overlap.{name}")) for name, value in numbers.overlap.items()]
-    return f'<div class="card">{table(["count", "value"], rows, "Overlap with evaluation sets", [1])}</div>\n'
+    rows = [
+        [
+            escape(one.name),
+            number(one.grams, f"overlap.{one.name}.grams"),
+            f"{one.percent:.2f} %",
+            *(NONE if value is None else f"{value:.2f} %" for value in (one.paper_webtext_percent, one.paper_own_train_percent)),
+        ]
+        for one in numbers.overlap
+    ]
+    head = ["evaluation set", "n-grams", "in this corpus", "in WebText (paper)", "in its own training split (paper)"]
+    return f'<div class="card">{table(head, rows, "Overlap with evaluation sets", range(1, len(head)))}</div>\n'
 
 
 def _stage(stage: StageNumbers) -> str:

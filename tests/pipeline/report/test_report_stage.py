@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.engine import Engine
 from pipeline.files import InputError
+from pipeline.jobs import overlap
 from pipeline.jobs.report import STAGE, ReportSettings
 from pipeline.manifest import Manifest, resolve
 from pipeline.report.corpus import Corpus
@@ -214,3 +215,19 @@ def numbers_of(report: Path) -> Numbers:
     """The numbers as gathered, from the corpus that the report was made of."""
     manifest = Manifest.load(str(report))
     return gather(Corpus.open({name: resolve(str(report), manifest.inputs[name]) for name in CORPUS_STAGES}))
+
+
+def test_the_overlap_stands_beside_the_papers(chosen: Any, tmp_path: Path, engine: Engine) -> None:
+    held = tmp_path / "wikitext2.txt"
+    held.write_text(chosen.documents[0].text + "\n" + " ".join(f"never{i}" for i in range(60)) + "\n")
+    settings = overlap.OverlapSettings(evaluation_sets=(f"wikitext2={held}",))
+    folder = str(tmp_path / "overlap")
+    overlap.STAGE.run(Call({"dedup": str(chosen.folder / "dedup")}, folder, settings, engine))
+    inputs = {"links": str(chosen.folder / "links"), "overlap": folder}
+    STAGE.run(Call(inputs, str(tmp_path / "out"), ReportSettings(), engine))
+    (found,) = numbers(tmp_path / "out")["overlap"]
+    assert found["name"] == "wikitext2"
+    assert 0 < found["percent"] < 100
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"{found['percent']:.2f} %" in page
+    assert f"{found['paper_webtext_percent']:.2f} %" in page
