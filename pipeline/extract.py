@@ -18,6 +18,7 @@ from pipeline.records import Document, Drop, Page
 
 STAGE_NAME: Final = "documents"
 ALL_LANGUAGES: Final = "all"
+TEXT_TYPE: Final = "text/plain"
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
 
 
@@ -92,6 +93,7 @@ class Rules:
     languages: frozenset[str] = frozenset({"en"})
     min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
+    plain_text: bool = False
     strip_title: bool = True
     strip_boilerplate: bool = True
     filters: tuple[str, ...] = ()
@@ -170,6 +172,8 @@ def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | No
         raise _Dropped(Reason.TOO_LARGE, f"{len(page.body)} bytes, at most {rules.gates.page_bytes}")
     markup, encoding = charset.decode(page.body, page.charset)
     trail.note("decode", f"{len(page.body)} bytes of {encoding}: {len(markup)} characters")
+    if rules.plain_text and page.media_type == TEXT_TYPE:
+        return markup, None
     if page.media_type not in HTML_TYPES and not (page.media_type is None and html.looks_like_markup(markup)):
         raise _Dropped(Reason.MEDIA_TYPE, page.media_type or "unknown")
     if reason := html.too_large(markup, rules.gates):

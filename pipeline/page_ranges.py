@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from pipeline import files
 from pipeline.files import InputError
@@ -39,9 +40,12 @@ class PageRange:
         """What the page's WARC record holds. Raises InputError where the archive is damaged."""
         path = files.join(self.folder, page.warc_file)
         try:
-            return read_body(path, page.warc_offset, page.warc_length)
+            body = read_body(path, page.warc_offset, page.warc_length)
         except (WarcError, OSError) as error:
             raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
+        if sha256(body).digest() != page.sha256:
+            raise InputError(f"{path}: {page.url} is not what was fetched (its sha256 differs); fetch the pages again")
+        return body
 
 
 def page_ranges(folder: str, manifest: Manifest) -> list[PageRange]:

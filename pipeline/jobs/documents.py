@@ -31,6 +31,7 @@ class DocumentsSettings:
         "what finds the main text: trafilatura, asked twice where in doubt; once; or resiliparse, ten times faster",
         choices=extractors.EXTRACTORS,
     )
+    plain_text: bool = setting(False, "take pages of type text/plain too")
     languages: tuple[str, ...] = setting(("en",), "ISO 639-1 codes of the languages to keep, or 'all'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
@@ -68,6 +69,7 @@ class DocumentsSettings:
             languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
             min_characters=self.min_characters,
             excluded_sites=frozenset(self.exclude_sites),
+            plain_text=self.plain_text,
             strip_title=self.strip_title,
             strip_boilerplate=self.strip_boilerplate,
             filters=tuple(name for name in quality.FILTERS if name in self.filters),

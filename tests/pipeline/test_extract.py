@@ -86,6 +86,14 @@ def test_the_pages_own_article_stands_in_for_a_fragment() -> None:
     )
 
 
+def test_plain_text_is_taken_on_demand() -> None:
+    page = RawPage("http://e.org/a.txt", f"{SENTENCE * 3}<b>no tag</b>\r\nLine two.".encode(), media_type="text/plain")
+    assert dropped(page)[0] == Reason.MEDIA_TYPE
+    result = extract(page, replace(DEFAULT_RULES, plain_text=True))
+    assert isinstance(result, Document)
+    assert result.text.endswith("<b>no tag</b>\nLine two.")
+
+
 def test_persons_are_masked_on_demand() -> None:
     trail = Trail()
     body = article(f"{SENTENCE * 3} Write to captain@harbour.org.")
