@@ -123,8 +123,8 @@ class _Guarded(HTTPConnection):
         if self._handle is not None:
             _request.guard.watch(self._handle)
             _request.reused = self._used
-        self._used = True
         super().request(*arguments, **options)
+        self._used = True
 
     def close(self) -> None:
         """As urllib3 has it."""
