@@ -37,9 +37,11 @@ BUCKETS = 1 << 16
 """Shards and record batches begin where the leading 16 bits of the order hash change."""
 
 INDEX = np.dtype(
-    [("split", "u1"), ("order", "<u8"), ("id_high", ">u8"), ("id_low", ">u8"), ("tokens", "<u4"), ("text_bytes", "<u4")]
+    [("split", "u1"), ("order", "<u8"), ("id_high", "<u8"), ("id_low", "<u8"), ("tokens", "<u4"), ("text_bytes", "<u4")]
 )
-"""A run's documents in the order of its tokens; the two halves of the id are big-endian, so that they sort and store as its bytes do."""
+"""A run's documents in the order of its tokens; the two halves of the id are read as big-endian numbers, so that they sort as its bytes do.
+
+All fields are little-endian: NumPy's concatenate turns the others of a structured array."""
 
 Index = npt.NDArray[np.void]
 Tokens = npt.NDArray[np.uint16]
@@ -127,7 +129,7 @@ class _Runs:
         """Spill what is held."""
         if not self.held:
             return
-        index = np.concatenate(self.indexes).astype(INDEX)  # concatenating made its fields little-endian
+        index = np.concatenate(self.indexes)
         tokens = np.concatenate(self.tokens)
         self.tokens, self.indexes, self.held = [], [], 0
         order = sorted_order(index)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset
 import pytest
 
 from tokenizer.errors import FormatError
@@ -69,6 +70,16 @@ def test_reading_copies_nothing_and_token_buffers_are_aligned(dataset: Manifest)
     views = [item.tokens for shard in shards for item in shard.batches]
     assert pa.total_allocated_bytes() == before
     assert all(view.ctypes.data % 64 == 0 and not view.flags.owndata and not view.flags.writeable for view in views)
+
+
+def test_arrows_own_tools_open_the_files_as_they_are(dataset: Manifest) -> None:
+    paths = [str(Path(dataset.folder, entry.name)) for entry in dataset.split("train").shards]
+    table = pyarrow.dataset.dataset(paths, format="ipc").to_table()
+    table.validate(full=True)
+    assert table.column("tokens").combine_chunks().flatten().to_numpy().tolist() == [
+        t for s in SHARDS for b in s for t in b.tokens.tolist()
+    ]
+    assert pa.ipc.open_file(paths[1]).read_all().num_rows == 40
 
 
 def test_a_shard_is_hardly_larger_than_its_tokens(tmp_path: Path) -> None:
