@@ -76,15 +76,20 @@ def peer(name: str, python: str, pages: list[GoldPage]) -> tuple[list[str], floa
 
 def quality(folder: Path, rounds: int, peers: dict[str, str]) -> None:
     pages = load(folder, ["scrapinghub"])
-    results = timed(pages, contenders(), rounds) | {name: peer(name, python, pages) for name, python in peers.items()}
     print("| extractor | ms a page | pages a CPU second |" + "".join(f" {half}: P | R | F1 |" for half in HALVES))
     print("|---" * 9 + "|")
-    for name, (texts, milliseconds) in results.items():
-        cells = []
-        for half in HALVES:
-            scored = score([(page, text) for page, text in zip(pages, texts, strict=True) if page.half == half])
-            cells += [f"{scored.precision:.3f}", f"{scored.recall:.3f}", f"**{scored.f1:.4f}**"]
-        print(f"| {name} | {milliseconds:.1f} | {1000 / milliseconds:.0f} | {' | '.join(cells)} |", flush=True)
+    for name, (texts, milliseconds) in timed(pages, contenders(), rounds).items():
+        print(_row(name, pages, texts, milliseconds), flush=True)
+    for name, python in peers.items():
+        print(_row(name, pages, *peer(name, python, pages)), flush=True)
+
+
+def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float) -> str:
+    cells = []
+    for half in HALVES:
+        scored = score([(page, text) for page, text in zip(pages, texts, strict=True) if page.half == half])
+        cells += [f"{scored.precision:.3f}", f"{scored.recall:.3f}", f"**{scored.f1:.4f}**"]
+    return f"| {name} | {milliseconds:.1f} | {1000 / milliseconds:.0f} | {' | '.join(cells)} |"
 
 
 def with_and_without(folder: Path) -> None:

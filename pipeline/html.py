@@ -7,6 +7,7 @@ page instead.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -48,11 +49,10 @@ def too_large(text: str, gates: Gates) -> str | None:
     tags = text.count("<")
     if tags > gates.page_tags:
         return f"{tags} tags, at most {gates.page_tags}"
-    for stretch in text.split(">"):
-        if len(stretch) > STRETCH_CHARACTERS and (start := TAG_START.search(stretch)):
-            attributes = _attributes(stretch, start.end(), gates.tag_attributes)
-            if attributes > gates.tag_attributes:
-                return f"a tag with more than {gates.tag_attributes} attributes"
+    for stretch in _long_stretches(text):
+        start = TAG_START.search(stretch)
+        if start and _attributes(stretch, start.end(), gates.tag_attributes) > gates.tag_attributes:
+            return f"a tag with more than {gates.tag_attributes} attributes"
     return None
 
 
@@ -100,8 +100,21 @@ def article_body(tree: HtmlElement) -> str:
 
 
 def _titles(tree: HtmlElement) -> list[str]:
-    found = [tree.xpath(path) for path in ("//meta[@property='og:title']/@content", "//title/text()")]
-    return [words for values in found for value in values[:1] if (words := " ".join(str(value).split()))]
+    stated = (meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "og:title")
+    found = [next(stated, None), *(element.text_content() for element in islice(tree.iter("title"), 1))]
+    return [words for value in found if (words := " ".join((value or "").split()))]
+
+
+def _long_stretches(text: str) -> Iterator[str]:
+    """What lies between two '>' a long way apart, found in a few steps a page."""
+    start = 0
+    while start + STRETCH_CHARACTERS < len(text):
+        last = text.rfind(">", start, start + STRETCH_CHARACTERS)
+        if last < 0:
+            last = text.find(">", start + STRETCH_CHARACTERS)
+            last = len(text) if last < 0 else last
+            yield text[start:last]
+        start = last + 1
 
 
 def _json(text: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Final
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-SAMPLE_CHARACTERS: Final = 2_000
+SAMPLE_CHARACTERS: Final = 1_000
 """More text changes next to no label and costs in proportion."""
 
 
