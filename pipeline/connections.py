@@ -158,24 +158,32 @@ class Adapter(HTTPAdapter):
     """requests' transport adapter with all of the above. Safe to share between threads."""
 
     def __init__(self, context: ssl.SSLContext, pools: int) -> None:
-        self._context = context
+        self._tls: dict[str, Any] = {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
         super().__init__(pool_connections=pools, pool_maxsize=1)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Our pools, one TLS context."""
-        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context, **options)
+        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **self._tls, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
         """The same behind a proxy."""
-        manager: ProxyManager = super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+        manager: ProxyManager = super().proxy_manager_for(proxy, **self._tls, **options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
-    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
-        """Without certificates of a pool's own: they would make urllib3 read the bundle again."""
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"cert_reqs": "CERT_REQUIRED"}
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        """The pool of the URL's host. It has no certificates of its own: they would make urllib3 read the bundle again."""
+        proxy = (proxies or {}).get("https")
+        manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+        return manager.connection_from_url(request.url or "")
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """What stands in the request line; parsed once, where requests parses the URL seven times."""
+        url = request.url or ""
+        return url if proxies and url.startswith("http:") else request.path_url
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str | None, cert: Any) -> None:
         """The context verifies."""
