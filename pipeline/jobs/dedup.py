@@ -42,8 +42,8 @@ class Run:
         sign = self.phases.sign
         return self.engine.run_parts(sign.place, self.phases.document_parts(), sign, "documents")
 
-    def verify(self, everyone: Census) -> npt.NDArray[np.void]:
-        """The pairs that are alike: candidates of all buckets, then their exact similarity."""
+    def verify(self, everyone: Census) -> tuple[npt.NDArray[np.void], dict[str, int]]:
+        """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
         phases, engine = self.phases, self._engine(everyone)
         place, bands = phases.place.next("candidates"), phases.bands(everyone)
         transform = pair_candidates(place, tuple(phases.band_shards(everyone)), bands, everyone.earlier)
@@ -52,7 +52,9 @@ class Run:
         parts = phases.comparisons("similarity", everyone, phases.pairs(receipt.key for receipt in paired))
         compare = RunParts(phases.place.next("similarity"), Verify(phases.settings.threshold))
         verified = engine.run_parts(compare.place, parts, compare, "slices of pairs") if parts else []
-        return phases.edges("similarity", [receipt.key for receipt in verified])
+        edges = phases.edges("similarity", [receipt.key for receipt in verified])
+        compared = sum(receipt.counters["pairs_compared"] for receipt in verified)
+        return edges, {"pairs_compared": compared, "pairs_alike": len(edges)}
 
     def decide(self, everyone: Census, edges: npt.NDArray[np.void]) -> list[Part]:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
@@ -79,9 +81,9 @@ def work(call: Call, place: Place) -> Outcome:
     run = Run(phases, call.engine)
     signed = run.sign()
     everyone = phases.take_census()
-    edges = run.verify(everyone)
+    edges, counted = run.verify(everyone)
     published = run.publish(everyone, run.decide(everyone, edges))
-    return Outcome([*signed, *published], counters={"pairs_alike": len(edges)})
+    return Outcome([*signed, *published], counters=counted)
 
 
 def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:
