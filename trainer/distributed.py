@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from trainer.config import InputError
@@ -78,13 +79,13 @@ def share(model: GPT, world: World, strategy: str, *, bf16: bool) -> nn.Module:
     return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, broadcast_buffers=False)
 
 
-def split(model: GPT, *, bf16: bool) -> nn.Module:
+def split(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Module:
     """FSDP2: a block at a time is gathered, the rest stays in pieces. Gradients are summed in fp32 whatever is computed in."""
     wide = next(model.parameters()).dtype
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=wide)
     for block in model.blocks:
-        fully_shard(block, mp_policy=policy)
-    fully_shard(model, mp_policy=policy)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from tokenizer.codec import Tokenizer
 from trainer import checkpoint
@@ -195,6 +196,8 @@ class Run:
                 loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
         scale = learning_rate_at(self.config, self.at.step)
         apply(self.optimizer, scale, self.guard.judge(norm))
         return total, norm, scale * self.config.learning_rate
