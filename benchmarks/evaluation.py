@@ -81,6 +81,7 @@ dataset_kwargs: {data_files: {test: %s}}
 output_type: multiple_choice
 test_split: test
 doc_to_text: label
+target_delimiter: ""
 process_docs: !function wsc.process_doc
 doc_to_target: "{%% set index = pronoun_loc + pronoun | length %%}{{text[index:]}}"
 doc_to_choice: "{%% set template = text[:pronoun_loc] %%}{{[template+options[0], template+options[1]]}}"

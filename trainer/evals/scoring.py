@@ -17,7 +17,8 @@ from trainer.evals.ranks import Ranks
 
 REQUESTS_AT_ONCE = 2048
 LENGTH_MULTIPLE = 64
-LOGITS_BYTES = 1 << 26
+LOGITS_BYTES = 1 << 23
+"""Logits at a time: what stays in a processor's cache (measured on one core: 0.28 s a thousand tokens, 0.41 s at 64 MiB)."""
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -53,12 +54,16 @@ def cut(tokens: Sequence[int], first: int, context_tokens: int) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Scores requests in order. `banned` are ids that `Score.allowed` passes over; `batch_tokens` changes speed, not values."""
+    """Scores requests in order. `banned` are ids that `Score.allowed` passes over; `batch_tokens` changes speed, not values.
+
+    Without `guess` the likeliest tokens are not looked for: the scores hold -1 there.
+    """
 
     model: LanguageModel
     batch_tokens: int = 8192
     banned: Sequence[int] = ()
     ranks: Ranks = field(default_factory=Ranks.current)
+    guess: bool = True
 
     def score(self, requests: Iterable[Request]) -> Iterator[Score]:
         """A score a request, in their order; on every rank all of them."""
@@ -135,7 +140,7 @@ class Scorer:
                 1, targets_N[start : start + rows, None]
             )  # so that rounding is of the loss, not of the logits
             nats.append(logits.logsumexp(dim=1).double())
-            best.append(logits.argmax(dim=1))
+            best.append(logits.argmax(dim=1) if self.guess else torch.full_like(targets_N[start : start + rows], -1))
             if len(banned):
                 logits[:, banned] = -torch.inf
             allowed.append(logits.argmax(dim=1) if len(banned) else best[-1])

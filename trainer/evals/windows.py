@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,6 +62,7 @@ class Total:
 
 def total(scorer: Scorer, tokens: Tokens, stride_tokens: int) -> Total:
     """Score all of `tokens` but the first."""
+    scorer = replace(scorer, guess=False)
     pieces = np.array([(s.total, len(s.nats)) for s in scorer.score(windows(tokens, scorer.model.context_tokens, stride_tokens))])
     if not len(pieces):
         raise ValueError("nothing to score: the text holds no token")
