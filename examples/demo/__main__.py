@@ -50,7 +50,7 @@ def commands(output: Path, served: web.Web) -> Iterator[tuple[str, ...]]:
     pipeline = (str(PYTHON), "-m", "pipeline")
     trainer = (str(PYTHON), "-m", "trainer")
     crawl = ("--allow_addresses", "127.0.0.0/8", "--host_delay", "0.05", "--contact", "demo@localhost")
-    split = ("--validation_share", "0.05", "--smaller_vocabulary")
+    split = ("--validation_share", "0.02", "--smaller_vocabulary")
     yield (*pipeline, "run", "--submissions", str(served.dump), "--output", str(corpus), *crawl, *split)
     yield (*trainer, "train", "tiny", "--data", f"{corpus}/tokens", "--out", str(run), *_vocabulary(corpus))
     yield (*trainer, "sample", str(run), "--prompt", PROMPT, "--seed", "1")
