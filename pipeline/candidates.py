@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.census import ABSENT
-from pipeline.compiled import compiled
 from pipeline.minhash import Words64, band_keys
 from pipeline.parts import Part, PartWriter, Place
 from pipeline.shuffle import Pieces, ShuffleToParts, split_by
+from tokenizer.compiled import compiled
 
 Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""

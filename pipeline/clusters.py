@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compiled import compiled
+from tokenizer.compiled import compiled
 
 Numbers = npt.NDArray[np.int64]
 Edges = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import words
-from pipeline.compiled import compiled
+from tokenizer.compiled import compiled
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words32: TypeAlias = npt.NDArray[np.uint32]

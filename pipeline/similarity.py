@@ -10,9 +10,9 @@ import numpy.typing as npt
 from pipeline import arrays, files, minhash
 from pipeline.candidates import Pairs
 from pipeline.census import Census, Numbers
-from pipeline.compiled import compiled
 from pipeline.minhash import SHINGLE_BYTES, Words64
 from pipeline.parts import Part, PartWriter
+from tokenizer.compiled import compiled
 
 PAIRS_A_PART = 50_000
 SHINGLES_A_PART = 4_000_000

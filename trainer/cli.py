@@ -49,6 +49,7 @@ def _parser() -> Parser:
 
 
 def _add_train(parser: Parser) -> None:
+    parser.usage = "webtext-train train PRESET --data DIR --out DIR [flags]"
     parser.description = "The same command goes on where it was interrupted, and does nothing when all steps are done."
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of token shards, with manifest.json")
@@ -61,8 +62,6 @@ def _add_train(parser: Parser) -> None:
         "--fall-back", action="store_true", help="where the newest checkpoint is damaged, go on from one before it"
     )
     parser.add_argument("--tokenizer", metavar="PATH", help="where it is not in the corpus's folder or beside it")
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's events into the run's folder too")
-    parser.add_argument("--wandb", metavar="PROJECT", help="report to Weights & Biases too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     add_options(parser)
     parser.set_defaults(run=_train)

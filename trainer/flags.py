@@ -12,11 +12,18 @@ class Parser(argparse.ArgumentParser):
     """Whose errors are one line and exit code 2, and which takes no abbreviations."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **options})
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _Tight, **options})
 
     def error(self, message: str) -> typing.NoReturn:
         """Raise it: the command line prints it as any other fault of the input."""
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+class _Tight(argparse.HelpFormatter):
+    """Help that fits a screen: one line a flag where it can."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=38, width=120)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ def tiny() -> TrainConfig:
     return TrainConfig(
         preset="tiny",
         model=ModelConfig(layers=2, heads=4, width=128, context=128),
-        steps=200,
+        steps=250,
         batch_tokens=8 * 128,
         learning_rate=3e-3,
         warmup_steps=20,
