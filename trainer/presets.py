@@ -26,7 +26,7 @@ def tiny() -> TrainConfig:
         warmup_steps=20,
         micro_batch=8,
         validation_tokens=16_384,
-        validate_every=100,
+        validate_every=50,
         log_every=10,
         checkpoint_every=100,
         keep=2,
