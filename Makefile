@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
 .PHONY: demo real-demo test check install clean
 .DEFAULT_GOAL := help
@@ -26,15 +27,15 @@ demo: install ## the whole main job on this machine's own Python documentation, 
 real-demo: install ## the same on real Reddit dumps and real pages, where ../shared/data holds them
 	@$(BIN)/python -m pytest tests/end_to_end/test_real_input.py -s
 
-test: install ## every test
-	$(BIN)/python -m pytest
+test: install ## every test, a process a core
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: install ## what must hold before a commit: format, lint, types, layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
