@@ -4,6 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from pipeline.interruption import stop_on_signals
+
 NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotlib", "prawcore")
 
 
@@ -13,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pipeline").setLevel(logging.INFO)
-    from pipeline.commands import run  # Beam warns of what it lacks while it is imported: logging comes first
+    stop_on_signals("Run the same command to go on.")
+    from pipeline.commands import run  # Beam warns of what it lacks and makes threads while it is imported
 
     return run(sys.argv[1:] if argv is None else argv)
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 
 from pipeline import options
-from pipeline.engine import stop_on_signals
 from pipeline.files import InputError, join
 from pipeline.settings import add_arguments, from_arguments
 from pipeline.stage import Call, Stage
@@ -13,7 +12,6 @@ from pipeline.stages import RUN, STAGES
 from pipeline.tools import TOOLS
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
-ADVICE = "Run the same command to go on."
 EVERYTHING = "all of them into one folder; those that are done are skipped"
 
 
@@ -22,7 +20,6 @@ def run(argv: Sequence[str]) -> int:
     name = argv[0] if argv else "--help"
     if name not in {*STAGES, *TOOLS, "run"}:
         _parser().parse_args([name])
-    stop_on_signals(ADVICE)
     try:
         if name == "run":
             _run_all(argv[1:])

@@ -4,10 +4,8 @@ The local engine is FnApiRunner itself: `DirectRunner` is a switch that tries to
 """
 
 import logging
-import os
 import platform
 import shlex
-import signal
 import sys
 import threading
 import time
@@ -35,7 +33,6 @@ logger = logging.getLogger(__name__)
 _WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.worker")
 
 LOG_EVERY_SECONDS = 30.0
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +156,6 @@ def record_run(folder: str, seconds: float, engine: Engine) -> None:
         "versions": {name: version(name) for name in packages},
     }
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
-
-
-def stop_on_signals(advice: str) -> None:
-    """From here on Ctrl-C and SIGTERM print one line and end this process at once: all that is finished is on disk under its receipt.
-
-    Signals are blocked before any thread or child is made, so workers are not interrupted in the middle of a traceback; they end with
-    their runner.
-    """
-    watched = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-
-    def wait() -> None:
-        signal.sigwait(watched)
-        sys.stderr.write(f"\nstopped; finished parts are kept. {advice}\n")
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
-
-    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _standing(folder: str) -> dict[str, Any] | None:
