@@ -20,7 +20,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=clean | environment)
 
 
-def refused(folder: Path, *arguments: str, names: str, output: str = "out") -> None:
+def assert_refused(folder: Path, *arguments: str, names: str, output: str = "out") -> None:
     ended = run(*arguments, "--output", str(folder / output), "--workers", "1")
     lines = [line for line in ended.stderr.splitlines() if line and not line.startswith("usage:")]
     assert ended.returncode == 2, ended.stderr
@@ -31,46 +31,46 @@ def refused(folder: Path, *arguments: str, names: str, output: str = "out") -> N
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_2017-01.zst"), names="RS_2017-01.zst")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_2017-01.zst"), names="RS_2017-01.zst")
 
 
 def test_empty_dump(tmp_path: Path) -> None:
     (tmp_path / "RS_empty.jsonl").write_bytes(b"")
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_empty.jsonl"), names="RS_empty.jsonl")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_empty.jsonl"), names="RS_empty.jsonl")
 
 
 def test_not_json(tmp_path: Path) -> None:
     (tmp_path / "page.jsonl").write_text("<html>\n" * 50)
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "page.jsonl"), names="page.jsonl")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "page.jsonl"), names="page.jsonl")
 
 
 def test_truncated_zstd(tmp_path: Path) -> None:
     whole = zstandard.ZstdCompressor().compress((LINE + "\n").encode() * 5000)
     (tmp_path / "RS_cut.zst").write_bytes(whole[: len(whole) // 2])
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_cut.zst"), names="RS_cut.zst")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_cut.zst"), names="RS_cut.zst")
 
 
 def test_unknown_flag(tmp_path: Path) -> None:
     (tmp_path / "RS.jsonl").write_text(LINE)
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), "--min_kamra", "5", names="--min_kamra")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), "--min_kamra", "5", names="--min_kamra")
 
 
 def test_no_source(tmp_path: Path) -> None:
-    refused(tmp_path, "run", names="--submissions")
+    assert_refused(tmp_path, "run", names="--submissions")
 
 
 def test_no_keys_for_reddit(tmp_path: Path) -> None:
-    refused(tmp_path, "links", "--subreddits", "python", names="praw_client_id")
+    assert_refused(tmp_path, "links", "--subreddits", "python", names="praw_client_id")
 
 
 def test_input_of_another_stage(tmp_path: Path) -> None:
-    refused(tmp_path, "pages", "--input", str(tmp_path), names="manifest.json")
+    assert_refused(tmp_path, "pages", "--input", str(tmp_path), names="manifest.json")
 
 
 def test_unwritable_output(tmp_path: Path) -> None:
     (tmp_path / "RS.jsonl").write_text(LINE)
     (tmp_path / "taken").write_text("a file")
-    refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), names="taken", output="taken/out")
+    assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), names="taken", output="taken/out")
 
 
 def test_folder_of_other_settings_says_which(tmp_path: Path) -> None:
