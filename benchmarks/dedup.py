@@ -1,7 +1,7 @@
 """De-duplication, ours against its peers, on one set of real documents with planted edits; CPU seconds from Parquet files to a keep list.
 
     python -m benchmarks.dedup make --folders /usr/share/doc --output /tmp/set        (a documents folder; --copies 8 for a larger one)
-    python -m benchmarks.dedup run --set /tmp/set --rounds 3 --peers_python /tmp/peers/bin/python
+    python -m benchmarks.dedup run --set FOLDER --rounds 3 --peers_python VENV/bin/python
 
 Peers (datasketch, rensa, gaoya) run in a Python of their own, with the same words, 5-word shingles, 14 bands of 8 rows. Every contender is
 a process of its own; the rounds are interleaved. Time is the process' CPU from the first file to the list of what is removed, and in
