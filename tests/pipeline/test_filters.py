@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +44,10 @@ def test_cleaning_takes_any_text_and_changes_nothing_twice(text: str) -> None:
 @given(st.binary(max_size=300), st.one_of(st.none(), st.text(max_size=20)))
 def test_any_bytes_become_a_text_that_can_be_written(body: bytes, declared: str | None) -> None:
     text, _ = charset.decode(body, declared)
-    charset.clean(text).encode()
+    cleaned = charset.clean(text)
+    assert cleaned.encode().decode() == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert "\0" not in cleaned
 
 
 @pytest.mark.parametrize(("heading", "text", "rest"), [
