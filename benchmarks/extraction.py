@@ -23,10 +23,10 @@ import psutil
 import trafilatura
 from gold import HALVES, GoldPage, load, score, strings, timed
 
-from pipeline import charset, extractors, html
 from pipeline.extract import DEFAULT_RULES, RawPage, extract
+from pipeline.extraction import charset, extractors, html
+from pipeline.extraction.sandbox import Sandbox
 from pipeline.records import Document
-from pipeline.sandbox import Sandbox
 
 KEEP_ALL = replace(DEFAULT_RULES, languages=frozenset(), min_characters=0, excluded_sites=frozenset())
 SETTINGS: dict[str, dict[str, bool]] = {

@@ -130,8 +130,8 @@ def measured(asked: list[str], fetch: Callable[[str], int], limit_bytes: int = 2
 
 
 def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
-    from pipeline.addresses import AddressPolicy
-    from pipeline.client import Client, Limits
+    from pipeline.crawling.addresses import AddressPolicy
+    from pipeline.crawling.client import Client, Limits
 
     with Client("webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), Limits(), ca_bundle=ca_bundle, pools=2 * THREADS) as client:
         return measured(asked, lambda url: len(client.get(url).body))

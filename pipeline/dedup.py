@@ -10,17 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
-from pipeline import arrays, candidates, census, clusters, decision, files, minhash, paper, similarity
-from pipeline.candidates import Bands, BandShard, Pairs, PairUp, band_entries
-from pipeline.census import Census
-from pipeline.decision import Join, Publish, Reason, Removal, ShardOutcome
+from pipeline import arrays, files, minhash, paper
+from pipeline.deduplication import candidates, census, clusters, decision, similarity
+from pipeline.deduplication.candidates import Bands, BandShard, Pairs, PairUp, band_entries
+from pipeline.deduplication.census import Census
+from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
+from pipeline.deduplication.shuffle import WorkPieces
+from pipeline.deduplication.signatures import Sign, SignedShard, check_alike
+from pipeline.deduplication.similarity import EDGES, Comparison, Verify
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
 from pipeline.settings import setting
-from pipeline.shuffle import WorkPieces
-from pipeline.signatures import Sign, SignedShard, check_alike
-from pipeline.similarity import EDGES, Comparison, Verify
 from pipeline.views import DocumentShard
 
 __all__ = ["DedupSettings", "Deduplicate", "Phases", "Reason", "index_shards"]

@@ -1,6 +1,6 @@
 """A page to its document: decode, gate, parse, extract, clean, filter. Total and pure; what is dropped says why.
 
-This module and all below it import no Beam: they also run in the small processes of pipeline.sandbox.
+This module and all below it import no Beam: they also run in the small processes of pipeline.extraction.sandbox.
 """
 
 from collections import Counter
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from lxml.html import HtmlElement
 
-from pipeline import charset, extractors, filters, html, language, paper, pii, quality
+from pipeline import paper
+from pipeline.extraction import charset, extractors, filters, html, language, pii, quality
 from pipeline.records import Document, Drop, Page
 
 STAGE_NAME: Final = "documents"
@@ -127,7 +128,7 @@ class _Dropped(Exception):  # noqa: N818 (the way out of the steps below, not an
 def extract(page: RawPage, rules: Rules = DEFAULT_RULES, trail: Trail | None = None) -> Document | Drop:
     """The page's document, or why there is none. Total and pure: the same page and rules give the same answer, whatever came before.
 
-    It bounds neither time nor memory: a corpus is extracted through `pipeline.sandbox.Sandbox`.
+    It bounds neither time nor memory: a corpus is extracted through `pipeline.extraction.sandbox.Sandbox`.
     """
     trail = trail or Trail()
     try:

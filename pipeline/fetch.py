@@ -8,19 +8,19 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from pipeline import files
-from pipeline.addresses import AddressPolicy
-from pipeline.client import PRODUCT, Client, Limits, user_agent
-from pipeline.crawl import Crawl, Manners, Visit
+from pipeline.crawling.addresses import AddressPolicy
+from pipeline.crawling.client import PRODUCT, Client, Limits, user_agent
+from pipeline.crawling.crawl import Crawl, Manners, Visit
+from pipeline.crawling.journal import Journal
+from pipeline.crawling.outcomes import Outcome
+from pipeline.crawling.volumes import entry, publish, read_links, read_moved
+from pipeline.crawling.warc import redacted
 from pipeline.files import InputError
-from pipeline.journal import Journal
 from pipeline.links import PLACE_BITS, place_of
-from pipeline.outcomes import Outcome
 from pipeline.parts import Part, PartWriter, Place, RunParts
 from pipeline.records import Link
 from pipeline.settings import setting
 from pipeline.urls import dedup_key, host_of
-from pipeline.volumes import entry, publish, read_links, read_moved
-from pipeline.warc import redacted
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 

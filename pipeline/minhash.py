@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import words
+from pipeline.deduplication import words
 from tokenizer.compiled import compiled
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]

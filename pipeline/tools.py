@@ -1,6 +1,6 @@
 """The list of commands beside the stages."""
 
-from pipeline import card, inspect, join, remove
+from pipeline.corpus import card, inspect, join, remove
 from pipeline.tool import Tool
 
 TOOLS: dict[str, Tool] = {module.TOOL.name: module.TOOL for module in (card, inspect, join, remove)}

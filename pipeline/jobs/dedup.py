@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import clusters, minhash
-from pipeline.candidates import pair_candidates
-from pipeline.census import Census
-from pipeline.decision import Publish
+from pipeline import minhash
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.duplicates import explain
+from pipeline.deduplication import clusters
+from pipeline.deduplication.candidates import pair_candidates
+from pipeline.deduplication.census import Census
+from pipeline.deduplication.decision import Publish
+from pipeline.deduplication.duplicates import explain
+from pipeline.deduplication.similarity import Verify
+from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered
-from pipeline.similarity import Verify
 from pipeline.stage import Call, Outcome, Stage
-from pipeline.stars import BeamStars
 from pipeline.views import document_shards
 
 logger = logging.getLogger(__name__)

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from pipeline import extractors, html, paper, quality, takedown
-from pipeline.explain_page import explain_page
+from pipeline import paper
 from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, RawPage, Rules
+from pipeline.extraction import extractors, html, quality, takedown
+from pipeline.extraction.explain_page import explain_page
+from pipeline.extraction.nursery import DEFAULT_LIMITS, Limits
+from pipeline.extraction.page_ranges import PageRange, page_ranges
+from pipeline.extraction.sandbox import Sandbox, borrowed
 from pipeline.manifest import load_stage
-from pipeline.nursery import DEFAULT_LIMITS, Limits
-from pipeline.page_ranges import PageRange, page_ranges
 from pipeline.parts import Part, PartWriter, Place, RunParts, numbered
 from pipeline.records import Document
-from pipeline.sandbox import Sandbox, borrowed
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from pipeline import files
-from pipeline.archives import SPILL, IndexArchive, TakePart, archive_files
-from pipeline.crawl import MAX_REDIRECTS
+from pipeline.crawling.archives import SPILL, IndexArchive, TakePart, archive_files
+from pipeline.crawling.crawl import MAX_REDIRECTS
+from pipeline.crawling.volumes import MOVED
 from pipeline.fetch import Fetch, PagesSettings, Share, check_reachable, shares
 from pipeline.manifest import Input, file_input, load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered
 from pipeline.stage import Call, Outcome, Stage
-from pipeline.volumes import MOVED
 
 LINKS_A_PART = 20_000
 """Few, large parts: many hosts side by side are what keeps one slow host from holding up the rest."""

@@ -6,10 +6,10 @@ from collections import Counter
 from servers.hostile import PAGE, HostileServer
 from servers.witness import WitnessServer
 
-from pipeline.addresses import AddressPolicy
-from pipeline.client import Client, Limits
-from pipeline.crawl import Crawl, Manners, visits
-from pipeline.outcomes import Dropped, Fetched, Outcome
+from pipeline.crawling.addresses import AddressPolicy
+from pipeline.crawling.client import Client, Limits
+from pipeline.crawling.crawl import Crawl, Manners, visits
+from pipeline.crawling.outcomes import Dropped, Fetched, Outcome
 
 LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import files, warc
+from pipeline import files
+from pipeline.crawling import warc
 from pipeline.engine import Engine
 from pipeline.fetch import PagesSettings
 from pipeline.jobs.pages import STAGE

@@ -1,0 +1,46 @@
+"""The peers a benchmark compares with, each in a virtual environment of its own: none of them is a dependency of ours.
+
+python = peers.python("scrapy", "scrapy==2.13.4", "trafilatura")   # made from the package index at first use
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from hashlib import sha256
+from pathlib import Path
+
+HOME = Path(os.environ.get("WEBTEXT_PEERS", Path(__file__).parents[1] / ".peers"))
+CONSTRAINTS = ("torch==2.13.0",)  # several peers would pull the newest torch, with gigabytes of CUDA
+
+
+class PeerError(RuntimeError):
+    """A peer could not be installed: the benchmark names it and goes on without."""
+
+
+def python(name: str, *requirements: str) -> Path:
+    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with pip's last line when it cannot be made."""
+    folder = HOME / f"{name}-{sha256(repr(requirements).encode()).hexdigest()[:8]}"
+    interpreter = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        bounds = folder / "constraints.txt"
+        bounds.write_text("\n".join(CONSTRAINTS) + "\n")
+        command = [str(interpreter), "-m", "pip", "install", "--quiet", "--constraint", str(bounds), *requirements]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise PeerError(f"{name}: {' '.join(requirements)} could not be installed: {last}")
+        (folder / "complete").touch()
+    return interpreter
+
+
+def versions(interpreter: Path, *packages: str) -> dict[str, str]:
+    """The installed version of each of `packages`, for the line under a table."""
+    script = "import sys, importlib.metadata as m\nfor p in sys.argv[1:]: print(p, m.version(p))"
+    lines = subprocess.run([str(interpreter), "-c", script, *packages], capture_output=True, text=True, check=True).stdout
+    return dict(line.split(" ", 1) for line in lines.splitlines())
+
+
+if __name__ == "__main__":
+    print(python(sys.argv[1], *sys.argv[2:]))

@@ -1,0 +1,1 @@
+"""Pages: fetch the links politely and safely, and keep what came as WARC files."""

@@ -1,0 +1,116 @@
+"""Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled, in arrays, by key prefix."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import arrays
+from pipeline.deduplication.census import ABSENT
+from pipeline.deduplication.shuffle import Pieces, ShuffleToParts, split_by
+from pipeline.minhash import Words64, band_keys
+from pipeline.parts import Part, PartWriter, Place
+from tokenizer.compiled import compiled
+
+Pairs = npt.NDArray[np.uint64]
+"""Two numbers in one: the lesser in the high half."""
+
+ENTRIES_A_BUCKET = 1 << 20
+MEMBERS_COMPARED = 128
+"""Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
+that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BandShard:
+    """A shard's signatures, and the numbers of its documents (ABSENT: not compared)."""
+
+    signatures: str
+    numbers: str
+
+
+def bucket_count(entries: int) -> int:
+    """A power of two that leaves about ENTRIES_A_BUCKET in each, at least four so that several workers share."""
+    return 1 << max(2, (max(1, entries) // ENTRIES_A_BUCKET).bit_length())
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """How signatures are cut, and over how many buckets their keys are spread."""
+
+    bands: int
+    rows: int
+    buckets: int
+
+
+def pair_candidates(place: Place, shards: tuple[BandShard, ...], spec: Bands, earlier: int) -> ShuffleToParts:
+    """Parts (a bucket each) to the keys of finished parts: the candidate pairs of each bucket as a spilled array."""
+    return ShuffleToParts(place, shards, partial(band_entries, spec=spec), PairUp(earlier))
+
+
+def band_entries(shard: BandShard, spec: Bands) -> Iterator[tuple[str, bytes]]:
+    """The entries of a shard's documents, by the first bits of their keys."""
+    numbers = arrays.load(shard.numbers)
+    chosen = np.flatnonzero(numbers != ABSENT)
+    keys = band_keys(arrays.load(shard.signatures)[chosen], spec.bands, spec.rows)
+    entries = np.empty((keys.size, 2), np.uint64)
+    entries[:, 0] = keys.reshape(-1)
+    entries[:, 1] = np.repeat(numbers[chosen], spec.bands)
+    bits = np.uint64(64 - spec.buckets.bit_length() + 1)
+    yield from split_by(entries, (entries[:, 0] >> bits).astype(np.int64), spec.buckets)
+
+
+@dataclass(frozen=True)
+class PairUp:
+    """The work of one bucket: pairs of numbers with a key in common, not both of earlier months."""
+
+    earlier: int = 0
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Sort, pair, spill."""
+        pieces: Pieces = part.work
+        entries = pieces.entries(np.uint64)
+        found = pairs(entries[:, 0], entries[:, 1], self.earlier)
+        writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
+
+
+def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
+    """The pairs of numbers that share a key, each once, ascending."""
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return np.empty(0, np.uint64)
+    at = np.minimum(np.searchsorted(repeated, keys), len(repeated) - 1)
+    met = np.flatnonzero(repeated[at] == keys)
+    met = met[np.lexsort((numbers[met], keys[met]))]
+    keys, numbers = keys[met], numbers[met]
+    out = np.empty(_pair_up(keys, numbers, earlier, MEMBERS_COMPARED, NEIGHBOURS, np.empty(0, np.uint64)), np.uint64)
+    _pair_up(keys, numbers, earlier, MEMBERS_COMPARED, NEIGHBOURS, out)
+    return np.unique(out)
+
+
+@compiled
+def _pair_up(keys: Words64, numbers: Words64, earlier: int, compared: int, neighbours: int, out: Pairs) -> int:
+    """Write the pairs if there is room for any; returns how many there are."""
+    count = 0
+    start = 0
+    while start < len(keys):
+        end = start
+        while end < len(keys) and keys[end] == keys[start]:
+            end += 1
+        reach = max(neighbours, compared * compared // (end - start)) if end - start > compared else compared
+        for second in range(start + 1, end):
+            if numbers[second] >= earlier:
+                for first in range(max(start, second - reach), second):
+                    if len(out):
+                        out[count] = numbers[first] << np.uint64(32) | numbers[second]
+                    count += 1
+                if second - reach > start:
+                    if len(out):
+                        out[count] = numbers[start] << np.uint64(32) | numbers[second]
+                    count += 1
+        start = end
+    return count

@@ -1,0 +1,179 @@
+"""Which documents go, by which rule, and which kept one stands for each.
+
+A document is removed only when one that is kept, and comes before it in the order of `census`, is like it: of the same address, the same
+text, the same words, or of exact Jaccard similarity at or above the threshold. The kept ones are the lexicographically first maximal
+independent set of these pairs, so the answer does not depend on who computed it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files
+from pipeline.deduplication import clusters
+from pipeline.deduplication.census import Census, Numbers
+from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness
+from pipeline.parts import Part, PartWriter
+from pipeline.records import Drop, Duplicate
+from pipeline.views import KEEP_SCHEMA
+
+STAGE_NAME = "dedup"
+UNKNOWN = np.float32(np.nan)
+
+
+class Reason(StrEnum):
+    """Why a document is removed."""
+
+    SAME_URL = "same_url"
+    SAME_TEXT = "same_text"
+    SAME_NORMALISED_TEXT = "same_normalised_text"
+    NEAR_DUPLICATE = "near_duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Removed documents by number: the kept one, by what (`clusters.BY_…`), how similar (NaN: not known), first of the cluster."""
+
+    numbers: Numbers
+    kept: Numbers
+    by: Numbers
+    similarity: npt.NDArray[np.float32]
+    cluster: Numbers
+
+
+Join = Callable[[int, clusters.Edges], Numbers]
+"""From a number of nodes and their edges to the least node of each one's component."""
+
+
+def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
+    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text; `join` finds the clusters."""
+    count = len(census.text)
+    everyone = np.arange(count)
+    involved = np.zeros(count, bool)
+    for first in (census.address, census.text):
+        others = np.flatnonzero((first != everyone) & (first != NOBODY))
+        involved[others] = involved[first[others]] = True
+    involved[edges["a"]] = involved[edges["b"]] = True
+    numbers = np.flatnonzero(involved)
+    place = np.full(count + 1, NOBODY)
+    place[numbers] = np.arange(len(numbers))
+    address, text = place[census.address[numbers]], place[census.text[numbers]]
+    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
+    fixed = int(np.searchsorted(numbers, census.earlier))
+    cluster = join(len(numbers), _stars(address, text, ends))
+    if transitive:
+        kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
+    else:
+        choice = clusters.choose(Likeness(address, text, ends, edges["similarity"].astype(np.float32), fixed))
+        kept_by, by, similarity = choice.kept_by, choice.by, choice.similarity
+    similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
+    gone = np.flatnonzero(kept_by != NOBODY)
+    return Removal(numbers[gone], numbers[kept_by[gone]], by[gone], similarity[gone], numbers[cluster[gone]])
+
+
+def _stars(address: Numbers, text: Numbers, ends: Numbers) -> clusters.Edges:
+    """All edges of the graph, a group of equals as a star around its first."""
+    everyone = np.arange(len(address))
+    stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
+    return np.concatenate([*stars, ends])
+
+
+def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:
+    everyone = np.arange(len(cluster))
+    kept_by = np.where((cluster == everyone) | (everyone < fixed), NOBODY, cluster)
+    same = text == text[cluster]
+    by = np.where(same, BY_TEXT, clusters.BY_SIMILARITY)
+    return kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32)
+
+
+REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
+"""The removed documents of a shard: a spill between the decision and the shard's own part."""
+
+
+def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
+    """For each of this month's shards its REMOVED rows, ascending."""
+    numbers = np.unique(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
+    named = _named(census, numbers)
+    mine, kept, first = (named.take(np.searchsorted(numbers, n)) for n in (removal.numbers, removal.kept, removal.cluster))
+    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
+    flat = census.flat_rows[removal.numbers]
+    table = pa.table(
+        {
+            "row": flat,
+            "document_id": mine.column("document_id"),
+            "url": mine.column("url"),
+            "kept_id": kept.column("document_id"),
+            "kept_url": kept.column("url"),
+            "cluster": first.column("document_id"),
+            "reason": _reasons(removal.by, same_text),
+            "similarity": removal.similarity,
+        },
+        schema=REMOVED,
+    )
+    order = np.argsort(flat)
+    table, flat = table.take(order), flat[order]
+    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
+    tables = []
+    for start, stop in pairwise(census.starts[earlier:]):
+        low, high = np.searchsorted(flat, (start, stop))
+        rows = pa.array(flat[low:high] - start)
+        tables.append(table.slice(low, high - low).set_column(0, REMOVED.field("row"), rows))
+    return tables
+
+
+def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> list[str]:
+    words = {BY_ADDRESS: Reason.SAME_URL, clusters.BY_SIMILARITY: Reason.NEAR_DUPLICATE}
+    equal = {True: Reason.SAME_TEXT, False: Reason.SAME_NORMALISED_TEXT}
+    return [str(equal[bool(same)] if rule == BY_TEXT else words[int(rule)]) for rule, same in zip(by, same_text, strict=True)]
+
+
+def _named(census: Census, numbers: Numbers) -> pa.Table:
+    """Document id and URL of each of the numbers."""
+    flat = census.flat_rows[numbers]
+    order = np.argsort(flat)
+    tables = [pa.table({"document_id": pa.array([], pa.binary(16)), "url": pa.array([], pa.string())})]
+    for shard, (start, stop) in enumerate(pairwise(census.starts)):
+        low, high = np.searchsorted(flat[order], (start, stop))
+        if low < high:
+            rows = census.shards[shard].table(["document_id", "url"])
+            tables.append(rows.take(flat[order[low:high]] - start))
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return pa.concat_tables([t.cast(tables[0].schema) for t in tables]).take(back)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOutcome:
+    """A shard's index, and its REMOVED rows."""
+
+    rows: str
+    removed: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """The last work of one shard: its keep list, its duplicates, its drops, its books."""
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Write what stays and what goes."""
+        shard: ShardOutcome = part.work
+        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
+        removed = files.read_table(shard.removed)
+        stays = np.ones(rows.num_rows, bool)
+        stays[removed.column("row").to_numpy()] = False
+        kept = np.flatnonzero(stays)
+        writer.publish_table(
+            "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
+        )
+        writer.publish_table("duplicates", removed.drop_columns(["row"]).cast(Duplicate.SCHEMA))
+        for row in removed.select(["url", "reason", "kept_id"]).to_pylist():
+            writer.drop(Drop(STAGE_NAME, row["url"], Reason(row["reason"]), row["kept_id"].hex()))
+        writer.items_in, writer.items_out = rows.num_rows, len(kept)
+        writer.counters["text_bytes"] = int(rows.column("text_bytes").to_numpy()[kept].sum())
+        writer.advance(rows.num_rows)

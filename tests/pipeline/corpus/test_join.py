@@ -1,0 +1,71 @@
+"""Token shards of several months as one dataset."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.corpus import join, remove
+from pipeline.files import InputError
+from pipeline.manifest import Manifest
+from tokenizer.shards import Manifest as Dataset
+
+
+@pytest.fixture
+def months(chosen: Any, tmp_path: Path) -> list[str]:
+    """Two folders of different documents: the corpus, and the same without a site. They name a tokenizer, as the stage does."""
+    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(tmp_path / "second"), "--sites", "bbc.co.uk"])
+    folders = [tmp_path / "first", tmp_path / "second" / "tokens"]
+    folders[0].mkdir()
+    for path in (chosen.folder / "tokens").iterdir():
+        (folders[0] / path.name).write_bytes(path.read_bytes())
+    for folder in folders:
+        (folder / "tokenizer.json").write_text("{}")
+        manifest = Manifest.load(str(folder))
+        entry = replace(manifest.files[0], name="tokenizer.json", kind="tokenizer", rows=1)
+        replace(manifest, files=(entry, *manifest.files)).save(str(folder))
+    return [str(folder) for folder in folders]
+
+
+def joined(output: Path, months: list[str]) -> Dataset:
+    join.TOOL.run(["--tokens", *months, "--output", str(output)])
+    return Dataset.load(output)
+
+
+def documents(dataset: Dataset) -> list[tuple[bytes, list[int]]]:
+    return [(key, ids.tolist()) for shard in dataset.open("train") for key, ids in shard.documents()]
+
+
+def test_the_join_is_all_months_in_order(tmp_path: Path, months: list[str]) -> None:
+    dataset = joined(tmp_path / "joined", months)
+    parts = [Dataset.load(folder) for folder in months]
+    assert documents(dataset) == [row for part in parts for row in documents(part)]
+    assert dataset.split("train").tokens == sum(part.split("train").tokens for part in parts)
+    assert dataset.split("train").text_bytes == sum(part.split("train").text_bytes for part in parts)
+    assert 0 < dataset.unigram_entropy_nats["train"] < 6
+    manifest = Manifest.load(str(tmp_path / "joined"))
+    assert [entry.sha256 for entry in manifest.inputs.values()] == [Manifest.load(folder).sha256 for folder in months]
+
+
+def test_files_are_linked_and_the_same_again(tmp_path: Path, months: list[str]) -> None:
+    joined(tmp_path / "joined", months)
+    first = (tmp_path / "joined" / "manifest.json").read_bytes()
+    assert (tmp_path / "joined" / "tokens-train-00000-of-00002.arrow").stat().st_nlink > 1
+    joined(tmp_path / "joined", months)
+    assert (tmp_path / "joined" / "manifest.json").read_bytes() == first
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path, months: list[str]) -> None:
+    dataset = Dataset.load(months[1])
+    other = replace(dataset, tokenizer_sha256="cd" * 32)
+    replace(Manifest.load(months[1]), dataset=other.section()).save(months[1])
+    with pytest.raises(InputError, match=r"second/tokens: made with tokenizer cdcd.*one --vocabulary"):
+        joined(tmp_path / "joined", months)
+
+
+def test_a_stage_is_not_written_over(tmp_path: Path, months: list[str]) -> None:
+    with pytest.raises(InputError, match="holds the output of a stage"):
+        joined(Path(months[0]), months)
+    with pytest.raises(InputError, match=r"no manifest\.json there"):
+        joined(tmp_path / "joined", [str(tmp_path / "none")])

@@ -1,0 +1,129 @@
+import subprocess
+import sys
+
+import datasketch
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import minhash
+from pipeline.deduplication import words
+
+TEXTS = [
+    "To be, or not to be: that is the question",
+    "Naïve – “curly” café soft\u00adhyphen ＡＢＣ ①",
+    "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
+    "كل إنسان حر في الاختيار ، وهو مسؤول عما يفعل",
+    "שלום לכל העולם, זה טקסט מימין לשמאל",
+    "สวัสดีชาวโลก ภาษาไทย",
+    "one two three four",
+    "...",
+    "",
+]
+
+
+def sketch(text: str, permutations: int = 112, shingle: int = 5, seed: int = 1) -> datasketch.MinHash:
+    found = datasketch.MinHash(permutations, seed=seed, hashfunc=minhash.hash_shingle)
+    found.update_batch(minhash.shingles(text, shingle))
+    return found
+
+
+@pytest.mark.parametrize(("permutations", "shingle", "seed"), [(112, 5, 1), (128, 3, 7), (16, 1, 2)])
+def test_signatures_are_datasketchs_bit_for_bit(permutations: int, shingle: int, seed: int) -> None:
+    ours = minhash.signatures(pa.array(TEXTS), permutations, shingle, seed)
+    assert ours.dtype == np.uint32
+    for text, signature in zip(TEXTS, ours, strict=True):
+        assert (sketch(text, permutations, shingle, seed).hashvalues == signature).all()
+
+
+def test_a_long_text_is_signed_across_blocks() -> None:
+    text = " ".join(f"word{i % 3001}" for i in range(9000))
+    assert (sketch(text).hashvalues == minhash.signatures(pa.array([text]))[0]).all()
+
+
+def test_signatures_and_datasketch_find_each_other_in_its_index() -> None:
+    (ours,) = minhash.signatures(pa.array(TEXTS[:1]), 128)
+    wrapped = datasketch.MinHash(hashvalues=ours, scheme="affine32", hashfunc=minhash.hash_shingle)
+    index = datasketch.MinHashLSH(threshold=0.8, num_perm=128)
+    index.insert("ours", wrapped)
+    index.insert("theirs", sketch(TEXTS[1], 128))
+    assert index.query(sketch(TEXTS[0].upper(), 128)) == ["ours"]
+    (other,) = minhash.signatures(pa.array(TEXTS[1:2]), 128)
+    assert index.query(datasketch.MinHash(hashvalues=other, scheme="affine32")) == ["theirs"]
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.one_of(st.none(), st.text()), max_size=6), st.integers(1, 6))
+def test_the_compiled_pass_agrees_with_the_reference(texts: list[str | None], shingle: int) -> None:
+    hashed = minhash.hash_shingles(pa.array(texts, pa.string()), shingle)
+    for i, text in enumerate(texts):
+        expected = [minhash.hash_shingle(s) for s in minhash.shingles(text or "", shingle)]
+        found = hashed.hashes[hashed.starts[i] : hashed.starts[i + 1]] & np.uint64(0xFFFFFFFF)
+        assert found.tolist() == expected
+        assert hashed.units[i] == len(words.words(text or ""))
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_slices_and_nulls_of_any_string_array_are_read_in_place(kind: pa.DataType) -> None:
+    texts = pa.array(["skipped", *TEXTS, None, "skipped too"], kind)
+    whole = minhash.signatures(pa.array([*TEXTS, ""]))
+    assert (minhash.signatures(texts.slice(1, len(TEXTS) + 1)) == whole).all()
+    assert minhash.signatures(pa.array([], kind)).shape == (0, 112)
+
+
+def test_normalisation_sees_through_case_width_accents_and_format_marks() -> None:
+    same = [
+        "The naïve café – no. 12",
+        "THE NAI\u0308VE cafe\u0301: no 12",
+        "ｔｈｅ naive\u200b “café”—no ¹²",
+        "the na\u00adïve CAFÉ, no 12",
+    ]
+    keys = minhash.hash_shingles(pa.array(same)).texts
+    assert (keys == keys[0]).all()
+    other = minhash.hash_shingles(pa.array(["the naive cafe no 21", "naive the cafe no 12", "thenaive cafe no 12"])).texts
+    assert not (other == keys[0]).all(axis=1).any()
+
+
+def test_texts_without_spaces_have_shingles() -> None:
+    counts = minhash.hash_shingles(pa.array(["吾輩は猫である", "สวัสดี", "hello"])).counts()
+    assert counts.tolist() == [3, 2, 0]
+
+
+def test_character_shingles_run_over_folded_text_with_single_spaces() -> None:
+    hashed = minhash.hash_shingles(pa.array(["  Ab,\n cd ", "ab cd", "abcd"]), 3, characters=True)
+    first, second, third = (hashed.hashes[hashed.starts[i] : hashed.starts[i + 1]].tolist() for i in range(3))
+    assert first == second
+    assert len(first) == 3
+    assert not set(first) & set(third)
+
+
+def test_packed_hashes_keep_48_bits() -> None:
+    hashes = np.array([0, 1, 2**48 - 1, 2**64 - 1], np.uint64)
+    packed = minhash.pack(hashes)
+    assert packed.nbytes == 4 * minhash.SHINGLE_BYTES
+    back = np.empty(4, np.uint64)
+    minhash.unpack(packed, back)
+    assert (back == hashes % np.uint64(2**48)).all()
+
+
+def test_band_keys_are_equal_where_the_bands_rows_are() -> None:
+    signed = np.arange(32, dtype=np.uint32).reshape(2, 16)
+    signed[1, :8] = signed[0, :8]
+    keys = minhash.band_keys(signed, 2, 8)
+    assert keys[0, 0] == keys[1, 0]
+    assert len(np.unique(keys)) == 3
+    assert len(np.unique(minhash.band_keys(np.zeros((1, 16), np.uint32), 2, 8))) == 2
+
+
+def test_bands_follow_the_recall_asked_for() -> None:
+    bands = minhash.bands_for_recall(0.96, 0.8, 8)
+    assert minhash.candidate_probability(0.8, bands, 8) >= 0.96 > minhash.candidate_probability(0.8, bands - 1, 8)
+    assert minhash.candidate_probability(0.8, 14, 8) == pytest.approx(0.924, abs=0.001)
+
+
+def test_signatures_do_not_depend_on_the_process() -> None:
+    code = "import pyarrow, sys; from pipeline import minhash; print(minhash.signatures(pyarrow.array(sys.argv[1:])).sum())"
+    found = subprocess.run([sys.executable, "-c", code, *TEXTS], capture_output=True, text=True, check=True, timeout=120)
+    assert int(found.stdout) == int(minhash.signatures(pa.array(TEXTS)).sum())
