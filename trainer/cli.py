@@ -62,6 +62,8 @@ def _add_train(parser: Parser) -> None:
         "--fall-back", action="store_true", help="where the newest checkpoint is damaged, go on from one before it"
     )
     parser.add_argument("--tokenizer", metavar="PATH", help="where it is not in the corpus's folder or beside it")
+    parser.add_argument("--eval-tasks", nargs="+", default=[], metavar="NAME", help="zero-shot tasks of webtext-train eval")
+    parser.add_argument("--eval-data", nargs="+", default=[], metavar="DIR", help="folders with their files")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     add_options(parser)
     parser.set_defaults(run=_train)

@@ -16,6 +16,8 @@ from trainer.checkpoint import DamagedCheckpointError
 from trainer.config import InputError, TrainConfig
 from trainer.data import Batches, Corpus
 from trainer.distributed import World, environment, joined
+from trainer.evals.in_training import Examiner
+from trainer.evals.task import existing
 from trainer.flags import with_given
 from trainer.loop import End, Run
 from trainer.model import GPT
@@ -42,14 +44,23 @@ def train(arguments: Namespace) -> int:
     initial = _initial(arguments.init_from, config) if arguments.init_from and start is None else None
     if world.first:
         _prepare(folder, config, corpus)
+    examiner = _examiner(arguments, config, tokenizer)
     with joined(world):
-        run = Run(config, corpus, tokenizer, folder, world)
+        run = Run(config, corpus, tokenizer, folder, world, examiner=examiner)
         if start is not None:
             run.resume(start)
             _say(world, f"{folder}: goes on from step {run.at.step:,} of {config.steps:,}")
         elif initial is not None:
             run.begin_with(initial)
         return _outcome(run, run.train())
+
+
+def _examiner(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> Examiner | None:
+    """Of the tasks asked for."""
+    if not arguments.eval_tasks:
+        return None
+    folders = existing([arguments.data, *arguments.eval_data])
+    return Examiner.prepared(arguments.eval_tasks, folders, tokenizer, config)
 
 
 def resolved(config: TrainConfig, world: World) -> TrainConfig:

@@ -100,6 +100,8 @@ class TrainConfig:
     skip_limit: int = option(10, "give up after so many skipped steps in a row")
     validation_tokens: int = option(1_048_576, "tokens a validation reads")
     validate_every: int = option(250, "steps between validations", free=True)
+    eval_every: int = option(0, "steps between examinations by --eval-tasks; 0 for one after the last step", free=True)
+    eval_limit: int = option(500, "examples of a task at each of them; 0 for all", free=True)
     micro_batch: int = option(8, "windows a rank takes at a time; lowered to fit the ranks", free=True)
     compile: bool = option(True, "torch.compile", free=True)
     recompute: bool = option(False, "activation checkpointing: recompute blocks in the backward pass", free=True)

@@ -25,6 +25,7 @@ from trainer.compiling import Compiled
 from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
+from trainer.evals.in_training import Examiner
 from trainer.metrics import Log, Progress, utilisation
 from trainer.model import GPT
 from trainer.optim import Guard, adamw, apply, learning_rate_at
@@ -67,6 +68,7 @@ class Run:
     folder: Path
     world: World
     at: Progressed = field(default_factory=Progressed)
+    examiner: Examiner | None = None
 
     def __post_init__(self) -> None:
         config = self.config
@@ -175,6 +177,8 @@ class Run:
                     return End.DIVERGED
             if self.at.step % self.config.validate_every == 0 or self.at.step == self.config.steps:
                 writer.validation(self.validate())
+            if self.examiner is not None and self.examiner.due(self.at.step, last=self.at.step == self.config.steps):
+                writer.examination(self.examiner.examine(self.model))
             if self.at.step % self.config.checkpoint_every == 0:
                 self.save()
                 saved = self.at.step
@@ -280,6 +284,14 @@ class _Writer:
         self._last = f"  validation {found['val_loss']:.3f}"
         line = {"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, **found}
         self._write(line, f"validation loss {found['val_loss']:.3f} nats a token, {found['bits_per_byte']:.3f} bits a byte")
+        self._since = time.monotonic()
+
+    def examination(self, results: list[dict[str, Any]]) -> None:
+        """A line about the zero-shot tasks, with every result's protocol."""
+        run = self._run
+        headlines = [result for result in results if result["row"]] or results
+        text = "  ".join(f"{result['task']} {result['value']:.4g}" for result in headlines)
+        self._write({"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, "evaluation": results}, text)
         self._since = time.monotonic()
 
     def close(self) -> None:

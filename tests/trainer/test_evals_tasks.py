@@ -342,7 +342,7 @@ def test_real_files_are_read_whole(shared_data: Path) -> None:
     quick = {"codec": Bytes(), "limit": 3}
     expected = {"lambada": 3, "winograd": 3, "cbt_cn": 1, "cbt_ne": 1, "natural_questions": 3, "coqa": 3}
     for name, examples in expected.items():
-        paths = TASKS[name].locate([folder])
+        paths = TASKS[name].locate([folder], LONG)
         assert not isinstance(paths, str), name
         found = examine(name, uniform(context_tokens=LONG), *paths, **quick)  # type: ignore[arg-type]
         assert {result.examples for result in found} == {examples}, name

@@ -18,6 +18,7 @@ from trainer.evals.candidate import Candidate, Network
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import Outcome, Suite, publish
+from trainer.evals.task import existing
 from trainer.export import WEIGHTS
 from trainer.model import GPT
 
@@ -51,13 +52,13 @@ def _run(arguments: argparse.Namespace) -> int:
         out = Path(arguments.out)
         write(outcome, out)
         sys.stdout.write(f"{out / 'report.html'}\n")
-    return 0
+    return 2 if outcome.faults else 0
 
 
 def _examine(arguments: argparse.Namespace, world: World) -> Outcome:
     """Every rank scores its share of the examples; the first one keeps the records."""
     tasks = registry.chosen(arguments.tasks)
-    folders = _folders([*arguments.data, *arguments.eval_data])
+    folders = existing([*arguments.data, *arguments.eval_data])
     model, tokenizer, _ = load_model(arguments.checkpoint, world.device)
     network = Network(model, arguments.precision)
     candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)
@@ -93,14 +94,6 @@ def weights_sha256(model: GPT) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _folders(names: list[str]) -> list[Path]:
-    folders = [Path(name) for name in names]
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"--data {folder}: no such folder")
-    return folders
 
 
 def _dashed(item: str) -> str:

@@ -75,4 +75,5 @@ TASK = Task(
     "CoQA, F1 on the development set",
     (Source(("coqa-dev-v1.0.json", "coqa-dev*.json"), "https://downloads.cs.stanford.edu/nlp/data/coqa/coqa-dev-v1.0.json"),),
     run,
+    new_tokens=NEW_TOKENS,
 )

@@ -50,4 +50,5 @@ TASK = Task(
         ),
     ),
     run,
+    new_tokens=NEW_TOKENS,
 )

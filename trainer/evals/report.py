@@ -48,8 +48,9 @@ def markdown(outcome: Outcome) -> str:
     table = [head, ["---", "---", *["--:"] * (1 + len(SIZES)), "---"]]
     table += [[line.name, line.metric, line.ours, *line.paper, line.reading] for line in lines(outcome)]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table)
-    skipped = "".join(f"\n- {name}: {why}" for name, why in outcome.skipped.items())
-    notes = f"\n\nWithout data, not run:\n{skipped}" if skipped else ""
+    notes = "".join(
+        f"\n\n{title}:\n" + "".join(f"\n- {name}: {why}" for name, why in reasons.items()) for title, reasons in _not_run(outcome)
+    )
     return f"# Evaluation of {about.checkpoint}\n\n{_about(outcome)}\n\n{body}{notes}\n"
 
 
@@ -57,8 +58,12 @@ def page(outcome: Outcome, pictures: Sequence[str] = ()) -> str:
     """One self-contained HTML page; `pictures` are SVG."""
     head = "".join(f'<th class="n">GPT-2 {size.name}</th>' for size in SIZES)
     rows = "".join(_html_row(line) for line in lines(outcome))
-    skipped = "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in outcome.skipped.items())
-    notes = f"<h2>Without data, not run</h2><ul class='faint'>{skipped}</ul>" if skipped else ""
+    notes = "".join(
+        f"<h2>{title}</h2><ul class='faint'>"
+        + "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in reasons.items())
+        + "</ul>"
+        for title, reasons in _not_run(outcome)
+    )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Evaluation</title><style>{STYLE}</style></head><body>"
@@ -66,6 +71,11 @@ def page(outcome: Outcome, pictures: Sequence[str] = ()) -> str:
         f"<table><thead><tr><th>task</th><th>metric</th><th class='n'>ours</th>{head}<th>how</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{''.join(pictures)}{notes}</body></html>\n"
     )
+
+
+def _not_run(outcome: Outcome) -> list[tuple[str, dict[str, str]]]:
+    named = [("Not run", outcome.skipped), ("Failed, the data being at fault", outcome.faults)]
+    return [(title, reasons) for title, reasons in named if reasons]
 
 
 def _html_row(line: Line) -> str:

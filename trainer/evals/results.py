@@ -26,6 +26,10 @@ class Result:
     stride_tokens: int | None = None
     row: str | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -68,7 +72,7 @@ class TaskRecord:
     def rows(self, provenance: Provenance) -> list[dict[str, Any]]:
         """Each result with all that it depends on, flat."""
         about = {"files": list(self.files), "task_seconds": round(self.seconds, 3), **provenance.to_json()}
-        return [{**asdict(result), "paper": _paper(result.row), **about} for result in self.results]
+        return [{**result.to_json(), "paper": _paper(result.row), **about} for result in self.results]
 
 
 def _paper(row: str | None) -> dict[str, float]:

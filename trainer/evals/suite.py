@@ -6,11 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizer.shards import sha256_of
+from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Provenance, TaskRecord
 from trainer.evals.task import TOKENS_MANIFEST, Task
@@ -22,16 +23,17 @@ TASKS_FOLDER = "tasks"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of a whole run: the records of the tasks that were done, and why each of the others was not."""
+    """Of a whole run: the records of the tasks that were done, and why each of the others was not: without data, or with bad data."""
 
     provenance: Provenance
     records: tuple[TaskRecord, ...]
     skipped: dict[str, str]
+    faults: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What results.json holds."""
         rows = [row for record in self.records for row in record.rows(self.provenance)]
-        return {"provenance": self.provenance.to_json(), "results": rows, "skipped": self.skipped}
+        return {"provenance": self.provenance.to_json(), "results": rows, "skipped": self.skipped, "faults": self.faults}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,20 @@ class Suite:
     keeps: bool = True
 
     def run(self, tasks: Sequence[Task]) -> Outcome:
-        """Every task that has its data."""
-        records, skipped = [], {}
+        """Every task that has its data; a fault of one task's data does not keep the others from being run."""
+        records, skipped, faults = [], {}, {}
         for task in tasks:
-            paths = task.locate(self.folders)
+            paths = task.locate(self.folders, self.candidate.model.context_tokens)
             if isinstance(paths, str):
                 skipped[task.name] = paths
                 logger.info("%s: skipped: %s", task.name, paths)
                 continue
-            records.append(self._run_task(task, paths))
-        return Outcome(self.provenance, tuple(records), skipped)
+            try:
+                records.append(self._run_task(task, paths))
+            except InputError as error:
+                faults[task.name] = str(error)
+                logger.warning("%s: failed: %s", task.name, error)
+        return Outcome(self.provenance, tuple(records), skipped, faults)
 
     def _run_task(self, task: Task, paths: list[Path]) -> TaskRecord:
         files = tuple(_file(task, place, path) for place, path in enumerate(paths))

@@ -69,4 +69,5 @@ TASK = Task(
         ),
     ),
     run,
+    new_tokens=NEW_TOKENS,
 )

@@ -1,14 +1,24 @@
 """A task: the files it needs, as published, and how a candidate is examined on them."""
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
 
 TOKENS_MANIFEST = "manifest.json"
+
+
+def existing(names: Sequence[str]) -> list[Path]:
+    """The folders of `--data`. Raises InputError for one that is not there."""
+    folders = [Path(name) for name in names]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"--data {folder}: no such folder")
+    return folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +46,22 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`run` gets the candidate and a path a source; for the held-out split, the folder of token shards. `text` is one line."""
+    """`run` gets the candidate and a path a source; for the held-out split, the folder of token shards. `text` is one line.
+
+    `new_tokens` are what it writes after each prompt, for which the context must have room.
+    """
 
     name: str
     text: str
     sources: tuple[Source, ...]
     run: Callable[[Candidate, list[Path]], list[Result]]
     reads_tokens: bool = False
+    new_tokens: int = 0
 
-    def locate(self, folders: list[Path]) -> list[Path] | str:
-        """What `run` reads, or the line that says what is missing."""
+    def locate(self, folders: list[Path], context_tokens: int) -> list[Path] | str:
+        """What `run` reads, or the line that says why it cannot be run."""
+        if self.new_tokens >= context_tokens:
+            return f"it writes {self.new_tokens} tokens, and the model's context is {context_tokens}"
         if self.reads_tokens:
             found = [folder for folder in folders if (folder / TOKENS_MANIFEST).is_file()]
             return found[:1] or "no folder of token shards among --data"

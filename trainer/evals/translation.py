@@ -73,11 +73,13 @@ TASKS = (
         "WMT-14 English to French, BLEU",
         (ENGLISH, FRENCH),
         partial(run, task="translation_en_fr"),
+        new_tokens=NEW_TOKENS,
     ),
     Task(
         "translation_fr_en",
         "WMT-14 French to English, BLEU",
         (FRENCH, ENGLISH),
         partial(run, task="translation_fr_en"),
+        new_tokens=NEW_TOKENS,
     ),
 )
