@@ -1,23 +1,28 @@
 """Causal self-attention over a window, over a window cut at documents, and over what a generation has kept."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import activate_flash_attention_impl
 from torch.nn.attention.varlen import varlen_attn
 
 from trainer.config import ModelConfig
 
 ROTARY_BASE = 10_000.0
 
+FLASH = (("FA4", "flash_attn.cute", (9, 10)), ("FA3", "flash_attn_interface", (9,)))
+"""torch's name of a FlashAttention newer than its own, the module that brings it, and the GPUs (major compute capability) it is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Which tokens of a micro-batch share a document: a mask on CPU, cumulative lengths where a varlen kernel reads them.
+    """Which tokens of a micro-batch share a document: a mask, or cumulative lengths where a varlen kernel reads them.
 
-    `mask` is (B, 1, T, T) and causal already. `lengths` is int32, padded with its last value to a fixed size so that nothing recompiles.
+    `mask` is (B, 1, T, T) and causal already. `lengths` is int32 over the B·T tokens as one row: [0, 5, 9, …, B·T, B·T].
     """
 
     mask: Tensor | None = None
@@ -29,6 +34,13 @@ class Documents:
         """From each token's document number inside its window."""
         same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
         return cls(mask=same_BTT.tril()[:, None])
+
+    @classmethod
+    def of_batch(cls, documents: Tensor | None, context: int) -> Self | None:
+        """From what a Batch says of its documents: nothing, numbers (B, T), or cumulative lengths."""
+        if documents is None:
+            return None
+        return cls.of_ids(documents) if documents.ndim == 2 else cls(lengths=documents, longest=context)
 
 
 class Cache:
@@ -74,7 +86,7 @@ class Attention(nn.Module):
             q, k = (F.rms_norm(part, part.shape[-1:]) for part in (q, k))
         if self.config.positions == "rotary":
             q, k = rotate(q, positions_BT), rotate(k, positions_BT)
-        y_BHTD = self._attend(q, k, v.to(q.dtype), documents, cache)
+        y_BHTD = self._attend(q.to(v.dtype), k.to(v.dtype), v, documents, cache)
         gathered_BTD: Tensor = self.projection(y_BHTD.transpose(1, 2).flatten(2))
         return gathered_BTD
 
@@ -97,6 +109,26 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: in
     y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(-1, 0))
     assert isinstance(y, Tensor)
     return y.view(batch, window, *y.shape[1:]).transpose(1, 2)
+
+
+def newest_flash() -> str | None:
+    """Let SDPA and varlen attention use FlashAttention-4 or -3 where its package and a GPU of its kind are; its name, or None.
+
+    Never run by us: no GPU was to be had (docs/benchmarks.md).
+    """
+    kind = torch.cuda.get_device_capability()[0] if torch.cuda.is_available() else 0
+    for name, module, kinds in FLASH:
+        if kind in kinds and _installed(module):
+            activate_flash_attention_impl(name)
+            return name
+    return None
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def rotate(x_BHTD: Tensor, positions_BT: Tensor) -> Tensor:

@@ -125,24 +125,36 @@ def write(
     """Write the checkpoint of `facts.step`; every rank calls it with its own pieces. Returns the folder."""
     final = folder_of(run, facts.step)
     aside = final.with_name(f".{final.name}{ASIDE}")
-    if world.first:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-    _meet(group)
+    with _together(group):
+        if world.first:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
     for name, state in parts.items():
-        writer = HuggingFaceStorageWriter(str(aside / name), save_distributed=True)
-        with _alone_on_purpose():
+        with _together(group), _alone_on_purpose():
+            writer = HuggingFaceStorageWriter(str(aside / name), save_distributed=True)
             dcp.state_dict_saver.save(state, storage_writer=writer, process_group=group, no_dist=world.ranks == 1)
-    if world.first:
-        tokenizer.save(aside / "tokenizer")
-        _finish(aside, final, facts)
-    _meet(group)
+    with _together(group):
+        if world.first:
+            tokenizer.save(aside / "tokenizer")
+            _finish(aside, final, facts)
     return final
 
 
-def _meet(group: dist.ProcessGroup | None) -> None:
+@contextmanager
+def _together(group: dist.ProcessGroup | None) -> Iterator[None]:
+    """What one rank fails to do, all have failed to do: each raises, and none is left waiting for another."""
+    failure: BaseException | None = None
+    try:
+        yield
+    except (OSError, RuntimeError, dcp.api.CheckpointException) as error:
+        failure = error
     if group is not None:
-        dist.barrier(group)
+        failed = torch.tensor(int(failure is not None))
+        dist.all_reduce(failed, dist.ReduceOp.MAX, group=group)
+        if failed.item() and failure is None:
+            raise SaveError("another rank could not write its part")
+    if failure is not None:
+        raise failure
 
 
 def _finish(aside: Path, final: Path, facts: Facts) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from trainer.config import InputError
 from trainer.flags import Parser, add_options
-from trainer.presets import PRESETS
+from trainer.pages import large_pages
+from trainer.presets import PRESETS, RECIPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,6 +65,11 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument("--tokenizer", metavar="PATH", help="where it is not in the corpus's folder or beside it")
     parser.add_argument("--eval-tasks", nargs="+", default=[], metavar="NAME", help="zero-shot tasks of webtext-train eval")
     parser.add_argument("--eval-data", nargs="+", default=[], metavar="DIR", help="folders with their files")
+    parser.add_argument(
+        "--recipe", choices=tuple(RECIPES), default="gpt2", help="what the flags below start from (default: gpt2)"
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="event files in the run's folder, beside log.jsonl")
+    parser.add_argument("--wandb", metavar="PROJECT", help="a Weights & Biases run, beside log.jsonl")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     add_options(parser)
     parser.set_defaults(run=_train)
@@ -94,6 +100,7 @@ def _add_verify(parser: Parser) -> None:
 
 # The subcommands import torch when they are called: `--help` answers at once.
 def _train(arguments: Namespace) -> int:
+    large_pages()
     from trainer.command import train
 
     return train(arguments)

@@ -21,7 +21,8 @@ from trainer.evals.task import existing
 from trainer.flags import with_given
 from trainer.loop import End, Run
 from trainer.model import GPT
-from trainer.presets import PRESETS
+from trainer.presets import PRESETS, RECIPES
+from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 def train(arguments: Namespace) -> int:
     """Run it. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted. Raises InputError for bad input."""
     world = environment(arguments.device)
-    config = resolved(with_given(PRESETS[arguments.preset](), arguments), world)
+    config = resolved(with_given(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments), world)
     folder = Path(arguments.out)
     corpus = Corpus.open(arguments.data, verify=world.first)
     tokenizer = find_tokenizer(corpus, arguments.tokenizer)
@@ -52,6 +53,7 @@ def train(arguments: Namespace) -> int:
             _say(world, f"{folder}: goes on from step {run.at.step:,} of {config.steps:,}")
         elif initial is not None:
             run.begin_with(initial)
+        run.trackers = _trackers(arguments, run) if world.first else []
         return _outcome(run, run.train())
 
 
@@ -162,6 +164,15 @@ def _prepare(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
     checkpoint.sweep(folder)
+
+
+def _trackers(arguments: Namespace, run: Run) -> list[Tracker]:
+    found: list[Tracker] = []
+    if arguments.tensorboard:
+        found.append(TensorBoard(run.folder, run.at.step))
+    if arguments.wandb:
+        found.append(WeightsAndBiases(run.folder, arguments.wandb, run.config.to_json()))
+    return found
 
 
 def _outcome(run: Run, end: End) -> int:

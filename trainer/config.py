@@ -89,6 +89,8 @@ class TrainConfig:
     warmup_steps: int = option(700, "of linear warm-up")
     final_fraction: float = option(0.1, "the cosine ends at this part of the peak")
     decay_fraction: float = option(0.4, "wsd decays over this last part of the steps")
+    optimizer: str = option("adamw", "muon: for the blocks' matrices, AdamW for the rest", choices=("adamw", "muon"))
+    momentum: float = option(0.95, "Muon's")
     weight_decay: float = option(0.1, "on matrices and embeddings; biases and norms have none")
     beta1: float = option(0.9, "AdamW's")
     beta2: float = option(0.95, "AdamW's")

@@ -53,7 +53,10 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A micro-batch, all (B, T): what is read, what comes next, and each token's document number inside its window where that matters."""
+    """A micro-batch (B, T): what is read, what comes next, and its documents where they matter.
+
+    Those are each token's document number inside its window, (B, T), or cumulative lengths over the B·T tokens.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -68,10 +71,13 @@ class Batch:
 class Batches:
     """The windows of `context` + 1 tokens that each step trains on, `windows` of them a step over all ranks.
 
-    Raises InputError where the stream holds fewer than one window.
+    With `eot_id` batches say which tokens share a document; `flat` says it as cumulative lengths, of one size for all batches. Raises
+    InputError where the stream holds fewer than one window.
     """
 
-    def __init__(self, stream: Stream, *, context: int, windows: int, seed: int, eot_id: int | None = None) -> None:
+    def __init__(
+        self, stream: Stream, *, context: int, windows: int, seed: int, eot_id: int | None = None, flat: bool = False
+    ) -> None:
         self.stream = stream
         self.context = context
         self.windows = windows
@@ -83,6 +89,7 @@ class Batches:
         self.windows_an_epoch = max(1, (len(stream) - context) // context)
         self._offsets = min(context, spare - self.windows_an_epoch * context + 1)
         self._orders: dict[int, tuple[Permutation, int]] = {}
+        self._most_documents = most_documents(stream, context) if flat and eot_id is not None else 0
 
     def starts(self, step: int) -> Windows:
         """Where in the stream each window of a step begins (step counts from 0)."""
@@ -116,8 +123,11 @@ class Batches:
         inputs, targets = torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, 1:])
         if (starts < 0).any():
             targets = targets.masked_fill(torch.from_numpy(starts < 0)[:, None], IGNORED)
-        documents = None if self.eot_id is None else torch.from_numpy(document_numbers(tokens[:, :-1], self.eot_id))
-        return Batch(inputs, targets, documents)
+        if self.eot_id is None:
+            return Batch(inputs, targets)
+        numbers = document_numbers(tokens[:, :-1], self.eot_id)
+        documents = cumulative_lengths(numbers, len(starts) * self._most_documents) if self._most_documents else numbers
+        return Batch(inputs, targets, torch.from_numpy(documents))
 
     def _order(self, epoch: int) -> tuple[Permutation, int]:
         if epoch not in self._orders:
@@ -130,6 +140,27 @@ def document_numbers(tokens_BT: npt.NDArray[np.int64], eot_id: int) -> npt.NDArr
     """For each token how many documents ended before it in its window: [5, 50256, 7, 8] gives [0, 0, 1, 1]."""
     ends = tokens_BT == eot_id
     return np.asarray(np.cumsum(ends, axis=1) - ends, np.int64)
+
+
+def cumulative_lengths(numbers_BT: npt.NDArray[np.int64], places: int) -> npt.NDArray[np.int32]:
+    """Where each document of a micro-batch begins in its B·T tokens read as one row, then B·T up to `places` + 1 numbers.
+
+    No document reaches over two windows: [[0, 0, 1], [0, 0, 0]] with 4 places gives [0, 2, 3, 6, 6].
+    """
+    begins = np.ones(numbers_BT.shape, bool)
+    begins[:, 1:] = numbers_BT[:, 1:] != numbers_BT[:, :-1]
+    found = np.flatnonzero(begins)
+    lengths = np.full(places + 1, numbers_BT.size, np.int32)
+    lengths[: len(found)] = found
+    return lengths
+
+
+def most_documents(stream: Stream, context: int) -> int:
+    """The most documents that any window of the stream holds a part of."""
+    batches = [batch for shard in stream.shards for batch in shard.batches]
+    before = np.cumsum([0, *(len(batch.tokens) for batch in batches)])
+    ends = np.concatenate([batch.offsets[1:] + start for batch, start in zip(batches, before, strict=False)])
+    return int((np.searchsorted(ends, ends + context) - np.arange(len(ends))).max()) + 1
 
 
 def validation_starts(tokens: int, context: int, wanted_tokens: int, *, rank: int, ranks: int, micro_batch: int) -> Windows:

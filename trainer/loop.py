@@ -3,14 +3,12 @@
 import logging
 import math
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +24,10 @@ from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
 from trainer.evals.in_training import Examiner
-from trainer.metrics import Log, Progress, utilisation
 from trainer.model import GPT
-from trainer.optim import Guard, adamw, apply, learning_rate_at
+from trainer.optim import Guard, Optimizer, learning_rate_at
+from trainer.reporting import Reporter
+from trainer.trackers import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +67,7 @@ class Run:
     folder: Path
     world: World
     at: Progressed = field(default_factory=Progressed)
+    trackers: list[Tracker] = field(default_factory=list)
     examiner: Examiner | None = None
 
     def __post_init__(self) -> None:
@@ -76,12 +76,15 @@ class Run:
         self.model.initialise(config.seed)
         self.model.recompute, self.model.loss_rows = config.recompute, config.loss_rows
         eot_id = self.corpus.manifest.eot_id if config.document_mask else None
+        # varlen kernels are CUDA's, of 16 bits, and know no dropout
+        self.flat = self.world.device.type == "cuda" and config.precision == "bf16" and not config.model.dropout
         self.batches = Batches(
-            self.corpus.train, context=config.model.context, windows=config.batch_windows, seed=config.seed, eot_id=eot_id
-        )
+            self.corpus.train, context=config.model.context, windows=config.batch_windows, seed=config.seed, eot_id=eot_id,
+            flat=self.flat,
+        )  # fmt: skip
         self.micro_batch = math.gcd(config.micro_batch, config.batch_windows // self.world.ranks)
         self.shared = share(self.model, self.world, config.strategy, bf16=config.precision == "bf16")
-        self.optimizer = adamw(self.model, config)
+        self.optimizer = Optimizer(self.model, config)
         self.saver = Saver(self.folder, self.tokenizer, self.world, keep=config.keep)
         self.guard = Guard(config.spike_sigmas, self.world.device)
         self._stop = {"asked": False, "interrupted": False}
@@ -97,7 +100,8 @@ class Run:
         facts = checkpoint.read_facts(folder)
         parts = self._parts()
         checkpoint.load(folder, parts, self.world)
-        self._take(parts["optimizer"])
+        self.guard.restore({name: parts["optimizer"][f"guard.{name}"] for name in ("norms", "skipped")})
+        self.optimizer.restore(parts["optimizer"])
         self.at = Progressed(facts.step, facts.best_step, facts.best_loss)
 
     def begin_with(self, model: GPT) -> None:
@@ -109,14 +113,14 @@ class Run:
     def train(self) -> End:
         """Steps up to the last, a signal, or too many skips."""
         with stop_signals() as self._stop:
-            writer = _Writer(self)
+            reporter = Reporter(self)
             batches = Prefetched(self._micro_batches, self.at.step)
             try:
-                end = self._steps(batches, writer)
+                end = self._steps(batches, reporter)
                 self.saver.wait()
             finally:
                 batches.close()
-                writer.close()
+                reporter.close()
                 self.saver.close()
         return end
 
@@ -130,7 +134,7 @@ class Run:
             len(stream), context, self.config.validation_tokens,
             rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch,
         )  # fmt: skip
-        reader = Batches(stream, context=context, windows=1, seed=0, eot_id=self.batches.eot_id)
+        reader = Batches(stream, context=context, windows=1, seed=0, eot_id=self.batches.eot_id, flat=self.flat)
         spelled = np.array([len(b) for b in self.tokenizer.token_bytes])
         sums = torch.zeros(3, dtype=torch.float64)
         self.shared.eval()
@@ -160,7 +164,7 @@ class Run:
         )
         self.saver.save(facts, self._parts())
 
-    def _steps(self, batches: Prefetched[list[Batch]], writer: "_Writer") -> End:
+    def _steps(self, batches: Prefetched[list[Batch]], reporter: Reporter) -> End:
         agreement = Agreement(self.world)
         self.shared.train()
         saved = first = self.at.step
@@ -172,13 +176,13 @@ class Run:
             if self.compiled is not None and self.at.step == first + 1:
                 self.compiled.prove()
             if self.at.step % self.config.log_every == 0 or self.at.step in (1, self.config.steps):
-                writer.step(loss, norm, rate)
+                reporter.step(loss, norm, rate)
                 if self.guard.skipped.item() >= self.config.skip_limit:
                     return End.DIVERGED
             if self.at.step % self.config.validate_every == 0 or self.at.step == self.config.steps:
-                writer.validation(self.validate())
+                reporter.validation(self.validate())
             if self.examiner is not None and self.examiner.due(self.at.step, last=self.at.step == self.config.steps):
-                writer.examination(self.examiner.examine(self.model))
+                reporter.examination(self.examiner.examine(self.model))
             if self.at.step % self.config.checkpoint_every == 0:
                 self.save()
                 saved = self.at.step
@@ -188,13 +192,13 @@ class Run:
 
     def _step(self, micro_batches: list[Batch]) -> tuple[Tensor, Tensor, float]:
         """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. Nothing here waits for the device."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         wide = torch.float64 if self.config.precision == "fp64" else torch.float32
         total = torch.zeros((), dtype=wide, device=self.world.device)
         network = self.shared if self.compiled is None else self.compiled.network
         for position, batch in enumerate(micro_batches):
             if self.config.model.dropout:
-                torch.manual_seed(hash((self.config.seed, self.at.step, self.world.rank, position)) & 0x7FFF_FFFF_FFFF_FFFF)
+                torch.manual_seed(self._dropout_seed(self.world.rank * len(micro_batches) + position))
             with accumulating(self.shared, last=position == len(micro_batches) - 1):
                 loss = self._loss(batch, network) / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -203,13 +207,17 @@ class Run:
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
         scale = learning_rate_at(self.config, self.at.step)
-        apply(self.optimizer, scale, self.guard.judge(norm))
+        self.optimizer.step(scale, self.guard.judge(norm))
         return total, norm, scale * self.config.learning_rate
+
+    def _dropout_seed(self, place: int) -> int:
+        """Of the micro-batch at that place of the global batch: other ranks draw the same masks, another micro-batch size does not."""
+        return hash((self.config.seed, self.at.step, place)) & 0x7FFF_FFFF_FFFF_FFFF
 
     def _loss(self, batch: Batch, network: nn.Module) -> Tensor:
         """Of a micro-batch. Validation takes the network uncompiled: a second graph would be a recompilation."""
         batch = batch.to(self.world.device)
-        documents = None if batch.documents is None else Documents.of_ids(batch.documents)
+        documents = Documents.of_batch(batch.documents, self.config.model.context)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             loss: Tensor = network(batch.inputs, batch.targets, documents)
         return loss
@@ -218,105 +226,10 @@ class Run:
         return self.batches.micro_batches(step, rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch)
 
     def _parts(self) -> dict[str, State]:
-        """The tensors of a checkpoint. Before the first step AdamW has none of its own yet: zeros are what it would begin with."""
-        weights = dict(self.model.named_parameters())
-        optimizer: State = {f"guard.{name}": value for name, value in self.guard.state().items()}
-        for name, weight in weights.items():
-            moments = self.optimizer.state.get(weight) or {
-                "step": torch.zeros((), device=weight.device),
-                "exp_avg": torch.zeros_like(weight),
-                "exp_avg_sq": torch.zeros_like(weight),
-            }
-            optimizer.update({f"{name}.{key}": value.reshape(1) if value.ndim == 0 else value for key, value in moments.items()})
-        return {"model": {name: weight.detach() for name, weight in weights.items()}, "optimizer": optimizer}
-
-    def _take(self, optimizer: State) -> None:
-        self.guard.restore({name: optimizer[f"guard.{name}"] for name in ("norms", "skipped")})
-        for name, weight in self.model.named_parameters():
-            self.optimizer.state[weight] = {
-                "step": optimizer[f"{name}.step"].reshape(()),
-                "exp_avg": optimizer[f"{name}.exp_avg"],
-                "exp_avg_sq": optimizer[f"{name}.exp_avg_sq"],
-            }
-
-
-class _Writer:
-    """The first rank's voice: log and progress. Its methods take part in sums over ranks, so all ranks call them."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._log = Log(run.folder, run.at.step) if run.world.first else None
-        self._progress = Progress("train", run.config.steps, run.at.step) if run.world.first else None
-        self._since, self._tokens = time.monotonic(), run.at.step * run.config.batch_tokens
-        self._last = ""
-        if self._log is not None and run.at.step == 0:
-            self._log.write(self._opening())
-
-    def step(self, loss: Tensor, norm: Tensor, rate: float) -> None:
-        """A line about the step just made."""
-        run = self._run
-        mean = run.world.sum(loss.double()).item() / run.world.ranks
-        now, tokens = time.monotonic(), run.at.step * run.config.batch_tokens
-        speed = (tokens - self._tokens) / max(now - self._since, 1e-9)
-        self._since, self._tokens = now, tokens
-        line = {
-            "step": run.at.step,
-            "tokens": tokens,
-            "loss": mean,
-            "lr": rate,
-            "grad_norm": float(norm),
-            "tokens_per_second": round(speed),
-        }
-        name = torch.cuda.get_device_name(run.world.device) if run.world.device.type == "cuda" else "CPU"
-        mfu = utilisation(run.config.model, speed, name, run.world.ranks)
-        if mfu is not None:
-            line["mfu"] = mfu
-        if run.guard.skipped.item():
-            line["skipped_in_a_row"] = int(run.guard.skipped.item())
-        self._write(line, f"loss {mean:.3f}{self._last}  {speed:,.0f} tokens/s")
-
-    def validation(self, found: dict[str, float]) -> None:
-        """A line about a validation."""
-        if not found:
-            return
-        run = self._run
-        run.at.validated = (run.at.step, found["val_loss"])
-        self._last = f"  validation {found['val_loss']:.3f}"
-        line = {"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, **found}
-        self._write(line, f"validation loss {found['val_loss']:.3f} nats a token, {found['bits_per_byte']:.3f} bits a byte")
-        self._since = time.monotonic()
-
-    def examination(self, results: list[dict[str, Any]]) -> None:
-        """A line about the zero-shot tasks, with every result's protocol."""
-        run = self._run
-        headlines = [result for result in results if result["row"]] or results
-        text = "  ".join(f"{result['task']} {result['value']:.4g}" for result in headlines)
-        self._write({"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, "evaluation": results}, text)
-        self._since = time.monotonic()
-
-    def close(self) -> None:
-        """No more to say."""
-        if self._log is not None and self._progress is not None:
-            self._log.close()
-            self._progress.close()
-
-    def _write(self, line: dict[str, Any], text: str) -> None:
-        if self._log is not None and self._progress is not None:
-            self._log.write(line)
-            self._progress.show(self._run.at.step, text)
-
-    def _opening(self) -> dict[str, Any]:
-        run = self._run
-        manifest = run.corpus.manifest
-        return {
-            "step": 0,
-            "config": run.config.to_json(),
-            "corpus_sha256": manifest.sha256,
-            "tokenizer_sha256": manifest.tokenizer_sha256,
-            "parameters": run.config.model.parameters,
-            "train_tokens": len(run.corpus.train),
-            "unigram_entropy_nats": manifest.unigram_entropy_nats,
-        }
+        """The tensors of a checkpoint."""
+        guard = {f"guard.{name}": value for name, value in self.guard.state().items()}
+        weights = {name: weight.detach() for name, weight in self.model.named_parameters()}
+        return {"model": weights, "optimizer": {**guard, **self.optimizer.state()}}
 
 
 @contextmanager

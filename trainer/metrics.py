@@ -1,4 +1,4 @@
-"""What a run says of itself: log.jsonl always, a line on the terminal, TensorBoard and W&B when asked for."""
+"""The log of a run, its line on the terminal, and how well it uses its devices."""
 
 import json
 import logging

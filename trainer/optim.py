@@ -1,4 +1,4 @@
-"""AdamW, its learning rate by step, and the guard that skips a bad gradient without asking the host."""
+"""The optimizer, its learning rate by step, and the guard that skips a bad gradient without asking the host."""
 
 import math
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config import TrainConfig
+from trainer.muon import Muon
 
 GUARD_STEPS = 128
 """A gradient's norm is held against those of so many steps before it."""
@@ -24,15 +25,73 @@ def learning_rate_at(config: TrainConfig, step: int) -> float:
     return config.final_fraction + (1 - config.final_fraction) * cosine
 
 
-def adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Fused AdamW; weight decay on what has two axes (matrices and embeddings) and on nothing else."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
+class Optimizer:
+    """Fused AdamW, and Muon for the blocks' matrices where the recipe says so; each moves its own parameters, both at one rate.
+
+    Weight decay is for what has two axes (matrices and embeddings) and for nothing else.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        self.names = {p: name for name, p in model.named_parameters() if p.requires_grad}
+        muon = config.optimizer == "muon"
+        turned = [p for p, name in self.names.items() if muon and name.startswith("blocks.") and p.ndim == 2]
+        rest = [p for p, name in self.names.items() if not (muon and name.startswith("blocks.") and p.ndim == 2)]
+        groups = [
+            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        rate, betas = config.learning_rate, (config.beta1, config.beta2)
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.epsilon, fused=True)
+        ]
+        if turned:
+            products = torch.bfloat16 if config.precision == "bf16" else None
+            self.parts.append(Muon(turned, rate, momentum=config.momentum, weight_decay=config.weight_decay, dtype=products))
+
+    def step(self, scale: float, skip: Tensor) -> None:
+        """One step at `scale` times the peak rate; where `skip` is 1.0 it leaves weights and state as they are, bit for bit."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group.setdefault("peak", group["lr"])
+                group["lr"] = group["peak"] * scale
+            fused: Any = part
+            fused.found_inf = skip
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """The moments by parameter's name. Before the first step there are none yet: zeros are what they would begin as."""
+        found = {}
+        for part in self.parts:
+            for parameter in (p for group in part.param_groups for p in group["params"]):
+                moments = part.state[parameter] or _beginning(part, parameter)
+                found.update({f"{self.names[parameter]}.{key}": _with_axis(value) for key, value in moments.items()})
+        return found
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """What `state` gave."""
+        for part in self.parts:
+            for parameter in (p for group in part.param_groups for p in group["params"]):
+                begun = _beginning(part, parameter)
+                part.state[parameter] = {
+                    key: state[f"{self.names[parameter]}.{key}"].reshape(value.shape) for key, value in begun.items()
+                }
+
+
+def _beginning(part: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    if isinstance(part, Muon):
+        return {"momentum": torch.zeros_like(parameter)}
+    step = torch.zeros((), device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _with_axis(value: Tensor) -> Tensor:
+    """A checkpoint's format holds no tensors without axes."""
+    return value.reshape(1) if value.ndim == 0 else value
 
 
 class Guard:
@@ -66,13 +125,3 @@ class Guard:
         """What `state` gave."""
         self.norms.copy_(state["norms"])
         self.skipped.copy_(state["skipped"])
-
-
-def apply(optimizer: torch.optim.AdamW, scale: float, skip: Tensor) -> None:
-    """One step at `scale` times each group's peak rate; where `skip` is 1.0 it leaves weights and state as they are, bit for bit."""
-    for group in optimizer.param_groups:
-        group.setdefault("peak", group["lr"])
-        group["lr"] = group["peak"] * scale
-    fused: Any = optimizer
-    fused.found_inf = skip
-    optimizer.step()

@@ -8,11 +8,18 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
 
 WriteCorpus = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small are slower on several threads, and tests run a process a core."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

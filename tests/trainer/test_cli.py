@@ -6,17 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from tokenizer.codec import Tokenizer
 from trainer import checkpoint, cli
 
 Command = Callable[..., list[str]]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

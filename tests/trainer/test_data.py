@@ -1,6 +1,7 @@
 """The batch of a step: the same for any ranks, every window once an epoch, read without a copy of the file."""
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from tokenizer.shards import Stream
 from trainer.config import InputError
-from trainer.data import Batches, Corpus, Prefetched, document_numbers, validation_starts
+from trainer.data import Batches, Corpus, Prefetched, document_numbers, most_documents, validation_starts
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,36 @@ def span(line: str) -> tuple[int, int]:
 
 def test_documents_are_numbered_inside_a_window() -> None:
     assert document_numbers(np.array([[5, 9, 7, 8, 9, 9]]), 9).tolist() == [[0, 0, 1, 1, 1, 2]]
+
+
+@pytest.mark.parametrize("context", [32, 700])
+def test_cumulative_lengths_are_the_block_diagonal_mask(corpus: Corpus, context: int) -> None:
+    eot_id = corpus.manifest.eot_id
+    numbered, flat = (
+        Batches(corpus.train, context=context, windows=64, seed=1, eot_id=eot_id, flat=flat) for flat in (False, True)
+    )
+    sizes, most = set(), 0
+    for step in range(20):
+        (ids,), (lengths,) = ([batch.documents for batch in batches.micro_batches(step)] for batches in (numbered, flat))
+        sizes.add(len(lengths))
+        assert lengths.dtype == torch.int32
+        assert (lengths[0], lengths[-1]) == (0, 64 * context)
+        most = max(most, int((lengths < 64 * context).sum()))
+        document = torch.repeat_interleave(torch.arange(len(lengths) - 1), lengths.diff().long()).view(64, context)
+        assert torch.equal(document[:, :, None] == document[:, None, :], ids[:, :, None] == ids[:, None, :])
+        assert all(set(one.tolist()).isdisjoint(other.tolist()) for one, other in pairwise(document))
+    assert len(sizes) == 1, "one size for all batches: nothing recompiles"
+    assert most < sizes.pop()
+
+
+def test_the_most_documents_of_a_window_are_found(corpus: Corpus) -> None:
+    tokens = whole(corpus.train)
+    ends = np.concatenate([[0], np.cumsum(tokens == corpus.manifest.eot_id)])
+    for context in (16, 5000):
+        inside = (
+            ends[context - 1 : -1] - ends[: len(ends) - context]
+        )  # an end of text that is a window's last token opens nothing
+        assert most_documents(corpus.train, context) in (inside.max() + 1, inside.max() + 2)
 
 
 @pytest.mark.parametrize(("ranks", "micro_batch"), [(1, 8), (2, 4), (4, 3)])

@@ -21,11 +21,6 @@ Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def weights(run: Path, step: int = 30) -> dict[str, torch.Tensor]:
     (file,) = (run / f"checkpoints/step_{step:08d}/model").iterdir()
     return load_file(file)

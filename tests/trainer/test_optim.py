@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from trainer.config import TrainConfig
-from trainer.optim import GUARD_STEPS, Guard, adamw, apply, learning_rate_at
+from trainer.muon import Muon, orthogonalise
+from trainer.optim import GUARD_STEPS, Guard, Optimizer, learning_rate_at
 
 
 def test_cosine_warms_up_peaks_and_ends_at_a_tenth() -> None:
@@ -25,32 +26,83 @@ def test_wsd_is_flat_then_falls_to_nothing() -> None:
     assert learning_rate_at(config, 1000) == 0.0
 
 
-def trained(gradients: list[float], skip: list[float]) -> tuple[nn.Module, torch.optim.AdamW]:
+class Two(nn.Module):
+    """A block's matrix, an embedding and a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(4, 3)])
+        self.embedding = nn.Embedding(5, 4)
+
+
+def trained(gradients: list[float], skip: list[float], kind: str = "adamw") -> tuple[nn.Module, Optimizer]:
     torch.manual_seed(0)
-    model = nn.Linear(4, 3)
-    optimizer = adamw(model, TrainConfig())
+    model = Two()
+    optimizer = Optimizer(model, TrainConfig(optimizer=kind))
     for gradient, bad in zip(gradients, skip, strict=True):
         for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, gradient)
-        apply(optimizer, 1.0, torch.tensor(float(bad)))
+            parameter.grad = gradient * torch.randn_like(parameter)
+        optimizer.step(1.0, torch.tensor(float(bad)))
     return model, optimizer
 
 
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("poison", [math.nan, math.inf, 1e6])
-def test_a_skipped_step_leaves_no_trace(poison: float) -> None:
-    clean, clean_optimizer = trained([0.1, 0.2, 0.3], [0, 0, 0])
-    other, other_optimizer = trained([0.1, poison, 0.2, 0.3], [0, 1, 0, 0])
-    for a, b in zip(clean.parameters(), other.parameters(), strict=True):
-        assert torch.equal(a, b)
-        for name, value in clean_optimizer.state[a].items():
-            assert torch.equal(value, other_optimizer.state[b][name])
+def test_a_skipped_step_leaves_no_trace(kind: str, poison: float) -> None:
+    before, before_optimizer = trained([0.1, 0.2], [0, 0], kind)
+    after, after_optimizer = trained([0.1, 0.2, poison], [0, 0, 1], kind)
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+    states = before_optimizer.state(), after_optimizer.state()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_an_optimizer_goes_on_from_its_state(kind: str) -> None:
+    whole, _ = trained([0.1, 0.2, 0.0], [0, 0, 0], kind)
+    model, optimizer = trained([0.1, 0.2], [0, 0], kind)
+    other = Optimizer(model, TrainConfig(optimizer=kind))
+    other.restore({name: value.clone() for name, value in optimizer.state().items()})
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    other.step(1.0, torch.zeros(()))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
+
+
+def test_a_state_before_the_first_step_is_one_of_zeros() -> None:
+    state = Optimizer(Two(), TrainConfig(optimizer="muon")).state()
+    assert set(state) > {"blocks.0.weight.momentum", "blocks.0.bias.exp_avg", "embedding.weight.step"}
+    assert not any(value.any() for value in state.values())
 
 
 def test_decay_is_for_what_has_two_axes() -> None:
-    groups = adamw(
-        nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4)), TrainConfig(weight_decay=0.1)
-    ).param_groups
-    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(2, 0.1), (3, 0.0)]
+    (adamw,) = Optimizer(Two(), TrainConfig(weight_decay=0.1)).parts
+    assert [(len(group["params"]), group["weight_decay"]) for group in adamw.param_groups] == [(2, 0.1), (1, 0.0)]
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
+def test_muon_moves_as_torchs_does(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    gradients = [torch.randn(shape, generator=generator) for _ in range(5)]
+    ours, theirs = (torch.ones(shape, requires_grad=True) for _ in range(2))
+    options = {"momentum": 0.95, "weight_decay": 0.1}
+    pairs = (
+        (ours, Muon([ours], 0.01, dtype=torch.bfloat16, **options)),
+        (theirs, torch.optim.Muon([theirs], 0.01, adjust_lr_fn="match_rms_adamw", **options)),
+    )
+    for weight, optimizer in pairs:
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            optimizer.step()
+    assert (ours - theirs).abs().max() < 2e-3
+    assert (ours - 1).abs().max() > 0.02
+
+
+def test_orthogonalising_brings_singular_values_near_one() -> None:
+    matrix = torch.randn(20, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    values = torch.linalg.svdvals(orthogonalise(matrix))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
 
 
 def test_the_guard_sees_what_is_not_finite_and_what_stands_out() -> None:

@@ -1,0 +1,68 @@
+"""Each part of the modern recipe beside GPT-2's own, at equal tokens: `python benchmarks/recipe.py --tokens FOLDER --seeds 1 2 3`.
+
+FOLDER is one of token shards with a small vocabulary (`pipeline vocabulary --vocab_size 4096`), so that the blocks are what is trained.
+Every run is `webtext-train train` itself. Differences are paired by seed: both runs of a pair see the same windows in the same order.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from tokenizer.shards import Manifest
+from trainer import cli
+
+SHAPE = ("--layers=4", "--heads=4", "--width=128", "--context=128", "--batch-tokens=1024", "--micro-batch=8")
+RECIPE = ("--warmup-steps=20", "--learning-rate=3e-3", "--validation-tokens=65536", "--log-every=50", "--keep=1")
+PARTS = {
+    "GPT-2": (),
+    "Muon": ("--optimizer=muon",),
+    "QK-norm": ("--qk-norm",),
+    "rotary positions": ("--positions=rotary",),
+    "ReLU squared": ("--activation=relu2",),
+    "zero projections": ("--zero-projections",),
+    "untied head": ("--no-tied",),
+    "WSD, long decay": ("--schedule=wsd", "--decay-fraction=0.6"),
+    "--recipe modern": ("--recipe=modern",),
+}
+
+
+def loss_of(tokens: Path, steps: int, more: tuple[str, ...]) -> float:
+    """Validation loss in nats a token at the end of a run."""
+    vocabulary = f"--vocabulary={Manifest.load(tokens).vocab_size}"
+    every = (f"--steps={steps}", f"--validate-every={steps}", f"--checkpoint-every={steps}")
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["train", "tiny", "--data", str(tokens), "--out", folder, vocabulary, *SHAPE, *RECIPE, *every, *more]
+        if cli.main(words) != 0:
+            raise SystemExit(f"failed: {' '.join(words)}")
+        lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+    return float(lines[-1]["val_loss"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--more", nargs="*", default=[], help="flags for all runs")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    base: list[float] = []
+    for part in arguments.parts:
+        began, flags = time.process_time(), (*PARTS[part], *arguments.more)
+        losses = [loss_of(arguments.tokens, arguments.steps, (f"--seed={seed}", *flags)) for seed in arguments.seeds]
+        base = base or losses
+        gains = [mine - first for mine, first in zip(losses, base, strict=True)]
+        spread = statistics.stdev(gains) if len(gains) > 1 else 0.0
+        shown = " ".join(f"{loss:.4f}" for loss in losses)
+        seconds = (time.process_time() - began) / len(losses)
+        print(f"{part:18} {shown}   {statistics.mean(gains):+.4f} ± {spread:.4f}   {seconds:.0f} CPU s a run", flush=True)
+
+
+if __name__ == "__main__":
+    main()
