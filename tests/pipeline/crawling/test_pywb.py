@@ -1,5 +1,10 @@
-"""Our WARC files in the hands of a real client of archives: pywb, where its programs are on the PATH (it is no dependency)."""
+"""Our WARC files in the hands of a real client of archives: pywb, which is no dependency.
 
+It is taken from the PATH; with WEBTEXT_FULL=1 it is installed into an environment of its own, as the benchmarks' peers are.
+"""
+
+import gzip
+import os
 import shutil
 import socket
 import subprocess
@@ -11,13 +16,14 @@ import requests
 from servers.replay import ReplayServer, Reply
 from servers.stage_runs import link, links_folder, run
 
+from benchmarks import peers
 from pipeline.engine import Engine
 
 PAGE = b"<!doctype html><title>Replayed</title><p>Words of a page, with \xc3\xa9."
 WEB: dict[str, bytes | Reply | None] = {
     "https://one.example/a?b=c": PAGE,
     "http://two.example/old": Reply(status=301, headers=(("Location", "https://two.example/new"),)),
-    "https://two.example/new": PAGE + b" New.",
+    "https://two.example/new": Reply(gzip.compress(PAGE + b" New."), headers=(("Content-Encoding", "gzip"),)),
 }
 
 
@@ -26,17 +32,27 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.fixture
+def pywb() -> Path:
+    """The folder of pywb's programs."""
+    if os.environ.get("WEBTEXT_FULL"):
+        return peers.python("pywb", "pywb").parent
+    if found := shutil.which("wayback"):
+        return Path(found).parent
+    pytest.skip("pywb is not on the PATH: WEBTEXT_FULL=1 installs it")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("wayback"), reason="pywb is not installed: `pip install pywb` in a venv on the PATH")
-def test_pywb_replays_what_was_stored(tmp_path: Path, engine: Engine) -> None:
+def test_pywb_replays_what_was_stored(tmp_path: Path, engine: Engine, pywb: Path) -> None:
     links = links_folder(tmp_path / "links", [link("https://one.example/a?b=c"), link("http://two.example/old")])
     with ReplayServer(WEB) as web:
         run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
     archive = tmp_path / "pages" / "pages-00000-of-00001.warc.gz"
     for command in (["init", "c"], ["add", "c", str(archive)]):
-        subprocess.run(["wb-manager", *command], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run([pywb / "wb-manager", *command], cwd=tmp_path, check=True, capture_output=True)
     port = free_port()
-    with subprocess.Popen(["wayback", "-b", "127.0.0.1", "-p", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL) as wayback:
+    command = [pywb / "wayback", "-b", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as wayback:
         try:
             base = f"http://127.0.0.1:{port}/c/20260131120000id_"
             first = replayed(f"{base}/https://one.example/a?b=c")
