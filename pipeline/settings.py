@@ -78,6 +78,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
     kind, many = _value_type(hint)
     parser.add_argument(
         flag,
+        action=_Many if many else "store",
         type=kind,
         nargs="*" if many else None,
         default=default,
@@ -94,6 +95,14 @@ def _value_type(hint: Any) -> tuple[Any, bool]:
     if isinstance(hint, types.UnionType):
         return next(a for a in typing.get_args(hint) if a is not type(None)), False
     return hint, False
+
+
+class _Many(argparse.Action):
+    """`--name a b` and `--name a --name b` are the same: a flag given twice loses nothing."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(before if isinstance(before, list) else []), *values])
 
 
 class _Switch(argparse.Action):

@@ -5,13 +5,11 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
+from small_web import write_month
 
 ROOT = Path(__file__).parents[2]
 PAGES = 40
@@ -55,12 +53,13 @@ def python() -> str:
 def home(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of an Airflow of its own: SQLite, no examples, the pool of the crawl."""
     folder = tmp_path_factory.mktemp("airflow")
-    dag = (ROOT / "dags" / "webtext.py").read_text()
-    assert PATIENCE in dag
     (folder / "dags").mkdir()
-    (folder / "dags" / "webtext.py").write_text(
-        dag.replace(PATIENCE, "timedelta(seconds=0)")
-    )  # nobody waits for a test's retries
+    for path in (ROOT / "dags").glob("*.py"):
+        dag = path.read_text()
+        assert PATIENCE in dag
+        (folder / "dags" / path.name).write_text(
+            dag.replace(PATIENCE, "timedelta(seconds=0)")
+        )  # nobody waits for a test's retries
     settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(folder / "dags")}
     environment = {**os.environ, "AIRFLOW_HOME": str(folder), **{f"AIRFLOW__CORE__{k}": v for k, v in settings.items()}}
     for command in (["db", "migrate"], ["pools", "set", "webtext_fetch", "1", "one crawl at a time"]):
@@ -79,36 +78,15 @@ def test_the_dag_imports_and_has_its_edges(python: str, home: dict[str, str]) ->
     assert all(task["retries"] == 3 for task in found["tasks"].values())
 
 
-def write_month(folder: Path) -> dict[str, Any]:
-    """A dump that links to pages, the pages as a WARC file, and the parameters of a run on them."""
-    words = (ROOT / "dags" / "webtext.py").read_text().split()
-    lines = []
-    with (folder / "pages.warc.gz").open("wb") as file:
-        writer = WARCWriter(file, gzip=True)
-        for i in range(PAGES):
-            url = f"http://site{i % 5}.example/{i}"
-            text = " ".join(words[(i * 13 + k * k) % len(words)] for k in range(300)).replace("<", "").replace("&", "")
-            article = f"<h1>Page {i}</h1><p>The {i} things that follow are plain English. {text}.</p>"
-            body = f"<html><body><article>{article}</article></body></html>"
-            headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
-            writer.write_record(writer.create_warc_record(url, "response", payload=BytesIO(body.encode()), http_headers=headers))
-            lines.append(
-                {
-                    "id": f"a{i}",
-                    "url": url,
-                    "score": 5 + i,
-                    "subreddit": "science",
-                    "created_utc": 1_512_100_000 + i,
-                    "is_self": False,
-                }
-            )
-    (folder / "RS_2017-12.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+def parameters(folder: Path) -> dict[str, Any]:
+    """Of a run on a small month."""
+    month = write_month(folder, PAGES)
     return {
-        "dump": str(folder / "RS_{month}.jsonl"),
+        "dump": month.dump.replace("2017-12", "{month}"),
         "output": str(folder / "out"),
         "python": sys.executable,
         "flags": ["--workers", "1"],
-        "pages_flags": ["--fetch_from", str(folder / "pages.warc.gz")],
+        "pages_flags": ["--fetch_from", month.warc],
         "vocabulary_flags": ["--vocab_size", "400"],
         "tokens_flags": ["--validation_share", "0.1"],
         "preset": "tiny",
@@ -118,9 +96,8 @@ def write_month(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <function SpooledTemporaryFile")  # warcio leaves its buffers open
 def test_a_month_runs_to_a_checkpoint_and_a_failed_one_goes_on(python: str, home: dict[str, str], tmp_path: Path) -> None:
-    conf = write_month(tmp_path)
+    conf = parameters(tmp_path)
     command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
     broken = conf | {"pages_flags": ["--fetch_from", str(tmp_path / "missing.warc.gz")]}
     failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
@@ -133,6 +110,28 @@ def test_a_month_runs_to_a_checkpoint_and_a_failed_one_goes_on(python: str, home
     assert (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns == links
     assert list((out / "runs" / "2017-12").rglob("*.safetensors"))
     report = json.loads((out / "2017-12" / "report" / "report.json").read_bytes())
-    assert report["funnel"][0]["items"] == PAGES
+    assert report["funnel"][0]["items"] == PAGES + PAGES // 4
     assert report["runs"][0]["curves"]
     assert report["evaluations"]
+
+
+@pytest.mark.slow
+def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str], tmp_path: Path) -> None:
+    has_google = "import importlib.util as u, sys; sys.exit(not u.find_spec('airflow.providers.google'))"
+    if subprocess.run([python, "-c", has_google], capture_output=True).returncode:
+        pytest.skip("no Google provider beside Airflow: its Beam operator cannot be imported")
+    month = write_month(tmp_path, PAGES)
+    conf = {
+        "dump": month.dump,
+        "corpus": str(tmp_path / "out"),
+        "python": sys.executable,
+        "pages_options": {"fetch_from": month.warc},
+        "vocabulary_options": {"vocab_size": 400},
+    }
+    command = [python, "-m", "airflow", "dags", "test", "webtext_beam", "2017-12-01", "-c", json.dumps(conf)]
+    done = subprocess.run(command, env=home, capture_output=True, text=True)
+    assert "state=success" in done.stdout + done.stderr, (done.stdout + done.stderr)[-3000:]
+    links = json.loads((tmp_path / "out" / "links" / "manifest.json").read_bytes())
+    assert links["books"]["items_in"] == month.submissions
+    tokens = json.loads((tmp_path / "out" / "tokens" / "manifest.json").read_bytes())
+    assert tokens["dataset"]["splits"]["train"]["tokens"] > 10_000

@@ -1,23 +1,26 @@
-"""The stages on another engine: Beam's portable job service, with a pool of worker processes, gives the local engine's bytes."""
+"""The stages on another engine: Beam's portable job service, with a pool of two worker processes, gives the local engine's bytes."""
 
-import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from zlib import crc32
 
-import apache_beam as beam
 import pytest
+from small_web import Month, every_stage, write_month
 
+from pipeline import parts
+from pipeline.deduplication import shuffle
 from pipeline.engine import Engine
-from pipeline.jobs import dedup, links, tokens, vocabulary
-from pipeline.stage import Call, Stage
+from pipeline.parts import Place, Receipt
 
-MOST_GRAPH_BYTES = 1 << 20
+WORKERS = 2
+JOB_SERVICE = Path(__file__).parents[1] / "servers" / "job_service.py"
 
 
 def free_port() -> int:
@@ -27,10 +30,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(log: Path, module: str, *flags: str) -> Iterator[None]:
+def running(log: Path, *program: str) -> Iterator[None]:
     """A server of Beam's own; its workers are started by the name `python`, so that must be this one."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = [sys.executable, "-m", module, *flags]
+    command = [sys.executable, *program]
     with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=sink, env={**os.environ, "PATH": path}) as process:
         try:
             yield
@@ -50,84 +53,98 @@ def until_open(port: int) -> None:
     raise TimeoutError(f"nobody listens at {port}")
 
 
+@dataclass(frozen=True)
+class Service:
+    """An engine that sends its graphs to a job service, and what its pool of workers said."""
+
+    engine: Engine
+    pool_log: Path
+
+
 @pytest.fixture(scope="module")
-def portable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def portable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     jobs, pool = free_port(), free_port()
     with (
-        running(folder / "jobs.log", "apache_beam.runners.portability.local_job_service_main", f"--port={jobs}"),
-        running(folder / "pool.log", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"),
+        running(folder / "jobs.log", str(JOB_SERVICE), str(WORKERS), f"--port={jobs}"),
+        running(folder / "pool.log", "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"),
     ):
         until_open(jobs)
         until_open(pool)
         flags = ("--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{jobs}", "--environment_type=EXTERNAL")
-        yield Engine(beam_flags=(*flags, f"--environment_config=127.0.0.1:{pool}", "--sdk_worker_parallelism=2"))
+        engine = Engine(beam_flags=(*flags, f"--environment_config=127.0.0.1:{pool}"))
+        yield Service(engine, folder / "pool.log")
 
 
 @pytest.fixture(scope="module")
-def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("dump") / "RS_2017-12.jsonl"
-    lines = [
-        {"id": f"a{i}", "url": f"https://site{i % 7}.example/{i % 90}", "score": i % 9, "subreddit": "science", "is_self": False,
-         "created_utc": 1_400_000_000 + i, "over_18": False, "domain": f"site{i % 7}.example", "title": "t"}
-        for i in range(300)
-    ]  # fmt: skip
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.jobs.pages.LINKS_A_PART", 10)  # so that there are parts to deal out
+        yield write_month(tmp_path_factory.mktemp("month"))
 
 
-def run_all(corpus: Path, chosen: Any, dump: Path, engine: Engine) -> dict[str, bytes]:
-    """Links from a dump; the chosen documents through dedup, vocabulary and tokens. Every published byte but run.json's."""
-    documents = str(chosen.folder / "documents")
-    calls: list[tuple[Stage, dict[str, str], dict[str, Any]]] = [
-        (links.STAGE, {}, {"submissions": (str(dump),)}),
-        (dedup.STAGE, {"documents": documents}, {}),
-        (vocabulary.STAGE, {"dedup": str(corpus / "dedup")}, {"vocab_size": 300}),
-        (tokens.STAGE, {"dedup": str(corpus / "dedup"), "vocabulary": str(corpus / "vocabulary")}, {}),
-    ]
-    for stage, inputs, settings in calls:
-        stage.run(Call(inputs, str(corpus / stage.name), stage.settings(**settings), engine))
+def published(corpus: Path) -> dict[str, bytes]:
+    """Every byte but run.json's, which tells the clock."""
     paths = [path for path in sorted(corpus.rglob("*")) if path.is_file() and path.name != "run.json"]
     return {str(path.relative_to(corpus)): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
-def local(chosen: Any, dump: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return run_all(tmp_path_factory.mktemp("local") / "corpus", chosen, dump, Engine())
+def local(month: Month, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    corpus = tmp_path_factory.mktemp("local") / "corpus"
+    every_stage(str(corpus), month, Engine())
+    return published(corpus)
 
 
 @pytest.mark.slow
-def test_the_job_service_writes_the_same_bytes(
-    chosen: Any, dump: Path, portable: Engine, local: dict[str, bytes], tmp_path: Path
-) -> None:
-    found = run_all(tmp_path / "corpus", chosen, dump, portable)
-    assert len(found) > 12
+def test_the_job_service_writes_the_same_bytes(month: Month, portable: Service, local: dict[str, bytes], tmp_path: Path) -> None:
+    every_stage(str(tmp_path / "corpus"), month, portable.engine)
+    found = published(tmp_path / "corpus")
+    assert len(found) > 20
     assert found == local
-
-
-class Recorded(Engine):
-    """Runs as ever, and keeps every graph as an engine elsewhere would be sent it."""
-
-    graphs: ClassVar[list[Any]] = []
-
-    def run(self, build: Any, *more: Any) -> None:
-        pipeline = beam.Pipeline(runner="FnApiRunner")
-        build(pipeline)
-        self.graphs.append(pipeline.to_runner_api())
-        super().run(build, *more)
+    started = re.findall(r'SdkHarness\("[^"]+",worker_id="(worker_\d+)"', portable.pool_log.read_text())
+    assert len(set(started)) == len(started) >= 7 * WORKERS  # a graph a stage at least, each on processes of its own
+    assert len(started) % WORKERS == 0
 
 
 @pytest.mark.slow
-def test_every_graph_is_small_and_shuffles_no_text(
-    chosen: Any, dump: Path, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_bundles_that_come_again_in_any_order_change_nothing(
+    month: Month, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Recorded, "graphs", [])
-    assert run_all(tmp_path / "corpus", chosen, dump, Recorded()) == local
-    assert len(Recorded.graphs) >= 7
-    for graph in Recorded.graphs:
-        assert graph.ByteSize() < MOST_GRAPH_BYTES
-        kinds = [transform.spec.urn for transform in graph.components.transforms.values()]
-        assert "beam:transform:group_by_key:v1" in kinds
-        assert not any("stateful" in kind for kind in kinds)
-        words = [document.text[:40].encode() for document in chosen.documents]
-        assert not any(word in graph.SerializeToString() for word in words)
+    """Each part is delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
+    deliveries: list[int] = []
+    cut: set[str] = set()
+    save = Receipt.save
+
+    def save_at_the_second_try(receipt: Receipt, place: Place) -> None:
+        path = place.receipt_path(receipt.key)
+        if crc32(path.encode()) % 3 and path not in cut:
+            cut.add(path)
+            raise InterruptedError(path)
+        save(receipt, place)
+
+    def delivered_again(process):
+        def deliver(self, element, *more):
+            again = 1 + len(deliveries) % 3
+            deliveries.append(again)
+            outputs: list[object] = []
+            finished = 0
+            while finished < again:
+                try:
+                    outputs = list(process(self, element, *more))
+                except InterruptedError:
+                    continue  # what the cut delivery published stands there, without a receipt
+                finished += 1
+            yield from outputs
+
+        return deliver
+
+    monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
+    for fn in (parts._RunPart, shuffle.WorkPieces):
+        monkeypatch.setattr(fn, "process", delivered_again(fn.process))
+    run_waiting = Engine._run_waiting
+    monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))
+    every_stage(str(tmp_path / "corpus"), month, Engine())
+    assert published(tmp_path / "corpus") == local
+    assert len(cut) > 5
+    assert {1, 2, 3} == set(deliveries)

@@ -1,0 +1,132 @@
+"""Every stage's graphs as Dataflow would be sent them: built, validated and pickled in its dry run, gs:// paths; a JSON line each.
+
+    python tests/dry_runs.py FOLDER dataflow     # an interpreter that has the `gcp` extra
+    python tests/dry_runs.py FOLDER local        # any: the graphs alone, without Dataflow's own checks
+
+No network, no account: the bucket stands on a disk, and the local engine then does each graph's work, so that the next one has its input;
+what goes through its shuffles is looked at on the way.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import apache_beam as beam
+from apache_beam.io.filesystem import FileMetadata, FileSystem
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.localfilesystem import LocalFileSystem
+from apache_beam.options.pipeline_options import PipelineOptions
+from shuffles import watched
+from small_web import every_stage, passages, write_month
+
+from pipeline.engine import Engine
+from pipeline.views import document_shards
+
+DRY = (
+    "--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--sdk_location=container", "--project=nobody", "--region=us-central1",
+    "--temp_location=gs://bucket/temp", "--staging_location=gs://bucket/staging",
+)  # fmt: skip
+PAGES = 40
+SHUFFLE = "beam:transform:group_by_key:v1"
+
+
+class BucketOnDisk(LocalFileSystem):
+    """gs:// paths below a folder."""
+
+    root: ClassVar[Path]
+
+    @classmethod
+    def scheme(cls) -> str:
+        return "gs"
+
+    def _at(self, path: str) -> str:
+        return str(self.root / path.removeprefix("gs://"))
+
+    def _list(self, dir_or_prefix: str) -> Any:
+        for found in super()._list(self._at(dir_or_prefix)):
+            yield FileMetadata("gs://" + str(Path(found.path).relative_to(self.root)), found.size_in_bytes)
+
+    def create(self, path: str, *settings: Any, **more: Any) -> Any:
+        Path(self._at(path)).parent.mkdir(parents=True, exist_ok=True)  # a bucket has no folders to make
+        return super().create(self._at(path), *settings, **more)
+
+    def open(self, path: str, *settings: Any, **more: Any) -> Any:
+        return super().open(self._at(path), *settings, **more)
+
+    def exists(self, path: str) -> bool:
+        return bool(super().exists(self._at(path)))
+
+    def delete(self, paths: list[str]) -> None:
+        super().delete([self._at(path) for path in paths])
+
+    def rename(self, sources: list[str], targets: list[str]) -> None:
+        super().rename([self._at(path) for path in sources], [self._at(path) for path in targets])
+
+
+@dataclass(frozen=True, slots=True)
+class DryRuns(Engine):
+    """Sends each graph where it is only checked, and has the local engine do the work."""
+
+    checked_by: tuple[str, ...] = ()
+
+    def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
+        pipeline = beam.Pipeline(options=PipelineOptions(list(self.checked_by))) if self.checked_by else self.pipeline(1)
+        build(pipeline)
+        graph = pipeline.run().job.proto_pipeline if self.checked_by else pipeline.to_runner_api()
+        with watched() as shuffled:
+            Engine.run(self, build, 1)
+        weights = {"elements": len(shuffled), "largest": max(map(len, shuffled))}
+        sys.stdout.write("graph:" + json.dumps(told(graph) | weights) + "\n")
+        quoted = [passage for passage in PASSAGES if any(passage in element for element in shuffled)]
+        sys.stdout.write("".join(f"text in a shuffle: {passage!r}\n" for passage in quoted))
+
+
+PASSAGES: list[bytes] = []
+"""Of each page's text."""
+
+
+def told(graph: Any) -> dict[str, Any]:
+    """What a test wants to know of a graph."""
+    parts = graph.components
+    shuffled = [
+        parts.pcollections[name] for t in parts.transforms.values() if t.spec.urn == SHUFFLE for name in t.inputs.values()
+    ]
+    return {
+        "bytes": graph.ByteSize(),
+        "transforms": dict(Counter(t.spec.urn for t in parts.transforms.values() if t.spec.urn)),
+        "names": sorted(t.unique_name for t in parts.transforms.values()),
+        "shuffled": [coder(parts, collection.coder_id) for collection in shuffled],
+        "images": [environment.urn for environment in parts.environments.values()],
+    }
+
+
+def coder(parts: Any, name: str) -> str:
+    """A coder with those it is made of."""
+    spec = parts.coders[name]
+    inner = ", ".join(coder(parts, component) for component in spec.component_coder_ids)
+    return f"{spec.spec.urn.removeprefix('beam:coder:')}({inner})" if inner else spec.spec.urn.removeprefix("beam:coder:")
+
+
+def main(folder: Path, engine: Engine) -> None:
+    """Run every stage below gs://bucket/corpus."""
+    BucketOnDisk.root = folder / "buckets"
+    bucket = BucketOnDisk(PipelineOptions([]))
+    local = FileSystems.get_filesystem
+
+    def filesystem(path: str) -> FileSystem:
+        return bucket if path.startswith("gs://") else local(path)
+
+    FileSystems.get_filesystem = staticmethod(filesystem)
+    PASSAGES.extend(passages(PAGES))
+    every_stage("gs://bucket/corpus", write_month(folder / "month", PAGES), engine)
+    batches = (batch for shard in document_shards("gs://bucket/corpus/documents") for batch in shard.batches(["text"]))
+    texts = [text.encode() for batch in batches for text in batch.column("text").to_pylist()]
+    sys.stdout.write(f"passages:{sum(any(passage in text for text in texts) for passage in PASSAGES)}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), DryRuns(checked_by=DRY if sys.argv[2] == "dataflow" else ()))
