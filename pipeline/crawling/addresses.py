@@ -6,7 +6,6 @@ v4-compatible and multicast addresses that lead back inside.
 
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -89,17 +88,11 @@ class AddressPolicy:
         if not self.admits(address):
             raise ForbiddenAddressError(f"{host}: not a public address")
 
-    def resolve(self, host: str, port: int, lookup: Lookup = socket.getaddrinfo) -> list[tuple[int, Any]]:
-        """(family, socket address) of each of the host's addresses, resolved once and all vetted.
-
-        Raises ForbiddenAddressError where any of them is forbidden, `socket.gaierror` or UnicodeError where there is none.
-        """
-        self.vet_host(host)
-        found = [(family, address) for family, _, _, _, address in lookup(host, port, type=socket.SOCK_STREAM)]
-        for _, address in found:
+    def vet_addresses(self, host: str, addresses: Iterable[Any]) -> None:
+        """Raise ForbiddenAddressError where any of a host's socket addresses is forbidden."""
+        for address in addresses:
             if not self.admits(ipaddress.ip_address(address[0])):
                 raise ForbiddenAddressError(f"{host}: leads to {address[0]}, which is not a public address")
-        return found
 
 
 def _network(text: str) -> IPNetwork:

@@ -18,6 +18,7 @@ from requests import Response
 from pipeline.crawling.addresses import AddressPolicy, ForbiddenAddressError, Lookup
 from pipeline.crawling.connections import Adapter, Dialer, connection_was_reused, prepared, requesting, time_outs, tls_context
 from pipeline.crawling.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decoded
+from pipeline.crawling.resolver import Resolver
 from pipeline.crawling.watchdog import Guard, Watchdog
 
 PRODUCT = "webtext"
@@ -117,7 +118,7 @@ class Client:
             "Accept-Language": "en,*;q=0.5",
         }
         self._policy = policy
-        self._dialer = Dialer(policy, lookup, trusts_host=proxy is not None)
+        self._dialer = Dialer(policy, Resolver(lookup), trusts_host=proxy is not None)
         self._limits = limits
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
         self._adapter = Adapter(tls_context(ca_bundle), pools)

@@ -6,6 +6,7 @@ Measured: the usual way reads the CA bundle anew for every new TLS host, 8.5 tim
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
 
-from pipeline.crawling.addresses import AddressPolicy, Lookup
+from pipeline.crawling.addresses import AddressPolicy
 from pipeline.crawling.heads import HeadedResponse
+from pipeline.crawling.resolver import Resolver
 from pipeline.crawling.watchdog import Guard, Handle
 
 CONNECT_SECONDS = 10.0
@@ -34,16 +36,21 @@ class Dialer:
     """
 
     policy: AddressPolicy
-    lookup: Lookup = socket.getaddrinfo
+    resolver: Resolver
     trusts_host: bool = False
 
     def dial(self, host: str, port: int, seconds: float) -> socket.socket:
-        """A connection to the first of the host's addresses that answers. Raises OSError, ForbiddenAddressError."""
+        """A connection to the first of the host's addresses that answers; each gets its share of the time.
+
+        Raises OSError, ForbiddenAddressError.
+        """
+        end = time.monotonic() + seconds
+        addresses = self._addresses(host, port, seconds)
         failure: OSError = OSError(f"{host}: no address")
-        for family, address in self._addresses(host, port):
+        for tried, (family, address) in enumerate(addresses):
             connection = socket.socket(family, socket.SOCK_STREAM)
             try:
-                connection.settimeout(seconds)
+                connection.settimeout(max(0.001, (end - time.monotonic()) / (len(addresses) - tried)))
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.connect(address)
             except OSError as error:
@@ -53,10 +60,13 @@ class Dialer:
                 return connection
         raise failure
 
-    def _addresses(self, host: str, port: int) -> list[tuple[int, Any]]:
-        if self.trusts_host:
-            return [(family, address) for family, _, _, _, address in self.lookup(host, port, type=socket.SOCK_STREAM)]
-        return self.policy.resolve(host, port, self.lookup)
+    def _addresses(self, host: str, port: int, seconds: float) -> list[tuple[int, Any]]:
+        if not self.trusts_host:
+            self.policy.vet_host(host)
+        found = [(family, address) for family, _, _, _, address in self.resolver(host, port, seconds)]
+        if not self.trusts_host:
+            self.policy.vet_addresses(host, (address for _, address in found))
+        return found
 
 
 class _Request(threading.local):

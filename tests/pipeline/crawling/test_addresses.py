@@ -73,7 +73,7 @@ def test_names_and_public_addresses_pass_by_spelling(host: str) -> None:
 
 def test_one_forbidden_address_among_many_refuses_the_host() -> None:
     with pytest.raises(ForbiddenAddressError, match=r"two\.example: leads to 10\.0\.0\.1"):
-        AddressPolicy().resolve("two.example", 80, lambda host, port, **_: answers(port, ["8.8.8.8", "10.0.0.1"]))
+        AddressPolicy().vet_addresses("two.example", [("8.8.8.8", 80), ("10.0.0.1", 80)])
 
 
 def lookup(host: str, port: int, **_: Any) -> list[Any]:
@@ -129,7 +129,9 @@ def test_no_redirect_leads_to_a_forbidden_address() -> None:
     assert set(words.values()) <= {"forbidden_address", "bad_redirect", "dns"}
 
 
-def test_a_name_that_changes_its_mind_is_vetted_at_every_connection() -> None:
+@pytest.mark.parametrize("kept_seconds", [0.0, 60.0])
+def test_a_name_that_changes_its_mind_is_vetted_at_every_look_up(kept_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.crawling.resolver.KEPT_SECONDS", kept_seconds)
     turns: list[str] = []
 
     def rebinding(host: str, port: int, **_: Any) -> list[Any]:
@@ -140,6 +142,10 @@ def test_a_name_that_changes_its_mind_is_vetted_at_every_connection() -> None:
         policy = AddressPolicy.of(["127.0.0.2/32"])
         with Client("webtext/test", policy, Limits(5.0), lookup=rebinding) as client:
             assert client.get(server.url("rebinding")).body == WHOLE
+            if kept_seconds:  # still the address that was vetted
+                assert client.get(server.url("rebinding")).body == WHOLE
+                assert len(turns) == 1
+                return
             with pytest.raises(RequestError) as refused:
                 client.get(server.url("rebinding"))
     assert refused.value.failure is Failure.FORBIDDEN_ADDRESS
