@@ -116,21 +116,23 @@ class Phases:
         """The candidate pairs that the finished buckets `keys` found."""
         place = self.place.next("candidates")
         found = [arrays.load(Receipt.load(place, key).path(place, "pairs")) for key in keys]
-        return np.unique(np.concatenate([np.empty(0, np.uint64), *found]))
+        return arrays.distinct(np.concatenate([np.empty(0, np.uint64), *found]))
 
     def comparisons(self, phase: str, everyone: Census, pairs: Pairs) -> list[Part]:
-        """The pairs cut into parts to verify."""
+        """The pairs cut into parts to verify, those of one cluster together: each document is read once."""
         place = self.place.next(phase)
-        numbers = np.unique(np.concatenate([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)])).astype(np.int64)
+        first, second = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        numbers = arrays.distinct(np.concatenate([first, second]))
+        ends = np.stack([np.searchsorted(numbers, first), np.searchsorted(numbers, second)], axis=1)
+        order = np.argsort(clusters.components(len(numbers), ends)[ends[:, 0]], kind="stable")
+        pairs, ends = pairs[order], ends[order]
         found = similarity.places(everyone, numbers)
-        a = np.searchsorted(numbers, pairs >> np.uint64(32))
-        b = np.searchsorted(numbers, pairs & np.uint64(0xFFFFFFFF))
         shingles = tuple(shard.shingles for shard in everyone.shards)
         works = []
-        for i, part in enumerate(similarity.slices(pairs, (found["count"][a], found["count"][b]))):
-            used = np.unique(np.concatenate([a[part], b[part]]))
-            ends = _spill(place, f"pairs-{i:05d}.npy", pairs[part])
-            works.append(Comparison(ends, _spill(place, f"places-{i:05d}.npy", found[used]), shingles))
+        for i, part in enumerate(similarity.cut(ends[:, 0], ends[:, 1], found["count"])):
+            used = found[arrays.distinct(ends[part].reshape(-1))]
+            listed = _spill(place, f"pairs-{i:05d}.npy", pairs[part])
+            works.append(Comparison(listed, _spill(place, f"places-{i:05d}.npy", used), shingles))
         return numbered(works)
 
     def edges(self, phase: str, keys: Iterable[str]) -> npt.NDArray[np.void]:

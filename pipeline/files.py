@@ -165,9 +165,9 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:
-    """A Parquet file, a batch of at most `rows` rows at a time: memory does not grow with the file."""
+    """A Parquet file, a batch of at most `rows` rows at a time: memory does not grow with the file. Workers are processes, not threads."""
     with open_input(path) as file:
-        yield from pq.ParquetFile(file).iter_batches(batch_size=rows, columns=columns)
+        yield from pq.ParquetFile(file).iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
 def remove(path: str) -> None:

@@ -31,6 +31,7 @@ EMPTY = np.uint32(0xFFFFFFFF)
 """What every minimum of a text without shingles is, as in datasketch; such texts are never compared."""
 
 _BLOCK = 2048
+_ROOM_BEYOND = 8
 _UNIT = np.uint64(0x9E3779B97F4A7C15)
 _CHAIN = np.uint64(0xD6E8FEB86659FD93)
 _CHAIN_2 = np.uint64(0xA0761D6478BD642F)
@@ -39,14 +40,24 @@ _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT = np.uint64(33)
 _SPACE = np.uint64(0x20)
 _ONE = np.uint64(1)
+_LOW_BITS = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _CLASS_SHIFT = np.uint32(words.CLASS_SHIFT)
 _FOLDED = np.uint32((1 << words.CLASS_SHIFT) - 1)
-_WORD_CLASS = np.uint32(words.WORD << words.CLASS_SHIFT)
 
 
 class _Spec(NamedTuple):
     length: int
     characters: bool
+
+
+class _Scratch(NamedTuple):
+    """The table of `words`, and room for one text: its folded bytes, where its words start in them, its units' hashes."""
+
+    table: Words32
+    folded: Bytes
+    starts: Words64
+    units: Words64
 
 
 class Shingles(NamedTuple):
@@ -72,10 +83,16 @@ def hash_shingles(texts: pa.Array, shingle: int = SHINGLE, *, characters: bool =
     documents = len(offsets) - 1
     starts = np.zeros(documents + 1, np.int64)
     hashed = Shingles(np.empty(room, np.uint64), starts, np.zeros((documents, 2), np.uint64), np.zeros(documents, np.int64))
-    longest = int(np.diff(offsets).max(initial=0))
-    scratch = np.empty(longest + 1 if characters else longest // 2 + 1, np.uint64)
-    _hash_shingles(data, offsets, words.table(), _Spec(shingle, characters), scratch, hashed)
+    scratch = _scratch(int(np.diff(offsets).max(initial=0)), characters=characters)
+    _hash_shingles(data, offsets, _Spec(shingle, characters), scratch, hashed)
     return hashed._replace(hashes=hashed.hashes[: starts[-1]])
+
+
+def _scratch(longest: int, *, characters: bool) -> _Scratch:
+    units = longest + 1 if characters else longest // 2 + 1
+    return _Scratch(
+        words.table(), np.empty(2 * longest + _ROOM_BEYOND, np.uint8), np.empty(units + 1, np.uint64), np.empty(units, np.uint64)
+    )
 
 
 def signatures(texts: pa.Array, permutations: int = PERMUTATIONS, shingle: int = SHINGLE, seed: int = SEED) -> Words32:
@@ -162,9 +179,9 @@ def pack(hashes: Words64) -> Bytes:
     return packed.astype("<u2", copy=False).reshape(-1).view(np.uint8)
 
 
-def unpack(data: Bytes, out: Words64) -> None:
-    """Fill `out` with the hashes that `pack` wrote."""
-    _unpack(data.view("<u2").astype(np.uint16, copy=False), out)
+def unpack(data: Bytes, starts: Offsets, counts: Offsets, out: Words64, places: Offsets) -> None:
+    """Put the hashes that `pack` wrote, runs of `counts` from `starts` on, at `places` of `out`."""
+    _unpack(data.view("<u2").astype(np.uint16, copy=False), starts, counts, out, places)
 
 
 @compiled
@@ -193,56 +210,101 @@ def _decode(data: Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, np.u
 
 
 @compiled
-def _word_units(data: Bytes, at: np.uint64, end: np.uint64, table: Words32, units: Words64) -> np.uint64:
-    """Fill `units` with the hashes of a text's words; returns how many."""
-    count = np.uint64(0)
-    word = np.uint64(0)
+def _fold(data: Bytes, at: np.uint64, end: np.uint64, apart: bool, scratch: _Scratch) -> tuple[np.uint64, np.uint64]:
+    """Fill `folded` with a text's words in their folded form, zeros between and after them, and `starts`; returns how many bytes and words.
+
+    A code point is one byte, or three of seven bits each with the high bit set. `apart`: those that are words alone get zeros around.
+    """
+    count = found = np.uint64(0)
+    before = np.uint8(0)
     while at < end:
         if data[at] < 0x80:
-            entry = table[data[at]]
+            byte = np.uint8(scratch.table[data[at]])
             at += _ONE
-        else:
-            code, at = _decode(data, at, end)
-            entry = table[code]
+            scratch.folded[count] = byte
+            scratch.starts[found] = count
+            found += np.uint64((byte != 0) & (before == 0))
+            count += _ONE
+            before = byte
+            continue
+        code, at = _decode(data, at, end)
+        entry = scratch.table[code]
         kind = entry >> _CLASS_SHIFT
-        if kind == words.WORD:
-            word = (word ^ np.uint64(entry)) * _UNIT
-        elif kind != words.PASSED_OVER:
-            if word:
-                units[count] = _mix(word)
-                count += _ONE
-                word = np.uint64(0)
-            if kind == words.ALONE:
-                units[count] = _mix(np.uint64(entry & _FOLDED | _WORD_CLASS) * _UNIT)
-                count += _ONE
-    if word:
-        units[count] = _mix(word)
-        count += _ONE
-    return count
+        if kind == words.PASSED_OVER:
+            continue
+        alone = apart and kind == words.ALONE
+        if kind == words.SEPARATOR or (alone and before != 0):
+            scratch.folded[count] = before = np.uint8(0)
+            count += _ONE
+        if kind != words.SEPARATOR:
+            scratch.starts[found] = count
+            found += np.uint64(before == 0)
+            count, before = _append(scratch.folded, count, entry & _FOLDED)
+        if alone:
+            scratch.folded[count] = before = np.uint8(0)
+            count += _ONE
+    for i in range(_ROOM_BEYOND):
+        scratch.folded[count + np.uint64(i)] = np.uint8(0)
+    return count, found
 
 
 @compiled
-def _character_units(data: Bytes, at: np.uint64, end: np.uint64, table: Words32, units: Words64) -> np.uint64:
-    """Fill `units` with the hashes of a text's folded characters, one space between words; returns how many."""
-    count = np.uint64(0)
+def _append(folded: Bytes, count: np.uint64, code: np.uint32) -> tuple[np.uint64, np.uint8]:
+    """Write a folded code point; returns how many bytes there are now, and the last."""
+    if code < 0x80:
+        folded[count] = np.uint8(code)
+        return count + _ONE, np.uint8(code)
+    for i in range(3):
+        folded[count + np.uint64(i)] = np.uint8(code >> np.uint32(14 - 7 * i)) | np.uint8(0x80)
+    return count + np.uint64(3), np.uint8(0x80)
+
+
+@compiled
+def _eight(folded: Bytes, at: np.uint64) -> np.uint64:
+    """Eight bytes as one number; the compiler makes one load of it."""
+    value = np.uint64(0)
+    for i in range(8):
+        value |= np.uint64(folded[at + np.uint64(i)]) << np.uint64(8 * i)
+    return value
+
+
+@compiled
+def _word_units(scratch: _Scratch, found: np.uint64) -> None:
+    """Fill `units` with the hashes of the words at `starts`, eight bytes a step: few are longer, and no branch depends on a byte."""
+    for i in range(found):
+        at = scratch.starts[i]
+        word = np.uint64(0)
+        zero = np.uint64(0)
+        while not zero:
+            value = _eight(scratch.folded, at)
+            zero = (value - _LOW_BITS) & ~value & _HIGH_BITS  # its lowest bit marks the first zero byte
+            before_zero = ((zero & (~zero + _ONE)) >> np.uint64(7)) - _ONE
+            word = (word ^ (value & before_zero)) * _UNIT
+            word ^= word >> _SHIFT
+            at += np.uint64(8)
+        scratch.units[i] = word * _MIX_1
+
+
+@compiled
+def _character_units(scratch: _Scratch, end: np.uint64) -> np.uint64:
+    """Fill `units` with the hashes of the characters in `folded`, one space between words; returns how many."""
+    count = at = np.uint64(0)
     between = False
     while at < end:
-        if data[at] < 0x80:
-            entry = table[data[at]]
-            at += _ONE
-        else:
-            code, at = _decode(data, at, end)
-            entry = table[code]
-        kind = entry >> _CLASS_SHIFT
-        if kind == words.SEPARATOR:
+        code = np.uint64(scratch.folded[at])
+        at += _ONE
+        if not code:
             between = bool(count > 0)
-        elif kind != words.PASSED_OVER:
-            if between:
-                units[count] = _mix(_SPACE * _UNIT)
-                count += _ONE
-                between = False
-            units[count] = _mix(np.uint64(entry & _FOLDED) * _UNIT)
+            continue
+        if code >= 0x80:
+            code = code << np.uint64(16) | np.uint64(scratch.folded[at]) << np.uint64(8) | np.uint64(scratch.folded[at + _ONE])
+            at += np.uint64(2)
+        if between:
+            scratch.units[count] = _mix(_SPACE * _UNIT)
             count += _ONE
+            between = False
+        scratch.units[count] = _mix(code * _UNIT)
+        count += _ONE
     return count
 
 
@@ -274,17 +336,17 @@ def _hash_units(units: Words64, count: np.uint64) -> tuple[np.uint64, np.uint64]
 
 
 @compiled
-def _hash_shingles(data: Bytes, offsets: Offsets, table: Words32, spec: _Spec, units: Words64, out: Shingles) -> None:
-    """Fill `out`, a text at a time; `units` is room for the longest."""
+def _hash_shingles(data: Bytes, offsets: Offsets, spec: _Spec, scratch: _Scratch, out: Shingles) -> None:
+    """Fill `out`, a text at a time; `scratch` is room for the longest."""
     used = np.uint64(0)
     for text in range(len(offsets) - 1):
-        start, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
-        if spec.characters:  # noqa: SIM108  # machine code chooses no function at run time
-            count = _character_units(data, start, end, table, units)
+        length, count = _fold(data, np.uint64(offsets[text]), np.uint64(offsets[text + 1]), not spec.characters, scratch)
+        if spec.characters:
+            count = _character_units(scratch, length)
         else:
-            count = _word_units(data, start, end, table, units)
-        used = _chain_units(units, count, np.uint64(spec.length), out.hashes, used)
-        out.texts[text, 0], out.texts[text, 1] = _hash_units(units, count)
+            _word_units(scratch, count)
+        used = _chain_units(scratch.units, count, np.uint64(spec.length), out.hashes, used)
+        out.texts[text, 0], out.texts[text, 1] = _hash_units(scratch.units, count)
         out.starts[text + 1] = used
         out.units[text] = count
 
@@ -345,7 +407,9 @@ def _pack(hashes: Words64, packed: npt.NDArray[np.uint16]) -> None:
 
 
 @compiled
-def _unpack(packed: npt.NDArray[np.uint16], out: Words64) -> None:
-    for i in range(len(out)):
-        low, middle, high = np.uint64(packed[3 * i]), np.uint64(packed[3 * i + 1]), np.uint64(packed[3 * i + 2])
-        out[i] = high << np.uint64(32) | middle << np.uint64(16) | low
+def _unpack(packed: npt.NDArray[np.uint16], starts: Offsets, counts: Offsets, out: Words64, places: Offsets) -> None:
+    for run in range(len(starts)):
+        for i in range(counts[run]):
+            at = 3 * (starts[run] + i)
+            low, middle, high = np.uint64(packed[at]), np.uint64(packed[at + 1]), np.uint64(packed[at + 2])
+            out[places[run] + i] = high << np.uint64(32) | middle << np.uint64(16) | low

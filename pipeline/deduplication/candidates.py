@@ -89,7 +89,7 @@ def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
     keys, numbers = keys[met], numbers[met]
     out = np.empty(_pair_up(keys, numbers, earlier, MEMBERS_COMPARED, NEIGHBOURS, np.empty(0, np.uint64)), np.uint64)
     _pair_up(keys, numbers, earlier, MEMBERS_COMPARED, NEIGHBOURS, out)
-    return np.unique(out)
+    return arrays.distinct(out)
 
 
 @compiled

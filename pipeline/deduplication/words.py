@@ -22,6 +22,7 @@ _CODE_POINTS = 0x110000
 _ENUMERATED = 0x20000
 _UNFOLDED = ((0x3400, 0x4DC0, ALONE), (0x4E00, 0xA000, ALONE), (0xAC00, 0xD7A4, WORD), (0x20000, 0x40000, ALONE))
 """Ideographs and Hangul syllables; beyond `_ENUMERATED` there is nothing else to fold."""
+_UNDERSCORE = ord("_")
 _DIACRITICS = (0x0300, 0x0370)
 _UNSPACED = (
     (0x0E00, 0x0F00),
@@ -42,8 +43,12 @@ def table() -> npt.NDArray[np.uint32]:
     entries = np.zeros(_CODE_POINTS, np.uint32)
     for first, end, kind in _UNFOLDED:
         entries[first:end] = np.arange(first, end, dtype=np.uint32) | np.uint32(kind << CLASS_SHIFT)
-    todo = np.flatnonzero(entries[:_ENUMERATED] == 0)
-    entries[todo] = [_entry(code) for code in todo.tolist()]
+    for code in np.flatnonzero(entries[:_ENUMERATED] == 0).tolist():
+        category = unicodedata.category(chr(code))
+        if category == "Cf" or _DIACRITICS[0] <= code < _DIACRITICS[1]:
+            entries[code] = PASSED_OVER << CLASS_SHIFT
+        elif category[0] in "LNM" or code == _UNDERSCORE:
+            entries[code] = _entry(chr(code))
     return entries
 
 
@@ -64,13 +69,7 @@ def words(text: str) -> list[str]:
     return found + ([word] if word else [])
 
 
-def _entry(code: int) -> int:
-    character = chr(code)
-    category = unicodedata.category(character)
-    if category == "Cf" or _DIACRITICS[0] <= code < _DIACRITICS[1]:
-        return PASSED_OVER << CLASS_SHIFT
-    if category[0] not in "LNM" and character != "_":
-        return SEPARATOR
+def _entry(character: str) -> int:
     folded = _fold(character)
     kind = ALONE if any(first <= folded < end for first, end in _UNSPACED) else WORD
     return folded | kind << CLASS_SHIFT

@@ -19,7 +19,7 @@ from pipeline.deduplication.similarity import Verify
 from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
-from pipeline.parts import Part, Place, Receipt, RunParts, numbered
+from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.views import document_shards
 
@@ -64,8 +64,10 @@ class Run:
         return self.phases.outcomes(everyone, edges, stars.components if many else clusters.components)
 
     def publish(self, everyone: Census, parts: list[Part]) -> list[Receipt]:
-        """The keep lists, the duplicates, the drops."""
+        """The keep lists, the duplicates, the drops: of few documents sooner here than a pipeline is built."""
         place = self.phases.place
+        if len(everyone.numbers) < DOCUMENTS_WORTH_A_WORKER:
+            return [run_part(place, Publish(), part) for part in parts]
         return self._engine(everyone).run_parts(place, parts, RunParts(place, Publish()), "shards")
 
     def _engine(self, everyone: Census) -> Engine:

@@ -103,9 +103,9 @@ def test_packed_hashes_keep_48_bits() -> None:
     hashes = np.array([0, 1, 2**48 - 1, 2**64 - 1], np.uint64)
     packed = minhash.pack(hashes)
     assert packed.nbytes == 4 * minhash.SHINGLE_BYTES
-    back = np.empty(4, np.uint64)
-    minhash.unpack(packed, back)
-    assert (back == hashes % np.uint64(2**48)).all()
+    back = np.zeros(5, np.uint64)
+    minhash.unpack(packed, np.array([2, 0]), np.array([2, 2]), back, np.array([0, 3]))
+    assert (back[[3, 4, 0, 1]] == hashes % np.uint64(2**48)).all()
 
 
 def test_band_keys_are_equal_where_the_bands_rows_are() -> None:
