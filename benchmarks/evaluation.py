@@ -1,248 +1,291 @@
-"""Our evaluation against lm-evaluation-harness: the same network (random, then trained), the same files, equal to 4 digits, and the speed.
+"""Our evaluation against lm-evaluation-harness: the same networks and files, equal to 4 digits; and the speed of both, interleaved.
 
-    python benchmarks/evaluation.py --data EVALS --bpe GPT2_BPE --peer_python VENV/bin/python
+    python benchmarks/evaluation.py parity --data EVALS [--trained RUN] [--passages 600 --lines 300]
+    python benchmarks/evaluation.py speed --data EVALS [--trained RUN | --preset gpt2-small] [--passages 200 --lines 120 --rounds 3]
 
-EVALS holds the LAMBADA, WikiText-2 and Winograd files as published, GPT2_BPE GPT-2's vocabulary; the peer's interpreter has lm_eval and
-transformers. Prints a line a figure; exits with 1 where a figure differs. Sliding windows are also compared with a plain loop over
-transformers' GPT2LMHeadModel.
+EVALS holds LAMBADA, WikiText-2 and the Winograd schemas as published (`webtext-train eval --where`). RUN is a run of `webtext-train train`
+or a Hugging Face folder; without it a small network is trained for a minute on the WikiText lines. The harness is installed at first use
+(benchmarks/peers.py) and reads local files alone. Exits with 1 where a figure differs.
 """
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
-from xml.etree import ElementTree
 
+import peers
 import torch
+from evaluation_files import Files, copy_their_code, prepare
 
+from tokenizer.bpe import train as learn_vocabulary
 from tokenizer.codec import Tokenizer
+from trainer.checkpoint import load_model
 from trainer.config import ModelConfig
 from trainer.evals.candidate import Candidate, Network
-from trainer.evals.detokenisers import WIKITEXT, Detokeniser
-from trainer.evals.lambada import run as run_lambada
 from trainer.evals.registry import TASKS
+from trainer.evals.results import Result
 from trainer.evals.scoring import Scorer
 from trainer.evals.windows import total
-from trainer.evals.winograd import run as run_winograd
+from trainer.evals.winograd import hits, read_schemas
 from trainer.export import save_hf
 from trainer.model import GPT
+from trainer.presets import PRESETS
 
-STRIDES = (32, 128, 256)
+HARNESS = ("lm_eval", "lm_eval[hf]==0.4.13")
+STRIDES = (32, 100, 128)
 LOOP_TOKENS = 600
-TRAINING_STEPS = 40
-WIKITEXT_LINES = 150
-PEER = r"""
-import json, sys, time
-import lm_eval
-from lm_eval.models.huggingface import HFLM
-from lm_eval.tasks import TaskManager
-import torch
-folder, tasks, strides, loop_tokens, threads = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4]), int(sys.argv[5])
-torch.set_num_threads(threads)
-lm = HFLM(pretrained=folder, device="cpu", dtype="float32", batch_size=8)
-manager = TaskManager(include_path=tasks, include_defaults=False)
-out = {}
-for name in ("our_lambada", "our_wikitext", "our_wsc"):
-    started = time.perf_counter()
-    found = lm_eval.simple_evaluate(model=lm, tasks=[name], task_manager=manager, bootstrap_iters=0, verbosity="ERROR")
-    out[name] = {**{k: v for k, v in found["results"][name].items() if isinstance(v, float)}, "seconds": time.perf_counter() - started}
-model = lm.model.double()
-context = model.config.n_positions
-for stride in strides:
-    total, done = 0.0, 1
-    while done < len(loop_tokens):
-        stop = min(done + (context if done == 1 else stride), len(loop_tokens))
-        start = max(0, stop - 1 - context)
-        window = torch.tensor([loop_tokens[start:stop]])
-        with torch.no_grad():
-            logits = model(window[:, :-1]).logits.double()
-        nats = torch.nn.functional.cross_entropy(logits[0], window[0, 1:], reduction="none")
-        total += nats[done - 1 - start :].sum().item()
-        done = stop
-    out[f"stride {stride}"] = total
-print(json.dumps(out))
-"""
-LAMBADA = """task: our_lambada
-dataset_path: json
-dataset_kwargs: {data_files: {test: %s}}
-output_type: loglikelihood
-test_split: test
-doc_to_text: "{{text.split(' ')[:-1]|join(' ')}}"
-doc_to_target: "{{' '+text.split(' ')[-1]}}"
-metric_list: [{metric: perplexity, aggregation: perplexity, higher_is_better: false}, {metric: acc}]
-"""
-WSC = """task: our_wsc
-dataset_path: json
-dataset_kwargs: {data_files: {test: %s}}
-output_type: multiple_choice
-test_split: test
-doc_to_text: label
-target_delimiter: ""
-process_docs: !function wsc.process_doc
-doc_to_target: "{%% set index = pronoun_loc + pronoun | length %%}{{text[index:]}}"
-doc_to_choice: "{%% set template = text[:pronoun_loc] %%}{{[template+options[0], template+options[1]]}}"
-metric_list: [{metric: acc}]
-"""
-WIKI = """task: our_wikitext
-dataset_path: json
-dataset_kwargs: {data_files: {test: %s}}
-output_type: loglikelihood_rolling
-test_split: test
-doc_to_text: ""
-doc_to_target: "{{page}}"
-process_results: !function wiki.process_results
-metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]
-"""
-WIKI_CODE = """
-def process_results(doc, results):
-    (loglikelihood,) = results
-    return {"word_perplexity": (loglikelihood, doc["words"]), "byte_perplexity": (loglikelihood, doc["bytes"]),
-            "bits_per_byte": (loglikelihood, doc["bytes"])}
-"""
+TRAINING_STEPS = 60
+PEER_BATCHES = (1, 8, 32)
+
+Models = dict[str, tuple[GPT, Tokenizer]]
+
+
+class Peer:
+    """The harness in a process of its own, kept through all rounds."""
+
+    def __init__(self, files: Files, threads: int) -> None:
+        python = peers.python(*HARNESS)
+        copy_their_code(python, files.tasks)
+        command = [str(python), str(Path(__file__).with_name("evaluation_peer.py")), str(files.tasks), str(threads)]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(files.tasks / "cache"), "OMP_NUM_THREADS": str(threads)}
+        self._log = (files.tasks / "peer.log").open("w+")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
+        self._process = subprocess.Popen(command, text=True, env=environment, **pipes)  # type: ignore[call-overload]
+
+    def ask(self, **asked: Any) -> dict[str, Any]:
+        """One answer; the harness's own words where it fails."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            sys.exit(f"the peer failed:\n{self._log.read()[-3000:]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@contextmanager
+def asking(files: Files, threads: int) -> Iterator[Peer]:
+    peer = Peer(files, threads)
+    try:
+        yield peer
+    finally:
+        peer.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("parity", "speed"))
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--bpe", type=Path, required=True)
-    parser.add_argument("--peer_python", required=True)
-    parser.add_argument("--passages", type=int, default=600)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--trained", type=Path)
+    parser.add_argument("--preset", choices=tuple(PRESETS))
+    parser.add_argument("--passages", type=int, default=200)
+    parser.add_argument("--lines", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    tokenizer = Tokenizer.load(arguments.bpe)
-    gpt = GPT(ModelConfig(layers=3, heads=4, width=64, context=256))
-    gpt.initialise(1)
-    good = True
-    with tempfile.TemporaryDirectory() as folder:
-        files = prepare(Path(folder), arguments.data, arguments.passages)
-        for name in ("random", "trained"):
-            if name == "trained":
-                train(gpt, tokenizer, files["wiki_page"])
-            good &= compare(name, gpt, tokenizer, files, Path(folder), arguments)
-    return 0 if good else 1
+    try:
+        interpreter = peers.python(*HARNESS)
+    except peers.PeerError as error:
+        sys.exit(str(error))
+    print(f"{peers.versions(interpreter, 'lm_eval', 'transformers', 'torch')}; {platform.processor() or platform.machine()}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        context_words = 30 if arguments.what == "parity" else 1000
+        files = prepare(folder, arguments.data, arguments.passages, arguments.lines, context_words)
+        with asking(files, arguments.threads) as peer:
+            if arguments.what == "parity":
+                return 0 if parity(networks(arguments.trained, files), files, folder, peer) else 1
+            speed(subject(arguments, files), files, folder, peer, arguments.rounds)
+    return 0
 
 
-def prepare(folder: Path, data: Path, passages: int) -> dict[str, Any]:
-    """The same files for both, and the peer's task descriptions."""
-    paths = {name: TASKS[name].locate([data])[0] for name in ("lambada", "winograd", "wikitext2")}
-    lines = Path(paths["lambada"]).read_text().splitlines()[:passages]
-    (folder / "lambada.jsonl").write_text("\n".join(lines) + "\n")
-    text = "\n".join(Path(paths["wikitext2"]).read_text().split("\n")[:WIKITEXT_LINES])
-    page = Detokeniser.of_text(WIKITEXT, text).join_text(text)
-    units = {"words": len(text.split()), "bytes": len(page.encode())}
-    (folder / "wiki.jsonl").write_text(json.dumps({"page": page, **units}) + "\n")
-    (folder / "wsc.jsonl").write_text("".join(json.dumps(doc) + "\n" for doc in their_schemas(Path(paths["winograd"]))[:273]))
-    tasks = folder / "tasks"
-    tasks.mkdir()
-    for name, template in (("lambada", LAMBADA), ("wsc", WSC), ("wiki", WIKI)):
-        (tasks / f"{name}.yaml").write_text(template % (folder / f"{name}.jsonl"))
-    (tasks / "wiki.py").write_text(WIKI_CODE)
-    return {"lambada": folder / "lambada.jsonl", "winograd": paths["winograd"], "wiki_text": text, "wiki_page": page, **units}
+def networks(trained: Path | None, files: Files) -> Models:
+    """The same shape with random weights and trained."""
+    if trained is None:
+        counts = Counter(f" {word}".encode() for word in files.page.split())
+        tokenizer = learn_vocabulary(counts, vocab_size=2_000)
+        model = GPT(ModelConfig(layers=3, heads=4, width=64, context=128, vocabulary=tokenizer.vocab_size))
+        model.initialise(1)
+        practise(model, tokenizer, files.page)
+    else:
+        model, tokenizer, _ = load_model(trained)
+    random = GPT(model.config)
+    random.initialise(1)
+    return {"random": (random, tokenizer), "trained": (model, tokenizer)}
 
 
-def their_schemas(path: Path) -> list[dict[str, Any]]:
-    """The collection as the public dataset of the harness has it."""
-    docs = []
-    for node in ElementTree.parse(path).getroot().iter("schema"):
-        before, pronoun, after = (" ".join((node.findtext(f"text/{tag}") or "").split()) for tag in ("txt1", "pron", "txt2"))
-        text = f"{before} {pronoun}" + (after if after[:1] in tuple(".,;:!?'") else f" {after}")
-        options = [" ".join((answer.text or "").split()) for answer in node.iterfind("answers/answer")]
-        label = "AB".index((node.findtext("correctAnswer") or "").strip()[0])
-        docs.append({"text": text, "pronoun": pronoun, "pronoun_loc": len(before) + 1, "options": options, "label": label})
-    return docs
-
-
-def train(gpt: GPT, tokenizer: Tokenizer, text: str) -> None:
+def practise(gpt: GPT, tokenizer: Tokenizer, text: str) -> None:
     """A short training, so that the figures are not those of noise."""
     ids = torch.tensor(tokenizer.encode(text))
-    optimizer = torch.optim.AdamW(gpt.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(gpt.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(1)
     for _ in range(TRAINING_STEPS):
-        starts = torch.randint(0, len(ids) - 129, (4,), generator=generator)
+        starts = torch.randint(0, len(ids) - 129, (8,), generator=generator)
         rows = torch.stack([ids[s : s + 129] for s in starts.tolist()])
         loss = gpt(rows[:, :-1], rows[:, 1:])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(f"trained {TRAINING_STEPS} steps to loss {loss.item():.3f}")
+    print(f"trained {TRAINING_STEPS} steps of 1,024 tokens to loss {loss.item():.3f}")
 
 
-def compare(
-    name: str, gpt: GPT, tokenizer: Tokenizer, files: dict[str, Any], folder: Path, arguments: argparse.Namespace
-) -> bool:
-    exported = save_hf(gpt, tokenizer, folder / name)
-    loop_tokens = [tokenizer.eot_id, *tokenizer.encode(files["wiki_page"])[:LOOP_TOKENS]]
-    theirs = peer(arguments, exported, folder / "tasks", loop_tokens)
-    ours, seconds = our_figures(gpt, tokenizer, files)
-    peers = {
-        "LAMBADA perplexity": theirs["our_lambada"]["perplexity,none"],
-        "LAMBADA accuracy": 100 * theirs["our_lambada"]["acc,none"],
-        "WikiText-2 word perplexity": theirs["our_wikitext"]["word_perplexity,none"],
-        "WikiText-2 bits per byte": theirs["our_wikitext"]["bits_per_byte,none"],
-        "WSC-273 accuracy": 100 * theirs["our_wsc"]["acc,none"],
-    }
+def parity(models: Models, files: Files, folder: Path, peer: Peer) -> bool:
     good = True
-    for metric, value in peers.items():
-        good &= line(f"{name}: {metric}", ours[metric], value, 5e-5)
-    wide = Candidate(Network(gpt.double()), tokenizer)
-    for stride in STRIDES:
-        found = total(Scorer(wide.model), loop_tokens, stride)
-        good &= line(f"{name}: nats of {LOOP_TOKENS} tokens, stride {stride}", found.nats, theirs[f"stride {stride}"], 1e-5)
-    gpt.float()
-    for task in ("lambada", "wikitext", "wsc"):
-        peer_seconds = theirs[f"our_{task}"]["seconds"]
-        print(f"{name}: {task} {seconds[task]:.2f} s, lm_eval {peer_seconds:.2f} s, {peer_seconds / seconds[task]:.1f}x")
+    for name, (gpt, tokenizer) in models.items():
+        peer.ask(load=str(save_hf(gpt.eval(), tokenizer, folder / name)), batch=8)
+        candidate = Candidate(Network(gpt), tokenizer)
+        ours = figures({task: run(candidate) for task, run in ours_by_task(files).items()}, gpt.config.context)
+        theirs = {
+            task: peer.ask(task=f"our_{task}")["figures"] for task in ("lambada", "wiki_written", "wiki_raw", "wsc", "endings")
+        }
+        for metric, (task, key, scale) in THEIRS.items():
+            good &= line(f"{name}: {metric}", ours[metric], scale * theirs[task][key], 5e-5)
+        ids = [tokenizer.eot_id, *tokenizer.encode(files.page)[:LOOP_TOKENS]]
+        for stride in STRIDES:
+            found = total(Scorer(candidate.model), ids, stride)
+            mean = peer.ask(loop=ids, stride=stride)["nats"] / found.tokens
+            good &= line(f"{name}: perplexity at stride {stride}, plain loop", found.perplexity(found.tokens)[0], exp(mean), 1e-5)
     return good
 
 
-def our_figures(gpt: GPT, tokenizer: Tokenizer, files: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-    candidate = Candidate(Network(gpt), tokenizer)
-    seconds: dict[str, float] = {}
-    started = time.perf_counter()
-    lambada = run_lambada(candidate, [files["lambada"]])
-    seconds["lambada"] = time.perf_counter() - started
-    started = time.perf_counter()
-    found = total(Scorer(candidate.model), candidate.stream(files["wiki_page"]), candidate.window_tokens)
-    seconds["wikitext"] = time.perf_counter() - started
-    started = time.perf_counter()
-    winograd = run_winograd(candidate, [files["winograd"]])
-    seconds["wsc"] = time.perf_counter() - started
-    by_name = {(r.metric, r.protocol.split(";")[0]): r.value for r in lambada}
+THEIRS = {
+    "LAMBADA perplexity": ("lambada", "perplexity,none", 1.0),
+    "LAMBADA accuracy, last word": ("lambada", "acc,none", 100.0),
+    "WikiText-2 perplexity a word, detokenised": ("wiki_written", "word_perplexity,none", 1.0),
+    "WikiText-2 perplexity a word, as published": ("wiki_raw", "word_perplexity,none", 1.0),
+    "WSC-273 accuracy, partial": ("wsc", "acc,none", 100.0),
+    "endings, accuracy": ("endings", "acc,none", 100.0),
+    "endings, accuracy a character": ("endings", "acc_norm,none", 100.0),
+}
+"""Our metric's name to the harness's task, its name there, and the factor between the two."""
+
+
+def ours_by_task(files: Files) -> dict[str, Callable[[Candidate], list[Result]]]:
+    """What `webtext-train eval` runs."""
+    paths = {"lambada": files.lambada, "wikitext2": files.wikitext, "winograd": files.winograd, "hellaswag": files.endings}
+    return {name: lambda candidate, name=name, path=path: TASKS[name].run(candidate, [path]) for name, path in paths.items()}
+
+
+def figures(results: dict[str, list[Result]], context: int) -> dict[str, float]:
+    """The readings that the harness has too, by the names of THEIRS."""
+    words = {
+        r.detokeniser == "none": r.value
+        for r in results["wikitext2"]
+        if (r.normaliser, r.stride_tokens) == ("word of the original", context)
+    }
+    lambada = {(r.metric, r.protocol.split(";")[0]): r.value for r in results["lambada"]}
     return {
-        "LAMBADA perplexity": by_name["perplexity", "of the last word"],
-        "LAMBADA accuracy": by_name["accuracy, %", "last word, greedy, stop-word filter off"],
-        "WikiText-2 word perplexity": found.perplexity(files["words"])[0],
-        "WikiText-2 bits per byte": found.bits(files["bytes"])[0],
-        "WSC-273 accuracy": winograd[0].value,
-    }, seconds
+        "LAMBADA perplexity": lambada["perplexity", "of the last word"],
+        "LAMBADA accuracy, last word": lambada["accuracy, %", "last word, greedy, stop-word filter off"],
+        "WikiText-2 perplexity a word, detokenised": words[False],
+        "WikiText-2 perplexity a word, as published": words[True],
+        "WSC-273 accuracy, partial": results["winograd"][0].value,
+        "endings, accuracy": results["hellaswag"][0].value,
+        "endings, accuracy a character": results["hellaswag"][1].value,
+    }
 
 
-def peer(arguments: argparse.Namespace, exported: Path, tasks: Path, loop_tokens: list[int]) -> dict[str, Any]:
-    copy_their_code(arguments.peer_python, tasks)
-    command = [arguments.peer_python, "-c", PEER, str(exported), str(tasks), json.dumps(STRIDES), json.dumps(loop_tokens)]
-    environment = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(tasks / "cache"), "PATH": "/usr/bin:/bin", "HOME": str(tasks)}
-    found = subprocess.run([*command, str(arguments.threads)], capture_output=True, text=True, check=False, env=environment)
-    if found.returncode:
-        sys.exit(f"the peer failed:\n{found.stderr[-3000:]}")
-    return json.loads(found.stdout.strip().splitlines()[-1])
-
-
-def copy_their_code(python: str, tasks: Path) -> None:
-    """The harness's own preparation of the schemas, as installed there."""
-    code = "import lm_eval, pathlib; print(pathlib.Path(lm_eval.__file__).parent / 'tasks' / 'wsc273' / 'utils.py')"
-    path = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip().splitlines()[-1]
-    (tasks / "wsc.py").write_text(Path(path).read_text())
+def exp(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float64).exp())
 
 
 def line(name: str, ours: float, theirs: float, tolerance: float) -> bool:
     same = abs(ours - theirs) <= tolerance * abs(theirs)
-    print(f"{name}: ours {ours:.6g}, theirs {theirs:.6g}{'' if same else '   DIFFERS'}")
+    print(f"{name}: ours {ours:.7g}, theirs {theirs:.7g}{'' if same else '   DIFFERS'}", flush=True)
     return same
+
+
+def subject(arguments: argparse.Namespace, files: Files) -> tuple[GPT, Tokenizer]:
+    """The network whose evaluation is timed."""
+    if arguments.preset is None:
+        return networks(arguments.trained, files)["trained"]
+    tokenizer = networks(arguments.trained, files)["trained"][1]
+    model = GPT(PRESETS[arguments.preset]().model)
+    model.initialise(1)
+    return model, tokenizer
+
+
+def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, rounds: int) -> None:
+    """Each side reads the same tokens; the harness has the fastest of three batch sizes, chosen in a round that does not count."""
+    gpt, tokenizer = model
+    exported = str(save_hf(gpt.eval(), tokenizer, folder / "timed"))
+    candidate = Candidate(Network(gpt), tokenizer)
+    print(
+        f"{sum(p.numel() for p in gpt.parameters()):,} parameters, context {gpt.config.context}, {torch.get_num_threads()} threads"
+    )
+    runs = timed_tasks(candidate, files)
+    best = {}
+    for task, (run, _) in runs.items():
+        run()
+        tries = {}
+        for batch in PEER_BATCHES:
+            peer.ask(load=exported, batch=batch)
+            tries[batch] = peer.ask(task=f"our_{task}")["wall"]
+        best[task] = min(tries, key=lambda batch: tries[batch])
+    for task, (run, tokens) in runs.items():
+        peer.ask(load=exported, batch=best[task])
+        ours, theirs = [], []
+        for _ in range(rounds):
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            ours.append((time.perf_counter() - wall, time.process_time() - cpu))
+            answer = peer.ask(task=f"our_{task}")
+            theirs.append((answer["wall"], answer["cpu"]))
+        report(task, tokens, ours, theirs, best[task])
+
+
+def timed_tasks(candidate: Candidate, files: Files) -> dict[str, tuple[Callable[[], object], int]]:
+    """What is timed on our side, by the harness's task, and the tokens that both read. Of WikiText the one reading that the harness has."""
+    encode = candidate.tokenizer.encode
+    passages = [json.loads(row)["text"] for row in files.lambada.read_text().splitlines()]
+    endings = [json.loads(row) for row in files.endings.read_text().splitlines()]
+    four = [f"{row['activity_label']}: {row['ctx_a']} {ending}" for row in endings for ending in row["endings"]]
+    schemas = read_schemas(files.winograd)[:273]
+    runs = ours_by_task(files)
+    written = candidate.stream(files.page)
+
+    def roll() -> object:
+        return total(Scorer(candidate.model), candidate.stream(files.page), candidate.window_tokens)
+
+    return {
+        "lambada": (lambda: runs["lambada"](candidate), sum(len(encode(text)) for text in passages)),
+        "wiki_written": (roll, len(written)),
+        "wsc": (lambda: hits(candidate, schemas, whole=False), sum(len(encode(s.sentence(i))) for s in schemas for i in (0, 1))),
+        "endings": (lambda: runs["hellaswag"](candidate), sum(len(encode(text)) for text in four)),
+    }
+
+
+def report(task: str, tokens: int, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], batch: int) -> None:
+    ratios = {}
+    for place, clock in enumerate(("wall", "cpu")):
+        found = sorted(their[place] / our[place] for our, their in zip(ours, theirs, strict=True))
+        ratios[clock] = f"{found[0]:.2f}-{median(found):.2f}-{found[-1]:.2f}x"
+    speeds = [tokens / median(wall for wall, _ in side) for side in (ours, theirs)]
+    print(
+        f"{task}: {tokens:,} tokens, ours {speeds[0]:,.0f} tokens/s, lm_eval {speeds[1]:,.0f} (batch {batch}); "
+        f"wall {ratios['wall']}, processor {ratios['cpu']}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

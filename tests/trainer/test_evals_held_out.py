@@ -7,7 +7,7 @@ from evals_stubs import Bytes, Stub, knowing, uniform, write_tokens
 from trainer.config import InputError
 from trainer.evals import held_out, report
 from trainer.evals.candidate import Candidate
-from trainer.evals.held_out import TASK
+from trainer.evals.registry import TASKS
 from trainer.evals.results import Provenance, Result
 from trainer.evals.suite import Outcome, Suite
 from trainer.evals.task import Task
@@ -22,7 +22,7 @@ def tokens_folder(tmp_path: Path) -> Path:
 
 
 def examine(model: Stub, folder: Path, **options: object) -> dict[str, Result]:
-    results = TASK.run(Candidate(model, Bytes(), **options), [folder])  # type: ignore[arg-type]
+    results = TASKS["held_out"].run(Candidate(model, Bytes(), **options), [folder])  # type: ignore[arg-type]
     return {result.metric: result for result in results}
 
 
@@ -45,7 +45,7 @@ def test_another_tokenizer_is_refused(tokens_folder: Path) -> None:
     other = Bytes()
     other.sha256 = "f" * 64
     with pytest.raises(InputError, match="made with tokenizer bytes, the model was trained with ffffffffffff"):
-        TASK.run(Candidate(uniform(), other), [tokens_folder])
+        TASKS["held_out"].run(Candidate(uniform(), other), [tokens_folder])
 
 
 def test_a_finished_task_is_kept_and_a_changed_file_examined_again(tokens_folder: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_interrupted_tasks_go_on_where_they_were(tokens_folder: Path, tmp_path: 
 
 
 def test_a_task_without_data_is_told_and_the_others_run(tokens_folder: Path, tmp_path: Path) -> None:
-    outcome = Suite(Candidate(uniform(), Bytes()), PROVENANCE, [tmp_path], None).run([TASK])
+    outcome = Suite(Candidate(uniform(), Bytes()), PROVENANCE, [tmp_path], None).run([TASKS["held_out"]])
     assert outcome.skipped == {"held_out": "no folder of token shards among --data"}
 
 
@@ -94,9 +94,9 @@ def test_the_report_shows_every_result_and_the_papers_columns() -> None:
     result = Result("lambada", "accuracy, %", 12.5, 0.3, 2600, "last word", "examples", row="lambada_accuracy")
     record = TaskRecord("lambada", (result,), (), 1.0, "f")
     outcome = Outcome(PROVENANCE, (record,), {"ptb": "ptb.test.txt not found"})
-    text = report.markdown(outcome)
-    for part in ("| 12.5 ± 0.3 | 45.99 | 55.48 | 60.12 | 63.24 |", "ptb: ptb.test.txt not found", "10 parameters, step 300"):
+    text = report.markdown([outcome])
+    for part in ("| 12.5 ± 0.3 | 45.99 | 55.48 | 60.12 | 63.24 |", "ptb: ptb.test.txt not found", "run: 10 parameters, step 300"):
         assert part in text
-    page = report.page(outcome)
+    page = report.page([outcome])
     assert "63.24" in page
     assert "http" not in page

@@ -1,4 +1,4 @@
-"""`webtext-train eval`: examine a checkpoint and set it beside the paper."""
+"""`webtext-train eval`: examine checkpoints and set them beside the paper."""
 
 import argparse
 import hashlib
@@ -15,9 +15,10 @@ from trainer.config import InputError
 from trainer.distributed import World, environment, joined
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network
+from trainer.evals.curves import curves, draw, standalone
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
-from trainer.evals.suite import Outcome, Suite, publish
+from trainer.evals.suite import Outcome, Suite, publish, to_json
 from trainer.evals.task import existing
 from trainer.export import WEIGHTS
 from trainer.model import GPT
@@ -43,36 +44,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not arguments.checkpoint:
+    checkpoints = [Path(name) for name in arguments.checkpoint]
+    if not checkpoints:
         raise InputError("which checkpoint? a run, a checkpoint or a Hugging Face folder is the first argument")
+    names = [_name(path) for path in checkpoints]
+    if len(set(names)) < len(names):
+        raise InputError(f"{' '.join(names)}: two checkpoints of one name; the table tells them apart by it")
+    out = Path(arguments.out)
     world = environment(arguments.device)
     with joined(world):
-        outcome = _examine(arguments, world)
+        folders = [out] if len(names) == 1 else [out / name for name in names]
+        outcomes = [_examine(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
-        out = Path(arguments.out)
-        write(outcome, out)
+        write(outcomes, out)
         sys.stdout.write(f"{out / 'report.html'}\n")
-    return 2 if outcome.faults else 0
+    return 2 if any(outcome.faults for outcome in outcomes) else 0
 
 
-def _examine(arguments: argparse.Namespace, world: World) -> Outcome:
+def _examine(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> Outcome:
     """Every rank scores its share of the examples; the first one keeps the records."""
     tasks = registry.chosen(arguments.tasks)
     folders = existing([*arguments.data, *arguments.eval_data])
-    model, tokenizer, _ = load_model(arguments.checkpoint, world.device)
+    model, tokenizer, _ = load_model(checkpoint, world.device)
     network = Network(model, arguments.precision)
     candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)
     provenance = Provenance(
-        checkpoint=Path(arguments.checkpoint).name,
+        checkpoint=_name(checkpoint),
         checkpoint_sha256=weights_sha256(model),
         parameters=sum(p.numel() for p in model.parameters()),
-        step=_step(Path(arguments.checkpoint)),
+        step=_step(checkpoint),
         tokenizer_sha256=tokenizer.sha256,
         precision=arguments.precision,
         device=network.device.type,
         commit=commit(),
     )
-    return Suite(candidate, provenance, folders, Path(arguments.out), keeps=world.first).run(tasks)
+    return Suite(candidate, provenance, folders, out, keeps=world.first).run(tasks)
 
 
 def _step(path: Path) -> int | None:
@@ -80,11 +86,20 @@ def _step(path: Path) -> int | None:
     return None if (path / WEIGHTS).exists() else read_facts(newest(path)).step
 
 
-def write(outcome: Outcome, out: Path) -> None:
-    """results.json, report.md and report.html."""
-    publish(out / "results.json", json.dumps(outcome.to_json(), indent=1, ensure_ascii=False) + "\n")
-    publish(out / "report.md", report.markdown(outcome))
-    publish(out / "report.html", report.page(outcome))
+def _name(path: Path) -> str:
+    return path.resolve().name
+
+
+def write(outcomes: Sequence[Outcome], out: Path) -> None:
+    """results.json, report.md and report.html; of several checkpoints their curves too."""
+    drawn = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(outcomes), 1)}
+    pictures = [draw(curve) for curve in drawn.values()]
+    body = to_json(outcomes) | {"curves": [curve.to_json() for curve in drawn.values()]}
+    publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+    for name, picture in zip(drawn, pictures, strict=True):
+        publish(out / name, standalone(picture) + "\n")
+    publish(out / "report.md", report.markdown(outcomes, list(drawn)))
+    publish(out / "report.html", report.page(outcomes, pictures))
 
 
 def weights_sha256(model: GPT) -> str:
@@ -104,7 +119,9 @@ def _dashed(item: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
-    parser.add_argument("checkpoint", nargs="?", help="a run, one of its checkpoints, or a Hugging Face GPT-2 folder")
+    parser.add_argument(
+        "checkpoint", nargs="*", help="runs, checkpoints of theirs, or Hugging Face GPT-2 folders; several are drawn as curves"
+    )
     parser.add_argument("--tasks", nargs="+", default=["all"], help="names, or all (default)")
     parser.add_argument(
         "--data", nargs="+", default=[], help="folders: token shards for held_out, files as published for the others"

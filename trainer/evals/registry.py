@@ -19,7 +19,7 @@ from trainer.evals import (
 from trainer.evals.task import Task
 
 _ALL = (
-    held_out.TASK,
+    *held_out.TASKS,
     lambada.TASK,
     *childrens_books.TASKS,
     winograd.TASK,

@@ -30,10 +30,19 @@ class Outcome:
     skipped: dict[str, str]
     faults: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """What results.json holds."""
-        rows = [row for record in self.records for row in record.rows(self.provenance)]
-        return {"provenance": self.provenance.to_json(), "results": rows, "skipped": self.skipped, "faults": self.faults}
+    def rows(self) -> list[dict[str, Any]]:
+        """Each result with all that it depends on."""
+        return [row for record in self.records for row in record.rows(self.provenance)]
+
+
+def to_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What results.json holds of one or several checkpoints."""
+    return {
+        "checkpoints": [outcome.provenance.to_json() for outcome in outcomes],
+        "results": [row for outcome in outcomes for row in outcome.rows()],
+        "skipped": {name: why for outcome in outcomes for name, why in outcome.skipped.items()},
+        "faults": {name: why for outcome in outcomes for name, why in outcome.faults.items()},
+    }
 
 
 @dataclass(frozen=True, slots=True)

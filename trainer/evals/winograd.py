@@ -71,7 +71,7 @@ def _in_place(answer: str, pronoun: str, before: str) -> str:
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     """Partial and full scoring, on the usual 273 and on the whole collection."""
     schemas = read_schemas(paths[0])[: candidate.limit]
-    partial, full = (_hits(candidate, schemas, whole=whole) for whole in (False, True))
+    partial, full = (hits(candidate, schemas, whole=whole) for whole in (False, True))
     usual = min(len(schemas), USUAL_SCHEMAS)
     results = [_result(partial[:usual], "partial", row="winograd"), _result(full[:usual], "full")]
     if len(schemas) > usual:
@@ -79,7 +79,8 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     return results
 
 
-def _hits(candidate: Candidate, schemas: Sequence[Schema], *, whole: bool) -> list[bool]:
+def hits(candidate: Candidate, schemas: Sequence[Schema], *, whole: bool) -> list[bool]:
+    """Whether the right candidate alone costs least, by the whole sentence or by what follows the candidate."""
     requests = [_request(candidate, schema, place, whole=whole) for schema in schemas for place in (0, 1)]
     costs = [score.total for score in Scorer(candidate.model, candidate.batch_tokens).score(requests)]
     return [is_best(costs[2 * i : 2 * i + 2], schema.answer) for i, schema in enumerate(schemas)]
