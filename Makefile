@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AIRFLOW := .venv-airflow
 DEMO ?= demo
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo test check install clean
+.PHONY: demo real-demo test test-all airflow browser check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +31,19 @@ real-demo: install ## the same on real Reddit dumps and real pages, where ../sha
 test: install ## every test, a process a core
 	$(BIN)/python -m pytest $(PARALLEL)
 
+test-all: install airflow browser ## those too that need Airflow, a browser or a peer's package; and the long forms
+	WEBTEXT_FULL=1 $(BIN)/python -m pytest $(PARALLEL)
+
+airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run
+
+$(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
+	test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
+	touch $@
+
+browser:
+	command -v chromium || (apt-get update -qq && apt-get install -y -qq chromium) || echo "no chromium: tests in a browser skip"
+
 check: install ## what must hold before a commit: format, lint, types, layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,4 +52,4 @@ check: install ## what must hold before a commit: format, lint, types, layers, t
 	$(BIN)/python -m pytest $(PARALLEL)
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(AIRFLOW) .peers $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

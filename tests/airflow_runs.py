@@ -1,0 +1,27 @@
+"""What a run of the DAG on a small month is told."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from small_web import write_month
+
+PAGES = 40
+SUBMISSIONS = PAGES + PAGES // 4
+
+
+def parameters(folder: Path) -> dict[str, Any]:
+    """Of a run for 2017-12: dump and pages lie in `folder`, and the corpus will."""
+    month = write_month(folder, PAGES)
+    return {
+        "dump": month.dump.replace("2017-12", "{month}"),
+        "output": str(folder / "out"),
+        "python": sys.executable,
+        "flags": ["--workers", "1"],
+        "pages_flags": ["--fetch_from", month.warc],
+        "vocabulary_flags": ["--vocab_size", "400"],
+        "tokens_flags": ["--validation_share", "0.3"],
+        "preset": "tiny",
+        "launcher": "python",
+        "train_flags": ["--steps", "2", "--vocabulary", "400", "--context", "64", "--batch-tokens", "256", "--device", "cpu"],
+    }

@@ -1,0 +1,133 @@
+"""Airflow as people meet it: `airflow standalone`, the DAG started over REST, its grid in a browser.
+
+Skips where .venv-airflow is missing. WEBTEXT_SCREENSHOTS=FOLDER keeps the picture.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from airflow_runs import parameters
+
+ROOT = Path(__file__).parents[2]
+MONTHLY = 'schedule="@monthly"'
+TASKS = 11
+DAG_RUNS = "/api/v2/dags/webtext/dagRuns"
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]
+
+
+def settings(home: Path, port: int, logs: list[int]) -> dict[str, str]:
+    """Everything on the loopback, on ports of its own; whoever asks is the admin."""
+    chosen = {
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__DAGS_FOLDER": str(home / "dags"),
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(port),
+        "API__BASE_URL": f"http://127.0.0.1:{port}",
+        "API__WORKERS": "1",
+        "LOGGING__WORKER_LOG_SERVER_PORT": str(logs[0]),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(logs[1]),
+        "CORE__PARALLELISM": "2",
+    }
+    return {**os.environ, "AIRFLOW_HOME": str(home), **{f"AIRFLOW__{name}": value for name, value in chosen.items()}}
+
+
+@contextmanager
+def standalone(python: Path, environment: dict[str, str], base: str) -> Iterator[None]:
+    """All of Airflow's processes, from when the API server says that it is up; ended together."""
+    path = f"{python.parent}:{environment['PATH']}"
+    with subprocess.Popen(
+        [str(python), "-m", "airflow", "standalone"],
+        env={**environment, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        said: list[str] = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if f"running on {base}" in line:
+                    break
+            else:
+                pytest.fail("".join(said[-40:]))
+            reader = Thread(target=said.extend, args=(process.stdout,))  # or its pipe fills up
+            reader.start()
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    reader.join()
+
+
+def ask(base: str, path: str, method: str = "GET", body: Any = None, token: str = "") -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    with urlopen(Request(f"{base}{path}", data, headers, method=method), timeout=900) as answer:
+        return answer.read()
+
+
+@pytest.fixture
+def python() -> Path:
+    found = ROOT / ".venv-airflow" / "bin" / "python"
+    if not found.exists():
+        pytest.skip("no .venv-airflow (`make test-all` makes it): Airflow was not started")
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_is_started_over_rest_and_ends_well(python: Path, tmp_path: Path) -> None:
+    dag = (ROOT / "dags" / "webtext.py").read_text()
+    assert MONTHLY in dag
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "webtext.py").write_text(dag.replace(MONTHLY, "schedule=None"))  # no catch-up from 2005 on
+    port, *logs = free_ports(3)
+    environment = settings(tmp_path, port, logs)
+    for command in (["db", "migrate"], ["pools", "set", "webtext_fetch", "1", "one crawl at a time"], ["dags", "reserialize"]):
+        subprocess.run([str(python), "-m", "airflow", *command], env=environment, check=True, capture_output=True)
+    conf = parameters(tmp_path)
+    base = f"http://127.0.0.1:{port}"
+    with standalone(python, environment, base):
+        token = json.loads(ask(base, "/auth/token"))["access_token"]
+        ask(base, "/api/v2/dags/webtext", "PATCH", {"is_paused": False}, token)
+        run = json.loads(ask(base, DAG_RUNS, "POST", {"logical_date": "2017-12-01T00:00:00Z", "conf": conf}, token))
+        name = run["dag_run_id"]
+        ended = ask(base, f"{DAG_RUNS}/{name}/wait?interval=1", token=token).splitlines()[-1]
+        assert json.loads(ended)["state"] == "success"
+        tasks = json.loads(ask(base, f"{DAG_RUNS}/{name}/taskInstances", token=token))["task_instances"]
+        assert len(tasks) == TASKS
+        assert {task["state"] for task in tasks} == {"success"}
+        photograph(f"{base}/dags/webtext/runs/{name}", tmp_path)
+    assert list((tmp_path / "out" / "runs" / "2017-12").rglob("*.safetensors"))
+
+
+def photograph(address: str, folder: Path) -> None:
+    """A picture of the finished grid, where there is a browser."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return
+    picture = Path(os.environ.get("WEBTEXT_SCREENSHOTS", folder)) / "airflow-grid.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder / 'browser'}"]
+    size = ["--window-size=1400,900", "--virtual-time-budget=20000", f"--screenshot={picture}"]
+    subprocess.run([chromium, *flags, *size, address], check=True, capture_output=True, timeout=120)
+    assert picture.stat().st_size > 20_000
