@@ -97,7 +97,7 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
     [
         (["nowhere"], "nowhere"),
         ([], "which checkpoint"),
-        (["x", "--tasks", "sing"], "sing: no such task; there are held_out, lambada"),
+        (["x", "--tasks", "sing"], "sing: no such task; there are held_out, trained_on, lambada"),
         (["x", "--data", "/missing"], "--data /missing: no such folder"),
     ],
 )

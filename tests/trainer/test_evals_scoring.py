@@ -89,7 +89,7 @@ def test_a_stride_beyond_the_window_is_refused() -> None:
 def test_endings_after_a_prefix_read_once_cost_what_they_cost_whole() -> None:
     network = Network(small_gpt().double())
     prefix, endings = list(range(20)), [[5], [9, 8, 7], [250, 3]]
-    shared = Scorer(network).continuations(prefix, endings)
+    (shared,) = Scorer(network).choices([(prefix, endings)])
     whole = list(Scorer(network).score([Request([*prefix, *ending], 20) for ending in endings]))
     for a, b in zip(shared, whole, strict=True):
         np.testing.assert_allclose(a.nats, b.nats, rtol=1e-10)
@@ -98,7 +98,7 @@ def test_endings_after_a_prefix_read_once_cost_what_they_cost_whole() -> None:
 def test_a_prefix_beyond_the_context_loses_its_beginning() -> None:
     network = Network(small_gpt().double())
     prefix, ending = list(range(60)), [200, 201, 202]
-    (score,) = Scorer(network).continuations(prefix, [ending])
+    ((score,),) = Scorer(network).choices([(prefix, [ending])])
     (cut_off,) = Scorer(network).score([cut([*prefix, *ending], 60, 32)])
     np.testing.assert_allclose(score.nats, cut_off.nats, rtol=1e-10)
 

@@ -21,6 +21,7 @@ from trainer.evals.task import Source, Task
 BLANK = "XXXXX"
 SENTENCES = 21
 ADDRESS = "http://www.thespermwhale.com/jaseweston/babi/CBTest.tgz"
+ARCHIVE = "archive of 120,547,669 bytes, sha256 932df0cadc1337b2a12b4c696b1041c1d1c6d4b6bd319874c6288f02e4a61e92"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def examine(candidate: Candidate, paths: list[Path], task: str) -> list[Result]:
 
 
 def _accuracy(candidate: Candidate, questions: list[Question], task: str, detokeniser: Detokeniser | None) -> Result:
-    scorer = Scorer(candidate.model, candidate.batch_tokens)
+    scorer = Scorer(candidate.model, candidate.batch_tokens, guess=False)
     found = scorer.choices(parted(_rows(candidate, question, detokeniser)) for question in questions)
     hits = [is_best([s.total for s in scores], q.answer) for q, scores in zip(questions, found, strict=True)]
     value, error = percent(hits)
@@ -94,7 +95,9 @@ def _rows(candidate: Candidate, question: Question, detokeniser: Detokeniser | N
 
 
 def _task(name: str, kind: str, words: str) -> Task:
-    source = Source((f"cbtest_{kind}_valid_2000ex.txt", f"cbtest_{kind}_valid*.txt"), ADDRESS, note="CBTest/data/ in it")
+    source = Source(
+        (f"cbtest_{kind}_valid_2000ex.txt", f"cbtest_{kind}_valid*.txt"), ADDRESS, note="CBTest/data/ in it", archive=ARCHIVE
+    )
     return Task(name, f"Children's Book Test, {words}, accuracy on the validation split", (source,), partial(examine, task=name))
 
 

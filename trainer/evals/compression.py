@@ -12,6 +12,9 @@ from trainer.evals.windows import total
 
 WHOLE_BYTES = 100_000_000
 ENWIK8_SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
+TEXT8_SHA256 = "6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7"
+ENWIK8_ZIP = "archive of 36,445,475 bytes, sha256 547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc"
+TEXT8_ZIP = "archive of 31,344,016 bytes, sha256 a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232"
 TEST_BYTES = 5_000_000
 """The split that everybody uses: 90, 5 and 5 million."""
 
@@ -67,8 +70,13 @@ TASKS = (
     Task(
         "enwik8",
         "enwik8, bits per byte",
-        (Source(("enwik8",), "http://mattmahoney.net/dc/enwik8.zip", WHOLE_BYTES, ENWIK8_SHA256),),
+        (Source(("enwik8",), "http://mattmahoney.net/dc/enwik8.zip", WHOLE_BYTES, ENWIK8_SHA256, archive=ENWIK8_ZIP),),
         _enwik8,
     ),
-    Task("text8", "text8, bits per character", (Source(("text8",), "http://mattmahoney.net/dc/text8.zip", WHOLE_BYTES),), _text8),
+    Task(
+        "text8",
+        "text8, bits per character",
+        (Source(("text8",), "http://mattmahoney.net/dc/text8.zip", WHOLE_BYTES, TEXT8_SHA256, archive=TEXT8_ZIP),),
+        _text8,
+    ),
 )

@@ -73,7 +73,15 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
 TASK = Task(
     "coqa",
     "CoQA, F1 on the development set",
-    (Source(("coqa-dev-v1.0.json", "coqa-dev*.json"), "https://downloads.cs.stanford.edu/nlp/data/coqa/coqa-dev-v1.0.json"),),
+    (
+        Source(
+            ("coqa-dev-v1.0.json", "coqa-dev*.json"),
+            "https://nlp.stanford.edu/data/coqa/coqa-dev-v1.0.json",
+            9_090_845,
+            "dfa367a9733ce53222918d0231d9b3bedc2b8ee831a2845f62dfc70701f2540a",
+            note="500 stories",
+        ),
+    ),
     run,
     new_tokens=NEW_TOKENS,
 )

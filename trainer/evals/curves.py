@@ -13,9 +13,13 @@ from matplotlib.figure import Figure
 
 from trainer.evals.results import Provenance, Result
 from trainer.evals.suite import Outcome
-from trainer.paper import ROWS, SIZES
+from trainer.paper import ROWS, SIZES, TABLE_3
 
 Point = tuple[float, float]
+
+FIGURE_1 = ("coqa", "translation_en_fr", "translation_fr_en", "summaries GPT-2 TL;DR: ROUGE, mean of three", "natural_questions")
+PANELS = frozenset({*TABLE_3, "winograd", *FIGURE_1})
+"""Rows that have a panel of their own."""
 
 SERIES = {"ours": "#010203", "training text": "#040506", "GPT-2 (paper)": "#070809", "before GPT-2 (paper)": "#070809"}
 INK = "#0a0b0c"
@@ -73,8 +77,8 @@ def curves(outcomes: Sequence[Outcome]) -> list[Curve]:
 
 
 def _headlines(results: Sequence[Result]) -> Iterator[Result]:
-    """Those beside a row of the paper; of a task without one its perplexity by the shortest stride, or its first result."""
-    named = [result for result in results if result.row]
+    """Those beside a panel's row of the paper; of a task without one its perplexity by the shortest stride, or its first result."""
+    named = [result for result in results if result.row in PANELS]
     perplexities = [result for result in results if result.metric == "perplexity"]
     yield from named or sorted(perplexities, key=lambda result: result.stride_tokens or 0)[:1] or results[:1]
 

@@ -36,7 +36,7 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     records = read_records(paths[0], activity_label=str, ctx_a=str, ctx_b=str, endings=list, label=(int, str))[: candidate.limit]
     endings = [[clean(ending) for ending in record["endings"]] for record in records]
     labels = [_label(paths[0], number, record) for number, record in enumerate(records, 1)]
-    scorer = Scorer(candidate.model, candidate.batch_tokens)
+    scorer = Scorer(candidate.model, candidate.batch_tokens, guess=False)
     encode = candidate.tokenizer.encode
     examples = ((encode(_context(r)), [encode(f" {e}") for e in four]) for r, four in zip(records, endings, strict=True))
     scores = list(scorer.choices(examples))
@@ -62,6 +62,14 @@ def _label(path: Path, number: int, record: dict[str, Any]) -> int:
 TASK = Task(
     "hellaswag",
     "HellaSwag, accuracy on the validation split",
-    (Source(("hellaswag_val.jsonl",), "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl"),),
+    (
+        Source(
+            ("hellaswag_val.jsonl",),
+            "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl",
+            12_246_618,
+            "0aa3b88843990f3f10a97b9575c94d7b71fb2205240ba04ae4884d9e9c992588",
+            note="10,042 questions",
+        ),
+    ),
     run,
 )

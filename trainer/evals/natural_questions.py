@@ -46,6 +46,8 @@ TASK = Task(
         Source(
             ("NQ-open.dev.jsonl", "NQ-open.dev*.jsonl"),
             "https://github.com/google-research-datasets/natural-questions, nq_open/NQ-open.dev.jsonl",
+            391_316,
+            "f15567f38099f3615f5b8a685c0aef449c11ad90d3da3735e8d1b98115b40616",
             note="3,610 questions",
         ),
     ),

@@ -24,6 +24,7 @@ TASK = Task(
             ("news.en.heldout-00000-of-00050",),
             "http://www.statmt.org/lm-benchmark/1-billion-word-language-modeling-benchmark-r13output.tar.gz",
             note="heldout-monolingual.tokenized.shuffled/ in it",
+            archive="archive of 1,792,209,805 bytes, sha256 01ba60381110baf7f189dfd2b8374de371e8c9a340835793f190bdae9e90a34e",
         ),
     ),
     _run,

@@ -21,7 +21,11 @@ TASK = Task(
     "Penn Treebank, perplexity of the test split",
     (
         Source(
-            ("ptb.test.txt",), "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz", note="simple-examples/data/ in it"
+            ("ptb.test.txt",),
+            "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz",
+            449_945,
+            "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            note="simple-examples/data/ in it",
         ),
     ),
     _run,

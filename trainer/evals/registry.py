@@ -53,9 +53,9 @@ def where() -> str:
     for task in TASKS.values():
         lines = [f"{task.name}: {task.text}"]
         for source in task.sources:
-            size = f"{source.bytes:,} bytes" if source.bytes else "size not known here"
-            lines += [f"    {source.names[0]}  {size}, sha256 {source.sha256 or 'not known here'}", f"    {source.address}"]
-            lines += [f"    {source.note}"] if source.note else []
+            size = f"{source.bytes:,} bytes" if source.bytes else "size not pinned"
+            lines += [f"    {source.names[0]}  {size}, sha256 {source.sha256 or 'not pinned'}", f"    {source.address}"]
+            lines += [f"    {text}" for text in (source.archive, source.note) if text]
         if task.reads_tokens:
             lines.append("    a folder of token shards, as the pipeline's stage `tokens` writes it")
         blocks.append("\n".join(lines))

@@ -25,9 +25,13 @@ td.how {{ min-width: 16rem; }}
 """
 
 
+PAPER = ("before GPT-2", *(f"GPT-2 {size.name}" for size in SIZES))
+"""The paper's columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the table: a figure a checkpoint, empty where it has none. `paper` are the four sizes' figures."""
+    """One row of the table: a figure a checkpoint, empty where it has none. `paper` is what stood before GPT-2, then its four sizes."""
 
     name: str
     metric: str
@@ -49,8 +53,8 @@ def lines(outcomes: Sequence[Outcome]) -> Iterator[Line]:
 
 def markdown(outcomes: Sequence[Outcome], pictures: Sequence[str] = ()) -> str:
     """The table, what was not run, and what was examined. `pictures` are addresses."""
-    head = ["task", "metric", *_names(outcomes), *(f"GPT-2 {size.name}" for size in SIZES), "how"]
-    table = [head, ["---", "---", *["--:"] * (len(outcomes) + len(SIZES)), "---"]]
+    head = ["task", "metric", *_names(outcomes), *PAPER, "how"]
+    table = [head, ["---", "---", *["--:"] * (len(outcomes) + len(PAPER)), "---"]]
     table += [[line.name, line.metric, *line.ours, *line.paper, line.reading] for line in lines(outcomes)]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table)
     about = "\n\n".join(_about(outcome) for outcome in outcomes)
@@ -65,7 +69,7 @@ def markdown(outcomes: Sequence[Outcome], pictures: Sequence[str] = ()) -> str:
 def page(outcomes: Sequence[Outcome], pictures: Sequence[str] = ()) -> str:
     """One self-contained HTML page; `pictures` are SVG."""
     names = "".join(f"<th class='n'>{html.escape(name)}</th>" for name in _names(outcomes))
-    head = names + "".join(f'<th class="n">GPT-2 {size.name}</th>' for size in SIZES)
+    head = names + "".join(f'<th class="n">{column}</th>' for column in PAPER)
     rows = "".join(_html_row(line) for line in lines(outcomes))
     about = "".join(f"<p class='faint'>{html.escape(_about(outcome))}</p>" for outcome in outcomes)
     drawn = f"<h2>Curves</h2><div class='curves'>{''.join(pictures)}</div>" if pictures else ""
@@ -122,7 +126,9 @@ def _about(outcome: Outcome) -> str:
 
 
 def _figures(row: Row | None) -> tuple[str, ...]:
-    return ("",) * len(SIZES) if row is None else tuple("" if figure is None else f"{figure:g}" for figure in row.sizes)
+    if row is None:
+        return ("",) * len(PAPER)
+    return tuple("" if figure is None else f"{figure:g}" for figure in (row.sota, *row.sizes))
 
 
 def _value(result: Result) -> str:

@@ -46,6 +46,15 @@ class Score:
         return float(self.nats.sum())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What a batch's requests ask: the features before each target, the targets, and how many each request has."""
+
+    features_ND: Tensor
+    targets: Ids
+    lengths: list[int]
+
+
 def cut(tokens: Sequence[int], first: int, context_tokens: int) -> Request:
     """A request that keeps the last tokens where there are more than the context holds."""
     over = max(0, len(tokens) - context_tokens - 1)
@@ -72,31 +81,30 @@ class Scorer:
             yield from self.ranks.merge(self._score_all(self.ranks.mine(chunk)))
 
     def choices(self, examples: Iterable[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> Iterator[list[Score]]:
-        """For each (prefix, endings) the endings' scores, the prefix read once."""
+        """For each (prefix, endings) the endings' scores; the prefix, of at least one token, is read once."""
         source = iter(examples)
         while chunk := list(islice(source, REQUESTS_AT_ONCE)):
-            yield from self.ranks.merge([self.continuations(*example) for example in self.ranks.mine(chunk)])
+            parts = (self._endings(*example) for example in self.ranks.mine(chunk))
+            yield from self.ranks.merge(list(self._scored(parts)))
 
-    def continuations(self, prefix: Sequence[int], endings: Sequence[Sequence[int]]) -> list[Score]:
-        """Score each of `endings` after the same prefix (at least one token), which is read once."""
+    def _endings(self, prefix: Sequence[int], endings: Sequence[Sequence[int]]) -> "_Part":
         over = max(0, len(prefix) + max(len(ending) for ending in endings) - self.model.context_tokens - 1)
         kept = list(prefix[over:])
         if len(kept) < 2:
-            return list(self._score_all([cut([*prefix, *e], len(prefix), self.model.context_tokens) for e in endings]))
+            rows = [cut([*prefix, *ending], len(prefix), self.model.context_tokens) for ending in endings]
+            return self._features(rows, self._padded_length(max(len(row.tokens) - 1 for row in rows)))
+        rows = [Request([kept[-1], *ending], 1) for ending in endings]
         with torch.inference_mode():
             memory = self.model.read(torch.tensor(kept[:-1], device=self.model.device))
-            rows = [Request([kept[-1], *ending], 1) for ending in endings]
-            return self._score_batch(rows, max(len(row.tokens) - 1 for row in rows), memory)
+        return self._features(rows, max(len(row.tokens) - 1 for row in rows), memory)
 
     def _score_all(self, requests: Sequence[Request]) -> list[Score]:
-        scores: list[Score | None] = [None] * len(requests)
-        for places in self._batches(requests):
-            batch = [requests[i] for i in places]
-            with torch.inference_mode():
-                found = self._score_batch(batch, self._padded_length(max(len(r.tokens) - 1 for r in batch)))
-            for place, score in zip(places, found, strict=True):
-                scores[place] = score
-        return scores  # type: ignore[return-value]  # every place is filled
+        batches = list(self._batches(requests))
+        lengths = [self._padded_length(max(len(requests[i].tokens) - 1 for i in places)) for places in batches]
+        parts = (self._features([requests[i] for i in places], length) for places, length in zip(batches, lengths, strict=True))
+        found = (score for scores in self._scored(parts) for score in scores)
+        scores = dict(zip((place for places in batches for place in places), found, strict=True))
+        return [scores[place] for place in range(len(requests))]
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
         """Places of requests of like length, as many as fill a batch."""
@@ -112,7 +120,8 @@ class Scorer:
             raise ValueError(f"a request of {length} tokens: the context holds {self.model.context_tokens}")
         return min(self.model.context_tokens, -(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE)
 
-    def _score_batch(self, batch: Sequence[Request], length: int, memory: Prefix | None = None) -> list[Score]:
+    def _features(self, batch: Sequence[Request], length: int, memory: Prefix | None = None) -> "_Part":
+        """What is asked of the batch, all of it read but nothing guessed yet."""
         inputs = np.zeros((len(batch), length), np.int64)
         rows, columns, targets = [], [], []
         for row, request in enumerate(batch):
@@ -122,16 +131,44 @@ class Scorer:
             columns.append(np.arange(request.first - 1, len(tokens) - 1))
             targets.append(tokens[request.first :])
         device = self.model.device
-        features = self.model.features(torch.from_numpy(inputs).to(device), memory)
-        wanted = features[torch.from_numpy(np.concatenate(rows)).to(device), torch.from_numpy(np.concatenate(columns)).to(device)]
-        scored = self._read_off(wanted, torch.from_numpy(np.concatenate(targets)).to(device))
-        ends = np.cumsum([len(t) for t in targets])[:-1]
-        return [Score(*parts) for parts in zip(*(np.split(array, ends) for array in scored), strict=True)]
+        with torch.inference_mode():
+            features = self.model.features(torch.from_numpy(inputs).to(device), memory)
+            wanted = features[
+                torch.from_numpy(np.concatenate(rows)).to(device), torch.from_numpy(np.concatenate(columns)).to(device)
+            ]
+        return _Part(wanted, np.concatenate(targets), [len(t) for t in targets])
+
+    def _scored(self, parts: Iterable["_Part"]) -> Iterator[list[Score]]:
+        """The scores of each part, many parts read off together: the output layer's product wants many rows."""
+        waiting: list[_Part] = []
+        for part in parts:
+            waiting.append(part)
+            if sum(len(each.targets) for each in waiting) >= self._rows:
+                yield from self._flush(waiting)
+                waiting = []
+        yield from self._flush(waiting)
+
+    def _flush(self, parts: list["_Part"]) -> Iterator[list[Score]]:
+        if not parts:
+            return
+        with torch.inference_mode():
+            features = torch.cat([part.features_ND for part in parts])
+            targets = torch.from_numpy(np.concatenate([part.targets for part in parts])).to(self.model.device)
+            arrays = self._read_off(features, targets)
+        ends = np.cumsum([length for part in parts for length in part.lengths])[:-1]
+        scores = iter([Score(*each) for each in zip(*(np.split(array, ends) for array in arrays), strict=True)])
+        for part in parts:
+            yield list(islice(scores, len(part.lengths)))
+
+    @property
+    def _rows(self) -> int:
+        """Of logits at a time."""
+        return max(64, LOGITS_BYTES // (4 * self.model.vocabulary) // 64 * 64)
 
     def _read_off(self, features_ND: Tensor, targets_N: Tensor) -> tuple[Floats, Ids, Ids]:
         """Nats, best and best allowed of each target, a chunk of logits at a time."""
         banned = torch.tensor(list(self.banned), dtype=torch.long, device=self.model.device)
-        rows = max(64, LOGITS_BYTES // (4 * self.model.vocabulary) // 64 * 64)
+        rows = self._rows
         nats, best, allowed = [], [], []
         for start in range(0, len(targets_N), rows):
             targets_n = targets_N[start : start + rows]

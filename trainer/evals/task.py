@@ -23,9 +23,9 @@ def existing(names: Sequence[str]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as its authors publish it. `names` are patterns of file names, the official one first; sha256 (hex) where it is known.
+    """A file as its authors publish it. `names` are patterns of file names, the official one first; size and sha256 (hex) where known.
 
-    `address` is where people find it; nothing here ever downloads.
+    `address` is where people find it, `archive` the size and hash of what is found there when the file is inside; nothing here downloads.
     """
 
     names: tuple[str, ...]
@@ -33,6 +33,7 @@ class Source:
     bytes: int | None = None
     sha256: str | None = None
     note: str = ""
+    archive: str = ""
 
     def locate(self, folders: list[Path]) -> Path | None:
         """The file in one of the folders or one level below, by the first pattern that matches; of several the first by name."""

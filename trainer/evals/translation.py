@@ -16,6 +16,7 @@ from trainer.evals.writing import continuations, sentences
 EXAMPLES = 5
 NEW_TOKENS = 100
 ADDRESS = "https://www.statmt.org/wmt14/test-full.tgz"
+ARCHIVE = "archive with md5 a8cd784e006feb32ac6f3d9ec7eb389a (sacrebleu's pin)"
 _SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", re.DOTALL)
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 
@@ -65,8 +66,8 @@ def _pairs(paths: list[Path]) -> list[tuple[str, str]]:
     return list(zip(source, target, strict=True))
 
 
-ENGLISH = Source(("newstest2014-fren-*.en.sgm", "newstest2014*.en"), ADDRESS, note="the English side")
-FRENCH = Source(("newstest2014-fren-*.fr.sgm", "newstest2014*.fr"), ADDRESS, note="the French side")
+ENGLISH = Source(("newstest2014-fren-*.en.sgm", "newstest2014*.en"), ADDRESS, note="the English side", archive=ARCHIVE)
+FRENCH = Source(("newstest2014-fren-*.fr.sgm", "newstest2014*.fr"), ADDRESS, note="the French side", archive=ARCHIVE)
 TASKS = (
     Task(
         "translation_en_fr",

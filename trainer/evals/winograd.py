@@ -82,7 +82,7 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
 def hits(candidate: Candidate, schemas: Sequence[Schema], *, whole: bool) -> list[bool]:
     """Whether the right candidate alone costs least, by the whole sentence or by what follows the candidate."""
     requests = [_request(candidate, schema, place, whole=whole) for schema in schemas for place in (0, 1)]
-    costs = [score.total for score in Scorer(candidate.model, candidate.batch_tokens).score(requests)]
+    costs = [score.total for score in Scorer(candidate.model, candidate.batch_tokens, guess=False).score(requests)]
     return [is_best(costs[2 * i : 2 * i + 2], schema.answer) for i, schema in enumerate(schemas)]
 
 
@@ -119,7 +119,9 @@ TASK = Task(
         Source(
             ("WSCollection.xml", "WSCollection*.xml"),
             "https://cs.nyu.edu/~davise/papers/WinogradSchemas/WSCollection.xml",
-            note="285 schemas, of which the first 273 are reported",
+            113_073,
+            "8d72fe16331cfcddfc2f8ec6f87c5a07e186f913e023705a998a5cc6011994e4",
+            note="285 schemas, of which the first 273 are reported; hash of a copy in a public repository",
         ),
     ),
     run,
