@@ -1,4 +1,4 @@
-"""The command `webtext-train`: train, sample, eval, explain, export, verify."""
+"""The command `webtext-train`: train, sample, eval, explain, export, rehearse, verify."""
 
 import logging
 import sys
@@ -43,6 +43,7 @@ def _parser() -> Parser:
     _add_train(commands.add_parser("train", help="train a preset, or go on with an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
+    _add_rehearse(commands.add_parser("rehearse", help="what a step on many ranks sends and holds, without any of them"))
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
     commands.add_parser("explain", help="a page that shows what the network does with a prompt", add_help=False)
@@ -93,6 +94,17 @@ def _add_export(parser: Parser) -> None:
     parser.set_defaults(run=_export)
 
 
+def _add_rehearse(parser: Parser) -> None:
+    parser.usage = "webtext-train rehearse PRESET --ranks N [flags]"
+    parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
+    parser.add_argument("--ranks", type=int, required=True, metavar="N", help="of them one is rehearsed, in this process")
+    parser.add_argument(
+        "--recipe", choices=tuple(RECIPES), default="gpt2", help="what the flags below start from (default: gpt2)"
+    )
+    add_options(parser)
+    parser.set_defaults(run=_rehearse)
+
+
 def _add_verify(parser: Parser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, whose newest one is taken")
     parser.set_defaults(run=_verify)
@@ -116,6 +128,12 @@ def _export(arguments: Namespace) -> int:
     from trainer.sampling import export
 
     return export(arguments)
+
+
+def _rehearse(arguments: Namespace) -> int:
+    from trainer.rehearsal import main as rehearse
+
+    return rehearse(arguments)
 
 
 def _verify(arguments: Namespace) -> int:

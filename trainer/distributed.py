@@ -69,14 +69,18 @@ def joined(world: World) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def share(model: GPT, world: World, strategy: str, *, bf16: bool) -> nn.Module:
-    """The network as each rank runs it: itself alone, replicated (DDP) or split (FSDP2)."""
+def share(
+    model: GPT, world: World, strategy: str, *, bf16: bool, mesh: DeviceMesh | None = None, begin_alike: bool = True
+) -> nn.Module:
+    """The network as each rank runs it: itself alone, replicated (DDP) or split (FSDP2). DDP sends the first rank's weights to all."""
     if strategy == "fsdp" and world.ranks > 1:
-        return split(model, bf16=bf16)
+        return split(model, bf16=bf16, mesh=mesh)
     if world.ranks == 1:
         return model
     ids = [world.local_rank] if world.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, broadcast_buffers=False)
+    return nn.parallel.DistributedDataParallel(
+        model, device_ids=ids, gradient_as_bucket_view=True, forward_sync_buffers=False, init_sync=begin_alike
+    )
 
 
 def split(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Module:

@@ -1,6 +1,7 @@
 """The command line: what is wrong gets one line and exit code 2, before anything is made."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,37 @@ def test_a_checkpoint_holds_no_pickle(small_run: Command, tmp_path: Path) -> Non
     assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".txt", ".tiktoken"}
 
 
+class Payload:
+    """Unpickled, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_foreign_pickle_never_runs(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mark = tmp_path / "mark"
+    harmful = pickle.dumps(Payload(mark))
+    words = small_run("run", "--steps=5")
+    assert cli.main(words) == 0
+    newest = checkpoint.checkpoints(tmp_path / "run")[-1]
+    for place in ("model/.metadata", "optimizer/.metadata", ".metadata"):  # the names that torch's own format gives its pickles
+        (newest / place).write_bytes(harmful)
+    assert cli.main(["sample", str(newest), "--tokens=1"]) == 0
+    assert cli.main(small_run("next", "--steps=2", "--init-from", str(newest))) == 0
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for name in ("pytorch_model.bin", "model.pt", "checkpoint.json", "model.safetensors", "config.json"):
+        (foreign / name).write_bytes(harmful)
+        refused(["sample", str(foreign)], capsys)
+        refused(small_run("other", "--init-from", str(foreign)), capsys)
+    assert not mark.exists()
+    pickle.loads(harmful)
+    assert mark.exists()
+
+
 def test_a_checkpoint_is_sampled(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(small_run("run", "--steps=5")) == 0
     words = ["sample", str(tmp_path / "run"), "--prompt", "The ", "--prompt", "A cl", "--tokens", "10", "--seed", "3"]
@@ -162,5 +194,5 @@ def test_help_speaks_of_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--help"])
     text = capsys.readouterr().out
-    assert all(name in text for name in ("train", "sample", "eval", "export", "verify"))
+    assert all(name in text for name in ("train", "sample", "eval", "export", "rehearse", "verify"))
     assert len(text.splitlines()) < 25

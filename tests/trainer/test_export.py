@@ -2,17 +2,19 @@
 
 import json
 import math
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from benchmarks import peers
 from tokenizer.codec import Tokenizer
 from trainer.checkpoint import load_model
 from trainer.config import InputError, ModelConfig
-from trainer.export import load_hf, save_hf
+from trainer.export import load_hf, names, save_hf
 from trainer.model import GPT
 
 SHAPE = ModelConfig(layers=3, heads=4, width=48, context=24, vocabulary=257)
@@ -86,13 +88,52 @@ def test_logits_and_gradients_are_gpt2s(model: GPT, byte_tokenizer: Tokenizer, t
             assert (turned - weights[f"h.{layer}.{theirs}.weight"].grad).abs().max() < 1e-8
 
 
-def test_transformers_reads_it(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+THEIRS = """
+import json, sys
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, GPT2LMHeadModel
+folder = sys.argv[1]
+tokens = load_file(f"{folder}/tokens.safetensors")["tokens"]
+model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
+assert model.dtype == torch.float32
+found = {"logits": model(tokens[:, :-1]).logits.detach()}
+model.double()
+logits = model(tokens[:, :-1]).logits
+torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+found.update({name: parameter.grad for name, parameter in model.named_parameters()})
+save_file({name: value.contiguous().clone() for name, value in found.items()}, f"{folder}/found.safetensors")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+texts = json.loads(sys.argv[2])
+print(json.dumps([tokenizer(text)["input_ids"] for text in texts]), tokenizer.eos_token_id)
+"""
+
+
+@pytest.mark.slow
+def test_logits_gradients_and_ids_are_transformers_own(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    homes = sorted(peers.HOME.glob("transformers-*/complete"))
+    if not homes:
+        pytest.skip("no transformers: python benchmarks/peers.py transformers transformers==5.14.0 torch==2.13.0 safetensors")
     folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
-    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
-    tokens = torch.randint(0, 257, (2, 24))
-    with torch.no_grad():
-        assert (theirs(tokens).logits - model(tokens)).abs().max() < 1e-4
+    tokens = torch.randint(0, 257, (3, 25), generator=torch.Generator().manual_seed(2))
+    save_file({"tokens": tokens}, folder / "tokens.safetensors")
+    texts = ["A text, its 2nd\nline.", "naïve  \t日本語 🙂", " "]
+    command = [str(homes[0].parent / "bin/python"), "-c", THEIRS, str(folder), json.dumps(texts)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    ids, _, eos = done.stdout.strip().rpartition(" ")
+    assert json.loads(ids) == [byte_tokenizer.encode(text) for text in texts]
+    assert int(eos) == byte_tokenizer.eot_id
+
+    found = load_file(folder / "found.safetensors")
+    assert (model(tokens[:, :-1]) - found.pop("logits")).abs().max() < 1e-4
+    model.double()
+    model(tokens[:, :-1], tokens[:, 1:]).backward()
+    mine = dict(model.named_parameters())
+    compared = {f"transformer.{theirs}": mine[ours].grad for ours, theirs in names(SHAPE)}
+    assert compared.keys() == found.keys()
+    for name, gradient in compared.items():
+        conv1d = name.startswith("transformer.h.") and gradient.ndim == 2
+        assert ((gradient.T if conv1d else gradient) - found[name]).abs().max() < 1e-8, name
 
 
 def test_a_hugging_face_folder_is_a_model_to_use(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:

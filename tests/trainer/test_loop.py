@@ -80,26 +80,32 @@ def killed_after(command: list[str], log: Path, lines: int) -> bool:
     return False
 
 
-def test_killed_while_saving_it_ends_as_if_undisturbed(
-    small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert cli.main(small_run("whole")) == 0
-    monkeypatch.setattr("trainer.checkpoint._finish", vanish)
-    with pytest.raises(Vanished):
-        cli.main(small_run("killed"))
-    monkeypatch.undo()
-    assert list((tmp_path / "killed/checkpoints").glob(".*.aside"))
-    assert cli.main(small_run("killed")) == 0
+DYING = """
+import os, signal, sys
+from trainer import checkpoint, cli
+inner, calls = checkpoint.{place}, []
+def die(*arguments):
+    calls.append(arguments)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inner(*arguments)
+checkpoint.{place} = die
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_saving_it_ends_as_if_undisturbed(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    assert cli.main(small_run("whole", "--dropout=0.1")) == 0
+    words = small_run("killed", "--dropout=0.1")
+    for place, call in (("HuggingFaceStorageWriter.write_data", 4), ("_finish", 2), ("_sync", 12)):
+        command = [sys.executable, "-c", DYING.format(place=place, call=call), *words]
+        assert subprocess.run(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, check=False).returncode == -signal.SIGKILL
+        assert list((tmp_path / "killed/checkpoints").glob(".*.aside"))
+    assert cli.main(words) == 0
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
     assert not list((tmp_path / "killed/checkpoints").glob(".*"))
-
-
-class Vanished(BaseException):
-    """What a kill is to the code that it hits."""
-
-
-def vanish(*_: object) -> None:
-    raise Vanished
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -1,0 +1,84 @@
+"""TensorBoard and W&B: their packages are optional, so they are borrowed from a peer's environment where there is one."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import peers
+from trainer import cli
+
+Command = Callable[..., list[str]]
+
+BORROWED = """
+import sys
+sys.path.append(sys.argv[1])
+import warnings
+warnings.simplefilter("ignore")
+from trainer import cli
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+READ = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1])
+events.Reload()
+print(json.dumps({tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def home() -> Path:
+    """The environment that holds both packages."""
+    found = sorted(peers.HOME.glob("trackers-*/complete"))
+    if not found:
+        pytest.skip("no trackers: python benchmarks/peers.py trackers tensorboard==2.21.0 wandb==0.31.0")
+    return found[0].parent
+
+
+def borrowing(home: Path, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    (packages,) = home.glob("lib/python*/site-packages")
+    line = [sys.executable, "-c", BORROWED, str(packages), *command]
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=300, check=False, env={**environment, "OMP_NUM_THREADS": "1"}
+    )
+
+
+@pytest.mark.slow
+def test_tensorboard_shows_the_logs_own_numbers(home: Path, small_run: Command, tmp_path: Path) -> None:
+    first = small_run("run", "--steps=4", "--tensorboard")
+    done = borrowing(home, first)
+    assert done.returncode == 0, done.stderr
+    read = subprocess.run(
+        [str(home / "bin/python"), "-c", READ, str(tmp_path / "run/tensorboard")], capture_output=True, text=True, check=True
+    )
+    curves = json.loads(read.stdout)
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()[1:]]
+    for name in ("loss", "grad_norm", "lr", "val_loss"):
+        said = [(line["step"], line[name]) for line in lines if name in line]
+        assert [step for step, _ in curves[name]] == [step for step, _ in said]
+        assert [value for _, value in curves[name]] == pytest.approx([value for _, value in said], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_wandb_takes_a_run_offline(home: Path, small_run: Command, tmp_path: Path) -> None:
+    command = small_run("run", "--steps=4", "--wandb=webtext")
+    done = borrowing(home, command, WANDB_MODE="offline", WANDB_SILENT="true", HOME=str(tmp_path), PATH="/usr/bin:/bin")
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "run/wandb").glob("offline-run-*/run-*.wandb")
+    data = record.read_bytes()
+    assert b"grad_norm" in data
+    assert b"val_loss" in data
+
+
+@pytest.mark.parametrize(("flag", "package"), [("--tensorboard", "tensorboard"), ("--wandb=x", "wandb")])
+def test_an_absent_package_is_named_and_nothing_made(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, package: str
+) -> None:
+    assert cli.main(small_run("run", flag)) == 2
+    assert f"the package {package} is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
