@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 
 from pipeline import options
 from pipeline.files import InputError, join
@@ -110,8 +111,11 @@ def _run_all(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
     )
+    flags: set[str] = set()
     for name in RUN:
-        add_arguments(parser.add_argument_group(name), STAGES[name].settings)
+        kind = STAGES[name].settings
+        add_arguments(parser.add_argument_group(name), kind, flags)
+        flags |= {item.name for item in fields(kind)}
     options.add_engine_arguments(parser)
     arguments, engine = options.parse(parser, argv)
     settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}

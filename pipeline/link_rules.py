@@ -62,7 +62,7 @@ class LinksSettings:
     domain_policy: str = setting(
         "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, metavar="POLICY"
     )
-    remove_sites: tuple[str, ...] = setting(REMOVED_SITES, "more sites to leave out", metavar="SITE")
+    exclude_sites: tuple[str, ...] = setting(REMOVED_SITES, "more sites to leave out", metavar="SITE")
     media: bool = setting(False, "keep addresses of pictures, sound, video, documents, archives")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
@@ -124,7 +124,7 @@ class Rules:
             settings.media,
             Sites(
                 dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
-                | dict.fromkeys(settings.remove_sites, LinkDrop.REMOVED_SITE)
+                | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
                 | dict.fromkeys(REDDIT, LinkDrop.REDDIT_HOST)
             ),
             _subreddits(settings.only_subreddits) if settings.only_subreddits else None,

@@ -86,8 +86,7 @@ def accepted_blocks(source: Source, rules: Rules, writer: PartWriter) -> Iterato
     batches: list[pa.RecordBatch] = []
     progress = Megabytes(writer)
     read = read_urls(source.path, source.name) if source.kind == "urls" else parse_lines(source.path, progress)
-    for found in read:
-        writer.items_in += 1
+    for writer.items_in, found in enumerate(read, 1):
         if isinstance(found, Rejected):
             writer.drop(Drop(STAGE, f"{source.name}:{found.line}", found.reason, found.detail or None))
             continue

@@ -50,7 +50,7 @@ class Rejected(NamedTuple):
     detail: str
 
 
-class Post(NamedTuple):
+class Post(msgspec.Struct, frozen=True, gc=False):
     """A submission as a dump has it, its field variants resolved. `created_at` is in seconds since 1970."""
 
     id: str

@@ -3,7 +3,7 @@
 import argparse
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, Field, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -32,11 +32,12 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def add_arguments(parser: argparse._ActionsContainer, kind: type[Any]) -> None:
-    """Give the parser a flag for every setting of the dataclass `kind`."""
+def add_arguments(parser: argparse._ActionsContainer, kind: type[Any], shared: Collection[str] = ()) -> None:
+    """Give the parser a flag for every setting of the dataclass `kind`, but those `shared` with one that has given it already."""
     hints = typing.get_type_hints(kind)
     for item in fields(kind):
-        _add_argument(parser, item, hints[item.name])
+        if item.name not in shared:
+            _add_argument(parser, item, hints[item.name])
 
 
 def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:

@@ -32,6 +32,8 @@ _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 """Underscores and hyphens at either end are no host names by RFC 952, yet they resolve and are linked to."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
 _AMP_OR_SLASH = re.compile(r"(?:/+|(?<=[^/])/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
+_FOLDED_ENDS = "/pP"
+"""What the last character may be of a path that the above shortens, but for one with parameters."""
 _TRACKING = re.compile(
     r"(?:utm_\w*|(?:pk|piwik)_(?:campaign|kwd|keyword|source|medium|content|cid)|(?:mtm|hsa)_\w+"
     r"|(?:fb|g|d|ms|y|ym|tw|tt)clid|gclsrc|[gw]braid|igshid|igsh|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking"
@@ -81,7 +83,7 @@ def keys(url: str) -> tuple[str, str]:
 
 def host_of(url: str) -> str:
     """The host of a `fetch_url` or `dedup_key`, without its port."""
-    return _without_port(url.split("/", 3)[2])[0]
+    return _host_of(url.split("/", 3)[2])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -115,6 +117,11 @@ def _split(url: str) -> tuple[str, str, str, str | None]:
     port = _port(port, scheme)
     path = _without_dots(_encoded(_IN_PATH, path)) if path else "/"
     return scheme, _host(host) + port, path, None if query is None else _encoded(_IN_QUERY, query)
+
+
+@lru_cache(maxsize=1 << 16)
+def _host_of(authority: str) -> str:
+    return _without_port(authority)[0]
 
 
 def _without_port(authority: str) -> tuple[str, str]:
@@ -219,6 +226,8 @@ def _folded_host(authority: str) -> str:
 
 
 def _folded_path(path: str) -> str:
+    if path[-1:] not in _FOLDED_ENDS and ";" not in path:
+        return path
     while len(path) > 1 and (found := _AMP_OR_SLASH.search(path)):
         path = path[: found.start()]
     return path or "/"

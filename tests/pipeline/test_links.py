@@ -6,8 +6,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from pipeline import files
+from pipeline import commands, files
 from pipeline.engine import Engine
 from pipeline.files import InputError
 from pipeline.jobs.links import STAGE
@@ -16,7 +17,7 @@ from pipeline.links import accept, bucket_count, place_of, ranges
 from pipeline.manifest import Manifest
 from pipeline.records import Drop, Link
 from pipeline.reddit import Post
-from pipeline.stage import Call
+from pipeline.stage import Call, Stage
 from pipeline.urls import dedup_key, host_of
 
 POST = Post("abc", "news", 5, 1_400_000_000, "http://example.com/a", is_self=False, over_18=False, quarantine=False)
@@ -49,7 +50,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"url": "https://v.redd.it/abc"}, {}, "reddit_host"),
     ({"url": "https://notreddit.com/abc"}, {}, None),
     ({"url": "http://en.wikipedia.org/wiki/A"}, {}, "removed_site"),
-    ({"url": "http://en.wikipedia.org/wiki/A"}, {"remove_sites": ()}, None),
+    ({"url": "http://en.wikipedia.org/wiki/A"}, {"exclude_sites": ()}, None),
     ({"url": "http://example.com/a.JPG?x=1"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {"media": True}, None),
@@ -68,11 +69,11 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
 
 @pytest.mark.parametrize(("fields", "changes", "wanted"), CASES)
 def test_each_rule(fields: dict[str, Any], changes: dict[str, Any], wanted: str | None) -> None:
-    assert reason(POST._replace(**fields), **changes) == wanted
+    assert reason(structs.replace(POST, **fields), **changes) == wanted
 
 
 def test_the_papers_date_holds_for_dumps_alone() -> None:
-    late = POST._replace(created_at=1_700_000_000)
+    late = structs.replace(POST, created_at=1_700_000_000)
     assert [reason(late, kind) for kind in ("dump", "live", "urls")] == ["too_late", None, None]
     assert reason(late, "live", created_before="2018-01-01") == "too_late"
 
@@ -81,11 +82,11 @@ def test_lists_of_subreddits_and_sites(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("# ours\nNews\n/r/science\n")
     assert reason(POST, only_subreddits=str(names)) is None
-    assert reason(POST._replace(subreddit="pics"), only_subreddits=str(names)) == "subreddit"
-    assert reason(POST._replace(subreddit="Science"), without_subreddits=str(names)) == "subreddit"
+    assert reason(structs.replace(POST, subreddit="pics"), only_subreddits=str(names)) == "subreddit"
+    assert reason(structs.replace(POST, subreddit="Science"), without_subreddits=str(names)) == "subreddit"
     sites = tmp_path / "sites.txt"
     sites.write_text("example.com\n")
-    assert reason(POST._replace(url="http://a.example.com/"), domain_policy=str(sites)) == "blocked_site"
+    assert reason(structs.replace(POST, url="http://a.example.com/"), domain_policy=str(sites)) == "blocked_site"
     with pytest.raises(InputError, match=r"none.txt: no such file; give one of webtext, openwebtext"):
         reason(POST, domain_policy=str(tmp_path / "none.txt"))
 
@@ -313,3 +314,10 @@ def test_real_dumps(tmp_path: Path, shared_data: Path) -> None:
     assert manifest.books.items_out == sum(len(link["submissions"]) for link in links) > 1000
     assert {reason for _, reason in drops_of(tmp_path / "out")} <= {str(r) for r in LinkDrop}
     assert max(link["submitted_at"] for link in links) < datetime(2018, 1, 1, tzinfo=UTC)
+
+
+def test_one_flag_leaves_sites_out_of_links_and_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(Stage, "run", lambda stage, call: seen.update({stage.name: call.settings}))
+    assert commands.run(["run", "--output", "x", "--urls", "y", "--exclude_sites", "a.example"]) == 0
+    assert (seen["links"].exclude_sites, seen["documents"].exclude_sites) == (("a.example",), ("a.example",))

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline.files import InputError
 from pipeline.reddit import (
@@ -43,29 +44,29 @@ VARIANTS = [
     (line_of(created_utc=1_400_000_000.0), PLAIN),
     (line_of(score="5"), PLAIN),
     (line_of(score=5.0), PLAIN),
-    (line_of(score=...), PLAIN._replace(score=None)),
-    (line_of(score=None), PLAIN._replace(score=None)),
-    (line_of(score="many"), PLAIN._replace(score=None)),
-    (line_of(score=True), PLAIN._replace(score=None)),
-    (line_of(score=10**30), PLAIN._replace(score=None)),
-    (line_of(created_utc=...), PLAIN._replace(created_at=None)),
-    (line_of(url=""), PLAIN._replace(url="")),
-    (line_of(url=None), PLAIN._replace(url="")),
-    (line_of(url=...), PLAIN._replace(url="")),
-    (line_of(url_overridden_by_dest="http://example.com/b"), PLAIN._replace(url="http://example.com/b")),
+    (line_of(score=...), replace(PLAIN, score=None)),
+    (line_of(score=None), replace(PLAIN, score=None)),
+    (line_of(score="many"), replace(PLAIN, score=None)),
+    (line_of(score=True), replace(PLAIN, score=None)),
+    (line_of(score=10**30), replace(PLAIN, score=None)),
+    (line_of(created_utc=...), replace(PLAIN, created_at=None)),
+    (line_of(url=""), replace(PLAIN, url="")),
+    (line_of(url=None), replace(PLAIN, url="")),
+    (line_of(url=...), replace(PLAIN, url="")),
+    (line_of(url_overridden_by_dest="http://example.com/b"), replace(PLAIN, url="http://example.com/b")),
     (line_of(crosspost_parent_list=[]), PLAIN),
     (line_of(crosspost_parent_list=None), PLAIN),
-    (line_of(url="/r/b/1", crosspost_parent_list=[{"url": "http://example.com/p"}]), PLAIN._replace(url="http://example.com/p")),
-    (line_of(crosspost_parent_list=[{"is_self": True, "url": "/r/x"}]), PLAIN._replace(url="/r/x", is_self=True)),
+    (line_of(url="/r/b/1", crosspost_parent_list=[{"url": "http://example.com/p"}]), replace(PLAIN, url="http://example.com/p")),
+    (line_of(crosspost_parent_list=[{"is_self": True, "url": "/r/x"}]), replace(PLAIN, url="/r/x", is_self=True)),
     (line_of(id=..., name="t3_abc"), PLAIN),
     (line_of(author="[deleted]"), PLAIN),
-    (line_of(over_18=True, quarantine=True), PLAIN._replace(over_18=True, quarantine=True)),
-    (line_of(subreddit=None), PLAIN._replace(subreddit="")),
+    (line_of(over_18=True, quarantine=True), replace(PLAIN, over_18=True, quarantine=True)),
+    (line_of(subreddit=None), replace(PLAIN, subreddit="")),
     (line_of().replace(b"/", b"\\/"), PLAIN),
     (line_of() + b"\r", PLAIN),
     (b"\xef\xbb\xbf" + line_of(), PLAIN),
     (line_of(title="\ud800"), PLAIN),
-    (line_of(url="http://example.com/\ud800"), PLAIN._replace(url="http://example.com/\ufffd")),
+    (line_of(url="http://example.com/\ud800"), replace(PLAIN, url="http://example.com/\ufffd")),
     (line_of(title="x").replace(b'"x"', b'"\xff\xfe"'), PLAIN),
     (line_of(title="x").replace(b'"x"', b"NaN"), PLAIN),
 ]
