@@ -18,7 +18,7 @@ OPENWEBTEXT = (
     *("twitch.tv", "twitter.com", "vimeo.com", "voyagefusion.com", "walmart.com", "wikipedia.org", "xkcd.com", "youtu.be"),
     *("youtube.com", "youtubedoubler.com"),
 )
-"""Those of jcpeterson/openwebtext (url_utils.py at 2a8aab2) beside Reddit's own: hosts with little text, and large ones that WebText has."""
+"""Those of jcpeterson/openwebtext (url_utils.py at 2a8aab2) beside Reddit's own: hosts with little text, and large ones in WebText."""
 
 POLICIES: dict[str, tuple[str, ...]] = {"webtext": (), "openwebtext": OPENWEBTEXT}
 """By name. WebText's published 1,000 most frequent domains have google first and github fourth: it blocked no host that we know of. GPT-2's

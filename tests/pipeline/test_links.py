@@ -319,5 +319,5 @@ def test_real_dumps(tmp_path: Path, shared_data: Path) -> None:
 def test_one_flag_leaves_sites_out_of_links_and_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr(Stage, "run", lambda stage, call: seen.update({stage.name: call.settings}))
-    assert commands.run(["run", "--output", "x", "--urls", "y", "--exclude_sites", "a.example"]) == 0
+    commands.run(["run", "--output", "nowhere", "--urls", "y", "--exclude_sites", "a.example"])
     assert (seen["links"].exclude_sites, seen["documents"].exclude_sites) == (("a.example",), ("a.example",))
