@@ -1,10 +1,16 @@
-"""Intake of dumps: submissions a second of one core, by step, JSON library and dump; memory against the dump's size.
+"""Intake of dumps: submissions a second of one core, by step, beside the usual readers; by JSON library; memory against the dump's size.
 
 `python benchmarks/intake.py DUMP…` (real dumps; without any, made lines). CPU seconds, rounds interleaved, medians. JSON libraries that are
-not installed are left out.
+not installed are left out. The readers are written here in the manner of the published ones, which are scripts and no packages:
+
+  json.loads a line    zstandard's stream as text, json.loads, self posts and karma below 3 left out, no other rule, nothing written
+  in chunks to SQLite  OpenWebText2's: 16 MB decoded at a time (a chunk that ends inside a character is lost), json.loads, the same two
+                       rules, (id, url, score) into SQLite by 100,000
 """
 
+import io
 import json
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -16,14 +22,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from pipeline.link_rules import LinksSettings, Source
 from pipeline.links import Fold, Range, TakeIn
 from pipeline.parts import Part, Place, Receipt, run_part
 from pipeline.reddit import _blocks as blocks
 from pipeline.reddit import parse_lines, split_lines, zstd
 
-ROUNDS = 5
-SLOPE_COPIES = (1, 4, 16)
+ROUNDS = 3
+SLOPE_COPIES = (1, 2, 4, 8, 16)
+CHUNK_BYTES = 16 << 20
+ROWS_AN_INSERT = 100_000
 LONG = {zstd.CompressionParameter.window_log: 31, zstd.CompressionParameter.checksum_flag: 1}
 FIELDS = ("id", "name", "subreddit", "score", "created_utc", "url", "url_overridden_by_dest", "is_self", "over_18", "quarantine")
 
@@ -80,6 +90,8 @@ def steps(path: str, folder: str) -> None:
         "and split": lambda: sum(1 for _ in split_lines(blocks(path, None))),
         "and parse": lambda: sum(1 for _ in parse_lines(path)),
         "whole intake": lambda: take_in(path, folder),
+        "json.loads a line": lambda: read_by_line(path),
+        "in chunks to SQLite": lambda: read_by_chunk(path, folder),
         "fold of its links": lambda: run_part(
             place.next(f"fold{time.monotonic_ns()}"), Fold((receipt.path(place, "spill"),), LinksSettings()), everything
         ),
@@ -93,7 +105,42 @@ def steps(path: str, folder: str) -> None:
     for name, measured in seconds.items():
         items = receipt.books.items_out if name.startswith("fold") else lines
         best, worst = items / min(measured), items / max(measured)
-        print(f"  {name:<18} {items / statistics.median(measured):>10,.0f} /s a core  [{worst:,.0f} to {best:,.0f}]")
+        print(f"  {name:<20} {items / statistics.median(measured):>10,.0f} /s a core  [{worst:,.0f} to {best:,.0f}]")
+
+
+def read_by_line(path: str) -> int:
+    """Submissions that pass, as the usual loop counts them."""
+    passed = 0
+    with Path(path).open("rb") as file:
+        stream = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(file)
+        for line in io.TextIOWrapper(stream, encoding="utf-8", errors="replace"):
+            row = json.loads(line)
+            passed += not row.get("is_self") and (row.get("score") or 0) >= 3
+    return passed
+
+
+def read_by_chunk(path: str, folder: str) -> None:
+    """The same into a database."""
+    base = sqlite3.connect(Path(folder, f"{time.monotonic_ns()}.sqlite"))
+    base.execute("create table link (id text primary key, url text, score integer)")
+    rows: list[tuple[str, str, int]] = []
+    rest = ""
+    with Path(path).open("rb") as file:
+        stream = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(file)
+        while chunk := stream.read(CHUNK_BYTES):
+            try:
+                *lines, rest = (rest + chunk.decode()).split("\n")
+            except UnicodeDecodeError:
+                continue
+            for row in map(json.loads, lines):
+                if not row.get("is_self") and (row.get("score") or 0) >= 3:
+                    rows.append((row["id"], row["url"], row["score"]))
+            if len(rows) >= ROWS_AN_INSERT:
+                base.executemany("insert or ignore into link values (?, ?, ?)", rows)
+                rows = []
+    base.executemany("insert or ignore into link values (?, ?, ?)", rows)
+    base.commit()
+    base.close()
 
 
 def json_libraries(path: str) -> None:
@@ -134,6 +181,7 @@ def picked(row: Any) -> tuple[Any, ...]:
 def slope(path: str, folder: str) -> None:
     """Peak memory of a process that takes in the dump 1, 4 and 16 times over."""
     print("peak memory of the intake's process, by copies of the dump in one file")
+    peaks = []
     for copies in SLOPE_COPIES:
         file = Path(folder, f"copies-{copies}.zst")
         frame = Path(path).read_bytes()
@@ -142,8 +190,10 @@ def slope(path: str, folder: str) -> None:
                 out.write(frame)
         command = [sys.executable, __file__, "--peak", str(file), folder]
         peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
-        print(f"  {copies:>3} x: {float(peak):,.0f} MB")
+        print(f"  {copies:>3} x ({file.stat().st_size / 1e6:,.0f} MB): {float(peak):,.0f} MB")
+        peaks.append((file.stat().st_size / 1e6, float(peak)))
         file.unlink()
+    print(f"  slope: {statistics.linear_regression(*zip(*peaks, strict=True)).slope:.4f} MB a MB of dump")
 
 
 def print_peak(path: str, folder: str) -> None:

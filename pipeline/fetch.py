@@ -140,7 +140,7 @@ class FetchPart:
         """Fetch what the journal does not hold, then publish all it holds, sorted by URL."""
         share: Share = part.work
         links, first = share.read()
-        with Journal(f"{writer.place.work_folder}/{part.key}.journal") as journal:
+        with Journal.at(files.join(writer.place.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             self._fetch([visit for url, visit in first.items() if url not in journal.entries], share, journal, links, writer)
             publish(journal, links, writer, self.settings.warc_bytes, self.settings.about)

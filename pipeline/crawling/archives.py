@@ -133,7 +133,7 @@ class TakePart:
         share: Share = part.work
         links = {link.url: link for path in share.shards for link in read_links(path)}
         captures = Captures(self.archives)
-        with Journal(f"{writer.place.work_folder}/{part.key}.journal") as journal:
+        with Journal.at(files.join(writer.place.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:

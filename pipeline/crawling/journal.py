@@ -1,11 +1,13 @@
 """A journal of finished work inside a part: what was written whole before a crash is there after it, a torn tail is cut off.
 
-An entry is a JSON head and a blob, framed by their lengths and a CRC-32 of both.
+An entry is a JSON head and a blob, framed by their lengths and a CRC-32 of both. In an object store a journal is published in pieces.
 """
 
 import os
 import struct
+import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +15,33 @@ from typing import Any, Self
 
 import orjson
 
+from pipeline import files
 from pipeline.crawling.warc import redacted
 
+PIECE_SECONDS = 30.0
+PIECE_BYTES = 64 << 20
 _FRAME = struct.Struct("<III")
 
 
 class Journal:
     """Appends from many threads; reads while it grows. `entries` maps a head's "key" to the place of its entry."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._lock = threading.Lock()
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._descriptor = descriptor
         self.entries: dict[str, tuple[int, int, int]] = {}
         self._end = 0
         for head, place in self._scan():
             self.entries[head["key"]] = place
         os.ftruncate(self._descriptor, self._end)
+
+    @classmethod
+    def at(cls, path: str) -> "Journal":
+        """The journal that stands at a path of any file system, or a new one."""
+        if not files.is_local(path):
+            return PublishedJournal(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return cls(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
 
     def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
         """Write one entry. A key that stands already is an error: something was done twice."""
@@ -76,6 +88,55 @@ class Journal:
                 return
             yield orjson.loads(data[:head_size]), (start, head_size, blob_size)
             self._end = start + head_size + blob_size
+
+
+class PublishedJournal(Journal):
+    """A journal in an object store, which cannot append: a scratch file here, published in pieces of whole entries.
+
+    A worker that dies takes with it what it fetched since the last piece.
+    """
+
+    def __init__(self, path: str) -> None:
+        descriptor, scratch = tempfile.mkstemp(prefix="webtext-journal-")
+        Path(scratch).unlink()  # nothing is left behind, however this process ends
+        pieces = files.matching(f"{path}.*.piece")
+        for piece in pieces:
+            _write_all(descriptor, files.read_bytes(piece), os.fstat(descriptor).st_size)
+        super().__init__(descriptor)
+        self._path = path
+        self._pieces = len(pieces)
+        self._published = self._end
+        self._due = time.monotonic() + PIECE_SECONDS
+        self._publishing = threading.Lock()
+
+    def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
+        """Write one entry, and now and then a piece."""
+        super().append(head, blob)
+        if time.monotonic() >= self._due or self._end - self._published >= PIECE_BYTES:
+            self._publish()
+
+    def close(self) -> None:
+        """Publish the rest."""
+        try:
+            self._publish()
+        finally:
+            super().close()
+
+    def _publish(self) -> None:
+        """The entries since the last piece; by one thread, the others go on appending."""
+        if not self._publishing.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                end = self._end
+            if end > self._published:
+                data = os.pread(self._descriptor, end - self._published, self._published)
+                files.publish_bytes(f"{self._path}.{self._pieces:05d}.piece", data)
+                self._pieces += 1
+                self._published = end
+            self._due = time.monotonic() + PIECE_SECONDS
+        finally:
+            self._publishing.release()
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -1,16 +1,20 @@
 """A crawl of one part, for a process of its own that a test may kill. It stands here since child processes import it by name."""
 
-from pathlib import Path
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.crawling import journal
 from pipeline.fetch import FetchPart, PagesSettings, Share
 from pipeline.parts import Part, Place, run_part
 
 KEY = "00000-of-00001"
 
 
-def place_in(folder: Path) -> Place:
-    return Place.of("pages", str(folder), {}, {})
+def place_in(folder: str) -> Place:
+    return Place.of("pages", folder, {}, {})
 
 
-def crawl_part(folder: str, links: str, settings: PagesSettings) -> None:
-    run_part(place_in(Path(folder)), FetchPart(settings), Part(KEY, Share((links,))))
+def crawl_part(folder: str, links: str, settings: PagesSettings, piece_seconds: float = journal.PIECE_SECONDS) -> None:
+    FileSystems.set_options(PipelineOptions([]))  # an engine does so in its workers
+    journal.PIECE_SECONDS = piece_seconds
+    run_part(place_in(folder), FetchPart(settings), Part(KEY, Share((links,))))

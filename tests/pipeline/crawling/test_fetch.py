@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from servers.crawler import crawl_part, place_in
+from servers.objects import ACCESS, object_store
 from servers.witness import WitnessServer
 
 from pipeline import files
@@ -64,7 +66,7 @@ def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: 
             assert child.exitcode == -signal.SIGKILL
             kills += 1
         assert kills == KILLS
-        receipt = Receipt.load(place_in(tmp_path / "killed"), "00000-of-00001")
+        receipt = Receipt.load(place_in(str(tmp_path / "killed")), "00000-of-00001")
         fetched = {f"http://{page}": times for page, times in server.asked().items() if not page.endswith("robots.txt")}
         crawl_part(str(tmp_path / "whole"), arguments[1], arguments[2])
     assert set(fetched) == set(urls)
@@ -72,3 +74,35 @@ def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: 
     assert (receipt.books.items_in, receipt.books.items_out) == (URLS, URLS * 9 // 10)
     assert receipt.books.dropped == {"http_404": URLS // 10}
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_crawl_into_an_object_store_that_is_killed_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [f"http://h{number % 10}.test/{number}" for number in range(240)]
+    monkeypatch.chdir(tmp_path)
+    with WitnessServer(service_seconds=0.3) as server, object_store("corpora") as address:
+        for name, value in {**ACCESS, "AWS_ENDPOINT_URL": address}.items():
+            monkeypatch.setenv(name, value)
+        store = boto3.client("s3")
+
+        def stored() -> list[str]:
+            return [found["Key"] for found in store.list_objects_v2(Bucket="corpora").get("Contents", ())]
+
+        arguments: tuple[Any, ...] = ("s3://corpora/pages", links_in(tmp_path, urls), settings(server))
+        child = multiprocessing.get_context("spawn").Process(target=crawl_part, args=(*arguments, 0.0))
+        child.start()
+        while not any(name.endswith(".piece") for name in stored()):
+            assert child.is_alive()
+            time.sleep(0.05)
+        child.kill()
+        child.join()
+        server.service_seconds = 0.0
+        before = len(server.requests) - 10
+        crawl_part(*arguments)
+        again = sum(times - 1 for page, times in server.asked().items() if not page.endswith("robots.txt"))
+        assert len(server.asked()) == len(urls) + 10
+        assert again < before
+        pages = {Path(n).name: store.get_object(Bucket="corpora", Key=n)["Body"].read() for n in stored() if ".work" not in n}
+        crawl_part(str(tmp_path / "whole"), *arguments[1:])
+    assert pages == contents(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["links.parquet", "whole"]
