@@ -66,7 +66,7 @@ def prepare(folder: Path, data: Path, passages: int, lines: int, context_words: 
     records = [json.loads(line) for line in lambada.read_text().splitlines()[:passages]]
     tasks = folder / "tasks"
     tasks.mkdir()
-    text = "\n".join(Path(wikitext).read_text().split("\n")[:lines])
+    text = "".join(f"{line}\n" for line in Path(wikitext).read_text().split("\n")[:lines])
     page = Detokeniser.of_text(WIKITEXT, text).join_text(text)
     words = len(text.split())
     docs = {

@@ -205,10 +205,10 @@ class Detokeniser:
 
 
 def is_padded(text: str) -> bool:
-    """Whether every line begins and ends with a space, as WikiText's and Penn Treebank's do."""
+    """Whether every line begins and ends with a space, as WikiText's and Penn Treebank's do; a lone space at the file's end is no line."""
     lines = text.split("\n")
     body = lines if lines[-1] else lines[:-1]
-    return bool(body) and all(_padded(_unpadded(line)) == line for line in body)
+    return bool(body) and lines[-1] != " " and all(_padded(_unpadded(line)) == line for line in body)
 
 
 def _unpadded(line: str) -> str:

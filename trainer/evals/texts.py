@@ -27,7 +27,8 @@ class Corpus:
 def examine(candidate: Candidate, corpus: Corpus, text: str) -> list[Result]:
     """Perplexity of the text, by {detokenised, as published} × strides × normalisers."""
     lines = text.split("\n")
-    text = "\n".join(lines[: candidate.limit]) if candidate.limit else text
+    if candidate.limit and candidate.limit < len(lines):
+        text = "".join(f"{line}\n" for line in lines[: candidate.limit])
     detokeniser = Detokeniser.of_text(corpus.rules, text)
     written = detokeniser.join_text(text)
     if detokeniser.split_text(written) != text:
