@@ -1,5 +1,9 @@
 import base64
 import json
+import re
+import shutil
+import subprocess
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +115,35 @@ def test_the_page_holds_the_models_figures() -> None:
 def test_prompts_that_do_not_fit_are_refused(prompt: str, line: str) -> None:
     with pytest.raises(InputError, match=line):
         explain.page(random_gpt(), Tokenizer([]), prompt)
+
+
+POINT = """<pre id="told"></pre><script>
+const box = big.getBoundingClientRect();
+big.onmousemove({ clientX: box.left + room + .5 * cell, clientY: box.top + room + 2.5 * cell });
+const heard = [by("said").textContent];
+big.onmousemove({ clientX: box.left + room + 2.5 * cell, clientY: box.top + room + .5 * cell });
+heard.push(by("said").textContent, document.body.scrollWidth <= innerWidth, getComputedStyle(document.body).backgroundColor);
+by("told").textContent = "told:" + JSON.stringify(heard) + ":told";
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "paper"), [(1, "rgb(255, 255, 255)"), (0, "rgb(21, 23, 27)")], ids=["light", "dark"])
+def test_the_heat_map_answers_to_the_pointer(scheme: int, paper: str, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium here: the page was not looked at in a browser")
+    gpt, tokenizer = random_gpt(), Tokenizer([])
+    path = tmp_path / "explain.html"
+    path.write_text(explain.page(gpt, tokenizer, "abc", "cba").replace("</body>", POINT))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags += ["--virtual-time-budget=5000", f"--blink-settings=preferredColorScheme={scheme}", "--dump-dom", path.as_uri()]
+    done = subprocess.run([chromium, *flags], capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r"told:(\[.*\]):told</pre>", done.stdout)
+    assert found is not None
+    takes, may_not, fits, colour = json.loads(unescape(found[1]))
+    weight = float(dissect(gpt, [tokenizer.eot_id, *tokenizer.encode("abc")]).attention_LHTT[0, 0, 2, 0])
+    assert takes == f"Layer 1, head 1: b takes {100 * weight:.2f} % from ⏎start"
+    assert may_not == "Layer 1, head 1: ⏎start may not look at b, which comes later"
+    assert (fits, colour) == (True, paper)
