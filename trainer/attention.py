@@ -116,7 +116,7 @@ def newest_flash() -> str | None:
 
     Never run by us: no GPU was to be had (docs/benchmarks.md).
     """
-    kind = torch.cuda.get_device_capability()[0] if torch.cuda.is_available() else 0
+    kind = torch.cuda.get_device_capability()[0]
     for name, module, kinds in FLASH:
         if kind in kinds and _installed(module):
             activate_flash_attention_impl(name)

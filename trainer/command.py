@@ -12,6 +12,7 @@ import torch
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from trainer import checkpoint
+from trainer.attention import newest_flash
 from trainer.checkpoint import DamagedCheckpointError
 from trainer.config import InputError, TrainConfig
 from trainer.data import Batches, Corpus
@@ -22,7 +23,7 @@ from trainer.flags import with_given
 from trainer.loop import End, Run
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
-from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases
+from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, check
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,13 @@ def train(arguments: Namespace) -> int:
         _say(world, f"{folder}: up to date, {config.steps} steps done ({start})")
         return 0
     initial = _initial(arguments.init_from, config) if arguments.init_from and start is None else None
+    examiner = _examiner(arguments, config, tokenizer)
+    check(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
     if world.first:
         _prepare(folder, config, corpus)
-    examiner = _examiner(arguments, config, tokenizer)
     with joined(world):
+        if world.device.type == "cuda" and (flash := newest_flash()):
+            _say(world, f"attention by {flash}")
         run = Run(config, corpus, tokenizer, folder, world, examiner=examiner)
         if start is not None:
             run.resume(start)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import list_flash_attention_impls
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.attention import Documents
+from trainer.attention import FLASH, Documents
 from trainer.config import ModelConfig
 from trainer.model import GPT
 from trainer.presets import PRESETS
@@ -74,6 +75,10 @@ def test_a_document_mask_cuts_the_window_into_documents() -> None:
     assert (cut[:, :6] - model(tokens[:, :6])).abs().max() < 1e-12
     assert (cut[:, 6:] - model(tokens[:, 6:])).abs().max() < 1e-9
     assert (cut - model(tokens)).abs().max() > 1e-6
+
+
+def test_flash_attentions_are_called_as_torch_calls_them() -> None:
+    assert {name for name, _, _ in FLASH} <= set(list_flash_attention_impls())
 
 
 def test_recomputing_blocks_gives_the_same_gradients() -> None:
