@@ -66,20 +66,33 @@ def _pairs(paths: list[Path]) -> list[tuple[str, str]]:
     return list(zip(source, target, strict=True))
 
 
-ENGLISH = Source(("newstest2014-fren-*.en.sgm", "newstest2014*.en"), ADDRESS, note="the English side", archive=ARCHIVE)
-FRENCH = Source(("newstest2014-fren-*.fr.sgm", "newstest2014*.fr"), ADDRESS, note="the French side", archive=ARCHIVE)
+def _side(role: str, language: str, size: int, sha256: str) -> Source:
+    names = (f"newstest2014-fren-{role}.{language}.sgm", f"newstest2014-fren-*.{language}.sgm", f"newstest2014*.{language}")
+    return Source(names, ADDRESS, size, sha256, note="3,003 sentences", archive=ARCHIVE)
+
+
+SIDES = {
+    "en": (
+        _side("src", "en", 441_845, "5521ed9b1d07763c7e8d7ddfc0fda269cd114612a6283bd3836979ea4dd10a26"),
+        _side("ref", "fr", 514_587, "c57025c8a338c642fe3ad0206ddc75d258a5584e1d470b75f37af2fb666d7e93"),
+    ),
+    "fr": (
+        _side("src", "fr", 512_462, "31f98dd65e89ee6d7c3de9b72709a7e4d3f28171e8c2a81802e11cf6b36f25ed"),
+        _side("ref", "en", 443_970, "c73727c954e92396eb3eed1b2730804a77130c1c3a8bc6a3f5646766fc92a8eb"),
+    ),
+}
 TASKS = (
     Task(
         "translation_en_fr",
         "WMT-14 English to French, BLEU",
-        (ENGLISH, FRENCH),
+        SIDES["en"],
         partial(run, task="translation_en_fr"),
         new_tokens=NEW_TOKENS,
     ),
     Task(
         "translation_fr_en",
         "WMT-14 French to English, BLEU",
-        (FRENCH, ENGLISH),
+        SIDES["fr"],
         partial(run, task="translation_fr_en"),
         new_tokens=NEW_TOKENS,
     ),
