@@ -132,9 +132,8 @@ def read_by_chunk(path: str, folder: str) -> None:
                 *lines, rest = (rest + chunk.decode()).split("\n")
             except UnicodeDecodeError:
                 continue
-            for row in map(json.loads, lines):
-                if not row.get("is_self") and (row.get("score") or 0) >= 3:
-                    rows.append((row["id"], row["url"], row["score"]))
+            found = map(json.loads, lines)
+            rows.extend((r["id"], r["url"], r["score"]) for r in found if not r.get("is_self") and (r.get("score") or 0) >= 3)
             if len(rows) >= ROWS_AN_INSERT:
                 base.executemany("insert or ignore into link values (?, ?, ?)", rows)
                 rows = []

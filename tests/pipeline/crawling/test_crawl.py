@@ -103,15 +103,18 @@ def test_no_host_is_hurried_and_none_is_late() -> None:
     assert seconds <= 1.2 * ideal
 
 
-def test_the_longest_queue_is_served_first() -> None:
-    delay = 0.15
-    with WitnessServer() as server:
-        giant = [server.url("giant", f"/{number}") for number in range(20)]
-        small = [server.url(f"s{host}", f"/{number}") for host in range(40) for number in range(2)]
+def test_a_giant_host_is_not_late_and_holds_up_nobody() -> None:
+    delay = 0.1
+    with WitnessServer(service_seconds=0.005) as server:
+        giant = [server.url("giant", f"/{number}") for number in range(40)]
+        small = [server.url(f"s{host}", f"/{number}") for host in range(60) for number in range(4)]
         started = time.monotonic()
-        crawl(server, small + giant, 4, Limits(10.0), delay_seconds=delay, robots=False)
+        crawl(server, small + giant, 8, Limits(10.0), delay_seconds=delay)
         seconds = time.monotonic() - started
-    assert seconds <= 1.5 * 19 * delay
+        others = max(request.end for request in server.requests if not request.host.startswith("giant")) - started
+    ideal = 40 * delay + 41 * server.service_seconds
+    assert seconds <= 1.2 * ideal
+    assert others <= 0.5 * ideal
 
 
 def test_robots_rules_are_asked_once_a_host_and_heeded() -> None:
