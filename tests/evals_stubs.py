@@ -115,19 +115,27 @@ def _known(following: dict[tuple[int, ...], int], seen: tuple[int, ...], memory:
     return {}
 
 
-def write_tokens(folder: Path, texts: Sequence[str], codec: Any, vocabulary: int = 257) -> Path:
-    """A folder of token shards with one split, `validation`, of the texts."""
+def write_tokens(folder: Path, texts: Sequence[str], codec: Any, vocabulary: int = 257, trained: Sequence[str] = ()) -> Path:
+    """A folder of token shards: `validation` of the texts, and `train` of those that were trained on, where there are any."""
     folder.mkdir()
+    splits = {
+        name: _write_split(folder, name, own, codec, vocabulary)
+        for name, own in (("validation", texts), ("train", trained))
+        if own
+    }
+    manifest = Manifest(str(folder), codec.sha256, vocabulary, codec.eot_id, splits, {"validation": 4.5})
+    (folder / "manifest.json").write_text(json.dumps({"dataset": manifest.section()}))
+    return folder
+
+
+def _write_split(folder: Path, name: str, texts: Sequence[str], codec: Any, vocabulary: int) -> Split:
     rows = [[*codec.encode(text), codec.eot_id] for text in texts]
     flat = np.concatenate([np.array(row, np.uint16) for row in rows])
-    header = Header("validation", 0, 1, len(rows), len(flat), codec.sha256, vocabulary, codec.eot_id)
+    header = Header(name, 0, 1, len(rows), len(flat), codec.sha256, vocabulary, codec.eot_id)
     path = folder / header.name
     with path.open("wb") as file:
         writer = ShardWriter(file, header)
         writer.write(TokenBatch(flat, np.cumsum([0, *map(len, rows)]), np.zeros((len(rows), 16), np.uint8)))
         writer.close()
     entry = ShardEntry(header.name, len(rows), len(flat), path.stat().st_size, sha256_of(path))
-    split = Split(len(rows), len(flat), sum(len(text.encode()) for text in texts), (entry,))
-    manifest = Manifest(str(folder), codec.sha256, vocabulary, codec.eot_id, {"validation": split}, {"validation": 4.5})
-    (folder / "manifest.json").write_text(json.dumps({"dataset": manifest.section()}))
-    return folder
+    return Split(len(rows), len(flat), sum(len(text.encode()) for text in texts), (entry,))

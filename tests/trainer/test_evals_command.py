@@ -1,9 +1,11 @@
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,38 @@ def test_two_runs_give_the_same_numbers(run_folder: Path, tmp_path: Path) -> Non
     assert [row["value"] for row in first] == [row["value"] for row in second]
 
 
+def test_a_fault_of_one_tasks_data_leaves_the_others(run_folder: Path, tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
+    (tmp_path / "lambada_test.jsonl").write_text('{"text": "a b"}\n{"text": \n')
+    out = tmp_path / "out"
+    assert evaluate(run_folder, "--tasks", "lambada", "held_out", "summaries", "--data", tokens, tmp_path, "--out", out) == 2
+    data = json.loads((out / "results.json").read_text())
+    assert {row["task"] for row in data["results"]} == {"held_out"}
+    assert "line 2: not JSON" in data["faults"]["lambada"]
+    assert data["skipped"] == {"summaries": "it writes 100 tokens, and the model's context is 64"}
+    assert "Failed, the data being at fault" in (out / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folder: Path, tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
+    (tmp_path / "enwik8").write_text("the cat sat on the mat " * 600)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "trainer", "eval", str(run_folder), "--tasks", "held_out", "enwik8", "--stride", "1"]
+    command += ["--data", str(tokens), str(tmp_path), "--out", str(out), "--device", "cpu"]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "tasks" / "held_out.json").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert (first.returncode, said.splitlines()[-1]) == (130, "stopped; finished tasks are kept: the same command goes on")
+    assert not (out / "results.json").exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "held_out: kept from an earlier run" in again.stderr
+    assert {row["task"] for row in json.loads((out / "results.json").read_text())["results"]} == {"held_out", "enwik8"}
+
+
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -68,7 +102,14 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
             for i in range(9)
         ) + "</c>"
     )  # fmt: skip
-    common = [str(run_folder), "--tasks", "held_out", "winograd", "--data", str(tokens), str(tmp_path), "--device", "cpu"]
+    passages = [{"text": f"number {i} is known as number {i}"} for i in range(9)]
+    (tmp_path / "lambada_test.jsonl").write_text("".join(json.dumps(passage) + "\n" for passage in passages))
+    asked = [{"question": f"what is {i}", "answer": [str(i)]} for i in range(9)]
+    (tmp_path / "NQ-open.dev.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    choice = {"activity_label": "A", "ctx_a": "He went.", "ctx_b": "then", "endings": ["a bit", "bat", "c", "dog"], "label": 1}
+    (tmp_path / "hellaswag_val.jsonl").write_text("".join(json.dumps(choice | {"ctx_a": "He." * i}) + "\n" for i in range(1, 9)))
+    tasks = ["held_out", "winograd", "lambada", "natural_questions", "hellaswag"]
+    common = [str(run_folder), "--tasks", *tasks, "--data", str(tokens), str(tmp_path), "--device", "cpu"]
     evaluate(*common, "--out", tmp_path / "whole")
     evaluate(*common, "--out", tmp_path / "single", "--batch-tokens", 1)
     launcher = [
@@ -87,7 +128,7 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
     values = {}
     for name in ("whole", "single", "ranks"):
         values[name] = [row["value"] for row in json.loads((tmp_path / name / "results.json").read_text())["results"]]
-    assert len(values["whole"]) == 6
+    assert len(values["whole"]) == 16
     assert values["single"] == pytest.approx(values["whole"], rel=1e-6)
     assert values["ranks"] == pytest.approx(values["whole"], rel=1e-6)
 

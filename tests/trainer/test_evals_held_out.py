@@ -39,6 +39,21 @@ def test_a_model_that_knows_the_split_scores_nothing(tokens_folder: Path) -> Non
     stream = [256, *(token for text in TEXTS for token in [*text.encode(), 256])]
     found = examine(knowing([stream], memory=40), tokens_folder, strides=(1024,))
     assert found["bits per byte"].value == pytest.approx(0.0, abs=1e-9)
+    opposite = examine(knowing([stream], memory=40, sign=-1), tokens_folder, strides=(1024,))
+    assert opposite["perplexity"].value > 1e30
+
+
+def test_as_much_of_the_training_split_is_examined_as_there_is_held_out(tmp_path: Path) -> None:
+    trained = ("learnt by heart, every word of it, and more than is held out",)
+    folder = write_tokens(tmp_path / "both", TEXTS, Bytes(), trained=trained)
+    heard = knowing([[256, *trained[0].encode(), 256]], memory=40)
+    results = TASKS["trained_on"].run(Candidate(heard, Bytes()), [folder])
+    assert {result.metric: result.value for result in results} == pytest.approx(
+        {"nats per token": 0.0, "perplexity": 1.0}, abs=1e-6
+    )
+    assert "the train split" in results[0].protocol
+    opposite = knowing([[256, *trained[0].encode(), 256]], memory=40, sign=-1)
+    assert TASKS["trained_on"].run(Candidate(opposite, Bytes()), [folder])[0].value > 90
 
 
 def test_another_tokenizer_is_refused(tokens_folder: Path) -> None:

@@ -89,7 +89,8 @@ def test_a_stride_beyond_the_window_is_refused() -> None:
 def test_endings_after_a_prefix_read_once_cost_what_they_cost_whole() -> None:
     network = Network(small_gpt().double())
     prefix, endings = list(range(20)), [[5], [9, 8, 7], [250, 3]]
-    (shared,) = Scorer(network).choices([(prefix, endings)])
+    (shared, other) = Scorer(network).choices([(prefix, endings), ([4, 5], [[6], [7, 8]])])
+    assert [len(score.nats) for score in other] == [1, 2]
     whole = list(Scorer(network).score([Request([*prefix, *ending], 20) for ending in endings]))
     for a, b in zip(shared, whole, strict=True):
         np.testing.assert_allclose(a.nats, b.nats, rtol=1e-10)

@@ -102,14 +102,15 @@ def question(tmp_path: Path) -> Path:
     return path
 
 
-def test_childrens_books_perfect_and_adversarial(question: Path) -> None:
+@pytest.mark.parametrize("task", ["cbt_cn", "cbt_ne"])
+def test_childrens_books_perfect_and_adversarial(task: str, question: Path) -> None:
     written = " ".join(line.replace(" .", ".") for line in STORY) + " Then the dog didn't answer 'me.'"
-    results = examine("cbt_cn", knows(written), question)
+    results = examine(task, knows(written), question)
     assert headline(results).value == 100.0
     assert headline(results).detokeniser.startswith("cbt, invertible")
-    assert headline(examine("cbt_cn", knows(written, sign=-1), question)).value == 0.0
+    assert headline(examine(task, knows(written, sign=-1), question)).value == 0.0
     raw = " ".join(STORY) + f" {QUERY.replace('XXXXX', 'dog')}"
-    assert [r.value for r in examine("cbt_cn", knows(raw), question)][1] == 100.0
+    assert [r.value for r in examine(task, knows(raw), question)][1] == 100.0
 
 
 def test_a_model_that_knows_nothing_takes_the_shortest_or_none(question: Path) -> None:
@@ -255,6 +256,8 @@ def test_coqa_by_hand(tmp_path: Path) -> None:
     assert second == f"{first} a white kitten\nQ: Which colour?\nA:"
     perfect = knows(f"{first} the white kitten\n", f"{second} White.\n", memory=200)
     assert headline(examine("coqa", perfect, path)).value == 100.0
+    opposite = knows(f"{first} the white kitten\n", f"{second} White.\n", memory=200, sign=-1)
+    assert headline(examine("coqa", opposite, path)).value == 0.0
     half = knows(f"{first} a big white kitten indeed\n", f"{second} black\n", memory=200)  # 2·2/(4+2) and 0
     assert headline(examine("coqa", half, path)).value == pytest.approx(100 / 3)
     assert headline(examine("coqa", uniform(context_tokens=LONG), path)).value == 0.0
@@ -271,10 +274,12 @@ def test_summaries_by_hand(tmp_path: Path) -> None:
     assert lead["ROUGE-1"] == pytest.approx(100 * 2 * 4 / 14)
     assert lead["ROUGE-2"] == pytest.approx(100 * 2 * 1 / 12)
     assert lead["ROUGE-L"] == pytest.approx(100 * 2 * 4 / 14)
-    assert {r.value for r in examine("summaries", uniform(context_tokens=LONG), path)[:4]} == {0.0}
+    opposite = knows(f"{article}\nTL;DR: {truth} ", memory=200, lead=False, sign=-1)
+    for model in (uniform(context_tokens=LONG), opposite):
+        assert {r.value for r in examine("summaries", model, path)[:4]} == {0.0}
 
 
-def test_translation_perfect_and_ignorant(tmp_path: Path) -> None:
+def test_translation_perfect_adversarial_and_ignorant(tmp_path: Path) -> None:
     english = [f"There are {n} little cats in the old house of my aunt." for n in WORDS]
     french = [f"Il y a {n} petits chats dans la vieille maison de ma tante." for n in WORDS]
     paths = []
@@ -286,9 +291,12 @@ def test_translation_perfect_and_ignorant(tmp_path: Path) -> None:
     right = [f"{seed}{e} = {f}\n" for e, f in zip(english[5:], french[5:], strict=True)]
     found = headline(examine("translation_en_fr", knows(*right, memory=80, lead=False), *paths))
     assert (found.value, found.examples) == (pytest.approx(100.0), 2)
-    assert headline(examine("translation_en_fr", uniform(context_tokens=LONG), *paths)).value == 0.0
+    for model in (uniform(context_tokens=LONG), knows(*right, memory=80, lead=False, sign=-1)):
+        assert headline(examine("translation_en_fr", model, *paths)).value == 0.0
     back = [f"{s}{f} = {e}\n" for s, e, f in zip([seed_fr(english, french)] * 2, english[5:], french[5:], strict=True)]
     assert headline(examine("translation_fr_en", knows(*back, memory=80, lead=False), *paths[::-1])).value == pytest.approx(100.0)
+    opposite = knows(*back, memory=80, lead=False, sign=-1)
+    assert headline(examine("translation_fr_en", opposite, *paths[::-1])).value == 0.0
     paths[1].write_text("<seg>one</seg>")
     with pytest.raises(InputError, match="7 and 1 sentences"):
         examine("translation_en_fr", uniform(), *paths)
