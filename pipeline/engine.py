@@ -18,6 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 import orjson
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
@@ -42,6 +43,10 @@ class Engine:
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
+
+    def __post_init__(self) -> None:
+        """Files are read and written before the first pipeline: Beam's file systems must know the flags by then."""
+        FileSystems.set_options(PipelineOptions(list(self.beam_flags)))
 
     def pipeline(self, parts: int) -> beam.Pipeline:
         """An empty pipeline for so many parts; a --runner among the flags wins over the local engine.
@@ -105,7 +110,7 @@ def open_stage(stage: str, folder: str, settings: dict[str, Any], inputs: dict[s
         if not replace:
             raise InputError(_difference(folder, standing, said))
         files.remove(files.join(folder, NAME))
-        files.remove(files.join(folder, WORK_FOLDER))
+        files.remove_folder(files.join(folder, WORK_FOLDER))
     elif files.exists(files.join(folder, NAME)):
         return None
     try:
@@ -140,7 +145,7 @@ def close_stage(
             counted[name] = counted.get(name, 0) + value
     manifest = Manifest(place.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
     manifest.save(place.folder)
-    files.remove(files.join(place.folder, WORK_FOLDER))
+    files.remove_folder(files.join(place.folder, WORK_FOLDER))
     return manifest
 
 

@@ -7,6 +7,7 @@ killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 import hashlib
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,9 @@ from apache_beam.io.filesystems import FileSystems
 
 ASIDE_SUFFIX = ".aside"
 PARQUET_ROWS_A_GROUP = 4096
+PARQUET_ROWS_A_CHECK = 64
+"""A page ends at the first check that finds it past 1 MB. By default one in 1,024 rows: megabytes of text in a reader's memory."""
+PARQUET_BUFFER_BYTES = 1 << 18
 
 
 class InputError(Exception):
@@ -130,7 +134,9 @@ def publishing(path: str) -> Iterator[HashingWriter]:
     try:
         with _create(aside) as sink:
             yield HashingWriter(sink)
-            _sync(sink)
+            if is_local(path):
+                sink.flush()
+                os.fsync(sink.fileno())
         _rename(aside, path, folder)
     except BaseException:
         remove(aside)
@@ -153,7 +159,8 @@ def publish_table(path: str, table: pa.Table) -> Digest:
     """The same for a table, as Parquet with zstd; equal tables give equal bytes."""
 
     def write(file: IO[bytes]) -> None:
-        pq.write_table(table, file, compression="zstd", row_group_size=PARQUET_ROWS_A_GROUP, store_schema=True)
+        options = {"compression": "zstd", "store_schema": True, "write_batch_size": PARQUET_ROWS_A_CHECK}
+        pq.write_table(table, file, row_group_size=PARQUET_ROWS_A_GROUP, **options)
 
     return publish(path, write)
 
@@ -167,13 +174,22 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:
     """A Parquet file, a batch of at most `rows` rows at a time: memory does not grow with the file. Workers are processes, not threads."""
     with open_input(path) as file:
-        yield from pq.ParquetFile(file).iter_batches(batch_size=rows, columns=columns, use_threads=False)
+        parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
+        yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
 def remove(path: str) -> None:
-    """Remove a file or a whole folder; no harm if it is not there."""
+    """Remove a file; no harm if it is not there."""
     if exists(path):
         FileSystems.delete([path])
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder and all below it; no harm if it is not there. An object store has no folders, only names that begin alike."""
+    if is_local(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif below := matching(join(folder, "**")):
+        FileSystems.delete(below)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -189,15 +205,9 @@ def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     return cast("AbstractContextManager[IO[bytes]]", FileSystems.create(path, compression_type="uncompressed"))
 
 
-def _sync(sink: IO[bytes]) -> None:
-    sink.flush()
-    if isinstance(sink, io.BufferedWriter):
-        os.fsync(sink.fileno())
-
-
 def _rename(aside: str, path: str, folder: str) -> None:
     if not is_local(path):
-        if FileSystems.exists(path):
+        if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces what stands there
             FileSystems.delete([path])
         FileSystems.rename([aside], [path])
         return

@@ -143,10 +143,19 @@ def resolve(folder: str, entry: Input) -> str:
     """Where an input that `folder`'s manifest names stands today."""
     if not files.is_local(entry.path) or Path(entry.path).is_absolute():
         return entry.path
-    return os.path.normpath(files.join(folder, entry.path))
+    root, below = _parted(folder)
+    return root + os.path.normpath(Path(below, entry.path))
 
 
 def _relative(folder: str, seen_from: str) -> str:
-    if files.is_local(folder) and files.is_local(seen_from):
-        return Path(os.path.relpath(folder, seen_from)).as_posix()
-    return folder
+    (root, below), (here, path) = _parted(folder), _parted(seen_from)
+    return Path(os.path.relpath(below, path)).as_posix() if root == here else folder
+
+
+def _parted(folder: str) -> tuple[str, str]:
+    """`s3://bucket/` and what is below it; of a local folder, nothing and all of it."""
+    if files.is_local(folder):
+        return "", folder
+    scheme, _, rest = folder.partition("://")
+    bucket, _, below = rest.partition("/")
+    return f"{scheme}://{bucket}/", below
