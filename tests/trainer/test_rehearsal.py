@@ -24,7 +24,7 @@ def test_124m_on_256_ranks_by_ddp() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layers", [48 if os.environ.get("WEBTEXT_FULL") else 3])
+@pytest.mark.parametrize("layers", [48 if os.environ.get("WEBTEXT_FULL") else 2])
 def test_1558m_on_1024_ranks_by_fsdp(layers: int) -> None:
     config = gpt2_xl().with_options(precision="bf16", micro_batch=4, layers=layers)
     found = rehearse(config, 1024)
@@ -47,7 +47,7 @@ class Sent(TorchDispatchMode):
 
 
 def test_ddp_sends_what_was_rehearsed_of_it() -> None:
-    config = gpt2_small().with_options(layers=2, precision="fp32", micro_batch=1, context=16)
+    config = gpt2_small().with_options(layers=2, precision="fp32", micro_batch=1, context=16, vocabulary=9_000)
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=256)
     try:
         shared = share(GPT(config.model), World(0, 256), "ddp", bf16=False)
