@@ -26,10 +26,11 @@ from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts
 from pipeline.records import Drop
 from pipeline.views import DocumentShard
 from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
+from tokenizer.compiled import Array, compiled
 from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, Split, TokenBatch
 
 SPLITS = ("train", "validation", "test")
-BATCH_DOCUMENTS = 256
+BATCH_DOCUMENTS = 512
 RUN_TOKENS = 1 << 24
 ORACLE_DOCUMENTS = 16
 ORACLE_CHARACTERS = 1 << 14
@@ -37,11 +38,11 @@ BUCKETS = 1 << 16
 """Shards and record batches begin where the leading 16 bits of the order hash change."""
 
 INDEX = np.dtype(
-    [("split", "u1"), ("order", "<u8"), ("id_high", "<u8"), ("id_low", "<u8"), ("tokens", "<u4"), ("text_bytes", "<u4")]
+    [(name, "<u8") for name in ("split", "order", "id_high", "id_low", "start")] + [("tokens", "<u4"), ("text_bytes", "<u4")]
 )
-"""A run's documents in the order of its tokens; the two halves of the id are read as big-endian numbers, so that they sort as its bytes do.
+"""Documents, and where the tokens of each begin. The halves of an id are read as big-endian numbers, so that they sort as its bytes do.
 
-All fields are little-endian: NumPy's concatenate turns the others of a structured array."""
+All fields are little-endian (NumPy concatenates others wrongly) and aligned (so that a mapped index is searched where it lies)."""
 
 Index = npt.NDArray[np.void]
 Tokens = npt.NDArray[np.uint16]
@@ -68,13 +69,13 @@ class Splitting:
         held_out = np.where(where < self.validation_share, 1, 2)
         return np.where(where < self.validation_share + self.test_share, held_out, 0).astype(np.uint8)
 
-    def index(self, ids: pa.Array, tokens: npt.NDArray[np.int64], text_bytes: npt.NDArray[np.int64]) -> Index:
-        """The index of a batch of documents, in their own order."""
+    def index(self, ids: pa.Array, offsets: npt.NDArray[np.int64], text_bytes: npt.NDArray[np.int64]) -> Index:
+        """The index of a batch of documents, in their own order; `offsets` of their tokens."""
         index = np.zeros(len(ids), INDEX)
         raw = np.frombuffer(ids.buffers()[1], ">u8", 2 * len(ids), 16 * ids.offset)
         index["split"], index["order"] = self.split(ids), mixed(ids, self.order_seed, b"order")
         index["id_high"], index["id_low"] = raw[::2], raw[1::2]
-        index["tokens"], index["text_bytes"] = tokens, text_bytes
+        index["start"], index["tokens"], index["text_bytes"] = offsets[:-1], np.diff(offsets), text_bytes
         return index
 
 
@@ -103,7 +104,7 @@ class EncodeShard:
             tokens, offsets = tokenizer.encode_arrow(batch.column("text"), encoder=self.encoder)
             if checked < ORACLE_DOCUMENTS:
                 checked += compare_with_oracle(tokenizer, batch.slice(0, ORACLE_DOCUMENTS - checked), tokens, offsets)
-            runs.add(tokens, self.splitting.index(batch.column("document_id"), np.diff(offsets), lengths[lengths > 0]))
+            runs.add(tokens, self.splitting.index(batch.column("document_id"), offsets, lengths[lengths > 0]))
             writer.advance(batch.num_rows)
         runs.close()
 
@@ -113,14 +114,12 @@ class _Runs:
     """Encoded documents on their way into the runs of a part."""
 
     writer: PartWriter
-    tokens: list[Tokens] = field(default_factory=list)
-    indexes: list[Index] = field(default_factory=list)
+    pieces: list[tuple[Tokens, Index]] = field(default_factory=list)
     held: int = 0
     number: int = 0
 
     def add(self, tokens: Tokens, index: Index) -> None:
-        self.tokens.append(tokens)
-        self.indexes.append(index)
+        self.pieces.append((tokens, index))
         self.held += len(tokens)
         if self.held >= RUN_TOKENS:
             self.close()
@@ -129,13 +128,11 @@ class _Runs:
         """Spill what is held."""
         if not self.held:
             return
-        index = np.concatenate(self.indexes)
-        tokens = np.concatenate(self.tokens)
-        self.tokens, self.indexes, self.held = [], [], 0
-        order = sorted_order(index)
+        tokens, index = merged(self.pieces)
+        self.pieces, self.held = [], 0
         name = f"run-{self.writer.key}-{self.number:04d}"
-        self._spill("run", f"{name}.tokens", gather(tokens, starts_of(index), index["tokens"], order))
-        self._spill("index", f"{name}.index", index[order])
+        self._spill("run", f"{name}.tokens", tokens)
+        self._spill("index", f"{name}.index", index)
         self.number += 1
 
     def _spill(self, kind: str, name: str, array: npt.NDArray[Any]) -> None:
@@ -173,15 +170,15 @@ class MergeShard:
         """A record batch at a time."""
         plan: ShardPlan = part.work
         split = SPLITS.index(plan.header.split)
-        indexes = [_index_range(run, split, plan.borders[0], plan.borders[-1]) for run in self.runs]
+        indexes = [read_index(run) for run in self.runs]
         unigrams = np.zeros(1 << 16, np.int64)
 
         def write(file: IO[bytes]) -> None:
             shard = ShardWriter(file, plan.header)
             for low, high in pairwise(plan.borders):
-                batch, text_bytes = self._batch(indexes, low, high)
+                batch, text_bytes = self._batch([rows_of(index, split, low, high) for index in indexes])
                 shard.write(batch)
-                unigrams[:] += np.bincount(batch.tokens, minlength=1 << 16)
+                _tally(batch.tokens, unigrams)
                 writer.counters[f"text_bytes_{plan.header.split}"] += text_bytes
                 writer.advance(len(batch.tokens))
             shard.close()
@@ -190,25 +187,13 @@ class MergeShard:
         counts = writer.spill_name(f"unigrams-{writer.key}.npy")
         writer.publish("unigrams", len(unigrams), lambda file: np.save(file, unigrams), counts)
 
-    def _batch(self, indexes: Sequence[tuple[int, Index]], low: int, high: int) -> tuple[TokenBatch, int]:
-        """The documents of some buckets, in order, from all runs; and their text's bytes."""
-        parts, found = [], []
-        for run, (start, index) in zip(self.runs, indexes, strict=True):
-            first, last = np.searchsorted(index["order"] >> np.uint64(48), (low, high))
-            if first == last:
-                continue
-            starts = start + int(index["tokens"][:first].sum(dtype=np.int64))
-            parts.append(_read_tokens(run.tokens, starts, int(index["tokens"][first:last].sum(dtype=np.int64))))
-            found.append(index[first:last])
-        index = np.concatenate(found) if found else np.zeros(0, INDEX)
-        tokens = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
-        order = sorted_order(index)
-        sorted_index = index[order]
+    def _batch(self, indexes: Sequence[Index]) -> tuple[TokenBatch, int]:
+        """The documents that the runs' indexes name, in order; and their text's bytes."""
+        tokens, index = merged([_read_tokens(run.tokens, index) for run, index in zip(self.runs, indexes, strict=True)])
         ids = np.empty((len(index), 2), ">u8")
-        ids[:, 0], ids[:, 1] = sorted_index["id_high"], sorted_index["id_low"]
-        offsets = np.concatenate([[0], np.cumsum(sorted_index["tokens"], dtype=np.int64)])
-        batch = TokenBatch(gather(tokens, starts_of(index), index["tokens"], order), offsets, ids.view(np.uint8).reshape(-1, 16))
-        return batch, int(index["text_bytes"].sum(dtype=np.int64))
+        ids[:, 0], ids[:, 1] = index["id_high"], index["id_low"]
+        offsets = np.append(index["start"], len(tokens)).astype(np.int64)
+        return TokenBatch(tokens, offsets, ids.view(np.uint8).reshape(-1, 16)), int(index["text_bytes"].sum(dtype=np.int64))
 
 
 @dataclass
@@ -253,26 +238,35 @@ def compare_with_oracle(tokenizer: Tokenizer, batch: pa.RecordBatch, tokens: Tok
     return compared
 
 
-def sorted_order(index: Index) -> npt.NDArray[np.int64]:
-    """The positions of the index's rows in the order of split, order hash, id."""
-    return np.lexsort((index["id_low"], index["id_high"], index["order"], index["split"]))
+def merged(pieces: Sequence[tuple[Tokens, Index]]) -> tuple[Tokens, Index]:
+    """All documents of some pieces, each tokens and their index, in the order of split, order hash and id."""
+    index = np.concatenate([own for _, own in pieces])
+    order = np.lexsort((index["id_low"], index["id_high"], index["order"], index["split"]))
+    ends = np.cumsum(index["tokens"][order], dtype=np.int64)
+    starts = np.empty(len(index), np.int64)
+    starts[order] = ends - index["tokens"][order]
+    tokens = np.empty(ends[-1] if len(ends) else 0, np.uint16)
+    done = 0
+    for source, own in pieces:
+        _copy(source, own["start"].astype(np.int64), own["tokens"].astype(np.int64), starts[done:], tokens)
+        done += len(own)
+    index["start"] = starts
+    return tokens, index[order]
 
 
-def starts_of(index: Index) -> npt.NDArray[np.int64]:
-    """Where each document's tokens begin."""
-    lengths = index["tokens"].astype(np.int64)
-    return np.cumsum(lengths) - lengths
+@compiled
+def _copy(source: Array, starts: Array, lengths: Array, places: Array, out: Array) -> None:
+    """Lay each document of the source at its place."""
+    for i in range(len(starts)):
+        for k in range(lengths[i]):
+            out[places[i] + k] = source[starts[i] + k]
 
 
-def gather(tokens: Tokens, starts: npt.NDArray[np.int64], lengths: Index, order: npt.NDArray[np.int64]) -> Tokens:
-    """The documents' tokens one after the other in another order."""
-    out = np.empty(len(tokens), np.uint16)
-    at = 0
-    for row in order:
-        length = int(lengths[row])
-        out[at : at + length] = tokens[starts[row] : starts[row] + length]
-        at += length
-    return out
+@compiled
+def _tally(tokens: Array, counts: Array) -> None:
+    """Add to the count of each id; np.bincount makes 64-bit numbers of all tokens first."""
+    for token in tokens:
+        counts[token] += 1
 
 
 def plan_shards(runs: Sequence[Run], header: Header, shard_tokens: int) -> list[ShardPlan]:
@@ -314,22 +308,33 @@ def even_borders(tokens: npt.NDArray[np.int64], most: int) -> list[int]:
 
 
 def read_index(run: Run) -> Index:
-    """A run's index."""
+    """A run's index; a local one is mapped, not read."""
+    if files.is_local(run.index):
+        return np.asarray(np.memmap(run.index, INDEX, "r"))
     return np.frombuffer(files.read_bytes(run.index), INDEX)
 
 
-def _index_range(run: Run, split: int, low: int, high: int) -> tuple[int, Index]:
-    """A run's documents in some buckets of a split, and where the first one's tokens begin."""
-    index = read_index(run)
-    first, last = np.searchsorted(index["split"], (split, split + 1))
-    first, last = first + np.searchsorted(index["order"][first:last] >> np.uint64(48), (low, high))
-    return int(index["tokens"][:first].sum(dtype=np.int64)), index[first:last].copy()
+def rows_of(index: Index, split: int, low: int, high: int) -> Index:
+    """A sorted index' documents in some buckets of a split."""
+    first, last = np.searchsorted(index["split"], np.array([split, split + 1], np.uint64))
+    orders = index["order"][first:last]
+    start = np.searchsorted(orders, np.uint64(low << 48))
+    stop = np.searchsorted(orders, np.uint64((high << 48) - 1), "right")
+    return index[first + start : first + stop]
 
 
-def _read_tokens(path: str, start: int, tokens: int) -> Tokens:
+def _read_tokens(path: str, index: Index) -> tuple[Tokens, Index]:
+    """The stretch of a run's tokens that its documents take, and their index in it; a local one is mapped, not read."""
+    if not len(index):
+        return np.zeros(0, np.uint16), index
+    first, last = int(index["start"][0]), int(index["start"][-1] + index["tokens"][-1])
+    own = index.copy()
+    own["start"] -= np.uint64(first)
+    if files.is_local(path):
+        return np.asarray(np.memmap(path, "<u2", "r", 2 * first, last - first)), own
     with files.open_input(path) as file:
-        file.seek(2 * start)
-        return np.frombuffer(file.read(2 * tokens), "<u2")
+        file.seek(2 * first)
+        return np.frombuffer(file.read(2 * (last - first)), "<u2"), own
 
 
 def runs_of(place: Place, receipts: Sequence[Receipt]) -> tuple[Run, ...]:

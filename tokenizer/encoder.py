@@ -1,7 +1,7 @@
 """Encoding by compiled code: text in Arrow's buffers to 16-bit ids, with no Python object a token.
 
-Each piece is looked up in a bounded memory of pieces met before; one not met is merged, the lowest merge first, the leftmost of equals:
-a short one by searching it again after each merge, a long one with a queue, so that no piece costs more than n log n.
+Each short piece is looked up in a memory of pieces met before, of a fixed size; one not met is merged, the lowest merge first, the leftmost
+of equals: a short one by searching it again after each merge, a long one with a queue, so that no piece costs more than n log n.
 """
 
 import threading
@@ -15,38 +15,33 @@ import pyarrow as pa
 from tokenizer.characters import classes
 from tokenizer.compiled import Array, Integer, compiled
 from tokenizer.paper import byte_ids
-from tokenizer.pieces import hash_of, piece_end
+from tokenizer.pieces import piece_end
 from tokenizer.strings import utf8
 
 LONG = 48
-"""Pieces of more bytes are merged with a queue, and not remembered."""
+"""Pieces of more bytes are merged with a queue."""
 
-REMEMBERED = 1 << 18
-"""Pieces remembered; when so many are, all are forgotten."""
+KEY_BYTES, KEY_IDS = 15, 8
+"""Pieces of at most so many bytes, in at most so many ids, are remembered."""
+
+SLOTS = 1 << 16
+"""Pieces remembered; a new one takes the place of the one that stood in its slot."""
 
 NONE = 0xFFFF
-NEVER = 1 << 62
-USED_PIECES, USED_BYTES, USED_IDS = range(3)
 
 
 class Merges(NamedTuple):
-    """The merges as a hash table from (left, right) to the new id, which is also the merge's rank; and each byte's id."""
+    """The merges as a hash table of `left << 32 | right << 16 | new id`, the id being the merge's rank too; and each byte's id."""
 
-    keys: Array
-    ids: Array
+    table: Array
     bytes: Array
 
 
 class Memory(NamedTuple):
-    """Pieces met before: piece i is `text[starts[i]:starts[i + 1]]`, its ids `ids[firsts[i]:firsts[i + 1]]`."""
+    """Pieces met before, rows of 32 bytes: `keys` are 64-bit numbers (a piece and its length), `ids` 16-bit ones (from KEY_IDS on)."""
 
-    text: Array
-    starts: Array
+    keys: Array
     ids: Array
-    firsts: Array
-    hashes: Array
-    slots: Array
-    used: Array
 
 
 class Encoder:
@@ -68,40 +63,31 @@ class Encoder:
 
     def _memory(self) -> Memory:
         if not hasattr(self._local, "memory"):
-            self._local.memory = Memory(
-                text=np.empty(REMEMBERED * 16, np.uint8),
-                starts=np.zeros(REMEMBERED + 1, np.int64),
-                ids=np.empty(REMEMBERED * 8, np.uint16),
-                firsts=np.zeros(REMEMBERED + 1, np.int64),
-                hashes=np.zeros(REMEMBERED, np.uint32),
-                slots=np.full(2 * REMEMBERED, -1, np.int32),
-                used=np.zeros(3, np.int64),
-            )
+            rows = np.zeros((SLOTS, 16), np.uint16)
+            self._local.memory = Memory(rows.view(np.int64), rows)
         return self._local.memory  # type: ignore[no-any-return]
 
 
 def _merges_table(pairs: npt.NDArray[np.int64]) -> Merges:
-    keys = np.full(1 << (4 * max(256, len(pairs)) - 1).bit_length(), -1, np.int64)
-    ids = np.full(len(keys), NONE, np.uint16)
-    _fill(pairs, keys, ids)
-    return Merges(keys, ids, np.array(byte_ids(), np.uint16))
+    table = np.full(1 << (4 * max(256, len(pairs)) - 1).bit_length(), -1, np.int64)
+    _fill(pairs, table)
+    return Merges(table, np.array(byte_ids(), np.uint16))
 
 
 @compiled
-def _fill(pairs: Array, keys: Array, ids: Array) -> None:
+def _fill(pairs: Array, table: Array) -> None:
     for merge in range(len(pairs)):
         key = pairs[merge, 0] << 16 | pairs[merge, 1]
-        slot = _slot(keys, key)
-        if keys[slot] < 0:
-            keys[slot] = key
-            ids[slot] = 256 + merge
+        slot = _slot(table, key)
+        if table[slot] < 0:
+            table[slot] = key << 16 | (256 + merge)
 
 
 @compiled
-def _slot(keys: Array, key: Integer) -> Integer:
-    mask = len(keys) - 1
-    slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & mask
-    while keys[slot] >= 0 and keys[slot] != key:
+def _slot(table: Array, key: Integer) -> Integer:
+    mask = len(table) - 1
+    slot = (key * 0x1E3779B97F4A7C15 >> 40) & mask
+    while table[slot] >= 0 and table[slot] >> 16 != key:
         slot = (slot + 1) & mask
     return slot
 
@@ -109,19 +95,34 @@ def _slot(keys: Array, key: Integer) -> Integer:
 @compiled
 def _merged(merges: Merges, left: Integer, right: Integer) -> Integer:
     """The id that the two make, or NONE."""
-    return merges.ids[_slot(merges.keys, np.int64(left) << 16 | np.int64(right))]
+    return merges.table[_slot(merges.table, np.int64(left) << 16 | np.int64(right))] & NONE
 
 
 @compiled
 def _encode(
     text: Array, offsets: Array, ending: Integer, merges: Merges, memory: Memory, classes: Array, out: Array, places: Array
 ) -> None:
+    keys, ids = memory
     filled = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
         while at < end:
             stop = piece_end(text, at, end, classes)
-            filled = _encode_piece(text, at, stop, merges, memory, out, filled)
+            low, high = _key(text, at, stop)
+            slot = ((low ^ high * 0x2545F4914F6CDD1D) * 0x1E3779B97F4A7C15 >> 40) & (len(keys) - 1)
+            if keys[slot, 0] == low and keys[slot, 1] == high:
+                for i in range(KEY_IDS, 2 * KEY_IDS):
+                    if ids[slot, i] == NONE:
+                        break
+                    out[filled] = ids[slot, i]
+                    filled += 1
+            else:
+                length = _merge(text, at, stop, merges, out, filled)
+                if high > 0 and length <= KEY_IDS:
+                    keys[slot, 0], keys[slot, 1] = low, high
+                    for i in range(KEY_IDS):
+                        ids[slot, KEY_IDS + i] = out[filled + i] if i < length else NONE
+                filled += length
             at = stop
         if ending >= 0:
             out[filled] = ending
@@ -130,58 +131,23 @@ def _encode(
 
 
 @compiled
-def _encode_piece(
-    text: Array, start: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer
-) -> Integer:
-    """Append the ids of one piece; returns the new length of what is filled."""
+def _key(text: Array, start: Integer, stop: Integer) -> tuple[Integer, Integer]:
+    """A short piece's bytes and length as two numbers, of which the second is never 0; a longer piece's second is -1."""
+    if stop - start > KEY_BYTES:
+        return np.int64(0), np.int64(-1)
+    low, high = np.int64(0), stop - start
+    for i in range(start, min(stop, start + 8)):
+        low = low << 8 | text[i]
+    for i in range(start + 8, stop):
+        high = high << 8 | text[i]
+    return low, high
+
+
+@compiled
+def _merge(text: Array, start: Integer, stop: Integer, merges: Merges, out: Array, filled: Integer) -> Integer:
     if stop - start > LONG:
-        return filled + _merge_long(text, start, stop, merges, out, filled)
-    value = hash_of(text, start, stop)
-    mask = len(memory.slots) - 1
-    short = np.uint32(value >> np.uint64(32))
-    slot = np.int64(value) & mask
-    while memory.slots[slot] >= 0:
-        piece = memory.slots[slot]
-        if memory.hashes[piece] == short and _same(text, start, stop, memory, piece):
-            for i in range(memory.firsts[piece], memory.firsts[piece + 1]):
-                out[filled] = memory.ids[i]
-                filled += 1
-            return filled
-        slot = (slot + 1) & mask
-    length = _merge_short(text, start, stop, merges, out, filled)
-    _remember(text, start, stop, memory, short, slot, out[filled : filled + length])
-    return filled + length
-
-
-@compiled
-def _same(text: Array, start: Integer, stop: Integer, memory: Memory, piece: Integer) -> bool:
-    first = memory.starts[piece]
-    if memory.starts[piece + 1] - first != stop - start:
-        return False
-    for i in range(stop - start):  # noqa: SIM110
-        if memory.text[first + i] != text[start + i]:
-            return False
-    return True
-
-
-@compiled
-def _remember(text: Array, start: Integer, stop: Integer, memory: Memory, short: Integer, slot: Integer, ids: Array) -> None:
-    used, piece = memory.used, memory.used[USED_PIECES]
-    if piece == len(memory.hashes) or used[USED_BYTES] + LONG > len(memory.text) or used[USED_IDS] + LONG > len(memory.ids):
-        memory.slots[:] = -1
-        used[:] = 0
-        return
-    for i in range(stop - start):
-        memory.text[used[USED_BYTES] + i] = text[start + i]
-    for i in range(len(ids)):
-        memory.ids[used[USED_IDS] + i] = ids[i]
-    used[USED_PIECES] += 1
-    used[USED_BYTES] += stop - start
-    used[USED_IDS] += len(ids)
-    memory.starts[piece + 1] = used[USED_BYTES]
-    memory.firsts[piece + 1] = used[USED_IDS]
-    memory.hashes[piece] = short
-    memory.slots[slot] = piece
+        return _merge_long(text, start, stop, merges, out, filled)
+    return _merge_short(text, start, stop, merges, out, filled)
 
 
 @compiled

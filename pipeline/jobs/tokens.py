@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pipeline import files
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
-from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts, numbered
+from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts, numbered, run_part
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.tokens import (
@@ -59,7 +59,7 @@ class CopyTokenizer:
     path: str
 
     def __call__(self, _part: Part, writer: PartWriter) -> None:
-        """One small file."""
+        """One small file: no work for an engine."""
         data = files.read_bytes(self.path)
         writer.publish("tokenizer", 1, lambda file: file.write(data), TOKENIZER_JSON)
 
@@ -77,12 +77,12 @@ def work(call: Call, place: Place) -> Outcome:
         raise InputError(
             f"{call.inputs['dedup']}: no document is left for training; give more documents or smaller held-out shares"
         )
-    merging, copying = place.next("merge"), place.next("tokenizer")
+    merging = place.next("merge")
     parts = numbered(plans, lambda plan: plan.header.tokens)
     merged = call.engine.run_parts(merging, parts, RunParts(merging, MergeShard(runs)), "tokens")
-    copied = call.engine.run_parts(copying, numbered([None]), RunParts(copying, CopyTokenizer(path)))
+    copied = run_part(place.next("tokenizer"), CopyTokenizer(path), Part("tokenizer", None))
     manifest = _dataset(place, tokenizer, merged, plans)
-    return Outcome([*encoded, *merged, *copied], dataset=manifest.section())
+    return Outcome([*encoded, *merged, copied], dataset=manifest.section())
 
 
 def _encode(call: Call, place: Place, tokenizer: str) -> list[Receipt]:

@@ -97,6 +97,13 @@ def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer) -
     assert ids.tolist() == library_ids(trained, texts)
 
 
+def test_pieces_that_begin_alike_are_told_apart(trained: Tokenizer) -> None:
+    """Of every length about those that are remembered, and 256 more, each twice."""
+    texts = [piece for size in [*range(1, 64), *range(250, 290)] for piece in ("e" * size, "e" * (size - 1) + "t", "\0" * size)]
+    ids, _ = trained.encode_arrow(pa.array(texts + texts, pa.large_string()))
+    assert ids.tolist() == library_ids(trained, texts) * 2
+
+
 MONSTERS = {
     "letters": "a",
     "blanks": " ",
