@@ -1,7 +1,7 @@
 """Words and their counts of a whole corpus, as a map-reduce over spilled tables: never a word as an element."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -21,6 +21,18 @@ BATCH_DOCUMENTS = 1024
 SAMPLE_SALT = b"vocabulary sample"
 
 
+def sampled_texts(shard: DocumentShard, share: float, seed: int, writer: PartWriter) -> Iterator[pa.Array]:
+    """The texts of a document shard that fall into the seeded sample, a batch at a time; the writer keeps the books."""
+    for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
+        sampled = batch.filter(pa.array(chosen(batch.column("document_id"), share, seed, SAMPLE_SALT)))
+        writer.counters["documents_not_sampled"] += batch.num_rows - sampled.num_rows
+        writer.items_in += sampled.num_rows
+        writer.items_out += sampled.num_rows
+        writer.counters["text_bytes"] += utf8_bytes(sampled.column("text"))
+        yield sampled.column("text")
+        writer.advance(batch.num_rows)
+
+
 @dataclass(frozen=True, slots=True)
 class CountShard:
     """Counts the words of one document shard's sampled documents into `partitions` tables, by a hash of the word."""
@@ -31,16 +43,9 @@ class CountShard:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A batch of documents at a time."""
-        shard: DocumentShard = part.work
         counter = PieceCounter()
-        for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
-            sampled = batch.filter(pa.array(chosen(batch.column("document_id"), self.share, self.seed, SAMPLE_SALT)))
-            writer.counters["documents_not_sampled"] += batch.num_rows - sampled.num_rows
-            writer.items_in += sampled.num_rows
-            writer.items_out += sampled.num_rows
-            writer.counters["text_bytes"] += utf8_bytes(sampled.column("text"))
-            counter.add(sampled.column("text"))
-            writer.advance(batch.num_rows)
+        for texts in sampled_texts(part.work, self.share, self.seed, writer):
+            counter.add(texts)
         counts = counter.table()
         writer.counters["words"] += int(pc.sum(counts.column("count")).as_py() or 0)
         for number, table in enumerate(partition(counts, self.partitions)):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tokenizer import commands
+from tokenizer.bpe import COUNTS, TRAINERS
 from tokenizer.convert import READERS, WRITERS
 from tokenizer.errors import FormatError
 from tokenizer.paper import VOCAB_SIZE
@@ -37,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--max_token_length", type=int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
     )
+
+    train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same (default: %(default)s)")
 
     evaluate = _command(each, "evaluate", "how well tokenizers fit held-out text, by language and domain", commands.evaluate)
     evaluate.add_argument("texts", nargs="+", type=Path, metavar="FILE", help="text files, or Parquet of documents")

@@ -21,17 +21,18 @@ HEADINGS = ("documents", "text bytes", "tokens", "bytes/token", "tokens/word", "
 
 def train(arguments: argparse.Namespace) -> Iterator[str]:
     """Count, learn, write all formats."""
-    counter = PieceCounter()
-    for _, texts in _texts(arguments.texts, None):
-        counter.add(texts)
-    tokenizer = bpe.train(
-        counter.table(),
-        arguments.vocab_size,
-        min_frequency=arguments.min_frequency,
-        max_token_length=arguments.max_token_length,
-    )
+    limits = (arguments.min_frequency, arguments.max_token_length)
+    batches = (texts for _, texts in _texts(arguments.texts, None))
+    if arguments.trainer == bpe.LIBRARY:
+        tokenizer = bpe.train_with_library((texts.to_pylist() for texts in batches), arguments.vocab_size, *limits)
+    else:
+        counter = PieceCounter()
+        for texts in batches:
+            counter.add(texts)
+        yield f"{len(counter):,} distinct words"
+        tokenizer = bpe.train(counter.table(), arguments.vocab_size, *limits)
     tokenizer.save(arguments.output)
-    yield f"{tokenizer.vocab_size:,} entries from {len(counter):,} distinct words: {arguments.output} (merges sha256 {tokenizer.sha256})"
+    yield f"{tokenizer.vocab_size:,} entries: {arguments.output} (merges sha256 {tokenizer.sha256})"
     if tokenizer.vocab_size < arguments.vocab_size:
         yield f"the text ran out of pairs before {arguments.vocab_size:,} entries: give more text for a larger vocabulary"
 

@@ -78,7 +78,7 @@ def parse_pairs(name: str, data: bytes) -> list[Pair]:
         if name.endswith(".tiktoken"):
             return _from_ranks(data)
         if name.endswith(".json"):
-            return _from_tokenizer_json(json.loads(data))
+            return merges_of(json.loads(data))
         return _from_merges(line.split(" ") for line in data.decode().split("\n") if line and not line.startswith("#version"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
@@ -128,7 +128,8 @@ def _from_merges(merges: Iterable[Sequence[str]]) -> list[Pair]:
     return pairs
 
 
-def _from_tokenizer_json(data: dict[str, Any]) -> list[Pair]:
+def merges_of(data: dict[str, Any]) -> list[Pair]:
+    """The merges of a tokenizer.json's content. Raises ValueError where it is not of GPT-2's kind."""
     model = data["model"]
     if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
         raise ValueError("its model is not byte-level BPE")

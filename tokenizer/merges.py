@@ -2,16 +2,15 @@
 
 All distinct words stand in one array of cells, a byte a cell, a separator between words. A token's id stands in its first and last cell,
 so both neighbours of any token are found without links. A pair (x, z) can arise only in the merge that makes its younger member, so its
-places are written down once, then; those that went stale are recognised on use. No two pairs ever spell the same token: a stretch of
-text whose ends no token crosses is always cut alike, so the second pair would have become the first.
+places are written down once, then; those that went stale are recognised on use, and swept out where room runs short. No two pairs ever
+spell the same token: a stretch of text whose ends no token crosses is always cut alike, so the second pair would have become the first.
 """
-
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.pair_table import HEAP, MERGES, MOST_NEW_PAIRS, PAIRS, POOL, WANTED, State, add, pop, push, slot_of, with_room
 
 SEPARATOR = 0xFFFF
 HOLE = 0xFFFE
@@ -19,32 +18,7 @@ MOST_IDS = HOLE
 BLOCK = 16
 """The word of every 16th cell is stored; the words between are found by walking on."""
 
-PAIRS, POOL, HEAP, MERGES, CAPACITY = range(5)
 OLD_LEFT, OLD_RIGHT, NEW_LEFT, NEW_RIGHT = range(4)
-DONE, NEEDS_PAIRS, NEEDS_POOL = range(3)
-
-
-class State(NamedTuple):
-    """The arrays of a run. A pair is a number: its key is `left << 16 | right`, its places are `pool[first:first + size]`."""
-
-    cells: Array
-    starts: Array
-    blocks: Array
-    times: Array
-    lengths: Array
-    pool: Array
-    key: Array
-    frequency: Array
-    first: Array
-    size: Array
-    slots: Array
-    heap_count: Array
-    heap_pair: Array
-    sums: Array
-    places: Array
-    touched: Array
-    merges: Array
-    at: Array
 
 
 def learn(
@@ -64,10 +38,10 @@ def learn(
     if 256 + merges > MOST_IDS:
         raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
     state = _begin(text, offsets, counts, merges)
-    _index(state, max(1, min_frequency))
-    limit = max_token_length or np.iinfo(np.int32).max
-    while (status := _merge_on(state, merges, max(1, min_frequency), limit)) != DONE:
-        state = _grown(state, status)
+    least, limit = max(1, min_frequency), max_token_length or np.iinfo(np.int32).max
+    _index(state, least)
+    while not _merge_on(state, merges, least, limit):
+        state = with_room(state, least)
     return state.merges[: state.at[MERGES]].copy()
 
 
@@ -78,14 +52,14 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
     blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
     _lay_out(text, offsets, cells, starts, blocks)
     lengths = np.ones(1 << 16, np.int32)
-    pairs = 1 << 17
+    pairs = MOST_NEW_PAIRS
     return State(
         cells=cells,
         starts=starts,
         blocks=blocks,
         times=counts.astype(np.int64),
         lengths=lengths,
-        pool=np.empty(len(text) + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
+        pool=np.empty(len(text) + len(text) // 4 + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
         key=np.empty(pairs, np.uint32),
         frequency=np.empty(pairs, np.int64),
         first=np.empty(pairs, np.int64),
@@ -99,23 +73,6 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
         merges=np.empty((merges, 2), np.uint16),
         at=np.zeros(5, np.int64),
     )
-
-
-def _grown(state: State, status: int) -> State:
-    if status == NEEDS_POOL:
-        return state._replace(pool=_longer(state.pool, state.at[CAPACITY]))
-    need = max(int(state.at[CAPACITY]), 2 * len(state.key))
-    names = ("key", "frequency", "first", "size", "heap_count", "heap_pair")
-    slots = np.full(1 << (2 * need - 1).bit_length(), -1, np.int32)
-    state = state._replace(slots=slots, **{name: _longer(getattr(state, name), need) for name in names})
-    _rehash(state)
-    return state
-
-
-def _longer(array: Array, need: int) -> Array:
-    longer = np.empty(max(int(need), len(array) + len(array) // 2), array.dtype)
-    longer[: len(array)] = array
-    return longer
 
 
 @compiled
@@ -158,10 +115,10 @@ def _index(state: State, least: Integer) -> None:
     ends = np.zeros(1 << 16, np.int64)
     for key in range(1 << 16):
         if sizes[key]:
-            pair = _add(state, (key >> 8) << 16 | (key & 255), sums[key], sizes[key])
+            pair = add(state, (key >> 8) << 16 | (key & 255), sums[key], sizes[key])
             ends[key] = state.first[pair]
             if sums[key] >= least:
-                _push(state, sums[key], pair)
+                push(state, sums[key], pair)
     for word in range(len(state.times)):
         for i in range(state.starts[word], state.starts[word + 1] - 2):
             key = cells[i] << 8 | cells[i + 1]
@@ -170,30 +127,27 @@ def _index(state: State, least: Integer) -> None:
 
 
 @compiled
-def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> Integer:
-    """Learn merges until there are enough, none is left, or an array is too small for the next one."""
+def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> bool:
+    """Learn merges until there are enough or none is left (True), or until there is no room for the next one."""
     at = state.at
     while at[MERGES] < merges and at[HEAP] > 0:
         pair = state.heap_pair[0]
         count = state.frequency[pair]
         if state.heap_count[0] != count:
-            _pop(state)
+            pop(state)
             if count >= least:
-                _push(state, count, pair)
+                push(state, count, pair)
             continue
         new = 2 * state.size[pair]
-        if at[PAIRS] + min(new, 1 << 17) > len(state.key):
-            at[CAPACITY] = at[PAIRS] + min(new, 1 << 17)
-            return NEEDS_PAIRS
-        if at[POOL] + new > len(state.pool):
-            at[CAPACITY] = at[POOL] + new
-            return NEEDS_POOL
-        _pop(state)
+        if at[PAIRS] + min(new, MOST_NEW_PAIRS) > len(state.key) or at[POOL] + new > len(state.pool):
+            at[WANTED] = new
+            return False
+        pop(state)
         _merge(state, pair, 256 + at[MERGES], least, limit)
         state.merges[at[MERGES], 0] = state.key[pair] >> 16
         state.merges[at[MERGES], 1] = state.key[pair] & 0xFFFF
         at[MERGES] += 1
-    return DONE
+    return True
 
 
 @compiled
@@ -263,7 +217,7 @@ def _subtract(state: State, side: Integer, shift: Integer, rest: Integer, merged
     """Take the ended occurrences from the counts of the old neighbours' pairs."""
     for i in range(state.places[side, 0]):
         other = np.int64(state.touched[side, i])
-        pair = state.slots[_slot(state, other << shift | rest)]
+        pair = state.slots[slot_of(state, other << shift | rest)]
         if pair >= 0 and pair != merged:
             state.frequency[pair] -= state.sums[side, other]
         state.sums[side, other] = 0
@@ -301,10 +255,10 @@ def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: In
     for i in range(seen):
         other = np.int64(state.touched[side, i])
         count = state.sums[side, other]
-        pair = _add(state, other << shift | rest, count, state.places[side, other])
+        pair = add(state, other << shift | rest, count, state.places[side, other])
         state.places[side, other] = state.first[pair]
         if count >= least:
-            _push(state, count, pair)
+            push(state, count, pair)
 
 
 @compiled
@@ -313,70 +267,3 @@ def _forget(state: State, side: Integer, seen: Integer) -> None:
         other = state.touched[side, i]
         state.sums[side, other] = 0
         state.places[side, other] = 0
-
-
-@compiled
-def _add(state: State, key: Integer, count: Integer, size: Integer) -> Integer:
-    pair = state.at[PAIRS]
-    state.at[PAIRS] += 1
-    state.key[pair] = key
-    state.frequency[pair] = count
-    state.first[pair] = state.at[POOL]
-    state.size[pair] = size
-    state.at[POOL] += size
-    state.slots[_slot(state, key)] = pair
-    return pair
-
-
-@compiled
-def _slot(state: State, key: Integer) -> Integer:
-    """Where the pair of this key stands in the hash table, or the empty slot that it would take."""
-    mask = len(state.slots) - 1
-    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & np.uint64(mask)
-    at = np.int64(slot)
-    while state.slots[at] >= 0 and state.key[state.slots[at]] != key:
-        at = (at + 1) & mask
-    return at
-
-
-@compiled
-def _rehash(state: State) -> None:
-    for pair in range(state.at[PAIRS]):
-        state.slots[_slot(state, np.int64(state.key[pair]))] = pair
-
-
-@compiled
-def _before(state: State, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
-    return count > other_count or (count == other_count and state.key[pair] < state.key[other])
-
-
-@compiled
-def _push(state: State, count: Integer, pair: Integer) -> None:
-    counts, pairs = state.heap_count, state.heap_pair
-    at = state.at[HEAP]
-    state.at[HEAP] += 1
-    while at > 0:
-        up = (at - 1) >> 1
-        if not _before(state, count, pair, counts[up], pairs[up]):
-            break
-        counts[at], pairs[at] = counts[up], pairs[up]
-        at = up
-    counts[at], pairs[at] = count, pair
-
-
-@compiled
-def _pop(state: State) -> None:
-    counts, pairs = state.heap_count, state.heap_pair
-    state.at[HEAP] -= 1
-    size = state.at[HEAP]
-    count, pair = counts[size], pairs[size]
-    at = 0
-    while 2 * at + 1 < size:
-        down = 2 * at + 1
-        if down + 1 < size and _before(state, counts[down + 1], pairs[down + 1], counts[down], pairs[down]):
-            down += 1
-        if not _before(state, counts[down], pairs[down], count, pair):
-            break
-        counts[at], pairs[at] = counts[down], pairs[down]
-        at = down
-    counts[at], pairs[at] = count, pair

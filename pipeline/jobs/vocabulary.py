@@ -12,10 +12,10 @@ from pipeline.manifest import Books, Input, Manifest, file_input
 from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts, numbered
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
-from pipeline.views import document_shards, text_bytes
-from pipeline.vocabulary import CountWords, MergePartition
+from pipeline.views import DocumentShard, document_shards, text_bytes
+from pipeline.vocabulary import CountWords, MergePartition, sampled_texts
 from tokenizer import formats
-from tokenizer.bpe import train
+from tokenizer.bpe import COUNTS, LIBRARY, TRAINERS, train, train_with_library
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.paper import VOCAB_SIZE
@@ -30,6 +30,7 @@ class VocabularySettings:
 
     tokenizer: str = setting("train", "train one, or take the ready one of --tokenizer_path", choices=("train", "gpt2", "given"))
     tokenizer_path: str | None = setting(None, "folder or file of the ready tokenizer", recorded=False, metavar="PATH")
+    trainer: str = setting(COUNTS, "ours from counts of words, or the library's from the text, in one process", choices=TRAINERS)
     vocab_size: int = setting(VOCAB_SIZE, "entries: 256 bytes, merges, end of text", metavar="N")
     min_frequency: int = setting(0, "merge no pair that occurs less often; the vocabulary may end smaller", metavar="N")
     max_token_length: int | None = setting(None, "longest token in bytes (GPT-2 has no limit; its longest is 128)", metavar="N")
@@ -41,6 +42,8 @@ class VocabularySettings:
     def __post_init__(self) -> None:
         if not 257 <= self.vocab_size <= 1 << 16:
             raise ValueError(f"--vocab_size {self.vocab_size}: from 257 (bytes and end of text) to 65,536 (16-bit ids)")
+        if self.max_token_length is not None and self.max_token_length < 2:
+            raise ValueError(f"--max_token_length {self.max_token_length}: at least 2 bytes, the shortest merge")
         if (self.tokenizer == "train") != (self.tokenizer_path is None):
             raise ValueError("--tokenizer_path goes with --tokenizer gpt2 or given, and they with it")
         if self.sample_bytes is not None and self.sample_bytes < 1:
@@ -61,12 +64,26 @@ class Train:
         tokenizer = train(
             counts, settings.vocab_size, min_frequency=settings.min_frequency, max_token_length=settings.max_token_length
         )
-        if tokenizer.vocab_size < settings.vocab_size and not settings.smaller_vocabulary:
-            raise InputError(
-                f"--vocab_size {settings.vocab_size}: the text runs out of pairs at {tokenizer.vocab_size:,} entries; "
-                f"give more text, --vocab_size {tokenizer.vocab_size} or less, or --smaller_vocabulary"
-            )
-        _publish(tokenizer, writer)
+        _publish_learnt(tokenizer, settings, writer)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainWithLibrary:
+    """Lets the tokenizers library train on the sampled texts of the document shards that the part names."""
+
+    settings: VocabularySettings
+    share: float
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Raises InputError where the text runs out of pairs before the vocabulary is full."""
+        settings, shards = self.settings, part.work
+        texts = (
+            batch.to_pylist() for shard in shards for batch in sampled_texts(shard, self.share, settings.sample_seed, writer)
+        )
+        tokenizer = train_with_library(
+            texts, settings.vocab_size, min_frequency=settings.min_frequency, max_token_length=settings.max_token_length
+        )
+        _publish_learnt(tokenizer, settings, writer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,15 @@ class Take:
         _publish(tokenizer, writer)
 
 
+def _publish_learnt(tokenizer: Tokenizer, settings: VocabularySettings, writer: PartWriter) -> None:
+    if tokenizer.vocab_size < settings.vocab_size and not settings.smaller_vocabulary:
+        raise InputError(
+            f"--vocab_size {settings.vocab_size}: the text runs out of pairs at {tokenizer.vocab_size:,} entries; "
+            f"give more text, --vocab_size {tokenizer.vocab_size} or less, or --smaller_vocabulary"
+        )
+    _publish(tokenizer, writer)
+
+
 def _publish(tokenizer: Tokenizer, writer: PartWriter) -> None:
     writer.counters["vocab_size"] = tokenizer.vocab_size
     for name, data in formats.all_files(tokenizer.pairs).items():
@@ -100,6 +126,11 @@ def work(call: Call, place: Place) -> Outcome:
     if settings.tokenizer != "train":
         taken = call.engine.run_parts(place.next("take"), numbered([None]), RunParts(place.next("take"), Take(settings)))
         return Outcome(taken)
+    if settings.trainer == LIBRARY:
+        shards = _documents(call)
+        whole = [Part("all", shards, sum(shard.rows for shard in shards))]
+        training = RunParts(place.next("learn"), TrainWithLibrary(settings, _share(call, settings)))
+        return Outcome(call.engine.run_parts(place.next("learn"), whole, training, "documents"))
     counted = _count(call, place, settings)
     merging = place.next("merge")
     tables = [[receipt.path(place, f"words-{n}") for receipt in counted] for n in range(_partitions(call))]
@@ -113,14 +144,23 @@ def work(call: Call, place: Place) -> Outcome:
 
 
 def _count(call: Call, place: Place, settings: VocabularySettings) -> list[Receipt]:
-    corpus = call.inputs["dedup"]
-    share = 1.0 if settings.sample_bytes is None else settings.sample_bytes / max(1, text_bytes(Manifest.load(corpus)))
     counting = place.next("count")
-    parts = numbered(document_shards(corpus), lambda shard: shard.rows)
-    if not parts:
-        raise InputError(f"{corpus}: no documents there to train a vocabulary on")
-    words = CountWords(counting, _partitions(call), share, settings.sample_seed)
+    words = CountWords(counting, _partitions(call), _share(call, settings), settings.sample_seed)
+    parts = numbered(_documents(call), lambda shard: shard.rows)
     return call.engine.run_parts(counting, parts, words, "documents")
+
+
+def _documents(call: Call) -> list[DocumentShard]:
+    shards = document_shards(call.inputs["dedup"])
+    if not shards:
+        raise InputError(f"{call.inputs['dedup']}: no documents there to train a vocabulary on")
+    return shards
+
+
+def _share(call: Call, settings: VocabularySettings) -> float:
+    if settings.sample_bytes is None:
+        return 1.0
+    return settings.sample_bytes / max(1, text_bytes(Manifest.load(call.inputs["dedup"])))
 
 
 def _partitions(call: Call) -> int:

@@ -53,12 +53,12 @@ def test_the_merges_are_those_of_all_words(tmp_path: Path, corpus: str, engine: 
 
 
 @pytest.mark.slow
-def test_two_workers_other_shards_and_order_give_the_same_tokenizer(tmp_path: Path, corpus: str, engine: Engine) -> None:
+def test_workers_shards_and_order_do_not_matter(tmp_path: Path, corpus: str, engine: Engine) -> None:
     one = run(tmp_path / "one", corpus, engine)
     two = run(tmp_path / "two", corpus, Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     shuffled = random.Random(4).sample(TEXTS, len(TEXTS))
-    other = run(tmp_path / "other", documents_folder(tmp_path / "shuffled", shuffled, 5), engine)
+    other = run(tmp_path / "other", documents_folder(tmp_path / "shuffled", shuffled, 5), Engine(workers=4))
     assert one.of_kind("tokenizer") == two.of_kind("tokenizer") == other.of_kind("tokenizer")
 
 
@@ -78,6 +78,21 @@ def test_a_sample_trains_on_a_part_and_says_so(tmp_path: Path, corpus: str, engi
     assert 50_000 < counters["text_bytes"] < 400_000
     again = run(tmp_path / "w", corpus, engine, sample_bytes=200_000, vocab_size=400, sample_seed=1)
     assert again.counters["text_bytes"] != counters["text_bytes"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"sample_bytes": 200_000}, {"min_frequency": 30, "smaller_vocabulary": True}, {"max_token_length": 4}]
+)
+def test_the_librarys_trainer_gives_the_same_tokenizer(
+    tmp_path: Path, corpus: str, engine: Engine, settings: dict[str, Any]
+) -> None:
+    ours = run(tmp_path / "ours", corpus, engine, **settings)
+    theirs = run(tmp_path / "theirs", corpus, engine, trainer="tokenizers", **settings)
+    assert ours.of_kind("tokenizer") == theirs.of_kind("tokenizer")
+    assert ours.books == theirs.books
+    assert ours.counters["text_bytes"] == theirs.counters["text_bytes"]
+    for name, value in settings.items():
+        assert ours.settings[name] == theirs.settings[name] == value
 
 
 def test_too_little_text_names_the_way_out(tmp_path: Path, engine: Engine) -> None:
@@ -122,6 +137,7 @@ def test_it_is_not_done_twice(tmp_path: Path, corpus: str, engine: Engine, caplo
         ({"vocab_size": 70_000}, "--vocab_size 70000"),
         ({"tokenizer": "gpt2"}, "--tokenizer_path goes with"),
         ({"tokenizer_path": "x"}, "--tokenizer_path goes with"),
+        ({"max_token_length": 1}, "--max_token_length 1: at least 2"),
         ({"sample_bytes": 0}, "--sample_bytes 0"),
     ],
 )

@@ -1,10 +1,12 @@
 import json
 import random
+from typing import Any
 
 import pyarrow as pa
 import pytest
 import tokenizers
 
+from tokenizer import merges as merging
 from tokenizer.bpe import count_table, train
 from tokenizer.codec import Tokenizer
 from tokenizer.counting import PieceCounter
@@ -42,10 +44,27 @@ def test_all_merges_of_real_text_are_the_librarys(english: list[str], counts: Pi
     assert len(learnt) > 20_000
 
 
-@pytest.mark.parametrize("frequency", [2, 50])
-def test_a_least_frequency_is_the_librarys(english: list[str], frequency: int) -> None:
+@pytest.mark.parametrize("limit", [{"min_frequency": 2}, {"min_frequency": 50}, {"max_token_length": 5}])
+def test_limits_are_the_librarys(english: list[str], limit: dict[str, int]) -> None:
     some = english[:40]
-    assert merges(train(counted(some), 2_000, min_frequency=frequency)) == library_merges(some, 2_000, min_frequency=frequency)
+    learnt = merges(train(counted(some), 2_000, **limit))
+    if "max_token_length" in limit:
+        limit = {"max_token_length": limit["max_token_length"] + 1}  # the library's tokens are shorter than it is told
+    assert learnt == library_merges(some, 2_000, **limit)
+
+
+def test_little_room_for_places_changes_nothing(counts: PieceCounter, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = train(counts.table(), 3_000)
+    begin, with_room, swept = merging._begin, merging.with_room, []
+
+    def begin_with_little(text: Any, *others: Any) -> Any:
+        state = begin(text, *others)
+        return state._replace(pool=state.pool[: len(text)].copy())
+
+    monkeypatch.setattr(merging, "_begin", begin_with_little)
+    monkeypatch.setattr(merging, "with_room", lambda *state: swept.append(1) or with_room(*state))
+    assert train(counts.table(), 3_000).pairs == expected.pairs
+    assert len(swept) > 1
 
 
 def test_runs_of_one_character_and_ties_are_the_librarys() -> None:
@@ -92,9 +111,11 @@ def test_a_count_below_one_is_refused() -> None:
         train({"ab": -2}, 300)
 
 
-def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
+def test_limits_that_leave_no_merge_are_refused() -> None:
     with pytest.raises(ValueError, match="vocab_size 256"):
         train({"ab": 1}, 256)
+    with pytest.raises(ValueError, match="max_token_length 1"):
+        train({"ab": 1}, 300, max_token_length=1)
 
 
 def test_count_table_is_sorted() -> None:

@@ -39,7 +39,11 @@ def test_train_writes_what_the_library_function_learns(tmp_path: Path, capsys: p
         tokenizer.pairs
         == train({"the": 2, " cat": 50, " and": 50, " the": 99, " hat": 50, " ": 1, " bat": 1, " rat": 1}, 262).pairs
     )
-    assert "262 entries from" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "8 distinct words"
+    assert told[1].startswith("262 entries: ")
+    assert main([*arguments[:-3], str(tmp_path / "library"), *arguments[-2:], "--trainer", "tokenizers"]) == 0
+    assert Tokenizer.load(tmp_path / "library").pairs == tokenizer.pairs
 
 
 def test_evaluate_prints_a_row_a_language(tmp_path: Path, trained: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
