@@ -234,12 +234,17 @@ class Stream:
             raise IndexError(f"tokens {start} to {start + wanted}: the stream holds {len(self)}")
         at = bisect_right(self._starts, start) - 1
         low = start - self._starts[at]
-        filled = 0
+        piece = self._pieces[at][low : low + wanted]
+        if len(piece) == wanted:  # nearly always, and every slice costs
+            out[:] = piece
+            return
+        filled = len(piece)
+        out[:filled] = piece
         while filled < wanted:
-            taken = self._pieces[at][low : low + wanted - filled]
-            out[filled : filled + len(taken)] = taken
-            filled += len(taken)
-            at, low = at + 1, 0
+            at += 1
+            piece = self._pieces[at][: wanted - filled]
+            out[filled : filled + len(piece)] = piece
+            filled += len(piece)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 import base64
 import hashlib
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import tiktoken
 import tokenizers
 
+from benchmarks import peers
 from tokenizer import formats
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
@@ -50,6 +53,25 @@ def test_tiktoken_reads_the_ranks(trained: Tokenizer, folder: Path) -> None:
     ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
     theirs = tiktoken.Encoding("test", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
     assert theirs.encode_ordinary(TEXT) == trained.encode(TEXT)
+
+
+def test_transformers_loads_the_folder_as_gpt2s_fast_tokenizer(trained: Tokenizer, folder: Path) -> None:
+    """In an environment of its own, with transformers."""
+    if "WEBTEXT_FULL" not in os.environ:
+        pytest.skip("WEBTEXT_FULL=1 makes an environment with transformers")
+    program = """
+import json, sys
+from transformers import AutoTokenizer, GPT2TokenizerFast
+text = sys.argv[2]
+for kind in (GPT2TokenizerFast, AutoTokenizer):
+    loaded = kind.from_pretrained(sys.argv[1])
+    assert loaded.is_fast and loaded.decode(loaded.encode(text)) == text
+    print(json.dumps([loaded.encode(text), loaded.eos_token_id, len(loaded)]))
+"""
+    command = [str(peers.python("transformers", "transformers")), "-c", program, str(folder), TEXT.replace(END_OF_TEXT, "")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}).stdout
+    expected = [trained.encode(TEXT.replace(END_OF_TEXT, "")), trained.eot_id, trained.vocab_size]
+    assert [json.loads(line) for line in told.splitlines()] == [expected] * 2
 
 
 def test_the_configuration_names_the_class_and_the_end_of_text(folder: Path) -> None:

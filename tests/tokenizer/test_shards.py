@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
+import duckdb
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
@@ -80,6 +83,22 @@ def test_arrows_own_tools_open_the_files_as_they_are(dataset: Manifest) -> None:
         t for s in SHARDS for b in s for t in b.tokens.tolist()
     ]
     assert pa.ipc.open_file(paths[1]).read_all().num_rows == 40
+
+
+def test_polars_duckdb_and_datasets_open_the_files_as_they_are(dataset: Manifest, tmp_path: Path) -> None:
+    """`datasets.Dataset.from_file` does not: it reads Arrow's stream format alone."""
+    paths = [str(Path(dataset.folder, entry.name)) for entry in dataset.split("train").shards]
+    documents = [document for shard in dataset.open("train") for document in shard.documents()]
+    tokens = [ids.tolist() for _, ids in documents]
+    frame = polars.concat([polars.read_ipc(path) for path in paths])
+    assert frame["tokens"].to_list() == tokens
+    assert frame["document_id"].to_list() == [name for name, _ in documents]
+    rows = duckdb.from_arrow(pyarrow.dataset.dataset(paths, format="ipc"))
+    found = rows.aggregate("count(*), sum(len(tokens)), min(list_last(tokens)), max(octet_length(document_id))").fetchall()
+    assert found == [(len(tokens), sum(map(len, tokens)), EOT, 16)]
+    loaded = datasets.load_dataset("arrow", data_files={"train": paths}, split="train", cache_dir=str(tmp_path / "cache"))
+    assert [list(ids) for ids in loaded["tokens"]] == tokens
+    assert loaded.features["tokens"].feature.dtype == "uint16"
 
 
 def test_a_shard_is_hardly_larger_than_its_tokens(tmp_path: Path) -> None:
