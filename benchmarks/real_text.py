@@ -1,21 +1,107 @@
-"""Real text of the machine at hand, for benchmarks that need much of it: files of source, documentation and prose below some folders."""
+"""Real text for benchmarks that need much of it.
 
+    python benchmarks/real_text.py FOLDER      # unpacks documentation packages of Debian below FOLDER, some 1.9 GB; needs apt-get and dpkg
+
+Source, documentation and prose of the machine at hand do as well. HTML loses its tags; a CSV file with the columns `title` and `selftext`
+(github.com/umbrae/reddit-top-2.5-million: 600 MB of posts) gives a document a row.
+"""
+
+import csv
 import random
+import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from hashlib import blake2b
+from html import unescape
 from pathlib import Path
 
-SUFFIXES = {".py", ".pyi", ".txt", ".md", ".rst", ".html", ".h", ".js", ".c", ".pod", ".pm"}
+import pyarrow.parquet as pq
+
+from pipeline.files import fingerprint
+from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.records import Document
+
+PLAIN = {".py", ".pyi", ".txt", ".md", ".rst", ".h", ".hpp", ".js", ".c", ".cpp", ".pod", ".pm"}
+HTML, POSTS = ".html", ".csv"
+PACKAGES = (
+    "debian-handbook",
+    "libboost1.74-doc",
+    "libreoffice-help-en-us",
+    "linux-doc-6.1",
+    "openjdk-17-doc",
+    "rust-doc",
+    "sagemath-doc",
+)
+TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
+ROWS_A_GROUP = 4096
 
 
 def documents(folders: list[str], megabytes: int, most: int = 1 << 18) -> Iterator[str]:
-    """Files of at most `most` bytes in a seeded order, each a document, until there are so many megabytes of them."""
-    found = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in SUFFIXES and path.is_file())
+    """Documents of at most `most` characters from files in a seeded order, each text once, until there are so many megabytes of them."""
+    found = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in {*PLAIN, HTML, POSTS})
     random.Random(0).shuffle(found)
     left = megabytes * 1_000_000
-    for path in found:
-        data = path.read_bytes()[:most]
-        left -= len(data)
-        yield data.decode("utf-8", "ignore").replace("\x00", "")
+    seen = set()
+    for text in (text[:most] for path in found if path.is_file() for text in _texts(path)):
+        key = blake2b(text.encode(), digest_size=8).digest()
+        if key in seen:
+            continue
+        seen.add(key)
+        yield text
+        left -= len(text.encode())
         if left < 0:
             return
     raise SystemExit(f"only {megabytes - left / 1e6:.0f} MB of text below {folders}; name more folders or fewer --megabytes")
+
+
+def _texts(path: Path) -> Iterator[str]:
+    if path.suffix == POSTS:
+        with path.open(encoding="utf-8", errors="ignore", newline="") as file:
+            for row in csv.DictReader(line.replace("\x00", "") for line in file):
+                if row.get("selftext") and row.get("title"):
+                    yield f"{row['title']}\n\n{row['selftext']}"
+        return
+    text = path.read_bytes().decode("utf-8", "ignore").replace("\x00", "")
+    yield unescape(TAG.sub(" ", text)).replace("\x00", "") if path.suffix == HTML else text
+
+
+def write_corpus(folder: Path, texts: Iterator[str], shard_megabytes: int = 64) -> int:
+    """A finished documents folder of these texts; their bytes."""
+    folder.mkdir(parents=True)
+    entries: list[FileEntry] = []
+    held: list[Document] = []
+    sizes = [0]
+    for text in texts:
+        size = len(text.encode())
+        name = blake2b(text.encode(), digest_size=16).digest()
+        held.append(Document(name, "https://a.example/", "a.example", "a.example", None, "en", None, 3, None, None, text))
+        sizes[-1] += size
+        if sizes[-1] > shard_megabytes * 1_000_000:
+            entries.append(_write_shard(folder, len(entries), held))
+            held = []
+            sizes.append(0)
+    if held:
+        entries.append(_write_shard(folder, len(entries), held))
+    rows = sum(entry.rows for entry in entries)
+    Manifest("documents", {}, {}, tuple(entries), Books(rows, rows), {"text_bytes": sum(sizes)}).save(str(folder))
+    return sum(sizes)
+
+
+def _write_shard(folder: Path, number: int, documents: list[Document]) -> FileEntry:
+    path = folder / f"documents-{number:05d}.parquet"
+    pq.write_table(Document.table(documents), path, compression="zstd", row_group_size=ROWS_A_GROUP)
+    return FileEntry(path.name, "documents", len(documents), path.stat().st_size, fingerprint(str(path)))
+
+
+def unpack(folder: Path) -> None:
+    """Fetch the packages and lay out their files."""
+    with tempfile.TemporaryDirectory() as fetched:
+        subprocess.run(["apt-get", "download", *PACKAGES], cwd=fetched, check=True)
+        for package in sorted(Path(fetched).glob("*.deb")):
+            subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
+
+
+if __name__ == "__main__":
+    unpack(Path(sys.argv[1]))

@@ -1,143 +1,177 @@
-"""Documents in Parquet to token shards: our whole stage against bare encoding loops of three encoders and datatrove's tokenizer step.
+"""Documents in Parquet to token shards: our whole stage against bare encoding loops and datatrove's tokenizer step.
 
-    python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 50 --text /usr/lib /usr/share [--datatrove VENV/bin/python]
+    python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 240 --rounds 3 --text FOLDER …
+    python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 500 --rounds 1 --text FOLDER … --stage_only     # memory
 
-Each runs in a process of its own, one thread; CPU seconds after imports and compiling, and peak memory. Ids of all are compared.
+Each runs in a process of its own, one thread: CPU seconds after imports and compiling, wall seconds, peak memory with interpreter and
+libraries. The stage reads Parquet, encodes, checks a sample against the oracle, splits, orders, hashes and syncs; a bare loop's clock
+counts encoding alone, or ("with reading") the reading of Parquet too. The slow ones get the first shard of the documents, the fast ones
+all; ids of the first shard are compared. Rounds are interleaved; ratios of megabytes a CPU second as least, median, most.
 """
 
 import argparse
 import hashlib
 import json
 import os
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from real_text import documents
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers, real_text
 
-SHARDS = 4
+SHARD_MEGABYTES = 16
+LOOPS = {"compiled": None, "tiktoken": 1, "tokenizers": 1}
+"""The encoders that have bare loops, and how many shards of documents each gets (None: all)."""
+PEER = ("datatrove", "datatrove[processing,io]", "numba", "tokenizers")
 DATATROVE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.tokens import DocumentTokenizer
 corpus, tokenizer, out = sys.argv[1:]
 step = DocumentTokenizer(out, tokenizer_name_or_path=tokenizer, eos_token="<|endoftext|>", shuffle_documents=False, save_filename="x")
-def read():
-    for path in sorted(Path(corpus).glob("*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(256, columns=["text"]):
-            for number, text in enumerate(batch.column("text").to_pylist()):
-                yield Document(text, str(number))
-started = time.process_time()
-step.run(read(), 0, 1)
-print(json.dumps({"seconds": time.process_time() - started, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+step.tokenizer.encode_batch(["warm"])
+read = 0
+def documents():
+    global read
+    path = min(Path(corpus).glob("*.parquet"))
+    for batch in pq.ParquetFile(path).iter_batches(512, columns=["text"]):
+        for number, text in enumerate(batch.column("text").to_pylist()):
+            read += len(text.encode())
+            yield Document(text, str(number))
+started, wall = time.process_time(), time.perf_counter()
+step.run(documents(), 0, 1)
+figures = {"seconds": time.process_time() - started, "wall": time.perf_counter() - wall, "megabytes": read / 1e6}
+(line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
 """
 
 
-def loop(encoder: str, corpus: str, tokenizer: str) -> dict[str, object]:
+def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[str, Any]:
     """Read and encode, nothing else."""
-    from pipeline.views import document_shards
+    import pyarrow as pa
+
+    from pipeline.views import document_shards, utf8_bytes
     from tokenizer.codec import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
     loaded.encode_arrow(pa.array(["compile"]), encoder=encoder)
-    digest, spent = hashlib.sha256(), 0.0
-    for shard in document_shards(corpus):
-        for batch in shard.batches(["text"], 256):
-            started = time.process_time()
+    digest, first, spent, read = hashlib.sha256(), "", 0.0, 0
+    wall, cpu = time.perf_counter(), time.process_time()
+    for shard in document_shards(corpus)[:shards]:
+        for batch in shard.batches(["text"], 512):
+            began = time.process_time()
             ids, _ = loaded.encode_arrow(batch.column("text"), encoder=encoder)
-            spent += time.process_time() - started
-            digest.update(ids.data)
-    return {"seconds": spent, "ids": digest.hexdigest()}
+            spent += time.process_time() - began
+            read += utf8_bytes(batch.column("text"))
+            if not first:
+                digest.update(ids.data)
+        first = first or digest.hexdigest()
+    figures = {"seconds": spent, "with_reading": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+    return figures | {"megabytes": read / 1e6, "ids": first}
 
 
-def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, object]:
-    """The stage as `python -m pipeline tokens` runs it, with one worker."""
+def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, Any]:
+    """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
+    import pyarrow as pa
+
     from pipeline.engine import Engine
     from pipeline.jobs import tokens, vocabulary
+    from pipeline.manifest import Manifest
     from pipeline.stage import Call
-    from tokenizer.codec import LIBRARY, Tokenizer
+    from pipeline.views import text_bytes
+    from tokenizer.codec import Tokenizer
 
     settings = vocabulary.VocabularySettings(tokenizer="given", tokenizer_path=tokenizer)
     vocabulary.STAGE.run(Call({"dedup": corpus}, f"{folder}/vocabulary", settings, Engine()))
-    for encoder in ("compiled", LIBRARY):
-        Tokenizer.load(tokenizer).encode_arrow(pa.array(["compile"]), encoder=encoder)
-    started = time.process_time()
+    Tokenizer.load(tokenizer).encode_arrow(pa.array(["compile"]))
     call = Call({"dedup": corpus, "vocabulary": f"{folder}/vocabulary"}, f"{folder}/tokens", tokens.TokensSettings(), Engine())
+    started, wall = time.process_time(), time.perf_counter()
     tokens.STAGE.run(call)
-    return {"seconds": time.process_time() - started}
+    figures = {"seconds": time.process_time() - started, "wall": time.perf_counter() - wall}
+    return figures | {"megabytes": text_bytes(Manifest.load(corpus)) / 1e6}
 
 
-STEPS: dict[str, Callable[..., dict[str, object]]] = {"loop": loop, "stage": stage}
+STEPS: dict[str, Callable[..., dict[str, Any]]] = {"loop": loop, "stage": stage}
 
 
-def alone(command: list[str]) -> dict[str, float]:
-    environment = os.environ | {
-        "TOKENIZERS_PARALLELISM": "false",
-        "RAYON_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+def alone(command: list[str]) -> dict[str, Any]:
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def step(name: str, *arguments: str) -> dict[str, float]:
+def step(name: str, *arguments: object) -> dict[str, Any]:
     return alone([sys.executable, __file__, "--step", name, json.dumps(arguments)])
 
 
-def write_corpus(folder: Path, texts: list[str]) -> int:
-    """A documents folder of the texts; their bytes."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from corpora import documents_folder
-
-    documents_folder(folder, texts, SHARDS)
-    return sum(len(text.encode()) for text in texts)
+def one_round(
+    corpus: str, tokenizer: str, folder: Path, datatrove: Path | None, *, stage_only: bool
+) -> dict[str, dict[str, Any]]:
+    figures = {"pipeline tokens, whole": step("stage", corpus, tokenizer, str(folder))}
+    if stage_only:
+        return figures
+    for encoder, shards in LOOPS.items():
+        figures[f"bare loop, {encoder}"] = step("loop", encoder, shards, corpus, tokenizer)
+    bare = figures["bare loop, compiled"]
+    figures["the same with reading"] = bare | {"seconds": bare["with_reading"]}
+    if datatrove:
+        made, out = str(folder / "vocabulary" / "tokenizer.json"), folder / "datatrove"
+        figures["datatrove's step"] = alone([str(datatrove), "-c", DATATROVE, corpus, made, str(out)])
+        ids = b"".join(path.read_bytes() for path in sorted(out.glob("*.ds")))
+        figures["datatrove's step"]["ids"] = hashlib.sha256(ids).hexdigest()
+    return figures
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:
-    read = write_corpus(folder / "corpus", list(documents(arguments.text, arguments.megabytes))) / 1e6
-    corpus, tokenizer = str(folder / "corpus"), arguments.tokenizer
-    figures = {f"bare loop, {name}": step("loop", name, corpus, tokenizer) for name in ("compiled", "tiktoken", "tokenizers")}
-    figures["pipeline tokens, whole"] = step("stage", corpus, tokenizer, str(folder / "out"))
-    if arguments.datatrove:
-        made = str(folder / "out" / "vocabulary" / "tokenizer.json")
-        figures["datatrove's step"] = alone([arguments.datatrove, "-c", DATATROVE, corpus, made, str(folder / "datatrove")])
-        figures["datatrove's step"]["ids"] = _ids(
-            np.concatenate([np.fromfile(p, "<u2") for p in sorted(folder.glob("datatrove/*.ds"))])
-        )  # type: ignore[assignment]
-    whole = figures["pipeline tokens, whole"]["seconds"]
-    for name, figure in figures.items():
-        ratio = f"{figure['seconds'] / whole:5.2f} x the stage's time"
-        print(f"{name:<26} {read / figure['seconds']:7.1f} MB/s  {ratio}  peak {figure['peak_mb']:5.0f} MB")
-    ids = {str(figure["ids"]) for figure in figures.values() if "ids" in figure}
-    print(f"ids: {'equal' if len(ids) == 1 else 'DIFFERENT'}")
-    if len(ids) != 1:
+    texts = real_text.documents(arguments.text, arguments.megabytes)
+    real_text.write_corpus(folder / "corpus", texts, SHARD_MEGABYTES)
+    try:
+        datatrove = None if arguments.stage_only else peers.python(*PEER)
+        print(f"datatrove {peers.versions(datatrove, 'datatrove')}" if datatrove else "without datatrove")
+    except peers.PeerError as error:
+        datatrove = None
+        print(error)
+    rounds = [
+        one_round(str(folder / "corpus"), arguments.tokenizer, folder / str(n), datatrove, stage_only=arguments.stage_only)
+        for n in range(arguments.rounds)
+    ]
+    speeds = {name: [r[name]["megabytes"] / r[name]["seconds"] for r in rounds] for name in rounds[0]}
+    print("                          MB/CPU s  MB/s wall  peak MB  the stage's speed over it: least, median, most")
+    for name, values in speeds.items():
+        ratios = sorted(ours / other for ours, other in zip(speeds["pipeline tokens, whole"], values, strict=True))
+        wall = statistics.median(r[name]["megabytes"] / r[name]["wall"] for r in rounds)
+        peak = statistics.median(r[name]["peak_mb"] for r in rounds)
+        shown = f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f}"
+        print(f"{name:<25} {statistics.median(values):8.1f} {wall:10.1f} {peak:8.0f}  {shown}")
+    ids = {figure["ids"] for r in rounds for figure in r.values() if "ids" in figure}
+    print(f"ids of the first shard: {'equal' if len(ids) < 2 else 'DIFFERENT'}")
+    if len(ids) > 1:
         raise SystemExit(1)
-
-
-def _ids(tokens: np.ndarray) -> str:
-    return hashlib.sha256(tokens.astype(np.uint16).data).hexdigest()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", help="folder or file of the tokenizer")
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
-    parser.add_argument("--megabytes", type=int, default=50)
-    parser.add_argument("--datatrove", help="an interpreter that has datatrove")
+    parser.add_argument("--megabytes", type=int, default=240)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stage_only", action="store_true")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))
-        figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(figures))
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
         return
     with tempfile.TemporaryDirectory() as folder:
         compare(arguments, Path(folder))

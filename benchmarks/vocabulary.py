@@ -1,60 +1,88 @@
-"""Training a vocabulary: ours (count, then learn from the counts) against tokenizers' BpeTrainer on the same text.
+"""Training a vocabulary from Parquet: ours (count, then learn from the counts) against tokenizers' BpeTrainer on the same text.
 
-    python benchmarks/vocabulary.py --megabytes 100 --text /usr/lib /usr/share .venv
+    python benchmarks/vocabulary.py --text FOLDER … --megabytes 100 --rounds 3
+    python benchmarks/vocabulary.py --text FOLDER … --megabytes 2000 --rounds 1 --no_library      # memory
 
-Every figure comes from a process of its own: its CPU seconds and peak memory. Counting of both is one core's; the library's counting is its
-training of no merges. Exits with 1 where the merges differ.
+Every figure comes from a process of its own: its CPU seconds after imports and compiling, wall seconds, and peak memory, interpreter and
+libraries included. The library's counting is its training of no merges, its merge phase the rest of its training. `stage` is the whole of
+`pipeline vocabulary` with one worker. Rounds are interleaved; ratios as least, median, most. Exits with 1 where the merges differ.
+benchmarks/real_text.py says where the text comes from.
 """
 
 import argparse
 import hashlib
 import json
 import os
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from real_text import documents
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+Figures = dict[str, float]
+BATCH_DOCUMENTS = 1024
 
 
-def count(text: list[str], megabytes: int, table: str) -> dict[str, float]:
+def count(corpus: str, table: str) -> Figures:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from pipeline.views import document_shards
     from tokenizer.counting import PieceCounter
 
-    warm = PieceCounter()
-    warm.add(pa.array(["compile"]))
-    counter, read = PieceCounter(), 0
-    started = time.process_time()
-    batch: list[str] = []
-    for document in documents(text, megabytes):
-        batch.append(document)
-        read += len(document.encode())
-        if len(batch) == 64:
-            counter.add(pa.array(batch, pa.large_string()))
-            batch = []
-    counter.add(pa.array(batch, pa.large_string()))
+    PieceCounter().add(pa.array(["compile"]))
+    counter = PieceCounter()
+    started = clocks()
+    for shard in document_shards(corpus):
+        for batch in shard.batches(["text"], BATCH_DOCUMENTS):
+            counter.add(batch.column("text"))
     pq.write_table(counter.table(), table)
-    return {"seconds": time.process_time() - started, "megabytes": read / 1e6, "distinct": len(counter)}
+    return since(started) | {"distinct": len(counter)}
 
 
-def learn(vocab_size: int, table: str, merges: str) -> dict[str, float]:
+def learn(vocab_size: int, table: str, merges: str) -> Figures:
+    import pyarrow.parquet as pq
+
     from tokenizer.bpe import train
 
     train({"compile": 1}, 260)
-    started = time.process_time()
-    tokenizer = train(pq.read_table(table, memory_map=True), vocab_size)
-    seconds = time.process_time() - started
+    started = clocks()
+    tokenizer = train(pq.read_table(table), vocab_size)
+    figures = since(started)
     tokenizer.save(merges)
-    return {"seconds": seconds}
+    return figures
 
 
-def library(text: list[str], megabytes: int, vocab_size: int, merges: str) -> dict[str, float]:
+def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
+    import pyarrow as pa
+
+    from pipeline.engine import Engine
+    from pipeline.jobs.vocabulary import STAGE, VocabularySettings
+    from pipeline.stage import Call
+    from tokenizer.bpe import train
+    from tokenizer.counting import PieceCounter
+
+    PieceCounter().add(pa.array(["compile"]))
+    train({"compile": 1}, 260)
+    started = clocks()
+    STAGE.run(Call({"dedup": corpus}, folder, VocabularySettings(vocab_size=vocab_size), Engine()))
+    return since(started)
+
+
+def library(corpus: str, vocab_size: int, merges: str) -> Figures:
     import tokenizers
+
+    from pipeline.views import document_shards
+
+    def texts() -> Iterator[list[str]]:
+        for shard in document_shards(corpus):
+            for batch in shard.batches(["text"], BATCH_DOCUMENTS):
+                yield batch.column("text").to_pylist()
 
     trained = tokenizers.Tokenizer(tokenizers.models.BPE())
     trained.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -62,23 +90,36 @@ def library(text: list[str], megabytes: int, vocab_size: int, merges: str) -> di
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocab_size - 1, special_tokens=[], initial_alphabet=alphabet, show_progress=False
     )
-    started = time.process_time()
-    trained.train_from_iterator(documents(text, megabytes), trainer)
-    seconds = time.process_time() - started
+    started = clocks()
+    trained.train_from_iterator(texts(), trainer)
+    figures = since(started)
     lines = [f"{left} {right}\n" for left, right in json.loads(trained.to_str())["model"]["merges"]]
     Path(merges).write_text("#version: 0.2\n" + "".join(lines))
-    return {"seconds": seconds}
+    return figures
 
 
-STEPS: dict[str, Callable[..., dict[str, float]]] = {"count": count, "learn": learn, "library": library}
+def clocks() -> tuple[float, float]:
+    return time.process_time(), time.perf_counter()
 
 
-def alone(step: str, *arguments: object) -> dict[str, float]:
-    """The step in a process of its own."""
-    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(Path(__file__).parents[1])}
+def since(started: tuple[float, float]) -> Figures:
+    return {name: now - then for name, now, then in zip(("seconds", "wall"), clocks(), started, strict=True)}
+
+
+STEPS: dict[str, Callable[..., Figures]] = {"count": count, "learn": learn, "stage": stage, "library": library}
+
+
+def alone(step: str, *arguments: object) -> Figures:
+    """The step in a process of its own; `peak_mb` from the kernel's high-water mark, which a fork does not inherit."""
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, __file__, "--step", step, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def peak_mb() -> float:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> None:
@@ -86,35 +127,55 @@ def main() -> None:
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--vocab_size", type=int, default=50_257)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no_library", action="store_true")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))
-        figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(figures))
+        print(json.dumps(figures | {"peak_mb": peak_mb()}))
         return
     with tempfile.TemporaryDirectory() as folder:
-        compare(arguments, Path(folder))
+        from benchmarks import real_text
+
+        read = real_text.write_corpus(Path(folder, "corpus"), real_text.documents(arguments.text, arguments.megabytes))
+        compare(arguments, Path(folder), read / 1e6)
 
 
-def compare(arguments: argparse.Namespace, folder: Path) -> None:
-    text, megabytes, size = arguments.text, arguments.megabytes, arguments.vocab_size
-    counted = alone("count", text, megabytes, str(folder / "counts.parquet"))
-    learnt = alone("learn", size, str(folder / "counts.parquet"), str(folder / "ours"))
-    read = counted["megabytes"]
-    print(f"ours: counting {read / counted['seconds']:.1f} MB/s, peak {counted['peak_mb']:.0f} MB; {counted['distinct']:,} words")
-    print(f"ours: learning {learnt['seconds']:.1f} s, peak {learnt['peak_mb']:.0f} MB")
-    if arguments.no_library:
-        return
-    none = alone("library", text, megabytes, 257, str(folder / "none.txt"))
-    whole = alone("library", text, megabytes, size, str(folder / "library.txt"))
-    merging = whole["seconds"] - none["seconds"]
-    print(f"tokenizers: counting {read / none['seconds']:.1f} MB/s; learning {merging:.1f} s, peak {whole['peak_mb']:.0f} MB")
-    print(f"counting {none['seconds'] / counted['seconds']:.1f}x, learning {merging / learnt['seconds']:.1f}x")
-    ours, theirs = (hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16] for name in ("ours/merges.txt", "library.txt"))
-    print(f"merges: {ours} and {theirs}: {'equal' if ours == theirs else 'DIFFERENT'}")
-    if ours != theirs:
+def compare(arguments: argparse.Namespace, folder: Path, megabytes: float) -> None:
+    corpus, table, size = str(folder / "corpus"), str(folder / "counts.parquet"), arguments.vocab_size
+    rounds: list[dict[str, Figures]] = []
+    for number in range(arguments.rounds):
+        figures = {"counting": alone("count", corpus, table), "learning": alone("learn", size, table, str(folder / "ours"))}
+        figures["stage"] = alone("stage", size, corpus, str(folder / f"stage-{number}"))
+        if not arguments.no_library:
+            figures["library, no merges"] = alone("library", corpus, 257, str(folder / "none.txt"))
+            figures["library"] = alone("library", corpus, size, str(folder / "library.txt"))
+        rounds.append(figures)
+    distinct = int(rounds[0]["counting"]["distinct"])
+    print(f"{megabytes:,.0f} MB, {distinct:,} distinct words, {len(rounds)} rounds; medians (tokenizers {version('tokenizers')})")
+    for name in rounds[0]:
+        seconds, wall, peak = (statistics.median(r[name][key] for r in rounds) for key in ("seconds", "wall", "peak_mb"))
+        print(f"{name:<20} {seconds:7.1f} CPU s {wall:7.1f} s wall {megabytes / seconds:7.1f} MB/CPU s  peak {peak:6.0f} MB")
+    if not arguments.no_library:
+        compare_with_library(rounds, folder)
+
+
+def compare_with_library(rounds: list[dict[str, Figures]], folder: Path) -> None:
+    ratios = {
+        "counting, times as fast": [r["library, no merges"]["seconds"] / r["counting"]["seconds"] for r in rounds],
+        "merge phase, times as fast": [
+            (r["library"]["seconds"] - r["library, no merges"]["seconds"]) / r["learning"]["seconds"] for r in rounds
+        ],
+        "whole stage, times as fast": [r["library"]["seconds"] / r["stage"]["seconds"] for r in rounds],
+        "peak memory of the stage over the library's": [r["stage"]["peak_mb"] / r["library"]["peak_mb"] for r in rounds],
+    }
+    for name, values in ratios.items():
+        print(f"{name}: {min(values):.2f} {statistics.median(values):.2f} {max(values):.2f}")
+    paths = {"ours": "ours/merges.txt", "stage": "stage-0/merges.txt", "library": "library.txt"}
+    merges = {name: hashlib.sha256((folder / path).read_bytes()).hexdigest()[:16] for name, path in paths.items()}
+    print(f"merges: {merges}: {'equal' if len(set(merges.values())) == 1 else 'DIFFERENT'}")
+    if len(set(merges.values())) != 1:
         raise SystemExit(1)
 
 
