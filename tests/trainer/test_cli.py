@@ -4,11 +4,14 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tokenizer.codec import Tokenizer
+from tokenizer.shards import Manifest, sha256_of
 from trainer import checkpoint, cli
 
 Command = Callable[..., list[str]]
@@ -73,6 +76,31 @@ def test_a_damaged_shard_is_refused_by_name(
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     assert shard.name in refused([*small_run("run"), "--data", str(copy)], capsys)
+
+
+def test_a_shard_of_another_version_is_refused_by_name(
+    small_run: Command, write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_corpus(tmp_path / "tokens", texts[:20], shards=1)
+    manifest = Manifest.load(folder)
+    (entry,) = manifest.splits["train"].shards
+    reader = pa.ipc.open_file(pa.BufferReader((folder / entry.name).read_bytes()))
+    schema = reader.schema.with_metadata({**reader.schema.metadata, b"version": b"2"})
+    with pa.ipc.new_file(folder / entry.name, schema) as writer:
+        for batch in range(reader.num_record_batches):
+            writer.write_batch(reader.get_batch(batch).replace_schema_metadata(schema.metadata))
+    changed = replace(entry, bytes=(folder / entry.name).stat().st_size, sha256=sha256_of(folder / entry.name))
+    manifest.splits["train"] = replace(manifest.splits["train"], shards=(changed,))
+    manifest.save()
+    line = refused([*small_run("run"), "--data", str(folder)], capsys)
+    assert entry.name in line
+    assert "version 1" in line
+
+
+def test_an_empty_data_folder_is_refused(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no manifest.json there" in refused([*small_run("run"), "--data", str(tmp_path / "empty")], capsys)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_of_other_settings_is_refused_with_the_differences(

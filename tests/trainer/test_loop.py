@@ -181,7 +181,7 @@ def test_nothing_recompiles_in_fifty_steps_and_validations(
     small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
-    words = ("--steps=50", "--validate-every=20", "--document-mask", "--precision=fp32")
+    words = ("--layers=1", "--steps=50", "--validate-every=20", "--document-mask", "--precision=fp32")
     assert cli.main(small_run("compiled", "--compile", *words)) == 0
     assert cli.main(small_run("plain", *words)) == 0
     assert losses(tmp_path / "compiled")[-1][2] == pytest.approx(losses(tmp_path / "plain")[-1][2], abs=2e-3)
