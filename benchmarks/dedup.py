@@ -1,11 +1,14 @@
 """De-duplication, ours against its peers, on one set of real documents with planted edits; CPU seconds from Parquet files to a keep list.
 
-    python -m benchmarks.dedup make --folders /usr/share/doc --output /tmp/set        (a documents folder; --copies 8 for a larger one)
-    python -m benchmarks.dedup run --set FOLDER --rounds 3 --peers_python VENV/bin/python
+    python -m benchmarks.dedup make --output SET                 (a documents folder; --copies 8 for a larger one)
+    python -m benchmarks.dedup run --set SET --record FILE       (one round of all; again for more rounds; the table is of all in FILE)
+    python -m benchmarks.dedup run --set SET --record FILE --contenders ours ours_of_2
+    python -m benchmarks.dedup quality --set SET --record FILE   (what each removed, against the exact similarity of all pairs)
 
-Peers (datasketch, rensa, gaoya) run in a Python of their own, with the same words, 5-word shingles, 14 bands of 8 rows. Every contender is
-a process of its own; the rounds are interleaved. Time is the process' CPU from the first file to the list of what is removed, and in
-brackets with start and imports. A copy of a set is every letter rotated by so many places: other words, the same structure.
+The same words, 5-word shingles, 14 bands of 8 rows. Every contender is a process of its own in an environment of its own, ours with what
+pyproject.toml asks for and no more. CPU is of all processes, from the first file to the list of what is removed, after a warming-up on one
+small text; "whole" counts the start, the imports and the warming-up too. Memory is the highest VmHWM of a process. A copy of a set is every
+letter rotated by so many places: other words, the same structure.
 """
 
 import argparse
@@ -13,14 +16,33 @@ import json
 import random
 import re
 import resource
+import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-CONTENDERS = ("ours", "datasketch_xxhash", "datasketch_sha1", "rensa", "rensa_inline", "gaoya")
-BANDS, ROWS, THRESHOLD = 14, 8, 0.7
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+
+from benchmarks import dedup_peers, peers  # noqa: E402  # a peer's Python does not know where we are
+from benchmarks.dedup_peers import BANDS, ROWS, THRESHOLD  # noqa: E402
+
+REQUIREMENTS = {
+    "datasketch": ("datasketch==2.0.0", "xxhash==3.8.0", "pyarrow"),
+    "rensa": ("rensa==0.5.0", "pyarrow"),
+    "gaoya": ("gaoya==0.2.2", "pyarrow"),
+    "datatrove": ("datatrove[processing,io]==0.10.1", "xxhash", "pyarrow"),
+    "text_dedup": ("text-dedup==0.4.1",),
+}
+CONTENDERS = ("ours", "datasketch", "rensa", "rensa_inline", "gaoya")
 DOCUMENTS_A_SHARD = 4096
+WORDS_A_DOCUMENT = 600
 
 
 def edited(words: list[str], target: float, kind: int, donor: list[str], draw: random.Random) -> list[str]:
@@ -47,95 +69,192 @@ def plant(texts: list[str], share: float, seed: int = 1234) -> list[str]:
     return found
 
 
-def rotated(text: str, places: int) -> str:
-    """Every letter a to z moved by so many places."""
+def rotated(text: str, copy: int) -> str:
+    """Every letter number n of the alphabet made number (multiplier * n + copy) mod 26: 312 copies share words only by chance."""
+    multiplier = (1, 3, 5, 7, 9, 11, 15, 17, 19, 21, 23, 25)[copy // 26]
     letters = "abcdefghijklmnopqrstuvwxyz"
-    moved = letters[places:] + letters[:places]
+    moved = "".join(letters[(multiplier * n + copy) % 26] for n in range(26))
     return text.translate(str.maketrans(letters + letters.upper(), moved + moved.upper()))
+
+
+def pieces(texts: Iterator[str]) -> Iterator[str]:
+    """The texts cut every WORDS_A_DOCUMENT words, without pieces of 50 words and fewer."""
+    for text in texts:
+        words = re.findall(r"\S+\s*", text)
+        for start in range(0, len(words), WORDS_A_DOCUMENT):
+            if len(words) - start > 50:
+                yield "".join(words[start : start + WORDS_A_DOCUMENT])
 
 
 def make(arguments: argparse.Namespace) -> None:
     import hashlib
     from datetime import UTC, datetime, timedelta
 
-    import pyarrow.parquet as pq
-
     from benchmarks import real_text
-    from pipeline import files
-    from pipeline.manifest import Books, FileEntry, Manifest
     from pipeline.records import Document
 
-    if arguments.texts:
-        texts = pq.read_table(arguments.texts, columns=["text"]).column("text").to_pylist()
-    else:
-        texts = [t for t in real_text.documents(arguments.folders, arguments.megabytes, 1 << 15) if len(t.split()) > 50]
-    base = plant(texts, 0.15)
-    entries, total, count = [], 0, 0
-    shards = arguments.copies * -(-len(base) // DOCUMENTS_A_SHARD)
+    base = plant(list(pieces(real_text.documents(arguments.folders, arguments.megabytes))), 0.15)
     epoch = datetime(2017, 1, 1, tzinfo=UTC)
-    for copy in range(arguments.copies):
-        for start in range(0, len(base), DOCUMENTS_A_SHARD):
-            rows = []
-            for text in (rotated(t, copy) for t in base[start : start + DOCUMENTS_A_SHARD]):
-                identity = hashlib.blake2b(text.encode(), digest_size=16).digest()
-                url, when = f"http://example.org/{count}", epoch + timedelta(seconds=count)
-                rows.append(Document(identity, url, url, "example.org", None, "en", 0.9, 3, when, None, text))
-                total += len(text.encode())
-                count += 1
-            name = f"documents-{len(entries):05d}-of-{shards:05d}.parquet"
-            digest = files.publish_table(str(Path(arguments.output, name)), Document.table(rows))
-            entries.append(FileEntry(name, "documents", len(rows), digest.bytes, digest.sha256))
-    Manifest("documents", {}, {}, tuple(entries), Books(count, count), {"text_bytes": total}).save(arguments.output)
-    print(f"{count:,} documents, {total / 1e6:.0f} MB")
+    count = 0
+
+    def shards() -> Iterator[Any]:
+        nonlocal count
+        for copy in range(arguments.copies):
+            for start in range(0, len(base), DOCUMENTS_A_SHARD):
+                rows = []
+                for text in (rotated(t, copy) for t in base[start : start + DOCUMENTS_A_SHARD]):
+                    identity = hashlib.blake2b(text.encode(), digest_size=16).digest()
+                    url, when = f"http://example.org/{count}", epoch + timedelta(seconds=count)
+                    rows.append(Document(identity, url, url, "example.org", None, "en", 0.9, 3, when, None, text))
+                    count += 1
+                yield Document.table(rows)
+
+    megabytes = write(arguments.output, shards()) / 1e6
+    print(f"{count:,} documents, {megabytes:.0f} MB")
+
+
+def write(folder: str, tables: Iterator[Any]) -> int:
+    """A documents folder of a shard a table; returns the bytes of its texts."""
+    import pyarrow.compute as pc
+
+    from pipeline import files
+    from pipeline.manifest import Books, FileEntry, Manifest
+
+    entries, total = [], 0
+    for i, table in enumerate(tables):
+        name = f"documents-{i:05d}.parquet"
+        digest = files.publish_table(str(Path(folder, name)), table)
+        entries.append(FileEntry(name, "documents", table.num_rows, digest.bytes, digest.sha256))
+        total += pc.sum(pc.binary_length(table.column("text"))).as_py()
+    count = sum(entry.rows for entry in entries)
+    Manifest("documents", {}, {}, tuple(entries), Books(count, count), {"text_bytes": total}).save(folder)
+    return total
 
 
 def run(arguments: argparse.Namespace) -> None:
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.contenders}
-    for _ in range(arguments.rounds):
-        for name in arguments.contenders:
-            python = sys.executable if name == "ours" else arguments.peers_python
-            command = [python, __file__, "one", "--name", name, "--set", arguments.set, "--workers", str(arguments.workers)]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[name].append(json.loads(answer.stdout.splitlines()[-1]))
-    print("| tool | CPU s (rounds) | with start and imports | documents / CPU s | peak MB | removed |\n|---|---|---|---|---|---|")
-    for name, rounds in found.items():
-        best = min(r["cpu"] for r in rounds)
-        shown = " ".join(f"{r['cpu']:.2f}" for r in rounds)
-        whole = min(r["whole"] for r in rounds)
-        rate = rounds[0]["documents"] / best
-        print(f"| {name} | {shown} | {whole:.1f} | {rate:,.0f} | {rounds[0]['peak']:.0f} | {rounds[0]['removed']:,.0f} |")
+    """One round: every contender once."""
+    round_: dict[str, Any] = {}
+    for name in arguments.contenders:
+        tool, _, workers = name.partition("_of_")
+        try:
+            python = interpreter(tool)
+        except peers.PeerError as error:
+            print(error)
+            continue
+        command = [str(python), __file__, "one", "--name", tool, "--set", arguments.set, "--workers", workers or "1"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            raise SystemExit(f"{name}: {answer.stderr[-2000:]}")
+        round_[name] = json.loads(answer.stdout.splitlines()[-1])
+        print(name, {key: value for key, value in round_[name].items() if key != "gone"}, flush=True)
+    with Path(arguments.record).open("a") as file:
+        file.write(json.dumps(round_) + "\n")
+    tell(arguments)
+
+
+def interpreter(name: str) -> Path:
+    """The Python of a contender's own environment; ours has the dependencies of pyproject.toml as pinned in constraints.txt."""
+    if name != "ours":
+        tool = next(tool for tool in sorted(REQUIREMENTS, key=len, reverse=True) if name.startswith(tool))
+        return peers.python(tool, *REQUIREMENTS[tool])
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    names = [re.split(r"[^\w.-]", requirement)[0] for requirement in asked]
+    return peers.python("webtext", *(f"{name}=={pins[name]}" if name in pins else name for name in names))
+
+
+def tell(arguments: argparse.Namespace) -> None:
+    rounds = [json.loads(line) for line in Path(arguments.record).read_text().splitlines()]
+    print("| tool | CPU s, rounds | whole | wall | documents / CPU s | x ours: min, median, max | peak MB | removed |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in dict.fromkeys(name for r in rounds for name in r):
+        mine = [r[name] for r in rounds if name in r]
+        best = min(mine, key=lambda r: r["cpu"])
+        ratios = sorted(r[name]["cpu"] / r["ours"]["cpu"] for r in rounds if name in r and "ours" in r)
+        shown = f"{ratios[0]:.1f} {statistics.median(ratios):.1f} {ratios[-1]:.1f}" if ratios else "-"
+        cpu, peak = " ".join(f"{r['cpu']:.2f}" for r in mine), max(r["peak"] for r in mine)
+        rate = f"{best['documents'] / best['cpu']:,.0f}"
+        print(
+            f"| {name} | {cpu} | {best['whole']:.2f} | {best['wall']:.1f} | {rate} | {shown} | {peak:.0f} | {best['removed']:,} |"
+        )
+
+
+def quality(arguments: argparse.Namespace) -> None:
+    from benchmarks import dedup_quality
+
+    texts = texts_of(arguments.set)
+    pairs = dedup_quality.exact_pairs(texts)
+    print(f"{len(texts):,} documents, {len(pairs):,} pairs at least {THRESHOLD} alike")
+    rounds = [json.loads(line) for line in Path(arguments.record).read_text().splitlines()]
+    for name, answer in {name: answer for r in rounds for name, answer in r.items()}.items():
+        judged = dedup_quality.judge(answer["gone"], pairs, len(texts))
+        print(name, {key: round(value, 4) for key, value in judged.items()})
 
 
 def one(arguments: argparse.Namespace) -> None:
-    contender = ours if arguments.name == "ours" else peer
-    print(json.dumps(contender(arguments)))
+    """In the contender's own process: its answer as a line of JSON."""
+    work = ours if arguments.name == "ours" else peer
+    peak, done = [0.0], threading.Event()
+    watcher = threading.Thread(target=watch, args=(peak, done), daemon=True)
+    watcher.start()
+    answer = work(arguments)
+    done.set()
+    watcher.join()
+    print(json.dumps(answer | {"whole": processor_seconds(), "peak": peak[0], "removed": len(answer["gone"])}))
 
 
-def ours(arguments: argparse.Namespace) -> dict[str, float]:
-    import shutil
-    import tempfile
+def processor_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+def watch(peak: list[float], done: threading.Event) -> None:
+    """The most memory (MB) that this process or a child of it has held."""
+    while not done.wait(0.1):
+        children = Path("/proc/self/task", str(threading.main_thread().native_id), "children").read_text().split()
+        for process in ("self", *children):
+            status = Path("/proc", process, "status")
+            held = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+            peak[0] = max(peak[0], int(held[1]) / 1e3 if held else 0.0)
+
+
+def ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from pipeline.dedup import DedupSettings
     from pipeline.engine import Engine
     from pipeline.jobs.dedup import STAGE
     from pipeline.stage import Call
+    from pipeline.views import document_shards
 
-    output = tempfile.mkdtemp()
     settings = DedupSettings(threshold=THRESHOLD, bands=BANDS, rows=ROWS, index=False)
-    started, wall = time.process_time(), time.time()
-    manifest = STAGE.run(Call({"documents": arguments.set}, output, settings, Engine(workers=arguments.workers)))
-    cpu = time.process_time() - started
-    shutil.rmtree(output)
-    return measured(cpu, manifest.books.items_in, sum(manifest.books.dropped.values())) | {"wall": time.time() - wall}
+    with tempfile.TemporaryDirectory() as folder:
+        one = pq.read_table(document_shards(arguments.set)[0].path).slice(0, 1)
+        other = one.drop_columns(["text"]).append_column("text", [[f"{one.column('text')[0]} and more"]])
+        write(f"{folder}/few", iter([pa.concat_tables([one, other.cast(one.schema)])]))
+        STAGE.run(Call({"documents": f"{folder}/few"}, f"{folder}/warm", settings, Engine()))
+        started, wall = processor_seconds(), time.monotonic()
+        engine = Engine(workers=arguments.workers)
+        manifest = STAGE.run(Call({"documents": arguments.set}, f"{folder}/out", settings, engine))
+        cpu, wall = processor_seconds() - started, time.monotonic() - wall
+        gone, start = [], 0
+        for shard, kept in zip(document_shards(arguments.set), document_shards(f"{folder}/out"), strict=True):
+            rows = pq.read_table(str(kept.keep), columns=["row"]).column("row").to_numpy()
+            gone += (start + np.setdiff1d(np.arange(shard.rows), rows)).tolist()
+            start += shard.rows
+    return {"cpu": cpu, "wall": wall, "documents": manifest.books.items_in, "gone": gone}
 
 
-def measured(cpu: float, documents: int, removed: int) -> dict[str, float]:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    below = children.ru_utime + children.ru_stime
-    whole = own.ru_utime + own.ru_stime + below
-    peak = max(own.ru_maxrss, children.ru_maxrss) / 1e3
-    return {"cpu": cpu + below, "whole": whole, "peak": peak, "documents": documents, "removed": removed}
+def peer(arguments: argparse.Namespace) -> dict[str, Any]:
+    remove = dedup_peers.REMOVERS[arguments.name]
+    remove(["warm up the imports and the first call of it"])
+    started, wall = processor_seconds(), time.monotonic()
+    texts = texts_of(arguments.set)
+    gone = remove(texts)
+    return {"cpu": processor_seconds() - started, "wall": time.monotonic() - wall, "documents": len(texts), "gone": gone}
 
 
 def texts_of(folder: str) -> list[str]:
@@ -145,109 +264,25 @@ def texts_of(folder: str) -> list[str]:
     return [text for path in paths for text in pq.read_table(path, columns=["text"]).column("text").to_pylist()]
 
 
-def string_shingles(text: str) -> set[str]:
-    words = re.findall(r"\w+", text.lower())
-    return {" ".join(words[i : i + 5]) for i in range(len(words) - 4)}
-
-
-def peer(arguments: argparse.Namespace) -> dict[str, float]:
-    name = arguments.name
-    removers = {"rensa": rensa_removed, "rensa_inline": rensa_inline_removed, "gaoya": gaoya_removed}
-    remover = removers.get(name) or (lambda texts: datasketch_removed(texts, sha1=name.endswith("sha1")))
-    remover(["warm up the imports and the first call of it"])
-    started = time.process_time()
-    texts = texts_of(arguments.set)
-    removed = remover(texts)
-    return measured(time.process_time() - started, len(texts), removed)
-
-
-def datasketch_removed(texts: list[str], *, sha1: bool) -> int:
-    import datasketch
-    import xxhash
-
-    options = {} if sha1 else {"hashfunc": xxhash.xxh32_intdigest}
-    index = datasketch.MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
-    removed = 0
-    for number, text in enumerate(texts):
-        sketch = datasketch.MinHash(BANDS * ROWS, **options)
-        shingles = string_shingles(text)
-        sketch.update_batch([s.encode() for s in shingles])
-        if shingles and index.query(sketch):
-            removed += 1
-        else:
-            index.insert(number, sketch)
-    return removed
-
-
-def rensa_removed(texts: list[str]) -> int:
-    import rensa
-
-    index = rensa.RMinHashLSH(threshold=THRESHOLD, num_perm=BANDS * ROWS, num_bands=BANDS)
-    removed = 0
-    for number, text in enumerate(texts):
-        sketch = rensa.RMinHash(num_perm=BANDS * ROWS, seed=1)
-        sketch.update(list(string_shingles(text)))
-        if index.query(sketch):
-            removed += 1
-        else:
-            index.insert(number, sketch)
-    return removed
-
-
-def rensa_inline_removed(texts: list[str]) -> int:
-    import rensa
-
-    options = {"num_perm": BANDS * ROWS, "use_lsh": True, "num_bands": BANDS, "seed": 1}
-    keeper = rensa.RMinHashDeduplicator(threshold=THRESHOLD, **options)
-    pairs = ((str(number), sorted(string_shingles(text))) for number, text in enumerate(texts))
-    sketches = []
-    for key, shingles in pairs:
-        sketch = rensa.RMinHash(num_perm=BANDS * ROWS, seed=1)
-        sketch.update(shingles)
-        sketches.append((key, sketch))
-    return sum(not keeper.add(key, sketch) for key, sketch in sketches)
-
-
-def gaoya_removed(texts: list[str]) -> int:
-    from gaoya.minhash import MinHashStringIndex
-
-    index = MinHashStringIndex(
-        hash_size=32,
-        jaccard_threshold=THRESHOLD,
-        num_bands=BANDS,
-        band_size=ROWS,
-        analyzer="word",
-        lowercase=True,
-        ngram_range=(5, 5),
-    )
-    removed = 0
-    for number, text in enumerate(texts):
-        if index.query(text):
-            removed += 1
-        else:
-            index.insert_document(number, text)
-    return removed
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     making = commands.add_parser("make")
     making.add_argument("--folders", nargs="*", default=["/usr/share/doc", sys.prefix])
-    making.add_argument("--texts", help="a Parquet file with a column 'text', instead")
-    making.add_argument("--megabytes", type=int, default=100)
+    making.add_argument("--megabytes", type=int, default=108)
     making.add_argument("--copies", type=int, default=1)
     making.add_argument("--output", required=True)
     making.set_defaults(work=make)
     running = commands.add_parser("run")
-    running.add_argument("--set", required=True)
-    running.add_argument("--rounds", type=int, default=3)
-    running.add_argument("--workers", type=int, default=1)
-    running.add_argument("--contenders", nargs="*", default=CONTENDERS, choices=CONTENDERS)
-    running.add_argument("--peers_python", default=sys.executable)
+    running.add_argument("--contenders", nargs="*", default=CONTENDERS, help="a tool, or ours_of_2: with so many workers")
     running.set_defaults(work=run)
+    judging = commands.add_parser("quality")
+    judging.set_defaults(work=quality)
+    for parser_ in (running, judging):
+        parser_.add_argument("--set", required=True)
+        parser_.add_argument("--record", required=True)
     single = commands.add_parser("one")
-    single.add_argument("--name", choices=CONTENDERS, required=True)
+    single.add_argument("--name", required=True)
     single.add_argument("--set", required=True)
     single.add_argument("--workers", type=int, default=1)
     single.set_defaults(work=one)

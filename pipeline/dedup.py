@@ -13,11 +13,12 @@ from apache_beam.pvalue import PCollection
 from pipeline import arrays, files, minhash, paper
 from pipeline.deduplication import candidates, census, clusters, decision, similarity
 from pipeline.deduplication.candidates import Bands, BandShard, Pairs, PairUp, band_entries
-from pipeline.deduplication.census import Census
+from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
 from pipeline.deduplication.shuffle import WorkPieces
 from pipeline.deduplication.signatures import Sign, SignedShard, check_alike
 from pipeline.deduplication.similarity import EDGES, Comparison, Verify
+from pipeline.deduplication.spans import FindRepeats, Runs, SpanRules, SpanShard
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
@@ -38,6 +39,10 @@ class DedupSettings:
     recall: float = setting(0.0, "choose the bands: find this share of the pairs 0.1 above the threshold", metavar="SHARE")
     signature_seed: int = setting(minhash.SEED, "seed of the permutations, as in datasketch")
     transitive: bool = setting(False, "keep one document of a whole chain of like ones, as other tools do")
+    substring: int = setting(0, "cut runs of so many words that an earlier document has too (0: none)", metavar="N")
+    paragraphs: int = setting(
+        0, "cut paragraphs of at least so many words that an earlier document has too (0: none)", metavar="N"
+    )
     index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
     against: tuple[str, ...] = setting((), "remove also what is in these earlier dedup folders", recorded=False, metavar="DIR")
 
@@ -48,6 +53,8 @@ class DedupSettings:
             raise ValueError(f"--bands {self.bands} --rows {self.rows}: at least 1 each")
         if not 0.0 <= self.recall < 1.0:
             raise ValueError(f"--recall {self.recall}: from 0 to less than 1 (0: as --bands says)")
+        if self.substring < 0 or self.paragraphs < 0:
+            raise ValueError(f"--substring {self.substring} --paragraphs {self.paragraphs}: 0 or more words")
         unit, _, length = self.shingle.partition(":")
         if unit not in {"words", "chars"} or not length.isdecimal() or int(length) < 1:
             raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N at least 1")
@@ -61,6 +68,11 @@ class DedupSettings:
     def characters(self) -> bool:
         """Whether the units are characters."""
         return self.shingle.startswith("chars:")
+
+    @property
+    def span_rules(self) -> SpanRules | None:
+        """What is cut from the documents that are kept."""
+        return SpanRules(self.substring, self.paragraphs) if self.substring or self.paragraphs else None
 
     @property
     def band_count(self) -> int:
@@ -101,8 +113,8 @@ class Phases:
 
     def bands(self, everyone: Census) -> Bands:
         """How the signatures are cut and spread."""
-        entries = int(everyone.compared.sum()) * self.settings.band_count
-        return Bands(self.settings.band_count, self.settings.rows, candidates.bucket_count(entries))
+        buckets = candidates.bucket_count(int(everyone.compared.sum()) * self.settings.band_count)
+        return Bands(self.settings.band_count, self.settings.rows, buckets, range(buckets))
 
     def band_shards(self, everyone: Census) -> list[BandShard]:
         """The shards whose signatures are to be spread, the numbers of their documents beside them."""
@@ -122,8 +134,10 @@ class Phases:
         """The pairs cut into parts to verify, those of one cluster together: each document is read once."""
         place = self.place.next(phase)
         first, second = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        numbers = arrays.distinct(np.concatenate([first, second]))
-        ends = np.stack([np.searchsorted(numbers, first), np.searchsorted(numbers, second)], axis=1)
+        involved = np.zeros(len(everyone.numbers), bool)
+        involved[first] = involved[second] = True
+        numbers, place_of = np.flatnonzero(involved), np.cumsum(involved) - 1
+        ends = np.stack([place_of[first], place_of[second]], axis=1)
         order = np.argsort(clusters.components(len(numbers), ends)[ends[:, 0]], kind="stable")
         pairs, ends = pairs[order], ends[order]
         found = similarity.places(everyone, numbers)
@@ -151,6 +165,29 @@ class Phases:
             files.publish_table(path, table)
             works.append(ShardOutcome(own[i].rows, path))
         return numbered(works)
+
+    def span_shards(self, everyone: Census, outcomes: Sequence[Part]) -> list[SpanShard]:
+        """The document shards, the numbers of their rows that are kept beside them."""
+        place, earlier = self.place.next("spans"), len(everyone.shards) - len(self.documents)
+        shards = []
+        for i, (documents, part) in enumerate(zip(self.documents, outcomes, strict=True)):
+            numbers = everyone.of_shard(earlier + i).astype(np.uint32)
+            numbers[files.read_table(part.work.removed, ["row"]).column("row").to_numpy()] = ABSENT
+            shards.append(SpanShard(documents, _spill(place, f"numbers-{i:05d}.npy", numbers)))
+        return shards
+
+    def repeats(self, everyone: Census, runs: tuple[Runs, ...]) -> FindRepeats:
+        """The work of a bucket of spans."""
+        shard_of = np.zeros(len(everyone.numbers), np.uint32)
+        earlier = len(everyone.shards) - len(self.documents)
+        for i in range(len(self.documents)):
+            shard_of[everyone.of_shard(earlier + i)] = i
+        return FindRepeats(runs, _spill(self.place.next("repeats"), "shard-of.npy", shard_of), len(self.documents))
+
+    def runs(self, phase: str, kind: str, receipts: Sequence[Receipt]) -> tuple[Runs, ...]:
+        """The sorted entries that finished parts spilled."""
+        place = self.place.next(phase)
+        return tuple(Runs(receipt.path(place, kind), receipt.path(place, f"{kind}_bounds")) for receipt in receipts)
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
@@ -203,6 +240,8 @@ class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
     def expand(self, parts: PCollection[Part]) -> PCollection[str]:
         """Sign, number, pair, verify, decide, publish; a barrier before each step that needs all of the one before."""
         settings = replace(self.settings, threshold=self.threshold, bands=self.bands, rows=self.rows)
+        if settings.span_rules:
+            raise ValueError("spans are cut by the stage `dedup` alone: leave substring and paragraphs at 0")
         phases = Phases(self.place, settings, self.documents)
         pairing = self.place.next("candidates")
         signed = parts | "Sign" >> phases.sign

@@ -185,14 +185,15 @@ def unpack(data: Bytes, starts: Offsets, counts: Offsets, out: Words64, places: 
 
 
 @compiled
-def _mix(value: np.uint64) -> np.uint64:
+def mix(value: np.uint64) -> np.uint64:
+    """The finish of MurmurHash3: every bit of the value moves every bit."""
     value = (value ^ (value >> _SHIFT)) * _MIX_1
     value = (value ^ (value >> _SHIFT)) * _MIX_2
     return value ^ (value >> _SHIFT)
 
 
 @compiled
-def _decode(data: Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, np.uint64]:
+def decode(data: Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, np.uint64]:
     """The code point at a lead byte of several, and where the next begins. Places are unsigned: signed ones cost a test a byte."""
     lead = data[at]
     if lead < 0xE0:
@@ -227,7 +228,7 @@ def _fold(data: Bytes, at: np.uint64, end: np.uint64, apart: bool, scratch: _Scr
             count += _ONE
             before = byte
             continue
-        code, at = _decode(data, at, end)
+        code, at = decode(data, at, end)
         entry = scratch.table[code]
         kind = entry >> _CLASS_SHIFT
         if kind == words.PASSED_OVER:
@@ -300,10 +301,10 @@ def _character_units(scratch: _Scratch, end: np.uint64) -> np.uint64:
             code = code << np.uint64(16) | np.uint64(scratch.folded[at]) << np.uint64(8) | np.uint64(scratch.folded[at + _ONE])
             at += np.uint64(2)
         if between:
-            scratch.units[count] = _mix(_SPACE * _UNIT)
+            scratch.units[count] = mix(_SPACE * _UNIT)
             count += _ONE
             between = False
-        scratch.units[count] = _mix(code * _UNIT)
+        scratch.units[count] = mix(code * _UNIT)
         count += _ONE
     return count
 
@@ -320,7 +321,7 @@ def _chain_units(units: Words64, count: np.uint64, length: np.uint64, hashes: Wo
         if i >= length:
             chain -= units[i - length] * leaving
         if i + _ONE >= length:
-            hashes[used] = _mix(chain)
+            hashes[used] = mix(chain)
             used += _ONE
     return used
 
@@ -332,7 +333,7 @@ def _hash_units(units: Words64, count: np.uint64) -> tuple[np.uint64, np.uint64]
     for i in range(count):
         first = (first ^ units[i]) * _CHAIN
         second = (second + units[i]) * _CHAIN_2
-    return _mix(first), _mix(second)
+    return mix(first), mix(second)
 
 
 @compiled
@@ -381,7 +382,7 @@ def _band_keys(signed: Words32, rows: int, keys: Words64) -> None:
             for i in range(band * rows, (band + 1) * rows):
                 key = (key ^ np.uint64(signed[text, i])) * _CHAIN
                 key ^= key >> _SHIFT
-            keys[text, band] = _mix(key)
+            keys[text, band] = mix(key)
 
 
 @compiled
@@ -394,8 +395,8 @@ def _hash_strings(data: Bytes, offsets: Offsets, keys: Words64) -> None:
             first ^= first >> _SHIFT
             second = (second + np.uint64(data[i])) * _CHAIN_2
             second ^= second >> _SHIFT
-        keys[text, 0] = _mix(first)
-        keys[text, 1] = _mix(second)
+        keys[text, 0] = mix(first)
+        keys[text, 1] = mix(second)
 
 
 @compiled

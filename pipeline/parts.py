@@ -123,7 +123,8 @@ class TableSink:
     """A Parquet file that grows a batch at a time and is published when its part is done. Equal rows give equal bytes."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd", store_schema=True)
+        options = {"compression": "zstd", "store_schema": True, "write_batch_size": files.PARQUET_ROWS_A_CHECK}
+        self._writer = pq.ParquetWriter(file, schema, **options)
         self.schema = schema
         self.rows = 0
 

@@ -48,6 +48,8 @@ def document_shards(folder: str) -> list[DocumentShard]:
         shards = document_shards(resolve(folder, manifest.inputs["dedup"]))
         keeps = manifest.of_kind("keep")
         return [replace(s, keep=files.join(folder, k.name), rows=k.rows) for s, k in zip(shards, keeps, strict=True)]
+    if rewritten := manifest.of_kind("documents"):  # spans were cut: the texts stand in the dedup folder itself
+        return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in rewritten]
     documents = resolve(folder, manifest.inputs["documents"])
     entries = load_stage(documents, "documents").of_kind("documents")
     keeps = manifest.of_kind("keep")

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline import files
 from pipeline.dedup import DedupSettings
 from pipeline.engine import Engine
@@ -59,5 +57,4 @@ def kept_urls(folder: Path) -> list[str]:
 
 def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
     entries = Manifest.load(str(folder)).of_kind(kind)
-    found: list[dict[str, Any]] = pa.concat_tables([files.read_table(str(folder / e.name)) for e in entries]).to_pylist()
-    return found
+    return [row for entry in entries for row in files.read_table(str(folder / entry.name)).to_pylist()]

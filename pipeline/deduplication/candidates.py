@@ -1,7 +1,7 @@
 """Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled, in arrays, by key prefix."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,9 @@ from tokenizer.compiled import compiled
 Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""
 
-ENTRIES_A_BUCKET = 1 << 20
+ENTRIES_A_BUCKET = 1 << 18
+BUCKETS_A_PIPELINE = 8
+"""A local runner holds all that one pipeline shuffles, some three times over: further buckets go in further pipelines."""
 MEMBERS_COMPARED = 128
 """Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
 that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
@@ -39,11 +41,17 @@ def bucket_count(entries: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How signatures are cut, and over how many buckets their keys are spread."""
+    """How signatures are cut, and over how many buckets their keys are spread; of these only some (`chosen`) may be wanted."""
 
     bands: int
     rows: int
     buckets: int
+    chosen: range
+
+    def runs(self) -> Iterator["Bands"]:
+        """The same with so many buckets as one pipeline shuffles."""
+        for start in range(0, self.buckets, BUCKETS_A_PIPELINE):
+            yield replace(self, chosen=range(start, min(start + BUCKETS_A_PIPELINE, self.buckets)))
 
 
 def pair_candidates(place: Place, shards: tuple[BandShard, ...], spec: Bands, earlier: int) -> ShuffleToParts:
@@ -54,13 +62,12 @@ def pair_candidates(place: Place, shards: tuple[BandShard, ...], spec: Bands, ea
 def band_entries(shard: BandShard, spec: Bands) -> Iterator[tuple[str, bytes]]:
     """The entries of a shard's documents, by the first bits of their keys."""
     numbers = arrays.load(shard.numbers)
-    chosen = np.flatnonzero(numbers != ABSENT)
-    keys = band_keys(arrays.load(shard.signatures)[chosen], spec.bands, spec.rows)
-    entries = np.empty((keys.size, 2), np.uint64)
-    entries[:, 0] = keys.reshape(-1)
-    entries[:, 1] = np.repeat(numbers[chosen], spec.bands)
-    bits = np.uint64(64 - spec.buckets.bit_length() + 1)
-    yield from split_by(entries, (entries[:, 0] >> bits).astype(np.int64), spec.buckets)
+    compared = np.flatnonzero(numbers != ABSENT)
+    keys = band_keys(arrays.load(shard.signatures)[compared], spec.bands, spec.rows).reshape(-1)
+    buckets = (keys >> np.uint64(65 - spec.buckets.bit_length())).astype(np.int64)
+    chosen = np.flatnonzero((buckets >= spec.chosen.start) & (buckets < spec.chosen.stop))
+    entries = np.stack([keys[chosen], numbers[compared[chosen // spec.bands]].astype(np.uint64)], axis=1)
+    yield from split_by(entries, buckets[chosen], spec.buckets)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pipeline import files
 from pipeline.deduplication import clusters
 from pipeline.deduplication.census import Census, Numbers
 from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness
+from pipeline.deduplication.rewriting import Rewriting, rewrite
 from pipeline.parts import Part, PartWriter
 from pipeline.records import Drop, Duplicate
 from pipeline.views import KEEP_SCHEMA
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     SAME_TEXT = "same_text"
     SAME_NORMALISED_TEXT = "same_normalised_text"
     NEAR_DUPLICATE = "near_duplicate"
+    NOTHING_LEFT = "nothing_left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +152,29 @@ def _named(census: Census, numbers: Numbers) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class ShardOutcome:
-    """A shard's index, and its REMOVED rows."""
+    """A shard's index, and its REMOVED rows; where spans are cut, also how."""
 
     rows: str
     removed: str
+    rewriting: Rewriting | None = None
 
 
 @dataclass(frozen=True)
 class Publish:
-    """The last work of one shard: its keep list, its duplicates, its drops, its books."""
+    """The last work of one shard: its keep list, its duplicates, its drops, its books; its documents where they are rewritten."""
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Write what stays and what goes."""
         shard: ShardOutcome = part.work
-        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
+        rows = files.read_table(shard.rows, ["document_id", "url", "text_bytes"])
         removed = files.read_table(shard.removed)
         stays = np.ones(rows.num_rows, bool)
         stays[removed.column("row").to_numpy()] = False
+        text_bytes = int(rows.column("text_bytes").to_numpy()[stays].sum())
+        if shard.rewriting:
+            for row in rewrite(shard.rewriting, np.flatnonzero(stays), writer).tolist():
+                stays[row] = False
+                writer.drop(Drop(STAGE_NAME, rows.column("url")[row].as_py(), Reason.NOTHING_LEFT))
         kept = np.flatnonzero(stays)
         writer.publish_table(
             "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
@@ -175,5 +183,5 @@ class Publish:
         for row in removed.select(["url", "reason", "kept_id"]).to_pylist():
             writer.drop(Drop(STAGE_NAME, row["url"], Reason(row["reason"]), row["kept_id"].hex()))
         writer.items_in, writer.items_out = rows.num_rows, len(kept)
-        writer.counters["text_bytes"] = int(rows.column("text_bytes").to_numpy()[kept].sum())
+        writer.counters["text_bytes"] = text_bytes - writer.counters["bytes_cut"]
         writer.advance(rows.num_rows)

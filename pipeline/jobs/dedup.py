@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from pipeline import minhash
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.deduplication import clusters
+from pipeline.deduplication import clusters, spans
 from pipeline.deduplication.candidates import pair_candidates
 from pipeline.deduplication.census import Census
 from pipeline.deduplication.decision import Publish
 from pipeline.deduplication.duplicates import explain
+from pipeline.deduplication.rewriting import Rewriting
 from pipeline.deduplication.similarity import Verify
+from pipeline.deduplication.spans import FindSpans, SpanRules
 from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
@@ -47,10 +50,13 @@ class Run:
         """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
         phases, engine = self.phases, self._engine(everyone)
         place, bands = phases.place.next("candidates"), phases.bands(everyone)
-        transform = pair_candidates(place, tuple(phases.band_shards(everyone)), bands, everyone.earlier)
+        shards = tuple(phases.band_shards(everyone))
         entries = int(everyone.compared.sum()) * bands.bands // bands.buckets
-        paired = engine.run_parts(place, numbered(range(bands.buckets), lambda _: entries), transform, "band keys")
-        parts = phases.comparisons("similarity", everyone, phases.pairs(receipt.key for receipt in paired))
+        buckets = numbered(range(bands.buckets), lambda _: entries)
+        for some in bands.runs():
+            transform = pair_candidates(place, shards, some, everyone.earlier)
+            engine.run_parts(place, [buckets[i] for i in some.chosen], transform, "band keys")
+        parts = phases.comparisons("similarity", everyone, phases.pairs(bucket.key for bucket in buckets))
         compare = RunParts(phases.place.next("similarity"), Verify(phases.settings.threshold))
         verified = engine.run_parts(compare.place, parts, compare, "slices of pairs") if parts else []
         edges = phases.edges("similarity", [receipt.key for receipt in verified])
@@ -62,6 +68,20 @@ class Run:
         many = len(edges) + len(everyone.numbers) > EDGES_IN_ONE_WORKER
         stars = BeamStars(self.phases.place.next("clusters"), self.engine)
         return self.phases.outcomes(everyone, edges, stars.components if many else clusters.components)
+
+    def find_spans(self, everyone: Census, outcomes: list[Part], rules: SpanRules) -> list[Part]:
+        """The same outcomes, and what is cut from the documents that are kept."""
+        phases, engine = self.phases, self._engine(everyone)
+        shards = phases.span_shards(everyone, outcomes)
+        units = sum(int(pc.sum(shard.table(["units"]).column("units")).as_py() or 0) for shard in everyone.shards)
+        buckets = spans.bucket_count(units)
+        find = RunParts(phases.place.next("spans"), FindSpans(rules, buckets))
+        found = engine.run_parts(find.place, numbered(shards, lambda shard: shard.documents.rows), find, "documents")
+        compare = RunParts(phases.place.next("repeats"), phases.repeats(everyone, phases.runs("spans", "spans", found)))
+        repeated = engine.run_parts(compare.place, numbered(range(buckets)), compare, "buckets of spans")
+        cuts = phases.runs("repeats", "cuts", repeated)
+        works = [Rewriting(shard, cuts, i) for i, shard in enumerate(shards)]
+        return [replace(part, work=replace(part.work, rewriting=work)) for part, work in zip(outcomes, works, strict=True)]
 
     def publish(self, everyone: Census, parts: list[Part]) -> list[Receipt]:
         """The keep lists, the duplicates, the drops: of few documents sooner here than a pipeline is built."""
@@ -85,7 +105,10 @@ def work(call: Call, place: Place) -> Outcome:
     signed = run.sign()
     everyone = phases.take_census()
     edges, counted = run.verify(everyone)
-    published = run.publish(everyone, run.decide(everyone, edges))
+    outcomes = run.decide(everyone, edges)
+    if settings.span_rules:
+        outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
+    published = run.publish(everyone, outcomes)
     return Outcome([*signed, *published], counters=counted)
 
 
