@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = _command(each, "evaluate", "how well tokenizers fit held-out text, by language and domain", commands.evaluate)
     evaluate.add_argument("texts", nargs="+", type=Path, metavar="FILE", help="text files, or Parquet of documents")
     evaluate.add_argument("--tokenizers", required=True, nargs="+", type=Path, metavar="PATH", help="folders or files")
-    evaluate.add_argument("--by", choices=["language", "domain"], help="a row for each, too (Parquet only)")
+    evaluate.add_argument(
+        "--by", nargs="+", default=[], choices=["language", "domain"], help="rows for each, too (columns of Parquet)"
+    )
 
     decode = _command(each, "decode", "print one document of a shard", commands.decode)
     decode.add_argument("shard", type=Path, metavar="SHARD")

@@ -12,17 +12,20 @@ from tokenizer.codec import Tokenizer
 from tokenizer.convert import READERS, WRITERS, write_folder
 from tokenizer.counting import PieceCounter
 from tokenizer.errors import FormatError
-from tokenizer.evaluate import Fit, longest, measure, never_final
+from tokenizer.evaluate import Fit, longest, never_final
 from tokenizer.shards import Manifest, Shard
 
 BATCH_DOCUMENTS = 1024
-HEADINGS = ("documents", "text bytes", "tokens", "bytes/token", "tokens/word", "unigram bits/byte", "unused ids", "not restored")
+HEADINGS = ("entries", "tokens", "bytes/token", "tokens/word", "unigram bits/byte", "unused here", "never final", "not restored")
+"""Unused: ids that the text never gave. Never final: tokens that are no encoding of what they spell, only a step to others."""
+
+MOST_GROUPS = 25
 
 
 def train(arguments: argparse.Namespace) -> Iterator[str]:
     """Count, learn, write all formats."""
     limits = (arguments.min_frequency, arguments.max_token_length)
-    batches = (texts for _, texts in _texts(arguments.texts, None))
+    batches = (batch.column("text") for batch in _batches(arguments.texts, []))
     if arguments.trainer == bpe.LIBRARY:
         tokenizer = bpe.train_with_library((texts.to_pylist() for texts in batches), arguments.vocab_size, *limits)
     else:
@@ -38,18 +41,33 @@ def train(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
-    """A table a tokenizer, and what its vocabulary looks like."""
+    """The tokenizers side by side: over all text, by language and by domain, and what their vocabularies look like."""
+    fits = {}
     for path in arguments.tokenizers:
-        tokenizer = Tokenizer.load(path)
-        yield f"{path}: merges sha256 {tokenizer.sha256[:16]}, {tokenizer.vocab_size:,} entries"
-        fits = measure(tokenizer, _texts(arguments.texts, arguments.by))
-        width = max(len(name) for name in fits) + 5
-        yield " " * width + "  ".join(f"{heading:>17}" for heading in HEADINGS)
-        for name, fit in sorted(fits.items(), key=lambda item: (item[0] != "", -item[1].text_bytes)):
-            yield f"{name or '(all)':<{width}}" + "  ".join(f"{cell:>17}" for cell in _row(fit))
-        yield f"never the encoding of their own spelling: {never_final(tokenizer):,} tokens"
-        yield "longest: " + ", ".join(repr(token.decode("utf-8", "replace")) for token in longest(tokenizer))
-        yield ""
+        fits[str(path)] = Fit(Tokenizer.load(path))
+        for batch in _batches(arguments.texts, arguments.by):
+            fits[str(path)].add(batch.column("text"), {kind: batch.column(kind).to_pylist() for kind in arguments.by})
+    first = next(iter(fits.values()))
+    yield f"{first.documents:,} documents, {first.text_bytes:,} bytes"
+    width = max(map(len, fits)) + 2
+    yield " " * width + "".join(f"{heading:>19}" for heading in HEADINGS)
+    for name, fit in fits.items():
+        yield f"{name:<{width}}" + "".join(f"{cell:>19}" for cell in _row(fit))
+    for kind in arguments.by:
+        yield from _groups(kind, fits)
+    for name, fit in fits.items():
+        spelt = ", ".join(repr(token.decode("utf-8", "replace")) for token in longest(fit.tokenizer))
+        yield f"longest of {name} (merges sha256 {fit.tokenizer.sha256[:16]}): {spelt}"
+
+
+def _groups(kind: str, fits: dict[str, Fit]) -> Iterator[str]:
+    """Bytes a token of each tokenizer, a row a group, the largest first."""
+    groups = next(iter(fits.values())).groups.get(kind, {})
+    largest = sorted(groups, key=lambda label: (-groups[label].text_bytes, label))[:MOST_GROUPS]
+    yield f"bytes a token by {kind}, the {len(largest)} largest of {len(groups):,}:"
+    for label in largest:
+        ratios = "".join(f"{fit.groups[kind][label].bytes_per_token:>10.3f}" for fit in fits.values())
+        yield f"{label:<24}{groups[label].documents:>12,} documents{groups[label].text_bytes:>16,} bytes{ratios}"
 
 
 def decode(arguments: argparse.Namespace) -> Iterator[str]:
@@ -94,34 +112,24 @@ def verify(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"{name}: {len(split.shards)} shards, {split.documents:,} documents, {split.tokens:,} tokens, as they were written"
 
 
-def _texts(paths: list[Path], by: str | None) -> Iterator[tuple[str, pa.Array]]:
-    """Batches of texts with the name of their group: of a Parquet column where `by` says so, the empty name otherwise."""
+def _batches(paths: list[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches with a column `text`, and the others named: of Parquet files as they are, null for a file of text."""
     for path in paths:
-        if path.suffix != ".parquet":
-            yield "", pa.array([path.read_bytes().decode("utf-8", "replace")], pa.large_string())
-            continue
-        columns = ["text", by] if by else ["text"]
-        for batch in pq.ParquetFile(path).iter_batches(BATCH_DOCUMENTS, columns=columns):
-            yield from _groups(batch, by)
-
-
-def _groups(batch: pa.RecordBatch, by: str | None) -> Iterator[tuple[str, pa.Array]]:
-    if by is None:
-        yield "", batch.column("text")
-        return
-    names = [str(name or "unknown") for name in batch.column(by).to_pylist()]
-    for name in sorted(set(names)):
-        yield name, batch.column("text").filter(pa.array([other == name for other in names]))
+        if path.suffix == ".parquet":
+            yield from pq.ParquetFile(path).iter_batches(BATCH_DOCUMENTS, columns=["text", *columns])
+        else:
+            text = pa.array([path.read_bytes().decode("utf-8", "replace")], pa.large_string())
+            yield pa.record_batch({"text": text} | {name: pa.nulls(1, pa.string()) for name in columns})
 
 
 def _row(fit: Fit) -> tuple[str, ...]:
     return (
-        f"{fit.documents:,}",
-        f"{fit.text_bytes:,}",
+        f"{fit.tokenizer.vocab_size:,}",
         f"{fit.tokens:,}",
         f"{fit.bytes_per_token:.3f}",
         f"{fit.tokens_per_word:.3f}",
         f"{fit.unigram_bits_per_byte:.3f}",
         f"{fit.unused:,}",
+        f"{never_final(fit.tokenizer):,}",
         f"{fit.not_restored:,}",
     )

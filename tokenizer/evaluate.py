@@ -1,6 +1,6 @@
 """How well a tokenizer fits some text."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,10 +11,29 @@ import pyarrow.compute as pc
 
 from tokenizer.codec import Tokenizer
 
+Labels = Mapping[str, Sequence[str | None]]
+
+
+@dataclass(slots=True)
+class Group:
+    """The documents of one language, or of one domain."""
+
+    documents: int = 0
+    text_bytes: int = 0
+    tokens: int = 0
+
+    @property
+    def bytes_per_token(self) -> float:
+        """UTF-8 bytes of text a token."""
+        return self.text_bytes / max(1, self.tokens)
+
 
 @dataclass(slots=True)
 class Fit:
-    """Sums over the texts added so far; `counts` holds how often each id occurs. Words are what white space divides."""
+    """Sums over the texts added so far; `counts` holds how often each id occurs. Words are what white space divides.
+
+    `groups` are by kind and label: `groups["language"]["en"]`.
+    """
 
     tokenizer: Tokenizer
     documents: int = 0
@@ -22,16 +41,24 @@ class Fit:
     words: int = 0
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 16, np.int64))
     not_restored: int = 0
+    groups: dict[str, dict[str, Group]] = field(default_factory=dict)
 
-    def add(self, texts: pa.Array) -> None:
-        """Encode and decode each text."""
+    def add(self, texts: pa.Array, labels: Labels | None = None) -> None:
+        """Encode and decode each text; `labels` name, by kind, the group of each."""
         ids, offsets = self.tokenizer.encode_arrow(texts, eot=False)
         self.counts += np.bincount(ids, minlength=1 << 16)
         for text, (start, stop) in zip(texts.to_pylist(), pairwise(offsets), strict=True):
             self.documents += 1
             self.words += len(text.split())
             self.not_restored += self.tokenizer.decode(ids[start:stop]) != text
-        self.text_bytes += int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+        text_bytes = pc.binary_length(texts).to_pylist()
+        self.text_bytes += sum(text_bytes)
+        for kind, names in (labels or {}).items():
+            for name, size, tokens in zip(names, text_bytes, np.diff(offsets).tolist(), strict=True):
+                group = self.groups.setdefault(kind, {}).setdefault(name or "unknown", Group())
+                group.documents += 1
+                group.text_bytes += size
+                group.tokens += tokens
 
     @property
     def tokens(self) -> int:
@@ -70,15 +97,6 @@ def never_final(tokenizer: Tokenizer) -> int:
 def longest(tokenizer: Tokenizer, number: int = 10) -> list[bytes]:
     """The longest tokens, the earlier of equals first."""
     return sorted(tokenizer.token_bytes, key=len, reverse=True)[:number]
-
-
-def measure(tokenizer: Tokenizer, batches: Iterable[tuple[str, pa.Array]]) -> dict[str, Fit]:
-    """The fit of each named group of texts, and of all under the empty name."""
-    fits: dict[str, Fit] = {"": Fit(tokenizer)}
-    for name, texts in batches:
-        for group in {"", name}:
-            fits.setdefault(group, Fit(tokenizer)).add(texts)
-    return fits
 
 
 def _is_text(token: bytes) -> bool:

@@ -1,7 +1,9 @@
 import json
 import logging
+import os
 import pydoc_data.topics
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 from corpora import documents_folder
 
+from benchmarks import real_text
 from pipeline import files
 from pipeline.engine import Engine
 from pipeline.files import InputError
@@ -60,6 +63,22 @@ def test_workers_shards_and_order_do_not_matter(tmp_path: Path, corpus: str, eng
     shuffled = random.Random(4).sample(TEXTS, len(TEXTS))
     other = run(tmp_path / "other", documents_folder(tmp_path / "shuffled", shuffled, 5), Engine(workers=4))
     assert one.of_kind("tokenizer") == two.of_kind("tokenizer") == other.of_kind("tokenizer")
+
+
+@pytest.mark.slow
+def test_all_merges_of_100_megabytes_are_the_librarys(tmp_path: Path, engine: Engine) -> None:
+    """For 1, 2 and 4 workers and in shuffled order; source, documentation and prose of the machine at hand."""
+    if "WEBTEXT_FULL" not in os.environ:
+        pytest.skip("minutes of work: WEBTEXT_FULL=1 does it")
+    texts = list(real_text.documents(["/usr/share", "/usr/lib", sys.prefix], 100))
+    corpus = documents_folder(tmp_path / "documents", texts, 8)
+    shuffled = documents_folder(tmp_path / "shuffled", random.Random(4).sample(texts, len(texts)), 5)
+    theirs = run(tmp_path / "library", corpus, engine, vocab_size=50_257, trainer="tokenizers")
+    for workers, folder in ((1, corpus), (2, corpus), (4, corpus), (2, shuffled)):
+        output = tmp_path / f"{workers}-{Path(folder).name}"
+        ours = run(output, folder, Engine(workers=workers), vocab_size=50_257)
+        assert ours.of_kind("tokenizer") == theirs.of_kind("tokenizer")
+        assert ours.counters["vocab_size"] == 50_257
 
 
 def test_kept_counts_are_in_the_manifest(tmp_path: Path, corpus: str, engine: Engine) -> None:

@@ -46,15 +46,27 @@ def test_train_writes_what_the_library_function_learns(tmp_path: Path, capsys: p
     assert Tokenizer.load(tmp_path / "library").pairs == tokenizer.pairs
 
 
-def test_evaluate_prints_a_row_a_language(tmp_path: Path, trained: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_sets_tokenizers_side_by_side(tmp_path: Path, trained: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
     trained.save(tmp_path / "t")
-    table = pa.table({"text": ["a function returns", "eine Funktion gibt zurück", "the list"], "language": ["en", "de", None]})
-    pq.write_table(table, tmp_path / "d.parquet")
-    assert main(["evaluate", str(tmp_path / "d.parquet"), "--tokenizers", str(tmp_path / "t"), "--by", "language"]) == 0
+    train({"ab": 3}, 258).save(tmp_path / "bytes")
+    texts = ["a function returns", "eine Funktion gibt zurück", "the list"]
+    columns = {"text": texts, "language": ["en", "de", None], "domain": ["a.example", "b.example", "a.example"]}
+    pq.write_table(pa.table(columns), tmp_path / "d.parquet")
+    (tmp_path / "plain.txt").write_text("abc")
+    files, paths = [str(tmp_path / "d.parquet"), str(tmp_path / "plain.txt")], [str(tmp_path / "t"), str(tmp_path / "bytes")]
+    assert main(["evaluate", *files, "--tokenizers", *paths, "--by", "language", "domain"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:6]] == ["(all)", "de", "en", "unknown"]
-    assert lines[2].split()[1:3] == ["3", "52"]
-    assert lines[2].split()[-1] == "0"
+    assert lines[0] == "4 documents, 55 bytes"
+    assert lines[2].split()[:2] == [paths[0], "5,000"]
+    assert lines[3].split()[:5] == [paths[1], "258", "54", "1.019", "5.400"]
+    assert lines[3].split()[-2:] == ["0", "0"]
+    assert lines[4] == "bytes a token by language, the 3 largest of 3:"
+    assert [line.split()[0] for line in lines[5:8]] == ["de", "en", "unknown"]
+    assert lines[5].split()[1:5] == ["1", "documents", "26", "bytes"]
+    assert float(lines[5].split()[5]) > float(lines[5].split()[6]) == 1
+    assert [line.split()[0] for line in lines[9:12]] == ["a.example", "b.example", "unknown"]
+    assert lines[12].startswith(f"longest of {paths[0]}")
+    assert lines[13].endswith(": 'ab', '!', '\"', '#', '$', '%', '&', \"'\", '(', ')'")
 
 
 def test_decode_prints_the_document(folder: Path, english: list[str], capsys: pytest.CaptureFixture[str]) -> None:
