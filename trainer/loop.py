@@ -25,7 +25,7 @@ from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
 from trainer.evals.in_training import Examiner
 from trainer.model import GPT
-from trainer.optim import Guard, Optimizer, learning_rate_at
+from trainer.optim import GUARD_STATE, Guard, Optimizer, learning_rate_at
 from trainer.reporting import Reporter
 from trainer.trackers import Tracker
 
@@ -100,7 +100,7 @@ class Run:
         facts = checkpoint.read_facts(folder)
         parts = self._parts()
         checkpoint.load(folder, parts, self.world)
-        self.guard.restore({name: parts["optimizer"][f"guard.{name}"] for name in ("norms", "skipped")})
+        self.guard.restore({name: parts["optimizer"][f"guard.{name}"] for name in GUARD_STATE})
         self.optimizer.restore(parts["optimizer"])
         self.at = Progressed(facts.step, facts.best_step, facts.best_loss)
 

@@ -12,6 +12,8 @@ from trainer.muon import Muon
 GUARD_STEPS = 128
 """A gradient's norm is held against those of so many steps before it."""
 
+GUARD_STATE = ("norms", "skipped", "unlogged")
+
 
 def learning_rate_at(config: TrainConfig, step: int) -> float:
     """The part of the peak learning rate that step (from 0) runs at."""
@@ -97,13 +99,15 @@ def _with_axis(value: Tensor) -> Tensor:
 class Guard:
     """Says of each step's gradient norm whether it is non-finite or far above its history. Tensors throughout: nothing waits.
 
-    `norms` is the history, newest last, NaN where there is none yet; `skipped` counts the skips in a row.
+    `norms` is the history, newest last, NaN where there is none yet; `skipped` counts the skips in a row, `unlogged` those that no line
+    of the log has told of yet.
     """
 
     def __init__(self, sigmas: float, device: torch.device) -> None:
         self.sigmas = sigmas
         self.norms = torch.full((GUARD_STEPS,), math.nan, device=device)
         self.skipped = torch.zeros(1, device=device)
+        self.unlogged = torch.zeros(1, device=device)
 
     def judge(self, norm: Tensor) -> Tensor:
         """1.0 where the step is to be skipped, else 0.0; a norm that passes joins the history."""
@@ -115,13 +119,14 @@ class Guard:
             bad = bad | (full & (norm > limit))
         self.norms = torch.where(bad, self.norms, torch.cat((self.norms[1:], norm.reshape(1))))
         self.skipped = torch.where(bad, self.skipped + 1, torch.zeros_like(self.skipped))
+        self.unlogged = self.unlogged + bad
         return bad.float()
 
     def state(self) -> dict[str, Tensor]:
         """For a checkpoint."""
-        return {"norms": self.norms, "skipped": self.skipped}
+        return {name: getattr(self, name) for name in GUARD_STATE}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """What `state` gave."""
-        self.norms.copy_(state["norms"])
-        self.skipped.copy_(state["skipped"])
+        for name in GUARD_STATE:
+            getattr(self, name).copy_(state[name])

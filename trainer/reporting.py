@@ -43,8 +43,9 @@ class Reporter:
         mfu = utilisation(run.config.model, speed, name, run.world.ranks)
         if mfu is not None:
             line["mfu"] = mfu
-        if run.guard.skipped.item():
-            line["skipped_in_a_row"] = int(run.guard.skipped.item())
+        if run.guard.unlogged.item():
+            line["skipped"], line["skipped_in_a_row"] = int(run.guard.unlogged.item()), int(run.guard.skipped.item())
+            run.guard.unlogged.zero_()
         self._write(line, f"loss {mean:.3f}{self._last}  {speed:,.0f} tokens/s")
 
     def validation(self, found: dict[str, float]) -> None:

@@ -144,6 +144,19 @@ def test_bad_gradients_are_skipped_and_at_last_given_up(
     assert [line["skipped_in_a_row"] for line in lines if "skipped_in_a_row" in line] == [1, 2, 3, 4]
 
 
+def test_a_skip_between_two_lines_of_the_log_is_told(small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Run._loss
+
+    def loss(run: Run, batch: loop.Batch, network: torch.nn.Module) -> torch.Tensor:
+        return inner(run, batch, network) * (float("nan") if run.at.step in (3, 4) and torch.is_grad_enabled() else 1.0)
+
+    monkeypatch.setattr(Run, "_loss", loss)
+    assert cli.main(small_run("run", "--log-every=10", "--steps=20")) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    told = [(line["step"], line["skipped"], line["skipped_in_a_row"]) for line in lines if "skipped" in line]
+    assert told == [(10, 2, 0)]
+
+
 def test_the_newest_and_the_best_checkpoints_are_kept(small_run: Command, tmp_path: Path) -> None:
     assert cli.main(small_run("run", "--keep=2")) == 0
     kept = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
