@@ -1,12 +1,31 @@
 """The list of stages, in the order of the data."""
 
-from pipeline.jobs import dedup, documents, links, overlap, pages, report, tokens, vocabulary
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
 from pipeline.stage import Stage
 
-STAGES: dict[str, Stage] = {
-    module.STAGE.name: module.STAGE for module in (links, pages, documents, dedup, vocabulary, tokens, overlap, report)
-}
-"""By name; `python -m pipeline NAME` runs one."""
+NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
 
 RUN: tuple[str, ...] = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "report")
 """Those that `python -m pipeline run` does."""
+
+
+class _Stages(Mapping[str, Stage]):
+    """A stage is imported when it is asked for: together they take longer to import than Beam."""
+
+    def __getitem__(self, name: str) -> Stage:
+        if name not in NAMES:
+            raise KeyError(name)
+        stage: Stage = import_module(f"pipeline.jobs.{name}").STAGE
+        return stage
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+STAGES: Mapping[str, Stage] = _Stages()
+"""By name; `python -m pipeline NAME` runs one."""

@@ -113,12 +113,13 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
 ) -> None:
     """Each part is delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
     deliveries: list[int] = []
+    delivering: list[bool] = []  # what the driver itself does, no engine repeats
     cut: set[str] = set()
     save = Receipt.save
 
     def save_at_the_second_try(receipt: Receipt, place: Place) -> None:
         path = place.receipt_path(receipt.key)
-        if crc32(path.encode()) % 3 and path not in cut:
+        if delivering and crc32(path.encode()) % 3 and path not in cut:
             cut.add(path)
             raise InterruptedError(path)
         save(receipt, place)
@@ -127,6 +128,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
         def deliver(self, element, *more):
             again = 1 + len(deliveries) % 3
             deliveries.append(again)
+            delivering.append(True)
             outputs: list[object] = []
             finished = 0
             while finished < again:
@@ -135,6 +137,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
                 except InterruptedError:
                     continue  # what the cut delivery published stands there, without a receipt
                 finished += 1
+            delivering.pop()
             yield from outputs
 
         return deliver
@@ -146,5 +149,5 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
     monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))
     every_stage(str(tmp_path / "corpus"), month, Engine())
     assert published(tmp_path / "corpus") == local
-    assert len(cut) > 5
+    assert len(cut) > 4
     assert {1, 2, 3} == set(deliveries)
