@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from trainer.config import TrainConfig
+from trainer.config import InputError, TrainConfig
 from trainer.distributed import World, share
 from trainer.flags import with_given
 from trainer.loss import chunk_rows
@@ -51,6 +51,8 @@ class Rehearsal:
 
 def main(arguments: Namespace) -> int:
     """Rehearse a preset's step of one micro-batch and print what came out. Raises InputError for a recipe that is none."""
+    if arguments.ranks < 2:
+        raise InputError(f"--ranks {arguments.ranks}: at least 2")
     config = with_given(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
     config = replace(config, precision="bf16" if config.precision == "auto" else config.precision)
     found = rehearse(config, arguments.ranks)
@@ -59,7 +61,7 @@ def main(arguments: Namespace) -> int:
         f"{arguments.preset} over {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows a micro-batch\n"
         f"a step sends: {sent}\n"
         f"a rank holds at most {found.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
-        f"by formula {peak_bytes(config, arguments.ranks) / 2**30:.2f}\n"
+        f"GPT-2's own recipe by formula {peak_bytes(config, arguments.ranks) / 2**30:.2f}\n"
     )
     return 0
 

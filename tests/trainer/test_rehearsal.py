@@ -67,3 +67,4 @@ def test_the_command_says_both(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "5 all-gather, 3 reduce-scatter, 1 all-reduce" in said
     assert cli.main([*words, "--heads=3"]) == 2
+    assert cli.main([*words, "--ranks=1"]) == 2
