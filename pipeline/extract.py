@@ -5,16 +5,14 @@ This module and all below it import no Beam: they also run in the small processe
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from lxml.html import HtmlElement
-
 from pipeline import paper
-from pipeline.extraction import charset, extractors, filters, html, language, pii, quality
+from pipeline.extraction import charset, coarse, extractors, filters, html, language, pdf, pii, quality
 from pipeline.records import Document, Drop, Page
 
 STAGE_NAME: Final = "documents"
@@ -95,6 +93,7 @@ class Rules:
     min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
     plain_text: bool = False
+    pdf: bool = False
     strip_title: bool = True
     strip_boilerplate: bool = True
     filters: tuple[str, ...] = ()
@@ -145,7 +144,7 @@ def document_id(text: str) -> bytes:
 def _document(page: RawPage, rules: Rules, trail: Trail) -> Document:
     domain = page.domain or urlsplit(page.url).hostname or ""
     _admit(page, domain, rules)
-    text, title = _main_text(page, rules, trail)
+    text, title, published = _main_text(page, rules, trail)
     text = _cleaned(text, rules, trail)
     label, confidence = _language(text, rules, trail)
     text = _filtered(text, rules, trail)
@@ -153,7 +152,7 @@ def _document(page: RawPage, rules: Rules, trail: Trail) -> Document:
     if identity in rules.takedown.document_ids:
         raise _Dropped(Reason.TAKEN_DOWN, f"document {identity.hex()}")
     return Document(
-        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, None, text
+        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, published, text
     )
 
 
@@ -167,39 +166,56 @@ def _admit(page: RawPage, domain: str, rules: Rules) -> None:
             raise _Dropped(Reason.EXCLUDED_SITE, site)
 
 
-def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | None]:
-    """Text and title."""
+def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | None, date | None]:
+    """Text, title and day of publication."""
     if len(page.body) > rules.gates.page_bytes:
         raise _Dropped(Reason.TOO_LARGE, f"{len(page.body)} bytes, at most {rules.gates.page_bytes}")
+    if rules.pdf and page.media_type == pdf.MEDIA_TYPE:
+        return _of_pdf(page.body, trail)
     markup, encoding = charset.decode(page.body, page.charset)
     trail.note("decode", f"{len(page.body)} bytes of {encoding}: {len(markup)} characters")
     if rules.plain_text and page.media_type == TEXT_TYPE:
-        return markup, None
+        return markup, None, None
     if page.media_type not in HTML_TYPES and not (page.media_type is None and html.looks_like_markup(markup)):
         raise _Dropped(Reason.MEDIA_TYPE, page.media_type or "unknown")
     if reason := html.too_large(markup, rules.gates):
         raise _Dropped(Reason.TOO_LARGE, reason)
-    tree = html.parse(markup)
-    if tree is None:
-        raise _Dropped(Reason.NO_MARKUP)
-    text = _extracted(markup, tree, rules, trail)
+    text, head = _extracted(markup, rules, trail)
     if not text.strip():
         raise _Dropped(Reason.NO_TEXT)
     if rules.strip_title:
-        text, found = filters.strip_title(text.strip(), html.headings(tree))
+        text, found = filters.strip_title(text.strip(), head.headings)
         trail.note("title", "removed from the text" if found else "not in the text's first lines")
-    title = html.title(tree)
-    return text, charset.clean(title) if title else None
+    return text, charset.clean(head.title) if head.title else None, head.published
 
 
-def _extracted(markup: str, tree: HtmlElement, rules: Rules, trail: Trail) -> str:
+def _of_pdf(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     try:
-        text, method = extractors.main_text(rules.extractor, markup, tree)
+        text, title = pdf.text_and_title(body)
+    except pdf.LIBRARY_FAILURES as error:
+        raise _Dropped(Reason.EXTRACTOR_FAILED, type(error).__name__) from error
+    trail.counts["extracted_pdf"] += 1
+    trail.note("extract", f"pypdf: {len(text)} characters")
+    if not text.strip():
+        raise _Dropped(Reason.NO_TEXT)
+    return text, charset.clean(title).strip() or None if title else None, None
+
+
+def _extracted(markup: str, rules: Rules, trail: Trail) -> tuple[str, html.Head]:
+    try:
+        if rules.extractor == "resiliparse":
+            text, method, head = coarse.main_text(markup)
+        else:
+            tree = html.parse(markup)
+            if tree is None:
+                raise _Dropped(Reason.NO_MARKUP)
+            head = html.head(tree, markup)
+            text, method = extractors.main_text(rules.extractor, markup, tree)
     except extractors.LIBRARY_FAILURES as error:
         raise _Dropped(Reason.EXTRACTOR_FAILED, type(error).__name__) from error
     trail.counts[f"extracted_{method}"] += 1
     trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters")
-    return text
+    return text, head
 
 
 def _cleaned(text: str, rules: Rules, trail: Trail) -> str:

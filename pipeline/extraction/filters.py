@@ -16,6 +16,7 @@ BOILERPLATE: Final = re.compile(
     | (?:get|receive)\ (?:the|our|all)\b.*\b(?:inbox|newsletters?|alerts?|delivered).*
     | (?:have|got)\ a\ (?:tip|story)\b.* | tell\ us\ what\ you\ think.*
     | (?:.*\b)?follow\ (?:him|her|them|us|me)\ on\ (?:twitter|facebook|instagram).*
+    | (?:(?:first|last|date)\ )?(?:published|updated|posted|modified)\b.{0,40}\b(?:19|20)\d\d\b.{0,30}
     | advertisement|advertising|sponsored(?:\ content)?|story\ continues\ below.*|continue\ reading.*
     | (?:read\ more|see\ also|also\ read|also\ on|don.t\ miss|watch|recommended)(?:\ *:.*)?
     | read\ more\b.{0,60}|related(?:\ (?:articles|stories|posts|topics))?(?:\ *:.*)?
@@ -33,6 +34,7 @@ BOILERPLATE_CHARACTERS: Final = 120
 """A longer line is prose that happens to begin so."""
 
 TITLE_LINES: Final = 3
+PROSE_CHARACTERS: Final = 80
 NOT_WORDS: Final = re.compile(r"\W+")
 BLANK_LINES: Final = re.compile(r"\n{3,}")
 SPACES: Final = re.compile(r"[^\S\n]+(?=\n|$)")
@@ -55,7 +57,9 @@ def strip_boilerplate(text: str) -> tuple[str, int]:
 
 
 def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:
-    """The text from below its title, and whether the title stood in its first lines: it has a column of its own.
+    """The text without its title, and whether the title stood in its first lines: it has a column of its own.
+
+    What stands above goes too, unless it is long enough to be prose.
 
     A page's <title> often goes on with the site's name, so a line of some length that begins it counts too.
 
@@ -67,7 +71,8 @@ def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:
     for number, line in enumerate(lines[:TITLE_LINES]):
         words = _words(line)
         if words and any(words == title or (len(words) > 12 and title.startswith(words)) for title in known):
-            return "\n".join(lines[number + 1 :]).strip(), True
+            above = [line for line in lines[:number] if len(line) >= PROSE_CHARACTERS]
+            return "\n".join(above + lines[number + 1 :]).strip(), True
     return text, False
 
 

@@ -1,7 +1,8 @@
 """Extraction in a worker process that may die: bounded in CPU time, wall time and memory, replaced when it is killed or old.
 
 A page that exceeds its bounds becomes a drop with its reason; it is not tried again. The one exception is what the page may not have
-caused (the wall deadline on a busy machine, a kill from outside): that page is tried once more in a fresh worker.
+caused (the wall deadline on a machine that withheld the CPU, a kill from outside): that page is tried once more in a fresh worker,
+with more patience, so that what is dropped does not depend on what else the machine does.
 """
 
 import atexit
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, Self
 
 import orjson
@@ -24,6 +26,8 @@ from pipeline.extraction.nursery import DEFAULT_LIMITS, FORK, NUMBER, WAIT, Limi
 from pipeline.records import Document, Drop
 
 START_SECONDS: Final = 120.0
+PATIENCE: Final = 4
+"""How many times the wall deadline the second attempt has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,9 @@ class Sandbox:
 
     def extract(self, page: RawPage) -> Answer:
         """The page's document or drop, within the limits."""
-        answer = self._attempt(page)
+        answer = self._attempt(page, self.limits.wall_seconds)
         if isinstance(answer, _Death) and answer.outside:
-            answer = self._attempt(page)
+            answer = self._attempt(page, PATIENCE * self.limits.wall_seconds)
         if isinstance(answer, _Death):
             return Answer(Drop(STAGE_NAME, page.url, answer.reason, answer.detail))
         return answer
@@ -81,15 +85,15 @@ class Sandbox:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _attempt(self, page: RawPage) -> Answer | _Death:
+    def _attempt(self, page: RawPage, wall_seconds: float) -> Answer | _Death:
         peer = self._ready()
         try:
-            peer.settimeout(self.limits.wall_seconds)
+            peer.settimeout(wall_seconds)
             send_message(peer, pickle.dumps(page, protocol=5))
             payload = receive_message(peer)
         except TimeoutError:
             self._end(signal.SIGKILL)
-            return _Death(Reason.WALL_TIME, f"more than {self.limits.wall_seconds:g} s", outside=True)
+            return _Death(Reason.WALL_TIME, f"more than {wall_seconds:g} s", outside=True)
         except (BrokenPipeError, ConnectionResetError):
             payload = None
         if payload is None:
@@ -169,12 +173,14 @@ def _result_of(page: RawPage, answer: dict[str, Any]) -> Document | Drop:
     if "reason" in answer:
         return Drop(STAGE_NAME, page.url, Reason(answer["reason"]), answer["detail"])
     found = answer["document"]
+    published = found.pop("published")
     return Document(
         document_id=document_id(found["text"]),
         url=page.url,
         dedup_key=page.dedup_key,
         karma=page.karma,
         submitted_at=page.submitted_at,
+        published=date.fromisoformat(published) if published else None,
         **found,
     )
 

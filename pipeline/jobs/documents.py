@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from pipeline import paper
 from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, RawPage, Rules
-from pipeline.extraction import extractors, html, quality, takedown
+from pipeline.extraction import extractors, html, pdf, quality, takedown
 from pipeline.extraction.explain_page import explain_page
 from pipeline.extraction.nursery import DEFAULT_LIMITS, Limits
 from pipeline.extraction.page_ranges import PageRange, page_ranges
@@ -33,6 +33,7 @@ class DocumentsSettings:
         choices=extractors.EXTRACTORS,
     )
     plain_text: bool = setting(False, "take pages of type text/plain too")
+    pdf: bool = setting(False, "take PDF files too, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
     languages: tuple[str, ...] = setting(("en",), "ISO 639-1 codes of the languages to keep, or 'all'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
@@ -60,6 +61,8 @@ class DocumentsSettings:
             raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at least 512, an idle worker has 350 mapped")
         if unknown := sorted(set(self.filters) - set(quality.FILTERS)):
             raise ValueError(f"--filters {unknown[0]}: not one of {', '.join(quality.FILTERS)}")
+        if self.pdf and not pdf.is_available():
+            raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
 
@@ -71,6 +74,7 @@ class DocumentsSettings:
             min_characters=self.min_characters,
             excluded_sites=frozenset(self.exclude_sites),
             plain_text=self.plain_text,
+            pdf=self.pdf,
             strip_title=self.strip_title,
             strip_boilerplate=self.strip_boilerplate,
             filters=tuple(name for name in quality.FILTERS if name in self.filters),

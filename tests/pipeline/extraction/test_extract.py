@@ -1,6 +1,7 @@
 import random
 import tarfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,68 @@ def test_plain_text_is_taken_on_demand() -> None:
     result = extract(page, replace(DEFAULT_RULES, plain_text=True))
     assert isinstance(result, Document)
     assert result.text.endswith("<b>no tag</b>\nLine two.")
+
+
+def pdf_of(text: str) -> bytes:
+    """A PDF of one page, written by hand as its specification says."""
+    content = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Title (The tide) >>",
+    ]
+    body, places = b"%PDF-1.4\n", []
+    for number, entry in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, entry)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 7\n0000000000 65535 f \n" + table
+    return body + head + b"trailer << /Size 7 /Root 1 0 R /Info 6 0 R >>\nstartxref\n%d\n%%%%EOF" % len(body)
+
+
+def test_pdf_is_taken_on_demand() -> None:
+    page = RawPage("http://e.org/a.pdf", pdf_of(SENTENCE * 2), media_type="application/pdf")
+    rules = replace(DEFAULT_RULES, pdf=True)
+    assert dropped(page)[0] == Reason.MEDIA_TYPE
+    result = extract(page, rules)
+    assert isinstance(result, Document), result
+    assert (result.title, result.text) == ("The tide", (SENTENCE * 2).strip())
+    for broken in (b"%PDF-1.7", page.body[:300], b"%PDF-1.4\n" + bytes(range(256)) * 20):
+        assert dropped(replace(page, body=broken), rules)[0] in (Reason.EXTRACTOR_FAILED, Reason.NO_TEXT)
+
+
+@pytest.mark.parametrize(("head", "day"), [
+    ('<meta property="article:published_time" content="2017-05-04T10:00:00Z">', date(2017, 5, 4)),
+    ('<script type="application/ld+json">{"datePublished": "2016-02-29"}</script>', date(2016, 2, 29)),
+    ('<meta property="article:published_time" content="2017-02-31">', None), ("<!-- 2017-05-04 -->", None),
+])  # fmt: skip
+@pytest.mark.parametrize("extractor", ["cascade", "resiliparse"])
+def test_the_day_that_a_page_states(head: str, day: date | None, extractor: str) -> None:
+    with Sandbox(replace(ALL, extractor=extractor)) as sandbox:
+        result = sandbox.extract(RawPage("http://e.org/", article(SENTENCE * 5, head))).result
+    assert isinstance(result, Document)
+    assert (result.title, result.published) == ("The tide", day)
+
+
+def test_the_standfirst_of_a_page_stands_above_its_text() -> None:
+    stated = "Nobody saw the ship that came in with the morning tide, say the keepers of the light, and nobody missed it."
+    head = f'<meta name="description" content="{stated}">'
+    body = f"<html><head>{head}</head><body><main><div class='teaser'><p>{stated}</p></div><article>{f'<p>{SENTENCE}</p>' * 5}"
+    assert text_of(body.encode()).startswith(stated)
+
+
+def test_a_paragraph_that_is_one_link_points_elsewhere() -> None:
+    pointer = "<p><a href=/x>Another harbour, another ship: the story of the winter</a></p>"
+    prose = "".join(f"<p>{SENTENCE}It was day {day}.</p>" for day in range(8))
+    few = f"<article>{prose}{pointer}<p>{SENTENCE}The end.</p></article>"
+    assert "Another harbour" not in text_of(few.encode())
+    tree = html.parse(pointer * 5 + f"<p>{SENTENCE}</p>")
+    assert tree is not None
+    html.prune(tree)
+    assert tree.text_content().count("Another harbour") == 5
 
 
 def test_persons_are_masked_on_demand() -> None:

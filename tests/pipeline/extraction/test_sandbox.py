@@ -37,7 +37,7 @@ def test_gives_what_extraction_in_this_process_gives() -> None:
 
 @pytest.mark.parametrize(("limits", "bad", "reason"), [
     (Limits(cpu_seconds=0.3), SLOW, Reason.CPU_TIME),
-    (Limits(wall_seconds=0.3), SLOW, Reason.WALL_TIME),
+    (Limits(wall_seconds=0.02), SLOW, Reason.WALL_TIME),
     (Limits(cpu_seconds=60, memory_bytes=600 << 20), FAT, Reason.MEMORY),
 ])  # fmt: skip
 def test_a_page_beyond_its_bounds_is_dropped_and_the_next_one_is_not(limits: Limits, bad: RawPage, reason: Reason) -> None:
