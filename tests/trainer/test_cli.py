@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +226,10 @@ def test_help_speaks_of_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert all(name in text for name in ("train", "sample", "eval", "export", "rehearse", "verify"))
     assert len(text.splitlines()) < 25
+
+
+def test_the_trainer_brings_no_network_no_beam_and_no_tracker() -> None:
+    banned = {"apache_beam", "praw", "requests", "urllib3", "httpx", "aiohttp", "pipeline", "tensorboard", "wandb"}
+    program = f"import sys, trainer.command, trainer.sampling; print(*({{m.split('.')[0] for m in sys.modules}} & {banned}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
