@@ -36,6 +36,7 @@ class DedupSettings:
     shingle: str = setting("words:5", "compare runs of N words or characters", metavar="words:N|chars:N")
     bands: int = setting(14, "bands of a signature: more find more pairs", metavar="N")
     rows: int = setting(8, "minima a band: more find fewer unlike pairs", metavar="N")
+    permutations: int = setting(0, "choose bands and rows for the threshold out of so many, as datasketch does", metavar="N")
     recall: float = setting(0.0, "choose the bands: find this share of the pairs 0.1 above the threshold", metavar="SHARE")
     signature_seed: int = setting(minhash.SEED, "seed of the permutations, as in datasketch")
     transitive: bool = setting(False, "keep one document of a whole chain of like ones, as other tools do")
@@ -51,6 +52,8 @@ class DedupSettings:
             raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
         if self.bands < 1 or self.rows < 1:
             raise ValueError(f"--bands {self.bands} --rows {self.rows}: at least 1 each")
+        if self.permutations < 0 or (self.permutations and self.recall):
+            raise ValueError(f"--permutations {self.permutations} --recall {self.recall}: 0 or more permutations; one of the two")
         if not 0.0 <= self.recall < 1.0:
             raise ValueError(f"--recall {self.recall}: from 0 to less than 1 (0: as --bands says)")
         if self.substring < 0 or self.paragraphs < 0:
@@ -75,9 +78,13 @@ class DedupSettings:
         return SpanRules(self.substring, self.paragraphs) if self.substring or self.paragraphs else None
 
     @property
-    def band_count(self) -> int:
-        """The bands, as given or as the recall asks for."""
-        return minhash.bands_for_recall(self.recall, self.threshold + 0.1, self.rows) if self.recall else self.bands
+    def cutting(self) -> tuple[int, int]:
+        """The bands and the rows of each: as given, or as the recall or the number of permutations asks for."""
+        if self.permutations:
+            return minhash.optimal_bands(self.threshold, self.permutations)
+        if self.recall:
+            return minhash.bands_for_recall(self.recall, self.threshold + 0.1, self.rows), self.rows
+        return self.bands, self.rows
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,8 @@ class Phases:
     def sign(self) -> RunParts:
         """Document shards' parts to the keys of signed ones."""
         settings = self.settings
-        permutations = settings.band_count * settings.rows
-        work = Sign(permutations, settings.shingle_length, settings.characters, settings.signature_seed, settings.index)
+        bands, rows = settings.cutting
+        work = Sign(bands * rows, settings.shingle_length, settings.characters, settings.signature_seed, settings.index)
         return RunParts(self.place.next("signatures"), work)
 
     def document_parts(self) -> list[Part]:
@@ -113,8 +120,9 @@ class Phases:
 
     def bands(self, everyone: Census) -> Bands:
         """How the signatures are cut and spread."""
-        buckets = candidates.bucket_count(int(everyone.compared.sum()) * self.settings.band_count)
-        return Bands(self.settings.band_count, self.settings.rows, buckets, range(buckets))
+        bands, rows = self.settings.cutting
+        buckets = candidates.bucket_count(int(everyone.compared.sum()) * bands)
+        return Bands(bands, rows, buckets, range(buckets))
 
     def band_shards(self, everyone: Census) -> list[BandShard]:
         """The shards whose signatures are to be spread, the numbers of their documents beside them."""

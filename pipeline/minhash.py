@@ -133,6 +133,23 @@ def bands_for_recall(recall: float, similarity: float, rows: int) -> int:
     return max(1, math.ceil(math.log(1.0 - recall) / math.log(1.0 - min(similarity, 0.999) ** rows)))
 
 
+def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
+    """The bands and rows of at most so many permutations with the least area of false candidates below the threshold and missed above.
+
+    The parameters that datasketch's MinHashLSH takes for a threshold, with its equal weights.
+    """
+    places, weights = np.polynomial.legendre.leggauss(48)
+    below, above = threshold * (places + 1) / 2, threshold + (1 - threshold) * (places + 1) / 2
+    best = (math.inf, 1, 1)
+    for bands in range(1, permutations + 1):
+        rows = np.arange(1, permutations // bands + 1)[:, None]
+        false = (1 - (1 - below**rows) ** bands) @ weights * threshold / 2
+        missed = (1 - above**rows) ** bands @ weights * (1 - threshold) / 2
+        least = int(np.argmin(false + missed))
+        best = min(best, (float(false[least] + missed[least]), bands, least + 1))
+    return best[1:]
+
+
 def s_curve(bands: int, rows: int) -> str:
     """The S-curve in one line."""
     shown = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)

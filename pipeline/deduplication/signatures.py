@@ -104,6 +104,7 @@ class Sign:
         for batch in shard.batches(COLUMNS, BATCH_DOCUMENTS):
             hashed = minhash.hash_shingles(batch.column("text"), self.shingle, characters=self.characters)
             yield _rows(batch, hashed), hashed
+            pa.default_memory_pool().release_unused()  # or each batch may add its own size to what the pool holds
             writer.advance(batch.num_rows)
 
     def _metadata(self) -> dict[str, str]:

@@ -98,8 +98,8 @@ class Run:
 def work(call: Call, place: Place) -> Outcome:
     """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
     settings: DedupSettings = call.settings
-    curve = minhash.s_curve(settings.band_count, settings.rows)
-    logger.info("dedup: %d bands of %d rows find of the pairs %s", settings.band_count, settings.rows, curve)
+    bands, rows = settings.cutting
+    logger.info("dedup: %d bands of %d rows find of the pairs %s", bands, rows, minhash.s_curve(bands, rows))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
     run = Run(phases, call.engine)
     signed = run.sign()

@@ -188,6 +188,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
         ({"shingle": "5"}, "words:N or chars:N"),
         ({"shingle": "chars:0"}, "chars:0"),
         ({"recall": 1.0}, "recall 1.0"),
+        ({"recall": 0.9, "permutations": 128}, "one of the two"),
+        ({"substring": -1}, "substring -1"),
     ],
 )
 def test_settings_out_of_range_are_named(flags: dict[str, Any], message: str) -> None:

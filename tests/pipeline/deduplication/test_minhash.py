@@ -5,6 +5,7 @@ import datasketch
 import numpy as np
 import pyarrow as pa
 import pytest
+from datasketch.lsh import _optimal_param
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,12 @@ def test_bands_follow_the_recall_asked_for() -> None:
     bands = minhash.bands_for_recall(0.96, 0.8, 8)
     assert minhash.candidate_probability(0.8, bands, 8) >= 0.96 > minhash.candidate_probability(0.8, bands - 1, 8)
     assert minhash.candidate_probability(0.8, 14, 8) == pytest.approx(0.924, abs=0.001)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("permutations", [16, 112, 128])
+def test_bands_for_a_threshold_are_datasketchs(threshold: float, permutations: int) -> None:
+    assert minhash.optimal_bands(threshold, permutations) == _optimal_param(threshold, permutations, 0.5, 0.5)
 
 
 def test_signatures_do_not_depend_on_the_process() -> None:
