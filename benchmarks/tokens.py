@@ -29,6 +29,35 @@ SHARD_MEGABYTES = 16
 LOOPS = {"compiled": None, "tiktoken": 1, "tokenizers": 1}
 """The encoders that have bare loops, and how many shards of documents each gets (None: all)."""
 PEER = ("datatrove", "datatrove[processing,io]", "numba", "tokenizers")
+ENCODERS = ("encoders", "gigatoken", "fastokens", "kitoken", "pyarrow")
+FOREIGN_LOOP = """
+import hashlib, json, sys, time
+from importlib import import_module
+from pathlib import Path
+import numpy as np
+import pyarrow.parquet as pq
+name, corpus, tokenizer = sys.argv[1:]
+if name == "gigatoken":
+    encode = import_module(name).Tokenizer(tokenizer).encode_batch
+elif name == "fastokens":
+    encode = import_module(name).Tokenizer.from_file(tokenizer).encode_batch
+else:
+    one = import_module(name).Kitoken.from_file(tokenizer)
+    encode = lambda texts: [one.encode(text, False) for text in texts]
+encode(["warm"])
+digest, spent, read, wall = hashlib.sha256(), 0.0, 0, time.perf_counter()
+for batch in pq.ParquetFile(min(Path(corpus).glob("*.parquet"))).iter_batches(512, columns=["text"]):
+    texts = batch.column("text").to_pylist()
+    began = time.process_time()
+    encoded = encode(texts)
+    spent += time.process_time() - began
+    for ids in encoded:
+        digest.update(np.append(np.asarray(getattr(ids, "ids", ids)), 50_256).astype("<u2").data)
+    read += sum(len(text.encode()) for text in texts)
+(line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+figures = {"seconds": spent, "wall": time.perf_counter() - wall, "megabytes": read / 1e6, "ids": digest.hexdigest()}
+print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
+"""
 DATATROVE = """
 import json, sys, time
 from pathlib import Path
@@ -124,8 +153,11 @@ def one_round(
         figures[f"bare loop, {encoder}"] = step("loop", encoder, shards, corpus, tokenizer)
     bare = figures["bare loop, compiled"]
     figures["the same with reading"] = bare | {"seconds": bare["with_reading"]}
+    made = str(folder / "vocabulary" / "tokenizer.json")
+    for name in ENCODERS[1:4]:
+        figures[f"bare loop, {name}"] = alone([str(peers.python(*ENCODERS)), "-c", FOREIGN_LOOP, name, corpus, made])
     if datatrove:
-        made, out = str(folder / "vocabulary" / "tokenizer.json"), folder / "datatrove"
+        out = folder / "datatrove"
         figures["datatrove's step"] = alone([str(datatrove), "-c", DATATROVE, corpus, made, str(out)])
         ids = b"".join(path.read_bytes() for path in sorted(out.glob("*.ds")))
         figures["datatrove's step"]["ids"] = hashlib.sha256(ids).hexdigest()
@@ -137,7 +169,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     real_text.write_corpus(folder / "corpus", texts, SHARD_MEGABYTES)
     try:
         datatrove = None if arguments.stage_only else peers.python(*PEER)
-        print(f"datatrove {peers.versions(datatrove, 'datatrove')}" if datatrove else "without datatrove")
+        if datatrove:
+            print(peers.versions(datatrove, "datatrove"), peers.versions(peers.python(*ENCODERS), *ENCODERS[1:4]))
     except peers.PeerError as error:
         datatrove = None
         print(error)
