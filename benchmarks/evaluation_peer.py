@@ -1,7 +1,7 @@
 """The harness's side of benchmarks/evaluation.py, run by the interpreter that has lm_eval: a JSON line in, a JSON line out.
 
-{"load": folder, "batch": rows}     a Hugging Face folder as lm_eval's HFLM, in fp32
-{"task": name}                      its figures by lm_eval.evaluate, with wall and processor seconds and the tokens it read
+{"load": folder}                    a Hugging Face folder as lm_eval's HFLM, in fp32
+{"task": name, "batch": rows}       its figures by lm_eval.evaluate, with wall and processor seconds and the memory's peak
 {"loop": ids, "stride": tokens}     nats of ids[1:] by a plain loop over GPT2LMHeadModel, without lm_eval
 """
 
@@ -27,9 +27,10 @@ def main(tasks: str, threads: int) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if "load" in asked:
-            lm = HFLM(pretrained=asked["load"], device="cpu", dtype="float32", batch_size=asked["batch"])
+            lm = HFLM(pretrained=asked["load"], device="cpu", dtype="float32", batch_size=1)
             answer: Any = {}
         elif "task" in asked:
+            lm.batch_size_per_gpu = asked["batch"]
             answer = examine(lm, manager.load([asked["task"]]))
         else:
             answer = {"nats": plain_loop(lm.model, asked["loop"], asked["stride"])}

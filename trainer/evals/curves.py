@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator, NullLocator
 
 from trainer.evals.results import Provenance, Result
 from trainer.evals.suite import Outcome
@@ -114,8 +116,12 @@ def draw(curve: Curve) -> str:
         axes.set_title(curve.name)
         axes.set_xlabel(curve.axis)
         axes.set_ylabel(curve.metric)
-        axes.set_xscale("log" if curve.axis == "parameters" else "linear")
-        axes.set_yscale("log" if curve.logarithmic else "linear")
+        if curve.axis == "parameters":
+            axes.set_xscale("log")
+            _mark(axes.xaxis, (1, 3), EngFormatter(sep="", places=0))
+        if curve.logarithmic:
+            axes.set_yscale("log")
+            _mark(axes.yaxis, (1, 2, 5), FuncFormatter(lambda value, _: f"{value:g}"))
         if len(curve.series) > 1:
             axes.legend()
         target = io.StringIO()
@@ -123,6 +129,13 @@ def draw(curve: Curve) -> str:
             target, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     return _inlined(target.getvalue(), re.sub(r"\W+", "-", f"{curve.name}-{curve.metric}"))
+
+
+def _mark(axis: Axis, digits: tuple[int, ...], numbers: Formatter) -> None:
+    """Ticks at powers of ten times these digits, as numbers that people read."""
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(numbers)
 
 
 def standalone(svg: str) -> str:

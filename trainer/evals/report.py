@@ -21,7 +21,8 @@ td.n, th.n {{ text-align: right; white-space: nowrap; }}
 td.ours {{ background: var(--ours); font-weight: 600; }}
 td.how {{ min-width: 16rem; }}
 .faint {{ color: var(--faint); font-size: 13px; }}
-.curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem; }}
+.curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }}
+.curves svg {{ width: 100%; height: auto; }}
 """
 
 
