@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from deduplication import dedup, document, kept_urls, rows, write_documents
 
+from pipeline import jobs
 from pipeline.commands import run
 from pipeline.dedup import Deduplicate, DedupSettings
-from pipeline.deduplication import census, decision, similarity
+from pipeline.deduplication import candidates, census, decision, similarity
 from pipeline.deduplication.duplicates import difference
 from pipeline.engine import Engine
 from pipeline.files import InputError
@@ -178,6 +179,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
         assert not (tmp_path / "broken" / "manifest.json").exists()
     dedup(small, tmp_path / "broken")
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+
+
+def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dedup(small, tmp_path / "whole")
+    monkeypatch.setattr(candidates, "ENTRIES_A_BUCKET", 8)
+    monkeypatch.setattr(candidates, "BUCKETS_A_PIPELINE", 3)
+    monkeypatch.setattr(jobs.dedup, "EDGES_IN_ONE_WORKER", 0)
+    dedup(small, tmp_path / "pieces")
+    assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
