@@ -10,7 +10,7 @@ NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad usage or input (one line says what), 1 failed."""
+    """Run one command; 0 done, 2 bad usage or input, 74 disk full or failing (one line says what), 1 failed."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from pipeline import options
-from pipeline.files import InputError, join
+from pipeline.files import DISK_ERRORS, InputError, join
 from pipeline.settings import add_arguments, from_arguments
 from pipeline.stage import Call, Stage
 from pipeline.stages import RUN, STAGES
 from pipeline.tools import TOOLS
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+DISK_FAILED = 74
+"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
 EVERYTHING = "all of them into one folder; those that are done are skipped"
 
 
@@ -31,6 +33,14 @@ def run(argv: Sequence[str]) -> int:
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"error: {where}{error.strerror}; what is finished is kept: mend the disk and run the same command again\n"
+        )
+        return DISK_FAILED
     return 0
 
 

@@ -4,6 +4,7 @@ The local engine is FnApiRunner itself: `DirectRunner` is a switch that tries to
 """
 
 import logging
+import os
 import platform
 import shlex
 import sys
@@ -72,12 +73,14 @@ class Engine:
     ) -> list[Receipt]:
         """Work the parts that have no receipt yet with `transform` (Parts in, keys of finished parts out); all receipts, by key.
 
-        Raises InputError where a part ended with one; then no further part is begun.
+        Raises InputError, or the OSError of a disk, where a part ended with one; then no further part is begun.
         """
         files.make_folder(place.work_folder)
         waiting = [part for part in parts if not files.exists(place.receipt_path(part.key))]
         for part in parts:
             files.remove(place.error_path(part.key))
+        for number in place.disk_errors():
+            files.remove(place.disk_error_path(number))
         if waiting:
             with _progress(place, parts, unit):
                 self._run_waiting(place, waiting, transform)
@@ -87,11 +90,17 @@ class Engine:
         try:
             self.run(lambda pipeline: pipeline | "Parts" >> beam.Create(list(waiting), reshuffle=False) | transform, len(waiting))
         except Exception as error:
-            if told := place.told_errors():
-                raise InputError(told[0]) from error
+            _raise_told(place, error)
             raise
-        if told := place.told_errors():
-            raise InputError(told[0])
+        _raise_told(place, None)
+
+
+def _raise_told(place: Place, cause: Exception | None) -> None:
+    """What ended a part, as itself: a runner gives it another type, or none."""
+    if told := place.told_errors():
+        raise InputError(told[0]) from cause
+    if numbers := place.disk_errors():
+        raise OSError(numbers[0], os.strerror(numbers[0]), place.folder) from cause
 
 
 def open_stage(stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool) -> Place | None:
@@ -118,6 +127,8 @@ def open_stage(stage: str, folder: str, settings: dict[str, Any], inputs: dict[s
         files.remove_leftovers(folder)
         files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(said))
     except OSError as error:
+        if error.errno in files.DISK_ERRORS:
+            raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
     return place
 

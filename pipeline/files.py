@@ -4,6 +4,7 @@ A file is written aside in its own folder, synced, and renamed; the folder is sy
 killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -24,6 +25,10 @@ PARQUET_ROWS_A_GROUP = 4096
 PARQUET_ROWS_A_CHECK = 64
 """A page ends at the first check that finds it past 1 MB. By default one in 1,024 rows: megabytes of text in a reader's memory."""
 PARQUET_BUFFER_BYTES = 1 << 18
+
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""A disk that is full or fails: nothing of the user's input is wrong, and the same command goes on when it is mended. Exit code 74."""
 
 
 class InputError(Exception):

@@ -76,13 +76,13 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return (json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        """The file: canonical JSON, its own sha256 among it, so that no flipped bit passes."""
+        return _canonical({**asdict(self), "sha256": self.sha256})
 
     @property
     def sha256(self) -> str:
-        """Of the canonical bytes: the next stage's input fingerprint."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        """Of the canonical JSON of all but itself: the next stage's input fingerprint."""
+        return hashlib.sha256(_canonical(asdict(self))).hexdigest()
 
     def of_kind(self, kind: str) -> list[FileEntry]:
         """The files of one kind, by name."""
@@ -99,17 +99,19 @@ class Manifest:
         if not files.exists(path):
             raise InputError(f"{folder}: no {NAME} there: the stage that fills this folder has not finished; run it first")
         try:
-            return cls._parse(json.loads(files.read_bytes(path)))
+            return cls._parse(files.read_bytes(path))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path}: not a manifest of this program ({error}); remove the folder and run its stage again"
             ) from error
 
     @classmethod
-    def _parse(cls, data: dict[str, Any]) -> Self:
+    def _parse(cls, written: bytes) -> Self:
+        data = json.loads(written)
         if data["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {data['format_version']}, this program reads {FORMAT_VERSION}")
-        return cls(
+        said = data.pop("sha256", None)  # manifests of before it stood there have none
+        manifest = cls(
             **{
                 **data,
                 "inputs": {name: Input(**value) for name, value in data["inputs"].items()},
@@ -117,6 +119,13 @@ class Manifest:
                 "books": Books(**data["books"]),
             }
         )
+        if said is not None and written != manifest.to_bytes():
+            raise ValueError("it does not match its own sha256")
+        return manifest
+
+
+def _canonical(body: dict[str, Any]) -> bytes:
+    return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def load_stage(folder: str, *stages: str) -> Manifest:

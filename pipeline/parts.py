@@ -81,6 +81,16 @@ class Place:
         """Of the part `key`: the one line of an InputError that ended it."""
         return files.join(self.work_folder, f"{key}.error")
 
+    def disk_error_path(self, number: int) -> str:
+        """An empty file whose name tells the errno of a part's disk: a full one has no room for more."""
+        return files.join(self.work_folder, f"{number}.disk")
+
+    def disk_errors(self) -> list[int]:
+        """The errnos of disks that ended parts."""
+        if not files.is_local(self.work_folder):
+            return []
+        return sorted(int(path.stem) for path in Path(self.work_folder).glob("*.disk"))
+
     def told_errors(self) -> list[str]:
         """The lines of InputErrors that ended parts, by the parts' keys."""
         return [files.read_bytes(path).decode() for path in files.matching(self.error_path("*"))]
@@ -276,19 +286,23 @@ class _RunPart(beam.DoFn):
             yield key
 
     def _worked(self, part: Part) -> bool:
-        """False where the part's input is bad: its .error file tells the driver, a runner would bury the one line under tracebacks."""
-        if self._place.told_errors():
+        """False where the part's input is bad or its disk full: a file tells the driver, a runner would bury the one line."""
+        if self._place.told_errors() or self._place.disk_errors():
             return False
         try:
             receipt = run_part(self._place, self._work, part)
         except files.InputError:
+            return False
+        except OSError:
+            if not self._place.disk_errors():
+                raise
             return False
         _count(self._place.stage, receipt.books)
         return True
 
 
 def run_part(place: Place, work: Work, part: Part) -> Receipt:
-    """Work one part to its receipt. An InputError is left in the part's .error file, since runners change exceptions' types."""
+    """Work one part to its receipt. An InputError or a disk's errno is left in a file, since runners change exceptions' types."""
     files.make_folder(place.work_folder)
     try:
         with PartWriter(place, part) as writer:
@@ -296,6 +310,10 @@ def run_part(place: Place, work: Work, part: Part) -> Receipt:
             return writer.commit()
     except files.InputError as error:
         files.publish_bytes(place.error_path(part.key), str(error).encode())
+        raise
+    except OSError as error:
+        if error.errno in files.DISK_ERRORS and files.is_local(place.work_folder):
+            Path(place.disk_error_path(error.errno)).touch()
         raise
 
 

@@ -10,6 +10,7 @@ from pipeline.engine import Engine, close_stage, open_stage, record_run
 from pipeline.manifest import Books, Input, Manifest, stage_input
 from pipeline.parts import Place, Receipt
 from pipeline.settings import recorded
+from pipeline.verification import check_input
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Stage:
         if place is None:
             logger.info("%s: up to date", self.name)
             return Manifest.load(call.output)
+        for folder in call.inputs.values():
+            check_input(folder)
         outcome = self.work(call, place)
         manifest = close_stage(
             place, settings, inputs, outcome.receipts, books=outcome.books, counters=outcome.counters, dataset=outcome.dataset

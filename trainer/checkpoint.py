@@ -1,6 +1,6 @@
 """Checkpoints: folders of safetensors, complete or not there at all.
 
-    step_00001000/  checkpoint.json   step, seed, tokens seen, fingerprints, recipe, size and sha256 of every other file
+    step_00001000/  checkpoint.json   step, seed, tokens seen, fingerprints, recipe, size and sha256 of every other file, its own sha256
                     model/            weights, a safetensors file a rank
                     optimizer/        AdamW's moments, and the guard's history
                     tokenizer/        the tokenizer, so that a checkpoint can be sampled, evaluated and exported by itself
@@ -29,7 +29,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
-from trainer.config import InputError, TrainConfig
+from trainer.config import InputError, SaveError, TrainConfig
 from trainer.distributed import World
 from trainer.export import WEIGHTS, load_hf
 from trainer.model import GPT
@@ -70,10 +70,6 @@ def folder_of(run: Path, step: int) -> Path:
 def checkpoints(run: Path) -> list[Path]:
     """The finished checkpoints of a run, oldest first."""
     return sorted(path for path in (run / FOLDER).glob("step_*") if path.is_dir())
-
-
-class SaveError(OSError):
-    """A checkpoint could not be written; those before it stand."""
 
 
 class Saver:
@@ -161,6 +157,7 @@ def _finish(aside: Path, final: Path, facts: Facts) -> None:
     files = sorted(path for path in aside.rglob("*") if path.is_file())
     body = {**asdict(facts), "config": facts.config.to_json(), "format": FORMAT, "version": VERSION}
     body["files"] = {str(path.relative_to(aside)): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
+    body["sha256"] = _sha256_of_body(body)
     (aside / "checkpoint.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     for path in (*files, aside / "checkpoint.json", *{path.parent for path in files}, aside):
         _sync(path)
@@ -175,6 +172,9 @@ def read_facts(folder: Path) -> Facts:
     path = folder / "checkpoint.json"
     try:
         body = json.loads(path.read_bytes())
+        said = body.pop("sha256", None)  # checkpoints of before it stood there have none
+        if said not in (None, _sha256_of_body(body)):
+            raise DamagedCheckpointError(f"{path}: it does not match its own sha256")
         if (body.pop("format"), body.pop("version")) != (FORMAT, VERSION):
             raise DamagedCheckpointError(f"{path}: not a {FORMAT} of version {VERSION}")
         files = body.pop("files")
@@ -186,6 +186,10 @@ def read_facts(folder: Path) -> Facts:
     for name, said in files.items():
         _check(folder / name, said)
     return facts
+
+
+def _sha256_of_body(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _check(path: Path, said: dict[str, Any]) -> None:

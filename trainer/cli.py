@@ -1,18 +1,23 @@
 """The command `webtext-train`: train, sample, eval, explain, export, rehearse, verify."""
 
+import errno
 import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from trainer.config import InputError
+from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
 from trainer.pages import large_pages
 from trainer.presets import PRESETS, RECIPES
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+DISK_FAILED = 74
+"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line. Exit codes: 0 done, 2 bad usage or input, 1 failed, 130 interrupted."""
+    """Run a command line. Exit codes: 0 done, 2 bad usage or input, 74 disk full or failing, 1 failed, 130 interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(f"failed: {error}", file=sys.stderr)
-        return 1
+        return DISK_FAILED if isinstance(error, SaveError) or error.errno in DISK_ERRORS else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

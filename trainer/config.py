@@ -16,6 +16,10 @@ class InputError(Exception):
     """What the user gave cannot be used; the message is one line that names it and the way out. Commands exit with 2."""
 
 
+class SaveError(OSError):
+    """A checkpoint could not be written; those before it stand. Commands exit with 74, as for any disk that is full or fails."""
+
+
 def option(default: Any, text: str, *, choices: tuple[str, ...] = (), free: bool = False) -> Any:
     """A field that is also the flag `--name`. `free` marks what a run may change when it goes on: it alters no batch and no formula."""
     return field(default=default, metadata={"text": text, "choices": choices, "free": free})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import files
+from pipeline.manifest import NAME
 from pipeline.report.corpus import STAGE_NAMES, Corpus
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Histogram, Numbers
@@ -46,7 +47,8 @@ def sums(corpus: Corpus) -> str:
     lines = [
         f"{entry.sha256}  {stage}/{entry.name}\n" for stage, manifest in corpus.manifests.items() for entry in manifest.files
     ]
-    lines += [f"{manifest.sha256}  {stage}/manifest.json\n" for stage, manifest in corpus.manifests.items()]
+    manifests = {stage: files.fingerprint(files.join(folder, NAME)) for stage, folder in corpus.folders.items()}
+    lines += [f"{sha256}  {stage}/{NAME}\n" for stage, sha256 in manifests.items()]
     return "".join(sorted(lines, key=lambda line: line[66:]))
 
 

@@ -163,7 +163,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(small_run: Command, tmp_path: 
         return inner(self, *rest)
 
     monkeypatch.setattr(checkpoint.HuggingFaceStorageWriter, "write_data", write_data)
-    assert cli.main(words) == 1
+    assert cli.main(words) == cli.DISK_FAILED
     monkeypatch.undo()
     assert [path.name for path in checkpoint.checkpoints(tmp_path / "run")] == ["step_00000004"]
     assert cli.main(["verify", str(tmp_path / "run")]) == 0

@@ -1,0 +1,24 @@
+"""The command `verify`: every file of a corpus beside its manifest."""
+
+import argparse
+import sys
+
+from pipeline import files
+from pipeline.files import InputError
+from pipeline.manifest import NAME
+from pipeline.stages import NAMES
+from pipeline.tool import Tool
+from pipeline.verification import check
+
+
+def _work(arguments: argparse.Namespace) -> None:
+    folders = {name: files.join(arguments.corpus, name) for name in NAMES}
+    finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
+    if not finished:
+        raise InputError(f"{arguments.corpus}: no finished stage there")
+    for name, folder in finished.items():
+        count, size = check(folder)
+        sys.stdout.write(f"{name}: {count:,} files of {size:,} bytes are what their manifest says\n")
+
+
+TOOL = Tool("verify", "every file of a corpus compared with the size and sha256 in its manifest", lambda _: None, _work)
