@@ -111,13 +111,14 @@ class Scorer:
         return [scores[place] for place in range(len(requests))]
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
-        """Places of requests of like length, as many as fill a batch."""
+        """Places of requests of like length, as many as fill a batch: none much shorter than its longest, which all are padded to."""
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].tokens), i))
         while order:
-            length = self._padded_length(len(requests[order[0]].tokens) - 1)
-            rows = max(1, self.batch_tokens // length)
-            yield order[:rows]
-            order = order[rows:]
+            longest = len(requests[order[0]].tokens)
+            fitting = order[: max(1, self.batch_tokens // self._padded_length(longest - 1))]
+            batch = [i for i in fitting if 4 * len(requests[i].tokens) >= 3 * longest]
+            yield batch
+            order = order[len(batch) :]
 
     def _padded_length(self, length: int) -> int:
         if length > self.model.context_tokens:
