@@ -224,6 +224,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from pipeline import files
     from pipeline.dedup import DedupSettings
     from pipeline.engine import Engine
     from pipeline.jobs.dedup import STAGE
@@ -232,7 +233,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     settings = DedupSettings(threshold=THRESHOLD, bands=BANDS, rows=ROWS, index=False)
     with tempfile.TemporaryDirectory() as folder:
-        one = pq.read_table(document_shards(arguments.set)[0].path).slice(0, 1)
+        one = pa.Table.from_batches([next(files.record_batches(document_shards(arguments.set)[0].path, rows=1))])
         other = one.drop_columns(["text"]).append_column("text", [[f"{one.column('text')[0]} and more"]])
         write(f"{folder}/few", iter([pa.concat_tables([one, other.cast(one.schema)])]))
         STAGE.run(Call({"documents": f"{folder}/few"}, f"{folder}/warm", settings, Engine()))
