@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 AIRFLOW := .venv-airflow
 DEMO ?= demo
+DATA ?= ../shared/data
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo test test-all airflow browser check install clean
+.PHONY: demo real-demo test test-all bench airflow browser check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +34,9 @@ test: install ## every test, a process a core
 
 test-all: install airflow browser ## those too that need Airflow, a browser or a peer's package; and the long forms
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest $(PARALLEL)
+
+bench: install ## ours against every peer, into benchmarks.md; an hour or more. DATA names the folder of dumps, pages, vocabulary
+	$(BIN)/python -m benchmarks --data $(DATA)
 
 airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run
 
