@@ -79,7 +79,9 @@ def test_any_line_comes_back(rules: Rules, tokens: list[str]) -> None:
     assert detokeniser.split(detokeniser.join(line)) == line
 
 
-@pytest.mark.parametrize("text", [" \n = A = \n \n b , c . \n", "a b .\nc ' s\n\n", " one \n", "", "x", "  \n", " a \n ", " \n \n "])
+@pytest.mark.parametrize(
+    "text", [" \n = A = \n \n b , c . \n", "a b .\nc ' s\n\n", " one \n", "", "x", "  \n", " a \n ", " \n \n "]
+)
 def test_files_come_back_with_their_line_ends(text: str) -> None:
     detokeniser = Detokeniser.of_text(WIKITEXT, text)
     assert detokeniser.split_text(detokeniser.join_text(text)) == text
