@@ -15,10 +15,10 @@ from pipeline.deduplication import candidates, census, clusters, decision, simil
 from pipeline.deduplication.candidates import Bands, BandShard, Pairs, PairUp, band_entries
 from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
-from pipeline.deduplication.shuffle import WorkPieces
+from pipeline.deduplication.shuffle import WorkPieces, split_by
 from pipeline.deduplication.signatures import Sign, SignedShard, check_alike
 from pipeline.deduplication.similarity import EDGES, Comparison, Verify
-from pipeline.deduplication.spans import FindRepeats, Runs, SpanRules, SpanShard
+from pipeline.deduplication.spans import FindRepeats, SpanRules, SpanShard
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
@@ -122,7 +122,7 @@ class Phases:
         """How the signatures are cut and spread."""
         bands, rows = self.settings.cutting
         buckets = candidates.bucket_count(int(everyone.compared.sum()) * bands)
-        return Bands(bands, rows, buckets, range(buckets))
+        return Bands(bands, rows, buckets)
 
     def band_shards(self, everyone: Census) -> list[BandShard]:
         """The shards whose signatures are to be spread, the numbers of their documents beside them."""
@@ -184,18 +184,13 @@ class Phases:
             shards.append(SpanShard(documents, _spill(place, f"numbers-{i:05d}.npy", numbers)))
         return shards
 
-    def repeats(self, everyone: Census, runs: tuple[Runs, ...]) -> FindRepeats:
+    def repeats(self, everyone: Census) -> FindRepeats:
         """The work of a bucket of spans."""
         shard_of = np.zeros(len(everyone.numbers), np.uint32)
         earlier = len(everyone.shards) - len(self.documents)
         for i in range(len(self.documents)):
             shard_of[everyone.of_shard(earlier + i)] = i
-        return FindRepeats(runs, _spill(self.place.next("repeats"), "shard-of.npy", shard_of), len(self.documents))
-
-    def runs(self, phase: str, kind: str, receipts: Sequence[Receipt]) -> tuple[Runs, ...]:
-        """The sorted entries that finished parts spilled."""
-        place = self.place.next(phase)
-        return tuple(Runs(receipt.path(place, kind), receipt.path(place, f"{kind}_bounds")) for receipt in receipts)
+        return FindRepeats(_spill(self.place.next("repeats"), "shard-of.npy", shard_of), len(self.documents))
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
@@ -316,4 +311,4 @@ def settle(phases: Phases, keys: Sequence[str]) -> list[Part]:
 
 
 def _spread(shard: tuple[BandShard, Bands]) -> Iterator[tuple[str, bytes]]:
-    yield from band_entries(*shard)
+    yield from split_by(*band_entries(*shard), shard[1].buckets)

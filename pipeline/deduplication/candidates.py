@@ -1,25 +1,21 @@
-"""Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled, in arrays, by key prefix."""
+"""Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled by key prefix."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.deduplication.census import ABSENT
-from pipeline.deduplication.shuffle import Pieces, ShuffleToParts, split_by
+from pipeline.deduplication.shuffle import Drawn, Entries, Pieces, write_run
 from pipeline.minhash import Words64, band_keys
-from pipeline.parts import Part, PartWriter, Place
+from pipeline.parts import Part, PartWriter
 from tokenizer.compiled import compiled
 
 Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""
 
 ENTRIES_A_BUCKET = 1 << 18
-BUCKETS_A_PIPELINE = 8
-"""A local runner holds all that one pipeline shuffles, some three times over: further buckets go in further pipelines."""
 MEMBERS_COMPARED = 128
 """Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
 that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
@@ -41,33 +37,32 @@ def bucket_count(entries: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How signatures are cut, and over how many buckets their keys are spread; of these only some (`chosen`) may be wanted."""
+    """How signatures are cut, and over how many buckets their keys are spread."""
 
     bands: int
     rows: int
     buckets: int
-    chosen: range
-
-    def runs(self) -> Iterator["Bands"]:
-        """The same with so many buckets as one pipeline shuffles."""
-        for start in range(0, self.buckets, BUCKETS_A_PIPELINE):
-            yield replace(self, chosen=range(start, min(start + BUCKETS_A_PIPELINE, self.buckets)))
 
 
-def pair_candidates(place: Place, shards: tuple[BandShard, ...], spec: Bands, earlier: int) -> ShuffleToParts:
-    """Parts (a bucket each) to the keys of finished parts: the candidate pairs of each bucket as a spilled array."""
-    return ShuffleToParts(place, shards, partial(band_entries, spec=spec), PairUp(earlier))
+@dataclass(frozen=True)
+class SpreadBands:
+    """The work of one shard (BandShard): its documents' entries, sorted by bucket."""
+
+    spec: Bands
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Hash, spill."""
+        entries, bucket = band_entries(part.work, self.spec)
+        write_run(writer, "bands", entries, bucket, self.spec.buckets)
 
 
-def band_entries(shard: BandShard, spec: Bands) -> Iterator[tuple[str, bytes]]:
-    """The entries of a shard's documents, by the first bits of their keys."""
+def band_entries(shard: BandShard, spec: Bands) -> tuple[Entries, npt.NDArray[np.int64]]:
+    """The entries of a shard's documents, and the bucket of each by the first bits of its key."""
     numbers = arrays.load(shard.numbers)
     compared = np.flatnonzero(numbers != ABSENT)
     keys = band_keys(arrays.load(shard.signatures)[compared], spec.bands, spec.rows).reshape(-1)
-    buckets = (keys >> np.uint64(65 - spec.buckets.bit_length())).astype(np.int64)
-    chosen = np.flatnonzero((buckets >= spec.chosen.start) & (buckets < spec.chosen.stop))
-    entries = np.stack([keys[chosen], numbers[compared[chosen // spec.bands]].astype(np.uint64)], axis=1)
-    yield from split_by(entries, buckets[chosen], spec.buckets)
+    entries = np.stack([keys, np.repeat(numbers[compared], spec.bands).astype(np.uint64)], axis=1)
+    return entries, (keys >> np.uint64(65 - spec.buckets.bit_length())).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,8 @@ class PairUp:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, pair, spill."""
-        pieces: Pieces = part.work
-        entries = pieces.entries(np.uint64)
+        work: Pieces | Drawn = part.work
+        entries = work.entries(np.uint64)
         found = pairs(entries[:, 0], entries[:, 1], self.earlier)
         writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
 

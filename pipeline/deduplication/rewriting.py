@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import arrays
-from pipeline.deduplication.spans import Entries, Runs, SpanShard, cut, read_runs
+from pipeline.deduplication.shuffle import Drawn
+from pipeline.deduplication.spans import ENTRY, Entries, SpanShard, cut
 from pipeline.parts import PartWriter
 from pipeline.records import Document, required
 
@@ -26,16 +27,15 @@ REWRITTEN = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """A shard, and where its cuts are: for destination `number` of the runs."""
+    """A shard and its cuts."""
 
     shard: SpanShard
-    cuts: tuple[Runs, ...]
-    number: int
+    cuts: Drawn
 
 
 def rewrite(rewriting: Rewriting, kept: npt.NDArray[np.int64], writer: PartWriter) -> npt.NDArray[np.int64]:
     """Write the kept rows' documents, and a row of REWRITTEN for each whose text is cut; the rows of which nothing is left."""
-    cuts = read_runs(rewriting.cuts, rewriting.number)
+    cuts = rewriting.cuts.entries(ENTRY)
     cuts = cuts[np.argsort(cuts["number"], kind="stable")]
     numbers = arrays.load(rewriting.shard.numbers)
     documents, rewritten = writer.table("documents", Document.SCHEMA), writer.table("rewritten", REWRITTEN)

@@ -1,6 +1,10 @@
-"""Arrays shuffled to the parts of a phase: entries in pieces, by a GroupByKey on the part's key. Never text, never one entry alone."""
+"""Arrays shuffled to the parts of a phase, never text, never one entry alone: in pieces by a GroupByKey on the part's key, or in files.
 
-from collections.abc import Callable, Iterable, Iterator
+A local runner holds all that a GroupByKey shuffles, six times over. What may be large goes through files in sorted runs: each part of one
+phase writes its entries sorted by destination, each part of the next reads its own of all.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
-from pipeline import files
-from pipeline.parts import Part, Place, Work, run_part
+from pipeline import arrays, files
+from pipeline.parts import Part, PartWriter, Place, Receipt, Work, run_part
 
 Entries = npt.NDArray[Any]
 Split = Callable[[Any], Iterator[tuple[str, bytes]]]
@@ -26,6 +30,45 @@ class Pieces:
     def entries(self, kind: type[np.generic]) -> Entries:
         """All entries."""
         return np.frombuffer(b"".join(self.pieces), kind).reshape(-1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class SortedRun:
+    """Sorted entries as files: those for destination i are `entries[bounds[i]:bounds[i + 1]]`."""
+
+    entries: str
+    bounds: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a part's work gets from runs: the entries for one destination, in no order."""
+
+    runs: tuple[SortedRun, ...]
+    destination: int
+
+    def entries(self, kind: Any) -> Entries:
+        """All entries, of a structured kind or, of a plain one, (n, 2)."""
+        found = [np.empty(0, kind) if np.dtype(kind).names else np.empty((0, 2), kind)]
+        for run in self.runs:
+            start, end = arrays.load(run.bounds)[self.destination : self.destination + 2]
+            if start < end:
+                found.append(np.array(arrays.load(run.entries)[start:end]))
+        return np.concatenate(found)
+
+
+def write_run(writer: PartWriter, kind: str, entries: Entries, destination: npt.NDArray[np.int64], destinations: int) -> None:
+    """Spill entries by destination."""
+    entries = entries[np.argsort(destination, kind="stable")]
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(destination, minlength=destinations))])
+    for name, array in ((kind, entries), (f"{kind}_bounds", bounds)):
+        path = writer.spill_name(f"{name}-{writer.key}.npy")
+        writer.publish(name, len(array), lambda file, array=array: arrays.write(file, array), path)  # type: ignore[misc]
+
+
+def runs(place: Place, kind: str, receipts: Sequence[Receipt]) -> tuple[SortedRun, ...]:
+    """The runs that finished parts spilled."""
+    return tuple(SortedRun(receipt.path(place, kind), receipt.path(place, f"{kind}_bounds")) for receipt in receipts)
 
 
 @dataclass

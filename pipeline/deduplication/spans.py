@@ -2,7 +2,7 @@
 
 Every run of N words (or paragraph) gives an entry: the hash of its folded words and its bytes. Entries are sorted into buckets by hash; in
 a bucket all but the first of equal ones, in the order of `census`, become cuts; cuts are sorted to their document shards. Both go through
-files in sorted runs, so that memory is bounded by a shard or a bucket: 20 bytes a word on disk while the stage runs.
+files, so that memory is bounded by a shard or a bucket: 20 bytes a word on disk while the stage runs.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline import arrays, minhash
 from pipeline.deduplication import words
 from pipeline.deduplication.census import ABSENT
+from pipeline.deduplication.shuffle import write_run
 from pipeline.minhash import Bytes, Offsets, Words32, Words64
 from pipeline.parts import Part, PartWriter
 from pipeline.views import DocumentShard
@@ -48,14 +49,6 @@ class SpanShard:
     numbers: str
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Sorted entries as files: those for destination i are `entries[bounds[i]:bounds[i + 1]]`."""
-
-    entries: str
-    bounds: str
-
-
 @dataclass(frozen=True)
 class FindSpans:
     """The work of one document shard: its entries, sorted by bucket."""
@@ -74,21 +67,20 @@ class FindSpans:
             writer.advance(batch.num_rows)
         entries = np.concatenate(found)
         bucket = (entries["hash"] >> np.uint64(65 - self.buckets.bit_length())).astype(np.int64)
-        write_runs(writer, "spans", entries, bucket, self.buckets)
+        write_run(writer, "spans", entries, bucket, self.buckets)
 
 
 @dataclass(frozen=True)
 class FindRepeats:
-    """The work of one bucket: its entries but the first of equal ones, sorted by document shard; a part's work is a bucket's number."""
+    """The work of one bucket (Drawn): its entries but the first of equal ones, sorted by document shard."""
 
-    runs: tuple[Runs, ...]
     shard_of: str
     shards: int
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, compare, spill."""
-        cuts = repeats(read_runs(self.runs, part.work))
-        write_runs(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)
+        cuts = repeats(part.work.entries(ENTRY))
+        write_run(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)
 
 
 def bucket_count(entries: int) -> int:
@@ -134,25 +126,6 @@ def cut(text: bytes, cuts: Sequence[tuple[int, int]]) -> bytes:
         at = max(at, end)
     pieces.append(text[at:])
     return b"".join([pieces[0], *(piece.lstrip() for piece in pieces[1:])]).strip()
-
-
-def write_runs(writer: PartWriter, kind: str, entries: Entries, destination: Numbers, destinations: int) -> None:
-    """Spill entries by destination."""
-    entries = entries[np.argsort(destination, kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(destination, minlength=destinations))])
-    for name, array in ((kind, entries), (f"{kind}_bounds", bounds)):
-        path = writer.spill_name(f"{name}-{writer.key}.npy")
-        writer.publish(name, len(array), lambda file, array=array: arrays.write(file, array), path)  # type: ignore[misc]
-
-
-def read_runs(runs: Sequence[Runs], destination: int) -> Entries:
-    """The entries for one destination."""
-    found = [np.empty(0, ENTRY)]
-    for run in runs:
-        start, end = arrays.load(run.bounds)[destination : destination + 2]
-        if start < end:
-            found.append(arrays.load(run.entries)[start:end])
-    return np.concatenate(found)
 
 
 @compiled

@@ -12,17 +12,18 @@ import pyarrow.compute as pc
 from pipeline import minhash
 from pipeline.dedup import DedupSettings, Phases
 from pipeline.deduplication import clusters, spans
-from pipeline.deduplication.candidates import pair_candidates
+from pipeline.deduplication.candidates import PairUp, SpreadBands
 from pipeline.deduplication.census import Census
 from pipeline.deduplication.decision import Publish
 from pipeline.deduplication.duplicates import explain
 from pipeline.deduplication.rewriting import Rewriting
+from pipeline.deduplication.shuffle import Drawn, SortedRun, runs
 from pipeline.deduplication.similarity import Verify
 from pipeline.deduplication.spans import FindSpans, SpanRules
 from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
-from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
+from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_part
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.views import document_shards
 
@@ -49,13 +50,11 @@ class Run:
     def verify(self, everyone: Census) -> tuple[npt.NDArray[np.void], dict[str, int]]:
         """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
         phases, engine = self.phases, self._engine(everyone)
-        place, bands = phases.place.next("candidates"), phases.bands(everyone)
-        shards = tuple(phases.band_shards(everyone))
-        entries = int(everyone.compared.sum()) * bands.bands // bands.buckets
-        buckets = numbered(range(bands.buckets), lambda _: entries)
-        for some in bands.runs():
-            transform = pair_candidates(place, shards, some, everyone.earlier)
-            engine.run_parts(place, [buckets[i] for i in some.chosen], transform, "band keys")
+        bands, spreading = phases.bands(everyone), phases.place.next("bands")
+        spread = self._work(everyone, spreading, numbered(phases.band_shards(everyone)), SpreadBands(bands), "shards of bands")
+        buckets = drawn(runs(spreading, "bands", spread), bands.buckets)
+        pair = RunParts(phases.place.next("candidates"), PairUp(everyone.earlier))
+        engine.run_parts(pair.place, buckets, pair, "buckets of bands")
         parts = phases.comparisons("similarity", everyone, phases.pairs(bucket.key for bucket in buckets))
         compare = RunParts(phases.place.next("similarity"), Verify(phases.settings.threshold))
         verified = engine.run_parts(compare.place, parts, compare, "slices of pairs") if parts else []
@@ -77,22 +76,30 @@ class Run:
         buckets = spans.bucket_count(units)
         find = RunParts(phases.place.next("spans"), FindSpans(rules, buckets))
         found = engine.run_parts(find.place, numbered(shards, lambda shard: shard.documents.rows), find, "documents")
-        compare = RunParts(phases.place.next("repeats"), phases.repeats(everyone, phases.runs("spans", "spans", found)))
-        repeated = engine.run_parts(compare.place, numbered(range(buckets)), compare, "buckets of spans")
-        cuts = phases.runs("repeats", "cuts", repeated)
-        works = [Rewriting(shard, cuts, i) for i, shard in enumerate(shards)]
+        compare = RunParts(phases.place.next("repeats"), phases.repeats(everyone))
+        repeated = engine.run_parts(compare.place, drawn(runs(find.place, "spans", found), buckets), compare, "buckets of spans")
+        cuts = drawn(runs(compare.place, "cuts", repeated), len(shards))
+        works = [Rewriting(shard, part.work) for shard, part in zip(shards, cuts, strict=True)]
         return [replace(part, work=replace(part.work, rewriting=work)) for part, work in zip(outcomes, works, strict=True)]
 
     def publish(self, everyone: Census, parts: list[Part]) -> list[Receipt]:
-        """The keep lists, the duplicates, the drops: of few documents sooner here than a pipeline is built."""
-        place = self.phases.place
+        """The keep lists, the duplicates, the drops."""
+        return self._work(everyone, self.phases.place, parts, Publish(), "shards")
+
+    def _work(self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str) -> list[Receipt]:
+        """Small work: of few documents done here before a pipeline is built."""
         if len(everyone.numbers) < DOCUMENTS_WORTH_A_WORKER:
-            return [run_part(place, Publish(), part) for part in parts]
-        return self._engine(everyone).run_parts(place, parts, RunParts(place, Publish()), "shards")
+            return [run_part(place, work, part) for part in parts]
+        return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
         return replace(self.engine, workers=workers)
+
+
+def drawn(found: tuple[SortedRun, ...], destinations: int) -> list[Part]:
+    """A part a destination of the runs."""
+    return numbered(Drawn(found, i) for i in range(destinations))
 
 
 def work(call: Call, place: Place) -> Outcome:

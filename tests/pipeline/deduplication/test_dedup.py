@@ -186,7 +186,6 @@ def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
 ) -> None:
     dedup(small, tmp_path / "whole")
     monkeypatch.setattr(candidates, "ENTRIES_A_BUCKET", 8)
-    monkeypatch.setattr(candidates, "BUCKETS_A_PIPELINE", 3)
     monkeypatch.setattr(jobs.dedup, "EDGES_IN_ONE_WORKER", 0)
     dedup(small, tmp_path / "pieces")
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
