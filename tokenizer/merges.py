@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled
-from tokenizer.pair_table import HEAP, MERGES, MOST_NEW_PAIRS, PAIRS, POOL, WANTED, State, add, pop, push, slot_of, with_room
+from tokenizer.pair_table import HEAP, MERGES, PAIRS, POOL, WANTED, State, add, pop, push, slot_of, with_room
 
 SEPARATOR = 0xFFFF
 HOLE = 0xFFFE
@@ -52,14 +52,14 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
     blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
     _lay_out(text, offsets, cells, starts, blocks)
     lengths = np.ones(1 << 16, np.int32)
-    pairs = MOST_NEW_PAIRS
+    pairs = 1 << 17
     return State(
         cells=cells,
         starts=starts,
         blocks=blocks,
         times=counts.astype(np.int64),
         lengths=lengths,
-        pool=np.empty(len(text) + len(text) // 4 + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
+        pool=np.empty(len(text) + len(text) // 2 + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
         key=np.empty(pairs, np.uint32),
         frequency=np.empty(pairs, np.int64),
         first=np.empty(pairs, np.int64),
@@ -139,7 +139,7 @@ def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> 
                 push(state, count, pair)
             continue
         new = 2 * state.size[pair]
-        if at[PAIRS] + min(new, MOST_NEW_PAIRS) > len(state.key) or at[POOL] + new > len(state.pool):
+        if at[PAIRS] + min(new, 2 * (257 + at[MERGES])) > len(state.key) or at[POOL] + new > len(state.pool):
             at[WANTED] = new
             return False
         pop(state)

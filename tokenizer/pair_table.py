@@ -7,8 +7,6 @@ import numpy as np
 from tokenizer.compiled import Array, Integer, compiled
 
 PAIRS, POOL, HEAP, MERGES, WANTED = range(5)
-MOST_NEW_PAIRS = 1 << 17
-"""A merge makes no more new pairs than there are ids, twice."""
 
 
 class State(NamedTuple):
@@ -41,7 +39,7 @@ def with_room(state: State, least: int) -> State:
     wanted = int(state.at[WANTED])
     state = state._replace(pool=_longer(state.pool, places + max(places // 8, wanted)))
     names = ("key", "frequency", "first", "size", "heap_count", "heap_pair")
-    need = pairs + max(pairs // 2, min(wanted, MOST_NEW_PAIRS))
+    need = pairs + max(pairs, min(wanted, 2 * (257 + int(state.at[MERGES]))))
     state = state._replace(**{name: _longer(getattr(state, name), need) for name in names})
     if len(state.slots) < 2 * len(state.key):
         state = state._replace(slots=np.empty(1 << (2 * len(state.key) - 1).bit_length(), np.int32))
