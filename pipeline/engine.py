@@ -10,6 +10,7 @@ import shlex
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,12 +161,16 @@ def close_stage(
     return manifest
 
 
-def record_run(folder: str, seconds: float, engine: Engine) -> None:
-    """Write run.json beside the manifest: when, how long, with what. Never an input of anything."""
+def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
+    """Write run.json beside the manifest: when, how long, with what, what clocks counted. Never an input of anything."""
+    timings: Counter[str] = Counter()
+    for receipt in receipts:
+        timings.update(receipt.timings)
     packages = ("webtext", "apache-beam", "pyarrow", "trafilatura", "tokenizers", "datasketch")
     run = {
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
+        "timings": dict(timings),
         "workers": engine.workers,
         "beam_flags": [f.split("=")[0] for f in engine.beam_flags],
         "python": platform.python_version(),

@@ -154,6 +154,7 @@ class FetchPart:
             with self.settings.client() as client:
                 crawl = Crawl(client, self.settings.manners, record, self.settings.now, share.owns)
                 crawl.run(visits, self.settings.threads)
+                writer.timings.update(crawl.latencies.counts())
 
 
 @dataclass

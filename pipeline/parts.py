@@ -98,13 +98,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a finished part published, and its books."""
+    """What a finished part published, and its books. `timings` are counts that a clock made: they reach run.json, never the manifest."""
 
     key: str
     items: int
     files: tuple[FileEntry, ...]
     books: Books
     counters: dict[str, int] = field(default_factory=dict)
+    timings: dict[str, int] = field(default_factory=dict)
 
     def save(self, place: Place) -> None:
         """Publish it: the part is done."""
@@ -121,6 +122,7 @@ class Receipt:
             tuple(FileEntry(**e) for e in data["files"]),
             Books(**data["books"]),
             data["counters"],
+            data["timings"],
         )
 
     def path(self, place: Place, kind: str) -> str:
@@ -163,6 +165,7 @@ class PartWriter:
         self.items_in = 0
         self.items_out = 0
         self.counters: Counter[str] = Counter()
+        self.timings: Counter[str] = Counter()
         self._part = part
         self._dropped: Counter[str] = Counter()
         self._drops: list[Drop] = []
@@ -231,7 +234,8 @@ class PartWriter:
         books = Books(self.items_in, self.items_out, dict(sorted(self._dropped.items())))
         books.check(f"{self.place.stage} {self.key}")
         entries = tuple(sorted(self._entries, key=lambda e: e.name))
-        receipt = Receipt(self.key, self._part.items, entries, books, dict(sorted(self.counters.items())))
+        counters = dict(sorted(self.counters.items()))
+        receipt = Receipt(self.key, self._part.items, entries, books, counters, dict(self.timings))
         receipt.save(self.place)
         return receipt
 

@@ -77,7 +77,7 @@ class Stage:
             place, settings, inputs, outcome.receipts, books=outcome.books, counters=outcome.counters, dataset=outcome.dataset
         )
         seconds = time.monotonic() - started
-        record_run(call.output, seconds, call.engine)
+        record_run(call.output, seconds, call.engine, outcome.receipts)
         logger.info("%s", self.summary(manifest, seconds))
         return manifest
 

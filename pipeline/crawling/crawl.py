@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.crawling.client import Answer, Client, Failure, RequestError
 from pipeline.crawling.hosts import Host, Hosts, host_key
+from pipeline.crawling.latencies import Latencies
 from pipeline.crawling.outcomes import MOVED, Dropped, Moved, Outcome, Reason, page_of, redirect_target
 from pipeline.crawling.retries import back_off_seconds, retry_after_seconds
 from pipeline.crawling.robots import MAX_AGE_SECONDS, MAX_BYTES, Robots, robots_url
@@ -70,6 +71,7 @@ class Crawl:
     record: Callable[[Outcome], None]
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     owns: Callable[[str], bool] = field(default=lambda _: True)
+    latencies: Latencies = field(default_factory=Latencies)
 
     def __post_init__(self) -> None:
         self._hosts: Hosts[Visit] = Hosts(self.manners.delay_seconds)
@@ -175,7 +177,8 @@ class Crawl:
         visit.attempts += 1
         answer: Answer | None = None
         try:
-            answer = self.client.get(visit.url)
+            with self.latencies.timed():
+                answer = self.client.get(visit.url)
         except RequestError as error:
             host.failures = host.failures + 1 if error.failure in HOST_FAILURES else 0
             wait = self._retry_wait(visit, error.failure in RETRIED_FAILURES, None)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from tld import Result, get_tld
 
 from pipeline import files
+from pipeline.crawling.latencies import NAMES as LATENCIES
 from pipeline.files import InputError
 from pipeline.manifest import NAME, Manifest
 from pipeline.report.numbers import FunnelStep, Histogram, Site, Sites, StageNumbers
@@ -62,7 +63,6 @@ def stage_numbers(corpus: Corpus) -> tuple[StageNumbers, ...]:
 
 
 def _stage_numbers(name: str, folder: str, manifest: Manifest) -> StageNumbers:
-    beside = files.join(folder, "run.json")
     return StageNumbers(
         name,
         manifest.books.items_in,
@@ -74,7 +74,7 @@ def _stage_numbers(name: str, folder: str, manifest: Manifest) -> StageNumbers:
         manifest.sha256,
         len(manifest.files),
         sum(entry.bytes for entry in manifest.files),
-        orjson.loads(files.read_bytes(beside)) if files.exists(beside) else None,
+        _run(folder),
     )
 
 
@@ -124,7 +124,7 @@ def link_histograms(corpus: Corpus) -> list[Histogram]:
 
 
 def page_histograms(corpus: Corpus) -> list[Histogram]:
-    """What came of fetching: pages and named failures; media types of the pages."""
+    """What came of fetching: pages and named failures; media types of the pages; how long requests took."""
     manifest = corpus.manifests["pages"]
     media = ValueTally()
     for batch in _batches(corpus.paths("pages", "pages"), ["media_type"]):
@@ -132,10 +132,22 @@ def page_histograms(corpus: Corpus) -> list[Histogram]:
     fetched = {"fetched": corpus.rows("pages", "pages")}
     outcomes = Counter({k: n for k, n in (fetched | manifest.books.dropped).items() if n}).most_common()
     labels, counts = tuple(k for k, _ in outcomes), tuple(n for _, n in outcomes)
-    return [
+    found = [
         Histogram("outcomes", "What came of fetching", "outcome", "links", labels, counts),
         media.histogram("media_types", "Media types", "media type", "pages", most=8),
     ]
+    took = (_run(corpus.folders["pages"]) or {}).get("timings")
+    if took:  # pages from archives took none
+        shown = [name for name in LATENCIES if name in took]
+        requests = tuple(took[name] for name in shown)
+        found.append(Histogram("latency", "How long a request took", "seconds", "requests", tuple(shown), requests))
+    return found
+
+
+def _run(folder: str) -> dict[str, Any] | None:
+    """A stage's run.json: what clocks said."""
+    beside = files.join(folder, "run.json")
+    return orjson.loads(files.read_bytes(beside)) if files.exists(beside) else None
 
 
 def document_histograms(shards: list[DocumentShard]) -> tuple[list[Histogram], ValueTally]:

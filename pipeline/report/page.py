@@ -40,7 +40,7 @@ def render(numbers: Numbers) -> str:
     bodies = {
         "funnel": _funnel(numbers.funnel),
         "links": _figures(numbers, "karma", "year", "subreddits"),
-        "pages": _figures(numbers, "outcomes", "media_types"),
+        "pages": _figures(numbers, "outcomes", "media_types", "latency"),
         "sites": _sites(numbers.sites),
         "documents": _figures(numbers, "characters", "language", "published"),
         "duplicates": duplicates(numbers),
