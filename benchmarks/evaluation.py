@@ -113,7 +113,7 @@ def main() -> int:
     print(f"{peers.versions(interpreter, 'lm_eval', 'transformers', 'torch')}; {platform.processor() or platform.machine()}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        context_words = 30 if arguments.what == "parity" else 1000
+        context_words = 12 if arguments.what == "parity" else 1000
         files = prepare(folder, arguments.data, arguments.passages, arguments.lines, context_words)
         with asking(files, arguments.threads) as peer:
             if arguments.what == "parity":
