@@ -1,11 +1,13 @@
 """Extraction against its peers: quality on gold pages, CPU time a page.
 
-    python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3] [--peer datatrove=/path/to/python …]
+    python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3]
     python benchmarks/extraction.py strings  ../shared/data/html
-    python benchmarks/extraction.py pace     ../shared/data/html
+    python benchmarks/extraction.py pace     ../shared/data/html [--rounds 3]
+    python benchmarks/extraction.py growth   ../shared/data/html
 
-`quality` prints 4-word-shingle F1 on scrapinghub's pages, each half by itself, for eight settings of trafilatura, resiliparse, ours and
-the peers; `strings` trafilatura's with/without strings; `pace` the sandbox beside a bare loop with equal settings, and the growth of cost.
+`quality` prints 4-word-shingle F1 on scrapinghub's pages, each half by itself, for nine settings of trafilatura, resiliparse, ours and
+the peers; `strings` trafilatura's with/without strings; `pace` our sandbox beside datatrove's (FineWeb's settings) and a bare loop of
+trafilatura with equal settings; `growth` the cost of 1,000 to 16,000 pages and the speed of two workers. Peers are installed at first use.
 """
 
 import argparse
@@ -15,10 +17,12 @@ import math
 import pickle
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import peers
 import psutil
 import trafilatura
 from gold import HALVES, GoldPage, load, score, strings, timed
@@ -39,6 +43,13 @@ SETTINGS: dict[str, dict[str, bool]] = {
     "fast precision": {"fast": True, "favor_precision": True, "include_comments": False},
     "recall": {"favor_recall": True, "include_comments": False},
     "fast recall": {"fast": True, "favor_recall": True, "include_comments": False},
+}
+
+
+PEERS = {
+    "datatrove": ("datatrove==0.10.1", "trafilatura==2.3.1", "lxml_html_clean"),
+    "readability": ("readability-lxml==0.8.4.1", "html-text", "lxml_html_clean"),
+    "newspaper4k": ("newspaper4k", "lxml_html_clean"),
 }
 
 
@@ -66,22 +77,25 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
     }
 
 
-def peer(name: str, python: str, pages: list[GoldPage]) -> tuple[list[str], float]:
+def peer(name: str, pages: list[GoldPage]) -> tuple[list[str], float]:
     """Texts and CPU milliseconds a page of a peer in an environment of its own."""
     bodies = pickle.dumps([charset.decode(page.body, None)[0] for page in pages])
-    command = [python, str(Path(__file__).with_name("extraction_peer.py")), name]
+    command = [str(peers.python(name, *PEERS[name])), str(Path(__file__).with_name("extraction_peer.py")), name]
     answer = json.loads(subprocess.run(command, input=bodies, stdout=subprocess.PIPE, check=True).stdout)
     return answer["texts"], answer["cpu_seconds"] / len(pages) * 1000
 
 
-def quality(folder: Path, rounds: int, peers: dict[str, str]) -> None:
+def quality(folder: Path, rounds: int) -> None:
     pages = load(folder, ["scrapinghub"])
     print("| extractor | ms a page | pages a CPU second |" + "".join(f" {half}: P | R | F1 |" for half in HALVES))
     print("|---" * 9 + "|")
     for name, (texts, milliseconds) in timed(pages, contenders(), rounds).items():
         print(_row(name, pages, texts, milliseconds), flush=True)
-    for name, python in peers.items():
-        print(_row(name, pages, *peer(name, python, pages)), flush=True)
+    for name in PEERS:
+        try:
+            print(_row(name, pages, *peer(name, pages)), flush=True)
+        except peers.PeerError as error:
+            print(error)
 
 
 def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float) -> str:
@@ -101,35 +115,60 @@ def with_and_without(folder: Path) -> None:
 
 
 def pace(folder: Path, rounds: int) -> None:
-    """The sandbox beside a bare loop with equal settings, CPU of all processes; then the growth of cost with the number of pages."""
-    pages = load(folder, ["scrapinghub", "mozilla"])
-    raw = [RawPage(page.url or "http://example.org/", page.body) for page in pages]
-    rules = replace(KEEP_ALL, extractor="trafilatura", strip_title=False, strip_boilerplate=False)
-    options = SETTINGS["fast, no comments"]
-    with Sandbox(rules) as sandbox:
-        sandbox.extract(raw[0])
-        ratios, bare, boxed = [], [], []
+    """CPU of all processes: decoding, gates, language and cleaning count as ours, and so does isolation."""
+    pages = load(folder, ["scrapinghub"])
+    once = replace(KEEP_ALL, extractor="trafilatura", strip_title=False, strip_boilerplate=False)
+    spent: dict[str, list[float]] = {name: [] for name in ("datatrove", "ours", "bare loop", "ours, once", "ours, resiliparse")}
+    with Sandbox(KEEP_ALL) as ours, Sandbox(once) as equal, Sandbox(replace(KEEP_ALL, extractor="resiliparse")) as coarse:
+        for sandbox in (ours, equal, coarse):
+            boxed(sandbox, pages[:3])
         for _ in range(rounds):
-            began = time.process_time()
-            for page in pages:
-                trafilatura.extract(page.body, **options)
-            bare.append(time.process_time() - began)
-            began = _cpu(sandbox)
-            for page in raw:
-                sandbox.extract(page)
-            boxed.append(_cpu(sandbox) - began)
-            ratios.append(bare[-1] / boxed[-1])
-        print(f"bare loop {_ms(bare, pages):.2f} ms, sandbox with language and filters {_ms(boxed, pages):.2f} ms a page")
-        print(f"speed of the sandbox, the bare loop being 1: {sorted(ratios)[len(ratios) // 2]:.3f}")
-        few, many = (_repeated(sandbox, raw, count) for count in (len(raw), 4 * len(raw)))
-        print(f"cost grows with pages to the power of {math.log(many / few, 4):.3f}")
+            spent["datatrove"].append(peer("datatrove", pages)[1])
+            spent["ours"].append(boxed(ours, pages))
+            spent["bare loop"].append(bare(pages, SETTINGS["fast, no comments"]))
+            spent["ours, once"].append(boxed(equal, pages))
+            spent["ours, resiliparse"].append(boxed(coarse, pages))
+    for name, milliseconds in spent.items():
+        print(f"{name:20} {_spread(milliseconds)} ms a page")
+    for name, other in (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours")):
+        ratios = [there / here for there, here in zip(spent[other], spent[name], strict=True)]
+        print(f"{name}: {_spread(ratios)} times the speed of {other}")
 
 
-def _repeated(sandbox: Sandbox, pages: list[RawPage], count: int) -> float:
-    began = _cpu(sandbox)
-    for i in range(count):
-        sandbox.extract(pages[i % len(pages)])
-    return _cpu(sandbox) - began
+def bare(pages: list[GoldPage], options: dict[str, bool]) -> float:
+    """CPU milliseconds a page of trafilatura in a loop."""
+    began = time.process_time()
+    for page in pages:
+        trafilatura.extract(page.body, **options)
+    return (time.process_time() - began) / len(pages) * 1000
+
+
+def boxed(sandbox: Sandbox, pages: list[GoldPage]) -> float:
+    """CPU milliseconds a page of this process and the worker together."""
+    began = _cpu(sandbox) if sandbox.worker else 0.0
+    for page in pages:
+        sandbox.extract(RawPage(page.url or "http://example.org/", page.body))
+    return (_cpu(sandbox) - began) / len(pages) * 1000
+
+
+def growth(folder: Path) -> None:
+    """Small pages, each with a number of its own, so that 16,000 of them take a minute."""
+    bodies = [page.body for page in load(folder, ["scrapinghub", "trafilatura"]) if len(page.body) < 25_000]
+    pages = [RawPage(f"http://example.org/{i}", bodies[i % len(bodies)] + b"<p>Number %d.</p>" % i) for i in range(16_000)]
+    with Sandbox(KEEP_ALL) as one, Sandbox(KEEP_ALL) as two, ThreadPoolExecutor(2) as threads:
+        for sandbox in (one, two):
+            _cost([sandbox], threads, pages[:50])
+        few, both = _cost([one], threads, pages[:1_000]), _cost([one, two], threads, pages[:1_000])
+        print(f"1,000 pages: one worker {few:.2f} s, two {both:.2f} s of wall time, {few / both:.2f} times as fast")
+        many = _cost([one, two], threads, pages)
+        print(f"16,000 pages: two workers {many:.2f} s; cost grows with pages to the power of {math.log(many / both, 16):.3f}")
+
+
+def _cost(sandboxes: Sequence[Sandbox], threads: ThreadPoolExecutor, pages: Sequence[RawPage]) -> float:
+    began = time.perf_counter()
+    shares = [pages[i :: len(sandboxes)] for i in range(len(sandboxes))]
+    list(threads.map(lambda sandbox, share: [type(sandbox.extract(page).result) for page in share], sandboxes, shares))
+    return time.perf_counter() - began
 
 
 def _cpu(sandbox: Sandbox) -> float:
@@ -137,26 +176,28 @@ def _cpu(sandbox: Sandbox) -> float:
     return time.process_time() + spent.user + spent.system
 
 
-def _ms(seconds: list[float], pages: list[GoldPage]) -> float:
-    return sorted(seconds)[len(seconds) // 2] / len(pages) * 1000
+def _spread(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[0]:.2f} - {ordered[len(ordered) // 2]:.2f} - {ordered[-1]:.2f}"
 
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "strings", "pace"))
+    parser.add_argument("what", choices=("quality", "strings", "pace", "growth"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     arguments = parser.parse_args()
     extractors.by_resiliparse("<p>warm</p>")
     html.parse("<p>warm</p>")
     if arguments.what == "quality":
-        quality(arguments.folder, arguments.rounds, dict(entry.split("=", 1) for entry in arguments.peer))
+        quality(arguments.folder, arguments.rounds)
     elif arguments.what == "strings":
         with_and_without(arguments.folder)
-    else:
+    elif arguments.what == "pace":
         pace(arguments.folder, arguments.rounds)
+    else:
+        growth(arguments.folder)
 
 
 if __name__ == "__main__":

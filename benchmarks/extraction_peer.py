@@ -16,7 +16,7 @@ from collections.abc import Iterator
 def datatrove(pages: list[str]) -> Iterator[str]:
     """Its Trafilatura extractor in its sandbox; FineWeb's settings are its defaults, the deadline is raised for a busy machine."""
     from datatrove.data import Document
-    from datatrove.pipeline.extraction.extractors import Trafilatura
+    from datatrove.pipeline.extractors import Trafilatura
 
     extractor = Trafilatura(favour_precision=True, timeout=20, deduplicate=False)
     documents = {str(i): "" for i in range(len(pages))}

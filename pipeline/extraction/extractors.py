@@ -64,6 +64,7 @@ def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]
     if tags > TRAFILATURA_TAGS:
         return by_resiliparse(markup), "resiliparse"
     if extractor == "trafilatura":
+        html.strip_furniture(tree)
         return by_trafilatura(tree, ONCE), "trafilatura"
     return by_cascade(markup, tree)
 
@@ -75,7 +76,8 @@ def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
     returns a fragment or nothing; resiliparse costs a sixth and misses little, so its length tells those pages.
     """
     stated, description = html.article_body(tree), html.description(tree)
-    html.prune(tree)
+    html.strip_furniture(tree)
+    html.strip_pointers(tree)
     text, method = by_trafilatura(tree, THOROUGH), "thorough"
     broad = by_resiliparse(markup)
     if len(text) < max(IN_DOUBT * len(broad), SHORT_CHARACTERS) and (whole := html.parse(markup)) is not None:

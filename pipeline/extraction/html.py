@@ -117,12 +117,16 @@ def is_deep(tree: HtmlElement) -> bool:
     return bool(DEEP(tree))
 
 
-def prune(tree: HtmlElement) -> None:
-    """Take out furniture, and paragraphs and headings that are one link: they point at other pages.
+def strip_furniture(tree: HtmlElement) -> None:
+    """Take out what trafilatura drops anyway, before it copies and searches the tree."""
+    strip_elements(tree, *FURNITURE, with_tail=False)
+
+
+def strip_pointers(tree: HtmlElement) -> None:
+    """Take out paragraphs and headings that are one link: they point at other pages.
 
     Where those make up much of the page's paragraphs the page is a list of links, and keeps them.
     """
-    strip_elements(tree, *FURNITURE, with_tail=False)
     lines = [(line, _characters(line)) for line in tree.iter(*LINES)]
     pointers = [
         (line, size)

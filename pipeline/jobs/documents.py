@@ -29,7 +29,7 @@ class DocumentsSettings:
 
     extractor: str = setting(
         DEFAULT_RULES.extractor,
-        "what finds the main text: trafilatura, asked twice where in doubt; once; or resiliparse, faster and coarser",
+        "what finds the main text: trafilatura, with fallbacks where in doubt; without; or resiliparse, faster and coarser",
         choices=extractors.EXTRACTORS,
     )
     plain_text: bool = setting(False, "take pages of type text/plain too")
