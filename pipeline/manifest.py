@@ -29,6 +29,11 @@ class FileEntry:
     bytes: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        """Folders come from others: a name that leads out of one is refused."""
+        if ".." in self.name.split("/") or self.name.startswith("/"):
+            raise ValueError(f"the file name {self.name!r} leads out of its folder")
+
 
 @dataclass(frozen=True, slots=True)
 class Books:

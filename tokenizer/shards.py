@@ -304,8 +304,9 @@ class Manifest:
         """
         path = Path(folder, "manifest.json")
         try:
-            section = json.loads(path.read_bytes())["dataset"]
-            manifest = cls._parse(str(folder), section)
+            body = json.loads(path.read_bytes())
+            _check_own_sha256(body)
+            manifest = cls._parse(str(folder), body["dataset"])
         except FileNotFoundError as error:
             raise FormatError(f"{folder}: no manifest.json there: not a finished folder of token shards") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -371,7 +372,7 @@ class Manifest:
 
     def _check_size(self, entry: ShardEntry) -> None:
         path = Path(self.folder, entry.name)
-        if not path.is_file():
+        if path.name != entry.name or not path.is_file():
             raise FormatError(f"{path}: missing; the manifest names it: write the folder anew")
         if path.stat().st_size != entry.bytes:
             raise FormatError(f"{path}: {path.stat().st_size} bytes, the manifest says {entry.bytes}; write the folder anew")
@@ -381,6 +382,14 @@ class Manifest:
         found = (header.tokenizer_sha256, header.vocab_size, header.eot_id, header.documents, header.tokens)
         if found != (self.tokenizer_sha256, self.vocab_size, self.eot_id, entry.documents, entry.tokens):
             raise FormatError(f"{shard.path}: its header {header} is not of this dataset; write the folder anew")
+
+
+def _check_own_sha256(body: dict[str, Any]) -> None:
+    """A manifest that a pipeline wrote carries the sha256 of all else in it."""
+    said = body.pop("sha256", None)
+    rest = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    if said not in (None, hashlib.sha256(rest.encode()).hexdigest()):
+        raise ValueError("it does not match its own sha256")
 
 
 def _section_sha256(body: dict[str, Any]) -> str:

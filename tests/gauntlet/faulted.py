@@ -1,0 +1,231 @@
+"""The whole pipeline and a training run, with faults from outside, judged from outside: `faulted.py FOLDER FAULT TIMES`.
+
+`kill`: kill -9 of the whole process group at random moments, going on each time. `disk`: a tmpfs that is full at so many points (root).
+`file`: RLIMIT_FSIZE instead. `io`: each read, write, open, fsync and rename fails one time in a hundred; start it by
+`LD_PRELOAD=/usr/lib/fiu/fiu_posix_preload.so python faulted.py …`. Every run is a fork of this process, which has imported all and started nothing. Prints JSON.
+"""
+
+import ctypes
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gauntlet.whole import train_words
+from small_web import Month, write_month
+
+from pipeline import commands
+from pipeline.jobs import dedup, documents, links, pages, tokens, vocabulary  # noqa: F401 (imported once, before the forks)
+from trainer import cli, command  # noqa: F401
+
+Done = Callable[[], None]
+ATTEMPT_SECONDS = 200
+DISK_FAILED = 74
+NOT_FINAL = (".aside", ".progress", ".disk", ".error", "run.json")
+FIU_POINTS = ("posix/io/rw/*", "posix/io/oc/open", "posix/io/oc/fsync", "posix/io/dir/rename", "posix/io/sync/*")
+
+
+class Job:
+    """All stages and the training run in a folder."""
+
+    def __init__(self, folder: Path, month: Month) -> None:
+        self.folder, self.month = folder, month
+        self.said = folder.with_name(f"{folder.name}.said")
+
+    def work(self) -> int:
+        """Run them, as the command lines do; the exit code of the first that failed."""
+        stages = {
+            "links": ["--submissions", self.month.dump],
+            "pages": ["--fetch_from", self.month.warc],
+            "documents": [],
+            "dedup": [],
+            "vocabulary": ["--vocab_size", "300"],
+            "tokens": ["--validation_share", "0.1"],
+        }
+        for name, flags in stages.items():
+            if code := commands.run([name, "--corpus", str(self.folder / "corpus"), *flags]):
+                return code
+        return cli.main([*train_words(self.folder, "run"), "--keep=2"])
+
+    def start(self, fault: Done = lambda: None) -> int:
+        """A fork in a process group of its own that works; its id."""
+        child = os.fork()
+        if child:
+            return child
+        os.setpgid(0, 0)
+        said = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(said, 2)
+        code = 1
+        try:
+            fault()
+            code = self.work()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        except BaseException as error:  # noqa: BLE001 (a fork must not return)
+            os.write(2, f"raised {error!r}\n".encode())
+        finally:
+            os._exit(code)
+
+    def run(self, fault: Done = lambda: None, seconds: float = ATTEMPT_SECONDS) -> int | None:
+        """Its exit code, minus the signal that ended it; None where it was still at work after so many seconds and was killed."""
+        child, limit = self.start(fault), time.monotonic() + seconds
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended or time.monotonic() > limit:
+                break
+            time.sleep(0.01)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        os.waitpid(child, 0)
+        return None
+
+    def bytes_of(self) -> dict[str, bytes]:
+        """Every published file of the corpus."""
+        corpus = self.folder / "corpus"
+        found = (path for path in corpus.rglob("*") if path.is_file() and not path.name.endswith(NOT_FINAL))
+        return {str(path.relative_to(corpus)): path.read_bytes() for path in found if ".work" not in path.parts}
+
+    def losses(self) -> list[tuple[int, float | None, float | None]]:
+        """Of each line of the training log but the first."""
+        log = self.folder / "run" / "log.jsonl"
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [(line["step"], line.get("loss"), line.get("val_loss")) for line in lines[1:]]
+
+
+class Judge:
+    """Compares with an undisturbed run."""
+
+    def __init__(self, place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self.month = write_month(place / "web", 20)
+        self.plain = Job(place / "undisturbed", self.month)
+        began = time.monotonic()
+        if code := self.plain.run():
+            sys.exit(f"the undisturbed run ended with {code}: {self.plain.said.read_text()}")
+        self.seconds = time.monotonic() - began
+        self.bytes, self.losses = self.plain.bytes_of(), self.plain.losses()
+
+    def partial(self, job: Job) -> list[str]:
+        """The files under final names that are not the undisturbed run's."""
+        return [name for name, data in job.bytes_of().items() if self.bytes.get(name) != data]
+
+    def finished(self, job: Job) -> str:
+        """What is wrong with a run that came to its end; nothing where it equals the undisturbed one."""
+        found = job.bytes_of()
+        wrong = sorted(name for name in found.keys() | self.bytes.keys() if found.get(name) != self.bytes.get(name))
+        if wrong:
+            return f"other bytes: {wrong}"
+        return "" if job.losses() == self.losses else "other losses"
+
+
+def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
+    """kill -9 at random moments; the next run goes on where the killed one was."""
+    draw, kills, runs, spent, wrong = random.Random(9), 0, 0, 0.0, []
+    while kills < times:
+        job = Job(place / f"killed-{runs}", judge.month)
+        runs += 1
+        began, code = time.monotonic(), None
+        while code is None and kills < times:
+            code = job.run(seconds=draw.uniform(0.05, judge.seconds * 0.5))
+            kills += code is None
+            wrong += [f"kill {kills}: {name}" for name in judge.partial(job)]
+        code = job.run() if code is None else code
+        wrong += [f"run {runs} ended with {code}: {job.said.read_text()[-300:]}"] if code else []
+        wrong += [f"run {runs}: {said}" for said in [judge.finished(job)] if said]
+        spent += time.monotonic() - began
+    lost = (spent - runs * judge.seconds) / kills
+    return {
+        "kills": kills,
+        "runs": runs,
+        "undisturbed_s": round(judge.seconds, 1),
+        "lost_s_a_kill": round(lost, 2),
+        "wrong": wrong,
+    }
+
+
+def full(place: Path, judge: Judge, times: int, *, mounted: bool) -> dict[str, Any]:
+    """A disk that is full at points spread over the whole job, and then has room."""
+    sizes = [path.stat().st_size for path in judge.plain.folder.rglob("*") if path.is_file()]
+    points, codes, wrong = [(i + 0.5) / times for i in range(times)], Counter[str](), []
+    for number, share in enumerate(points):
+        disk = place / f"disk-{number}"
+        disk.mkdir()
+        limit = int(share * (sum(sizes) if mounted else max(sizes)))
+        if mounted:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={max(8192, limit)}", "tmpfs", str(disk)], check=True)
+        job = Job(disk / "job", judge.month)
+        job.said = place / f"said-{number}"
+        try:
+            code = job.run((lambda: None) if mounted else lambda low=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (low, low)))
+            codes[str(code)] += 1
+            lines = [line for line in job.said.read_text().splitlines() if line.startswith(("error: ", "failed: ", "raised "))]
+            if code != DISK_FAILED or len(lines) != 1:
+                wrong.append(f"point {share:.2f}: code {code}, {job.said.read_text()[-600:]}")
+            wrong += [f"point {share:.2f}: partial {name}" for name in judge.partial(job)]
+            if mounted:
+                subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+            if code := job.run():
+                wrong.append(f"point {share:.2f}: with room, code {code}: {job.said.read_text()[-300:]}")
+            elif said := judge.finished(job):
+                wrong.append(f"point {share:.2f}: {said}")
+        finally:
+            if mounted:
+                subprocess.run(["umount", str(disk)], check=True)
+    return {"points": times, "codes": dict(codes), "wrong": wrong}
+
+
+def failing_io(seed: int) -> Done:
+    """From here on one call in a hundred fails in this process."""
+
+    def enable() -> None:
+        fiu = ctypes.CDLL("libfiu.so.0")
+        fiu.fiu_enable_random.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_float]
+        fiu.fiu_set_prng_seed.argtypes = [ctypes.c_uint]
+        fiu.fiu_set_prng_seed(seed)
+        for point in FIU_POINTS:
+            fiu.fiu_enable_random(point.encode(), 1, None, 0, 0.01)
+
+    return enable
+
+
+def io(place: Path, judge: Judge, times: int) -> dict[str, Any]:
+    """Equal output or a failure that says so; each run begins where the failed one before it was."""
+    ends, wrong, job, began = Counter[str](), [], Job(place / "io-0", judge.month), 0
+    for number in range(times):
+        code = job.run(failing_io(number))
+        ends["still at work" if code is None else str(code)] += 1
+        wrong += [f"run {number} (code {code}): {name} differs" for name in judge.partial(job)]
+        if code is None or code < 0:
+            wrong.append(f"run {number}: ended with {code}: {job.said.read_text()[-300:]}")
+        if code == 0:
+            wrong += [f"run {number}: {said}" for said in [judge.finished(job)] if said]
+            job, began = Job(place / f"io-{number + 1}", judge.month), began + 1
+    if (code := job.run()) or (said := judge.finished(job)):
+        wrong.append(f"at last without faults: code {code}, {job.said.read_text()[-300:] if code else said}")
+    return {"runs": times, "came_to_the_end": began, "ends": dict(ends), "wrong": wrong}
+
+
+def main() -> None:
+    """One fault, so many times."""
+    place, fault, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    judge = Judge(place)
+    if fault in ("disk", "file"):
+        result = full(place, judge, times, mounted=fault == "disk")
+    else:
+        result = {"kill": kill, "io": io}[fault](place, judge, times)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

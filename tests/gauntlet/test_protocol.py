@@ -1,0 +1,147 @@
+"""The protocol of parts, receipts and manifest under any order of starts, crashes, duplicates and late files (hypothesis)."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pipeline import files
+from pipeline.engine import close_stage, open_stage
+from pipeline.manifest import NAME, FileEntry, Manifest
+from pipeline.parts import Part, PartWriter, Place, Receipt, numbered, run_part
+
+FULL = bool(os.environ.get("WEBTEXT_FULL"))
+PARTS = numbered([f"work {i}" for i in range(4)])
+SETTINGS = {"a": 1}
+
+
+class CrashError(BaseException):
+    """A process that ends in the middle: nothing after it runs."""
+
+
+def work(part: Part, writer: PartWriter) -> None:
+    """Two files, one of them for a later phase."""
+    writer.items_in = writer.items_out = 1
+    writer.publish("lines", 1, lambda file: file.write(f"{part.work}\n".encode()))
+    writer.publish("spill", 1, lambda file: file.write(part.key.encode()), writer.spill_name(part.key))
+
+
+class Protocol(RuleBasedStateMachine):
+    """One stage's folder. The model: which parts have been finished since the folder was opened, and whether the stage was closed."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="protocol-"))
+        self.finished: set[str] = set()
+        self.closed = False
+        self.place: Place | None = None
+        self.first_manifest: bytes | None = None
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        place = open_stage("lines", str(self.folder), SETTINGS, {}, replace=False)
+        assert (place is None) == self.closed
+        self.place = place or self.place
+
+    @precondition(lambda self: not self.closed)
+    @rule(part=st.sampled_from(PARTS))
+    def deliver(self, part: Part) -> None:
+        """Once or again: an engine that gives a part twice may run both to their ends."""
+        assert self.place is not None
+        run_part(self.place, work, part)
+        self.finished.add(part.key)
+
+    @precondition(lambda self: not self.closed)
+    @rule(part=st.sampled_from(PARTS), renames=st.integers(0, 2), after=st.booleans())
+    def crash(self, part: Part, renames: int, after: bool) -> None:
+        """The process dies before or after its n-th file got its final name, and leaves what it left."""
+        assert self.place is not None
+        left, real, removing = [renames], files._rename, files.remove
+
+        def dying(aside: str, path: str, folder: str) -> None:
+            left[0] -= 1
+            if left[0] < 0 and not after:
+                raise CrashError
+            real(aside, path, folder)
+            if left[0] < 0:
+                raise CrashError
+
+        files._rename, files.remove = dying, lambda _path: None
+        try:
+            run_part(self.place, work, part)
+        except CrashError:
+            if renames == 2 and after:
+                self.finished.add(part.key)
+        else:
+            self.finished.add(part.key)
+        finally:
+            files._rename, files.remove = real, removing
+
+    @rule(part=st.sampled_from(PARTS))
+    def late(self, part: Part) -> None:
+        """A worker that everybody took for dead finishes a part after all, perhaps when the stage is closed."""
+        assert self.place is not None
+        run_part(self.place, work, part)
+        if not self.closed:
+            self.finished.add(part.key)
+
+    @precondition(lambda self: not self.closed and len(self.finished) == len(PARTS))
+    @rule()
+    def close(self) -> None:
+        assert self.place is not None
+        close_stage(self.place, SETTINGS, {}, [Receipt.load(self.place, part.key) for part in PARTS])
+        self.closed = True
+
+    @precondition(lambda self: self.closed)
+    @rule()
+    def begin_anew(self) -> None:
+        """Other settings are refused; with --replace the folder begins again."""
+        try:
+            open_stage("lines", str(self.folder), {"a": 2}, {}, replace=False)
+        except files.InputError:
+            pass
+        else:
+            raise AssertionError("other settings were taken for the same")
+        self.first_manifest = (self.folder / NAME).read_bytes()
+        (self.folder / NAME).unlink()
+        shutil.rmtree(self.folder / ".work", ignore_errors=True)
+        self.closed, self.finished = False, set()
+        self.restart()
+
+    @invariant()
+    def receipts_are_the_finished_parts(self) -> None:
+        if self.place is not None and not self.closed:
+            standing = {part.key for part in PARTS if files.exists(self.place.receipt_path(part.key))}
+            assert standing == self.finished
+
+    @invariant()
+    def a_final_name_never_holds_half_a_file(self) -> None:
+        for part in PARTS:
+            path = self.folder / f"lines-{part.key}.parquet"
+            assert not path.exists() or path.read_text() == f"{part.work}\n"
+
+    @invariant()
+    def a_manifest_names_whole_files_and_is_always_the_same(self) -> None:
+        assert (self.folder / NAME).exists() == self.closed
+        if self.closed:
+            manifest = Manifest.load(str(self.folder))
+            assert manifest.books.items_in == len(PARTS)
+            for entry in manifest.files:
+                assert (entry.bytes, entry.sha256) == digest(self.folder, entry)
+            assert self.first_manifest in (None, (self.folder / NAME).read_bytes())
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def digest(folder: Path, entry: FileEntry) -> tuple[int, str]:
+    return (folder / entry.name).stat().st_size, files.fingerprint(str(folder / entry.name))
+
+
+TestProtocol = Protocol.TestCase
+TestProtocol.settings = settings(max_examples=400 if FULL else 8, stateful_step_count=60 if FULL else 25, deadline=None)
