@@ -16,9 +16,9 @@ import torch
 from tokenizer.shards import Manifest
 from trainer import cli
 
-SHAPE = ("--layers=4", "--heads=4", "--width=128", "--context=128", "--batch-tokens=1024", "--micro-batch=8")
+SHAPE = ("--layers=4", "--heads=2", "--width=64", "--context=128", "--batch-tokens=1024", "--micro-batch=8")
 RECIPE = ("--warmup-steps=20", "--validation-tokens=65536", "--log-every=50", "--keep=1")
-ADAMW, MUON = "--learning-rate=8e-4", "--learning-rate=1.2e-2"  # the best of a sweep by factors of two, one seed
+ADAMW, MUON = "--learning-rate=2.5e-3", "--learning-rate=1.2e-2"  # the best of a sweep by factors of two, one seed
 MODERN = (
     "--optimizer=muon", "--qk-norm", "--positions=rotary", "--activation=relu2", "--zero-projections", "--no-tied",
     "--schedule=wsd", "--decay-fraction=0.6",
@@ -53,7 +53,7 @@ def loss_of(tokens: Path, steps: int, more: tuple[str, ...]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), help=", ".join(PARTS))
     parser.add_argument("--more", nargs="*", default=[], help="flags for all runs")

@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="GPT-2 small, two windows of 1,024, beside Hugging Face's")
     parser.add_argument("--tokens", help="a folder of token shards: the loader's speed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="a round")
+    parser.add_argument("--steps", type=int, default=2, help="a round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help=", ".join([*NANOGPT, *HUGGING_FACE, *OURS]))
     parser.add_argument("--variant", nargs=3, help=argparse.SUPPRESS)
