@@ -220,6 +220,9 @@ def watch(peak: list[float], done: threading.Event) -> None:
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.worker import choose_memory_pool
+
+    choose_memory_pool()  # as the command line does
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq

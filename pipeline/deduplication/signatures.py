@@ -21,7 +21,7 @@ from pipeline.parts import Part, PartWriter
 from pipeline.records import INSTANT, required
 from pipeline.views import DocumentShard
 
-BATCH_DOCUMENTS = 256
+BATCH_DOCUMENTS = 128
 COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at", "text"]
 ROWS = pa.schema(
     [

@@ -15,7 +15,7 @@ from pipeline.parts import Part, PartWriter
 from tokenizer.compiled import compiled
 
 PAIRS_A_PART = 50_000
-SHINGLES_A_PART = 2_000_000
+SHINGLES_A_PART = 1_000_000
 GAP_BYTES = 1 << 16
 READ_BYTES = 1 << 22
 
