@@ -1,8 +1,9 @@
 """The whole pipeline and a training run, with faults from outside, judged from outside: `faulted.py FOLDER FAULT TIMES`.
 
 `kill`: kill -9 of the whole process group at random moments, going on each time. `disk`: a tmpfs that is full at so many points (root).
-`file`: RLIMIT_FSIZE instead. `io`: each read, write, open, fsync and rename fails one time in a hundred; start it by
-`LD_PRELOAD=/usr/lib/fiu/fiu_posix_preload.so python faulted.py …`. Every run is a fork of this process, which has imported all and started nothing. Prints JSON.
+`file`: RLIMIT_FSIZE instead. `io`: each read, write, open, fsync and rename fails one time in a hundred; start it with
+`LD_PRELOAD=/usr/lib/fiu/fiu_posix_preload.so`. Every run is a fork of this process, which has imported all and started nothing.
+`none`: an undisturbed run alone, for a clock that jumps. Prints JSON.
 """
 
 import ctypes
@@ -17,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +222,9 @@ def main() -> None:
     """One fault, so many times."""
     place, fault, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     judge = Judge(place)
-    if fault in ("disk", "file"):
+    if fault == "none":
+        result = {"sha256": {name: sha256(data).hexdigest() for name, data in judge.bytes.items()}, "losses": judge.losses}
+    elif fault in ("disk", "file"):
         result = full(place, judge, times, mounted=fault == "disk")
     else:
         result = {"kill": kill, "io": io}[fault](place, judge, times)

@@ -1,0 +1,193 @@
+"""Coverage-guided fuzzing of every parser of foreign bytes (atheris): `fuzz.py TARGET SECONDS [FOLDER]`, an input that breaks it is kept.
+
+A target lets through only the errors that its parser names; anything else ends the fuzzing. `found/` holds what was ever found, as
+`TARGET-…`, and `test_fuzz.py` gives it to the same targets. atheris needs a Python of its own beside it: benchmarks/peers.py makes one.
+"""
+
+import http.client
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+SEEDS: dict[str, list[bytes]] = {
+    "dump_line": [b'{"id":"a1","url":"http://a.example/","score":5,"created_utc":1500000000,"is_self":false,"subreddit":"x"}'],
+    "url": [b"https://me:pw@EXAMPLE.com:443/a/../b?c=d#e", b"http://[::1]/", "http://bücher.example/é".encode()],
+    "http_response": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=x\r\n\r\nhi"],
+    "http_record": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n2\r\nhi\r\n0\r\n\r\n"],
+    "robots": [b"User-agent: *\nDisallow: /*.gif$\nCrawl-delay: 7\nSitemap: x\n"],
+    "warc": [b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Date: 2018-01-01T00:00:00Z\r\nContent-Length: 2\r\n\r\nhi\r\n\r\n"],
+    "manifest": [
+        b'{"stage":"x","settings":{},"inputs":{},"files":[],"books":{},"counters":{},"dataset":null,"format_version":1}'
+    ],
+    "shards_manifest": [b'{"dataset":{"format":"webtext-tokens","version":1,"sha256":"x","splits":{"train":{}}}}'],
+    "tokenizer": [
+        b'{"model":{"type":"BPE","vocab":{},"merges":[["a","b"]]},"pre_tokenizer":{"type":"ByteLevel"}}',
+        b"#version: 0.2\na b\n",
+    ],
+    "checkpoint": [b'{"format":"webtext-checkpoint","version":1,"files":{},"step":1,"config":{"preset":"tiny"}}'],
+}
+
+
+def dump_line(data: bytes) -> None:
+    """One line of a dump is a post or is rejected."""
+    reddit.parse_line(data, 1)
+
+
+def url(data: bytes) -> None:
+    """An address has both of its forms or none; a form is its own form."""
+    text = data.decode("utf-8", "replace")
+    with refused(ValueError):
+        fetched, key = urls.keys(text)
+        if urls.fetch_url(fetched) != fetched or not key:
+            raise AssertionError((text, fetched, key))
+
+
+class Wire:
+    """A socket as http.client wants one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self.data)
+
+
+def http_response(data: bytes) -> None:
+    """A server's answer, from its first byte."""
+    with refused(http.client.HTTPException, ValueError, OSError):
+        response = heads.HeadedResponse(Wire(data))  # type: ignore[arg-type]
+        response.begin()
+        response.read(1 << 16)
+
+
+def http_record(data: bytes) -> None:
+    """The block of a response record."""
+    with refused(warc.WarcError, decoding.DecodingError, decoding.UnknownCodingError, decoding.TooLargeError):
+        warc.http_response(warc.Record(0, len(data), {}, data))
+
+
+def robots(data: bytes) -> None:
+    """Rules are read whatever they are."""
+    rules = robots_module.Robots.parse(data, "webtext")
+    rules.allows("https://a.example/x?y=%20é")
+    rules.delay_seconds(1.0)
+
+
+def warc_file(data: bytes) -> None:
+    """A WARC file is read to its end or refused."""
+    with refused(warc.WarcError):
+        for record in warc.records(written("x.warc", data)):
+            assert record.kind is not None
+            assert record.date
+
+
+def manifest(data: bytes) -> None:
+    """A stage's manifest."""
+    path = written("manifest.json", data)
+    with refused(InputError):
+        Manifest.load(str(Path(path).parent))
+
+
+def shards_manifest(data: bytes) -> None:
+    """A manifest of token shards."""
+    path = written("manifest.json", data)
+    with refused(FormatError):
+        Dataset.load(Path(path).parent).verify()
+
+
+def tokenizer(data: bytes) -> None:
+    """A tokenizer in each of its formats."""
+    for name in ("tokenizer.json", "merges.txt", "ranks.tiktoken"):
+        with refused(FormatError):
+            formats.parse_pairs(name, data)
+
+
+def checkpoint(data: bytes) -> None:
+    """What a checkpoint says of itself."""
+    path = written("checkpoint.json", data)
+    with refused(TrainerInputError):
+        read_facts(Path(path).parent)
+
+
+@contextmanager
+def refused(*errors: type[Exception]):  # type: ignore[no-untyped-def]
+    """The errors that a parser names."""
+    try:
+        yield
+    except errors:
+        return
+
+
+FOLDER = Path(tempfile.gettempdir(), f"fuzz-{os.getpid()}")
+
+
+def written(name: str, data: bytes) -> str:
+    """The bytes as a file, always the same one."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / name
+    path.write_bytes(data)
+    return str(path)
+
+
+def load() -> None:
+    """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
+    global \
+        FormatError, \
+        InputError, \
+        Manifest, \
+        Dataset, \
+        TrainerInputError, \
+        decoding, \
+        formats, \
+        heads, \
+        read_facts, \
+        reddit, \
+        robots_module
+    global urls, warc
+    from pipeline import reddit, urls
+    from pipeline.crawling import decoding, heads, warc
+    from pipeline.crawling import robots as robots_module
+    from pipeline.files import InputError
+    from pipeline.manifest import Manifest
+    from tokenizer import formats
+    from tokenizer.errors import FormatError
+    from tokenizer.shards import Manifest as Dataset
+    from trainer.checkpoint import read_facts
+    from trainer.config import InputError as TrainerInputError
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "dump_line": dump_line, "url": url, "http_response": http_response, "http_record": http_record, "robots": robots,
+    "warc": warc_file, "manifest": manifest, "shards_manifest": shards_manifest, "tokenizer": tokenizer, "checkpoint": checkpoint,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Fuzz one target."""
+    import atheris  # type: ignore[import-not-found]
+
+    name, seconds = sys.argv[1], sys.argv[2]
+    found = Path(sys.argv[3] if len(sys.argv) > 3 else Path(__file__).parent / "found")
+    with atheris.instrument_imports(include=["pipeline", "tokenizer", "trainer", "protego", "http"]):
+        load()
+    corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
+    for number, seed in enumerate(SEEDS[name]):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    flags = [
+        f"-max_total_time={seconds}",
+        "-max_len=4096",
+        "-timeout=10",
+        "-rss_limit_mb=3000",
+        f"-artifact_prefix={found}/{name}-",
+    ]
+    found.mkdir(exist_ok=True)
+    atheris.Setup([sys.argv[0], *flags, "-print_final_stats=1", str(corpus)], TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
