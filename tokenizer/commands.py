@@ -20,6 +20,8 @@ HEADINGS = ("entries", "tokens", "bytes/token", "tokens/word", "unigram bits/byt
 """Unused: ids that the text never gave. Never final: tokens that are no encoding of what they spell, only a step to others."""
 
 MOST_GROUPS = 25
+SHOWN = 64
+"""Characters of a longest token that are shown."""
 
 
 def train(arguments: argparse.Namespace) -> Iterator[str]:
@@ -56,8 +58,8 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     for kind in arguments.by:
         yield from _groups(kind, fits)
     for name, fit in fits.items():
-        spelt = ", ".join(repr(token.decode("utf-8", "replace")) for token in longest(fit.tokenizer))
-        yield f"longest of {name} (merges sha256 {fit.tokenizer.sha256[:16]}): {spelt}"
+        spelt = ", ".join(f"{token.decode('utf-8', 'replace')[:SHOWN]!r} ({len(token)})" for token in longest(fit.tokenizer))
+        yield f"longest of {name}, with their bytes (merges sha256 {fit.tokenizer.sha256[:16]}): {spelt}"
 
 
 def _groups(kind: str, fits: dict[str, Fit]) -> Iterator[str]:

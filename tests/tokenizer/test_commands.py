@@ -66,7 +66,7 @@ def test_evaluate_sets_tokenizers_side_by_side(tmp_path: Path, trained: Tokenize
     assert float(lines[5].split()[5]) > float(lines[5].split()[6]) == 1
     assert [line.split()[0] for line in lines[9:12]] == ["a.example", "b.example", "unknown"]
     assert lines[12].startswith(f"longest of {paths[0]}")
-    assert lines[13].endswith(": 'ab', '!', '\"', '#', '$', '%', '&', \"'\", '(', ')'")
+    assert ": 'ab' (2), '!' (1), " in lines[13]
 
 
 def test_decode_prints_the_document(folder: Path, english: list[str], capsys: pytest.CaptureFixture[str]) -> None:
