@@ -11,7 +11,7 @@ import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
 from pipeline import arrays, files, minhash, paper
-from pipeline.deduplication import candidates, census, clusters, decision, similarity
+from pipeline.deduplication import candidates, census, clusters, curve, decision, similarity
 from pipeline.deduplication.candidates import Bands, BandShard, Pairs, PairUp, band_entries
 from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
@@ -81,9 +81,9 @@ class DedupSettings:
     def cutting(self) -> tuple[int, int]:
         """The bands and the rows of each: as given, or as the recall or the number of permutations asks for."""
         if self.permutations:
-            return minhash.optimal_bands(self.threshold, self.permutations)
+            return curve.optimal_bands(self.threshold, self.permutations)
         if self.recall:
-            return minhash.bands_for_recall(self.recall, self.threshold + 0.1, self.rows), self.rows
+            return curve.bands_for_recall(self.recall, self.threshold + 0.1, self.rows), self.rows
         return self.bands, self.rows
 
 

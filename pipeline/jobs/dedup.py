@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from pipeline import minhash
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.deduplication import clusters, spans
+from pipeline.deduplication import clusters, curve, spans
 from pipeline.deduplication.candidates import PairUp, SpreadBands
 from pipeline.deduplication.census import Census
 from pipeline.deduplication.decision import Publish
@@ -106,7 +105,7 @@ def work(call: Call, place: Place) -> Outcome:
     """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
     settings: DedupSettings = call.settings
     bands, rows = settings.cutting
-    logger.info("dedup: %d bands of %d rows find of the pairs %s", bands, rows, minhash.s_curve(bands, rows))
+    logger.info("dedup: %d bands of %d rows find of the pairs %s", bands, rows, curve.s_curve(bands, rows))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
     run = Run(phases, call.engine)
     signed = run.sign()

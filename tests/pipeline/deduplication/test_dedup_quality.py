@@ -18,6 +18,7 @@ from deduplication import dedup, document, rows, write_documents
 
 from pipeline import minhash
 from pipeline.dedup import DedupSettings
+from pipeline.deduplication import curve
 
 PIECE_WORDS = 160
 PIECES = 18_000
@@ -106,7 +107,7 @@ def test_candidates_follow_the_s_curve() -> None:
     for seed in range(seeds):
         keys = [minhash.band_keys(minhash.minima(h, 112, seed), 14, 8) for h in (before, after)]
         met += (keys[0] == keys[1]).any(axis=1)
-    expected = np.array([minhash.candidate_probability(s, 14, 8) for s in exact])
+    expected = np.array([curve.candidate_probability(s, 14, 8) for s in exact])
     for low in BINS:
         chosen = (exact >= low) & (exact < low + 0.05)
         assert chosen.sum() > 50

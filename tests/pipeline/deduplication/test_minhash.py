@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import minhash
-from pipeline.deduplication import words
+from pipeline.deduplication import curve, words
 
 TEXTS = [
     "To be, or not to be: that is the question",
@@ -119,15 +119,15 @@ def test_band_keys_are_equal_where_the_bands_rows_are() -> None:
 
 
 def test_bands_follow_the_recall_asked_for() -> None:
-    bands = minhash.bands_for_recall(0.96, 0.8, 8)
-    assert minhash.candidate_probability(0.8, bands, 8) >= 0.96 > minhash.candidate_probability(0.8, bands - 1, 8)
-    assert minhash.candidate_probability(0.8, 14, 8) == pytest.approx(0.924, abs=0.001)
+    bands = curve.bands_for_recall(0.96, 0.8, 8)
+    assert curve.candidate_probability(0.8, bands, 8) >= 0.96 > curve.candidate_probability(0.8, bands - 1, 8)
+    assert curve.candidate_probability(0.8, 14, 8) == pytest.approx(0.924, abs=0.001)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9])
 @pytest.mark.parametrize("permutations", [16, 112, 128])
 def test_bands_for_a_threshold_are_datasketchs(threshold: float, permutations: int) -> None:
-    assert minhash.optimal_bands(threshold, permutations) == _optimal_param(threshold, permutations, 0.5, 0.5)
+    assert curve.optimal_bands(threshold, permutations) == _optimal_param(threshold, permutations, 0.5, 0.5)
 
 
 def test_signatures_do_not_depend_on_the_process() -> None:
