@@ -7,7 +7,7 @@ DEMO ?= demo
 DATA ?= ../shared/data
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo test test-all bench airflow browser check install clean
+.PHONY: demo real-demo test test-all gauntlet bench airflow browser check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,10 @@ test-all: install airflow browser ## those too that need Airflow, a browser or a
 
 bench: install ## ours against every peer, into benchmarks.md; an hour or more. DATA names the folder of dumps, pages, vocabulary
 	$(BIN)/python -m benchmarks --data $(DATA)
+
+gauntlet: install ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged and hostile files; fuzzing
+	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet -n0 -s
+	$(BIN)/python tests/gauntlet/fuzz_all.py 600
 
 airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run
 

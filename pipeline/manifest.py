@@ -105,7 +105,7 @@ class Manifest:
             raise InputError(f"{folder}: no {NAME} there: the stage that fills this folder has not finished; run it first")
         try:
             return cls._parse(files.read_bytes(path))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{path}: not a manifest of this program ({error}); remove the folder and run its stage again"
             ) from error

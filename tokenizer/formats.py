@@ -80,7 +80,7 @@ def parse_pairs(name: str, data: bytes) -> list[Pair]:
         if name.endswith(".json"):
             return merges_of(json.loads(data))
         return _from_merges(line.split(" ") for line in data.decode().split("\n") if line and not line.startswith("#version"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
 
 

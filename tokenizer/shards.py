@@ -309,7 +309,7 @@ class Manifest:
             manifest = cls._parse(str(folder), body["dataset"])
         except FileNotFoundError as error:
             raise FormatError(f"{folder}: no manifest.json there: not a finished folder of token shards") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FormatError(f"{path}: not a manifest of token shards ({error}); write the folder anew") from error
         for split in manifest.splits.values():
             for entry in split.shards:

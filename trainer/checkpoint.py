@@ -181,7 +181,7 @@ def read_facts(folder: Path) -> Facts:
         facts = Facts(**{**body, "config": TrainConfig.from_json(body["config"])})
     except FileNotFoundError as error:
         raise DamagedCheckpointError(f"{folder}: no checkpoint.json there: not a checkpoint, or not a finished one") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({error})") from error
     for name, said in files.items():
         _check(folder / name, said)

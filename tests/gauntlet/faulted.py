@@ -113,7 +113,7 @@ class Judge:
         self.month = write_month(place / "web", 20)
         self.plain = Job(place / "undisturbed", self.month)
         began = time.monotonic()
-        if code := self.plain.run():
+        if (code := self.plain.run()) != 0:
             sys.exit(f"the undisturbed run ended with {code}: {self.plain.said.read_text()}")
         self.seconds = time.monotonic() - began
         self.bytes, self.losses = self.plain.bytes_of(), self.plain.losses()
@@ -143,7 +143,7 @@ def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
             kills += code is None
             wrong += [f"kill {kills}: {name}" for name in judge.partial(job)]
         code = job.run() if code is None else code
-        wrong += [f"run {runs} ended with {code}: {job.said.read_text()[-300:]}"] if code else []
+        wrong += [f"run {runs} ended with {code}: {job.said.read_text()[-300:]}"] if code != 0 else []
         wrong += [f"run {runs}: {said}" for said in [judge.finished(job)] if said]
         spent += time.monotonic() - began
     lost = (spent - runs * judge.seconds) / kills
@@ -177,7 +177,7 @@ def full(place: Path, judge: Judge, times: int, *, mounted: bool) -> dict[str, A
             wrong += [f"point {share:.2f}: partial {name}" for name in judge.partial(job)]
             if mounted:
                 subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
-            if code := job.run():
+            if (code := job.run()) != 0:
                 wrong.append(f"point {share:.2f}: with room, code {code}: {job.said.read_text()[-300:]}")
             elif said := judge.finished(job):
                 wrong.append(f"point {share:.2f}: {said}")
@@ -213,8 +213,8 @@ def io(place: Path, judge: Judge, times: int) -> dict[str, Any]:
         if code == 0:
             wrong += [f"run {number}: {said}" for said in [judge.finished(job)] if said]
             job, began = Job(place / f"io-{number + 1}", judge.month), began + 1
-    if (code := job.run()) or (said := judge.finished(job)):
-        wrong.append(f"at last without faults: code {code}, {job.said.read_text()[-300:] if code else said}")
+    if (code := job.run()) != 0 or (said := judge.finished(job)):
+        wrong.append(f"at last without faults: code {code}, {said if code == 0 else job.said.read_text()[-300:]}")
     return {"runs": times, "came_to_the_end": began, "ends": dict(ends), "wrong": wrong}
 
 

@@ -122,7 +122,8 @@ def refused(*errors: type[Exception]):  # type: ignore[no-untyped-def]
         return
 
 
-FOLDER = Path(tempfile.gettempdir(), f"fuzz-{os.getpid()}")
+MEMORY = Path("/dev/shm")
+FOLDER = Path(MEMORY if MEMORY.is_dir() else tempfile.gettempdir(), f"fuzz-{os.getpid()}")
 
 
 def written(name: str, data: bytes) -> str:

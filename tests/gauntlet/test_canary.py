@@ -1,0 +1,50 @@
+"""A canary secret in an address, in headers, in a proxy's password and in Reddit's keys: no byte that a whole run writes holds it."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from servers.library import pages
+from servers.replay import ReplayServer, Reply
+
+from pipeline import files
+
+pytestmark = pytest.mark.slow
+CANARY = "hush-c4n4ry"
+
+
+def plain(path: Path) -> bytes:
+    """A file's bytes, unpacked where they are packed: gzip, and the pages of a Parquet file."""
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        return gzip.decompress(data)
+    return data + (str(files.read_table(str(path)).to_pylist()).encode() if path.suffix == ".parquet" else b"")
+
+
+def test_no_byte_of_a_whole_run_holds_a_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDDIT_CLIENT_ID", "REDDIT_CLIENT_SECRET", "praw_client_secret", "PGPASSWORD"):
+        monkeypatch.setenv(name, CANARY)
+    web = {
+        url: Reply(page, headers=(("Set-Cookie", f"session={CANARY}"), ("WWW-Authenticate", f'Basic realm="{CANARY}"')))
+        for url, page in pages(30).items()
+        if isinstance(page, bytes)
+    }
+    dump = tmp_path / "RS_2017-07.jsonl"
+    shared = {"score": 9, "is_self": False, "subreddit": "python", "created_utc": 1_500_000_000}
+    dump.write_text("".join(json.dumps({"id": f"s{i}", "url": url, **shared}) + "\n" for i, url in enumerate(web)))
+    with ReplayServer(web) as server:
+        proxy = server.proxy_url.replace("http://", f"http://me:{CANARY}@")
+        command = [
+            *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--output", str(tmp_path / "corpus")),
+            *("--proxy", proxy, "--ca_bundle", server.ca_bundle, "--host_delay", "0", "--retries", "0"),
+            *("--fetched_at", "2026-01-31T12:00:00Z", "--vocab_size", "300", "--validation_share", "0.1"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    written = [path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]
+    assert len(written) > 30
+    assert [str(path) for path in written if CANARY.encode() in plain(path)] == []
