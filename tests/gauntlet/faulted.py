@@ -139,7 +139,7 @@ def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
         runs += 1
         began, code = time.monotonic(), None
         while code is None and kills < times:
-            code = job.run(seconds=draw.uniform(0.05, judge.seconds * 0.5))
+            code = job.run(seconds=draw.uniform(0.05, judge.seconds))
             kills += code is None
             wrong += [f"kill {kills}: {name}" for name in judge.partial(job)]
         code = job.run() if code is None else code
