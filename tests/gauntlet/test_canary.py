@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ from servers.replay import ReplayServer, Reply
 
 from pipeline import files
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("WEBTEXT_FULL"), reason="a whole run; WEBTEXT_FULL=1 (one stage: test_secrets.py)"),
+]
 CANARY = "hush-c4n4ry"
 
 
