@@ -33,6 +33,7 @@ class Reason(StrEnum):
     EXTRACTOR_FAILED = "extractor_failed"
     TOO_SHORT = "too_short"
     LANGUAGE = "language"
+    BAD_WORDS = "bad_words"
     GOPHER = "gopher"
     C4 = "c4"
     FINEWEB = "fineweb"
@@ -97,6 +98,7 @@ class Rules:
     strip_title: bool = True
     strip_boilerplate: bool = True
     filters: tuple[str, ...] = ()
+    bad_words: frozenset[str] = frozenset()
     mask_pii: bool = False
     takedown: Takedown = NOTHING_TAKEN_DOWN
     gates: html.Gates = html.DEFAULT_GATES
@@ -238,7 +240,13 @@ def _language(text: str, rules: Rules, trail: Trail) -> tuple[str, float]:
 
 
 def _filtered(text: str, rules: Rules, trail: Trail) -> str:
+    if word := filters.bad_word(text, rules.bad_words):
+        raise _Dropped(Reason.BAD_WORDS, word)
     for name in rules.filters:
+        if name in quality.LINE_RULES:
+            text, removed = quality.LINE_RULES[name](text)
+            trail.counts[f"{name}_lines"] += removed
+            trail.note(name, f"{removed} lines removed, {len(text)} characters left")
         if detail := quality.FILTERS[name](text):
             raise _Dropped(Reason(name), detail)
         trail.note(name, "kept")

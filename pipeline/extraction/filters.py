@@ -1,6 +1,7 @@
 """Cleaning and filters: pure functions of a text. A filter gives None to keep it, or the few words that say why it goes."""
 
 import re
+from functools import cache
 from typing import Final
 
 BOILERPLATE: Final = re.compile(
@@ -98,3 +99,18 @@ def on_site(domain: str, sites: frozenset[str]) -> str | None:
     """
     labels = domain.lower().rstrip(".").split(".")
     return next((site for i in range(len(labels)) if (site := ".".join(labels[i:])) in sites), None)
+
+
+def bad_word(text: str, words: frozenset[str]) -> str | None:
+    """The first listed word that stands by itself in the text.
+
+    >>> bad_word("What a Darn shame.", frozenset({"darn"})), bad_word("He was darning.", frozenset({"darn"}))
+    ('darn', None)
+    """
+    found = _any_of(words).search(text.lower()) if words else None
+    return found[0] if found else None
+
+
+@cache
+def _any_of(words: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(words, key=lambda word: (-len(word), word))))})(?!\w)")

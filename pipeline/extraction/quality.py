@@ -1,8 +1,10 @@
 """Published quality filters, opt-in. Each takes a text and gives None to keep it, or the rule that drops it with the figure.
 
-Sources: Gopher (Rae et al. 2021, table A1 and section A.1.1), C4 (Raffel et al. 2020, section 2.2), FineWeb (Penedo et al. 2024,
-section 3.6). Words are runs without white space. Rules that need all documents at once (C4's three-sentence spans, FineWeb's
-deduplication) are the stage dedup's matter.
+Sources: Gopher (Rae et al. 2021, table A1 and section A.1.1), C4 (Raffel et al. 2020, section 2.2), FineWeb (Penedo et al. 2024, 3.6).
+C4's figures are the printed paper's (JMLR 21) and its code's (TensorFlow Datasets' c4_utils): pages from 3 sentences, lines from 5 words;
+datatrove has the preprint's 5 and 3. FineWeb's are its paper's; its code takes 0.01 for duplicate lines and a fourth rule, on line breaks.
+Words are runs without white space. Rules that need all documents at once (C4's three-sentence spans, FineWeb's deduplication) are the
+stage dedup's matter.
 """
 
 import re
@@ -16,6 +18,10 @@ ELLIPSES: Final = ("...", "…")
 TERMINAL: Final = (".", "!", "?", '"', "”", "'", "’")  # noqa: RUF001 (quotation marks are what is looked for)
 SENTENCE: Final = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s|$)")  # noqa: RUF001
 C4_POLICY: Final = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+C4_CITATION: Final = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+C4_SENTENCES: Final = 3
+C4_LINE_WORDS: Final = 5
+C4_WORD_CHARACTERS: Final = 1_000
 DUPLICATE_NGRAMS: Final = {2: 0.20, 3: 0.18, 4: 0.16}
 REPEATED_NGRAMS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 
@@ -30,8 +36,19 @@ def gopher(text: str) -> str | None:
     return _gopher_quality(text, words) or _gopher_repetition(text, words)
 
 
+def c4_lines(text: str) -> tuple[str, int]:
+    """The text's lines that C4 keeps, without citation marks, and how many go. Idempotent.
+
+    >>> c4_lines("The cat sat on the mat.[1]\\nRead more\\nEnable JavaScript to see the map.")
+    ('The cat sat on the mat.', 2)
+    """
+    lines = [C4_CITATION.sub("", line).rstrip() for line in text.split("\n")]
+    kept = [line for line in lines if _c4_line(line)]
+    return "\n".join(kept), len(lines) - len(kept)
+
+
 def c4(text: str) -> str | None:
-    """C4's rules that drop a page, after those that drop a line.
+    """C4's rules that drop a page, of what its rules for lines have left.
 
     >>> c4("function() { return 1; }")
     'c4_brace: 1'
@@ -41,9 +58,8 @@ def c4(text: str) -> str | None:
         return "c4_lorem_ipsum: 1"
     if "{" in text:
         return f"c4_brace: {text.count('{')}"
-    kept = "\n".join(line for line in text.split("\n") if _c4_line(line))
-    sentences = len(SENTENCE.findall(kept))
-    return f"c4_sentences: {sentences}" if sentences < 5 else None
+    sentences = len(SENTENCE.findall(text))
+    return f"c4_sentences: {sentences}" if sentences < C4_SENTENCES else None
 
 
 def fineweb(text: str) -> str | None:
@@ -68,6 +84,9 @@ def fineweb(text: str) -> str | None:
 FILTERS: Final[dict[str, Callable[[str], str | None]]] = {"gopher": gopher, "c4": c4, "fineweb": fineweb}
 """By the word that --filters takes."""
 
+LINE_RULES: Final[dict[str, Callable[[str], tuple[str, int]]]] = {"c4": c4_lines}
+"""What a filter does to lines before it judges the page."""
+
 
 def _gopher_quality(text: str, words: list[str]) -> str | None:
     count = len(words)
@@ -76,7 +95,8 @@ def _gopher_quality(text: str, words: list[str]) -> str | None:
     lines = text.split("\n")
     shares = (
         ("gopher_word_length", sum(map(len, words)) / count, 3.0, 10.0),
-        ("gopher_symbols", (text.count("#") + sum(map(text.count, ELLIPSES))) / count, 0.0, 0.1),
+        ("gopher_hashes", text.count("#") / count, 0.0, 0.1),
+        ("gopher_ellipsis_marks", sum(map(text.count, ELLIPSES)) / count, 0.0, 0.1),
         ("gopher_bullets", sum(line.lstrip().startswith(BULLETS) for line in lines) / len(lines), 0.0, 0.9),
         ("gopher_ellipses", sum(line.rstrip().endswith(ELLIPSES) for line in lines) / len(lines), 0.0, 0.3),
         ("gopher_letters", sum(any(map(str.isalpha, word)) for word in words) / count, 0.8, 1.0),
@@ -103,12 +123,13 @@ def _gopher_repetition(text: str, words: list[str]) -> str | None:
 
 
 def _c4_line(line: str) -> bool:
-    """Whether C4 keeps a line: it ends like a sentence, has three words and says nothing of JavaScript or cookies."""
-    folded = line.lower()
+    """Whether C4 keeps a line: five words that end like a sentence, none of absurd length, nothing of JavaScript or cookies."""
+    folded, words = line.lower(), line.split()
     return (
-        line.rstrip().endswith(TERMINAL)
-        and not line.rstrip().endswith(ELLIPSES)
-        and len(line.split()) >= 3
+        line.endswith(TERMINAL)
+        and not line.endswith(ELLIPSES)
+        and len(words) >= C4_LINE_WORDS
+        and max(map(len, words)) <= C4_WORD_CHARACTERS
         and "javascript" not in folded
         and not any(policy in folded for policy in C4_POLICY)
     )

@@ -1,8 +1,8 @@
 """Extraction in a worker process that may die: bounded in CPU time, wall time and memory, replaced when it is killed or old.
 
-A page that exceeds its bounds becomes a drop with its reason; it is not tried again. The one exception is what the page may not have
-caused (the wall deadline on a machine that withheld the CPU, a kill from outside): that page is tried once more in a fresh worker,
-with more patience, so that what is dropped does not depend on what else the machine does.
+A page that exceeds its bounds becomes a drop with its reason; it is not tried again, so on an idle machine none takes longer than the wall
+deadline. The one exception is what the page has not caused (the deadline found the worker waiting for a CPU, a kill from outside): that
+page is tried once more in a fresh worker, with more patience, so that what is dropped does not depend on what else the machine does.
 """
 
 import atexit
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final, Self
 
 import orjson
@@ -92,8 +93,9 @@ class Sandbox:
             send_message(peer, pickle.dumps(page, protocol=5))
             payload = receive_message(peer)
         except TimeoutError:
+            busy = _is_runnable(self.worker)
             self._end(signal.SIGKILL)
-            return _Death(Reason.WALL_TIME, f"more than {wall_seconds:g} s", outside=True)
+            return _Death(Reason.WALL_TIME, f"more than {wall_seconds:g} s", outside=busy)
         except (BrokenPipeError, ConnectionResetError):
             payload = None
         if payload is None:
@@ -163,6 +165,15 @@ class Sandbox:
         if by == signal.SIGPROF:
             return _Death(Reason.CPU_TIME, f"more than {self.limits.cpu_seconds:g} s", outside=False)
         return _Death(Reason.CRASHED, by.name, outside=by in (signal.SIGKILL, signal.SIGTERM))
+
+
+def _is_runnable(worker: int) -> bool:
+    """Whether a worker at its deadline would go on: it has CPU time left, or that limit had ended it, so others had its CPU."""
+    try:
+        stat = Path(f"/proc/{worker}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "R"
 
 
 def _answer_of(page: RawPage, answer: dict[str, Any]) -> Answer:

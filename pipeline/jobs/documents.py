@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from pipeline import paper
 from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, RawPage, Rules
-from pipeline.extraction import extractors, html, pdf, quality, takedown
+from pipeline.extraction import bad_words, extractors, html, pdf, quality, takedown
 from pipeline.extraction.explain_page import explain_page
 from pipeline.extraction.nursery import DEFAULT_LIMITS, Limits
 from pipeline.extraction.page_ranges import PageRange, page_ranges
@@ -42,6 +42,12 @@ class DocumentsSettings:
     strip_title: bool = setting(True, "take the title out of the text, it has its own column")
     strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")
     filters: tuple[str, ...] = setting((), f"published quality filters to apply: {', '.join(quality.FILTERS)}")
+    bad_words: str | None = setting(
+        None,
+        "file of words, one a line: drop documents that hold any, as C4 did with a published list",
+        file=True,
+        metavar="FILE",
+    )
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
     takedown: str | None = setting(
         None, "file of what must not be in the corpus: URLs, domains, document ids, one a line", file=True, metavar="FILE"
@@ -78,6 +84,7 @@ class DocumentsSettings:
             strip_title=self.strip_title,
             strip_boilerplate=self.strip_boilerplate,
             filters=tuple(name for name in quality.FILTERS if name in self.filters),
+            bad_words=bad_words.load(self.bad_words) if self.bad_words else frozenset(),
             mask_pii=self.mask_pii,
             takedown=takedown.load(self.takedown) if self.takedown else NOTHING_TAKEN_DOWN,
             gates=html.Gates(self.max_page_bytes, self.max_page_tags),
