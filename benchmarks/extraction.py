@@ -3,7 +3,7 @@
     python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3]
     python benchmarks/extraction.py strings  ../shared/data/html
     python benchmarks/extraction.py pace     ../shared/data/html [--rounds 3]
-    python benchmarks/extraction.py growth   ../shared/data/html
+    python benchmarks/extraction.py growth   ../shared/data/html [--pages 16000]
 
 `quality` prints 4-word-shingle F1 on scrapinghub's pages, each half by itself, for nine settings of trafilatura, resiliparse, ours and
 the peers; `strings` trafilatura's with/without strings; `pace` our sandbox beside datatrove's (FineWeb's settings) and a bare loop of
@@ -151,17 +151,18 @@ def boxed(sandbox: Sandbox, pages: list[GoldPage]) -> float:
     return (_cpu(sandbox) - began) / len(pages) * 1000
 
 
-def growth(folder: Path) -> None:
+def growth(folder: Path, most: int) -> None:
     """Small pages, each with a number of its own, so that 16,000 of them take a minute."""
     bodies = [page.body for page in load(folder, ["scrapinghub", "trafilatura"]) if len(page.body) < 25_000]
-    pages = [RawPage(f"http://example.org/{i}", bodies[i % len(bodies)] + b"<p>Number %d.</p>" % i) for i in range(16_000)]
+    pages = [RawPage(f"http://example.org/{i}", bodies[i % len(bodies)] + b"<p>Number %d.</p>" % i) for i in range(most)]
     with Sandbox(KEEP_ALL) as one, Sandbox(KEEP_ALL) as two, ThreadPoolExecutor(2) as threads:
         for sandbox in (one, two):
             _cost([sandbox], threads, pages[:50])
         few, both = _cost([one], threads, pages[:1_000]), _cost([one, two], threads, pages[:1_000])
-        print(f"1,000 pages: one worker {few:.2f} s, two {both:.2f} s of wall time, {few / both:.2f} times as fast")
+        print(f"1,000 pages: one worker {few:.2f} s, two {both:.2f} s of wall time, {few / both:.2f} times as fast", flush=True)
         many = _cost([one, two], threads, pages)
-        print(f"16,000 pages: two workers {many:.2f} s; cost grows with pages to the power of {math.log(many / both, 16):.3f}")
+        power = math.log(many / both, most / 1_000)
+        print(f"{most:,} pages: two workers {many:.2f} s; cost grows with pages to the power of {power:.3f}")
 
 
 def _cost(sandboxes: Sequence[Sandbox], threads: ThreadPoolExecutor, pages: Sequence[RawPage]) -> float:
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("what", choices=("quality", "strings", "pace", "growth"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pages", type=int, default=16_000)
     arguments = parser.parse_args()
     extractors.by_resiliparse("<p>warm</p>")
     html.parse("<p>warm</p>")
@@ -197,7 +199,7 @@ def main() -> None:
     elif arguments.what == "pace":
         pace(arguments.folder, arguments.rounds)
     else:
-        growth(arguments.folder)
+        growth(arguments.folder, arguments.pages)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,6 @@
+import os
+import random
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -39,12 +42,12 @@ def page(url: str, body: bytes, offset: int, length: int) -> Page:
     )  # fmt: skip
 
 
-def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1) -> Path:
-    """A pages folder as the stage before leaves it."""
+def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1, numbers: list[int] | None = None) -> Path:
+    """A pages folder as the stage before leaves it; `numbers` name the pages where they are not in their order."""
     folder.mkdir()
     pages = []
     with (folder / "warc-00000.warc.gz").open("wb") as warc:
-        for number, body in enumerate(bodies):
+        for number, body in zip(numbers or range(len(bodies)), bodies, strict=True):
             url = f"http://example.org/{number}"
             exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             pages.append(page(url, body, warc.tell(), exchange.response_length))
@@ -107,6 +110,40 @@ def test_two_workers_write_the_same_bytes(tmp_path: Path, engine: Engine) -> Non
     assert one.books.items_out == 220
     assert len(one.of_kind("documents")) == 4
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_neither_order_nor_workers_change_a_document(tmp_path: Path, shared_data: Path) -> None:
+    """100 real pages (1,000 with WEBTEXT_FULL=1): one order by 1, 2 and 4 workers to the same files, three orders to the same rows."""
+    bodies = real_pages(shared_data / "html", 1_000 if os.environ.get("WEBTEXT_FULL") else 100)
+    settings = DocumentsSettings(languages=("all",))
+    rows, trees = [], []
+    for seed in range(3):
+        order = random.Random(seed).sample(range(len(bodies)), len(bodies))
+        pages = write_pages(tmp_path / f"pages-{seed}", [bodies[i] for i in order], indexes=4, numbers=order)
+        for workers in (1, 2, 4) if seed == 0 else (1,):
+            output = tmp_path / f"documents-{seed}-{workers}"
+            books = run(pages, output, Engine(workers=workers), settings).books
+            assert books.items_in == len(bodies) == books.items_out + sum(books.dropped.values())
+            found = [row for shard in document_shards(str(output)) for row in files.read_table(shard.path).to_pylist()]
+            rows.append(sorted(found, key=lambda row: row["url"]))
+            trees += [contents(output)] if seed == 0 else []
+    assert len(rows[0]) > len(bodies) / 2
+    assert all(found == rows[0] for found in rows)
+    assert trees[0] == trees[1] == trees[2]
+
+
+def real_pages(folder: Path, count: int) -> list[bytes]:
+    """Bodies of saved pages, in the order of their names."""
+    bodies: list[bytes] = []
+    for path in sorted(folder.glob("*.tar.xz")):
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if (file := archive.extractfile(member)) is not None and member.size < 1 << 20:
+                    bodies.append(file.read())
+                if len(bodies) == count:
+                    return bodies
+    return bodies
 
 
 def test_a_damaged_archive_is_an_error_that_names_it(tmp_path: Path, engine: Engine) -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_a_page_beyond_its_bounds_is_dropped_and_the_next_one_is_not(limits: Lim
         assert isinstance(dropped, Drop)
         assert (dropped.reason, dropped.item) == (reason, bad.url)
         assert isinstance(sandbox.extract(GOOD[0]).result, Document)
+
+
+def test_a_worker_that_hangs_without_work_is_not_tried_again() -> None:
+    with Sandbox(limits=Limits(wall_seconds=0.5)) as sandbox:
+        sandbox.extract(GOOD[0])
+        os.kill(sandbox.worker, signal.SIGSTOP)
+        began = time.perf_counter()
+        dropped = sandbox.extract(GOOD[1]).result
+        assert time.perf_counter() - began < 1.5
+        assert isinstance(dropped, Drop)
+        assert dropped.reason == Reason.WALL_TIME
 
 
 def test_a_worker_killed_from_outside_costs_no_page() -> None:
@@ -187,22 +199,25 @@ def test_hostile_pages_hurt_nobody_else() -> None:
     hostile = hostile_pages()
     assert len(hostile) == 100
     undisturbed = [extract(p) for p in GOOD]
-    largest = 0
+    largest, slowest = 0, 0.0
     killed: list[str] = []
     with Sandbox(replace(DEFAULT_RULES, languages=frozenset()), limits) as sandbox:
         for number, (name, body) in enumerate(hostile.items()):
-            before = _cpu_seconds(sandbox)
+            before, began = _cpu_seconds(sandbox), time.perf_counter()
             answer = sandbox.extract(RawPage(f"http://hostile.org/{name}", body))
+            slowest = max(slowest, time.perf_counter() - began)
             _is_sound(answer)
             if isinstance(answer.result, Drop) and answer.result.reason in KILLED:
+                assert answer.result.item == f"http://hostile.org/{name}"
                 killed.append(f"{name}: {answer.result.reason}")
             else:
                 assert _cpu_seconds(sandbox) - before <= limits.cpu_seconds + 0.5, name
                 largest = max(largest, psutil.Process(sandbox.worker).memory_info().rss)
             good = GOOD[number % len(GOOD)]
             assert sandbox.extract(good).result == undisturbed[number % len(GOOD)], f"after {name}"
-    print(f"largest worker {largest >> 20} MiB, killed: {killed}")
+    print(f"largest worker {largest >> 20} MiB, slowest page {slowest:.1f} s, killed: {killed}")
     assert largest < limits.memory_bytes
+    assert slowest <= limits.wall_seconds + 0.5
 
 
 def _cpu_seconds(sandbox: Sandbox) -> float:
