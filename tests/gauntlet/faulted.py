@@ -146,6 +146,7 @@ def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
         wrong += [f"run {runs} ended with {code}: {job.said.read_text()[-300:]}"] if code != 0 else []
         wrong += [f"run {runs}: {said}" for said in [judge.finished(job)] if said]
         spent += time.monotonic() - began
+        sys.stderr.write(f"{kills} kills, {runs} runs, {len(wrong)} wrong\n")
     lost = (spent - runs * judge.seconds) / kills
     return {
         "kills": kills,
