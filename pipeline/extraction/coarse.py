@@ -18,7 +18,7 @@ def main_text(markup: str) -> tuple[str, str, Head]:
 
 
 def _head(tree: HTMLTree, markup: str) -> Head:
-    metas = tree.head.get_elements_by_tag_name("meta") if tree.head else ()
-    stated = next((meta.getattr("content") for meta in metas if meta.getattr("property") == "og:title"), None)
+    meta = tree.head.query_selector('meta[property="og:title"]') if tree.head else None
+    stated = meta.getattr("content") if meta else None
     headings = [heading.text or "" for heading in tree.document.get_elements_by_tag_name("h1")] if tree.document else ()
     return Head.of([stated, tree.title], headings, markup)
