@@ -60,6 +60,10 @@ class BucketOnDisk(LocalFileSystem):
     def exists(self, path: str) -> bool:
         return bool(super().exists(self._at(path)))
 
+    def metadata(self, path: str) -> FileMetadata:
+        found = super().metadata(self._at(path))
+        return FileMetadata(path, found.size_in_bytes, found.last_updated_in_seconds)
+
     def delete(self, paths: list[str]) -> None:
         super().delete([self._at(path) for path in paths])
 

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
@@ -62,11 +64,39 @@ def joined(world: World) -> Iterator[None]:
     if world.ranks == 1:
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo")
+    torchrun_store, rank, ranks = next(dist.rendezvous("env://"))
+    store = fresh_store(torchrun_store, rank, ranks)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo", store=store, rank=rank, world_size=ranks
+    )
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def fresh_store(store: dist.Store, rank: int, ranks: int) -> dist.Store:
+    """A part of the store that no earlier start of these ranks wrote to; all ranks call this together.
+
+    torchrun keeps one store over its restarts (--max-restarts), and what the dead wrote is still in it: Gloo would call their
+    addresses, NCCL join by their id. So the first rank names this start, and tells it to each rank that says it is here until that one
+    has heard. The count of restarts would not do as a name: each node counts its own.
+    """
+    if rank > 0:
+        me = uuid4().hex
+        store.set(f"here/{rank}", me)
+        start = store.get(f"start/{me}").decode()
+        store.set(f"heard/{start}/{rank}", "")
+        return dist.PrefixStore(start, store)
+    start, awaited, deadline = uuid4().hex, set(range(1, ranks)), time.monotonic() + store.timeout.total_seconds()
+    while awaited:
+        for other in [other for other in awaited if store.check([f"here/{other}"])]:
+            store.set(f"start/{store.get(f'here/{other}').decode()}", start)
+        awaited -= {other for other in awaited if store.check([f"heard/{start}/{other}"])}
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"ranks {sorted(awaited)} did not start within {store.timeout}")
+        time.sleep(0.01)
+    return dist.PrefixStore(start, store)
 
 
 def share(

@@ -27,8 +27,8 @@ def on_ranks(ranks: int, command: list[str], script: str = "trainer", restarts: 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    launch = ["--nproc-per-node", str(ranks), "--master-addr", "127.0.0.1", "--master-port", str(port)]
-    launch.append(f"--max-restarts={restarts}")
+    launch = ["--nproc-per-node", str(ranks), f"--max-restarts={restarts}", "--local-addr", "127.0.0.1"]
+    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", str(port)]
     module = ["-m", script] if script == "trainer" else [script]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     line = [sys.executable, "-m", "torch.distributed.run", *launch, *module, *command]
