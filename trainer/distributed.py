@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.rendezvous import rendezvous
 
 from trainer.config import InputError
 from trainer.model import GPT
@@ -64,7 +67,7 @@ def joined(world: World) -> Iterator[None]:
     if world.ranks == 1:
         yield
         return
-    torchrun_store, rank, ranks = next(dist.rendezvous("env://"))
+    torchrun_store, rank, ranks = next(rendezvous("env://"))
     store = fresh_store(torchrun_store, rank, ranks)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo", store=store, rank=rank, world_size=ranks
@@ -75,7 +78,7 @@ def joined(world: World) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def fresh_store(store: dist.Store, rank: int, ranks: int) -> dist.Store:
+def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedelta(minutes=30)) -> Store:
     """A part of the store that no earlier start of these ranks wrote to; all ranks call this together.
 
     torchrun keeps one store over its restarts (--max-restarts), and what the dead wrote is still in it: Gloo would call their
@@ -87,16 +90,16 @@ def fresh_store(store: dist.Store, rank: int, ranks: int) -> dist.Store:
         store.set(f"here/{rank}", me)
         start = store.get(f"start/{me}").decode()
         store.set(f"heard/{start}/{rank}", "")
-        return dist.PrefixStore(start, store)
-    start, awaited, deadline = uuid4().hex, set(range(1, ranks)), time.monotonic() + store.timeout.total_seconds()
+        return PrefixStore(start, store)
+    start, awaited, deadline = uuid4().hex, set(range(1, ranks)), time.monotonic() + within.total_seconds()
     while awaited:
         for other in [other for other in awaited if store.check([f"here/{other}"])]:
             store.set(f"start/{store.get(f'here/{other}').decode()}", start)
         awaited -= {other for other in awaited if store.check([f"heard/{start}/{other}"])}
         if time.monotonic() > deadline:
-            raise RuntimeError(f"ranks {sorted(awaited)} did not start within {store.timeout}")
+            raise RuntimeError(f"ranks {sorted(awaited)} did not start within {within}")
         time.sleep(0.01)
-    return dist.PrefixStore(start, store)
+    return PrefixStore(start, store)
 
 
 def share(

@@ -26,13 +26,11 @@ def test_a_start_reads_nothing_that_an_earlier_one_wrote() -> None:
 
 def test_a_start_that_died_half_way_leaves_nothing_to_trip_over() -> None:
     kept = dist.HashStore()
-    kept.set_timeout(timedelta(seconds=0.2))
     with ThreadPoolExecutor(2) as threads:
-        first, second = (threads.submit(fresh_store, kept, rank, 3) for rank in (0, 1))
+        first, second = (threads.submit(fresh_store, kept, rank, 3, timedelta(seconds=0.2)) for rank in (0, 1))
     assert second.exception() is None
     with pytest.raises(RuntimeError, match=r"ranks \[2\] did not start"):
         first.result()
-    kept.set_timeout(timedelta(seconds=60))
     stores = start(kept, 3)
     assert not any(store.check(["address"]) for store in stores)
     stores[2].set("address", "of the living")
