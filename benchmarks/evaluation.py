@@ -42,7 +42,6 @@ from trainer.export import save_hf
 from trainer.model import GPT
 from trainer.presets import PRESETS
 
-HARNESS = ("lm_eval", "lm_eval[hf]==0.4.13")
 STRIDES = (32, 100, 128)
 LOOP_TOKENS = 600
 TRAINING_STEPS = 60
@@ -56,7 +55,7 @@ class Peer:
     """The harness in a process of its own, kept through all rounds."""
 
     def __init__(self, files: Files, threads: int) -> None:
-        python = peers.python(*HARNESS)
+        python = peers.python(*peers.HARNESS)
         copy_their_code(python, files.tasks)
         command = [str(python), str(Path(__file__).with_name("evaluation_peer.py")), str(files.tasks), str(threads)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(files.tasks / "cache"), "OMP_NUM_THREADS": str(threads)}
@@ -107,7 +106,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     try:
-        interpreter = peers.python(*HARNESS)
+        interpreter = peers.python(*peers.HARNESS)
     except peers.PeerError as error:
         sys.exit(str(error))
     print(f"{peers.versions(interpreter, 'lm_eval', 'transformers', 'torch')}; {platform.processor() or platform.machine()}")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 HOME = Path(os.environ.get("WEBTEXT_PEERS", Path(__file__).parents[1] / ".peers"))
 CONSTRAINTS = ("torch==2.13.0",)  # several peers would pull the newest torch, with gigabytes of CUDA
+HARNESS = ("lm_eval", "lm_eval[hf]==0.4.13")
+"""What `python` is given for lm-evaluation-harness, by its benchmark and by a test."""
 
 
 class PeerError(RuntimeError):
@@ -20,7 +22,7 @@ class PeerError(RuntimeError):
 
 def python(name: str, *requirements: str) -> Path:
     """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with pip's last line when it cannot be made."""
-    folder = HOME / f"{name}-{sha256(repr(requirements).encode()).hexdigest()[:8]}"
+    folder = _home(name, requirements)
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -33,6 +35,16 @@ def python(name: str, *requirements: str) -> Path:
             raise PeerError(f"{name}: {' '.join(requirements)} could not be installed: {last}")
         (folder / "complete").touch()
     return interpreter
+
+
+def installed(name: str, *requirements: str) -> Path | None:
+    """What `python` gives, where it was asked for it before; None where it would have to install."""
+    folder = _home(name, requirements)
+    return folder / "bin" / "python" if (folder / "complete").exists() else None
+
+
+def _home(name: str, requirements: tuple[str, ...]) -> Path:
+    return HOME / f"{name}-{sha256(repr(requirements).encode()).hexdigest()[:8]}"
 
 
 def versions(interpreter: Path, *packages: str) -> dict[str, str]:

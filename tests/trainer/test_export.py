@@ -88,6 +88,7 @@ def test_logits_and_gradients_are_gpt2s(model: GPT, byte_tokenizer: Tokenizer, t
             assert (turned - weights[f"h.{layer}.{theirs}.weight"].grad).abs().max() < 1e-8
 
 
+WITH_TORCH = ("transformers==5.14.0", "torch==2.13.0", "safetensors")
 THEIRS = """
 import json, sys
 import torch
@@ -111,14 +112,14 @@ print(json.dumps([tokenizer(text)["input_ids"] for text in texts]), tokenizer.eo
 
 @pytest.mark.slow
 def test_logits_gradients_and_ids_are_transformers_own(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    homes = sorted(peers.HOME.glob("transformers-*/complete"))
-    if not homes:
-        pytest.skip("no transformers: python benchmarks/peers.py transformers transformers==5.14.0 torch==2.13.0 safetensors")
+    python = peers.installed("transformers", *WITH_TORCH)
+    if python is None:
+        pytest.skip(f"no transformers: python benchmarks/peers.py transformers {' '.join(WITH_TORCH)}")
     folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
     tokens = torch.randint(0, 257, (3, 25), generator=torch.Generator().manual_seed(2))
     save_file({"tokens": tokens}, folder / "tokens.safetensors")
     texts = ["A text, its 2nd\nline.", "naïve  \t日本語 🙂", " "]
-    command = [str(homes[0].parent / "bin/python"), "-c", THEIRS, str(folder), json.dumps(texts)]
+    command = [str(python), "-c", THEIRS, str(folder), json.dumps(texts)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     ids, _, eos = done.stdout.strip().rpartition(" ")
     assert json.loads(ids) == [byte_tokenizer.encode(text) for text in texts]

@@ -22,6 +22,7 @@ from trainer import cli
 sys.exit(cli.main(sys.argv[2:]))
 """
 
+TRACKERS = ("tensorboard==2.21.0", "wandb==0.31.0")
 READ = """
 import json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -34,10 +35,10 @@ print(json.dumps({tag: [(event.step, event.value) for event in events.Scalars(ta
 @pytest.fixture(scope="module")
 def home() -> Path:
     """The environment that holds both packages."""
-    found = sorted(peers.HOME.glob("trackers-*/complete"))
-    if not found:
-        pytest.skip("no trackers: python benchmarks/peers.py trackers tensorboard==2.21.0 wandb==0.31.0")
-    return found[0].parent
+    python = peers.installed("trackers", *TRACKERS)
+    if python is None:
+        pytest.skip(f"no trackers: python benchmarks/peers.py trackers {' '.join(TRACKERS)}")
+    return python.parents[1]
 
 
 def borrowing(home: Path, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
