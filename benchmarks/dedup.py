@@ -1,18 +1,21 @@
 """De-duplication, ours against its peers, on one set of real documents with planted edits; CPU seconds from Parquet files to a keep list.
 
     python -m benchmarks.dedup make --output SET                 (a documents folder; --copies 8 for a larger one)
-    python -m benchmarks.dedup run --set SET --record FILE       (one round of all; again for more rounds; the table is of all in FILE)
-    python -m benchmarks.dedup run --set SET --record FILE --contenders ours ours_of_2
+    python -m benchmarks.dedup run --set SET --record FILE       (three rounds of all, interleaved; the table is of all in FILE)
+    python -m benchmarks.dedup run --set SET --record FILE --contenders ours_default ours_default_of_2
     python -m benchmarks.dedup quality --set SET --record FILE   (what each removed, against the exact similarity of all pairs)
+    python -m benchmarks.dedup growth --set SET --shards 7 14 28 --record FILE   (ours_default on the first shards of a large set)
 
-The same words, 5-word shingles, 14 bands of 8 rows. Every contender is a process of its own in an environment of its own, ours with what
-pyproject.toml asks for and no more. CPU is of all processes, from the first file to the list of what is removed, after a warming-up on one
-small text; "whole" counts the start, the imports and the warming-up too. Memory is the highest VmHWM of a process. A copy of a set is every
-letter rotated by so many places: other words, the same structure.
+The same words, 5-word shingles, 14 bands of 8 rows; ours_default has our own 18 and writes the index of later months besides. Every
+contender is a process of its own in an environment of its own, ours with what pyproject.toml asks for and no more. CPU is of all processes,
+from the first file to the list of what is removed, after a warming-up on one small text; "whole" counts the start, the imports and the
+warming-up too. Memory is the highest VmHWM of a process, libraries' code included; ours_of_2 has two worker processes beside the first. A
+copy of a set is every letter rotated by so many places: other words, the same structure.
 """
 
 import argparse
 import json
+import math
 import random
 import re
 import resource
@@ -24,6 +27,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +41,10 @@ REQUIREMENTS = {
     "datasketch": ("datasketch==2.0.0", "xxhash==3.8.0", "pyarrow"),
     "rensa": ("rensa==0.5.0", "pyarrow"),
     "gaoya": ("gaoya==0.2.2", "pyarrow"),
-    "datatrove": ("datatrove[processing,io]==0.10.1", "xxhash", "pyarrow"),
+    "datatrove": ("datatrove[processing,io]==0.10.1", "spacy", "lxml_html_clean", "xxhash", "pyarrow"),
     "text_dedup": ("text-dedup==0.4.1",),
 }
-CONTENDERS = ("ours", "datasketch", "rensa", "rensa_inline", "gaoya")
+CONTENDERS = ("ours", "ours_default", "gaoya", "rensa", "datasketch", "datatrove", "text_dedup")
 DOCUMENTS_A_SHARD = 4096
 WORDS_A_DOCUMENT = 600
 
@@ -132,29 +136,54 @@ def write(folder: str, tables: Iterator[Any]) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """One round: every contender once."""
-    round_: dict[str, Any] = {}
-    for name in arguments.contenders:
-        tool, _, workers = name.partition("_of_")
-        try:
-            python = interpreter(tool)
-        except peers.PeerError as error:
-            print(error)
-            continue
-        command = [str(python), __file__, "one", "--name", tool, "--set", arguments.set, "--workers", workers or "1"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        if answer.returncode:
-            raise SystemExit(f"{name}: {answer.stderr[-2000:]}")
-        round_[name] = json.loads(answer.stdout.splitlines()[-1])
-        print(name, {key: value for key, value in round_[name].items() if key != "gone"}, flush=True)
-    with Path(arguments.record).open("a") as file:
-        file.write(json.dumps(round_) + "\n")
+    """Rounds of every contender once."""
+    for _ in range(arguments.rounds):
+        round_ = {}
+        for name in arguments.contenders:
+            try:
+                round_[name] = measure(name, arguments.set)
+            except peers.PeerError as error:
+                print(error)
+        with Path(arguments.record).open("a") as file:
+            file.write(json.dumps(round_) + "\n")
     tell(arguments)
+
+
+def measure(name: str, folder: str) -> dict[str, Any]:
+    """What a contender's own process says of its run."""
+    tool, _, workers = name.partition("_of_")
+    command = [str(interpreter(tool)), __file__, "one", "--name", tool, "--set", folder, "--workers", workers or "1"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(f"{name}: {answer.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    print(name, {key: value for key, value in found.items() if key != "gone"}, flush=True)
+    return found
+
+
+def growth(arguments: argparse.Namespace) -> None:
+    """The first shards of a set, so many after so many: documents, CPU seconds, the exponent between them, memory."""
+    from pipeline.manifest import Books, Manifest
+
+    whole = Manifest.load(arguments.set)
+    found = []
+    for shards in arguments.shards:
+        entries = whole.files[:shards]
+        rows = sum(entry.rows for entry in entries)
+        with tempfile.TemporaryDirectory(dir=Path(arguments.set).parent) as folder:
+            for entry in entries:
+                Path(folder, entry.name).hardlink_to(Path(arguments.set, entry.name))
+            Manifest("documents", {}, {}, entries, Books(rows, rows), {}).save(folder)
+            found.append(measure("ours_default", folder) | {"gone": []})
+        with Path(arguments.record).open("a") as file:
+            file.write(json.dumps(found[-1]) + "\n")
+    documents, seconds = ([math.log(r[key]) for r in found] for key in ("documents", "cpu"))
+    print(f"exponent {statistics.linear_regression(documents, seconds).slope:.3f}")
 
 
 def interpreter(name: str) -> Path:
     """The Python of a contender's own environment; ours has the dependencies of pyproject.toml as pinned in constraints.txt."""
-    if name != "ours":
+    if not name.startswith("ours"):
         tool = next(tool for tool in sorted(REQUIREMENTS, key=len, reverse=True) if name.startswith(tool))
         return peers.python(tool, *REQUIREMENTS[tool])
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -193,14 +222,18 @@ def quality(arguments: argparse.Namespace) -> None:
 
 def one(arguments: argparse.Namespace) -> None:
     """In the contender's own process: its answer as a line of JSON."""
-    work = ours if arguments.name == "ours" else peer
-    peak, done = [0.0], threading.Event()
+    work = ours if arguments.name.startswith("ours") else peer
+    peak, done = [0.0, 0.0], threading.Event()
     watcher = threading.Thread(target=watch, args=(peak, done), daemon=True)
     watcher.start()
     answer = work(arguments)
     done.set()
     watcher.join()
-    print(json.dumps(answer | {"whole": processor_seconds(), "peak": peak[0], "removed": len(answer["gone"])}))
+    print(
+        json.dumps(
+            answer | {"whole": processor_seconds(), "peak": max(peak), "workers_peak": peak[1], "removed": len(answer["gone"])}
+        )
+    )
 
 
 def processor_seconds() -> float:
@@ -210,13 +243,14 @@ def processor_seconds() -> float:
 
 
 def watch(peak: list[float], done: threading.Event) -> None:
-    """The most memory (MB) that this process or a child of it has held."""
+    """The most memory (MB) that this process has held, and the most that a child of it has."""
     while not done.wait(0.1):
         children = Path("/proc/self/task", str(threading.main_thread().native_id), "children").read_text().split()
         for process in ("self", *children):
             status = Path("/proc", process, "status")
             held = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-            peak[0] = max(peak[0], int(held[1]) / 1e3 if held else 0.0)
+            which = int(process != "self")
+            peak[which] = max(peak[which], int(held[1]) / 1e3 if held else 0.0)
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -234,7 +268,9 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from pipeline.stage import Call
     from pipeline.views import document_shards
 
-    settings = DedupSettings(threshold=THRESHOLD, bands=BANDS, rows=ROWS, index=False)
+    settings = DedupSettings(threshold=THRESHOLD)
+    if arguments.name == "ours":
+        settings = replace(settings, bands=BANDS, rows=ROWS, index=False)
     with tempfile.TemporaryDirectory() as folder:
         one = pa.Table.from_batches([next(files.record_batches(document_shards(arguments.set)[0].path, rows=1))])
         other = one.drop_columns(["text"]).append_column("text", [[f"{one.column('text')[0]} and more"]])
@@ -279,10 +315,14 @@ def main() -> None:
     making.set_defaults(work=make)
     running = commands.add_parser("run")
     running.add_argument("--contenders", nargs="*", default=CONTENDERS, help="a tool, or ours_of_2: with so many workers")
+    running.add_argument("--rounds", type=int, default=3)
     running.set_defaults(work=run)
+    growing = commands.add_parser("growth")
+    growing.add_argument("--shards", type=int, nargs="+", required=True)
+    growing.set_defaults(work=growth)
     judging = commands.add_parser("quality")
     judging.set_defaults(work=quality)
-    for parser_ in (running, judging):
+    for parser_ in (running, judging, growing):
         parser_.add_argument("--set", required=True)
         parser_.add_argument("--record", required=True)
     single = commands.add_parser("one")

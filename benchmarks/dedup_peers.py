@@ -94,7 +94,7 @@ def datatrove(texts: list[str]) -> list[int]:
         source = Path(folder, "in", "documents.jsonl")
         source.parent.mkdir()
         source.write_text("".join(json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(texts)))
-        config = MinhashConfig(HashConfig(hash_fc="xxhash"), n_grams=5, num_buckets=BANDS, hashes_per_bucket=ROWS)
+        config = MinhashConfig(hash_config=HashConfig(hash_fc="xxhash"), n_grams=5, num_buckets=BANDS, hashes_per_bucket=ROWS)
         reader = JsonlReader(str(source.parent))
         names = {name: f"{folder}/{name}" for name in ("signatures", "buckets", "remove", "kept", "gone")}
         sign = MinhashDedupSignature(output_folder=names["signatures"], config=config)

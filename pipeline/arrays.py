@@ -12,8 +12,11 @@ T = TypeVar("T", bound=np.generic)
 
 
 def write(file: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write an array in NumPy's own format."""
-    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+    """Write an array in NumPy's own format, without the copy that `write_array` makes."""
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    if array.size:
+        file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def save(path: str, array: npt.NDArray[Any]) -> None:

@@ -34,10 +34,10 @@ class DedupSettings:
 
     threshold: float = setting(paper.NEAR_DUPLICATE_THRESHOLD, "remove documents at least this similar to a kept one (Jaccard)")
     shingle: str = setting("words:5", "compare runs of N words or characters", metavar="words:N|chars:N")
-    bands: int = setting(14, "bands of a signature: more find more pairs", metavar="N")
+    recall: float = setting(paper.NEAR_DUPLICATE_RECALL, "find this share of the pairs 0.1 above the threshold", metavar="SHARE")
+    bands: int = setting(0, "bands of a signature: more find more pairs (0: as the recall asks for)", metavar="N")
     rows: int = setting(8, "minima a band: more find fewer unlike pairs", metavar="N")
     permutations: int = setting(0, "choose bands and rows for the threshold out of so many, as datasketch does", metavar="N")
-    recall: float = setting(0.0, "choose the bands: find this share of the pairs 0.1 above the threshold", metavar="SHARE")
     signature_seed: int = setting(minhash.SEED, "seed of the permutations, as in datasketch")
     transitive: bool = setting(False, "keep one document of a whole chain of like ones, as other tools do")
     substring: int = setting(0, "cut runs of so many words that an earlier document has too (0: none)", metavar="N")
@@ -50,12 +50,12 @@ class DedupSettings:
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
-        if self.bands < 1 or self.rows < 1:
-            raise ValueError(f"--bands {self.bands} --rows {self.rows}: at least 1 each")
-        if self.permutations < 0 or (self.permutations and self.recall):
-            raise ValueError(f"--permutations {self.permutations} --recall {self.recall}: 0 or more permutations; one of the two")
-        if not 0.0 <= self.recall < 1.0:
-            raise ValueError(f"--recall {self.recall}: from 0 to less than 1 (0: as --bands says)")
+        if self.bands < 0 or self.rows < 1:
+            raise ValueError(f"--bands {self.bands} --rows {self.rows}: 0 or more bands, at least 1 row each")
+        if self.permutations < 0 or (self.permutations and self.bands):
+            raise ValueError(f"--permutations {self.permutations} --bands {self.bands}: 0 or more permutations; one of the two")
+        if not 0.0 < self.recall < 1.0:
+            raise ValueError(f"--recall {self.recall}: more than 0 and less than 1")
         if self.substring < 0 or self.paragraphs < 0:
             raise ValueError(f"--substring {self.substring} --paragraphs {self.paragraphs}: 0 or more words")
         unit, _, length = self.shingle.partition(":")
@@ -79,12 +79,12 @@ class DedupSettings:
 
     @property
     def cutting(self) -> tuple[int, int]:
-        """The bands and the rows of each: as given, or as the recall or the number of permutations asks for."""
+        """The bands and the rows of each: as given, or as the number of permutations or the recall asks for."""
         if self.permutations:
             return curve.optimal_bands(self.threshold, self.permutations)
-        if self.recall:
-            return curve.bands_for_recall(self.recall, self.threshold + 0.1, self.rows), self.rows
-        return self.bands, self.rows
+        if self.bands:
+            return self.bands, self.rows
+        return curve.cutting_for_recall(self.recall, self.threshold, self.rows)
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
     """
 
     threshold: float = paper.NEAR_DUPLICATE_THRESHOLD
-    bands: int = 14
+    bands: int = 0
     rows: int = 8
     place: Place = field(kw_only=True)
     documents: tuple[DocumentShard, ...] = field(kw_only=True)

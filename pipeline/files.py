@@ -125,7 +125,7 @@ def fingerprint(path: str) -> str:
     """sha256 (hex) of a file's bytes."""
     digest = hashlib.sha256()
     with open_input(path) as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(1 << 18):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -171,9 +171,9 @@ def publish_table(path: str, table: pa.Table) -> Digest:
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file as a table, or the named columns of it."""
+    """A Parquet file as a table, or the named columns of it; `pq.read_table` would load Arrow's datasets, megabytes of library."""
     with open_input(path) as file:
-        return pq.read_table(file, columns=columns, partitioning=None)
+        return pq.ParquetFile(file).read(columns, use_threads=False)
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:

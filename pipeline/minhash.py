@@ -22,7 +22,7 @@ Words32: TypeAlias = npt.NDArray[np.uint32]
 Words64: TypeAlias = npt.NDArray[np.uint64]
 Offsets: TypeAlias = npt.NDArray[np.int64]
 
-PERMUTATIONS = 112
+PERMUTATIONS = 144
 SHINGLE = 5
 SEED = 1
 SHINGLE_BYTES = 6

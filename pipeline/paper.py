@@ -37,3 +37,6 @@ MIN_DOCUMENT_CHARACTERS: Final = 128
 
 NEAR_DUPLICATE_THRESHOLD: Final = 0.7
 """Not the paper's figure: exact Jaccard of word 5-grams, the level that FineWeb's 14 bands of 8 rows aim at."""
+
+NEAR_DUPLICATE_RECALL: Final = 0.96
+"""Not the paper's figure: the share of pairs found 0.1 above the threshold. FineWeb's 14 bands find 92 % of them, 18 bands 96 %."""

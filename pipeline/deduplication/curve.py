@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+MOST_PERMUTATIONS = 256
+
 
 def candidate_probability(similarity: float, bands: int, rows: int) -> float:
     """The S-curve: the chance that two documents so similar agree in a band."""
@@ -13,6 +15,18 @@ def candidate_probability(similarity: float, bands: int, rows: int) -> float:
 def bands_for_recall(recall: float, similarity: float, rows: int) -> int:
     """The fewest bands that find the share `recall` of the pairs so similar."""
     return max(1, math.ceil(math.log(1.0 - recall) / math.log(1.0 - min(similarity, 0.999) ** rows)))
+
+
+def cutting_for_recall(recall: float, threshold: float, rows: int) -> tuple[int, int]:
+    """The fewest bands of so many rows that find the share `recall` of the pairs 0.1 above the threshold, at most half-way from it to 1.
+
+    Of fewer rows where that would take more than MOST_PERMUTATIONS: `cutting_for_recall(0.96, 0.7, 8) == (18, 8)`.
+    """
+    similarity = min(threshold + 0.1, (threshold + 1) / 2)
+    bands = bands_for_recall(recall, similarity, rows)
+    if bands * rows > MOST_PERMUTATIONS and rows > 1:
+        return cutting_for_recall(recall, threshold, rows - 1)
+    return bands, rows
 
 
 def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:

@@ -166,15 +166,16 @@ class Publish:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Write what stays and what goes."""
         shard: ShardOutcome = part.work
-        rows = files.read_table(shard.rows, ["document_id", "url", "text_bytes"])
+        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
         removed = files.read_table(shard.removed)
         stays = np.ones(rows.num_rows, bool)
         stays[removed.column("row").to_numpy()] = False
         text_bytes = int(rows.column("text_bytes").to_numpy()[stays].sum())
         if shard.rewriting:
-            for row in rewrite(shard.rewriting, np.flatnonzero(stays), writer).tolist():
-                stays[row] = False
-                writer.drop(Drop(STAGE_NAME, rows.column("url")[row].as_py(), Reason.NOTHING_LEFT))
+            emptied = rewrite(shard.rewriting, np.flatnonzero(stays), writer)
+            stays[emptied] = False
+            for url in files.read_table(shard.rows, ["url"]).column("url").take(emptied).to_pylist():
+                writer.drop(Drop(STAGE_NAME, url, Reason.NOTHING_LEFT))
         kept = np.flatnonzero(stays)
         writer.publish_table(
             "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)

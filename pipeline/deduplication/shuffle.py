@@ -58,8 +58,8 @@ class Drawn:
 
 
 def write_run(writer: PartWriter, kind: str, entries: Entries, destination: npt.NDArray[np.int64], destinations: int) -> None:
-    """Spill entries by destination."""
-    entries = entries[np.argsort(destination, kind="stable")]
+    """Spill entries by destination: a radix sort, where they are fewer than 65,536."""
+    entries = entries[np.argsort(destination.astype(np.min_scalar_type(destinations)), kind="stable")]
     bounds = np.concatenate([[0], np.cumsum(np.bincount(destination, minlength=destinations))])
     for name, array in ((kind, entries), (f"{kind}_bounds", bounds)):
         path = writer.spill_name(f"{name}-{writer.key}.npy")

@@ -21,7 +21,7 @@ from pipeline.parts import Part, PartWriter
 from pipeline.records import INSTANT, required
 from pipeline.views import DocumentShard
 
-BATCH_DOCUMENTS = 128
+BATCH_DOCUMENTS = 64
 COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at", "text"]
 ROWS = pa.schema(
     [
@@ -81,24 +81,25 @@ class Sign:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Read, hash, write."""
         shard: DocumentShard = part.work
-        tables: list[pa.Table] = []
-        signed: list[minhash.Words32] = []
+        tables = [ROWS.empty_table()]
+        signed = np.empty((shard.rows, self.permutations), np.uint32)
 
         def write(file: IO[bytes]) -> None:
+            row = 0
             for table, hashed in self._hashed(shard, writer):
                 file.write(minhash.pack(hashed.hashes).data)
-                signed.append(minhash.minima(hashed, self.permutations, self.seed))
+                signed[row : row + table.num_rows] = minhash.minima(hashed, self.permutations, self.seed)
                 tables.append(table)
+                row += table.num_rows
 
         def name(kind: str, suffix: str) -> str:
             plain = f"{kind}-{part.key}{suffix}"
             return f"index/{plain}" if self.published else writer.spill_name(plain)
 
         writer.publish("shingles", shard.rows, write, name("shingles", ".bin"))
-        rows = pa.concat_tables([ROWS.empty_table(), *tables]).replace_schema_metadata(self._metadata())
+        rows = pa.concat_tables(tables).replace_schema_metadata(self._metadata())
         writer.publish_table("rows", rows, name("rows", ".parquet"))
-        matrix = np.concatenate([np.empty((0, self.permutations), np.uint32), *signed])
-        writer.publish("signatures", shard.rows, lambda f: arrays.write(f, matrix), name("signatures", ".npy"))
+        writer.publish("signatures", shard.rows, lambda f: arrays.write(f, signed), name("signatures", ".npy"))
 
     def _hashed(self, shard: DocumentShard, writer: PartWriter) -> Iterator[tuple[pa.Table, minhash.Shingles]]:
         for batch in shard.batches(COLUMNS, BATCH_DOCUMENTS):

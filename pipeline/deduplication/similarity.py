@@ -15,9 +15,9 @@ from pipeline.parts import Part, PartWriter
 from tokenizer.compiled import compiled
 
 PAIRS_A_PART = 50_000
-SHINGLES_A_PART = 1_000_000
+SHINGLES_A_PART = 500_000
 GAP_BYTES = 1 << 16
-READ_BYTES = 1 << 22
+READ_BYTES = 1 << 20
 
 PLACES = np.dtype([("number", "<u4"), ("shard", "<u4"), ("start", "<i8"), ("count", "<i8")])
 """Where a document's shingles lie: `start` and `count` in shingles."""

@@ -48,15 +48,14 @@ class Run:
 
     def verify(self, everyone: Census) -> tuple[npt.NDArray[np.void], dict[str, int]]:
         """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
-        phases, engine = self.phases, self._engine(everyone)
-        bands, spreading = phases.bands(everyone), phases.place.next("bands")
+        phases, place = self.phases, self.phases.place
+        bands, spreading = phases.bands(everyone), place.next("bands")
         spread = self._work(everyone, spreading, numbered(phases.band_shards(everyone)), SpreadBands(bands), "shards of bands")
         buckets = drawn(runs(spreading, "bands", spread), bands.buckets)
-        pair = RunParts(phases.place.next("candidates"), PairUp(everyone.earlier))
-        engine.run_parts(pair.place, buckets, pair, "buckets of bands")
+        self._work(everyone, place.next("candidates"), buckets, PairUp(everyone.earlier), "buckets of bands")
         parts = phases.comparisons("similarity", everyone, phases.pairs(bucket.key for bucket in buckets))
-        compare = RunParts(phases.place.next("similarity"), Verify(phases.settings.threshold))
-        verified = engine.run_parts(compare.place, parts, compare, "slices of pairs") if parts else []
+        verify = Verify(phases.settings.threshold)
+        verified = self._work(everyone, place.next("similarity"), parts, verify, "slices of pairs") if parts else []
         edges = phases.edges("similarity", [receipt.key for receipt in verified])
         compared = sum(receipt.counters["pairs_compared"] for receipt in verified)
         return edges, {"pairs_compared": compared, "pairs_alike": len(edges)}

@@ -195,11 +195,11 @@ def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
     ("flags", "message"),
     [
         ({"threshold": 1.5}, "threshold 1.5"),
-        ({"bands": 0}, "bands 0"),
+        ({"bands": -1}, "bands -1"),
         ({"shingle": "5"}, "words:N or chars:N"),
         ({"shingle": "chars:0"}, "chars:0"),
         ({"recall": 1.0}, "recall 1.0"),
-        ({"recall": 0.9, "permutations": 128}, "one of the two"),
+        ({"bands": 14, "permutations": 128}, "one of the two"),
         ({"substring": -1}, "substring -1"),
     ],
 )
@@ -213,7 +213,7 @@ def test_one_graph_writes_what_the_stage_writes(small: Path, tmp_path: Path) -> 
     shards = tuple(document_shards(str(small)))
     place = Place.of("dedup", str(tmp_path / "graph"), {}, {})
     parts = numbered(shards)
-    receipts = Engine().run_parts(place, parts, Deduplicate(0.7, 14, 8, place=place, documents=shards))
+    receipts = Engine().run_parts(place, parts, Deduplicate(0.7, place=place, documents=shards))
     assert [receipt.key for receipt in receipts] == [part.key for part in parts]
     names = [e.name for e in Manifest.load(str(tmp_path / "stage")).files]
     assert {name: (tmp_path / "graph" / name).read_bytes() for name in names} == {

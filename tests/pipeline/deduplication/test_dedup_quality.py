@@ -25,6 +25,7 @@ PIECES = 18_000
 PLANTED_A_BIN = 250
 BINS = [0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95]
 THRESHOLD = 0.7
+BANDS, ROWS = DedupSettings().cutting
 
 
 def pieces(count: int) -> list[str]:
@@ -105,9 +106,9 @@ def test_candidates_follow_the_s_curve() -> None:
     met = np.zeros(len(edits))
     seeds = 60
     for seed in range(seeds):
-        keys = [minhash.band_keys(minhash.minima(h, 112, seed), 14, 8) for h in (before, after)]
+        keys = [minhash.band_keys(minhash.minima(h, BANDS * ROWS, seed), BANDS, ROWS) for h in (before, after)]
         met += (keys[0] == keys[1]).any(axis=1)
-    expected = np.array([curve.candidate_probability(s, 14, 8) for s in exact])
+    expected = np.array([curve.candidate_probability(s, BANDS, ROWS) for s in exact])
     for low in BINS:
         chosen = (exact >= low) & (exact < low + 0.05)
         assert chosen.sum() > 50
@@ -160,7 +161,7 @@ def test_pairs_are_found_as_often_as_promised() -> None:
     edits = [(i, t) for seed in range(3) for i, t in planted(texts, 500, seed)]
     exact = np.array([similarity(string_shingles(texts[i]), string_shingles(t)) for i, t in edits])
     keys = [
-        minhash.band_keys(minhash.signatures(pa.array(side)), 14, 8)
+        minhash.band_keys(minhash.signatures(pa.array(side)), BANDS, ROWS)
         for side in ([texts[i] for i, _ in edits], [t for _, t in edits])
     ]
     met = (keys[0] == keys[1]).any(axis=1)
@@ -176,7 +177,7 @@ def test_versions_of_real_pages_have_their_known_similarity(shared_data: Path) -
     texts = {name: plain(pages[name]) for pair in pairs for name in (pair["a"], pair["b"])}
     names = sorted(texts)
     signed = minhash.signatures(pa.array([texts[name] for name in names]))
-    keys = dict(zip(names, minhash.band_keys(signed, 14, 8), strict=True))
+    keys = dict(zip(names, minhash.band_keys(signed, BANDS, ROWS), strict=True))
     exact = np.array([similarity(string_shingles(texts[p["a"]]), string_shingles(texts[p["b"]])) for p in pairs])
     known = np.array([p["jaccard_w5"] for p in pairs])
     assert len(pairs) == 1166
@@ -206,7 +207,7 @@ def test_recrawls_of_one_page_meet_and_different_pages_do_not(shared_data: Path)
     folder = shared_data / "neardup" / "recrawl"
     with tarfile.open(folder / "recrawl.tar.xz") as archive:
         texts = [plain(archive.extractfile(m).read()) for m in archive if m.isfile()]  # type: ignore[union-attr]
-    keys = minhash.band_keys(minhash.signatures(pa.array(texts)), 14, 8)
+    keys = minhash.band_keys(minhash.signatures(pa.array(texts)), BANDS, ROWS)
     for a, b in combinations(range(len(texts)), 2):
         if (keys[a] == keys[b]).any():
             assert len(set(texts[a].split()) & set(texts[b].split())) > 50

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import minhash
+from pipeline.dedup import DedupSettings
 from pipeline.deduplication import curve, words
 
 TEXTS = [
@@ -25,7 +26,7 @@ TEXTS = [
 ]
 
 
-def sketch(text: str, permutations: int = 112, shingle: int = 5, seed: int = 1) -> datasketch.MinHash:
+def sketch(text: str, permutations: int = minhash.PERMUTATIONS, shingle: int = 5, seed: int = 1) -> datasketch.MinHash:
     found = datasketch.MinHash(permutations, seed=seed, hashfunc=minhash.hash_shingle)
     found.update_batch(minhash.shingles(text, shingle))
     return found
@@ -71,7 +72,7 @@ def test_slices_and_nulls_of_any_string_array_are_read_in_place(kind: pa.DataTyp
     texts = pa.array(["skipped", *TEXTS, None, "skipped too"], kind)
     whole = minhash.signatures(pa.array([*TEXTS, ""]))
     assert (minhash.signatures(texts.slice(1, len(TEXTS) + 1)) == whole).all()
-    assert minhash.signatures(pa.array([], kind)).shape == (0, 112)
+    assert minhash.signatures(pa.array([], kind)).shape == (0, minhash.PERMUTATIONS)
 
 
 def test_normalisation_sees_through_case_width_accents_and_format_marks() -> None:
@@ -122,6 +123,16 @@ def test_bands_follow_the_recall_asked_for() -> None:
     bands = curve.bands_for_recall(0.96, 0.8, 8)
     assert curve.candidate_probability(0.8, bands, 8) >= 0.96 > curve.candidate_probability(0.8, bands - 1, 8)
     assert curve.candidate_probability(0.8, 14, 8) == pytest.approx(0.924, abs=0.001)
+    assert DedupSettings().cutting == (bands, 8) == (18, 8)
+    assert bands * 8 == minhash.PERMUTATIONS
+    assert DedupSettings(bands=14).cutting == (14, 8)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_low_thresholds_take_fewer_rows(threshold: float) -> None:
+    bands, rows = curve.cutting_for_recall(0.96, threshold, 8)
+    assert bands * rows <= curve.MOST_PERMUTATIONS
+    assert curve.candidate_probability(min(threshold + 0.1, (threshold + 1) / 2), bands, rows) >= 0.96
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9])
