@@ -4,9 +4,10 @@
     python benchmarks/vocabulary.py --text FOLDER … --megabytes 2000 --rounds 1 --no_library      # memory
 
 Every figure comes from a process of its own: its CPU seconds after imports and compiling, wall seconds, and peak memory, interpreter and
-libraries included. The library's counting is its training of no merges, its merge phase the rest of its training. `stage` is the whole of
-`pipeline vocabulary` with one worker. Rounds are interleaved; ratios as least, median, most. Exits with 1 where the merges differ.
-benchmarks/real_text.py says where the text comes from.
+libraries included. The library's training is timed in two: its counting ends when it asks for the text after the last (all but the last 256
+documents are counted by then), its merge phase is the rest; it runs on one thread and, as it does by itself, on all. `command` is
+`python -m tokenizer train` but for its reading, ours in one process; `stage` the whole of `pipeline vocabulary` with one worker. Rounds are
+interleaved; ratios as least, median, most. Exits with 1 where the merges differ. benchmarks/real_text.py says where the text comes from.
 """
 
 import argparse
@@ -21,28 +22,54 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 Figures = dict[str, float]
 BATCH_DOCUMENTS = 1024
+LIBRARY_DOCUMENTS = 256
+"""What the library takes from an iterator at a time, whatever it is given."""
+
+
+def texts(corpus: str, documents: int) -> Iterator[Any]:
+    """Columns of texts. Read without Beam: the library's process is spared it."""
+    import pyarrow.parquet as pq
+
+    for path in sorted(Path(corpus).glob("*.parquet")):
+        for batch in pq.ParquetFile(path).iter_batches(documents, columns=["text"], use_threads=False):
+            yield batch.column("text")
 
 
 def count(corpus: str, table: str) -> Figures:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from pipeline.views import document_shards
     from tokenizer.counting import PieceCounter
 
     PieceCounter().add(pa.array(["compile"]))
     counter = PieceCounter()
     started = clocks()
-    for shard in document_shards(corpus):
-        for batch in shard.batches(["text"], BATCH_DOCUMENTS):
-            counter.add(batch.column("text"))
+    for batch in texts(corpus, BATCH_DOCUMENTS):
+        counter.add(batch)
     pq.write_table(counter.table(), table)
     return since(started) | {"distinct": len(counter)}
+
+
+def command(vocab_size: int, corpus: str, folder: str) -> Figures:
+    import pyarrow as pa
+
+    from tokenizer.bpe import train
+    from tokenizer.counting import PieceCounter
+
+    PieceCounter().add(pa.array(["compile"]))
+    train({"compile": 1}, 260)
+    started = clocks()
+    counter = PieceCounter()
+    for batch in texts(corpus, BATCH_DOCUMENTS):
+        counter.add(batch)
+    train(counter.table(), vocab_size).save(folder)
+    return since(started)
 
 
 def learn(vocab_size: int, table: str, merges: str) -> Figures:
@@ -59,6 +86,9 @@ def learn(vocab_size: int, table: str, merges: str) -> Figures:
 
 
 def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
+    from pipeline.worker import choose_memory_pool
+
+    choose_memory_pool()  # as the command line does
     import pyarrow as pa
 
     from pipeline.engine import Engine
@@ -77,12 +107,12 @@ def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
 def library(corpus: str, vocab_size: int, merges: str) -> Figures:
     import tokenizers
 
-    from pipeline.views import document_shards
+    counted: list[tuple[float, float]] = []
 
-    def texts() -> Iterator[list[str]]:
-        for shard in document_shards(corpus):
-            for batch in shard.batches(["text"], BATCH_DOCUMENTS):
-                yield batch.column("text").to_pylist()
+    def batches() -> Iterator[list[str]]:
+        for batch in texts(corpus, LIBRARY_DOCUMENTS):
+            yield batch.to_pylist()
+        counted.append(clocks())
 
     trained = tokenizers.Tokenizer(tokenizers.models.BPE())
     trained.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -91,8 +121,9 @@ def library(corpus: str, vocab_size: int, merges: str) -> Figures:
         vocab_size=vocab_size - 1, special_tokens=[], initial_alphabet=alphabet, show_progress=False
     )
     started = clocks()
-    trained.train_from_iterator(texts(), trainer)
+    trained.train_from_iterator(batches(), trainer)
     figures = since(started)
+    figures |= {f"merging {name}": value for name, value in since(counted[0]).items()}
     lines = [f"{left} {right}\n" for left, right in json.loads(trained.to_str())["model"]["merges"]]
     Path(merges).write_text("#version: 0.2\n" + "".join(lines))
     return figures
@@ -106,12 +137,18 @@ def since(started: tuple[float, float]) -> Figures:
     return {name: now - then for name, now, then in zip(("seconds", "wall"), clocks(), started, strict=True)}
 
 
-STEPS: dict[str, Callable[..., Figures]] = {"count": count, "learn": learn, "stage": stage, "library": library}
+STEPS: dict[str, Callable[..., Figures]] = {
+    "count": count,
+    "learn": learn,
+    "command": command,
+    "stage": stage,
+    "library": library,
+}
 
 
-def alone(step: str, *arguments: object) -> Figures:
+def alone(step: str, *arguments: object, threads: str = "false") -> Figures:
     """The step in a process of its own; `peak_mb` from the kernel's high-water mark, which a fork does not inherit."""
-    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": threads}
     command = [sys.executable, __file__, "--step", step, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
@@ -147,10 +184,11 @@ def compare(arguments: argparse.Namespace, folder: Path, megabytes: float) -> No
     rounds: list[dict[str, Figures]] = []
     for number in range(arguments.rounds):
         figures = {"counting": alone("count", corpus, table), "learning": alone("learn", size, table, str(folder / "ours"))}
+        figures["command"] = alone("command", size, corpus, str(folder / "command"))
         figures["stage"] = alone("stage", size, corpus, str(folder / f"stage-{number}"))
         if not arguments.no_library:
-            figures["library, no merges"] = alone("library", corpus, 257, str(folder / "none.txt"))
             figures["library"] = alone("library", corpus, size, str(folder / "library.txt"))
+            figures["library, threads"] = alone("library", corpus, size, str(folder / "threads.txt"), threads="true")
         rounds.append(figures)
     distinct = int(rounds[0]["counting"]["distinct"])
     print(f"{megabytes:,.0f} MB, {distinct:,} distinct words, {len(rounds)} rounds; medians (tokenizers {version('tokenizers')})")
@@ -162,17 +200,26 @@ def compare(arguments: argparse.Namespace, folder: Path, megabytes: float) -> No
 
 
 def compare_with_library(rounds: list[dict[str, Figures]], folder: Path) -> None:
-    ratios = {
-        "counting, times as fast": [r["library, no merges"]["seconds"] / r["counting"]["seconds"] for r in rounds],
-        "merge phase, times as fast": [
-            (r["library"]["seconds"] - r["library, no merges"]["seconds"]) / r["learning"]["seconds"] for r in rounds
-        ],
-        "whole stage, times as fast": [r["library"]["seconds"] / r["stage"]["seconds"] for r in rounds],
-        "peak memory of the stage over the library's": [r["stage"]["peak_mb"] / r["library"]["peak_mb"] for r in rounds],
-    }
-    for name, values in ratios.items():
-        print(f"{name}: {min(values):.2f} {statistics.median(values):.2f} {max(values):.2f}")
-    paths = {"ours": "ours/merges.txt", "stage": "stage-0/merges.txt", "library": "library.txt"}
+    def show(name: str, ratio: Callable[[dict[str, Figures]], float]) -> None:
+        values = sorted(map(ratio, rounds))
+        print(f"{name}: {values[0]:.2f} {statistics.median(values):.2f} {values[-1]:.2f}")
+
+    print("least, median, most; CPU seconds unless wall is said:")
+    for theirs in ("library", "library, threads"):
+        merging = [r[theirs]["merging seconds"] for r in rounds], [r[theirs]["merging wall"] for r in rounds]
+        print(
+            f"{theirs}: its merge phase {', '.join(f'{cpu:.1f} s ({wall:.1f} wall)' for cpu, wall in zip(*merging, strict=True))}"
+        )
+        show(
+            "  counting, times as fast",
+            lambda r, t=theirs: (r[t]["seconds"] - r[t]["merging seconds"]) / r["counting"]["seconds"],
+        )
+        show("  merge phase, times as fast", lambda r, t=theirs: r[t]["merging seconds"] / r["learning"]["seconds"])
+        show("  merge phase, wall", lambda r, t=theirs: r[t]["merging wall"] / r["learning"]["wall"])
+        show("  whole stage, times as fast", lambda r, t=theirs: r[t]["seconds"] / r["stage"]["seconds"])
+        for ours in ("command", "stage"):
+            show(f"  peak memory of the {ours} over its", lambda r, t=theirs, o=ours: r[o]["peak_mb"] / r[t]["peak_mb"])
+    paths = {name: f"{name}/merges.txt" for name in ("ours", "command", "stage-0")} | {"library": "library.txt"}
     merges = {name: hashlib.sha256((folder / path).read_bytes()).hexdigest()[:16] for name, path in paths.items()}
     print(f"merges: {merges}: {'equal' if len(set(merges.values())) == 1 else 'DIFFERENT'}")
     if len(set(merges.values())) != 1:

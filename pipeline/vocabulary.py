@@ -14,7 +14,6 @@ from pipeline import files
 from pipeline.hashing import chosen
 from pipeline.parts import Part, PartWriter, Place, RunParts
 from pipeline.views import DocumentShard, utf8_bytes
-from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.counting import PieceCounter
 
 BATCH_DOCUMENTS = 1024
@@ -61,13 +60,13 @@ class MergePartition:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A table at a time."""
         paths: Sequence[str] = part.work
-        total = pa.Table.from_batches([], COUNTS_SCHEMA)
+        total = PieceCounter()
         for path in paths:
-            total = add_up([total, files.read_table(path)])
+            total.add_counted(files.read_table(path))
             writer.advance()
-        writer.counters["distinct_words"] += total.num_rows
+        writer.counters["distinct_words"] += len(total)
         name = f"counts-{writer.key}.parquet"
-        writer.publish_table("counts", total, name if self.keep else writer.spill_name(name))
+        writer.publish_table("counts", total.table(), name if self.keep else writer.spill_name(name))
 
 
 @dataclass
@@ -83,13 +82,6 @@ class CountWords(beam.PTransform[PCollection[Part], PCollection[str]]):
         """One table a shard and partition."""
         keys: PCollection[str] = parts | RunParts(self.place, CountShard(self.partitions, self.share, self.seed))
         return keys
-
-
-def add_up(tables: Sequence[pa.Table]) -> pa.Table:
-    """One table of counts, sorted by word, each word once."""
-    together = pa.concat_tables(tables) if tables else pa.Table.from_batches([], COUNTS_SCHEMA)
-    summed = together.group_by("piece", use_threads=False).aggregate([("count", "sum")]).rename_columns(["piece", "count"])
-    return summed.sort_by("piece").select(["piece", "count"]).cast(COUNTS_SCHEMA)
 
 
 def partition(table: pa.Table, partitions: int) -> list[pa.Table]:

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import tokenizers
 
 from tokenizer.codec import Tokenizer
 from tokenizer.formats import merges_of
 from tokenizer.merges import learn
-from tokenizer.paper import VOCAB_SIZE, byte_ids
+from tokenizer.paper import VOCAB_SIZE
 from tokenizer.strings import utf8
 
 COUNTS, LIBRARY = "counts", "tokenizers"
@@ -34,12 +33,12 @@ def train(
     _check(vocab_size, max_token_length)
     table = counts if isinstance(counts, pa.Table) else count_table(counts)
     text, offsets = utf8(table.column("piece"))
-    times = table.column("count").to_numpy()
+    times = table.column("count").combine_chunks().to_numpy()
     if len(times) and times.min() < 1:
         worst = int(times.argmin())
         raise ValueError(f"a count of {times[worst]} for {table.column('piece')[worst].as_py()!r}: at least 1")
     pairs = learn(
-        np.asarray(byte_ids(), np.uint8)[text],
+        text,
         offsets,
         times,
         vocab_size - 257,

@@ -48,6 +48,14 @@ class PieceCounter:
         while not _count(text, starts, ends, classes(), self._table):
             self._grow()
 
+    def add_counted(self, counts: pa.Table) -> None:
+        """Add up another counter's table."""
+        pieces, offsets = utf8(counts.column("piece"))
+        times = counts.column("count").to_numpy().copy()
+        done = 0
+        while (done := _add(pieces, offsets, times, done, self._table)) < len(times):
+            self._grow()
+
     def __len__(self) -> int:
         return int(self._table.at[PIECES])
 
@@ -85,7 +93,7 @@ def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Tabl
         at, end = starts[document], ends[document]
         while at < end:
             stop = piece_end(text, at, end, classes)
-            if not _count_piece(text, at, stop, table):
+            if not _count_piece(text, at, stop, 1, table):
                 starts[document] = at
                 return False
             at = stop
@@ -94,7 +102,16 @@ def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Tabl
 
 
 @compiled
-def _count_piece(text: Array, start: Integer, stop: Integer, table: _Table) -> bool:
+def _add(pieces: Array, offsets: Array, times: Array, done: Integer, table: _Table) -> Integer:
+    """Add counted pieces from number `done` on until the end or until the table must grow; returns how many are done."""
+    for piece in range(done, len(times)):
+        if not _count_piece(pieces, offsets[piece], offsets[piece + 1], times[piece], table):
+            return piece
+    return len(times)
+
+
+@compiled
+def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, table: _Table) -> bool:
     value = hash_of(text, start, stop)
     mask = len(table.slots) - 1
     slot = np.int64(value) & mask
@@ -102,7 +119,7 @@ def _count_piece(text: Array, start: Integer, stop: Integer, table: _Table) -> b
     while table.slots[slot] >= 0:
         piece = table.slots[slot]
         if table.hashes[piece] == short and _same(text, start, stop, table, piece):
-            table.times[piece] += 1
+            table.times[piece] += times
             return True
         slot = (slot + 1) & mask
     piece, used = table.at[PIECES], table.at[BYTES]
@@ -112,7 +129,7 @@ def _count_piece(text: Array, start: Integer, stop: Integer, table: _Table) -> b
     table.arena[used : used + stop - start] = text[start:stop]
     table.slots[slot] = piece
     table.hashes[piece] = short
-    table.times[piece] = 1
+    table.times[piece] = times
     table.starts[piece + 1] = used + stop - start
     table.at[PIECES] += 1
     table.at[BYTES] += stop - start

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled
-from tokenizer.pair_table import HEAP, MERGES, PAIRS, POOL, WANTED, State, add, pop, push, slot_of, with_room
+from tokenizer.pair_table import HEAP, MERGES, PAIRS, POOL, WANTED, State, add, make_room, pop, push, slot_of
+from tokenizer.paper import byte_ids
 
 SEPARATOR = 0xFFFF
 HOLE = 0xFFFE
@@ -32,8 +33,8 @@ def learn(
 ) -> npt.NDArray[np.uint16]:
     """The merges, at most so many, as pairs of ids in the order learnt.
 
-    Word i is `text[offsets[i]:offsets[i + 1]]`, already ids 0-255 of single symbols, and occurs `counts[i]` times. The commonest pair is
-    merged first; of equally common ones the smaller (left, right). Counts are 64-bit. The order of words does not matter.
+    Word i is `text[offsets[i]:offsets[i + 1]]`, UTF-8, and occurs `counts[i]` times. The commonest pair is merged
+    first; of equally common ones the smaller (left, right). Counts are 64-bit. The order of words does not matter.
     """
     if 256 + merges > MOST_IDS:
         raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
@@ -41,30 +42,29 @@ def learn(
     least, limit = max(1, min_frequency), max_token_length or np.iinfo(np.int32).max
     _index(state, least)
     while not _merge_on(state, merges, least, limit):
-        state = with_room(state, least)
+        make_room(state, least)
     return state.merges[: state.at[MERGES]].copy()
 
 
 def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
-    words = len(counts)
-    cells = np.empty(len(text) + words + 1, np.uint16)
-    starts = np.empty(words + 1, np.int64)
+    cells = np.empty(len(text) + len(counts) + 1, np.uint16)
     blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
-    _lay_out(text, offsets, cells, starts, blocks)
+    _lay_out(text, offsets, np.array(byte_ids(), np.uint16), cells, blocks)
     lengths = np.ones(1 << 16, np.int32)
-    pairs = 1 << 17
+    place = np.uint32 if len(cells) < 1 << 32 else np.int64
+    pairs = max(1 << 17, len(counts))
     return State(
         cells=cells,
-        starts=starts,
+        offsets=offsets,
         blocks=blocks,
-        times=counts.astype(np.int64),
+        times=counts,
         lengths=lengths,
-        pool=np.empty(len(text) + len(text) // 2 + (1 << 12), np.uint32 if len(cells) < 1 << 32 else np.int64),
+        pool=np.empty(len(text) + len(text) // 4 + (1 << 12), place),
         key=np.empty(pairs, np.uint32),
         frequency=np.empty(pairs, np.int64),
-        first=np.empty(pairs, np.int64),
+        first=np.empty(pairs, place),
         size=np.empty(pairs, np.int32 if len(cells) < 1 << 31 else np.int64),
-        slots=np.full(2 * pairs, -1, np.int32),
+        slots=np.full(1 << (2 * pairs - 1).bit_length(), -1, np.int32),
         heap_count=np.empty(pairs, np.int64),
         heap_pair=np.empty(pairs, np.int32),
         sums=np.zeros((4, 1 << 16), np.int64),
@@ -76,27 +76,30 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
 
 
 @compiled
-def _lay_out(text: Array, offsets: Array, cells: Array, starts: Array, blocks: Array) -> None:
+def _lay_out(text: Array, offsets: Array, alphabet: Array, cells: Array, blocks: Array) -> None:
     cells[0] = SEPARATOR
-    at = 1
+    blocks[0] = 0
     for word in range(len(offsets) - 1):
-        starts[word] = at
+        start = at = _start(offsets, word)
         for i in range(offsets[word], offsets[word + 1]):
-            cells[at] = text[i]
+            cells[at] = alphabet[text[i]]
             at += 1
         cells[at] = SEPARATOR
-        at += 1
-        for block in range((starts[word] + BLOCK - 1) // BLOCK, (at - 1) // BLOCK + 1):
+        for block in range((start + BLOCK - 1) // BLOCK, at // BLOCK + 1):
             blocks[block] = word
-    starts[-1] = at
-    blocks[0] = 0
+
+
+@compiled
+def _start(offsets: Array, word: Integer) -> Integer:
+    """The word's first cell: a separator stands before every word and after the last."""
+    return offsets[word] + word + 1
 
 
 @compiled
 def _times(state: State, place: Integer) -> Integer:
     """How often the word that holds this cell occurs."""
-    word = state.blocks[place // BLOCK]
-    while state.starts[word + 1] <= place:
+    word = np.int64(state.blocks[place // BLOCK])
+    while _start(state.offsets, word + 1) <= place:
         word += 1
     return state.times[word]
 
@@ -108,7 +111,7 @@ def _index(state: State, least: Integer) -> None:
     sums = np.zeros(1 << 16, np.int64)
     sizes = np.zeros(1 << 16, np.int64)
     for word in range(len(state.times)):
-        for i in range(state.starts[word], state.starts[word + 1] - 2):
+        for i in range(_start(state.offsets, word), _start(state.offsets, word + 1) - 2):
             key = cells[i] << 8 | cells[i + 1]
             sums[key] += state.times[word]
             sizes[key] += 1
@@ -120,7 +123,7 @@ def _index(state: State, least: Integer) -> None:
             if sums[key] >= least:
                 push(state, sums[key], pair)
     for word in range(len(state.times)):
-        for i in range(state.starts[word], state.starts[word + 1] - 2):
+        for i in range(_start(state.offsets, word), _start(state.offsets, word + 1) - 2):
             key = cells[i] << 8 | cells[i + 1]
             state.pool[ends[key]] = i
             ends[key] += 1
@@ -155,7 +158,7 @@ def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Int
     left, right = np.int64(state.key[pair] >> 16), np.int64(state.key[pair] & 0xFFFF)
     length = state.lengths[left] + state.lengths[right]
     state.lengths[new] = length
-    found = state.first[pair]
+    found = np.int64(state.first[pair])
     merged = _replace(state, pair, left, right, new)
     state.size[pair] = merged
     state.frequency[pair] = 0
@@ -182,7 +185,7 @@ def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: In
     """Write the new token over each standing place of the pair, left to right; keep those places, sum up the pairs that end."""
     cells, pool, sums = state.cells, state.pool, state.sums
     width, length = state.lengths[left], state.lengths[new]
-    first = state.first[pair]
+    first = np.int64(state.first[pair])
     kept = first
     seen_left = seen_right = 0
     for i in range(first, first + state.size[pair]):

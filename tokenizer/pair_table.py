@@ -13,7 +13,7 @@ class State(NamedTuple):
     """The arrays of a run of learning. A pair is a number: its key is `left << 16 | right`, its places are `pool[first:first + size]`."""
 
     cells: Array
-    starts: Array
+    offsets: Array
     blocks: Array
     times: Array
     lengths: Array
@@ -32,27 +32,26 @@ class State(NamedTuple):
     at: Array
 
 
-def with_room(state: State, least: int) -> State:
-    """The same swept, with room for the next merge and a good number after it: what is swept out is never needed again."""
+def make_room(state: State, least: int) -> None:
+    """Sweep, and make room for the next merge and a good number after it: what is swept out is never needed again.
+
+    Arrays grow in place, so that none of them stands in memory twice.
+    """
     _sweep(state)
     pairs, places = int(state.at[PAIRS]), int(state.at[POOL])
     wanted = int(state.at[WANTED])
-    state = state._replace(pool=_longer(state.pool, places + max(places // 8, wanted)))
-    names = ("key", "frequency", "first", "size", "heap_count", "heap_pair")
-    need = pairs + max(pairs, min(wanted, 2 * (257 + int(state.at[MERGES]))))
-    state = state._replace(**{name: _longer(getattr(state, name), need) for name in names})
-    if len(state.slots) < 2 * len(state.key):
-        state = state._replace(slots=np.empty(1 << (2 * len(state.key) - 1).bit_length(), np.int32))
+    _lengthen(state.pool, places + max(places // 8, wanted))
+    need = pairs + max(pairs // 3, min(wanted, 2 * (257 + int(state.at[MERGES]))))
+    for array in (state.key, state.frequency, state.first, state.size, state.heap_count, state.heap_pair):
+        _lengthen(array, need)
+    while 2 * len(state.slots) < 3 * len(state.key):
+        _lengthen(state.slots, 2 * len(state.slots))
     _enter(state, least)
-    return state
 
 
-def _longer(array: Array, need: int) -> Array:
-    if need <= len(array):
-        return array
-    longer = np.empty(need, array.dtype)
-    longer[: len(array)] = array
-    return longer
+def _lengthen(array: Array, need: int) -> None:
+    if need > len(array):
+        array.resize(need, refcheck=False)  # the state alone holds it, and nothing a view of it
 
 
 @compiled
@@ -70,11 +69,15 @@ def add(state: State, key: Integer, count: Integer, size: Integer) -> Integer:
 
 
 @compiled
+def _hash(key: Integer) -> Integer:
+    return np.int64(np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32))
+
+
+@compiled
 def slot_of(state: State, key: Integer) -> Integer:
     """Where the pair of this key stands in the hash table, or the empty slot that it would take."""
     mask = len(state.slots) - 1
-    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & np.uint64(mask)
-    at = np.int64(slot)
+    at = _hash(key) & mask
     while state.slots[at] >= 0 and state.key[state.slots[at]] != key:
         at = (at + 1) & mask
     return at
@@ -91,7 +94,8 @@ def _sweep(state: State) -> None:
             continue
         left, right = state.key[pair] >> 16, state.key[pair] & 0xFFFF
         kept = at[POOL]
-        for i in range(state.first[pair], state.first[pair] + state.size[pair]):
+        first = np.int64(state.first[pair])
+        for i in range(first, first + state.size[pair]):
             place = np.int64(pool[i])
             if cells[place] == left and cells[place + state.lengths[left]] == right:
                 pool[kept] = place
@@ -105,12 +109,20 @@ def _sweep(state: State) -> None:
 @compiled
 def _enter(state: State, least: Integer) -> None:
     """Fill the hash table and the queue from the pairs."""
-    state.slots[:] = -1
-    state.at[HEAP] = 0
+    slots, mask = state.slots, len(state.slots) - 1
+    slots[:] = -1
+    queued = 0
     for pair in range(state.at[PAIRS]):
-        state.slots[slot_of(state, np.int64(state.key[pair]))] = pair
+        slot = _hash(state.key[pair]) & mask
+        while slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        slots[slot] = pair
         if state.frequency[pair] >= least:
-            push(state, state.frequency[pair], pair)
+            state.heap_count[queued], state.heap_pair[queued] = state.frequency[pair], pair
+            queued += 1
+    state.at[HEAP] = queued
+    for at in range(queued // 2 - 1, -1, -1):
+        _sink(state, at, state.heap_count[at], state.heap_pair[at])
 
 
 @compiled
@@ -136,11 +148,15 @@ def push(state: State, count: Integer, pair: Integer) -> None:
 @compiled
 def pop(state: State) -> None:
     """Take the first pair from the queue."""
-    counts, pairs = state.heap_count, state.heap_pair
     state.at[HEAP] -= 1
-    size = state.at[HEAP]
-    count, pair = counts[size], pairs[size]
-    at = 0
+    last = state.at[HEAP]
+    _sink(state, 0, state.heap_count[last], state.heap_pair[last])
+
+
+@compiled
+def _sink(state: State, at: Integer, count: Integer, pair: Integer) -> None:
+    """Put a pair where those below it come after it, from this place on downwards."""
+    counts, pairs, size = state.heap_count, state.heap_pair, state.at[HEAP]
     while 2 * at + 1 < size:
         down = 2 * at + 1
         if down + 1 < size and _before(state, counts[down + 1], pairs[down + 1], counts[down], pairs[down]):

@@ -6,7 +6,10 @@ import pyarrow as pa
 
 
 def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All strings' bytes one after the other, and where each begins; the last offset is the end. No null may be among them."""
+    """All strings' bytes one after the other, and where each begins; the last offset is the end. No null may be among them.
+
+    Both are read-only, whether they are views or copies, so that compiled code meets one type.
+    """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
         texts = texts if isinstance(texts, pa.Array) else pa.concat_arrays(texts.chunks)
@@ -15,10 +18,14 @@ def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.
     wide = texts.cast(pa.large_binary() if pa.types.is_binary(texts.type) else _wide(texts.type))
     _, offsets, data = wide.buffers()
     if offsets is None or not len(wide):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+        return np.frombuffer(b"", np.uint8), np.frombuffer(bytes(8), np.int64)
     places = np.frombuffer(offsets, np.int64, len(wide) + 1, 8 * wide.offset)
-    text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    return text[places[0] : places[-1]], places - places[0]
+    text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.frombuffer(b"", np.uint8)
+    text = text[places[0] : places[-1]]
+    if places[0]:
+        places = places - places[0]
+        places.flags.writeable = False
+    return text, places
 
 
 def _wide(kind: pa.DataType) -> pa.DataType:

@@ -60,7 +60,7 @@ class Train:
         """Raises InputError where the text runs out of pairs before the vocabulary is full."""
         paths: Sequence[str] = part.work
         settings = self.settings
-        counts = pa.concat_tables([files.read_table(path) for path in paths])
+        counts = pa.concat_tables([files.read_table(path) for path in paths]).combine_chunks()
         tokenizer = train(
             counts, settings.vocab_size, min_frequency=settings.min_frequency, max_token_length=settings.max_token_length
         )

@@ -19,8 +19,8 @@ from pipeline.files import InputError
 from pipeline.jobs.vocabulary import STAGE, VocabularySettings
 from pipeline.manifest import Manifest
 from pipeline.stage import Call
-from pipeline.vocabulary import add_up, partition
-from tokenizer.bpe import count_table, train
+from pipeline.vocabulary import partition
+from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
 from tokenizer.counting import PieceCounter
 from tokenizer.pieces import split
@@ -171,9 +171,7 @@ def test_partitions_hold_every_word_once() -> None:
     table = counter.table()
     parts = partition(table, 7)
     assert min(part.num_rows for part in parts) > 0
-    assert add_up(parts).equals(table)
-
-
-def test_adding_up_sums_equal_words() -> None:
-    total = add_up([count_table({"b": 2, "a": 1}), count_table({"b": 1 << 40})])
-    assert total.equals(count_table({"a": 1, "b": (1 << 40) + 2}))
+    together = PieceCounter()
+    for part in parts:
+        together.add_counted(part)
+    assert together.table().equals(table)

@@ -55,14 +55,14 @@ def test_limits_are_the_librarys(english: list[str], limit: dict[str, int]) -> N
 
 def test_little_room_for_places_changes_nothing(counts: PieceCounter, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train(counts.table(), 3_000)
-    begin, with_room, swept = merging._begin, merging.with_room, []
+    begin, make_room, swept = merging._begin, merging.make_room, []
 
     def begin_with_little(text: Any, *others: Any) -> Any:
         state = begin(text, *others)
         return state._replace(pool=state.pool[: len(text)].copy())
 
     monkeypatch.setattr(merging, "_begin", begin_with_little)
-    monkeypatch.setattr(merging, "with_room", lambda *state: swept.append(1) or with_room(*state))
+    monkeypatch.setattr(merging, "make_room", lambda *state: swept.append(1) or make_room(*state))
     assert train(counts.table(), 3_000).pairs == expected.pairs
     assert len(swept) > 1
 

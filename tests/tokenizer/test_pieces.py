@@ -7,6 +7,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokenizer.bpe import count_table
 from tokenizer.characters import LETTER, NUMBER, SPACE, classes
 from tokenizer.counting import PieceCounter
 from tokenizer.pieces import split
@@ -87,6 +88,16 @@ def test_a_piece_longer_than_the_table_is_counted() -> None:
     counter = PieceCounter()
     counter.add(pa.array(["a" * 1_000_000]))
     assert counter.table().to_pylist() == [{"piece": b"a" * 1_000_000, "count": 1}]
+
+
+def test_counted_tables_add_up(counts: PieceCounter) -> None:
+    twice = PieceCounter()
+    twice.add(pa.array(["a", "b b"]))
+    twice.add_counted(count_table({"b": 1, "c": 1 << 40}))
+    assert twice.table().equals(count_table({"a": 1, "b": 2, " b": 1, "c": 1 << 40}))
+    twice.add_counted(counts.table())
+    twice.add_counted(counts.table())
+    assert twice.table().num_rows == len(set(counts.table().column("piece").to_pylist()) | {b"a", b"b", b" b", b"c"})
 
 
 def test_a_missing_text_is_refused() -> None:
