@@ -25,8 +25,10 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     pages, vocabulary, evaluations = str(data / "html"), str(data / "bpe"), str(data / "evals")
     yield "Intake", [script("intake"), *reddit]
     yield "Fetching", [script("fetch")]
-    for what in ("quality", "strings", "pace", "growth"):
+    for what in ("quality", "strings", "pace"):
         yield f"Extraction: {what}", [script("extraction"), what, pages]
+    for what in ("scaling", "growth"):
+        yield f"Documents: {what}", [script("documents"), what, pages]
     chosen, record = str(scratch / "set"), str(scratch / "dedup.jsonl")
     yield "De-duplication: documents", ["-m", "benchmarks.dedup", "make", "--output", chosen]
     for _ in range(3):

@@ -3,22 +3,19 @@
     python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3]
     python benchmarks/extraction.py strings  ../shared/data/html
     python benchmarks/extraction.py pace     ../shared/data/html [--rounds 3]
-    python benchmarks/extraction.py growth   ../shared/data/html [--pages 16000]
 
 `quality` prints 4-word-shingle F1 on scrapinghub's pages, each half by itself, for nine settings of trafilatura, resiliparse, ours and
 the peers; `strings` trafilatura's with/without strings; `pace` our sandbox beside datatrove's (FineWeb's settings) and a bare loop of
-trafilatura with equal settings; `growth` the cost of 1,000 to 16,000 pages and the speed of two workers. Peers are installed at first use.
+trafilatura with equal settings. Peers are installed at first use. More pages and more workers: documents.py.
 """
 
 import argparse
 import json
 import logging
-import math
 import pickle
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,27 +148,6 @@ def boxed(sandbox: Sandbox, pages: list[GoldPage]) -> float:
     return (_cpu(sandbox) - began) / len(pages) * 1000
 
 
-def growth(folder: Path, most: int) -> None:
-    """Small pages, each with a number of its own, so that 16,000 of them take a minute."""
-    bodies = [page.body for page in load(folder, ["scrapinghub", "trafilatura"]) if len(page.body) < 25_000]
-    pages = [RawPage(f"http://example.org/{i}", bodies[i % len(bodies)] + b"<p>Number %d.</p>" % i) for i in range(most)]
-    with Sandbox(KEEP_ALL) as one, Sandbox(KEEP_ALL) as two, ThreadPoolExecutor(2) as threads:
-        for sandbox in (one, two):
-            _cost([sandbox], threads, pages[:50])
-        few, both = _cost([one], threads, pages[:1_000]), _cost([one, two], threads, pages[:1_000])
-        print(f"1,000 pages: one worker {few:.2f} s, two {both:.2f} s of wall time, {few / both:.2f} times as fast", flush=True)
-        many = _cost([one, two], threads, pages)
-        power = math.log(many / both, most / 1_000)
-        print(f"{most:,} pages: two workers {many:.2f} s; cost grows with pages to the power of {power:.3f}")
-
-
-def _cost(sandboxes: Sequence[Sandbox], threads: ThreadPoolExecutor, pages: Sequence[RawPage]) -> float:
-    began = time.perf_counter()
-    shares = [pages[i :: len(sandboxes)] for i in range(len(sandboxes))]
-    list(threads.map(lambda sandbox, share: [type(sandbox.extract(page).result) for page in share], sandboxes, shares))
-    return time.perf_counter() - began
-
-
 def _cpu(sandbox: Sandbox) -> float:
     spent = psutil.Process(sandbox.worker).cpu_times()
     return time.process_time() + spent.user + spent.system
@@ -185,10 +161,9 @@ def _spread(values: Sequence[float]) -> str:
 def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "strings", "pace", "growth"))
+    parser.add_argument("what", choices=("quality", "strings", "pace"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pages", type=int, default=16_000)
     arguments = parser.parse_args()
     extractors.by_resiliparse("<p>warm</p>")
     html.parse("<p>warm</p>")
@@ -196,10 +171,8 @@ def main() -> None:
         quality(arguments.folder, arguments.rounds)
     elif arguments.what == "strings":
         with_and_without(arguments.folder)
-    elif arguments.what == "pace":
-        pace(arguments.folder, arguments.rounds)
     else:
-        growth(arguments.folder, arguments.pages)
+        pace(arguments.folder, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -45,21 +45,24 @@ class Engine:
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
+    worker: SubprocessSDKEnvironment = _WORKER_PROCESS
 
     def __post_init__(self) -> None:
         """Files are read and written before the first pipeline: Beam's file systems must know the flags by then."""
         FileSystems.set_options(PipelineOptions(list(self.beam_flags)))
 
-    def pipeline(self, parts: int) -> beam.Pipeline:
-        """An empty pipeline for so many parts; a --runner among the flags wins over the local engine.
+    @property
+    def is_local(self) -> bool:
+        """Whether its workers are processes here: a --runner among the flags wins over the local engine."""
+        return not any(flag == "--runner" or flag.startswith("--runner=") for flag in self.beam_flags)
 
-        No more local processes than parts: starting one costs seconds.
-        """
-        if any(flag == "--runner" or flag.startswith("--runner=") for flag in self.beam_flags):
+    def pipeline(self, parts: int) -> beam.Pipeline:
+        """An empty pipeline for so many parts. No more local processes than parts: starting one costs seconds."""
+        if not self.is_local:
             return beam.Pipeline(options=PipelineOptions(list(self.beam_flags)))
         workers = max(1, min(self.workers, parts))
         options = PipelineOptions([f"--direct_num_workers={workers}", *self.beam_flags])
-        return beam.Pipeline(FnApiRunner(_WORKER_PROCESS if workers > 1 else None), options)
+        return beam.Pipeline(FnApiRunner(self.worker if workers > 1 else None), options)
 
     def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
         """Build one pipeline of so many parts and wait for its end. Raises RuntimeError where it did not end well."""

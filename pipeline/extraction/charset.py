@@ -77,7 +77,7 @@ def encoding_of(body: bytes, declared: str | None) -> str:
     if found and (said := _known(found[1].decode("ascii"))):
         # The standard: a page whose <meta> could be read as ASCII is not in UTF-16, whatever it says.
         return "utf-8" if said.startswith("utf-16") else said
-    return "utf-8" if _is_utf8(body) else _known(detect_encoding(body, from_html_meta=False)) or "windows-1252"
+    return "utf-8" if _utf8(body) is not None else _known(detect_encoding(body, from_html_meta=False)) or "windows-1252"
 
 
 def decode(body: bytes, declared: str | None) -> tuple[str, str]:
@@ -86,10 +86,11 @@ def decode(body: bytes, declared: str | None) -> tuple[str, str]:
     A page that claims another encoding but is valid UTF-8 beyond ASCII is UTF-8: no other text is valid by accident.
     """
     name = encoding_of(body, declared)
-    if not name.startswith(("utf-16", "iso-2022")) and not body.isascii() and _is_utf8(body):
-        name = "utf-8"
-    elif name == "utf-8" and not body.isascii():
-        name = _instead_of_utf8(body)
+    if not name.startswith(("utf-16", "iso-2022")) and not body.isascii():
+        if (text := _utf8(body)) is not None:
+            return text.removeprefix("\ufeff"), "utf-8"
+        if name == "utf-8":
+            name = _instead_of_utf8(body)
     text = body.decode(PYTHON_NAMES.get(name, name), errors="replace")
     return text.removeprefix("\ufeff"), name
 
@@ -110,12 +111,12 @@ def _known(label: str | None) -> str | None:
     return name if name in SUPPORTED else None
 
 
-def _is_utf8(body: bytes) -> bool:
+def _utf8(body: bytes) -> str | None:
+    """The text of bytes that are valid UTF-8, and no ISO-2022-JP, which is ASCII with a shift sequence."""
     try:
-        body.decode("utf-8")
+        return None if b"\x1b$" in body else body.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return b"\x1b$" not in body  # the shift sequence of ISO-2022-JP, which is ASCII
+        return None
 
 
 def _instead_of_utf8(body: bytes) -> str:

@@ -38,7 +38,6 @@ TITLE_LINES: Final = 3
 PROSE_CHARACTERS: Final = 80
 NOT_WORDS: Final = re.compile(r"\W+")
 BLANK_LINES: Final = re.compile(r"\n{3,}")
-SPACES: Final = re.compile(r"[^\S\n]+(?=\n|$)")
 
 
 def strip_boilerplate(text: str) -> tuple[str, int]:
@@ -83,7 +82,7 @@ def _words(text: str) -> str:
 
 def tidy(text: str) -> str:
     """The text without trailing spaces, surplus blank lines and blank ends."""
-    return BLANK_LINES.sub("\n\n", SPACES.sub("", text)).strip()
+    return BLANK_LINES.sub("\n\n", "\n".join(map(str.rstrip, text.split("\n")))).strip()
 
 
 def too_short(text: str, least: int) -> str | None:

@@ -5,16 +5,12 @@ deadline. The one exception is what the page has not caused (the deadline found 
 page is tried once more in a fresh worker, with more patience, so that what is dropped does not depend on what else the machine does.
 """
 
-import atexit
 import os
 import pickle
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -194,31 +190,3 @@ def _result_of(page: RawPage, answer: dict[str, Any]) -> Document | Drop:
         published=date.fromisoformat(published) if published else None,
         **found,
     )
-
-
-_idle: dict[tuple[Rules, Limits], list[Sandbox]] = {}
-_idle_lock = threading.Lock()
-
-
-@contextmanager
-def borrowed(rules: Rules, limits: Limits = DEFAULT_LIMITS) -> Iterator[Sandbox]:
-    """A sandbox of this process's own store, so that a worker process starts one for all its parts."""
-    with _idle_lock:
-        waiting = _idle.setdefault((rules, limits), [])
-        sandbox = waiting.pop() if waiting else Sandbox(rules, limits)
-    try:
-        yield sandbox
-    except BaseException:
-        sandbox.close()
-        raise
-    with _idle_lock:
-        waiting.append(sandbox)
-
-
-@atexit.register
-def close_idle() -> None:
-    """End the store's processes."""
-    with _idle_lock:
-        for waiting in _idle.values():
-            while waiting:
-                waiting.pop().close()

@@ -1,0 +1,189 @@
+"""The stage `documents` whole: what a second worker is worth, and what more pages cost.
+
+    python benchmarks/documents.py scaling ../shared/data/html [--pages 4000] [--rounds 3]
+    python benchmarks/documents.py growth  ../shared/data/html [--pages 16000]
+
+`scaling` runs `python -m pipeline documents` with one worker and with two on the same pages, in turn; `growth` runs it with two workers
+on 1,000 pages, twice as many, and so on. Wall time and CPU time of all processes, their start included, and the peak of their memory
+together (proportional set size). The pages are those with gold in a seeded order, over and over: in a copy every paragraph ends in
+numbers of its own. `--crawl FOLDER` keeps the pages made for another run.
+"""
+
+import argparse
+import math
+import os
+import random
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import gold
+import psutil
+import pyarrow.parquet as pq
+
+from pipeline import files
+from pipeline.crawling.client import Answer
+from pipeline.crawling.warc import exchange_members
+from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.records import Page
+
+COLLECTIONS = ("scrapinghub", "newspaper4k", "mozilla", "trafilatura")
+FETCHED = datetime(2018, 1, 1, tzinfo=UTC)
+WARC, INDEX = "warc-00000.warc.gz", "pages-00000-of-00001.parquet"
+PARAGRAPH_END = re.compile(rb"</p>", re.IGNORECASE)
+SAMPLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        busy = self.cpu_seconds / self.wall_seconds
+        return f"{self.wall_seconds:6.1f} s, {self.cpu_seconds:6.1f} s of CPU ({busy:.2f} cores), {self.peak_bytes >> 20} MiB"
+
+
+def varied(body: bytes, copy: int) -> bytes:
+    """A copy's own page: each paragraph ends in the copy's number and its own."""
+    numbers = count()
+    return PARAGRAPH_END.sub(lambda end: b" %d/%d%s" % (copy, next(numbers), end[0]), body) + b"<p>Copy %d.</p>" % copy
+
+
+def bodies(data: Path, number: int) -> Iterator[bytes]:
+    pages = gold.load(data, COLLECTIONS)
+    for i in range(number):
+        if i % len(pages) == 0:
+            random.Random(i).shuffle(pages)
+        yield varied(pages[i % len(pages)].body, i // len(pages))
+
+
+def crawl(data: Path, folder: Path, number: int) -> None:
+    """A pages folder as the stage before leaves it."""
+    folder.mkdir(parents=True)
+    pages = []
+    with (folder / WARC).open("wb") as warc:
+        for i, body in enumerate(bodies(data, number)):
+            url = f"http://site{i % 97}.example/{i}"
+            exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
+            at, digest = warc.tell(), sha256(body).digest()
+            warc.write(exchange.members)
+            pages.append(
+                Page(url, url[7:], url[7:].partition("/")[0], 3, None, url, FETCHED, 200, "text/html", None, WARC, at,
+                     exchange.response_length, len(body), digest)
+            )  # fmt: skip
+    index(folder, pages)
+
+
+def index(folder: Path, pages: list[Page]) -> None:
+    files.publish_table(str(folder / INDEX), Page.table(pages))
+    entries = tuple(
+        FileEntry(name, kind, len(pages), (folder / name).stat().st_size, files.fingerprint(str(folder / name)))
+        for name, kind in ((INDEX, "pages"), (WARC, "warc"))
+    )
+    Manifest("pages", {}, {}, entries, Books(len(pages), len(pages))).save(str(folder))
+
+
+def first(folder: Path, number: int) -> Path:
+    """A pages folder of the first pages of `folder`, beside it."""
+    part = folder.with_name(f"{folder.name}-first-{number}")
+    if not part.exists():
+        part.mkdir()
+        os.link(folder / WARC, part / WARC)
+        index(part, [Page.from_row(row) for row in pq.read_table(folder / INDEX).slice(0, number).to_pylist()])
+    return part
+
+
+def extracted(pages: Path, workers: int) -> Run:
+    """Run the stage. What it says of itself goes to stderr only where it fails."""
+    with tempfile.TemporaryDirectory(dir=pages.parent) as output:
+        command = [sys.executable, "-m", "pipeline", "documents", "--input", str(pages), "--output", output]
+        began, spent, peak = time.perf_counter(), _children_seconds(), [0]
+        process = subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True)
+        watcher = threading.Thread(target=_watch, args=(process, peak))
+        watcher.start()
+        said = process.communicate()[1]
+        watcher.join()
+        if process.returncode:
+            raise SystemExit(said)
+        return Run(time.perf_counter() - began, _children_seconds() - spent, peak[0])
+
+
+def _watch(process: "subprocess.Popen[str]", peak: list[int]) -> None:
+    while process.poll() is None:
+        together = 0
+        try:
+            root = psutil.Process(process.pid)
+            for member in (root, *root.children(recursive=True)):
+                together += member.memory_full_info().pss
+        except psutil.Error:
+            continue  # one ended meanwhile
+        finally:
+            time.sleep(SAMPLE_SECONDS)
+        peak[0] = max(peak[0], together)
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def scaling(pages: Path, rounds: int) -> None:
+    ratios = []
+    for _ in range(rounds):
+        one, two = extracted(pages, 1), extracted(pages, 2)
+        ratios.append(one.wall_seconds / two.wall_seconds)
+        print(f"one worker {one}; two {two}; {ratios[-1]:.2f} times as fast", flush=True)
+    print(f"two workers: {min(ratios):.2f} - {statistics.median(ratios):.2f} - {max(ratios):.2f} times as fast as one")
+
+
+def growth(folder: Path, most: int) -> None:
+    sizes = [most >> shift for shift in range(int(math.log2(most / 1000)), -1, -1)]
+    runs = []
+    for size in sizes:
+        runs.append(extracted(first(folder, size), 2))
+        print(f"{size:6,} pages: {runs[-1]}", flush=True)
+    for name, costs in (("wall", [r.wall_seconds for r in runs]), ("CPU", [r.cpu_seconds for r in runs])):
+        slope = statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
+        last = math.log2(costs[-1] / costs[-2])
+        print(f"{name} time grows with pages to the power of {slope:.3f}, over the last doubling {last:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("make", "scaling", "growth"))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--pages", type=int, help="default: 4,000 for scaling, 16,000 for growth")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--crawl", type=Path)
+    arguments = parser.parse_args()
+    number = arguments.pages or (4_000 if arguments.what == "scaling" else 16_000)
+    home = arguments.crawl or Path(tempfile.mkdtemp())
+    folder = home / f"pages-{number}"
+    if not folder.exists():
+        crawl(arguments.data, folder, number)
+    if arguments.what == "scaling":
+        scaling(folder, arguments.rounds)
+    elif arguments.what == "growth":
+        growth(folder, number)
+    if arguments.crawl is None:
+        shutil.rmtree(home)
+
+
+if __name__ == "__main__":
+    main()
