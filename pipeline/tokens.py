@@ -99,7 +99,8 @@ class EncodeShard:
             lengths = pc.binary_length(texts).to_numpy().astype(np.int64)
             for row in np.flatnonzero(lengths == 0):
                 writer.drop(Drop("tokens", batch.column("document_id")[row].as_py().hex(), TokensDrop.NO_TEXT))
-            batch = batch.filter(pa.array(lengths > 0))
+            if not lengths.all():
+                batch = batch.filter(pa.array(lengths > 0))
             writer.items_out += batch.num_rows
             tokens, offsets = tokenizer.encode_arrow(batch.column("text"), encoder=self.encoder)
             if checked < ORACLE_DOCUMENTS:
@@ -248,7 +249,7 @@ def merged(pieces: Sequence[tuple[Tokens, Index]]) -> tuple[Tokens, Index]:
     tokens = np.empty(ends[-1] if len(ends) else 0, np.uint16)
     done = 0
     for source, own in pieces:
-        _copy(source, own["start"].astype(np.int64), own["tokens"].astype(np.int64), starts[done:], tokens)
+        _copy(source, own["start"].astype(np.uint64), own["tokens"].astype(np.uint64), starts[done:].view(np.uint64), tokens)
         done += len(own)
     index["start"] = starts
     return tokens, index[order]
@@ -256,7 +257,7 @@ def merged(pieces: Sequence[tuple[Tokens, Index]]) -> tuple[Tokens, Index]:
 
 @compiled
 def _copy(source: Array, starts: Array, lengths: Array, places: Array, out: Array) -> None:
-    """Lay each document of the source at its place."""
+    """Lay each document of the source at its place. Unsigned numbers: signed ones cost a test for negatives a token."""
     for i in range(len(starts)):
         for k in range(lengths[i]):
             out[places[i] + k] = source[starts[i] + k]
