@@ -1,8 +1,15 @@
-"""The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well."""
+"""The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well.
 
+`python -m pipeline.worker` serves one pipeline, told by the environment; `python -m pipeline.worker FD` one after the other, told by calls
+(`pipeline.worker_call`) of the socket FD, until its standard input ends.
+"""
+
+import json
 import logging
 import os
+import socket
 import sys
+import threading
 
 
 def choose_memory_pool() -> None:
@@ -14,10 +21,28 @@ def choose_memory_pool() -> None:
 def main() -> None:
     """Serve the runner that started this process until it ends."""
     choose_memory_pool()
-    logging.getLogger().addHandler(logging.NullHandler())  # or the first warning of an import sets up a log on stderr
+    quiet = logging.NullHandler()
+    logging.getLogger().addHandler(quiet)  # or the first warning of an import sets up a log on stderr
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+    if len(sys.argv) == 1:
+        sdk_worker_main.main(sys.argv)
+        return
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            os.environ.update(json.loads(connection.makefile().readline()))
+            sdk_worker_main.main(sys.argv[:1])
+            logging.getLogger().handlers = [quiet]
+            connection.sendall(b"\n")
+
+
+def _end_with_input() -> None:
+    """The process that started this one holds the other end: it is closed even where that one is killed."""
+    sys.stdin.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
 from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_part
 from pipeline.stage import Call, Outcome, Stage
+from pipeline.standing import standing
 from pipeline.views import document_shards
 
 logger = logging.getLogger(__name__)
@@ -106,14 +107,15 @@ def work(call: Call, place: Place) -> Outcome:
     bands, rows = settings.cutting
     logger.info("dedup: %d bands of %d rows find of the pairs %s", bands, rows, curve.s_curve(bands, rows))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
-    run = Run(phases, call.engine)
-    signed = run.sign()
-    everyone = phases.take_census()
-    edges, counted = run.verify(everyone)
-    outcomes = run.decide(everyone, edges)
-    if settings.span_rules:
-        outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
-    published = run.publish(everyone, outcomes)
+    with standing(call.engine, len(phases.documents)) as engine:
+        run = Run(phases, engine)
+        signed = run.sign()
+        everyone = phases.take_census()
+        edges, counted = run.verify(everyone)
+        outcomes = run.decide(everyone, edges)
+        if settings.span_rules:
+            outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
+        published = run.publish(everyone, outcomes)
     return Outcome([*signed, *published], counters=counted)
 
 

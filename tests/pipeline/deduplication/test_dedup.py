@@ -139,8 +139,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_two_workers_write_the_same_bytes(small: Path, tmp_path: Path) -> None:
+def test_two_workers_write_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "one")
+    monkeypatch.setattr(jobs.dedup, "DOCUMENTS_WORTH_A_WORKER", 1)
     dedup(small, tmp_path / "two", engine=Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 

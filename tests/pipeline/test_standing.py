@@ -1,0 +1,69 @@
+"""Workers that stand between pipelines: the same processes, ended with the block or with whoever started them."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from pipeline.engine import Engine
+from pipeline.standing import standing
+
+CODE = """
+import sys, time
+from pipeline.engine import Engine
+from pipeline.standing import standing
+with standing(Engine(workers=2), 2):
+    print("standing", flush=True)
+    time.sleep(60)
+"""
+
+
+def note(number: int, folder: str) -> None:
+    Path(folder, f"{os.getpid()}").touch()
+    time.sleep(0.2)
+
+
+def gone(process: int) -> bool:
+    for _ in range(100):
+        if not Path(f"/proc/{process}").exists():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path: Path) -> None:
+    with standing(Engine(workers=2), 9) as engine:
+        for turn in ("first", "second"):
+            folder = tmp_path / turn
+            folder.mkdir()
+            numbers = beam.Create(range(8)) | beam.Reshuffle()
+            engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note, str(f)), 8)  # type: ignore[misc]
+    first, second = ({path.name for path in (tmp_path / turn).iterdir()} for turn in ("first", "second"))
+    assert first
+    assert second
+    assert len(first | second) <= 2
+    assert str(os.getpid()) not in first | second
+    assert all(gone(int(process)) for process in first | second)
+
+
+def test_one_process_needs_none() -> None:
+    for engine, parts in ((Engine(), 9), (Engine(workers=2), 1), (Engine(workers=2, beam_flags=("--runner=PrismRunner",)), 9)):
+        with standing(engine, parts) as same:
+            assert same is engine
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_driver() -> None:
+    driver = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE)
+    assert driver.stdout
+    with driver:
+        assert driver.stdout.readline() == b"standing\n"
+        children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+        assert len(children) == 2
+        driver.kill()
+    assert all(gone(int(child)) for child in children)
