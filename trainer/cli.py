@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
-from trainer.pages import large_pages
+from trainer.pages import large_kept_pages
 from trainer.presets import PRESETS, RECIPES
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -117,7 +117,7 @@ def _add_verify(parser: Parser) -> None:
 
 # The subcommands import torch when they are called: `--help` answers at once.
 def _train(arguments: Namespace) -> int:
-    large_pages()
+    large_kept_pages()
     from trainer.command import train
 
     return train(arguments)

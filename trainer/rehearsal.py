@@ -80,7 +80,7 @@ def peak_bytes(config: TrainConfig, ranks: int) -> int:
     matrices = 12 * width**2
     cast = 2 * (matrices + (model.vocabulary + model.context) * width) if split else 2 * layers * matrices
     kept = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
-    chunk = min(chunk_rows(rows, "cpu"), tokens)
+    chunk = min(chunk_rows(tokens, rows, "cpu"), tokens)
     head = 6 * tokens * width + (2 + 4 + 2) * rows * width + (2 + 4) * chunk * rows
     return state + cast + kept + head
 
