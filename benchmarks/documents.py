@@ -4,9 +4,10 @@
     python benchmarks/documents.py growth  ../shared/data/html [--pages 16000]
 
 `scaling` runs `python -m pipeline documents` with one worker and with two on the same pages, in turn; `growth` runs it with two workers
-on 1,000 pages, twice as many, and so on. Wall time and CPU time of all processes, their start included, and the peak of their memory
-together (proportional set size). The pages are those with gold in a seeded order, over and over: in a copy every paragraph ends in
-numbers of its own. `--crawl FOLDER` keeps the pages made for another run.
+on a sixteenth of the pages, on a quarter and on all. Wall time and CPU time of all processes, their start included, and the peak of
+their memory together (proportional set size). The pages are those with gold in a seeded order, over and over: in a copy every paragraph
+ends in numbers of its own. `growth` takes those of at most 50 kB, so that it takes minutes. `--crawl FOLDER` keeps the pages made for
+another run; `make_scaling` and `make_growth` only make them.
 """
 
 import argparse
@@ -44,6 +45,7 @@ FETCHED = datetime(2018, 1, 1, tzinfo=UTC)
 WARC, INDEX = "warc-00000.warc.gz", "pages-00000-of-00001.parquet"
 PARAGRAPH_END = re.compile(rb"</p>", re.IGNORECASE)
 SAMPLE_SECONDS = 2.0
+PAGE_BYTES = {"scaling": 1 << 30, "growth": 50_000}
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,20 @@ def varied(body: bytes, copy: int) -> bytes:
     return PARAGRAPH_END.sub(lambda end: b" %d/%d%s" % (copy, next(numbers), end[0]), body) + b"<p>Copy %d.</p>" % copy
 
 
-def bodies(data: Path, number: int) -> Iterator[bytes]:
-    pages = gold.load(data, COLLECTIONS)
+def bodies(data: Path, number: int, most_bytes: int) -> Iterator[bytes]:
+    pages = [page for page in gold.load(data, COLLECTIONS) if len(page.body) <= most_bytes]
     for i in range(number):
         if i % len(pages) == 0:
             random.Random(i).shuffle(pages)
         yield varied(pages[i % len(pages)].body, i // len(pages))
 
 
-def crawl(data: Path, folder: Path, number: int) -> None:
+def crawl(data: Path, folder: Path, number: int, most_bytes: int) -> None:
     """A pages folder as the stage before leaves it."""
     folder.mkdir(parents=True)
     pages = []
     with (folder / WARC).open("wb") as warc:
-        for i, body in enumerate(bodies(data, number)):
+        for i, body in enumerate(bodies(data, number, most_bytes)):
             url = f"http://site{i % 97}.example/{i}"
             exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             at, digest = warc.tell(), sha256(body).digest()
@@ -153,30 +155,31 @@ def scaling(pages: Path, rounds: int) -> None:
 
 
 def growth(folder: Path, most: int) -> None:
-    sizes = [most >> shift for shift in range(int(math.log2(most / 1000)), -1, -1)]
+    sizes = [most // 16, most // 4, most]
     runs = []
     for size in sizes:
         runs.append(extracted(first(folder, size), 2))
         print(f"{size:6,} pages: {runs[-1]}", flush=True)
     for name, costs in (("wall", [r.wall_seconds for r in runs]), ("CPU", [r.cpu_seconds for r in runs])):
         slope = statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
-        last = math.log2(costs[-1] / costs[-2])
-        print(f"{name} time grows with pages to the power of {slope:.3f}, over the last doubling {last:.3f}")
+        last = math.log(costs[-1] / costs[-2], sizes[-1] / sizes[-2])
+        print(f"{name} time grows with pages to the power of {slope:.3f}, over the last step {last:.3f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("make", "scaling", "growth"))
+    parser.add_argument("what", choices=("scaling", "growth", "make_scaling", "make_growth"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--pages", type=int, help="default: 4,000 for scaling, 16,000 for growth")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--crawl", type=Path)
     arguments = parser.parse_args()
-    number = arguments.pages or (4_000 if arguments.what == "scaling" else 16_000)
+    what = arguments.what.removeprefix("make_")
+    number = arguments.pages or (4_000 if what == "scaling" else 16_000)
     home = arguments.crawl or Path(tempfile.mkdtemp())
-    folder = home / f"pages-{number}"
+    folder = home / f"{what}-{number}"
     if not folder.exists():
-        crawl(arguments.data, folder, number)
+        crawl(arguments.data, folder, number, PAGE_BYTES[what])
     if arguments.what == "scaling":
         scaling(folder, arguments.rounds)
     elif arguments.what == "growth":
