@@ -109,6 +109,9 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
 
 def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, Any]:
     """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
+    from pipeline.worker import choose_memory_pool
+
+    choose_memory_pool()  # as the command line does
     import pyarrow as pa
 
     from pipeline.engine import Engine
@@ -136,7 +139,9 @@ def alone(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(figures, file=sys.stderr)
+    return figures
 
 
 def step(name: str, *arguments: object) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def command(vocab_size: int, corpus: str, folder: str) -> Figures:
     counter = PieceCounter()
     for batch in texts(corpus, BATCH_DOCUMENTS):
         counter.add(batch)
-    train(counter.table(), vocab_size).save(folder)
+    counts = counter.table()
+    del counter
+    train(counts, vocab_size).save(folder)
     return since(started)
 
 
@@ -151,6 +153,7 @@ def alone(step: str, *arguments: object, threads: str = "false") -> Figures:
     environment = os.environ | {"TOKENIZERS_PARALLELISM": threads}
     command = [sys.executable, __file__, "--step", step, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    print(step, done.stdout.strip(), file=sys.stderr)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
 """What `python -m tokenizer` can do: each command takes its parsed flags and gives the lines to print."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,15 +31,21 @@ def train(arguments: argparse.Namespace) -> Iterator[str]:
     if arguments.trainer == bpe.LIBRARY:
         tokenizer = bpe.train_with_library((texts.to_pylist() for texts in batches), arguments.vocab_size, *limits)
     else:
-        counter = PieceCounter()
-        for texts in batches:
-            counter.add(texts)
-        yield f"{len(counter):,} distinct words"
-        tokenizer = bpe.train(counter.table(), arguments.vocab_size, *limits)
+        counts = _counted(batches)
+        yield f"{counts.num_rows:,} distinct words"
+        tokenizer = bpe.train(counts, arguments.vocab_size, *limits)
     tokenizer.save(arguments.output)
     yield f"{tokenizer.vocab_size:,} entries: {arguments.output} (merges sha256 {tokenizer.sha256})"
     if tokenizer.vocab_size < arguments.vocab_size:
         yield f"the text ran out of pairs before {arguments.vocab_size:,} entries: give more text for a larger vocabulary"
+
+
+def _counted(batches: Iterable[pa.Array]) -> pa.Table:
+    """The counter itself is gone before the learning begins."""
+    counter = PieceCounter()
+    for texts in batches:
+        counter.add(texts)
+    return counter.table()
 
 
 def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
