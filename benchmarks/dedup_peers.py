@@ -81,7 +81,7 @@ def gaoya(texts: list[str]) -> list[int]:
 
 
 def datatrove(texts: list[str]) -> list[int]:
-    """Its four stages on disk, words split at white space: its own tokenisers are all by spaCy and take three times as long."""
+    """Its four stages on disk, words split at white space: its own "whitespace" tokeniser is spaCy as well."""
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
     from datatrove.pipeline.dedup.minhash import MinhashConfig
