@@ -28,6 +28,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import files
 from pipeline.files import InputError
+from pipeline.interruption import heed_lost_workers
 from pipeline.manifest import NAME, Books, Input, Manifest
 from pipeline.parts import WORK_FOLDER, Part, Place, Receipt
 
@@ -68,7 +69,8 @@ class Engine:
         """Build one pipeline of so many parts and wait for its end. Raises RuntimeError where it did not end well."""
         pipeline = self.pipeline(parts)
         build(pipeline)
-        state = pipeline.run().wait_until_finish()
+        with heed_lost_workers():
+            state = pipeline.run().wait_until_finish()
         if state not in (None, PipelineState.DONE):
             raise RuntimeError(f"the pipeline ended as {state}")
 
