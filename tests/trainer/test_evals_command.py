@@ -68,7 +68,8 @@ def test_a_fault_of_one_tasks_data_leaves_the_others(run_folder: Path, tmp_path:
 @pytest.mark.slow
 def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
-    (tmp_path / "enwik8").write_text("the cat sat on the mat " * 600)
+    sentence = "the cat sat on the mat "
+    (tmp_path / "enwik8").write_text(sentence * 60_000)  # more than can be read before the signal comes, however late
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trainer", "eval", str(run_folder), "--tasks", "held_out", "enwik8", "--stride", "1"]
     command += ["--data", str(tokens), str(tmp_path), "--out", str(out), "--device", "cpu"]
@@ -80,6 +81,7 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
     _, said = first.communicate(timeout=60)
     assert (first.returncode, said.splitlines()[-1]) == (130, "stopped; finished tasks are kept: the same command goes on")
     assert not (out / "results.json").exists()
+    (tmp_path / "enwik8").write_text(sentence * 600)
     again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "held_out: kept from an earlier run" in again.stderr
     assert {row["task"] for row in json.loads((out / "results.json").read_text())["results"]} == {"held_out", "enwik8"}
