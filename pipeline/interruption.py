@@ -64,8 +64,8 @@ def heed_lost_workers() -> Iterator[None]:
 def _end(code: int, said: str) -> None:
     """Workers go first: those that lose their runner say so in tracebacks."""
     for thread in Path("/proc/self/task").glob("*/children"):
-        for child in thread.read_text().split():
-            with suppress(ProcessLookupError):
+        with suppress(OSError):  # a thread that is gone by now, a child that is
+            for child in thread.read_text().split():
                 os.kill(int(child), signal.SIGKILL)
     sys.stderr.write(said)
     sys.stderr.flush()

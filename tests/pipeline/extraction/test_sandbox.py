@@ -164,20 +164,8 @@ def hostile_pages() -> dict[str, bytes]:
         shapes[f"many {tag}"] = f"<{tag}>text " * 60_000
     pages = {name: shape.encode("utf-8", "surrogatepass") for name, shape in shapes.items()}
     body = (para * 20).encode()
-    for charset in (
-        "utf-7",
-        "punycode",
-        "idna",
-        "utf-16",
-        "utf-32",
-        "rot13",
-        "hex",
-        "zlib",
-        "iso-2022-jp",
-        "u\x00tf",
-        "x" * 40,
-        "utf-8",
-    ):
+    charsets = ["utf-7", "punycode", "idna", "utf-16", "utf-32", "rot13", "hex", "zlib", "iso-2022-jp", "u\x00tf", "utf-8"]
+    for charset in [*charsets, "x" * 40]:
         pages[f"charset {charset}"] = f'<meta charset="{charset}">'.encode() + body + b"\xff\xfe\xc3"
     pages |= {
         "nul": b"<p>\x00" * 50_000 + body, "nul only": b"\x00" * 1_000_000, "gzip": b"\x1f\x8b\x08" + os.urandom(1000),
