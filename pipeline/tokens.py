@@ -1,17 +1,16 @@
 """Documents to token shards: each document shard is encoded into sorted runs, then each shard is merged from its ranges of all runs.
 
-A document's place is decided by its id alone: its split by one hash, its order in the split by another. So neighbours in a shard come from
-all over the corpus, and growing the corpus moves no document between splits. Memory holds one run or one record batch, however large the
-corpus is.
+Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits (`pipeline.runs`). Memory holds
+one run or one record batch, however large the corpus is.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from io import BytesIO
 from itertools import pairwise
-from typing import IO, Any
+from typing import IO
 
 import apache_beam as beam
 import numpy as np
@@ -21,62 +20,26 @@ import pyarrow.compute as pc
 from apache_beam.pvalue import PCollection
 
 from pipeline import files
-from pipeline.hashing import mixed
 from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts
 from pipeline.records import Drop
+from pipeline.runs import SPLITS, Index, Run, Runs, Splitting, Tokens, merged, read_index, read_tokens, rows_of
 from pipeline.views import DocumentShard
 from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
 from tokenizer.compiled import Array, compiled
 from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, Split, TokenBatch
 
-SPLITS = ("train", "validation", "test")
 BATCH_DOCUMENTS = 512
-RUN_TOKENS = 1 << 24
-ORACLE_DOCUMENTS = 16
-ORACLE_CHARACTERS = 1 << 14
+ORACLE_BYTES = 1 << 14
+"""Of each document shard's text, at most, are encoded by the oracle too, which takes twenty times as long."""
+
 BUCKETS = 1 << 16
 """Shards and record batches begin where the leading 16 bits of the order hash change."""
-
-INDEX = np.dtype(
-    [(name, "<u8") for name in ("split", "order", "id_high", "id_low", "start")] + [("tokens", "<u4"), ("text_bytes", "<u4")]
-)
-"""Documents, and where the tokens of each begin. The halves of an id are read as big-endian numbers, so that they sort as its bytes do.
-
-All fields are little-endian (NumPy concatenates others wrongly) and aligned (so that a mapped index is searched where it lies)."""
-
-Index = npt.NDArray[np.void]
-Tokens = npt.NDArray[np.uint16]
 
 
 class TokensDrop(StrEnum):
     """Why a document gave no tokens."""
 
     NO_TEXT = "no_text"
-
-
-@dataclass(frozen=True, slots=True)
-class Splitting:
-    """Which share of documents each held-out split gets, and the seeds of both hashes."""
-
-    validation_share: float
-    test_share: float
-    split_seed: int
-    order_seed: int
-
-    def split(self, ids: pa.Array) -> npt.NDArray[np.uint8]:
-        """The split of each document, a position in SPLITS."""
-        where = mixed(ids, self.split_seed, b"split").astype(np.float64) / 2.0**64
-        held_out = np.where(where < self.validation_share, 1, 2)
-        return np.where(where < self.validation_share + self.test_share, held_out, 0).astype(np.uint8)
-
-    def index(self, ids: pa.Array, offsets: npt.NDArray[np.int64], text_bytes: npt.NDArray[np.int64]) -> Index:
-        """The index of a batch of documents, in their own order; `offsets` of their tokens."""
-        index = np.zeros(len(ids), INDEX)
-        raw = np.frombuffer(ids.buffers()[1], ">u8", 2 * len(ids), 16 * ids.offset)
-        index["split"], index["order"] = self.split(ids), mixed(ids, self.order_seed, b"order")
-        index["id_high"], index["id_low"] = raw[::2], raw[1::2]
-        index["start"], index["tokens"], index["text_bytes"] = offsets[:-1], np.diff(offsets), text_bytes
-        return index
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +55,7 @@ class EncodeShard:
         tokenizer = load_tokenizer(self.tokenizer)
         checked = 0
         shard: DocumentShard = part.work
-        runs = _Runs(writer)
+        runs = Runs(writer, self.splitting)
         for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
             writer.items_in += batch.num_rows
             texts = batch.column("text")
@@ -103,54 +66,10 @@ class EncodeShard:
                 batch = batch.filter(pa.array(lengths > 0))
             writer.items_out += batch.num_rows
             tokens, offsets = tokenizer.encode_arrow(batch.column("text"), encoder=self.encoder)
-            if checked < ORACLE_DOCUMENTS:
-                checked += compare_with_oracle(tokenizer, batch.slice(0, ORACLE_DOCUMENTS - checked), tokens, offsets)
-            runs.add(tokens, self.splitting.index(batch.column("document_id"), offsets, lengths[lengths > 0]))
+            checked = checked or compare_with_oracle(tokenizer, batch, tokens, offsets)
+            runs.add(batch.column("document_id"), tokens, offsets, lengths[lengths > 0])
             writer.advance(batch.num_rows)
         runs.close()
-
-
-@dataclass(slots=True)
-class _Runs:
-    """Encoded documents on their way into the runs of a part."""
-
-    writer: PartWriter
-    pieces: list[tuple[Tokens, Index]] = field(default_factory=list)
-    held: int = 0
-    number: int = 0
-
-    def add(self, tokens: Tokens, index: Index) -> None:
-        self.pieces.append((tokens, index))
-        self.held += len(tokens)
-        if self.held >= RUN_TOKENS:
-            self.close()
-
-    def close(self) -> None:
-        """Spill what is held."""
-        if not self.held:
-            return
-        tokens, index = merged(self.pieces)
-        self.pieces, self.held = [], 0
-        name = f"run-{self.writer.key}-{self.number:04d}"
-        self._spill("run", f"{name}.tokens", tokens)
-        self._spill("index", f"{name}.index", index)
-        self.number += 1
-
-    def _spill(self, kind: str, name: str, array: npt.NDArray[Any]) -> None:
-        self.writer.publish(
-            kind,
-            len(array),
-            lambda file: file.write(np.ascontiguousarray(array).view(np.uint8).data),
-            self.writer.spill_name(name),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The two files of a run."""
-
-    tokens: str
-    index: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +91,14 @@ class MergeShard:
         plan: ShardPlan = part.work
         split = SPLITS.index(plan.header.split)
         indexes = [read_index(run) for run in self.runs]
+        batches = [[rows_of(index, split, low, high) for index in indexes] for low, high in pairwise(plan.borders)]
+        room = np.empty(max(map(tokens_in, batches)), np.uint16)
         unigrams = np.zeros(1 << 16, np.int64)
 
         def write(file: IO[bytes]) -> None:
             shard = ShardWriter(file, plan.header)
-            for low, high in pairwise(plan.borders):
-                batch, text_bytes = self._batch([rows_of(index, split, low, high) for index in indexes])
+            for rows in batches:
+                batch, text_bytes = self._batch(rows, room[: tokens_in(rows)])
                 shard.write(batch)
                 _tally(batch.tokens, unigrams)
                 writer.counters[f"text_bytes_{plan.header.split}"] += text_bytes
@@ -188,13 +109,18 @@ class MergeShard:
         counts = writer.spill_name(f"unigrams-{writer.key}.npy")
         writer.publish("unigrams", len(unigrams), lambda file: np.save(file, unigrams), counts)
 
-    def _batch(self, indexes: Sequence[Index]) -> tuple[TokenBatch, int]:
-        """The documents that the runs' indexes name, in order; and their text's bytes."""
-        tokens, index = merged([_read_tokens(run.tokens, index) for run, index in zip(self.runs, indexes, strict=True)])
+    def _batch(self, indexes: Sequence[Index], tokens: Tokens) -> tuple[TokenBatch, int]:
+        """The documents that the runs' indexes name, in order, their tokens in `tokens`; and their text's bytes."""
+        index = merged([read_tokens(run.tokens, index) for run, index in zip(self.runs, indexes, strict=True)], tokens)
         ids = np.empty((len(index), 2), ">u8")
         ids[:, 0], ids[:, 1] = index["id_high"], index["id_low"]
         offsets = np.append(index["start"], len(tokens)).astype(np.int64)
         return TokenBatch(tokens, offsets, ids.view(np.uint8).reshape(-1, 16)), int(index["text_bytes"].sum(dtype=np.int64))
+
+
+def tokens_in(indexes: Sequence[Index]) -> int:
+    """The tokens of all documents that some indexes name."""
+    return sum(int(index["tokens"].sum(dtype=np.int64)) for index in indexes)
 
 
 @dataclass
@@ -223,44 +149,19 @@ def _parsed(name: str, data: bytes) -> Tokenizer:
 
 
 def compare_with_oracle(tokenizer: Tokenizer, batch: pa.RecordBatch, tokens: Tokens, offsets: npt.NDArray[np.int64]) -> int:
-    """Encode a batch's first documents, to a bounded size, with the tokenizers library too; how many were compared.
+    """Encode a batch's first documents with the tokenizers library too, as many as ORACLE_BYTES hold; how many were compared.
 
     Raises RuntimeError naming the document where the ids differ.
     """
-    compared = 0
-    for row, text in enumerate(batch.column("text").to_pylist()):
-        if len(text) > ORACLE_CHARACTERS:
-            continue
+    sizes = pc.binary_length(batch.column("text")).to_numpy()
+    small = np.flatnonzero(sizes <= ORACLE_BYTES)
+    rows = small[np.cumsum(sizes[small], dtype=np.int64) <= ORACLE_BYTES]
+    for row, text in zip(rows, batch.column("text").take(pa.array(rows)).to_pylist(), strict=True):
         expected, _ = tokenizer.encode_arrow(pa.array([text], pa.large_string()), encoder=LIBRARY)
         if not np.array_equal(expected, tokens[offsets[row] : offsets[row + 1]]):
-            name = batch.column("document_id")[row].as_py().hex()
+            name = batch.column("document_id")[int(row)].as_py().hex()
             raise RuntimeError(f"document {name}: this encoder's ids differ from those of tokenizers; use --encoder {LIBRARY}")
-        compared += 1
-    return compared
-
-
-def merged(pieces: Sequence[tuple[Tokens, Index]]) -> tuple[Tokens, Index]:
-    """All documents of some pieces, each tokens and their index, in the order of split, order hash and id."""
-    index = np.concatenate([own for _, own in pieces])
-    order = np.lexsort((index["id_low"], index["id_high"], index["order"], index["split"]))
-    ends = np.cumsum(index["tokens"][order], dtype=np.int64)
-    starts = np.empty(len(index), np.int64)
-    starts[order] = ends - index["tokens"][order]
-    tokens = np.empty(ends[-1] if len(ends) else 0, np.uint16)
-    done = 0
-    for source, own in pieces:
-        _copy(source, own["start"].astype(np.uint64), own["tokens"].astype(np.uint64), starts[done:].view(np.uint64), tokens)
-        done += len(own)
-    index["start"] = starts
-    return tokens, index[order]
-
-
-@compiled
-def _copy(source: Array, starts: Array, lengths: Array, places: Array, out: Array) -> None:
-    """Lay each document of the source at its place. Unsigned numbers: signed ones cost a test for negatives a token."""
-    for i in range(len(starts)):
-        for k in range(lengths[i]):
-            out[places[i] + k] = source[starts[i] + k]
+    return len(rows)
 
 
 @compiled
@@ -306,42 +207,6 @@ def even_borders(tokens: npt.NDArray[np.int64], most: int) -> list[int]:
     upto = np.cumsum(tokens)
     cuts = np.searchsorted(upto, [total * group // groups for group in range(1, groups)]) + 1
     return [0, *sorted({int(cut) for cut in cuts if upto[cut - 1] < total}), len(tokens)]
-
-
-def read_index(run: Run) -> Index:
-    """A run's index; a local one is mapped, not read."""
-    if files.is_local(run.index):
-        return np.asarray(np.memmap(run.index, INDEX, "r"))
-    return np.frombuffer(files.read_bytes(run.index), INDEX)
-
-
-def rows_of(index: Index, split: int, low: int, high: int) -> Index:
-    """A sorted index' documents in some buckets of a split."""
-    first, last = np.searchsorted(index["split"], np.array([split, split + 1], np.uint64))
-    orders = index["order"][first:last]
-    start = np.searchsorted(orders, np.uint64(low << 48))
-    stop = np.searchsorted(orders, np.uint64((high << 48) - 1), "right")
-    return index[first + start : first + stop]
-
-
-def _read_tokens(path: str, index: Index) -> tuple[Tokens, Index]:
-    """The stretch of a run's tokens that its documents take, and their index in it; a local one is mapped, not read."""
-    if not len(index):
-        return np.zeros(0, np.uint16), index
-    first, last = int(index["start"][0]), int(index["start"][-1] + index["tokens"][-1])
-    own = index.copy()
-    own["start"] -= np.uint64(first)
-    if files.is_local(path):
-        return np.asarray(np.memmap(path, "<u2", "r", 2 * first, last - first)), own
-    with files.open_input(path) as file:
-        file.seek(2 * first)
-        return np.frombuffer(file.read(2 * (last - first)), "<u2"), own
-
-
-def runs_of(place: Place, receipts: Sequence[Receipt]) -> tuple[Run, ...]:
-    """The runs that finished parts left, by name."""
-    names = sorted(entry.name for receipt in receipts for entry in receipt.files if entry.kind == "run")
-    return tuple(Run(files.join(place.folder, n), files.join(place.folder, n.removesuffix("tokens") + "index")) for n in names)
 
 
 def split_of(receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str) -> Split:

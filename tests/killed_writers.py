@@ -23,11 +23,11 @@ NOT_FINAL = ("run.json", ".progress", files.ASIDE_SUFFIX)
 def counted(function: Callable[..., Any], moments: list[int], last: int) -> Callable[..., Any]:
     """The function, which kills this process on the `last` of all such calls, half of the times before it did anything."""
 
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any, **options: Any) -> Any:
         moments[0] += 1
         if moments[0] == last and last % 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments)
+        result = function(*arguments, **options)
         if moments[0] == last:
             os.kill(os.getpid(), signal.SIGKILL)
         return result

@@ -79,7 +79,8 @@ def parse_pairs(name: str, data: bytes) -> list[Pair]:
             return _from_ranks(data)
         if name.endswith(".json"):
             return merges_of(json.loads(data))
-        return _from_merges(line.split(" ") for line in data.decode().split("\n") if line and not line.startswith("#version"))
+        lines = data.decode().split("\n")
+        return _from_merges(line.split(" ") for line in lines if line and not line.startswith("#version"))[0]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
 
@@ -118,14 +119,15 @@ def _byte_values() -> dict[str, int]:
     return {character: byte for byte, character in enumerate(byte_alphabet())}
 
 
-def _from_merges(merges: Iterable[Sequence[str]]) -> list[Pair]:
+def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[Pair], dict[str, int]]:
+    """The merges as pairs of ids, and the id of each token that they make."""
     numbers = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
     pairs: list[Pair] = []
     for merge in merges:
         left, right = merge
         pairs.append((numbers[left], numbers[right]))
         numbers[left + right] = len(numbers)
-    return pairs
+    return pairs, numbers
 
 
 def merges_of(data: dict[str, Any]) -> list[Pair]:
@@ -133,9 +135,8 @@ def merges_of(data: dict[str, Any]) -> list[Pair]:
     model = data["model"]
     if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
         raise ValueError("its model is not byte-level BPE")
-    pairs = _from_merges(m.split(" ") if isinstance(m, str) else m for m in model["merges"])
-    expected = {token: number for number, token in enumerate(spellings(pairs))}
-    if {token: number for token, number in model["vocab"].items() if token != END_OF_TEXT} != expected:
+    pairs, numbers = _from_merges(m.split(" ") if isinstance(m, str) else m for m in model["merges"])
+    if len(numbers) != 256 + len(pairs) or model["vocab"] not in (numbers, {**numbers, END_OF_TEXT: len(numbers)}):
         raise ValueError("its ids are not in GPT-2's order: 256 bytes, then the merges")
     return pairs
 

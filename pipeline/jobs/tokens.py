@@ -8,18 +8,16 @@ from pipeline import files
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
 from pipeline.parts import Part, PartWriter, Place, Receipt, RunParts, numbered, run_part
+from pipeline.runs import SPLITS, Splitting, runs_of
 from pipeline.settings import setting
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.tokens import (
-    SPLITS,
     MergeShard,
     ShardPlan,
-    Splitting,
     Tokenize,
     cross_entropy_nats,
     load_tokenizer,
     plan_shards,
-    runs_of,
     split_of,
     unigram_counts,
 )

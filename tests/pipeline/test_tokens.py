@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from corpora import document_id, documents_folder
 
-from pipeline import tokens
+from pipeline import runs, tokens
 from pipeline.engine import Engine
 from pipeline.files import InputError
 from pipeline.hashing import chosen, mixed
@@ -106,7 +106,8 @@ def test_two_workers_and_other_document_shards_give_the_same_shards(
     one = run(tmp_path / "one", corpus, vocabulary, engine)
     run(tmp_path / "two", corpus, vocabulary, Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    monkeypatch.setattr(tokens, "RUN_TOKENS", 5_000)
+    monkeypatch.setattr(runs, "RUN_TOKENS", 5_000)
+    monkeypatch.setattr(runs, "CHUNK_TOKENS", 900)
     other = run(tmp_path / "other", documents_folder(tmp_path / "documents", TEXTS[::-1], 5), vocabulary, engine)
     assert other.of_kind("tokens") == one.of_kind("tokens")
     assert other.dataset == one.dataset
