@@ -27,10 +27,16 @@ class Head(http.client.HTTPMessage):
 
     @classmethod
     def read(cls, stream: Any) -> Self:
-        """The fields up to the empty line. Raises HTTPException at a line that is none: what is lost may be what says how to read on."""
+        """The fields up to the empty line.
+
+        Raises HTTPException at a line that is none, since what is lost may be what says how to read on, and IncompleteRead where the
+        stream ends before the empty line: an answer cut there would pass for one without a body.
+        """
         fields: list[tuple[str, str]] = []
         lines = 0
-        while (line := stream.readline(MAX_LINE_BYTES + 1)) not in (b"\r\n", b"\n", b""):
+        while (line := stream.readline(MAX_LINE_BYTES + 1)) not in (b"\r\n", b"\n"):
+            if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+                raise http.client.IncompleteRead(line)
             lines += 1
             if lines > MAX_LINES or len(line) > MAX_LINE_BYTES:
                 raise http.client.HTTPException(

@@ -1,9 +1,9 @@
 """The whole pipeline and a training run, with faults from outside, judged from outside: `faulted.py FOLDER FAULT TIMES`.
 
 `kill`: kill -9 of the whole process group at random moments, going on each time. `disk`: a tmpfs that is full at so many points (root).
-`file`: RLIMIT_FSIZE instead. `io`: each read, write, open, fsync and rename fails one time in a hundred; start it with
-`LD_PRELOAD=/usr/lib/fiu/fiu_posix_preload.so`. Every run is a fork of this process, which has imported all and started nothing.
-`none`: an undisturbed run alone, for a clock that jumps. Prints JSON.
+`file`: RLIMIT_FSIZE instead. `io`: each read, write, open, fsync and rename fails one time in a hundred (libfiu: Debian's fiu-utils).
+Every run is a fork of this process, which has imported all and started nothing. `none`: an undisturbed run alone, for a clock that jumps.
+Prints JSON.
 """
 
 import ctypes
@@ -22,6 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numba
 from gauntlet.whole import train_words
 from small_web import Month, write_month
 
@@ -31,9 +32,14 @@ from trainer import cli, command  # noqa: F401
 
 Done = Callable[[], None]
 ATTEMPT_SECONDS = 200
+LOOK_SECONDS = 0.01
 DISK_FAILED = 74
 NOT_FINAL = (".aside", ".progress", ".disk", ".error", "run.json")
-FIU_POINTS = ("posix/io/rw/*", "posix/io/oc/open", "posix/io/oc/fsync", "posix/io/dir/rename", "posix/io/sync/*")
+FIU = "/usr/lib/fiu/fiu_posix_preload.so"
+ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OPENBLAS_NUM_THREADS": "1"}
+"""A library that starts a thread while it is being loaded may wait for ever under libfiu: for its lock, and it for the loader's."""
+RW = ("read", "readv", "pread", "preadv", "write", "writev", "pwrite", "pwritev")
+FIU_POINTS = (*(f"rw/{name}" for name in RW), "oc/open", "sync/fsync", "sync/fdatasync", "dir/rename")
 
 
 class Job:
@@ -78,13 +84,16 @@ class Job:
             os._exit(code)
 
     def run(self, fault: Done = lambda: None, seconds: float = ATTEMPT_SECONDS) -> int | None:
-        """Its exit code, minus the signal that ended it; None where it was still at work after so many seconds and was killed."""
-        child, limit = self.start(fault), time.monotonic() + seconds
-        while True:
+        """Its exit code, minus the signal that ended it; None where it was still at work after so many seconds and was killed.
+
+        Looks are counted, not the clock: while both processes are stopped, no time passes.
+        """
+        child = self.start(fault)
+        for _ in range(int(seconds / LOOK_SECONDS) + 1):
+            time.sleep(LOOK_SECONDS)
             ended, status = os.waitpid(child, os.WNOHANG)
-            if ended or time.monotonic() > limit:
+            if ended:
                 break
-            time.sleep(0.01)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         if ended:
@@ -196,8 +205,9 @@ def failing_io(seed: int) -> Done:
         fiu.fiu_enable_random.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_float]
         fiu.fiu_set_prng_seed.argtypes = [ctypes.c_uint]
         fiu.fiu_set_prng_seed(seed)
+        ctypes.CDLL(None).srandom(seed)  # draws the errno
         for point in FIU_POINTS:
-            fiu.fiu_enable_random(point.encode(), 1, None, 0, 0.01)
+            fiu.fiu_enable_random(f"posix/io/{point}".encode(), 1, None, 0, 0.01)
 
     return enable
 
@@ -222,6 +232,9 @@ def io(place: Path, judge: Judge, times: int) -> dict[str, Any]:
 def main() -> None:
     """One fault, so many times."""
     place, fault, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    if fault == "io" and not os.environ.pop("LD_PRELOAD", ""):  # gone from here on: programs that the forks start are left alone
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **ONE_THREAD, "LD_PRELOAD": FIU})
+    numba.njit(lambda: 0)()  # reads a file of every package that is installed, at its first call
     judge = Judge(place)
     if fault == "none":
         result = {"sha256": {name: sha256(data).hexdigest() for name, data in judge.bytes.items()}, "losses": judge.losses}

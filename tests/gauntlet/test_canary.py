@@ -1,4 +1,4 @@
-"""A canary secret in an address, in headers, in a proxy's password and in Reddit's keys: no byte that a whole run writes holds it."""
+"""A canary in PRAW's keys and token, in addresses, headers, a proxy's password, the environment: no byte of a whole run holds it."""
 
 import gzip
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from servers.library import pages
+from servers.reddit import CLIENT_ID, SECRET, post, serving
 from servers.replay import ReplayServer, Reply
 
 from pipeline import files
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("WEBTEXT_FULL"), reason="a whole run; WEBTEXT_FULL=1 (one stage: test_secrets.py)"),
 ]
 CANARY = "hush-c4n4ry"
+HUSHED = (CANARY.encode(), SECRET.encode(), CLIENT_ID.encode(), b"canary-access-token")
 
 
 def plain(path: Path) -> bytes:
@@ -29,8 +31,11 @@ def plain(path: Path) -> bytes:
 
 
 def test_no_byte_of_a_whole_run_holds_a_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REDDIT_CLIENT_ID", "REDDIT_CLIENT_SECRET", "praw_client_secret", "PGPASSWORD"):
+    for name in ("REDDIT_CLIENT_SECRET", "PGPASSWORD", "NETRC"):
         monkeypatch.setenv(name, CANARY)
+    monkeypatch.setenv("praw_client_id", CLIENT_ID)
+    monkeypatch.setenv("praw_client_secret", SECRET)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     web = {
         url: Reply(page, headers=(("Set-Cookie", f"session={CANARY}"), ("WWW-Authenticate", f'Basic realm="{CANARY}"')))
         for url, page in pages(30).items()
@@ -38,17 +43,25 @@ def test_no_byte_of_a_whole_run_holds_a_canary(tmp_path: Path, monkeypatch: pyte
     }
     dump = tmp_path / "RS_2017-07.jsonl"
     shared = {"score": 9, "is_self": False, "subreddit": "python", "created_utc": 1_500_000_000}
-    dump.write_text("".join(json.dumps({"id": f"s{i}", "url": url, **shared}) + "\n" for i, url in enumerate(web)))
-    with ReplayServer(web) as server:
+    posted = [
+        url.replace("://", f"://me:{CANARY}@") for url in [*web, "ftp://old.example/", "https://bad.example:port/", "https:///x"]
+    ]
+    dump.write_text("".join(json.dumps({"id": f"s{i}", "url": url, **shared}) + "\n" for i, url in enumerate(posted)))
+    with ReplayServer(web) as server, serving() as reddit:
+        reddit.listings = {"new": [post(number) for number in range(9)]}
+        (tmp_path / "praw.ini").write_text(f"[DEFAULT]\noauth_url={reddit.url}\nreddit_url={reddit.url}\n")
         proxy = server.proxy_url.replace("http://", f"http://me:{CANARY}@")
         command = [
-            *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--output", str(tmp_path / "corpus")),
-            *("--proxy", proxy, "--ca_bundle", server.ca_bundle, "--host_delay", "0", "--retries", "0"),
-            *("--fetched_at", "2026-01-31T12:00:00Z", "--vocab_size", "300", "--validation_share", "0.1"),
+            *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--subreddits", "news"),
+            *("--output", str(tmp_path / "corpus"), "--proxy", proxy, "--ca_bundle", server.ca_bundle),
+            *("--host_delay", "0", "--retries", "0", "--fetched_at", "2026-01-31T12:00:00Z"),
+            *("--vocab_size", "300", "--validation_share", "0.1"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert CANARY not in done.stdout + done.stderr
+        assert done.returncode == 0, done.stderr
+        assert reddit.asked["new"] == 1
+        assert sum(server.asked[url] for url in web) == len(web)
+    assert [word for word in HUSHED if word in (done.stdout + done.stderr).encode()] == []
     written = [path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]
     assert len(written) > 30
-    assert [str(path) for path in written if CANARY.encode() in plain(path)] == []
+    assert [(str(path), word) for path in written for word in HUSHED if word in plain(path)] == []

@@ -9,7 +9,7 @@ from typing import Any
 from servers.hostile import PAGE, HostileServer
 from servers.library import pages
 from servers.outcomes import crawl
-from servers.replay import ReplayServer, Reply
+from servers.replay import ReplayServer, Reply, Reset
 from servers.stage_runs import contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.crawling import crawl as crawl_module
@@ -18,23 +18,27 @@ from pipeline.engine import Engine
 
 
 class Resetting(ReplayServer):
-    """Closes the connection instead of answering, five times in a hundred."""
+    """Sends a TCP reset, before the answer, in its head or in its body, five times in a hundred."""
 
     draw = random.Random(5)
     resets = 0
 
-    def reply(self, url: str) -> Reply | None:
+    def reply(self, url: str) -> Reply | Reset | None:
         answer = super().reply(url)
+        if not isinstance(answer, Reply):
+            return answer
         with self._lock:
-            reset = answer is not None and self.draw.random() < 0.05
-            self.resets += reset
-        return None if reset else answer
+            if self.draw.random() >= 0.05:
+                return answer
+            self.resets += 1
+            whole = answer.to_bytes()
+            return Reset(whole[: (0, 20, len(whole) // 2)[self.resets % 3]])
 
 
 class ChangingRules(ReplayServer):
     """Forbids everything from its third page on."""
 
-    def reply(self, url: str) -> Reply | None:
+    def reply(self, url: str) -> Reply | Reset | None:
         answer = super().reply(url)
         asked = sum(times for name, times in self.asked.items() if not name.endswith("robots.txt"))
         if url.endswith("/robots.txt"):

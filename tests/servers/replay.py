@@ -7,6 +7,7 @@ import shutil
 import socket
 import socketserver
 import ssl
+import struct
 import tempfile
 import threading
 from collections import Counter
@@ -36,6 +37,13 @@ class Reply:
             lines.append(f"Content-Type: {self.content_type}")
         lines += [f"{name}: {value}" for name, value in self.headers]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + self.body
+
+
+@dataclass(frozen=True)
+class Reset:
+    """These bytes, and then an RST packet, as from a machine or a middlebox that has forgotten the connection."""
+
+    sent: bytes = b""
 
 
 NOT_FOUND = Reply(b"<html><title>404</title><p>Not found", status=404)
@@ -72,7 +80,7 @@ class ReplayServer:
         self._server.server_close()
         shutil.rmtree(self._folder)
 
-    def reply(self, url: str) -> Reply | None:
+    def reply(self, url: str) -> Reply | Reset | None:
         """What the URL answers; counted."""
         with self._lock:
             self.asked[url] += 1
@@ -121,6 +129,10 @@ class _Connection(socketserver.BaseRequestHandler):
                 continue
             reply = replay.reply(f"{origin}{target}")
             if reply is None:
+                break
+            if isinstance(reply, Reset):
+                connection.sendall(reply.sent)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() sends RST, not FIN
                 break
             connection.sendall(reply.to_bytes())
         stream.close()

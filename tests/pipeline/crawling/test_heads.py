@@ -40,3 +40,9 @@ def test_a_folded_field_is_one() -> None:
 def test_what_is_no_field_ends_the_reading(data: bytes) -> None:
     with pytest.raises(http.client.HTTPException):
         Head.read(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"A: b\r\n", b"A: b\r\nC"])
+def test_a_head_without_its_end_is_cut(data: bytes) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        Head.read(io.BytesIO(data))
