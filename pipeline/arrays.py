@@ -24,6 +24,12 @@ def save(path: str, array: npt.NDArray[Any]) -> None:
     files.publish(path, lambda file: write(file, array))
 
 
+def spill(path: str, array: npt.NDArray[Any]) -> str:
+    """Write an array to a file of a work folder; returns its path."""
+    files.publish(path, lambda file: write(file, array), kept=False)
+    return path
+
+
 def load(path: str) -> npt.NDArray[Any]:
     """The array of a file; a local file is mapped, not read."""
     array: npt.NDArray[Any]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import apache_beam as beam
@@ -11,17 +11,20 @@ import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
 from pipeline import arrays, files, minhash, paper
-from pipeline.deduplication import candidates, census, clusters, curve, decision, similarity
-from pipeline.deduplication.candidates import Bands, BandShard, Pairs, PairUp, band_entries
+from pipeline.deduplication import census, clusters, comparisons, curve, decision, shuffle
+from pipeline.deduplication.bands import Bands
+from pipeline.deduplication.candidates import PairUp
 from pipeline.deduplication.census import ABSENT, Census
+from pipeline.deduplication.comparisons import EDGES, PLACES_FILE, Compare, Ranking
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
 from pipeline.deduplication.shuffle import WorkPieces, split_by
-from pipeline.deduplication.signatures import Sign, SignedShard, check_alike
-from pipeline.deduplication.similarity import EDGES, Comparison, Verify
+from pipeline.deduplication.signatures import SignedShard, check_alike
+from pipeline.deduplication.signing import Sign, Signed, Unsigned
+from pipeline.deduplication.similarity import similarities
 from pipeline.deduplication.spans import FindRepeats, SpanRules, SpanShard
 from pipeline.files import InputError
 from pipeline.manifest import load_stage
-from pipeline.parts import Part, Place, Receipt, RunParts, numbered, run_part
+from pipeline.parts import Part, Place, Receipt, RunParts, numbered
 from pipeline.settings import setting
 from pipeline.views import DocumentShard
 
@@ -95,71 +98,78 @@ class Phases:
     settings: DedupSettings
     documents: tuple[DocumentShard, ...]
 
-    @property
-    def sign(self) -> RunParts:
-        """Document shards' parts to the keys of signed ones."""
-        settings = self.settings
-        bands, rows = settings.cutting
-        work = Sign(bands * rows, settings.shingle_length, settings.characters, settings.signature_seed, settings.index)
-        return RunParts(self.place.next("signatures"), work)
+    @cached_property
+    def earlier(self) -> list[SignedShard]:
+        """The indexes of the earlier folders."""
+        return [shard for folder in self.settings.against for shard in index_shards(folder)]
 
-    def document_parts(self) -> list[Part]:
+    @cached_property
+    def bands(self) -> Bands:
+        """How the signatures are cut and spread."""
+        documents = sum(shard.documents for shard in self.earlier) + sum(shard.rows for shard in self.documents)
+        return Bands.over(documents, *self.settings.cutting)
+
+    def sign(self, *, spread: bool) -> RunParts:
+        """Document shards' parts to the keys of signed ones, their bands spread besides or not."""
+        settings, bands = self.settings, self.bands
+        words = (settings.shingle_length, settings.characters, settings.signature_seed)
+        return RunParts(
+            self.place.next("signatures"), Sign(bands.bands * bands.rows, *words, settings.index, bands if spread else None)
+        )
+
+    def unsigned(self) -> list[Part]:
         """A part a document shard."""
-        return numbered(self.documents, lambda shard: shard.rows)
+        firsts = np.cumsum([sum(shard.documents for shard in self.earlier), *(shard.rows for shard in self.documents)])
+        works = [Unsigned(shard, int(first)) for shard, first in zip(self.documents, firsts, strict=False)]
+        return numbered(works, lambda work: work.documents.rows)
+
+    def signed_earlier(self) -> list[Part]:
+        """A part an index of the earlier folders."""
+        return numbered(Signed(*pair) for pair in zip(self.earlier, census.first_rows(self.earlier).tolist(), strict=False))
 
     def take_census(self) -> Census:
         """All documents, once every shard is signed."""
-        place = self.place.next("signatures")
-        receipts = [Receipt.load(place, part.key) for part in self.document_parts()]
-        kinds = ("rows", "signatures", "shingles")
-        shards = [SignedShard(*(receipt.path(place, kind) for kind in kinds)) for receipt in receipts]
-        earlier = [shard for folder in self.settings.against for shard in index_shards(folder)]
-        for shard in earlier if shards else ():
-            check_alike(shards[0], shard)
-        return census.take(shards, earlier)
-
-    def bands(self, everyone: Census) -> Bands:
-        """How the signatures are cut and spread."""
-        bands, rows = self.settings.cutting
-        buckets = candidates.bucket_count(int(everyone.compared.sum()) * bands)
-        return Bands(bands, rows, buckets)
-
-    def band_shards(self, everyone: Census) -> list[BandShard]:
-        """The shards whose signatures are to be spread, the numbers of their documents beside them."""
-        place = self.place.next("candidates")
-        return [
-            BandShard(shard.signatures, _spill(place, f"numbers-{i:05d}.npy", everyone.compared_numbers(i)))
-            for i, shard in enumerate(everyone.shards)
+        shards = [
+            SignedShard(part.items, receipt.path(place, "rows"), receipt.path(place, "shingles"))
+            for part, place, receipt in self.signed()
         ]
+        for shard in self.earlier if shards else ():
+            check_alike(shards[0], shard)
+        return census.take(shards, self.earlier)
 
-    def pairs(self, keys: Iterable[str]) -> Pairs:
-        """The candidate pairs that the finished buckets `keys` found."""
+    def signed(self) -> Iterator[tuple[Part, Place, Receipt]]:
+        """The parts of `unsigned`, once signed: where, and what they wrote."""
+        place = self.place.next("signatures")
+        for part in self.unsigned():
+            yield part, place, Receipt.load(place, part.key)
+
+    @property
+    def pair_up(self) -> PairUp:
+        """The work of a bucket of bands."""
+        return PairUp(self._path("candidates", "numbers.npy"), sum(shard.documents for shard in self.earlier))
+
+    def number(self, everyone: Census) -> None:
+        """Write down what `pair_up` reads."""
+        arrays.spill(self.pair_up.numbers, everyone.compared_numbers())
+
+    def pairs(self, keys: Iterable[str]) -> list[str]:
+        """The candidate pairs that the finished buckets `keys` found: a file each."""
         place = self.place.next("candidates")
-        found = [arrays.load(Receipt.load(place, key).path(place, "pairs")) for key in keys]
-        return arrays.distinct(np.concatenate([np.empty(0, np.uint64), *found]))
+        return [Receipt.load(place, key).path(place, "pairs") for key in keys]
 
-    def comparisons(self, phase: str, everyone: Census, pairs: Pairs) -> list[Part]:
-        """The pairs cut into parts to verify, those of one cluster together: each document is read once."""
-        place = self.place.next(phase)
-        first, second = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        involved = np.zeros(len(everyone.numbers), bool)
-        involved[first] = involved[second] = True
-        numbers, place_of = np.flatnonzero(involved), np.cumsum(involved) - 1
-        ends = np.stack([place_of[first], place_of[second]], axis=1)
-        order = np.argsort(clusters.components(len(numbers), ends)[ends[:, 0]], kind="stable")
-        pairs, ends = pairs[order], ends[order]
-        found = similarity.places(everyone, numbers)
-        shingles = tuple(shard.shingles for shard in everyone.shards)
-        works = []
-        for i, part in enumerate(similarity.cut(ends[:, 0], ends[:, 1], found["count"])):
-            used = found[arrays.distinct(ends[part].reshape(-1))]
-            listed = _spill(place, f"pairs-{i:05d}.npy", pairs[part])
-            works.append(Comparison(listed, _spill(place, f"places-{i:05d}.npy", used), shingles))
-        return numbered(works)
+    @property
+    def compare(self) -> Compare:
+        """The work of a part of the ranking."""
+        return Compare(self.settings.threshold, self._path("similarity", PLACES_FILE), self._path("similarity", "shingles.list"))
 
-    def edges(self, phase: str, keys: Iterable[str]) -> npt.NDArray[np.void]:
+    def rank(self, everyone: Census, pairs: Sequence[str]) -> Ranking:
+        """The documents of the pairs in the order in which they are compared; writes down what `compare` reads."""
+        shuffle.list_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
+        return comparisons.rank(everyone, pairs, self.place.next("similarity").work_folder)
+
+    def edges(self, keys: Iterable[str]) -> npt.NDArray[np.void]:
         """The verified pairs of the finished parts `keys`."""
-        place = self.place.next(phase)
+        place = self.place.next("similarity")
         found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
         return np.concatenate([np.empty(0, EDGES), *found])
 
@@ -176,12 +186,12 @@ class Phases:
 
     def span_shards(self, everyone: Census, outcomes: Sequence[Part]) -> list[SpanShard]:
         """The document shards, the numbers of their rows that are kept beside them."""
-        place, earlier = self.place.next("spans"), len(everyone.shards) - len(self.documents)
+        earlier = len(everyone.shards) - len(self.documents)
         shards = []
         for i, (documents, part) in enumerate(zip(self.documents, outcomes, strict=True)):
             numbers = everyone.of_shard(earlier + i).astype(np.uint32)
             numbers[files.read_table(part.work.removed, ["row"]).column("row").to_numpy()] = ABSENT
-            shards.append(SpanShard(documents, _spill(place, f"numbers-{i:05d}.npy", numbers)))
+            shards.append(SpanShard(documents, arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), numbers)))
         return shards
 
     def repeats(self, everyone: Census) -> FindRepeats:
@@ -190,39 +200,32 @@ class Phases:
         earlier = len(everyone.shards) - len(self.documents)
         for i in range(len(self.documents)):
             shard_of[everyone.of_shard(earlier + i)] = i
-        return FindRepeats(_spill(self.place.next("repeats"), "shard-of.npy", shard_of), len(self.documents))
+        return FindRepeats(arrays.spill(self._path("repeats", "shard-of.npy"), shard_of), len(self.documents))
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
         unknown = np.flatnonzero(np.isnan(decided.similarity))
-        if not len(unknown):
-            return decided
-        ends = np.sort(np.stack([decided.numbers[unknown], decided.kept[unknown]], axis=1), axis=1).astype(np.uint64)
-        wanted = ends[:, 0] << np.uint64(32) | ends[:, 1]
-        place, verify = self.place.next("remainder"), Verify(0.0)
-        files.make_folder(place.work_folder)
-        parts = self.comparisons("remainder", everyone, np.unique(wanted))
-        edges = self.edges("remainder", [run_part(place, verify, part).key for part in parts])
-        known = edges["a"].astype(np.uint64) << np.uint64(32) | edges["b"]
-        order = np.argsort(known)
+        involved = np.unique(np.concatenate([decided.numbers[unknown], decided.kept[unknown]]))
+        removed, kept = (np.searchsorted(involved, side[unknown]) for side in (decided.numbers, decided.kept))
         found = decided.similarity.copy()
-        found[unknown] = edges["similarity"][order[np.searchsorted(known, wanted, sorter=order)]]
+        shingles = [shard.shingles for shard in everyone.shards]
+        found[unknown] = similarities(shingles, comparisons.places(everyone, involved), removed, kept)
         return replace(decided, similarity=found)
 
-
-def _spill(place: Place, name: str, array: npt.NDArray[Any]) -> str:
-    path = files.join(place.work_folder, name)
-    arrays.save(path, array)
-    return path
+    def _path(self, phase: str, name: str) -> str:
+        return files.join(self.place.next(phase).work_folder, name)
 
 
 def index_shards(folder: str) -> list[SignedShard]:
     """The index of an earlier dedup folder, its kept documents alone. Raises InputError where it has none."""
     manifest = load_stage(folder, "dedup")
-    kinds = [manifest.of_kind(kind) for kind in ("rows", "signatures", "shingles", "keep")]
+    kinds = [manifest.of_kind(kind) for kind in ("rows", "shingles", "signatures", "keep")]
     if not kinds[0] and kinds[3]:
         raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
-    return [SignedShard(*(files.join(folder, entry.name) for entry in entries)) for entries in zip(*kinds, strict=True)]
+    return [
+        SignedShard(entries[-1].rows, *(files.join(folder, entry.name) for entry in entries))
+        for entries in zip(*kinds, strict=True)
+    ]
 
 
 @dataclass
@@ -246,17 +249,23 @@ class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
         if settings.span_rules:
             raise ValueError("spans are cut by the stage `dedup` alone: leave substring and paragraphs at 0")
         phases = Phases(self.place, settings, self.documents)
-        pairing = self.place.next("candidates")
-        signed = parts | "Sign" >> phases.sign
+        pairing, comparing = self.place.next("candidates"), self.place.next("similarity")
         buckets = (
-            signed
+            parts
+            | "Locate" >> beam.Map(partial(_located, {part.key: part for part in phases.unsigned()}))
+            | "Sign" >> phases.sign(spread=False)
             | "All signed" >> _Barrier(partial(number, phases))
-            | "Bands" >> beam.FlatMap(_spread)
+            | "Bands" >> beam.FlatMap(_spread_bands)
             | "By prefix" >> beam.GroupByKey()
-            | "Pair" >> beam.ParDo(WorkPieces(pairing, PairUp()))
+            | "Pair" >> beam.ParDo(WorkPieces(pairing, phases.pair_up))
         )
-        verify = RunParts(self.place.next("similarity"), Verify(settings.threshold))
-        verified = buckets | "All paired" >> _Barrier(partial(plan, phases)) | "Verify" >> verify
+        verified = (
+            buckets
+            | "All paired" >> _Barrier(partial(rank, phases))
+            | "Ranks" >> beam.FlatMap(_spread_pairs)
+            | "By rank" >> beam.GroupByKey()
+            | "Compare" >> beam.ParDo(WorkPieces(comparing, phases.compare))
+        )
         keys: PCollection[str] = (
             verified | "All verified" >> _Barrier(partial(settle, phases)) | "Publish" >> RunParts(self.place, Publish())
         )
@@ -289,26 +298,38 @@ def _after(step: Callable[[Sequence[str]], Iterable[Any]], together: tuple[int, 
     return step(sorted(key for key in together[1] if key))
 
 
-def number(phases: Phases, _: Sequence[str]) -> Iterator[tuple[BandShard, Bands]]:
+def _located(parts: dict[str, Part], part: Part) -> Part:
+    return parts[part.key]
+
+
+def number(phases: Phases, _: Sequence[str]) -> Iterator[tuple[Signed, Bands]]:
     """All shards are signed: number the documents, say whose bands to spread."""
-    everyone = phases.take_census()
-    bands = phases.bands(everyone)
-    for shard in phases.band_shards(everyone):
-        yield shard, bands
+    phases.number(phases.take_census())
+    for part, place, receipt in phases.signed():
+        index = SignedShard(part.items, "", "", receipt.path(place, "signatures"))
+        yield Signed(index, part.work.first), phases.bands
+    for part in phases.signed_earlier():
+        yield part.work, phases.bands
 
 
-def plan(phases: Phases, keys: Sequence[str]) -> list[Part]:
-    """All buckets are paired: cut the pairs into parts."""
-    everyone = phases.take_census()
+def rank(phases: Phases, keys: Sequence[str]) -> Iterator[tuple[Ranking, str]]:
+    """All buckets are paired: rank the documents, say which pairs to spread."""
     pairs = phases.pairs(keys)
-    later = (pairs & np.uint64(0xFFFFFFFF)) >= everyone.earlier
-    return phases.comparisons("similarity", everyone, pairs[later])
+    ranking = phases.rank(phases.take_census(), pairs)
+    for path in pairs:
+        yield ranking, path
 
 
 def settle(phases: Phases, keys: Sequence[str]) -> list[Part]:
     """All pairs are verified: decide."""
-    return phases.outcomes(phases.take_census(), phases.edges("similarity", keys))
+    return phases.outcomes(phases.take_census(), phases.edges(keys))
 
 
-def _spread(shard: tuple[BandShard, Bands]) -> Iterator[tuple[str, bytes]]:
-    yield from split_by(*band_entries(*shard), shard[1].buckets)
+def _spread_bands(work: tuple[Signed, Bands]) -> Iterator[tuple[str, bytes]]:
+    signed, spec = work
+    yield from split_by(*signed.entries(spec), spec.buckets)
+
+
+def _spread_pairs(work: tuple[Ranking, str]) -> Iterator[tuple[str, bytes]]:
+    ranking, pairs = work
+    yield from split_by(*ranking.spread(pairs), ranking.parts)

@@ -30,7 +30,7 @@ from pipeline import files
 from pipeline.files import InputError
 from pipeline.interruption import heed_lost_workers
 from pipeline.manifest import NAME, Books, Input, Manifest
-from pipeline.parts import WORK_FOLDER, Part, Place, Receipt
+from pipeline.parts import WORK_FOLDER, Part, Place, Receipt, stands
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Engine:
         Raises InputError, or the OSError of a disk, where a part ended with one; then no further part is begun.
         """
         files.make_folder(place.work_folder)
-        waiting = [part for part in parts if not files.exists(place.receipt_path(part.key))]
+        waiting = [part for part in parts if not stands(place, part.key)]
         for part in parts:
             files.remove(place.error_path(part.key))
         for number in place.disk_errors():

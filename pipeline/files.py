@@ -44,11 +44,11 @@ class Digest:
 
 
 class HashingWriter(io.RawIOBase):
-    """Passes bytes on to `sink` and digests them: the hash of a file costs no second reading."""
+    """Passes bytes on to `sink` and digests them: the hash of a file costs no second reading. A file not `kept` has no hash."""
 
-    def __init__(self, sink: IO[bytes]) -> None:
+    def __init__(self, sink: IO[bytes], *, kept: bool = True) -> None:
         self._sink = sink
-        self._sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256() if kept else None
         self._bytes = 0
 
     def writable(self) -> bool:
@@ -59,7 +59,8 @@ class HashingWriter(io.RawIOBase):
         """Write all of `data`."""
         view = memoryview(cast("bytes", data)).cast("B")
         self._sink.write(view)
-        self._sha256.update(view)
+        if self._sha256:
+            self._sha256.update(view)
         self._bytes += len(view)
         return len(view)
 
@@ -69,7 +70,7 @@ class HashingWriter(io.RawIOBase):
 
     def digest(self) -> Digest:
         """Of all bytes so far."""
-        return Digest(self._bytes, self._sha256.hexdigest())
+        return Digest(self._bytes, self._sha256.hexdigest() if self._sha256 else "")
 
 
 def is_local(path: str) -> bool:
@@ -131,26 +132,29 @@ def fingerprint(path: str) -> str:
 
 
 @contextmanager
-def publishing(path: str) -> Iterator[HashingWriter]:
-    """A writer whose bytes stand at `path` once the block ends without an error; until then readers see what stood there."""
+def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
+    """A writer whose bytes stand at `path` once the block ends without an error; until then readers see what stood there.
+
+    What is not `kept` beyond the run is neither hashed nor synced: after a power cut it may be there and empty.
+    """
     folder, name = path.rsplit("/", 1) if "/" in path else (".", path)
     make_folder(folder)
     aside = join(folder, f".{name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
     try:
         with _create(aside) as sink:
-            yield HashingWriter(sink)
-            if is_local(path):
+            yield HashingWriter(sink, kept=kept)
+            if is_local(path) and kept:
                 sink.flush()
                 os.fsync(sink.fileno())
-        _rename(aside, path, folder)
+        _rename(aside, path, folder, synced=kept)
     except BaseException:
         remove(aside)
         raise
 
 
-def publish(path: str, write: Callable[[IO[bytes]], object]) -> Digest:
+def publish(path: str, write: Callable[[IO[bytes]], object], *, kept: bool = True) -> Digest:
     """Let `write` fill the file at `path`: readers see the whole of it or nothing. Returns size and hash."""
-    with publishing(path) as writer:
+    with publishing(path, kept=kept) as writer:
         write(cast("IO[bytes]", writer))
     return writer.digest()
 
@@ -210,13 +214,15 @@ def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     return cast("AbstractContextManager[IO[bytes]]", FileSystems.create(path, compression_type="uncompressed"))
 
 
-def _rename(aside: str, path: str, folder: str) -> None:
+def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
         if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces what stands there
             FileSystems.delete([path])
         FileSystems.rename([aside], [path])
         return
     Path(aside).replace(path)
+    if not synced:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -131,6 +131,20 @@ class Receipt:
         return files.join(place.folder, entry.name)
 
 
+def stands(place: Place, key: str) -> bool:
+    """Whether a part is done: its receipt is there, and so are its spills, which are not synced: a power cut may leave them empty."""
+    if not files.exists(place.receipt_path(key)):
+        return False
+    if not files.is_local(place.folder):
+        return True
+    spills = [entry for entry in Receipt.load(place, key).files if _is_spill(entry.name)]
+    return all(files.exists(path := files.join(place.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
+
+
+def _is_spill(name: str) -> bool:
+    return name.startswith(WORK_FOLDER)
+
+
 class TableSink:
     """A Parquet file that grows a batch at a time and is published when its part is done. Equal rows give equal bytes."""
 
@@ -183,7 +197,7 @@ class PartWriter:
         """Publish one file, filled by `write`; returns its path."""
         name = name or self.name(kind)
         path = files.join(self.place.folder, name)
-        digest = files.publish(path, write)
+        digest = files.publish(path, write, kept=not _is_spill(name))
         self._entries.append(FileEntry(name, kind, rows, digest.bytes, digest.sha256))
         return path
 
@@ -286,7 +300,7 @@ class _RunPart(beam.DoFn):
 
     def process(self, element: tuple[str, Iterable[Part]]) -> Iterator[str]:
         key, (part, *_) = element
-        if files.exists(self._place.receipt_path(key)) or self._worked(part):
+        if stands(self._place, key) or self._worked(part):
             yield key
 
     def _worked(self, part: Part) -> bool:

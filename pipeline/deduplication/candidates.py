@@ -1,4 +1,4 @@
-"""Candidate pairs: documents whose signatures agree in a band. 16-byte entries of key and number are shuffled by key prefix."""
+"""Candidate pairs: documents whose signatures agree in a band."""
 
 from dataclasses import dataclass
 
@@ -7,76 +7,47 @@ import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.deduplication.census import ABSENT
-from pipeline.deduplication.shuffle import Drawn, Entries, Pieces, write_run
-from pipeline.minhash import Words64, band_keys
+from pipeline.deduplication.shuffle import Drawn, Pieces
+from pipeline.minhash import Words64
 from pipeline.parts import Part, PartWriter
 from tokenizer.compiled import compiled
 
 Pairs = npt.NDArray[np.uint64]
 """Two numbers in one: the lesser in the high half."""
 
-ENTRIES_A_BUCKET = 1 << 18
 MEMBERS_COMPARED = 128
 """Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
 that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
 NEIGHBOURS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class BandShard:
-    """A shard's signatures, and the numbers of its documents (ABSENT: not compared)."""
-
-    signatures: str
-    numbers: str
-
-
-def bucket_count(entries: int) -> int:
-    """A power of two that leaves about ENTRIES_A_BUCKET in each, at least four so that several workers share."""
-    return 1 << max(2, (max(1, entries) // ENTRIES_A_BUCKET).bit_length())
-
-
-@dataclass(frozen=True, slots=True)
-class Bands:
-    """How signatures are cut, and over how many buckets their keys are spread."""
-
-    bands: int
-    rows: int
-    buckets: int
-
-
-@dataclass(frozen=True)
-class SpreadBands:
-    """The work of one shard (BandShard): its documents' entries, sorted by bucket."""
-
-    spec: Bands
-
-    def __call__(self, part: Part, writer: PartWriter) -> None:
-        """Hash, spill."""
-        entries, bucket = band_entries(part.work, self.spec)
-        write_run(writer, "bands", entries, bucket, self.spec.buckets)
-
-
-def band_entries(shard: BandShard, spec: Bands) -> tuple[Entries, npt.NDArray[np.int64]]:
-    """The entries of a shard's documents, and the bucket of each by the first bits of its key."""
-    numbers = arrays.load(shard.numbers)
-    compared = np.flatnonzero(numbers != ABSENT)
-    keys = band_keys(arrays.load(shard.signatures)[compared], spec.bands, spec.rows).reshape(-1)
-    entries = np.stack([keys, np.repeat(numbers[compared], spec.bands).astype(np.uint64)], axis=1)
-    return entries, (keys >> np.uint64(65 - spec.buckets.bit_length())).astype(np.int64)
+_ENTRY = np.dtype((np.uint64, (2,)))
 
 
 @dataclass(frozen=True)
 class PairUp:
-    """The work of one bucket: pairs of numbers with a key in common, not both of earlier months."""
+    """The work of one bucket of bands: pairs of numbers with a key in common, not both of earlier months.
 
+    `numbers` is a file: for each flat row the document's number, or ABSENT where it is not compared.
+    """
+
+    numbers: str
     earlier: int = 0
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, pair, spill."""
-        work: Pieces | Drawn = part.work
-        entries = work.entries(np.uint64)
-        found = pairs(entries[:, 0], entries[:, 1], self.earlier)
+        keys, numbers = _numbered(part.work, arrays.load(self.numbers))
+        found = pairs(keys, numbers, self.earlier)
         writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
+
+
+def _numbered(work: Pieces | Drawn, number_of: npt.NDArray[np.uint32]) -> tuple[Words64, Words64]:
+    """Keys and numbers of a bucket's documents that are compared."""
+    keys, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    for entries in work.read(_ENTRY):
+        found = number_of[entries[:, 1]]
+        compared = found != ABSENT
+        keys.append(entries[compared, 0])
+        numbers.append(found[compared].astype(np.uint64))
+    return np.concatenate(keys), np.concatenate(numbers)
 
 
 def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:

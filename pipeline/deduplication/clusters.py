@@ -3,14 +3,16 @@
 Documents are known by their numbers, and the numbers are the order: 0 is the first choice.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.compiled import compiled
+from tokenizer.compiled import Integer, compiled
 
 Numbers = npt.NDArray[np.int64]
+Nodes = npt.NDArray[np.int32]
 Edges = npt.NDArray[np.int64]
 Similarities = npt.NDArray[np.float32]
 
@@ -25,8 +27,49 @@ def components(count: int, edges: Edges) -> Numbers:
     return parents
 
 
+def by_cluster(count: int, pairs: Iterable[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
+    """The nodes that are in any of the pairs (the lesser in the high half), cluster after cluster, ascending within each."""
+    parents, involved = np.arange(count, dtype=np.int32), np.zeros(count, bool)
+    for found in pairs:
+        _join_pairs(parents, involved, found)
+    order = np.empty(int(involved.sum()), np.int32)
+    _sort_by_cluster(parents, involved, np.zeros(count, np.int32), order)
+    return order
+
+
 @compiled
-def _find(parents: Numbers, node: int) -> int:
+def _join_pairs(parents: Nodes, involved: npt.NDArray[np.bool_], pairs: npt.NDArray[np.uint64]) -> None:
+    for pair in pairs:
+        one, other = np.int64(pair >> np.uint64(32)), np.int64(pair & np.uint64(0xFFFFFFFF))
+        involved[one] = involved[other] = True
+        a, b = _find(parents, one), _find(parents, other)
+        if a < b:
+            parents[b] = a
+        elif b < a:
+            parents[a] = b
+
+
+@compiled
+def _sort_by_cluster(parents: Nodes, involved: npt.NDArray[np.bool_], sizes: Nodes, order: Nodes) -> None:
+    """`sizes` (zeros) is room: members of each root, then where the next of them goes."""
+    for node in range(len(parents)):
+        if involved[node]:
+            sizes[_find(parents, node)] += 1
+    start = 0
+    for node in range(len(parents)):
+        if sizes[node]:
+            size = sizes[node]
+            sizes[node] = start
+            start += size
+    for node in range(len(parents)):
+        if involved[node]:
+            root = _find(parents, node)
+            order[sizes[root]] = node
+            sizes[root] += 1
+
+
+@compiled
+def _find(parents: Numbers | Nodes, node: Integer) -> Integer:
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
@@ -90,11 +133,22 @@ def choose(like: Likeness) -> Choice:
 
 def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighbours:
     """Both directions of the edges, each row ascending."""
-    both = np.concatenate([edges, edges[:, ::-1]])
-    order = np.lexsort((both[:, 1], both[:, 0]))
+    order = np.argsort(edges[:, 0].astype(np.uint64) << np.uint64(32) | edges[:, 1].astype(np.uint64))
     starts = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(both[:, 0], minlength=count), out=starts[1:])
-    return _Neighbours(starts, both[order, 1], np.concatenate([similarities, similarities])[order])
+    np.cumsum(np.bincount(edges.reshape(-1), minlength=count), out=starts[1:])
+    found = _Neighbours(starts, np.empty(2 * len(edges), np.int64), np.empty(2 * len(edges), np.float32))
+    _fill(found, edges, similarities, order, starts[:-1].copy())
+    return found
+
+
+@compiled
+def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, order: Numbers, places: Numbers) -> None:
+    """Edges (lesser, greater) in their order: a row gets its lesser neighbours first. `places` is where each row's next one goes."""
+    for edge in order:
+        for here, there in ((edges[edge, 0], edges[edge, 1]), (edges[edge, 1], edges[edge, 0])):
+            found.ends[places[here]] = there
+            found.similarities[places[here]] = similarities[edge]
+            places[here] += 1
 
 
 @compiled

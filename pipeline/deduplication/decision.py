@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from pipeline import files
 from pipeline.deduplication import clusters
-from pipeline.deduplication.census import Census, Numbers
-from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness
+from pipeline.deduplication.census import Census
+from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness, Numbers
 from pipeline.deduplication.rewriting import Rewriting, rewrite
 from pipeline.parts import Part, PartWriter
 from pipeline.records import Drop, Duplicate
@@ -56,17 +56,17 @@ Join = Callable[[int, clusters.Edges], Numbers]
 def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
     """Who goes. `edges` are the verified pairs, of documents that stand for all of their text; `join` finds the clusters."""
     count = len(census.text)
-    everyone = np.arange(count)
+    everyone = np.arange(count, dtype=np.int32)
     involved = np.zeros(count, bool)
     for first in (census.address, census.text):
         others = np.flatnonzero((first != everyone) & (first != NOBODY))
         involved[others] = involved[first[others]] = True
     involved[edges["a"]] = involved[edges["b"]] = True
     numbers = np.flatnonzero(involved)
-    place = np.full(count + 1, NOBODY)
-    place[numbers] = np.arange(len(numbers))
-    address, text = place[census.address[numbers]], place[census.text[numbers]]
-    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
+    place = np.full(count + 1, NOBODY, np.int32)
+    place[numbers] = np.arange(len(numbers), dtype=np.int32)
+    address, text = (place[first[numbers]].astype(np.int64) for first in (census.address, census.text))
+    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1).astype(np.int64)
     fixed = int(np.searchsorted(numbers, census.earlier))
     cluster = join(len(numbers), _stars(address, text, ends))
     if transitive:
@@ -101,7 +101,7 @@ REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
 def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
     """For each of this month's shards its REMOVED rows, ascending."""
     numbers = np.unique(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
-    named = _named(census, numbers)
+    named = census.table(numbers, ["document_id", "url"])
     mine, kept, first = (named.take(np.searchsorted(numbers, n)) for n in (removal.numbers, removal.kept, removal.cluster))
     same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
     flat = census.flat_rows[removal.numbers]
@@ -133,21 +133,6 @@ def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> list[str]:
     words = {BY_ADDRESS: Reason.SAME_URL, clusters.BY_SIMILARITY: Reason.NEAR_DUPLICATE}
     equal = {True: Reason.SAME_TEXT, False: Reason.SAME_NORMALISED_TEXT}
     return [str(equal[bool(same)] if rule == BY_TEXT else words[int(rule)]) for rule, same in zip(by, same_text, strict=True)]
-
-
-def _named(census: Census, numbers: Numbers) -> pa.Table:
-    """Document id and URL of each of the numbers."""
-    flat = census.flat_rows[numbers]
-    order = np.argsort(flat)
-    tables = [pa.table({"document_id": pa.array([], pa.binary(16)), "url": pa.array([], pa.string())})]
-    for shard, (start, stop) in enumerate(pairwise(census.starts)):
-        low, high = np.searchsorted(flat[order], (start, stop))
-        if low < high:
-            rows = census.shards[shard].table(["document_id", "url"])
-            tables.append(rows.take(flat[order[low:high]] - start))
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return pa.concat_tables([t.cast(tables[0].schema) for t in tables]).take(back)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import arrays
-from pipeline.deduplication.shuffle import Drawn
+from pipeline.deduplication.shuffle import Drawn, entries
 from pipeline.deduplication.spans import ENTRY, Entries, SpanShard, cut
 from pipeline.parts import PartWriter
 from pipeline.records import Document, required
@@ -35,7 +35,7 @@ class Rewriting:
 
 def rewrite(rewriting: Rewriting, kept: npt.NDArray[np.int64], writer: PartWriter) -> npt.NDArray[np.int64]:
     """Write the kept rows' documents, and a row of REWRITTEN for each whose text is cut; the rows of which nothing is left."""
-    cuts = rewriting.cuts.entries(ENTRY)
+    cuts = entries(rewriting.cuts, ENTRY)
     cuts = cuts[np.argsort(cuts["number"], kind="stable")]
     numbers = arrays.load(rewriting.shard.numbers)
     documents, rewritten = writer.table("documents", Document.SCHEMA), writer.table("rewritten", REWRITTEN)

@@ -1,11 +1,12 @@
 """Arrays shuffled to the parts of a phase, never text, never one entry alone: in pieces by a GroupByKey on the part's key, or in files.
 
-A local runner holds all that a GroupByKey shuffles, six times over. What may be large goes through files in sorted runs: each part of one
-phase writes its entries sorted by destination, each part of the next reads its own of all.
+A local runner holds all that a GroupByKey shuffles, six times over. What may be large goes through files: each part of one phase writes a
+run, its entries sorted by destination, and each part of the next reads its own of all runs. Many runs are merged into fewer before.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
@@ -13,62 +14,117 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
-from pipeline import arrays, files
-from pipeline.parts import Part, PartWriter, Place, Receipt, Work, run_part
+from pipeline import files
+from pipeline.parts import Part, PartWriter, Place, Receipt, Work, numbered, run_part, stands
 
 Entries = npt.NDArray[Any]
+Destinations = npt.NDArray[np.int64]
 Split = Callable[[Any], Iterator[tuple[str, bytes]]]
 """From a source (a shard, a file) to pieces of entries, each with the key of the part that it is for."""
+
+RUNS_READ_BY_EACH = 256
+"""More runs than this are merged first: parts times runs are so many openings of a file."""
+RUNS_MERGED = 32
+_BOUND_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What a part's work gets: (n, 2) entries in pieces, in no order."""
+    """What a part's work gets by a GroupByKey: entries in pieces, in no order."""
 
     pieces: tuple[bytes, ...]
 
-    def entries(self, kind: type[np.generic]) -> Entries:
-        """All entries."""
-        return np.frombuffer(b"".join(self.pieces), kind).reshape(-1, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class SortedRun:
-    """Sorted entries as files: those for destination i are `entries[bounds[i]:bounds[i + 1]]`."""
-
-    entries: str
-    bounds: str
+    def read(self, kind: Any) -> Iterator[Entries]:
+        """The entries of each piece."""
+        yield from (np.frombuffer(piece, kind) for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a part's work gets from runs: the entries for one destination, in no order."""
+    """What a part's work gets from the runs of a `listing`: the entries for one destination."""
 
-    runs: tuple[SortedRun, ...]
+    listing: str
     destination: int
 
-    def entries(self, kind: Any) -> Entries:
-        """All entries, of a structured kind or, of a plain one, (n, 2)."""
-        found = [np.empty(0, kind) if np.dtype(kind).names else np.empty((0, 2), kind)]
-        for run in self.runs:
-            start, end = arrays.load(run.bounds)[self.destination : self.destination + 2]
-            if start < end:
-                found.append(np.array(arrays.load(run.entries)[start:end]))
-        return np.concatenate(found)
+    def read(self, kind: Any) -> Iterator[Entries]:
+        """The entries of each run that has any."""
+        for path in listed(self.listing):
+            with files.open_input(path) as file:
+                file.seek(_BOUND_BYTES * self.destination)
+                start, stop = np.frombuffer(file.read(2 * _BOUND_BYTES), "<i8").tolist()
+                if start < stop:
+                    file.seek(start)
+                    yield np.frombuffer(file.read(stop - start), kind)
 
 
-def write_run(writer: PartWriter, kind: str, entries: Entries, destination: npt.NDArray[np.int64], destinations: int) -> None:
-    """Spill entries by destination: a radix sort, where they are fewer than 65,536."""
-    entries = entries[np.argsort(destination.astype(np.min_scalar_type(destinations)), kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(destination, minlength=destinations))])
-    for name, array in ((kind, entries), (f"{kind}_bounds", bounds)):
-        path = writer.spill_name(f"{name}-{writer.key}.npy")
-        writer.publish(name, len(array), lambda file, array=array: arrays.write(file, array), path)  # type: ignore[misc]
+def entries(work: Pieces | Drawn, kind: Any) -> Entries:
+    """All entries that a part's work gets."""
+    return np.concatenate([np.empty(0, kind), *work.read(kind)])
 
 
-def runs(place: Place, kind: str, receipts: Sequence[Receipt]) -> tuple[SortedRun, ...]:
+def write_run(writer: PartWriter, kind: str, found: Entries, destination: Destinations, destinations: int) -> None:
+    """Spill entries by destination: a radix sort, where these are fewer than 65,536."""
+    ordered = found[np.argsort(destination.astype(np.min_scalar_type(destinations)), kind="stable")]
+    sizes = np.bincount(destination, minlength=destinations) * ordered[:1].nbytes
+    _write(writer, kind, len(ordered), sizes, [ordered.reshape(-1).view(np.uint8).data])
+
+
+def _write(writer: PartWriter, kind: str, rows: int, sizes: npt.NDArray[np.int64], pieces: Sequence[memoryview]) -> None:
+    """A run is the bytes where each destination's entries begin and the last's end, then all entries."""
+    bounds = np.concatenate([[0], np.cumsum(sizes)]) + _BOUND_BYTES * (len(sizes) + 1)
+    writer.publish(
+        kind,
+        rows,
+        lambda file: file.writelines([bounds.astype("<i8").tobytes(), *pieces]),
+        writer.spill_name(f"{kind}-{writer.key}.run"),
+    )
+
+
+@dataclass(frozen=True)
+class MergeRuns:
+    """The work of some runs (a tuple of paths): one run of all their entries."""
+
+    kind: str
+    destinations: int
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Read all, write by destination."""
+        runs = [memoryview(files.read_bytes(path)) for path in part.work]
+        bounds = np.stack([np.frombuffer(run, "<i8", self.destinations + 1) for run in runs])
+        cuts = bounds.T.tolist()
+        pieces = [
+            run[start:stop]
+            for starts, stops in pairwise(cuts)
+            for run, start, stop in zip(runs, starts, stops, strict=True)
+            if start < stop
+        ]
+        _write(writer, self.kind, 0, np.diff(bounds).sum(axis=0), pieces)
+
+
+def list_paths(path: str, paths: Sequence[str]) -> str:
+    """Write down paths, a line each; returns where."""
+    files.publish(path, lambda file: file.write("\n".join(paths).encode()), kept=False)
+    return path
+
+
+def listed(listing: str) -> list[str]:
+    """The paths of a listing."""
+    return files.read_bytes(listing).decode().splitlines()
+
+
+def run_paths(place: Place, kind: str, receipts: Iterable[Receipt]) -> list[str]:
     """The runs that finished parts spilled."""
-    return tuple(SortedRun(receipt.path(place, kind), receipt.path(place, f"{kind}_bounds")) for receipt in receipts)
+    return [receipt.path(place, kind) for receipt in receipts]
+
+
+def groups(paths: Sequence[str]) -> list[Part]:
+    """The parts that merge runs."""
+    return numbered(tuple(paths[i : i + RUNS_MERGED]) for i in range(0, len(paths), RUNS_MERGED))
+
+
+def drawn(listing: str, destinations: int) -> list[Part]:
+    """A part a destination of the runs."""
+    return numbered(Drawn(listing, i) for i in range(destinations))
 
 
 @dataclass
@@ -93,13 +149,13 @@ class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
         return keys
 
 
-def split_by(entries: Entries, part: npt.NDArray[np.int64], parts: int) -> Iterator[tuple[str, bytes]]:
+def split_by(found: Entries, part: npt.NDArray[np.int64], parts: int) -> Iterator[tuple[str, bytes]]:
     """The entries of each part in one piece; `part` is each entry's."""
-    entries = entries[np.argsort(part, kind="stable")]
+    ordered = found[np.argsort(part, kind="stable")]
     ends = np.cumsum(np.bincount(part, minlength=parts))
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if start < end:
-            yield f"{number:05d}-of-{parts:05d}", entries[start:end].tobytes()
+            yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()
 
 
 def _named(part: Part) -> tuple[str, bytes]:
@@ -116,6 +172,6 @@ class WorkPieces(beam.DoFn):
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
         """The key, once its part is done."""
         key, pieces = element
-        if not files.exists(self._place.receipt_path(key)):
+        if not stands(self._place, key):
             run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))
         yield key

@@ -1,7 +1,6 @@
-"""Exact Jaccard similarity of hashed shingles, for candidate pairs, read from the index by byte range."""
+"""Exact Jaccard similarity of hashed shingles, read from the index by byte range."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,33 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import arrays, files, minhash
-from pipeline.deduplication.census import Census, Numbers
 from pipeline.minhash import SHINGLE_BYTES, Words64
-from pipeline.parts import Part, PartWriter
 from tokenizer.compiled import compiled
 
-PAIRS_A_PART = 50_000
-SHINGLES_A_PART = 500_000
+PAIRS_AT_ONCE = 50_000
+SHINGLES_AT_ONCE = 500_000
 GAP_BYTES = 1 << 16
 READ_BYTES = 1 << 20
 
 PLACES = np.dtype([("number", "<u4"), ("shard", "<u4"), ("start", "<i8"), ("count", "<i8")])
 """Where a document's shingles lie: `start` and `count` in shingles."""
-EDGES = np.dtype([("a", "<u4"), ("b", "<u4"), ("similarity", "<f4")])
 
-
-def places(census: Census, numbers: Numbers) -> npt.NDArray[np.void]:
-    """Where the shingles of documents lie."""
-    found = np.empty(len(numbers), PLACES)
-    flat = census.flat_rows[numbers]
-    found["number"] = numbers
-    found["shard"] = np.searchsorted(census.starts, flat, side="right") - 1
-    for shard in np.unique(found["shard"]):
-        starts, counts = census.shards[shard].extents()
-        mine = np.flatnonzero(found["shard"] == shard)
-        rows = flat[mine] - census.starts[shard]
-        found["start"][mine], found["count"][mine] = starts[rows], counts[rows]
-    return found
+Numbers = npt.NDArray[np.int64]
+Places = npt.NDArray[np.void]
+Similarities = npt.NDArray[np.float64]
 
 
 class Sets(NamedTuple):
@@ -46,68 +32,57 @@ class Sets(NamedTuple):
     ends: Numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Candidate pairs to check: `pairs` and the `places` of their documents (by number), as files; the .bin file of every shard."""
+def similarities(shingles: Sequence[str], places: Places, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:
+    """The similarity of the documents at places[a[i]] and places[b[i]], 0 where it is below `least`.
 
-    pairs: str
-    places: str
-    shingles: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Verify:
-    """The work of one slice of the candidate pairs: those at least `threshold` alike, as a spilled array of EDGES."""
-
-    threshold: float
-
-    def __call__(self, part: Part, writer: PartWriter) -> None:
-        """Read each document's shingles once, compare."""
-        comparison: Comparison = part.work
-        pairs, found = arrays.load(comparison.pairs), np.array(arrays.load(comparison.places))
-        sets = read_sets(comparison.shingles, found)
-        a = np.searchsorted(found["number"], pairs >> np.uint64(32))
-        b = np.searchsorted(found["number"], pairs & np.uint64(0xFFFFFFFF))
-        similarity = jaccard(sets, a, b)
-        alike = similarity >= self.threshold
-        edges = np.empty(int(alike.sum()), EDGES)
-        edges["a"], edges["b"] = found["number"][a[alike]], found["number"][b[alike]]
-        edges["similarity"] = similarity[alike]
-        writer.publish("edges", len(edges), lambda f: arrays.write(f, edges), writer.spill_name(f"edges-{part.key}.npy"))
-        writer.counters["pairs_compared"] += len(pairs)
-        writer.counters["pairs_alike"] += len(edges)
-        writer.advance(len(pairs))
+    `shingles` are the .bin files of all shards. A bounded number of shingles is read at a time; a document's are read once where its pairs
+    stand together.
+    """
+    out = np.empty(len(a), np.float64)
+    used, a, b = _renumbered(a, b)
+    found = np.array(places[used])
+    for part in cut(a, b, found["count"]):
+        mine, one, other = _renumbered(a[part], b[part])
+        out[part] = jaccard(read_sets(shingles, found[mine]), one, other, least)
+    return out
 
 
-def read_sets(shingles: Sequence[str], found: npt.NDArray[np.void]) -> Sets:
+def _renumbered(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """The distinct values of both, and where each stands among them."""
+    used = arrays.distinct(np.concatenate([a, b]))
+    return used, np.searchsorted(used, a), np.searchsorted(used, b)
+
+
+def read_sets(shingles: Sequence[str], found: Places) -> Sets:
     """The sets of the documents at the places `found`, from the .bin files of all shards."""
-    starts = np.cumsum(found["count"]) - found["count"]
-    hashes = np.empty(int(found["count"].sum()), np.uint64)
-    for shard in np.unique(found["shard"]):
-        mine = np.flatnonzero(found["shard"] == shard)
-        mine = mine[np.argsort(found["start"][mine])]
-        with files.open_input(shingles[shard]) as file:
+    counts = found["count"].astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    hashes = np.empty(int(counts.sum()), np.uint64)
+    order = np.lexsort((found["start"], found["shard"]))
+    begins = np.flatnonzero(np.diff(found["shard"][order])) + 1
+    for mine in np.split(order, begins) if len(order) else []:
+        with files.open_input(shingles[found["shard"][mine[0]]]) as file:
             for run in _runs(mine, found):
-                first, last = int(found["start"][run[0]]), int(found["start"][run[-1]] + found["count"][run[-1]])
+                first, last = int(found["start"][run[0]]), int(found["start"][run[-1]] + counts[run[-1]])
                 file.seek(first * SHINGLE_BYTES)
                 data = np.frombuffer(file.read((last - first) * SHINGLE_BYTES), np.uint8)
-                minhash.unpack(data, found["start"][run] - first, found["count"][run], hashes, starts[run])
+                minhash.unpack(data, found["start"][run] - first, counts[run], hashes, starts[run])
     ends = np.empty(len(starts), np.int64)
-    _make_distinct(hashes, starts, found["count"], ends, _table(found["count"]))
+    _make_distinct(hashes, starts, counts, ends, _table(counts))
     return Sets(hashes, starts, ends)
 
 
-def _runs(mine: Numbers, found: npt.NDArray[np.void]) -> list[Numbers]:
+def _runs(mine: Numbers, found: Places) -> list[Numbers]:
     """Documents of one shard, in their order in its file, in runs that are read together."""
     starts, counts = found["start"][mine] * SHINGLE_BYTES, found["count"][mine] * SHINGLE_BYTES
     far = starts[1:] - starts[:-1] - counts[:-1] > GAP_BYTES
     return np.split(mine, np.flatnonzero(far | (np.diff(starts // READ_BYTES) > 0)) + 1)
 
 
-def jaccard(sets: Sets, a: Numbers, b: Numbers) -> npt.NDArray[np.float64]:
-    """The similarity of sets a[i] and b[i]; quickest where equal a stand together."""
+def jaccard(sets: Sets, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:
+    """The similarity of sets a[i] and b[i], 0 where it is below `least`; quickest where equal a stand together."""
     out = np.empty(len(a), np.float64)
-    _jaccard(sets, a, b, _table(sets.ends - sets.starts), out)
+    _jaccard(sets, a, b, least, _table(sets.ends - sets.starts), out)
     return out
 
 
@@ -151,20 +126,30 @@ def _make_distinct(hashes: Words64, starts: Numbers, counts: Numbers, ends: Numb
 
 
 @compiled
-def _jaccard(sets: Sets, a: Numbers, b: Numbers, table: Words64, out: npt.NDArray[np.float64]) -> None:
+def _jaccard(sets: Sets, a: Numbers, b: Numbers, least: float, table: Words64, out: Similarities) -> None:
+    """Two sets of x and y values are `least` alike only if they share least / (1 + least) * (x + y): a pair is left once it cannot."""
     mask = np.uint64(0)
+    held = -1
     for pair in range(len(a)):
         one, other = a[pair], b[pair]
-        count = sets.ends[one] - sets.starts[one]
-        if pair == 0 or one != a[pair - 1]:
-            mask = _clear(table, count)
+        x, y = sets.ends[one] - sets.starts[one], sets.ends[other] - sets.starts[other]
+        needed = least / (1.0 + least) * (x + y) - 0.001
+        out[pair] = 0.0
+        if min(x, y) < needed or not x + y:
+            continue
+        if held != one:
+            held = one
+            mask = _clear(table, x)
             for i in range(sets.starts[one], sets.ends[one]):
                 table[_slot(table, mask, sets.hashes[i])] = sets.hashes[i] + np.uint64(1)
-        both = 0
+        apart, may_be_apart = 0, int(y - needed)
         for i in range(sets.starts[other], sets.ends[other]):
-            both += table[_slot(table, mask, sets.hashes[i])] != 0
-        either = count + sets.ends[other] - sets.starts[other] - both
-        out[pair] = both / either if either else 0.0
+            apart += table[_slot(table, mask, sets.hashes[i])] == 0
+            if apart > may_be_apart:
+                break
+        else:
+            alike = (y - apart) / (x + apart)
+            out[pair] = alike if alike >= least else 0.0
 
 
 def cut(a: Numbers, b: Numbers, counts: Numbers) -> Iterator[slice]:
@@ -181,7 +166,7 @@ def _cut(a: Numbers, b: Numbers, counts: Numbers, seen: Numbers, starts: Numbers
     for pair in range(len(a)):
         one, other = a[pair], b[pair]
         more = counts[one] * (seen[one] != parts) + counts[other] * (seen[other] != parts)
-        if pair == 0 or pairs == PAIRS_A_PART or shingles + more > SHINGLES_A_PART:
+        if pair == 0 or pairs == PAIRS_AT_ONCE or shingles + more > SHINGLES_AT_ONCE:
             starts[parts] = pair
             parts += 1
             pairs, shingles, more = 0, 0, counts[one] + counts[other]

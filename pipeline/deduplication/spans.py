@@ -13,9 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import arrays, minhash
-from pipeline.deduplication import words
+from pipeline.deduplication import shuffle, words
 from pipeline.deduplication.census import ABSENT
-from pipeline.deduplication.shuffle import write_run
 from pipeline.minhash import Bytes, Offsets, Words32, Words64
 from pipeline.parts import Part, PartWriter
 from pipeline.views import DocumentShard
@@ -67,7 +66,7 @@ class FindSpans:
             writer.advance(batch.num_rows)
         entries = np.concatenate(found)
         bucket = (entries["hash"] >> np.uint64(65 - self.buckets.bit_length())).astype(np.int64)
-        write_run(writer, "spans", entries, bucket, self.buckets)
+        shuffle.write_run(writer, "spans", entries, bucket, self.buckets)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class FindRepeats:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, compare, spill."""
-        cuts = repeats(part.work.entries(ENTRY))
-        write_run(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)
+        cuts = repeats(shuffle.entries(part.work, ENTRY))
+        shuffle.write_run(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)
 
 
 def bucket_count(entries: int) -> int:

@@ -11,13 +11,14 @@ import numpy as np
 
 from pipeline import arrays, files
 from pipeline.deduplication.clusters import Edges, Numbers
-from pipeline.deduplication.shuffle import Pieces, ShuffleToParts, split_by
+from pipeline.deduplication.shuffle import ShuffleToParts, entries, split_by
 from pipeline.engine import Engine
 from pipeline.parts import Part, PartWriter, Place, numbered
 
 ROUNDS = 40
 """A chain of 5,000 takes 14, shuffled 11, clusters of near-duplicates 3; the number grows with the logarithm of the longest path."""
 EDGES_A_PART = 4_000_000
+_EDGE = np.dtype((np.int64, (2,)))
 
 
 def large_star(edges: Edges) -> Edges:
@@ -57,8 +58,7 @@ class BeamStars:
         files.make_folder(self.place.work_folder)
         sources = []
         for i, piece in enumerate(np.array_split(_distinct(edges), parts)):
-            sources.append(files.join(self.place.work_folder, f"edges-{i:05d}.npy"))
-            arrays.save(sources[-1], piece)
+            sources.append(arrays.spill(files.join(self.place.work_folder, f"edges-{i:05d}.npy"), piece))
         before: list[int] = []
         for turn in range(self.rounds):
             sources, _ = self._round(f"large-{turn:02d}", sources, parts, StarWork(larger=True))
@@ -91,8 +91,7 @@ class StarWork:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Stars of the part's nodes, and a digest by which two rounds' edges are compared."""
-        pieces: Pieces = part.work
-        edges = _distinct(_stars(pieces.entries(np.int64), larger=self.larger))
+        edges = _distinct(_stars(entries(part.work, _EDGE), larger=self.larger))
         writer.publish("stars", len(edges), lambda f: arrays.write(f, edges), writer.spill_name(f"stars-{part.key}.npy"))
         mixed = (edges[:, 0].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ edges[:, 1].astype(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)

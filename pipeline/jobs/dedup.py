@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from pipeline import files
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.deduplication import clusters, curve, spans
-from pipeline.deduplication.candidates import PairUp, SpreadBands
+from pipeline.deduplication import bands, clusters, comparisons, curve, shuffle, spans
 from pipeline.deduplication.census import Census
+from pipeline.deduplication.comparisons import SpreadPairs
 from pipeline.deduplication.decision import Publish
 from pipeline.deduplication.duplicates import explain
 from pipeline.deduplication.rewriting import Rewriting
-from pipeline.deduplication.shuffle import Drawn, SortedRun, runs
-from pipeline.deduplication.similarity import Verify
+from pipeline.deduplication.signing import SpreadBands
 from pipeline.deduplication.spans import FindSpans, SpanRules
 from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
@@ -43,23 +43,27 @@ class Run:
     engine: Engine
 
     def sign(self) -> list[Receipt]:
-        """The index of every document shard."""
-        sign = self.phases.sign
-        return self.engine.run_parts(sign.place, self.phases.document_parts(), sign, "documents")
+        """The index of every document shard, and its bands."""
+        sign = self.phases.sign(spread=True)
+        return self.engine.run_parts(sign.place, self.phases.unsigned(), sign, "documents")
 
-    def verify(self, everyone: Census) -> tuple[npt.NDArray[np.void], dict[str, int]]:
+    def verify(self, everyone: Census, signed: list[Receipt]) -> tuple[npt.NDArray[np.void], dict[str, int]]:
         """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
-        phases, place = self.phases, self.phases.place
-        bands, spreading = phases.bands(everyone), place.next("bands")
-        spread = self._work(everyone, spreading, numbered(phases.band_shards(everyone)), SpreadBands(bands), "shards of bands")
-        buckets = drawn(runs(spreading, "bands", spread), bands.buckets)
-        self._work(everyone, place.next("candidates"), buckets, PairUp(everyone.earlier), "buckets of bands")
-        parts = phases.comparisons("similarity", everyone, phases.pairs(bucket.key for bucket in buckets))
-        verify = Verify(phases.settings.threshold)
-        verified = self._work(everyone, place.next("similarity"), parts, verify, "slices of pairs") if parts else []
-        edges = phases.edges("similarity", [receipt.key for receipt in verified])
-        compared = sum(receipt.counters["pairs_compared"] for receipt in verified)
-        return edges, {"pairs_compared": compared, "pairs_alike": len(edges)}
+        phases, spec, place = self.phases, self.phases.bands, self.phases.place
+        earlier = self._work(everyone, place.next("bands"), phases.signed_earlier(), SpreadBands(spec), "earlier indexes")
+        runs = shuffle.run_paths(place.next("bands"), bands.KIND, earlier)
+        runs += shuffle.run_paths(place.next("signatures"), bands.KIND, signed)
+        phases.number(everyone)
+        buckets = self._drawn(everyone, "candidates", bands.KIND, runs, spec.buckets)
+        paired = self._work(everyone, place.next("candidates"), buckets, phases.pair_up, "buckets of bands")
+        pairs = phases.pairs(receipt.key for receipt in paired)
+        ranking = phases.rank(everyone, pairs)
+        spread = self._work(everyone, place.next("pairs"), numbered(pairs), SpreadPairs(ranking), "files of pairs")
+        ranks = shuffle.run_paths(place.next("pairs"), comparisons.KIND, spread)
+        parts = self._drawn(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
+        compared = self._work(everyone, place.next("similarity"), parts, phases.compare, "parts of pairs")
+        edges = phases.edges(receipt.key for receipt in compared)
+        return edges, {"pairs_compared": sum(r.counters["pairs_compared"] for r in compared), "pairs_alike": len(edges)}
 
     def decide(self, everyone: Census, edges: npt.NDArray[np.void]) -> list[Part]:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
@@ -76,8 +80,9 @@ class Run:
         find = RunParts(phases.place.next("spans"), FindSpans(rules, buckets))
         found = engine.run_parts(find.place, numbered(shards, lambda shard: shard.documents.rows), find, "documents")
         compare = RunParts(phases.place.next("repeats"), phases.repeats(everyone))
-        repeated = engine.run_parts(compare.place, drawn(runs(find.place, "spans", found), buckets), compare, "buckets of spans")
-        cuts = drawn(runs(compare.place, "cuts", repeated), len(shards))
+        parts = self._drawn(everyone, "repeats", "spans", shuffle.run_paths(find.place, "spans", found), buckets)
+        repeated = engine.run_parts(compare.place, parts, compare, "buckets of spans")
+        cuts = self._drawn(everyone, "cuts", "cuts", shuffle.run_paths(compare.place, "cuts", repeated), len(shards))
         works = [Rewriting(shard, part.work) for shard, part in zip(shards, cuts, strict=True)]
         return [replace(part, work=replace(part.work, rewriting=work)) for part, work in zip(outcomes, works, strict=True)]
 
@@ -91,27 +96,33 @@ class Run:
             return [run_part(place, work, part) for part in parts]
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
+    def _drawn(self, everyone: Census, phase: str, kind: str, runs: list[str], destinations: int) -> list[Part]:
+        """A part of the phase a destination of the runs; many of these are merged into fewer first."""
+        place = self.phases.place
+        if len(runs) > shuffle.RUNS_READ_BY_EACH:
+            merging = place.next(f"merged-{kind}")
+            merge = shuffle.MergeRuns(kind, destinations)
+            merged = self._work(everyone, merging, shuffle.groups(runs), merge, f"groups of {kind}")
+            runs = shuffle.run_paths(merging, kind, merged)
+        listing = files.join(place.next(phase).work_folder, f"{kind}.list")
+        return shuffle.drawn(shuffle.list_paths(listing, runs), destinations)
+
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
         return replace(self.engine, workers=workers)
 
 
-def drawn(found: tuple[SortedRun, ...], destinations: int) -> list[Part]:
-    """A part a destination of the runs."""
-    return numbered(Drawn(found, i) for i in range(destinations))
-
-
 def work(call: Call, place: Place) -> Outcome:
     """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
     settings: DedupSettings = call.settings
-    bands, rows = settings.cutting
-    logger.info("dedup: %d bands of %d rows find of the pairs %s", bands, rows, curve.s_curve(bands, rows))
+    cutting = settings.cutting
+    logger.info("dedup: %d bands of %d rows find of the pairs %s", *cutting, curve.s_curve(*cutting))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
     with standing(call.engine, len(phases.documents)) as engine:
         run = Run(phases, engine)
         signed = run.sign()
         everyone = phases.take_census()
-        edges, counted = run.verify(everyone)
+        edges, counted = run.verify(everyone, signed)
         outcomes = run.decide(everyone, edges)
         if settings.span_rules:
             outcomes = run.find_spans(everyone, outcomes, settings.span_rules)

@@ -10,7 +10,7 @@ from deduplication import dedup, document, kept_urls, rows, write_documents
 from pipeline import jobs
 from pipeline.commands import run
 from pipeline.dedup import Deduplicate, DedupSettings
-from pipeline.deduplication import candidates, census, decision, similarity
+from pipeline.deduplication import bands, census, comparisons, decision, shuffle, similarity
 from pipeline.deduplication.duplicates import difference
 from pipeline.engine import Engine
 from pipeline.files import InputError
@@ -174,7 +174,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
 
     for phase in ("take", "places", "removed_tables"):
         with monkeypatch.context() as patched:
-            patched.setattr({"take": census, "places": similarity, "removed_tables": decision}[phase], phase, fail)
+            patched.setattr({"take": census, "places": comparisons, "removed_tables": decision}[phase], phase, fail)
             with pytest.raises(OSError, match="killed here"):
                 dedup(small, tmp_path / "broken")
         assert not (tmp_path / "broken" / "manifest.json").exists()
@@ -186,7 +186,11 @@ def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dedup(small, tmp_path / "whole")
-    monkeypatch.setattr(candidates, "ENTRIES_A_BUCKET", 8)
+    monkeypatch.setattr(bands, "ENTRIES_A_BUCKET", 8)
+    monkeypatch.setattr(shuffle, "RUNS_READ_BY_EACH", 1)
+    monkeypatch.setattr(shuffle, "RUNS_MERGED", 2)
+    monkeypatch.setattr(comparisons, "SHINGLES_A_PART", 40)
+    monkeypatch.setattr(similarity, "SHINGLES_AT_ONCE", 100)
     monkeypatch.setattr(jobs.dedup, "EDGES_IN_ONE_WORKER", 0)
     dedup(small, tmp_path / "pieces")
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
