@@ -22,7 +22,7 @@ from pipeline.crawling.client import Client, Limits
 from pipeline.crawling.crawl import Crawl, Manners, visits
 from pipeline.crawling.outcomes import Fetched, Outcome
 
-ALL, THREADS = 3000, 64
+ALL, THREADS = 12_000, 64
 HOSTILE = ALL * 3 // 10
 DEADLINE_SECONDS = 1.0
 

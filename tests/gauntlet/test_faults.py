@@ -51,6 +51,7 @@ def test_every_damaged_file_is_found_before_its_first_use(tmp_path: Path) -> Non
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
     result = judged("faulted.py", tmp_path, "kill", 100)
     assert result["wrong"] == []
+    assert result["lost_s_a_kill"] < result["undisturbed_s"]
 
 
 def test_a_full_disk_has_its_own_exit_code_and_publishes_nothing_partial(tmp_path: Path) -> None:
