@@ -180,7 +180,7 @@ class Phases:
         works = []
         for i, table in enumerate(decision.removed_tables(everyone, decided)):
             path = files.join(self.place.next("decision").work_folder, f"removed-{i:05d}.parquet")
-            files.publish_table(path, table)
+            files.publish_table(path, table, kept=False)
             works.append(ShardOutcome(own[i].rows, path))
         return numbered(works)
 

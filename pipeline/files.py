@@ -164,14 +164,14 @@ def publish_bytes(path: str, data: bytes) -> Digest:
     return publish(path, lambda file: file.write(data))
 
 
-def publish_table(path: str, table: pa.Table) -> Digest:
+def publish_table(path: str, table: pa.Table, *, kept: bool = True) -> Digest:
     """The same for a table, as Parquet with zstd; equal tables give equal bytes."""
 
     def write(file: IO[bytes]) -> None:
         options = {"compression": "zstd", "store_schema": True, "write_batch_size": PARQUET_ROWS_A_CHECK}
         pq.write_table(table, file, row_group_size=PARQUET_ROWS_A_GROUP, **options)
 
-    return publish(path, write)
+    return publish(path, write, kept=kept)
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:

@@ -16,6 +16,7 @@ from typing import IO, Any, Self, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
@@ -232,6 +233,12 @@ class PartWriter:
         if len(self._drops) >= DROPS_A_BATCH:
             self._flush_drops()
 
+    def drop_table(self, drops: pa.Table) -> None:
+        """Write down many: rows of Drop's schema."""
+        self._dropped.update({str(row["values"]): row["counts"] for row in pc.value_counts(drops.column("reason")).to_pylist()})
+        self._flush_drops()
+        self._sink().write(drops)
+
     def advance(self, items: int = 1) -> None:
         """Tell the progress line; cheap enough to call for every batch."""
         self._advanced += items
@@ -242,8 +249,7 @@ class PartWriter:
 
     def commit(self) -> Receipt:
         """Publish what is open, check the books, publish the receipt."""
-        if self._drops:
-            self._flush_drops()
+        self._flush_drops()
         self._open.close()
         books = Books(self.items_in, self.items_out, dict(sorted(self._dropped.items())))
         books.check(f"{self.place.stage} {self.key}")
@@ -261,10 +267,14 @@ class PartWriter:
             self._open.__exit__(*error)  # type: ignore[arg-type]
 
     def _flush_drops(self) -> None:
+        if self._drops:
+            self._sink().write(Drop.table(self._drops))
+            self._drops = []
+
+    def _sink(self) -> TableSink:
         if self._drop_sink is None:
             self._drop_sink = self.table("drops", Drop.SCHEMA, f"drops/{self.name('drops')}")
-        self._drop_sink.write(Drop.table(self._drops))
-        self._drops = []
+        return self._drop_sink
 
 
 Work = Callable[[Part, PartWriter], None]

@@ -20,6 +20,11 @@ NOBODY = -1
 BY_ADDRESS, BY_TEXT, BY_SIMILARITY = range(3)
 
 
+def load() -> None:
+    """Fetch the compiled code: the first call of a process takes a second."""
+    by_cluster(2, [np.ones(1, np.uint64)])
+
+
 def components(count: int, edges: Edges) -> Numbers:
     """For each of `count` nodes the least node that the edges (n, 2) join it to, by union-find."""
     parents = np.arange(count, dtype=np.int64)

@@ -166,8 +166,15 @@ class Publish:
             "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
         )
         writer.publish_table("duplicates", removed.drop_columns(["row"]).cast(Duplicate.SCHEMA))
-        for row in removed.select(["url", "reason", "kept_id"]).to_pylist():
-            writer.drop(Drop(STAGE_NAME, row["url"], Reason(row["reason"]), row["kept_id"].hex()))
+        if removed.num_rows:
+            writer.drop_table(_drops(removed))
         writer.items_in, writer.items_out = rows.num_rows, len(kept)
         writer.counters["text_bytes"] = text_bytes - writer.counters["bytes_cut"]
         writer.advance(rows.num_rows)
+
+
+def _drops(removed: pa.Table) -> pa.Table:
+    kept = [key.hex() for key in removed.column("kept_id").to_pylist()]
+    return pa.table(
+        [pa.repeat(STAGE_NAME, removed.num_rows), removed.column("url"), removed.column("reason"), kept], schema=Drop.SCHEMA
+    )

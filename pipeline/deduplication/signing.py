@@ -16,7 +16,7 @@ from pipeline.deduplication.signatures import ROWS, SignedShard
 from pipeline.parts import Part, PartWriter
 from pipeline.views import DocumentShard
 
-BATCH_DOCUMENTS = 64
+BATCH_DOCUMENTS = 128
 COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at", "text"]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,10 @@ class Run:
     def sign(self) -> list[Receipt]:
         """The index of every document shard, and its bands."""
         sign = self.phases.sign(spread=True)
-        return self.engine.run_parts(sign.place, self.phases.unsigned(), sign, "documents")
+        with ThreadPoolExecutor(1) as beside:
+            if self.engine.workers > 1:
+                beside.submit(clusters.load)  # this process waits meanwhile
+            return self.engine.run_parts(sign.place, self.phases.unsigned(), sign, "documents")
 
     def verify(self, everyone: Census, signed: list[Receipt]) -> tuple[npt.NDArray[np.void], dict[str, int]]:
         """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
