@@ -194,7 +194,7 @@ def interpreter(name: str) -> Path:
 
 def tell(arguments: argparse.Namespace) -> None:
     rounds = [json.loads(line) for line in Path(arguments.record).read_text().splitlines()]
-    print("| tool | CPU s, rounds | whole | wall | documents / CPU s | x ours: min, median, max | peak MB | removed |")
+    print("| tool | CPU s, rounds | whole | wall | documents / CPU s | x ours: min, median, max | peak MiB | removed |")
     print("|---|---|---|---|---|---|---|---|")
     for name in dict.fromkeys(name for r in rounds for name in r):
         mine = [r[name] for r in rounds if name in r]
@@ -243,14 +243,14 @@ def processor_seconds() -> float:
 
 
 def watch(peak: list[float], done: threading.Event) -> None:
-    """The most memory (MB) that this process has held, and the most that a child of it has."""
+    """The most memory (MiB) that this process has held, and the most that a child of it has."""
     while not done.wait(0.1):
         children = Path("/proc/self/task", str(threading.main_thread().native_id), "children").read_text().split()
         for process in ("self", *children):
             status = Path("/proc", process, "status")
             held = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
             which = int(process != "self")
-            peak[which] = max(peak[which], int(held[1]) / 1e3 if held else 0.0)
+            peak[which] = max(peak[which], int(held[1]) / 1024 if held else 0.0)
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pipeline.minhash import SHINGLE_BYTES, Words64
 from tokenizer.compiled import compiled
 
 PAIRS_AT_ONCE = 50_000
-SHINGLES_AT_ONCE = 500_000
+SHINGLES_AT_ONCE = 250_000
 GAP_BYTES = 1 << 16
 READ_BYTES = 1 << 20
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,24 @@ def test_finished_parts_are_not_done_again(tmp_path: Path, engine: Engine) -> No
     done = set(first) - {"00004-of-00005"}
     assert done
     assert not done & set(again)
+
+
+def spill(part: Part, writer: PartWriter) -> None:
+    writer.publish("spill", 1, lambda file: file.write(b"spilled"), writer.spill_name(f"{part.key}.spill"))
+
+
+@pytest.mark.parametrize("lost", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_part_whose_spill_a_power_cut_took_is_done_again(tmp_path: Path, engine: Engine, lost: Callable[[Path], None]) -> None:
+    place = open_stage("spilling", str(tmp_path / "out"), {}, {}, replace=False)
+    assert place is not None
+    parts = numbered(["a", "b"])
+    receipts = engine.run_parts(place, parts, RunParts(place, spill))
+    spills = [Path(receipt.path(place, "spill")) for receipt in receipts]
+    lost(spills[0])
+    untouched = spills[1].stat().st_mtime_ns
+    engine.run_parts(place, parts, RunParts(place, spill))
+    assert [path.read_bytes() for path in spills] == [b"spilled", b"spilled"]
+    assert spills[1].stat().st_mtime_ns == untouched
 
 
 def test_other_settings_are_refused_by_name_and_replaced_when_told(tmp_path: Path, engine: Engine) -> None:
