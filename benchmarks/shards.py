@@ -3,7 +3,8 @@
     python benchmarks/shards.py --megatokens 64 --rounds 3
 
 Writing: tokens at hand to one file or folder, CPU seconds. Reading: random windows of 1,025 tokens to int64, page cache warm, CPU
-microseconds a window; ours and memmap take any start, datatrove and the others windows of a grid. Rounds are interleaved, a peer's each in
+microseconds a window; ours and memmap take any start, datatrove and the others windows of a grid. The others give a window a call; so does
+ours, and many a call, which is how our trainer reads. Rounds are interleaved, a peer's each in
 a process of its own; ratios as least, median, most. Documents have WebText's number of tokens: 1,100 on average, and for the size 500 too.
 """
 
@@ -21,7 +22,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
-from tokenizer.shards import BATCH_TOKENS, Header, Shard, ShardWriter, Stream, TokenBatch
+from tokenizer.shards import Header, Shard, ShardWriter, TokenBatch
+from tokenizer.stream import Stream
 
 EOT = 50_256
 WINDOW = 1_025
@@ -33,7 +35,10 @@ PEERS = {
     "litdata": ("litdata", "litdata"),
     "mosaicml-streaming": ("streaming", "mosaicml-streaming"),
 }
-OURS, NANOGPT = "ours", "numpy memmap, as nanoGPT"
+OURS, MANY, NANOGPT = "ours", "ours, 32 windows a call", "numpy memmap, as nanoGPT"
+WINDOWS_A_CALL = 32
+RECORD_BATCH_TOKENS = 1 << 21
+"""Smaller than the pipeline's, so that windows lie in many of them, as in a corpus of size."""
 
 
 def made(tokens: int, document_tokens: int) -> TokenBatch:
@@ -47,7 +52,7 @@ def made(tokens: int, document_tokens: int) -> TokenBatch:
 
 
 def write(path: Path, everything: TokenBatch) -> None:
-    documents = BATCH_TOKENS * len(everything) // len(everything.tokens)
+    documents = RECORD_BATCH_TOKENS * len(everything) // len(everything.tokens)
     with path.open("wb") as file:
         writer = ShardWriter(file, Header("train", 0, 1, len(everything), len(everything.tokens), "0" * 64, EOT + 1, EOT))
         for first in range(0, len(everything), documents):
@@ -63,6 +68,15 @@ def clocked(read: Callable[[int], object], starts: list[int]) -> float:
     for start in starts:
         read(start)
     return (time.process_time() - began) / len(starts) * 1e6
+
+
+def clocked_many(stream: Stream, starts: list[int]) -> float:
+    """The same where one call reads many."""
+    calls = np.array(starts[: len(starts) // WINDOWS_A_CALL * WINDOWS_A_CALL]).reshape(-1, WINDOWS_A_CALL)
+    began = time.process_time()
+    for call in calls:
+        stream.windows(call, WINDOW)
+    return (time.process_time() - began) / calls.size * 1e6
 
 
 def peer(name: str, raw: Path, folder: Path, windows: int) -> dict[str, float]:
@@ -107,6 +121,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     for _ in range(arguments.rounds):
         for name, read in reads.items():
             reading.setdefault(name, []).append(clocked(read, starts))
+        reading.setdefault(MANY, []).append(clocked_many(stream, starts))
         for name in PEERS.keys() - absent:
             try:
                 figures = peer(name, folder / "raw.bin", folder / name, arguments.windows)
@@ -121,10 +136,11 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def show(reading: dict[str, list[float]], writing: dict[str, float], tokens: int) -> None:
+    print("                                  us a window; times ours, times ours 32 a call: least, median, most")
     for name, values in reading.items():
-        ratios = sorted(value / ours for value, ours in zip(values, reading[OURS], strict=True))
-        over = f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f} x ours"
-        print(f"read   {name:<26} {statistics.median(values):8.2f} us a window  {over}")
+        over = [sorted(value / own for value, own in zip(values, reading[ours], strict=True)) for ours in (OURS, MANY)]
+        shown = "   ".join(f"{ratios[0]:6.2f} {statistics.median(ratios):6.2f} {ratios[-1]:6.2f}" for ratios in over)
+        print(f"read   {name:<26} {statistics.median(values):8.2f}   {shown}")
     for name, seconds in writing.items():
         print(f"write  {name:<26} {tokens / seconds / 1e6:8.0f} M tokens/CPU s  {seconds / writing[OURS]:.2f} x ours")
 

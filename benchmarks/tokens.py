@@ -170,8 +170,9 @@ def one_round(
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:
-    texts = real_text.documents(arguments.text, arguments.megabytes)
-    real_text.write_corpus(folder / "corpus", texts, SHARD_MEGABYTES)
+    corpus = arguments.corpus or folder / "corpus"
+    if not corpus.exists():
+        real_text.write_corpus(corpus, real_text.documents(arguments.text, arguments.megabytes), SHARD_MEGABYTES)
     try:
         datatrove = None if arguments.stage_only else peers.python(*PEER)
         if datatrove:
@@ -180,7 +181,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         datatrove = None
         print(error)
     rounds = [
-        one_round(str(folder / "corpus"), arguments.tokenizer, folder / str(n), datatrove, stage_only=arguments.stage_only)
+        one_round(str(corpus), arguments.tokenizer, folder / str(n), datatrove, stage_only=arguments.stage_only)
         for n in range(arguments.rounds)
     ]
     speeds = {name: [r[name]["megabytes"] / r[name]["seconds"] for r in rounds] for name in rounds[0]}
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", help="folder or file of the tokenizer")
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
     parser.add_argument("--megabytes", type=int, default=240)
+    parser.add_argument("--corpus", type=Path, help="where to write the documents, or where they stand from before")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage_only", action="store_true")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)

@@ -28,8 +28,8 @@ from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
 from tokenizer.compiled import Array, compiled
 from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, Split, TokenBatch
 
-BATCH_DOCUMENTS = 512
-ORACLE_BYTES = 1 << 14
+BATCH_DOCUMENTS = 1024
+ORACLE_BYTES = 1 << 13
 """Of each document shard's text, at most, are encoded by the oracle too, which takes twenty times as long."""
 
 BUCKETS = 1 << 16

@@ -9,10 +9,8 @@ import hashlib
 import json
 import os
 import zlib
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -218,37 +216,6 @@ def _open(path: str) -> Any:
         return pa.ipc.open_file(pa.memory_map(path))
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path}: cannot be mapped as an Arrow file ({error}); write it anew") from error
-
-
-class Stream:
-    """The tokens of many shards as one sequence: `len` of them, read by position."""
-
-    def __init__(self, shards: list[Shard]) -> None:
-        self.shards = shards
-        self._pieces = [batch.tokens for shard in shards for batch in shard.batches]
-        self._starts = [0, *accumulate(len(piece) for piece in self._pieces)]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def read(self, start: int, out: npt.NDArray[Any]) -> None:
-        """Fill `out` (any integer type) with the tokens from position `start`. Raises IndexError beyond the end."""
-        wanted = len(out)
-        if start < 0 or start + wanted > self._starts[-1]:
-            raise IndexError(f"tokens {start} to {start + wanted}: the stream holds {len(self)}")
-        at = bisect_right(self._starts, start) - 1
-        low = start - self._starts[at]
-        piece = self._pieces[at][low : low + wanted]
-        if len(piece) == wanted:  # nearly always, and every slice costs
-            out[:] = piece
-            return
-        filled = len(piece)
-        out[:filled] = piece
-        while filled < wanted:
-            at += 1
-            piece = self._pieces[at][: wanted - filled]
-            out[filled : filled + len(piece)] = piece
-            filled += len(piece)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.errors import FormatError
-from tokenizer.shards import Manifest, Stream
+from tokenizer.shards import Manifest
+from tokenizer.stream import Stream
 from trainer.config import InputError
 from trainer.order import Permutation
 
@@ -115,11 +116,8 @@ class Batches:
 
     def read(self, starts: Windows) -> Batch:
         """The windows that begin there; one at -1 is filler, whose targets do not count."""
-        raw = np.zeros((len(starts), self.context + 1), np.uint16)
-        for row, start in zip(raw, starts, strict=True):
-            if start >= 0:
-                self.stream.read(int(start), row)
-        tokens = raw.astype(np.int64)
+        tokens = self.stream.windows(np.maximum(starts, 0), self.context + 1)
+        tokens[starts < 0] = 0
         inputs, targets = torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, 1:])
         if (starts < 0).any():
             targets = targets.masked_fill(torch.from_numpy(starts < 0)[:, None], IGNORED)

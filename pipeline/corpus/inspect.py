@@ -13,7 +13,7 @@ from pipeline.files import InputError
 from pipeline.report.corpus import STAGE_NAMES, Corpus, funnel
 from pipeline.tool import Tool
 from tokenizer.codec import Tokenizer
-from tokenizer.shards import Stream
+from tokenizer.stream import Stream
 
 MOST_FOUND = 10
 DUPLICATES_SHOWN = 20

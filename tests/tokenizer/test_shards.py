@@ -13,7 +13,8 @@ import pyarrow.dataset
 import pytest
 
 from tokenizer.errors import FormatError
-from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, Split, Stream, TokenBatch, sha256_of
+from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.stream import Stream
 
 EOT = 50_256
 
@@ -137,6 +138,21 @@ def test_a_stream_reads_across_batches_and_shards(dataset: Manifest) -> None:
     assert np.array_equal(everything, flat)
 
 
+@pytest.mark.parametrize("length", [1, 700, 40_000])
+def test_many_windows_at_once_are_those_read_one_by_one(dataset: Manifest, length: int) -> None:
+    stream = Stream(dataset.open("train"))
+    flat = np.concatenate([item.tokens for shard in SHARDS for item in shard])
+    last = len(flat) - length
+    starts = np.array([0, last, *np.random.default_rng(0).integers(0, last + 1, 300)])
+    windows = stream.windows(starts, length)
+    assert windows.dtype == np.int64
+    assert all(np.array_equal(window, flat[start : start + length]) for window, start in zip(windows, starts, strict=True))
+    assert stream.windows(starts[:0], length).shape == (0, length)
+    for outside in (-1, last + 1):
+        with pytest.raises(IndexError, match="the stream holds"):
+            stream.windows(np.array([0, outside]), length)
+
+
 @pytest.mark.parametrize("start", [-1, 10**9])
 def test_a_stream_refuses_positions_outside(dataset: Manifest, start: int) -> None:
     with pytest.raises(IndexError, match="the stream holds"):
@@ -192,7 +208,8 @@ CORRUPT = """
 import random, sys
 from pathlib import Path
 from tokenizer.errors import FormatError
-from tokenizer.shards import Manifest, Stream
+from tokenizer.shards import Manifest
+from tokenizer.stream import Stream
 folder, times = Path(sys.argv[1]), int(sys.argv[2])
 generator = random.Random(5)
 files = sorted(folder.iterdir())

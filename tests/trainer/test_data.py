@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tokenizer.shards import Stream
+from tokenizer.stream import Stream
 from trainer.config import InputError
 from trainer.data import Batches, Corpus, Prefetched, document_numbers, most_documents, validation_starts
 

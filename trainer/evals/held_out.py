@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tokenizer.errors import FormatError
-from tokenizer.shards import Manifest, Stream
+from tokenizer.shards import Manifest
+from tokenizer.stream import Stream
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
