@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizer.shards import Shard, Tokens
 
 Positions = npt.NDArray[np.int64]
+NOWHERE = np.iinfo(np.int64).min
 
 
 class Stream:
@@ -21,7 +22,10 @@ class Stream:
         self._pieces = [batch.tokens for shard in shards for batch in shard.batches]
         self._starts = [0, *accumulate(len(piece) for piece in self._pieces)]
         self._borders = np.array(self._starts)
-        self._memory, self._places = _addressed(self._pieces)
+        self._memory, places = _addressed(self._pieces)
+        # by how many pieces begin at or before a position: none holds one before the first or after the last
+        self._limits = np.array([NOWHERE, *self._starts[1:], NOWHERE])
+        self._shifts = np.array([0, *(places - self._borders[:-1]), 0])
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -48,16 +52,14 @@ class Stream:
     def windows(self, starts: Positions, length: int) -> npt.NDArray[np.int64]:
         """The `length` tokens from each position on, of shape (len(starts), length). Raises IndexError beyond the end.
 
-        One gather, whichever shards they lie in: less than half of the time that `read` takes a window.
+        One gather, whichever shards they lie in: two thirds of the time that `read` takes.
         """
-        if len(starts) and (starts.min() < 0 or starts.max() + length > len(self)):
-            raise IndexError(f"{length} tokens from {starts.min()} to {starts.max()}: the stream holds {len(self)}")
-        at = np.searchsorted(self._borders, starts, "right") - 1
-        inside = starts + length <= self._borders[at + 1]
+        piece = np.searchsorted(self._borders, starts, "right")
+        inside = starts + length <= self._limits[piece]
         rows = np.ndarray((max(0, len(self._memory) - length + 1), length), np.uint16, self._memory, strides=(2, 2))
-        found = rows[(starts - self._borders[at] + self._places[at])[inside]]
+        found = rows[(starts + self._shifts[piece])[inside]]
         windows = np.empty((len(starts), length), np.int64)
-        windows[... if inside.all() else inside] = found
+        windows[... if len(found) == len(starts) else inside] = found
         for row in np.flatnonzero(~inside):
             self.read(int(starts[row]), windows[row])
         return windows

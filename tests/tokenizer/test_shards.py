@@ -148,7 +148,7 @@ def test_many_windows_at_once_are_those_read_one_by_one(dataset: Manifest, lengt
     assert windows.dtype == np.int64
     assert all(np.array_equal(window, flat[start : start + length]) for window, start in zip(windows, starts, strict=True))
     assert stream.windows(starts[:0], length).shape == (0, length)
-    for outside in (-1, last + 1):
+    for outside in (-1, -50_000, last + 1, 10**9):
         with pytest.raises(IndexError, match="the stream holds"):
             stream.windows(np.array([0, outside]), length)
 
