@@ -14,18 +14,25 @@ from pipeline.stage import Call, Outcome, Stage
 LINKS_A_PART = 20_000
 """Few, large parts: many hosts side by side are what keeps one slow host from holding up the rest."""
 
+ARCHIVED_LINKS_A_PART, ARCHIVED_PARTS = 1_000, 16
+"""Archives have no slow hosts: so many parts, for workers to share, of so many links at least."""
+
 
 def work(call: Call, place: Place) -> Outcome:
     """From the web: each part asks its own hosts, then the redirects to other parts' hosts go round. From archives: see there."""
     folder = call.inputs["links"]
     shards = [(files.join(folder, e.name), e.rows) for e in load_stage(folder, "links").of_kind("links")]
-    dealt = shares(shards, LINKS_A_PART)
+    dealt = shares(shards, _links_a_part(call.settings, sum(rows for _, rows in shards)))
     parts = [Part(f"{i:05d}-of-{len(dealt):05d}", share, links) for i, (share, links) in enumerate(dealt)]
     if call.settings.fetch_from:
         return Outcome(call.engine.run_parts(place, parts, RunParts(place, _archived(call, place)), "links"))
     check_reachable(call.settings)
     receipts = call.engine.run_parts(place, parts, Fetch(place, call.settings), "links")
     return Outcome([*receipts, *_redirected(call, place, parts, receipts)])
+
+
+def _links_a_part(settings: PagesSettings, links: int) -> int:
+    return min(LINKS_A_PART, max(ARCHIVED_LINKS_A_PART, links // ARCHIVED_PARTS)) if settings.fetch_from else LINKS_A_PART
 
 
 def _redirected(call: Call, place: Place, parts: list[Part], receipts: list[Receipt]) -> list[Receipt]:
