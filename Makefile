@@ -39,7 +39,7 @@ bench: install ## ours against every peer, into benchmarks.md; an hour or more. 
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 gauntlet: install ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged and hostile files; fuzzing
-	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet -n0 -s
+	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/test_portable_engine.py -n0 -s
 	$(BIN)/python tests/gauntlet/fuzz_all.py 600
 
 airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run

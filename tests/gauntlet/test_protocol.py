@@ -63,11 +63,11 @@ class Protocol(RuleBasedStateMachine):
         assert self.place is not None
         left, real, removing = [renames], files._rename, files.remove
 
-        def dying(aside: str, path: str, folder: str) -> None:
+        def dying(*names: str, **options: bool) -> None:
             left[0] -= 1
             if left[0] < 0 and not after:
                 raise CrashError
-            real(aside, path, folder)
+            real(*names, **options)
             if left[0] < 0:
                 raise CrashError
 
