@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 DOCUMENTS_WORTH_A_WORKER = 100_000
 """Fewer than this many are paired, compared and published sooner than another worker process starts."""
+PAIRS_WORTH_A_WORKER = 20_000_000
+"""Fewer are ranked in a second: a pipeline of several workers takes half of one to begin and end."""
 EDGES_IN_ONE_WORKER = 100_000_000
 """Union-find joins so many in one process, in 16 bytes each: 100,000 edges in 0.2 s, where rounds of stars took 16 s."""
 
@@ -62,7 +64,8 @@ class Run:
         paired = self._work(everyone, place.next("candidates"), buckets, phases.pair_up, "buckets of bands")
         pairs = phases.pairs(receipt.key for receipt in paired)
         ranking = phases.rank(everyone, pairs)
-        spread = self._work(everyone, place.next("pairs"), numbered(pairs), SpreadPairs(ranking), "files of pairs")
+        few = sum(entry.rows for receipt in paired for entry in receipt.files) < PAIRS_WORTH_A_WORKER
+        spread = self._work(everyone, place.next("pairs"), numbered(pairs), SpreadPairs(ranking), "files of pairs", light=few)
         ranks = shuffle.run_paths(place.next("pairs"), comparisons.KIND, spread)
         parts = self._drawn(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
         compared = self._work(everyone, place.next("similarity"), parts, phases.compare, "parts of pairs")
@@ -94,9 +97,11 @@ class Run:
         """The keep lists, the duplicates, the drops."""
         return self._work(everyone, self.phases.place, parts, Publish(), "shards")
 
-    def _work(self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str) -> list[Receipt]:
-        """Small work: of few documents done here before a pipeline is built."""
-        if len(everyone.numbers) < DOCUMENTS_WORTH_A_WORKER:
+    def _work(
+        self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str, *, light: bool = False
+    ) -> list[Receipt]:
+        """Small work: of few documents, or if it is light, done here before a pipeline is built."""
+        if light or len(everyone.numbers) < DOCUMENTS_WORTH_A_WORKER:
             return [run_part(place, work, part) for part in parts]
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
