@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from hashlib import blake2b
 from html import unescape
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -54,6 +55,21 @@ def documents(folders: list[str], megabytes: int, most: int = 1 << 18) -> Iterat
         if left < 0:
             return
     raise SystemExit(f"only {megabytes - left / 1e6:.0f} MB of text below {folders}; name more folders or fewer --megabytes")
+
+
+def regrouped(texts: Iterator[str], times: int, together: int = 4096) -> Iterator[str]:
+    """So many times the text: each document once, and documents made of the lines of others, dealt out anew in a seeded order.
+
+    Words stay what they are, so that there are no more distinct ones: what grows with the text alone shows.
+    """
+    generator = random.Random(0)
+    while some := list(islice(texts, together)):
+        yield from some
+        lines = [line for text in some for line in text.splitlines(keepends=True)]
+        each = -(-len(lines) // len(some))
+        for _ in range(times - 1):
+            generator.shuffle(lines)
+            yield from ("".join(lines[at : at + each]) for at in range(0, len(lines), each))
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Training a vocabulary from Parquet: ours (count, then learn from the counts) against tokenizers' BpeTrainer on the same text.
 
     python benchmarks/vocabulary.py --text FOLDER … --megabytes 100 --rounds 3
-    python benchmarks/vocabulary.py --text FOLDER … --megabytes 2000 --rounds 1 --no_library      # memory
+    python benchmarks/vocabulary.py --text FOLDER … --megabytes 400 --times 5 --rounds 1 --no_library      # memory of 2 GB
 
 Every figure comes from a process of its own: its CPU seconds after imports and compiling, wall seconds, and peak memory, interpreter and
 libraries included. The library's training is timed in two: its counting ends when it asks for the text after the last (all but the last 256
@@ -166,9 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
     parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--times", type=int, default=1, help="so many times the text, of the same lines in other documents")
     parser.add_argument("--vocab_size", type=int, default=50_257)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no_library", action="store_true")
+    parser.add_argument("--one_thread", action="store_true", help="the library on one thread alone")
+    parser.add_argument("--corpus", type=Path, help="where to write the documents, or where they stand from before")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
@@ -178,12 +181,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         from benchmarks import real_text
 
-        read = real_text.write_corpus(Path(folder, "corpus"), real_text.documents(arguments.text, arguments.megabytes))
-        compare(arguments, Path(folder), read / 1e6)
+        documents = real_text.regrouped(real_text.documents(arguments.text, arguments.megabytes), arguments.times)
+        corpus = arguments.corpus or Path(folder, "corpus")
+        if not corpus.exists():
+            real_text.write_corpus(corpus, documents)
+        compare(arguments, Path(folder), corpus)
 
 
-def compare(arguments: argparse.Namespace, folder: Path, megabytes: float) -> None:
-    corpus, table, size = str(folder / "corpus"), str(folder / "counts.parquet"), arguments.vocab_size
+def compare(arguments: argparse.Namespace, folder: Path, documents: Path) -> None:
+    corpus, table, size = str(documents), str(folder / "counts.parquet"), arguments.vocab_size
     rounds: list[dict[str, Figures]] = []
     for number in range(arguments.rounds):
         figures = {"counting": alone("count", corpus, table), "learning": alone("learn", size, table, str(folder / "ours"))}
@@ -191,8 +197,10 @@ def compare(arguments: argparse.Namespace, folder: Path, megabytes: float) -> No
         figures["stage"] = alone("stage", size, corpus, str(folder / f"stage-{number}"))
         if not arguments.no_library:
             figures["library"] = alone("library", corpus, size, str(folder / "library.txt"))
+        if not arguments.no_library and not arguments.one_thread:
             figures["library, threads"] = alone("library", corpus, size, str(folder / "threads.txt"), threads="true")
         rounds.append(figures)
+    megabytes = json.loads((documents / "manifest.json").read_bytes())["counters"]["text_bytes"] / 1e6
     distinct = int(rounds[0]["counting"]["distinct"])
     print(f"{megabytes:,.0f} MB, {distinct:,} distinct words, {len(rounds)} rounds; medians (tokenizers {version('tokenizers')})")
     for name in rounds[0]:
@@ -208,7 +216,7 @@ def compare_with_library(rounds: list[dict[str, Figures]], folder: Path) -> None
         print(f"{name}: {values[0]:.2f} {statistics.median(values):.2f} {values[-1]:.2f}")
 
     print("least, median, most; CPU seconds unless wall is said:")
-    for theirs in ("library", "library, threads"):
+    for theirs in [name for name in rounds[0] if name.startswith("library")]:
         merging = [r[theirs]["merging seconds"] for r in rounds], [r[theirs]["merging wall"] for r in rounds]
         print(
             f"{theirs}: its merge phase {', '.join(f'{cpu:.1f} s ({wall:.1f} wall)' for cpu, wall in zip(*merging, strict=True))}"

@@ -33,10 +33,12 @@ def train(
     _check(vocab_size, max_token_length)
     table = counts if isinstance(counts, pa.Table) else count_table(counts)
     text, offsets = utf8(table.column("piece"))
-    times = table.column("count").combine_chunks().to_numpy()
+    times = table.column("count").to_numpy()
+    times.flags.writeable = False  # as it is where it is a view of the table, so that compiled code meets one type
     if len(times) and times.min() < 1:
         worst = int(times.argmin())
         raise ValueError(f"a count of {times[worst]} for {table.column('piece')[worst].as_py()!r}: at least 1")
+    del counts, table  # unless the caller keeps it, learning has its memory
     pairs = learn(
         text,
         offsets,

@@ -40,7 +40,7 @@ def make_room(state: State, least: int) -> None:
     _sweep(state)
     pairs, places = int(state.at[PAIRS]), int(state.at[POOL])
     wanted = int(state.at[WANTED])
-    _lengthen(state.pool, places + max(places // 8, wanted))
+    state.pool.resize(max(places + max(places // 8, wanted), min(len(state.pool), 2 * places)), refcheck=False)
     need = pairs + max(pairs // 3, min(wanted, 2 * (257 + int(state.at[MERGES]))))
     for array in (state.key, state.frequency, state.first, state.size, state.heap_count, state.heap_pair):
         _lengthen(array, need)

@@ -11,11 +11,10 @@ def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.
     Both are read-only, whether they are views or copies, so that compiled code meets one type.
     """
     if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-        texts = texts if isinstance(texts, pa.Array) else pa.concat_arrays(texts.chunks)
+        texts = texts.chunk(0) if texts.num_chunks == 1 else pa.concat_arrays(texts.cast(_wide(texts.type)).chunks)
     if texts.null_count:
         raise ValueError(f"{texts.null_count} of {len(texts)} texts are null")
-    wide = texts.cast(pa.large_binary() if pa.types.is_binary(texts.type) else _wide(texts.type))
+    wide = texts.cast(_wide(texts.type))
     _, offsets, data = wide.buffers()
     if offsets is None or not len(wide):
         return np.frombuffer(b"", np.uint8), np.frombuffer(bytes(8), np.int64)
@@ -29,4 +28,4 @@ def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.
 
 
 def _wide(kind: pa.DataType) -> pa.DataType:
-    return pa.large_binary() if pa.types.is_large_binary(kind) else pa.large_string()
+    return pa.large_binary() if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else pa.large_string()

@@ -60,9 +60,11 @@ class Train:
         """Raises InputError where the text runs out of pairs before the vocabulary is full."""
         paths: Sequence[str] = part.work
         settings = self.settings
-        counts = pa.concat_tables([files.read_table(path) for path in paths]).combine_chunks()
         tokenizer = train(
-            counts, settings.vocab_size, min_frequency=settings.min_frequency, max_token_length=settings.max_token_length
+            pa.concat_tables(map(files.read_table, paths)),
+            settings.vocab_size,
+            min_frequency=settings.min_frequency,
+            max_token_length=settings.max_token_length,
         )
         _publish_learnt(tokenizer, settings, writer)
 
