@@ -60,7 +60,7 @@ def documents(folders: list[str], megabytes: int, most: int = 1 << 18) -> Iterat
 def regrouped(texts: Iterator[str], times: int, together: int = 4096) -> Iterator[str]:
     """So many times the text: each document once, and documents made of the lines of others, dealt out anew in a seeded order.
 
-    Words stay what they are, so that there are no more distinct ones: what grows with the text alone shows.
+    Words stay what they are but for white space, which meets other line ends: what grows with the text alone shows.
     """
     generator = random.Random(0)
     while some := list(islice(texts, together)):
