@@ -42,6 +42,7 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     yield "Training: memory", [script("training"), "--memory"]
     for what in ("parity", "speed"):
         yield f"Evaluation: {what}", [script("evaluation"), what, "--data", evaluations]
+    yield "Growth", [script("growth"), "--pages", pages]
     yield "End to end", [script("end_to_end"), "--pages", pages, "--tokenizer", vocabulary]
 
 

@@ -9,13 +9,14 @@
 The same words, 5-word shingles, 14 bands of 8 rows; ours_default has our own 18 and writes the index of later months besides. Every
 contender is a process of its own in an environment of its own, ours with what pyproject.toml asks for and no more. CPU is of all processes,
 from the first file to the list of what is removed, after a warming-up on one small text; "whole" counts the start, the imports and the
-warming-up too. Memory is the highest VmHWM of a process, libraries' code included; ours_of_2 has two worker processes beside the first. A
-copy of a set is every letter rotated by so many places: other words, the same structure.
+warming-up too, which is the start of the workers of ours_of_2 as well: two processes beside the first. Memory is the highest VmHWM of a
+process, libraries' code included. A copy of a set is every letter rotated by so many places: other words, the same structure.
 """
 
 import argparse
 import json
 import math
+import os
 import random
 import re
 import resource
@@ -27,6 +28,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,47 +239,70 @@ def one(arguments: argparse.Namespace) -> None:
 
 
 def processor_seconds() -> float:
-    """Of this process and of its children that have ended."""
+    """Of this process, of its children that have ended, and of those that run, children of children too."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    running = (stat.rpartition(")")[2].split()[11:15] for stat in told("stat", below("self")))
+    ticks = sum(int(field) for fields in running for field in fields)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def watch(peak: list[float], done: threading.Event) -> None:
-    """The most memory (MiB) that this process has held, and the most that a child of it has."""
+    """The most memory (MiB) that this process has held, and the most that one below it has."""
     while not done.wait(0.1):
-        children = Path("/proc/self/task", str(threading.main_thread().native_id), "children").read_text().split()
-        for process in ("self", *children):
-            status = Path("/proc", process, "status")
-            held = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-            which = int(process != "self")
-            peak[which] = max(peak[which], int(held[1]) / 1024 if held else 0.0)
+        for place, processes in enumerate((["self"], below("self"))):
+            for status in told("status", processes):
+                held = re.search(r"VmHWM:\s+(\d+)", status)
+                peak[place] = max(peak[place], int(held[1]) / 1024 if held else 0.0)
+
+
+def below(process: str) -> list[str]:
+    """The processes that it started, and that those started."""
+    children = [child for thread in Path("/proc", process, "task").glob("*/children") for child in read(thread).split()]
+    return children + [one for child in children for one in below(child)]
+
+
+def told(name: str, processes: list[str]) -> Iterator[str]:
+    """A file of /proc of each process that has not gone."""
+    yield from filter(None, (read(Path("/proc", process, name)) for process in processes))
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from pipeline.worker import choose_memory_pool
 
     choose_memory_pool()  # as the command line does
+    import apache_beam as beam
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from pipeline import files
     from pipeline.dedup import DedupSettings
+    from pipeline.deduplication import signing
     from pipeline.engine import Engine
     from pipeline.jobs.dedup import STAGE
     from pipeline.stage import Call
+    from pipeline.standing import standing
     from pipeline.views import document_shards
 
     settings = DedupSettings(threshold=THRESHOLD)
     if arguments.name == "ours":
         settings = replace(settings, bands=BANDS, rows=ROWS, index=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         one = pa.Table.from_batches([next(files.record_batches(document_shards(arguments.set)[0].path, rows=1))])
         other = one.drop_columns(["text"]).append_column("text", [[f"{one.column('text')[0]} and more"]])
         write(f"{folder}/few", iter([pa.concat_tables([one, other.cast(one.schema)])]))
         STAGE.run(Call({"documents": f"{folder}/few"}, f"{folder}/warm", settings, Engine()))
+        workers = arguments.workers
+        engine = stack.enter_context(standing(Engine(workers=workers), workers, signing.__name__))
+        engine.run(lambda pipeline: pipeline | beam.Create(range(workers), reshuffle=False) | beam.Map(str), workers)
         started, wall = processor_seconds(), time.monotonic()
-        engine = Engine(workers=arguments.workers)
         manifest = STAGE.run(Call({"documents": arguments.set}, f"{folder}/out", settings, engine))
         cpu, wall = processor_seconds() - started, time.monotonic() - wall
         gone, start = [], 0

@@ -10,6 +10,7 @@ from pipeline.files import DISK_ERRORS, InputError, join
 from pipeline.settings import add_arguments, from_arguments
 from pipeline.stage import Call, Stage
 from pipeline.stages import RUN, STAGES
+from pipeline.standing import standing
 from pipeline.tools import TOOLS
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
@@ -129,10 +130,11 @@ def _run_all(argv: Sequence[str]) -> None:
     options.add_engine_arguments(parser)
     arguments, engine = options.parse(parser, argv)
     settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
-    for name in RUN:
-        stage = STAGES[name]
-        inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}
-        stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
+    with standing(engine, engine.workers) as engine:
+        for name in RUN:
+            stage = STAGES[name]
+            inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}
+            stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
 
 
 class _Tight(argparse.HelpFormatter):

@@ -34,7 +34,7 @@ from pipeline.parts import WORK_FOLDER, Part, Place, Receipt, stands
 
 logger = logging.getLogger(__name__)
 
-_WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.worker")
+WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.worker")
 
 LOG_EVERY_SECONDS = 30.0
 
@@ -46,7 +46,7 @@ class Engine:
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
-    worker: SubprocessSDKEnvironment = _WORKER_PROCESS
+    worker: SubprocessSDKEnvironment = WORKER_PROCESS
 
     def __post_init__(self) -> None:
         """Files are read and written before the first pipeline: Beam's file systems must know the flags by then."""

@@ -165,10 +165,10 @@ def publish_bytes(path: str, data: bytes) -> Digest:
 
 
 def publish_table(path: str, table: pa.Table, *, kept: bool = True) -> Digest:
-    """The same for a table, as Parquet with zstd; equal tables give equal bytes."""
+    """The same for a table, as Parquet, with zstd if it is kept; equal tables give equal bytes."""
 
     def write(file: IO[bytes]) -> None:
-        options = {"compression": "zstd", "store_schema": True, "write_batch_size": PARQUET_ROWS_A_CHECK}
+        options = {"compression": "zstd" if kept else "none", "store_schema": True, "write_batch_size": PARQUET_ROWS_A_CHECK}
         pq.write_table(table, file, row_group_size=PARQUET_ROWS_A_GROUP, **options)
 
     return publish(path, write, kept=kept)

@@ -63,10 +63,18 @@ def heed_lost_workers() -> Iterator[None]:
 
 def _end(code: int, said: str) -> None:
     """Workers go first: those that lose their runner say so in tracebacks."""
-    for thread in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # a thread that is gone by now, a child that is
-            for child in thread.read_text().split():
-                os.kill(int(child), signal.SIGKILL)
+    for process in list(_below("self")):
+        with suppress(OSError):  # one that is gone
+            os.kill(int(process), signal.SIGKILL)
     sys.stderr.write(said)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _below(process: str) -> Iterator[str]:
+    """The processes that it started, each before those that it started itself."""
+    for thread in Path("/proc", process, "task").glob("*/children"):
+        with suppress(OSError):  # a thread that is gone by now
+            for child in thread.read_text().split():
+                yield child
+                yield from _below(child)

@@ -1,4 +1,4 @@
-"""Worker processes that stay from one pipeline of a stage to the next: to import Beam and numba takes each of them two seconds."""
+"""Worker processes that stay from one pipeline to the next, of a stage or of a run: importing Beam and numba takes two seconds."""
 
 import os
 import shlex
@@ -13,14 +13,16 @@ from dataclasses import replace
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import worker_call
-from pipeline.engine import Engine
+from pipeline.engine import WORKER_PROCESS, Engine
 
 
 @contextmanager
-def standing(engine: Engine, parts: int) -> Iterator[Engine]:
-    """The engine with workers that stand until the block ends, or as it is where one process does the work of so many parts."""
+def standing(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
+    """The engine with workers that stand until the block ends, the modules loaded; or as it is where one process does the work of so many
+    parts, and where its workers stand already.
+    """
     count = min(engine.workers, parts)
-    if count < 2 or not engine.is_local:
+    if count < 2 or not engine.is_local or engine.worker is not WORKER_PROCESS:
         yield engine
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -28,16 +30,12 @@ def standing(engine: Engine, parts: int) -> Iterator[Engine]:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)
             listener.listen(count)
-            command = [sys.executable, "-m", "pipeline.worker", str(listener.fileno())]
+            command = [sys.executable, "-m", "pipeline.worker", str(listener.fileno()), str(count), *modules]
             environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # their threads take turns: 7 MB less
-            processes = [
-                subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], env=environment)  # noqa: S603 (our own)
-                for _ in range(count)
-            ]
+            descriptors = [listener.fileno()]
+            parent = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=descriptors, env=environment)  # noqa: S603 (our own)
         client = shlex.join([sys.executable, "-I", "-S", worker_call.__file__, path])
         try:
             yield replace(engine, worker=SubprocessSDKEnvironment.from_command_string(f"exec {client}"))
         finally:
-            for process in processes:
-                process.kill()
-                process.communicate()
+            parent.communicate()  # workers and parent end with their input

@@ -1,12 +1,15 @@
 """The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well.
 
-`python -m pipeline.worker` serves one pipeline, told by the environment; `python -m pipeline.worker FD` one after the other, told by calls
-(`pipeline.worker_call`) of the socket FD, until its standard input ends.
+`python -m pipeline.worker` serves one pipeline, told by the environment. `python -m pipeline.worker FD COUNT MODULE…` imports Beam and the
+modules, calls the `load` of each, and forks COUNT workers: all that is in memory then is there once. Each serves one pipeline after the
+other, told by calls (`pipeline.worker_call`) of the socket FD, until the standard input ends.
 """
 
+import importlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -28,8 +31,22 @@ def main() -> None:
     if len(sys.argv) == 1:
         sdk_worker_main.main(sys.argv)
         return
+    fd, count, *modules = sys.argv[1:]
+    for module in modules:
+        importlib.import_module(module).load()
+    workers: list[int] = []
+    while len(workers) < int(count):
+        if not (worker := os.fork()):
+            break
+        workers.append(worker)
+    else:
+        sys.stdin.read()
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+        os._exit(0)
     threading.Thread(target=_end_with_input, daemon=True).start()
-    listener = socket.socket(fileno=int(sys.argv[1]))
+    listener = socket.socket(fileno=int(fd))
     while True:
         connection, _ = listener.accept()
         with connection:

@@ -7,7 +7,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from pipeline import paper
-from pipeline.engine import Engine
+from pipeline.engine import WORKER_PROCESS, Engine
 from pipeline.extract import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, RawPage, Rules
 from pipeline.extraction import bad_words, extractors, html, pdf, quality, takedown
 from pipeline.extraction.explain_page import explain_page
@@ -168,12 +168,12 @@ def spread(engine: Engine) -> tuple[Engine, int]:
     """The engine with as few local processes as keep its workers' sandboxes busy, and the sandboxes of each.
 
     The work is done in the sandboxes: one process hands several of them page after page, where processes would be dealt whole parts
-    beforehand, wait for the slowest, and each import Beam.
+    beforehand, wait for the slowest, and each import Beam. They do not stand beyond the stage: their sandboxes are theirs.
     """
     if not engine.is_local:
         return engine, 1
     processes = -(-engine.workers // SANDBOXES_A_PROCESS)
-    return replace(engine, workers=processes), -(-engine.workers // processes)
+    return replace(engine, workers=processes, worker=WORKER_PROCESS), -(-engine.workers // processes)
 
 
 def explain(folder: str, url: str, settings: DocumentsSettings) -> str:

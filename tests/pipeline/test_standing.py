@@ -1,5 +1,6 @@
 """Workers that stand between pipelines: the same processes, ended with the block or with whoever started them."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -25,6 +26,14 @@ with standing(Engine(workers=2), 2):
 def note(number: int, folder: str) -> None:
     Path(folder, f"{os.getpid()}").touch()
     time.sleep(0.2)
+
+
+def note_loader(number: int, folder: str) -> None:
+    Path(folder, str(importlib.import_module("loaded_once").FROM)).touch()
+
+
+def started_by(process: int) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
 def gone(process: int) -> bool:
@@ -58,12 +67,30 @@ def test_one_process_needs_none() -> None:
 
 
 @pytest.mark.slow
+def test_workers_that_stand_already_serve_inner_blocks() -> None:
+    with standing(Engine(workers=2), 2) as engine, standing(engine, 2) as same:
+        assert same is engine
+
+
+@pytest.mark.slow
+def test_modules_are_loaded_once_for_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(tmp_path, "loaded_once.py").write_text("import os\nFROM = 0\ndef load():\n    global FROM\n    FROM = os.getpid()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with standing(Engine(workers=2), 2, "loaded_once") as engine:
+        engine.run(lambda pipeline: pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(note_loader, str(tmp_path)), 8)
+    told = {path.name for path in tmp_path.iterdir() if path.name.isdecimal()}
+    assert len(told) == 1
+    assert told != {str(os.getpid())}
+
+
+@pytest.mark.slow
 def test_workers_end_with_a_killed_driver() -> None:
     driver = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE)
     assert driver.stdout
     with driver:
         assert driver.stdout.readline() == b"standing\n"
-        children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-        assert len(children) == 2
+        (parent,) = started_by(driver.pid)
+        while len(workers := started_by(int(parent))) < 2:
+            time.sleep(0.05)
         driver.kill()
-    assert all(gone(int(child)) for child in children)
+    assert all(gone(int(process)) for process in (parent, *workers))
