@@ -1,6 +1,6 @@
 """NumPy arrays as files (.npy) on any Beam file system."""
 
-import io
+import tempfile
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -31,12 +31,17 @@ def spill(path: str, array: npt.NDArray[Any]) -> str:
 
 
 def load(path: str) -> npt.NDArray[Any]:
-    """The array of a file; a local file is mapped, not read."""
-    array: npt.NDArray[Any]
+    """The array of a file, mapped, not read; of one that is not local a copy is, which goes with the array."""
     if files.is_local(path):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    else:
-        array = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False)
+        return _mapped(path)
+    with tempfile.NamedTemporaryFile(suffix=".npy") as copy:
+        copy.write(files.read_bytes(path))
+        copy.flush()
+        return _mapped(copy.name)
+
+
+def _mapped(path: str) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
 

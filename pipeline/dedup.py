@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
-from pipeline import arrays, files, minhash, paper
-from pipeline.deduplication import census, clusters, comparisons, curve, decision, shuffle
+from pipeline import arrays, files, minhash, paper, shuffle
+from pipeline.deduplication import census, clusters, comparisons, curve, decision
 from pipeline.deduplication.bands import Bands
 from pipeline.deduplication.candidates import PairUp
 from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.comparisons import EDGES, PLACES_FILE, Compare, Ranking
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
-from pipeline.deduplication.shuffle import WorkPieces, split_by
 from pipeline.deduplication.signatures import SignedShard, check_alike
 from pipeline.deduplication.signing import Sign, Signed, Unsigned
 from pipeline.deduplication.similarity import similarities
@@ -26,6 +25,7 @@ from pipeline.files import InputError
 from pipeline.manifest import load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered
 from pipeline.settings import setting
+from pipeline.shuffle import WorkPieces, split_by
 from pipeline.views import DocumentShard
 
 __all__ = ["DedupSettings", "Deduplicate", "Phases", "Reason", "index_shards"]

@@ -1,18 +1,20 @@
 """Pages out of WARC files that others crawled (Common Crawl, the Internet Archive), in place of the live web.
 
-Two phases: each file is indexed once, by the dedup key of its URLs; then each part of the links looks its pages up and copies them.
+Three phases: each file is indexed once, by the dedup key of its URLs; the indexes become one, sorted, in buckets, which every process maps;
+then each part of the links looks its pages up and copies them.
 """
 
 import hashlib
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from pipeline import files
+from pipeline import arrays, files, shuffle
 from pipeline.crawling import warc
 from pipeline.crawling.client import Answer
 from pipeline.crawling.journal import Journal
@@ -22,23 +24,26 @@ from pipeline.crawling.warc import WarcError, Way
 from pipeline.fetch import PagesSettings, Share
 from pipeline.files import InputError
 from pipeline.parts import Part, PartWriter
-from pipeline.records import Link, required
+from pipeline.records import Link
 from pipeline.urls import dedup_key
 
 PATTERNS = ("*.warc", "*.warc.gz")
 MAX_REDIRECTS = 5
-SPILL = "archive"
-CAPTURE = pa.schema(
+SPILL, SORTED = "archive", "captures"
+CAPTURE = np.dtype(
     [
-        required("page", pa.uint64()),
-        required("url", pa.uint64()),
-        required("captured_at", pa.int64()),
-        required("status", pa.int16()),
-        required("offset", pa.int64()),
-        required("length", pa.int64()),
+        ("page", "<u8"),
+        ("url", "<u8"),
+        ("captured_at", "<i8"),
+        ("offset", "<i8"),
+        ("length", "<i8"),
+        ("file", "<i4"),
+        ("status", "<i4"),
     ]
 )
-"""A response record: hashes of its URL's dedup key and of the URL itself, when (microseconds), what, where."""
+"""A response record: hashes of its URL's dedup key and of the URL itself, when (microseconds), where, in which file, what."""
+ARCHIVE_BYTES_A_BUCKET = 1 << 34
+"""Some 500,000 records of 30 KB, which one process sorts in memory: 25 MB of index."""
 
 
 def archive_files(paths: tuple[str, ...]) -> list[str]:
@@ -62,77 +67,94 @@ def hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def bucket_count(paths: Sequence[str]) -> int:
+    """So many buckets has the index of these files."""
+    return 1 + sum(map(files.size, paths)) // ARCHIVE_BYTES_A_BUCKET
+
+
 @dataclass(frozen=True, slots=True)
 class IndexArchive:
-    """Indexes one WARC file: the part's work is its path."""
+    """Indexes one WARC file: the part's work is its number and its path."""
+
+    buckets: int
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Read every record; a damaged file is an InputError, a response that is none is counted."""
-        rows: list[dict[str, int]] = []
+        number, path = part.work
+        rows: list[tuple[int, ...]] = []
         try:
-            for record in warc.records(part.work):
+            for record in warc.records(path):
                 writer.advance(record.length)
                 if record.kind == "response":
-                    rows += self._row(record, writer)
+                    rows += self._row(number, record, writer)
         except WarcError as error:
-            raise InputError(f"{part.work}: {error}; get the file anew, or leave it out") from error
-        table = pa.Table.from_pylist(rows, schema=CAPTURE).sort_by([("page", "ascending"), ("offset", "ascending")])
-        writer.publish_table(SPILL, table, writer.spill_name(f"{writer.key}.parquet"))
+            raise InputError(f"{path}: {error}; get the file anew, or leave it out") from error
+        found = np.array(rows, CAPTURE)
+        shuffle.write_run(writer, SPILL, found, (found["page"] % np.uint64(self.buckets)).astype(np.int64), self.buckets)
 
-    def _row(self, record: warc.Record, writer: PartWriter) -> Iterator[dict[str, int]]:
+    def _row(self, number: int, record: warc.Record, writer: PartWriter) -> Iterator[tuple[int, ...]]:
         try:
             status, page = warc.http_status(record), hash64(dedup_key(record.url))
             captured_at = round(record.date.timestamp() * 1e6)
         except ValueError:
             writer.counters["bad_records"] += 1
             return
-        place = {"offset": record.offset, "length": record.length}
-        yield {"page": page, "url": hash64(record.url), "captured_at": captured_at, "status": status, **place}
+        yield page, hash64(record.url), captured_at, record.offset, record.length, number, status
+
+
+@dataclass(frozen=True, slots=True)
+class SortCaptures:
+    """The work of one bucket of the index: its captures by page, then file, then offset."""
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Read all, sort, spill."""
+        found = shuffle.entries(part.work, CAPTURE)
+        found = found[np.lexsort((found["offset"], found["file"], found["page"]))]
+        writer.publish(SORTED, len(found), lambda f: arrays.write(f, found), writer.spill_name(f"{writer.key}.npy"))
 
 
 class Captures:
-    """All indexes, in memory: 42 bytes a record."""
+    """The index: WARC files, and its sorted buckets, of which a process maps those that it asks."""
 
-    def __init__(self, archives: tuple[tuple[str, str], ...]) -> None:
-        self._paths = [path for path, _ in archives]
-        tables = [files.read_table(index) for _, index in archives]
-        counts = [table.num_rows for table in tables]
-        table = pa.concat_tables(tables)
-        self._columns = {name: table.column(name).to_numpy() for name in table.schema.names}
-        self._file = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        self._order = np.argsort(self._columns["page"], kind="stable")
-        self._pages = self._columns["page"][self._order]
+    def __init__(self, paths: tuple[str, ...], buckets: tuple[str, ...]) -> None:
+        self._paths = paths
+        self._bucket = cache(lambda bucket: np.asarray(arrays.load(buckets[bucket])))
+        self._buckets = len(buckets)
 
     def best(self, url: str, near: datetime | None) -> tuple[str, int, int] | None:
         """(path, offset, length) of the capture to take: of the very URL before its other spellings, a success or redirect before a
         failure, the one nearest in time to the submission (without one, the latest).
         """
-        page = np.uint64(hash64(dedup_key(url)))
-        low, high = np.searchsorted(self._pages, page, "left"), np.searchsorted(self._pages, page, "right")
-        rows = self._order[low:high].tolist()
-        if not rows:
+        page = hash64(dedup_key(url))
+        found = self._bucket(page % self._buckets)
+        pages = found["page"]
+        low = bisect_left(pages, page)  # np.searchsorted would copy the column
+        high = bisect_right(pages, page, low)
+        if low == high:
             return None
-        row = min(rows, key=lambda r: self._worth(r, hash64(url), near))
-        return self._paths[self._file[row]], int(self._columns["offset"][row]), int(self._columns["length"][row])
+        row = min(found[low:high], key=partial(_worth, hash64(url), near))
+        return self._paths[row["file"]], int(row["offset"]), int(row["length"])
 
-    def _worth(self, row: int, url: int, near: datetime | None) -> tuple[bool, bool, int, int]:
-        captured_at = int(self._columns["captured_at"][row])
-        distance = -captured_at if near is None else abs(captured_at - round(near.timestamp() * 1e6))
-        return int(self._columns["url"][row]) != url, self._columns["status"][row] >= 400, distance, row
+
+def _worth(url: int, near: datetime | None, row: np.void) -> tuple[bool, bool, int]:
+    captured_at = int(row["captured_at"])
+    distance = -captured_at if near is None else abs(captured_at - round(near.timestamp() * 1e6))
+    return int(row["url"]) != url, row["status"] >= 400, distance
 
 
 @dataclass(frozen=True, slots=True)
 class TakePart:
-    """Copies the pages of one part's links out of the archives: (WARC file, its index) each."""
+    """Copies the pages of one part's links out of the archives: their paths, and those of their index' buckets."""
 
     settings: PagesSettings
-    archives: tuple[tuple[str, str], ...]
+    archives: tuple[str, ...]
+    buckets: tuple[str, ...]
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """As `FetchPart`, without a web."""
         share: Share = part.work
         links = {link.url: link for path in share.shards for link in read_links(path)}
-        captures = Captures(self.archives)
+        captures = Captures(self.archives, self.buckets)
         with Journal.at(files.join(writer.place.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():

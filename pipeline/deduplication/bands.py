@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.deduplication.shuffle import Destinations, Entries
 from pipeline.minhash import Words32, band_keys
+from pipeline.shuffle import Destinations, Entries
 
 ENTRIES_A_BUCKET = 1 << 18
 KIND = "bands"

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.deduplication.census import ABSENT
-from pipeline.deduplication.shuffle import Drawn, Pieces
 from pipeline.minhash import Words64
 from pipeline.parts import Part, PartWriter
+from pipeline.shuffle import Drawn, Pieces
 from tokenizer.compiled import compiled
 
 Pairs = npt.NDArray[np.uint64]

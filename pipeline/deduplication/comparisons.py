@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import arrays, files
-from pipeline.deduplication import clusters, shuffle
+from pipeline import arrays, files, shuffle
+from pipeline.deduplication import clusters
 from pipeline.deduplication.candidates import Pairs
 from pipeline.deduplication.census import ABSENT, Census
-from pipeline.deduplication.shuffle import Destinations
 from pipeline.deduplication.similarity import PLACES, Places, similarities
 from pipeline.parts import Part, PartWriter
+from pipeline.shuffle import Destinations
 
 SHINGLES_A_PART = 4_000_000
 KIND = "ranks"

@@ -129,10 +129,12 @@ def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
     return tables
 
 
-def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> list[str]:
-    words = {BY_ADDRESS: Reason.SAME_URL, clusters.BY_SIMILARITY: Reason.NEAR_DUPLICATE}
-    equal = {True: Reason.SAME_TEXT, False: Reason.SAME_NORMALISED_TEXT}
-    return [str(equal[bool(same)] if rule == BY_TEXT else words[int(rule)]) for rule, same in zip(by, same_text, strict=True)]
+def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> pa.Array:
+    words = pa.array([str(reason) for reason in Reason])
+    places = {reason: place for place, reason in enumerate(Reason)}
+    equal = np.where(same_text, places[Reason.SAME_TEXT], places[Reason.SAME_NORMALISED_TEXT])
+    ruled = np.select([by == BY_ADDRESS, by == BY_TEXT], [places[Reason.SAME_URL], equal], places[Reason.NEAR_DUPLICATE])
+    return words.take(pa.array(ruled))
 
 
 @dataclass(frozen=True, slots=True)

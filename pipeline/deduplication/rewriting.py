@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import arrays
-from pipeline.deduplication.shuffle import Drawn, entries
 from pipeline.deduplication.spans import ENTRY, Entries, SpanShard, cut
 from pipeline.parts import PartWriter
 from pipeline.records import Document, required
+from pipeline.shuffle import Drawn, entries
 
 BATCH_DOCUMENTS = 256
 REWRITTEN = pa.schema(

@@ -11,13 +11,20 @@ import pyarrow.compute as pc
 from pipeline import arrays, minhash
 from pipeline.deduplication import words
 from pipeline.deduplication.bands import KIND, Bands, band_entries
-from pipeline.deduplication.shuffle import Destinations, Entries, write_run
 from pipeline.deduplication.signatures import ROWS, SignedShard
 from pipeline.parts import Part, PartWriter
+from pipeline.shuffle import Destinations, Entries, write_run
 from pipeline.views import DocumentShard
 
 BATCH_DOCUMENTS = 128
 COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at", "text"]
+
+
+def load() -> None:
+    """Fetch the compiled code: the first call of a process takes a second."""
+    hashed = minhash.hash_shingles(pa.array(["one two three"]), 2)
+    minhash.minima(hashed, 1, minhash.SEED)
+    minhash.pack(hashed.hashes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import arrays, minhash
-from pipeline.deduplication import shuffle, words
+from pipeline import arrays, minhash, shuffle
+from pipeline.deduplication import words
 from pipeline.deduplication.census import ABSENT
 from pipeline.minhash import Bytes, Offsets, Words32, Words64
 from pipeline.parts import Part, PartWriter

@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline import arrays, files
 from pipeline.deduplication.clusters import Edges, Numbers
-from pipeline.deduplication.shuffle import ShuffleToParts, entries, split_by
 from pipeline.engine import Engine
 from pipeline.parts import Part, PartWriter, Place, numbered
+from pipeline.shuffle import ShuffleToParts, entries, split_by
 
 ROUNDS = 40
 """A chain of 5,000 takes 14, shuffled 11, clusters of near-duplicates 3; the number grows with the logarithm of the longest path."""

@@ -4,15 +4,16 @@ import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from pipeline import files
+from pipeline import shuffle
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.deduplication import bands, clusters, comparisons, curve, shuffle, spans
+from pipeline.deduplication import bands, clusters, comparisons, curve, signing, spans
 from pipeline.deduplication.census import Census
 from pipeline.deduplication.comparisons import SpreadPairs
 from pipeline.deduplication.decision import Publish
@@ -106,15 +107,7 @@ class Run:
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
     def _drawn(self, everyone: Census, phase: str, kind: str, runs: list[str], destinations: int) -> list[Part]:
-        """A part of the phase a destination of the runs; many of these are merged into fewer first."""
-        place = self.phases.place
-        if len(runs) > shuffle.RUNS_READ_BY_EACH:
-            merging = place.next(f"merged-{kind}")
-            merge = shuffle.MergeRuns(kind, destinations)
-            merged = self._work(everyone, merging, shuffle.groups(runs), merge, f"groups of {kind}")
-            runs = shuffle.run_paths(merging, kind, merged)
-        listing = files.join(place.next(phase).work_folder, f"{kind}.list")
-        return shuffle.drawn(shuffle.list_paths(listing, runs), destinations)
+        return shuffle.drawn(self.phases.place, phase, kind, runs, destinations, partial(self._work, everyone))
 
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
@@ -127,7 +120,7 @@ def work(call: Call, place: Place) -> Outcome:
     cutting = settings.cutting
     logger.info("dedup: %d bands of %d rows find of the pairs %s", *cutting, curve.s_curve(*cutting))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
-    with standing(call.engine, len(phases.documents)) as engine:
+    with standing(call.engine, len(phases.documents), signing.__name__) as engine:
         run = Run(phases, engine)
         signed = run.sign()
         everyone = phases.take_census()

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from pipeline import files
-from pipeline.crawling.archives import SPILL, IndexArchive, TakePart, archive_files
+from pipeline import files, shuffle
+from pipeline.crawling.archives import SORTED, SPILL, IndexArchive, SortCaptures, TakePart, archive_files, bucket_count
 from pipeline.crawling.crawl import MAX_REDIRECTS
 from pipeline.crawling.volumes import MOVED
 from pipeline.fetch import Fetch, PagesSettings, Share, check_reachable, shares
 from pipeline.manifest import Input, file_input, load_stage
-from pipeline.parts import Part, Place, Receipt, RunParts, numbered
+from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_part
 from pipeline.stage import Call, Outcome, Stage
 
 LINKS_A_PART = 20_000
@@ -57,9 +57,19 @@ def _archived(call: Call, place: Place) -> TakePart:
     """The archives, indexed."""
     index = place.next("index")
     paths = archive_files(call.settings.fetch_from)
-    parts = numbered(paths, files.size)
-    receipts = call.engine.run_parts(index, parts, RunParts(index, IndexArchive()), "bytes")
-    return TakePart(call.settings, tuple((path, r.path(index, SPILL)) for path, r in zip(paths, receipts, strict=True)))
+    buckets = bucket_count(paths)
+    parts = numbered(enumerate(paths), lambda work: files.size(work[1]))
+    indexed = call.engine.run_parts(index, parts, RunParts(index, IndexArchive(buckets)), "bytes")
+
+    def run(at: Place, parts: list[Part], work: Work, unit: str) -> list[Receipt]:
+        if len(parts) == 1:  # done before a pipeline is built
+            return [run_part(at, work, part) for part in parts]
+        return call.engine.run_parts(at, parts, RunParts(at, work), unit)
+
+    sorting = place.next("captures")
+    drawn = shuffle.drawn(place, "captures", SPILL, shuffle.run_paths(index, SPILL, indexed), buckets, run)
+    captured = run(sorting, drawn, SortCaptures(), "buckets")
+    return TakePart(call.settings, tuple(paths), tuple(shuffle.run_paths(sorting, SORTED, captured)))
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:

@@ -14,8 +14,7 @@ from zlib import crc32
 import pytest
 from small_web import Month, every_stage, write_month
 
-from pipeline import parts
-from pipeline.deduplication import shuffle
+from pipeline import parts, shuffle
 from pipeline.engine import Engine
 from pipeline.parts import Place, Receipt
 

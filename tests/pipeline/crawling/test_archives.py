@@ -7,7 +7,7 @@ from servers.replay import ReplayServer
 from servers.stage_runs import body_of, contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.crawling import warc
-from pipeline.crawling.archives import archive_files
+from pipeline.crawling.archives import archive_files, bucket_count
 from pipeline.crawling.client import Answer
 from pipeline.engine import Engine
 from pipeline.files import InputError
@@ -91,3 +91,19 @@ def test_real_archives(shared_data: Path, tmp_path: Path, engine: Engine) -> Non
     by_url = {r.url: r for r in responses}
     for page in pages_of(tmp_path / "pages"):
         assert body_of(tmp_path / "pages", page) == warc.http_response(by_url[page.final_url]).body
+
+
+def test_an_index_in_many_buckets_finds_the_same(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [f"https://site.example/{i}" for i in range(60)]
+    for number in range(5):
+        said = [capture(url, b"<p>%d" % number, 1 + number) for i, url in enumerate(urls) if i % 6 != number]
+        (tmp_path / f"{number}.warc.gz").write_bytes(b"".join(said))
+    links = links_folder(tmp_path / "links", [link(url) for url in [*urls, "https://site.example/none"]])
+    archives = tuple(str(path) for path in sorted(tmp_path.glob("*.gz")))
+    run(links, tmp_path / "one", engine, fetch_from=archives)
+    monkeypatch.setattr("pipeline.crawling.archives.ARCHIVE_BYTES_A_BUCKET", 1000)
+    monkeypatch.setattr("pipeline.shuffle.RUNS_READ_BY_EACH", 3)
+    assert bucket_count(archives) > 3
+    run(links, tmp_path / "many", engine, fetch_from=archives)
+    assert len(pages_of(tmp_path / "one")) == 60
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")

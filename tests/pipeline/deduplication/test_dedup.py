@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from deduplication import dedup, document, kept_urls, rows, write_documents
 
-from pipeline import jobs
+from pipeline import jobs, shuffle
 from pipeline.commands import run
 from pipeline.dedup import Deduplicate, DedupSettings
-from pipeline.deduplication import bands, census, comparisons, decision, shuffle, similarity
+from pipeline.deduplication import bands, census, comparisons, decision, similarity
 from pipeline.deduplication.duplicates import difference
 from pipeline.engine import Engine
 from pipeline.files import InputError

@@ -117,13 +117,17 @@ def run_paths(place: Place, kind: str, receipts: Iterable[Receipt]) -> list[str]
     return [receipt.path(place, kind) for receipt in receipts]
 
 
-def groups(paths: Sequence[str]) -> list[Part]:
-    """The parts that merge runs."""
-    return numbered(tuple(paths[i : i + RUNS_MERGED]) for i in range(0, len(paths), RUNS_MERGED))
+RunWork = Callable[[Place, list[Part], Work, str], list[Receipt]]
+"""Work parts in a place to their receipts; the last argument names what their items are, for the progress line."""
 
 
-def drawn(listing: str, destinations: int) -> list[Part]:
-    """A part a destination of the runs."""
+def drawn(place: Place, phase: str, kind: str, runs: list[str], destinations: int, run: RunWork) -> list[Part]:
+    """A part of the phase for each destination of the runs, its work what is Drawn from them; many of these are merged into fewer first."""
+    if len(runs) > RUNS_READ_BY_EACH:
+        merging = place.next(f"merged-{kind}")
+        groups = numbered(tuple(runs[i : i + RUNS_MERGED]) for i in range(0, len(runs), RUNS_MERGED))
+        runs = run_paths(merging, kind, run(merging, groups, MergeRuns(kind, destinations), f"groups of {kind}"))
+    listing = list_paths(files.join(place.next(phase).work_folder, f"{kind}.list"), runs)
     return numbered(Drawn(listing, i) for i in range(destinations))
 
 
