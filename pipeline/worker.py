@@ -5,6 +5,7 @@ modules, calls the `load` of each, and forks COUNT workers: all that is in memor
 other, told by calls (`pipeline.worker_call`) of the socket FD, until the standard input ends.
 """
 
+import gc
 import importlib
 import json
 import logging
@@ -34,6 +35,7 @@ def main() -> None:
     fd, count, *modules = sys.argv[1:]
     for module in modules:
         importlib.import_module(module).load()
+    gc.freeze()  # what the workers share is no garbage of theirs
     workers: list[int] = []
     while len(workers) < int(count):
         if not (worker := os.fork()):
