@@ -1,10 +1,14 @@
 """What every test may use. No `__init__.py` stands under tests/: a folder `tests/pipeline` with one would shadow the package."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine import Engine
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background: what tests start would ignore Ctrl-C too
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

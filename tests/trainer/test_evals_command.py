@@ -73,12 +73,15 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trainer", "eval", str(run_folder), "--tasks", "held_out", "enwik8", "--stride", "1"]
     command += ["--data", str(tokens), str(tmp_path), "--out", str(out), "--device", "cpu"]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (out / "tasks" / "held_out.json").exists():
-        assert first.poll() is None
-        time.sleep(0.01)
-    first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+        try:
+            while not (out / "tasks" / "held_out.json").exists():
+                assert first.poll() is None
+                time.sleep(0.01)
+            first.send_signal(signal.SIGINT)
+            _, said = first.communicate(timeout=60)
+        finally:
+            first.kill()
     assert (first.returncode, said.splitlines()[-1]) == (130, "stopped; finished tasks are kept: the same command goes on")
     assert not (out / "results.json").exists()
     (tmp_path / "enwik8").write_text(sentence * 600)
