@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 AIRFLOW := .venv-airflow
 DEMO ?= demo
 DATA ?= ../shared/data
+FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo test test-all gauntlet bench airflow browser check install clean
+.PHONY: demo real-demo test test-all gauntlet bench airflow browser faults check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,9 +39,9 @@ test-all: install airflow browser ## those too that need Airflow, a browser or a
 bench: install ## ours against every peer, into benchmarks.md; an hour or more. DATA names the folder of dumps, pages, vocabulary
 	$(BIN)/python -m benchmarks --data $(DATA)
 
-gauntlet: install ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged and hostile files; fuzzing
+gauntlet: install faults ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged files; FUZZ_SECONDS a parser
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/test_portable_engine.py -n0 -s
-	$(BIN)/python tests/gauntlet/fuzz_all.py 600
+	$(BIN)/python tests/gauntlet/fuzz_all.py $(FUZZ_SECONDS)
 
 airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run
 
@@ -51,6 +52,9 @@ $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 
 browser:
 	command -v chromium || (apt-get update -qq && apt-get install -y -qq chromium) || echo "no chromium: tests in a browser skip"
+
+faults:
+	command -v fiu-run faketime || (apt-get update -qq && apt-get install -y -qq fiu-utils faketime) || echo "no libfiu, no libfaketime: their faults skip"
 
 check: install ## what must hold before a commit: format, lint, types, layers, tests
 	$(BIN)/ruff format --check .

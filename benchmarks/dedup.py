@@ -274,9 +274,9 @@ def read(path: Path) -> str:
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
-    from pipeline.worker import choose_memory_pool
+    from pipeline.worker import choose_allocators
 
-    choose_memory_pool()  # as the command line does
+    choose_allocators()  # as the command line does
     import apache_beam as beam
     import numpy as np
     import pyarrow as pa

@@ -109,9 +109,9 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
 
 def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, Any]:
     """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
-    from pipeline.worker import choose_memory_pool
+    from pipeline.worker import choose_allocators
 
-    choose_memory_pool()  # as the command line does
+    choose_allocators()  # as the command line does
     import pyarrow as pa
 
     from pipeline.engine import Engine

@@ -88,9 +88,9 @@ def learn(vocab_size: int, table: str, merges: str) -> Figures:
 
 
 def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
-    from pipeline.worker import choose_memory_pool
+    from pipeline.worker import choose_allocators
 
-    choose_memory_pool()  # as the command line does
+    choose_allocators()  # as the command line does
     import pyarrow as pa
 
     from pipeline.engine import Engine

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.interruption import stop_on_signals
-from pipeline.worker import choose_memory_pool
+from pipeline.worker import choose_allocators
 
 NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotlib", "prawcore")
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pipeline").setLevel(logging.INFO)
     stop_on_signals("Run the same command to go on.")
-    choose_memory_pool()
+    choose_allocators()
     from pipeline.commands import run  # Beam warns of what it lacks and makes threads while it is imported
 
     return run(sys.argv[1:] if argv is None else argv)

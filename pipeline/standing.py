@@ -1,6 +1,5 @@
 """Worker processes that stay from one pipeline to the next, of a stage or of a run: importing Beam and numba takes two seconds."""
 
-import os
 import shlex
 import socket
 import subprocess
@@ -31,9 +30,7 @@ def standing(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
             listener.bind(path)
             listener.listen(count)
             command = [sys.executable, "-m", "pipeline.worker", str(listener.fileno()), str(count), *modules]
-            environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # their threads take turns: 7 MB less
-            descriptors = [listener.fileno()]
-            parent = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=descriptors, env=environment)  # noqa: S603 (our own)
+            parent = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])  # noqa: S603 (our own)
         client = shlex.join([sys.executable, "-I", "-S", worker_call.__file__, path])
         try:
             yield replace(engine, worker=SubprocessSDKEnvironment.from_command_string(f"exec {client}"))

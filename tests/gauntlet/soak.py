@@ -21,6 +21,7 @@ from servers.outcomes import LOOPBACK
 from pipeline.crawling.client import Client, Limits
 from pipeline.crawling.crawl import Crawl, Manners, visits
 from pipeline.crawling.outcomes import Fetched, Outcome
+from pipeline.worker import choose_allocators
 
 ALL, THREADS = 12_000, 64
 HOSTILE = ALL * 3 // 10
@@ -93,6 +94,7 @@ def settled(process: psutil.Process) -> int:
 
 def main() -> None:
     """Start the servers, soak, say what was seen."""
+    choose_allocators()  # as the command line does
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
     server.start()

@@ -104,7 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
-        if self.close_connection:  # prawcore asks for it with its keys; unsaid, the client may send its next request into the closing
+        if (
+            self.close_connection
+        ):  # prawcore asks for it with its keys; unsaid, the client may send its next request into the closing
             self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(data)

@@ -1,0 +1,39 @@
+"""How a process of the pipeline allocates."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+ARENAS = """
+import ctypes, sys, threading
+from pipeline.worker import choose_allocators
+if sys.argv[1] == "chosen":
+    choose_allocators()
+together = threading.Barrier(9)
+def hold():
+    held = [bytes(2000) for _ in range(1000)]
+    together.wait()
+threads = [threading.Thread(target=hold) for _ in range(8)]
+for thread in threads:
+    thread.start()
+together.wait()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="glibc's malloc alone has arenas")
+def test_threads_share_one_arena() -> None:
+    def arenas(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", ARENAS, how], capture_output=True, text=True, check=True)
+        return done.stdout.count("<heap nr")
+
+    assert arenas("chosen") == 1
+    assert arenas("as it comes") > 1
