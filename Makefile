@@ -36,8 +36,8 @@ test: install ## every test, a process a core
 test-all: install airflow browser ## those too that need Airflow, a browser or a peer's package; and the long forms
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest $(PARALLEL)
 
-bench: install ## ours against every peer, into benchmarks.md; an hour or more. DATA names the folder of dumps, pages, vocabulary
-	$(BIN)/python -m benchmarks --data $(DATA)
+bench: install ## ours against every peer, into docs/benchmarks.md; an hour. DATA: dumps, pages, vocabulary; NANOGPT: its source; ONLY: some
+	$(BIN)/python -m benchmarks --data $(DATA) $(addprefix --nanogpt ,$(NANOGPT)) $(if $(ONLY),--only $(ONLY))
 
 gauntlet: install faults ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged files; FUZZ_SECONDS a parser
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/test_portable_engine.py -n0 -s

@@ -15,7 +15,6 @@ process, libraries' code included. A copy of a set is every letter rotated by so
 
 import argparse
 import json
-import math
 import os
 import random
 import re
@@ -36,7 +35,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
-from benchmarks import dedup_peers, peers  # noqa: E402  # a peer's Python does not know where we are
+from benchmarks import dedup_peers, peers, scores  # noqa: E402  # a peer's Python does not know where we are
 from benchmarks.dedup_peers import BANDS, ROWS, THRESHOLD  # noqa: E402
 
 REQUIREMENTS = {
@@ -44,9 +43,10 @@ REQUIREMENTS = {
     "rensa": ("rensa==0.5.0", "pyarrow"),
     "gaoya": ("gaoya==0.2.2", "pyarrow"),
     "datatrove": ("datatrove[processing,io]==0.10.1", "spacy", "lxml_html_clean", "xxhash", "pyarrow"),
-    "text_dedup": ("text-dedup==0.4.1",),
+    "text_dedup": ("text-dedup==0.4.1", "pyarrow"),
 }
-CONTENDERS = ("ours", "ours_default", "gaoya", "rensa", "datasketch", "datatrove", "text_dedup")
+LEAST_PYTHON = {"text_dedup": (3, 12)}
+CONTENDERS = ("ours", "ours_default", "ours_reading", "gaoya", "rensa", "datasketch", "datatrove", "text_dedup")
 DOCUMENTS_A_SHARD = 4096
 WORDS_A_DOCUMENT = 600
 
@@ -149,6 +149,7 @@ def run(arguments: argparse.Namespace) -> None:
         with Path(arguments.record).open("a") as file:
             file.write(json.dumps(round_) + "\n")
     tell(arguments)
+    scores.hand_over(arguments.scores, rows([json.loads(line) for line in Path(arguments.record).read_text().splitlines()]))
 
 
 def measure(name: str, folder: str) -> dict[str, Any]:
@@ -179,15 +180,17 @@ def growth(arguments: argparse.Namespace) -> None:
             found.append(measure("ours_default", folder) | {"gone": []})
         with Path(arguments.record).open("a") as file:
             file.write(json.dumps(found[-1]) + "\n")
-    documents, seconds = ([math.log(r[key]) for r in found] for key in ("documents", "cpu"))
-    print(f"exponent {statistics.linear_regression(documents, seconds).slope:.3f}")
+    documents, seconds, peaks = (tuple(r[key] for r in found) for key in ("documents", "cpu", "peak"))
+    grown = scores.Growth("dedup", "documents", documents, seconds, tuple(peak * 1.048576 for peak in peaks))
+    print(f"exponent {grown.exponent:.3f}")
+    scores.hand_over(arguments.scores, [grown])
 
 
 def interpreter(name: str) -> Path:
     """The Python of a contender's own environment; ours has the dependencies of pyproject.toml as pinned in constraints.txt."""
     if not name.startswith("ours"):
         tool = next(tool for tool in sorted(REQUIREMENTS, key=len, reverse=True) if name.startswith(tool))
-        return peers.python(tool, *REQUIREMENTS[tool])
+        return peers.python(tool, *REQUIREMENTS[tool], least=LEAST_PYTHON.get(tool, (3, 0)))
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     names = [re.split(r"[^\w.-]", requirement)[0] for requirement in asked]
@@ -210,6 +213,20 @@ def tell(arguments: argparse.Namespace) -> None:
         )
 
 
+def rows(rounds: list[dict[str, Any]]) -> Iterator[scores.Row]:
+    """Ours beside each peer, and beside what reading the texts alone costs."""
+    work = f"{BANDS} bands of {ROWS} rows over 5-word shingles, Parquet to keep list"
+    for name in dict.fromkeys(name for r in rounds for name in r if not name.startswith("ours")):
+        pairs = [(r["ours"], r[name]) for r in rounds if "ours" in r and name in r]
+        mine, theirs = (tuple(r["cpu"] for r in side) for side in zip(*pairs, strict=True))
+        peaks = [max(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]
+        peer = re.sub(r"\[.*\]", "", REQUIREMENTS[name][0]).replace("==", " ")
+        yield scores.Race("dedup", work, peer, "CPU s", mine, theirs, *peaks)
+    pairs = [(r["ours"]["cpu"], r["ours_reading"]["cpu"]) for r in rounds if "ours" in r and "ours_reading" in r]
+    if pairs:
+        yield scores.Limit("dedup", "reading Parquet and one CRC-32 over the texts", "CPU s", *zip(*pairs, strict=True))
+
+
 def quality(arguments: argparse.Namespace) -> None:
     from benchmarks import dedup_quality
 
@@ -217,14 +234,14 @@ def quality(arguments: argparse.Namespace) -> None:
     pairs = dedup_quality.exact_pairs(texts)
     print(f"{len(texts):,} documents, {len(pairs):,} pairs at least {THRESHOLD} alike")
     rounds = [json.loads(line) for line in Path(arguments.record).read_text().splitlines()]
-    for name, answer in {name: answer for r in rounds for name, answer in r.items()}.items():
+    for name, answer in {name: answer for r in rounds for name, answer in r.items() if name != "ours_reading"}.items():
         judged = dedup_quality.judge(answer["gone"], pairs, len(texts))
         print(name, {key: round(value, 4) for key, value in judged.items()})
 
 
 def one(arguments: argparse.Namespace) -> None:
     """In the contender's own process: its answer as a line of JSON."""
-    work = ours if arguments.name.startswith("ours") else peer
+    work = reading if arguments.name == "ours_reading" else ours if arguments.name.startswith("ours") else peer
     peak, done = [0.0, 0.0], threading.Event()
     watcher = threading.Thread(target=watch, args=(peak, done), daemon=True)
     watcher.start()
@@ -313,6 +330,21 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"cpu": cpu, "wall": wall, "documents": manifest.books.items_in, "gone": gone}
 
 
+def reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What anything that looks at each byte once has to do."""
+    import zlib
+
+    import pyarrow.parquet as pq
+
+    started, wall = processor_seconds(), time.monotonic()
+    documents = 0
+    for path in sorted(Path(arguments.set).glob("documents-*.parquet")):
+        for batch in pq.ParquetFile(path).iter_batches(128, columns=["text"], use_threads=False):
+            zlib.crc32(batch.column("text").buffers()[2])
+            documents += batch.num_rows
+    return {"cpu": processor_seconds() - started, "wall": time.monotonic() - wall, "documents": documents, "gone": []}
+
+
 def peer(arguments: argparse.Namespace) -> dict[str, Any]:
     remove = dedup_peers.REMOVERS[arguments.name]
     remove(["warm up the imports and the first call of it"])
@@ -350,6 +382,7 @@ def main() -> None:
     for parser_ in (running, judging, growing):
         parser_.add_argument("--set", required=True)
         parser_.add_argument("--record", required=True)
+        scores.add_flag(parser_)
     single = commands.add_parser("one")
     single.add_argument("--name", required=True)
     single.add_argument("--set", required=True)

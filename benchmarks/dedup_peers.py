@@ -122,4 +122,44 @@ def datatrove(texts: list[str]) -> list[int]:
     return [i for i in range(len(texts)) if i not in kept]
 
 
-REMOVERS = {f.__name__: f for f in (datasketch, datasketch_sha1, rensa, rensa_inline, gaoya, datatrove)}
+TEXT_DEDUP = """
+[input]
+input_type = "local_files"
+file_type = "parquet"
+read_arguments = {{ path = "parquet", data_files = "{folder}/documents.parquet", split = "train", cache_dir = "{folder}/cache" }}
+[algorithm]
+algorithm_name = "minhash"
+text_column = "text"
+num_perm = {permutations}
+bands = {bands}
+rows = {rows}
+ngram_size = 5
+threshold = {threshold}
+check_false_positive = true
+num_proc = 1
+[output]
+output_dir = "{folder}/out"
+keep_index_column = true
+[debug]
+logging_level = 40
+"""
+
+
+def text_dedup(texts: list[str]) -> list[int]:
+    """Its own program with its check of pairs: without it every member of nearly all clusters goes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import load_from_disk
+    from text_dedup import minhash
+    from text_dedup.config.base import load_config_from_toml
+
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table({"text": texts}), f"{folder}/documents.parquet", compression="none")
+        told = {"folder": folder, "permutations": BANDS * ROWS, "bands": BANDS, "rows": ROWS, "threshold": THRESHOLD}
+        Path(folder, "config.toml").write_text(TEXT_DEDUP.format(**told))
+        minhash.main(load_config_from_toml(Path(folder, "config.toml")))
+        kept = set(load_from_disk(f"{folder}/out")["__INDEX__"])
+    return [i for i in range(len(texts)) if i not in kept]
+
+
+REMOVERS = {f.__name__: f for f in (datasketch, datasketch_sha1, rensa, rensa_inline, gaoya, datatrove, text_dedup)}

@@ -48,7 +48,7 @@ def candidates(ranked: list[Numbers]) -> Iterator[tuple[int, int]]:
 
 
 def judge(removed: list[int], pairs: Pairs, documents: int) -> dict[str, float]:
-    """The shares of the table in docs/benchmarks.md."""
+    """The shares of the table in docs/measurements.md."""
     gone = set(removed)
     neighbours: dict[int, dict[int, float]] = defaultdict(dict)
     for (a, b), similarity in pairs.items():

@@ -33,6 +33,7 @@ from pathlib import Path
 import gold
 import psutil
 import pyarrow.parquet as pq
+import scores
 
 from pipeline import files
 from pipeline.crawling.client import Answer
@@ -145,13 +146,15 @@ def _children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def scaling(pages: Path, rounds: int) -> None:
-    ratios = []
+def scaling(pages: Path, rounds: int) -> scores.Race:
+    ratios, walls = [], []
     for _ in range(rounds):
         one, two = extracted(pages, 1), extracted(pages, 2)
         ratios.append(one.wall_seconds / two.wall_seconds)
+        walls.append((two.wall_seconds, one.wall_seconds))
         print(f"one worker {one}; two {two}; {ratios[-1]:.2f} times as fast", flush=True)
     print(f"two workers: {min(ratios):.2f} - {statistics.median(ratios):.2f} - {max(ratios):.2f} times as fast as one")
+    return scores.Race("documents", "the whole stage, two workers", "ours, one worker", "s of wall", *zip(*walls, strict=True))
 
 
 def growth(folder: Path, most: int) -> None:
@@ -173,6 +176,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, help="default: 4,000 for scaling, 16,000 for growth")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--crawl", type=Path)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     what = arguments.what.removeprefix("make_")
     number = arguments.pages or (4_000 if what == "scaling" else 16_000)
@@ -181,7 +185,7 @@ def main() -> None:
     if not folder.exists():
         crawl(arguments.data, folder, number, PAGE_BYTES[what])
     if arguments.what == "scaling":
-        scaling(folder, arguments.rounds)
+        scores.hand_over(arguments.scores, [scaling(folder, arguments.rounds)])
     elif arguments.what == "growth":
         growth(folder, number)
     if arguments.crawl is None:

@@ -25,6 +25,8 @@ from statistics import median
 from typing import Any
 
 import peers
+import products
+import scores
 import torch
 from evaluation_files import Files, copy_their_code, prepare
 
@@ -46,6 +48,7 @@ STRIDES = (32, 100, 128)
 LOOP_TOKENS = 600
 TRAINING_STEPS = 60
 PEER_BATCHES = (8, 32)
+HARNESS_NAME = peers.HARNESS[1].replace("[hf]==", " ")
 TIMED = ("lambada", "wiki_written", "wsc", "endings")
 
 Models = dict[str, tuple[GPT, Tokenizer]]
@@ -103,6 +106,7 @@ def main() -> int:
     parser.add_argument("--tasks", nargs="+", choices=TIMED, default=TIMED)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     try:
@@ -233,9 +237,8 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
     gpt, tokenizer = model
     candidate = Candidate(Network(gpt), tokenizer)
     peer.ask(load=str(save_hf(gpt.eval(), tokenizer, folder / "timed")))
-    print(
-        f"{sum(p.numel() for p in gpt.parameters()):,} parameters, context {gpt.config.context}, {torch.get_num_threads()} threads"
-    )
+    parameters = sum(p.numel() for p in gpt.parameters())
+    print(f"{parameters:,} parameters, context {gpt.config.context}, {torch.get_num_threads()} threads")
     for task, (run, tokens) in timed_tasks(candidate, files).items():
         if task not in arguments.tasks:
             continue
@@ -250,8 +253,23 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
             answer = peer.ask(task=f"our_{task}", batch=best)
             theirs.append((answer["wall"], answer["cpu"]))
         report(task, tokens, ours, theirs, best)
+        least = [products.seconds(gpt.config, tokens, torch.float32, backward=False) for _ in ours]
+        scores.hand_over(
+            arguments.scores, rows(f"{task}, {tokens:,} tokens, {parameters / 1e6:.1f} M parameters", ours, theirs, least)
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of either process: ours {peak:,.0f} MB (with torch and the files), lm_eval {answer['peak_mb']:,.0f} MB")
+
+
+def rows(work: str, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], least: list[float]) -> list[scores.Row]:
+    """The harness beside ours by processor seconds; ours beside the products of all its tokens with the whole vocabulary, by wall."""
+    cpu = [tuple(seconds for _, seconds in side) for side in (ours, theirs)]
+    wall = tuple(seconds for seconds, _ in ours)
+    limit = "the forward products of all tokens and the whole vocabulary (ours leaves out what is not scored)"
+    return [
+        scores.Race("evaluation", work, HARNESS_NAME, "CPU s", *cpu),
+        scores.Limit("evaluation", f"{limit}; {work}", "s of wall", wall, tuple(least)),
+    ]
 
 
 def timed_tasks(candidate: Candidate, files: Files) -> dict[str, tuple[Callable[[], object], int]]:

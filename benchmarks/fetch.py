@@ -22,6 +22,7 @@ import json
 import os
 import random
 import resource
+import socket
 import ssl
 import statistics
 import subprocess
@@ -32,7 +33,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 HOSTS = 64
 THREADS = 16
@@ -290,24 +293,30 @@ RUNNERS = {
 }
 
 
-def installed() -> dict[str, str]:
-    """The interpreter of every tool; a peer that cannot be installed is named."""
+def installed() -> tuple[dict[str, str], dict[str, str]]:
+    """The interpreter of every tool, and what it is with its version; a peer that cannot be installed is named."""
     import peers
 
     found = dict.fromkeys(OURS, sys.executable)
+    named = {"requests": f"requests {version('requests')}"}
     for name, requirements in PEERS.items():
         try:
             found[name] = str(peers.python(requirements[0], *requirements))
         except peers.PeerError as error:
             print(f"without {name}: {error}")
             continue
-        print(f"{name}: {peers.versions(Path(found[name]), *requirements)}")
-    return found
+        versions = peers.versions(Path(found[name]), *requirements)
+        print(f"{name}: {versions}")
+        tool, _, how = name.partition(", ")
+        named[name] = f"{tool} {versions[tool]}" + (f", {how}" if how else "")
+    return found, named
 
 
-def compare(scenarios: list[str], pages: int, rounds: int) -> None:
+def compare(scenarios: list[str], pages: int, rounds: int, handed_to: Path | None) -> None:
     """Print pages a CPU second: median [least to most] of the rounds, and our stage's and client's ratio to each, round by round."""
-    tools = installed()
+    import scores
+
+    tools, named = installed()
     with server() as (folder, ports):
         for scenario in scenarios:
             rates: dict[str, list[float]] = {name: [] for name in tools}
@@ -319,6 +328,62 @@ def compare(scenarios: list[str], pages: int, rounds: int) -> None:
             for name, found in rates.items():
                 against = [spread([a / b for a, b in zip(rates[own], found, strict=True)], ".2f") for own in OURS[:2]]
                 print(f"  {name:<20} {spread(found, '.0f'):<24} {against[0]:<24} {against[1]}", flush=True)
+            each = {name: tuple(1e3 / rate for rate in found) for name, found in rates.items()}
+            scores.hand_over(
+                handed_to,
+                [
+                    scores.Race(
+                        "pages", f"{scenario}; {own.removeprefix('webtext ')}", peer, "CPU ms a page", each[own], each[name]
+                    )
+                    for name, peer in named.items()
+                    for own in OURS[:2]
+                ],
+            )
+            if scenario == SCENARIOS[-1]:
+                scores.hand_over(handed_to, [limit(each["webtext client"], folder, pages)])
+
+
+def limit(client: tuple[float, ...], folder: Path, pages: int) -> Any:
+    """The same bytes received over one socket a thread and inflated, with no HTTP read, no address vetted, no deadline kept."""
+    import scores
+
+    asked = json.loads((folder / "asked.json").read_text())
+    found = tuple(1e3 * bare(asked) / pages for _ in client)
+    return scores.Limit("pages, client", "sockets and zlib alone, plain http, kept alive", "CPU ms a page", client, found)
+
+
+def bare(asked: list[str]) -> float:
+    """CPU seconds of the least that a client can do with so many URLs of one scheme."""
+
+    def work(some: list[str]) -> None:
+        open_sockets: dict[str, socket.socket] = {}
+        for url in some:
+            place, _, path = url.removeprefix("http://").partition("/")
+            if place not in open_sockets:
+                host, _, port = place.partition(":")
+                open_sockets[place] = socket.create_connection((host, int(port)))
+            line = open_sockets[place]
+            line.sendall(f"GET /{path} HTTP/1.1\r\nHost: {place}\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += line.recv(1 << 16)
+            head, _, body = data.partition(b"\r\n\r\n")
+            (length,) = (
+                int(field.split(b":")[1]) for field in head.lower().split(b"\r\n") if field.startswith(b"content-length")
+            )
+            while len(body) < length:
+                body += line.recv(1 << 16)
+            gzip.decompress(body)
+        for line in open_sockets.values():
+            line.close()
+
+    began = cpu_seconds()
+    threads = [threading.Thread(target=work, args=(asked[start::THREADS],)) for start in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return cpu_seconds() - began
 
 
 def run_alone(name: str, python: str, folder: Path) -> float:
@@ -339,6 +404,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
     parser.add_argument("--pages", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scores", type=Path, help="append the scoreboard's rows to this file, a line of JSON each")
     for internal in ("--serve", "--client", "--folder"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -349,7 +415,7 @@ def main() -> None:
         asked = json.loads((folder / "asked.json").read_text())
         print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem"))))
     else:
-        compare(arguments.scenarios, arguments.pages, arguments.rounds)
+        compare(arguments.scenarios, arguments.pages, arguments.rounds, arguments.scores)
 
 
 if __name__ == "__main__":

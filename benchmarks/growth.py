@@ -9,15 +9,13 @@ vocabulary.py, dedup.py and documents.py.
 """
 
 import argparse
-import math
 import shutil
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import end_to_end, gold
+from benchmarks import end_to_end, gold, scores
 
 TIMES = (1, 2, 4, 8, 16)
 START_PAGES = 10
@@ -49,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=Path, required=True, help="folder of gold pages")
     parser.add_argument("--least", type=int, default=200, help="pages of 1x")
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     pages = gold.load(arguments.pages, ("scrapinghub", "newspaper4k", "mozilla", "trafilatura"))
     with tempfile.TemporaryDirectory() as name:
@@ -59,11 +58,13 @@ def main() -> None:
     print(f"| stage | start, CPU s | {' | '.join(f'{size:,} pages' for size in sizes)} | exponent | MB |")
     print("|---" * (len(sizes) + 4) + "|")
     for stage in STAGES:
-        spent = [run[stage]["cpu"] for run in runs]
-        beyond = [max(0.01, cpu - start[stage]["cpu"]) for cpu in spent]
-        exponent = statistics.linear_regression([math.log(size) for size in sizes], [math.log(cpu) for cpu in beyond]).slope
-        peaks = ", ".join(f"{run[stage]['peak_mb']:.0f}" for run in runs)
-        print(f"| {stage} | {start[stage]['cpu']:.1f} | {' | '.join(f'{cpu:.1f}' for cpu in spent)} | {exponent:.2f} | {peaks} |")
+        spent, peaks = (tuple(run[stage][figure] for run in runs) for figure in ("cpu", "peak_mb"))
+        grown = scores.Growth(f"{stage}, the whole command", "pages", tuple(sizes), spent, peaks, start[stage]["cpu"])
+        shown = (
+            f"{' | '.join(f'{cpu:.1f}' for cpu in spent)} | {grown.exponent:.2f} | {', '.join(f'{peak:.0f}' for peak in peaks)}"
+        )
+        print(f"| {stage} | {start[stage]['cpu']:.1f} | {shown} |")
+        scores.hand_over(arguments.scores, [grown])
 
 
 if __name__ == "__main__":

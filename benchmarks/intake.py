@@ -8,6 +8,7 @@ not installed are left out. The readers are written here in the manner of the pu
                        rules, (id, url, score) into SQLite by 100,000
 """
 
+import argparse
 import io
 import json
 import sqlite3
@@ -22,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import scores
 import zstandard
 
 from pipeline.link_rules import LinksSettings, Source
@@ -38,13 +40,27 @@ LONG = {zstd.CompressionParameter.window_log: 31, zstd.CompressionParameter.chec
 FIELDS = ("id", "name", "subreddit", "score", "created_utc", "url", "url_overridden_by_dest", "is_self", "over_18", "quarantine")
 
 
-def main(dumps: list[str]) -> None:
+READERS = {
+    "json.loads a line": "json.loads a line, as pushshift's scripts",
+    "in chunks to SQLite": "16 MB at a time to SQLite, as OpenWebText2",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dumps", nargs="*")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    scores.add_flag(parser)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        print_peak(*arguments.peak)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        paths = [as_zstd(dump, folder) for dump in dumps] or [made_dump(folder)]
+        paths = [as_zstd(dump, folder) for dump in arguments.dumps] or [made_dump(folder)]
         for path in paths:
-            steps(path, folder)
+            scores.hand_over(arguments.scores, steps(path, folder))
         json_libraries(paths[0])
-        slope(paths[0], folder)
+        scores.hand_over(arguments.scores, [slope(paths[0], folder)])
 
 
 def as_zstd(dump: str, folder: str) -> str:
@@ -80,7 +96,7 @@ def take_in(path: str, folder: str) -> tuple[Place, Receipt]:
     return place, run_part(place, TakeIn(LinksSettings()), Part("intake-00000", Source("dump", path, Path(path).name)))
 
 
-def steps(path: str, folder: str) -> None:
+def steps(path: str, folder: str) -> list[scores.Row]:
     """Decompress; split; parse; the whole intake with rules, spill and drops; the fold."""
     lines = sum(1 for _ in split_lines(blocks(path, None)))
     place, receipt = take_in(path, folder)
@@ -106,6 +122,11 @@ def steps(path: str, folder: str) -> None:
         items = receipt.books.items_out if name.startswith("fold") else lines
         best, worst = items / min(measured), items / max(measured)
         print(f"  {name:<20} {items / statistics.median(measured):>10,.0f} /s a core  [{worst:,.0f} to {best:,.0f}]")
+    each = {name: scores.per(lines / 1e6, measured) for name, measured in seconds.items()}
+    unit, whole = "CPU s a million lines", each["whole intake"]
+    work = f"{lines:,} lines of {Path(path).name}: rules, both keys, spill and drops beside a bare reading"
+    races = [scores.Race("links", work, peer, unit, whole, each[name]) for name, peer in READERS.items()]
+    return [*races, scores.Limit("links", f"zstd alone, {Path(path).name}", unit, whole, each["decompress"])]
 
 
 def read_by_line(path: str) -> int:
@@ -177,10 +198,10 @@ def picked(row: Any) -> tuple[Any, ...]:
     return tuple(row.get(field) for field in FIELDS)
 
 
-def slope(path: str, folder: str) -> None:
-    """Peak memory of a process that takes in the dump 1, 4 and 16 times over."""
+def slope(path: str, folder: str) -> scores.Growth:
+    """CPU seconds and peak memory of a process that takes in the dump 1 to 16 times over."""
     print("peak memory of the intake's process, by copies of the dump in one file")
-    peaks = []
+    peaks, spent = [], []
     for copies in SLOPE_COPIES:
         file = Path(folder, f"copies-{copies}.zst")
         frame = Path(path).read_bytes()
@@ -188,22 +209,22 @@ def slope(path: str, folder: str) -> None:
             for _ in range(copies):
                 out.write(frame)
         command = [sys.executable, __file__, "--peak", str(file), folder]
-        peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
-        print(f"  {copies:>3} x ({file.stat().st_size / 1e6:,.0f} MB): {float(peak):,.0f} MB")
-        peaks.append((file.stat().st_size / 1e6, float(peak)))
+        seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:])
+        print(f"  {copies:>3} x ({file.stat().st_size / 1e6:,.0f} MB): {peak:,.0f} MB, {seconds:.1f} CPU s", flush=True)
+        peaks.append((file.stat().st_size / 1e6, peak))
+        spent.append(seconds)
         file.unlink()
-    print(f"  slope: {statistics.linear_regression(*zip(*peaks, strict=True)).slope:.4f} MB a MB of dump")
+    sizes, held = zip(*peaks, strict=True)
+    print(f"  slope: {statistics.linear_regression(sizes, held).slope:.4f} MB a MB of dump")
+    return scores.Growth("links, of dumps", "MB of zstd", sizes, tuple(spent), held)
 
 
 def print_peak(path: str, folder: str) -> None:
     """VmHWM, not ru_maxrss: that one starts from the parent's."""
-    take_in(path, folder)
+    seconds = cpu_seconds(lambda: take_in(path, folder))
     status = Path("/proc/self/status").read_text().splitlines()
-    print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
+    print(seconds, next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peak"]:
-        print_peak(*sys.argv[2:])
-    else:
-        main(sys.argv[1:])
+    main()

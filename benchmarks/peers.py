@@ -4,6 +4,7 @@ python = peers.python("scrapy", "scrapy==2.13.4", "trafilatura")   # made from t
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -20,12 +21,18 @@ class PeerError(RuntimeError):
     """A peer could not be installed: the benchmark names it and goes on without."""
 
 
-def python(name: str, *requirements: str) -> Path:
-    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with pip's last line when it cannot be made."""
+def python(name: str, *requirements: str, least: tuple[int, int] = (3, 0)) -> Path:
+    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with pip's last line when it cannot be made.
+
+    A peer that needs a later Python than ours is given the first of `least` or later that this machine has.
+    """
     folder = _home(name, requirements)
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
+        if sys.version_info >= least:
+            venv.create(folder, with_pip=True, clear=True)
+        else:
+            subprocess.run([later_python(name, least), "-m", "venv", "--clear", str(folder)], check=True)
         bounds = folder / "constraints.txt"
         bounds.write_text("\n".join(CONSTRAINTS) + "\n")
         command = [str(interpreter), "-m", "pip", "install", "--quiet", "--constraint", str(bounds), *requirements]
@@ -35,6 +42,19 @@ def python(name: str, *requirements: str) -> Path:
             raise PeerError(f"{name}: {' '.join(requirements)} could not be installed: {last}")
         (folder / "complete").touch()
     return interpreter
+
+
+def later_python(name: str, least: tuple[int, int]) -> str:
+    """An interpreter of `least` or a later minor version. PeerError where there is none."""
+    kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    named = [shutil.which(f"python{least[0]}.{minor}") for minor in range(least[1], least[1] + 8)]
+    for found in filter(None, [*named, *map(str, kept)]):
+        said = subprocess.run(
+            [found, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True, check=False
+        )
+        if said.returncode == 0 and tuple(map(int, said.stdout.split())) >= least:
+            return found
+    raise PeerError(f"{name}: needs Python {least[0]}.{least[1]} or later, and there is none here")
 
 
 def installed(name: str, *requirements: str) -> Path | None:

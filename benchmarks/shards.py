@@ -19,9 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import peers
+from benchmarks import peers, scores
 from tokenizer.shards import Header, Shard, ShardWriter, TokenBatch
 from tokenizer.stream import Stream
 
@@ -36,6 +37,7 @@ PEERS = {
     "mosaicml-streaming": ("streaming", "mosaicml-streaming"),
 }
 OURS, MANY, NANOGPT = "ours", "ours, 32 windows a call", "numpy memmap, as nanoGPT"
+LIMIT = "one stretch, widened"
 WINDOWS_A_CALL = 32
 RECORD_BATCH_TOKENS = 1 << 21
 """Smaller than the pipeline's, so that windows lie in many of them, as in a corpus of size."""
@@ -79,6 +81,16 @@ def clocked_many(stream: Stream, starts: list[int]) -> float:
     return (time.process_time() - began) / calls.size * 1e6
 
 
+def clocked_stretch(tokens: npt.NDArray[np.uint16], windows: int) -> float:
+    """CPU microseconds a window where as many tokens lie one after the other."""
+    size = WINDOW * WINDOWS_A_CALL
+    began = time.process_time()
+    for call in range(windows // WINDOWS_A_CALL):
+        start = call * size % (len(tokens) - size)
+        tokens[start : start + size].astype(np.int64)
+    return (time.process_time() - began) / (windows // WINDOWS_A_CALL * WINDOWS_A_CALL) * 1e6
+
+
 def peer(name: str, raw: Path, folder: Path, windows: int) -> dict[str, float]:
     command = [str(peers.python(*PEERS[name])), str(Path(__file__).with_name("shards_peer.py")), name]
     done = subprocess.run([*command, str(raw), str(folder), str(windows)], capture_output=True, text=True, check=False)
@@ -93,7 +105,7 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def compare(arguments: argparse.Namespace, folder: Path) -> None:
+def compare(arguments: argparse.Namespace, folder: Path, versions: dict[str, str]) -> list[scores.Row]:
     everything = made(arguments.megatokens * 1_000_000, DOCUMENT_TOKENS)
     tokens = len(everything.tokens)
     write(folder / "ours.arrow", everything)  # Arrow's writer takes a quarter of a second the first time
@@ -122,6 +134,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         for name, read in reads.items():
             reading.setdefault(name, []).append(clocked(read, starts))
         reading.setdefault(MANY, []).append(clocked_many(stream, starts))
+        reading.setdefault(LIMIT, []).append(clocked_stretch(everything.tokens, len(starts)))
         for name in PEERS.keys() - absent:
             try:
                 figures = peer(name, folder / "raw.bin", folder / name, arguments.windows)
@@ -133,6 +146,29 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
             if figures["write_seconds"]:
                 writing[name] = figures["write_seconds"]
     show(reading, writing, tokens)
+    return rows(reading, writing, versions)
+
+
+def rows(reading: dict[str, list[float]], writing: dict[str, float], versions: dict[str, str]) -> list[scores.Row]:
+    """Reading by window and by call of 32 beside every reader, writing beside every writer, both beside memory's own speed."""
+    unit, found = "CPU us a window", []
+    peers_ = {NANOGPT: f"numpy {np.__version__} memmap, as nanoGPT"} | {name: f"{name} {versions[name]}" for name in versions}
+    for name, peer in peers_.items():
+        for own, work in ((OURS, "a window a call"), (MANY, f"{WINDOWS_A_CALL} windows a call, theirs a window a call")):
+            if name in reading:
+                work = f"random windows of {WINDOW:,} tokens to int64, {work}"
+                found.append(scores.Race("shards, reading", work, peer, unit, tuple(reading[own]), tuple(reading[name])))
+        if name in writing:
+            found.append(
+                scores.Race("shards, writing", "tokens at hand to disk", peer, "CPU s", (writing[OURS],), (writing[name],))
+            )
+    limit = scores.Limit(
+        "shards, reading", "as many tokens in one stretch, widened", unit, tuple(reading[MANY]), tuple(reading[LIMIT])
+    )
+    bare = scores.Limit(
+        "shards, writing", "a bare file, no check, no checksum", "CPU s", (writing[OURS],), (writing["a bare file"],)
+    )
+    return [*found, limit, bare]
 
 
 def show(reading: dict[str, list[float]], writing: dict[str, float], tokens: int) -> None:
@@ -150,14 +186,17 @@ def main() -> None:
     parser.add_argument("--megatokens", type=int, default=64)
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
+    versions = {}
     for name in PEERS:
         try:
-            print(peers.versions(peers.python(*PEERS[name]), name))
+            versions |= peers.versions(peers.python(*PEERS[name]), name)
+            print(versions)
         except peers.PeerError as error:
             print(error)
     with tempfile.TemporaryDirectory() as folder:
-        compare(arguments, Path(folder))
+        scores.hand_over(arguments.scores, compare(arguments, Path(folder), versions))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import peers, real_text
+from benchmarks import peers, real_text, scores
 
 SHARD_MEGABYTES = 16
 LOOPS = {"compiled": None, "tiktoken": 1, "tokenizers": 1}
@@ -173,10 +174,12 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     corpus = arguments.corpus or folder / "corpus"
     if not corpus.exists():
         real_text.write_corpus(corpus, real_text.documents(arguments.text, arguments.megabytes), SHARD_MEGABYTES)
+    versions = {"tiktoken": version("tiktoken"), "tokenizers": version("tokenizers")}
     try:
         datatrove = None if arguments.stage_only else peers.python(*PEER)
         if datatrove:
-            print(peers.versions(datatrove, "datatrove"), peers.versions(peers.python(*ENCODERS), *ENCODERS[1:4]))
+            versions |= peers.versions(datatrove, "datatrove") | peers.versions(peers.python(*ENCODERS), *ENCODERS[1:4])
+            print(versions)
     except peers.PeerError as error:
         datatrove = None
         print(error)
@@ -192,11 +195,27 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         peak = statistics.median(r[name]["peak_mb"] for r in rounds)
         shown = f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f}"
         print(f"{name:<25} {statistics.median(values):8.1f} {wall:10.1f} {peak:8.0f}  {shown}")
+    scores.hand_over(arguments.scores, rows(rounds, versions))
     ours = {r["bare loop, compiled"]["ids"] for r in rounds if not arguments.stage_only}
     differing = {name for r in rounds for name, figure in r.items() if figure.get("ids") not in {None, *ours}}
     print(f"ids of the first shard: {'equal' if not differing else 'OTHERS BY ' + ', '.join(sorted(differing))}")
     if "bare loop, tokenizers" in differing:
         raise SystemExit(1)
+
+
+def rows(rounds: list[dict[str, dict[str, Any]]], versions: dict[str, str]) -> list[scores.Row]:
+    """The stage beside every loop and datatrove's step, and beside its own encoder, by CPU milliseconds a megabyte."""
+    each = {name: tuple(1e3 * r[name]["seconds"] / r[name]["megabytes"] for r in rounds) for name in rounds[0]}
+    peak = {name: statistics.median(r[name]["peak_mb"] for r in rounds) for name in rounds[0]}
+    whole, unit = "pipeline tokens, whole", "CPU ms a MB"
+    work = f"{rounds[0][whole]['megabytes']:,.0f} MB, Parquet to shards beside a loop that encodes"
+    found: list[scores.Row] = []
+    for name in [name for name in each if name not in (whole, "bare loop, compiled", "the same with reading")]:
+        tool = name.removeprefix("bare loop, ").removesuffix("'s step")
+        peer = f"{tool} {versions.get(tool, '')}, {'its tokenizer step' if tool == 'datatrove' else 'a bare loop'}"
+        found.append(scores.Race("tokens", work, peer, unit, each[whole], each[name], peak[whole], peak[name]))
+    limits = {"bare loop, compiled": "its own encoder in a bare loop", "the same with reading": "the same with Parquet's reading"}
+    return found + [scores.Limit("tokens", told, unit, each[whole], each[name]) for name, told in limits.items() if name in each]
 
 
 def main() -> None:
@@ -208,6 +227,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage_only", action="store_true")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import peers
+import products
+import scores
 import torch
 import training_peer
 
@@ -126,9 +128,9 @@ def commands(arguments: argparse.Namespace, folder: Path) -> dict[str, list[str]
     return {name: found[name] for name in found if not arguments.only or name in arguments.only}
 
 
-def race(found: dict[str, list[str]], rounds: int, each: int, tokens: int) -> None:
+def race(found: dict[str, list[str]], rounds: int, each: int, shape: ModelConfig, tokens: int) -> list[scores.Row]:
     """Print each variant's speed, memory and loss, and its ratios to the first."""
-    runners = {}
+    runners, limit = {}, []
     for name, command in found.items():
         runners[name] = Runner(command)
         first = runners[name].take(0, 1)
@@ -136,6 +138,7 @@ def race(found: dict[str, list[str]], rounds: int, each: int, tokens: int) -> No
     for turn in range(rounds):
         for runner in runners.values():
             runner.take(1 + turn * each, each)
+        limit.append(each * products.seconds(shape, tokens, torch.bfloat16, backward=True))
     base = next(iter(runners.values())).answers[2:]
     for name, runner in runners.items():
         taken = runner.answers[2:]
@@ -147,6 +150,36 @@ def race(found: dict[str, list[str]], rounds: int, each: int, tokens: int) -> No
         curve = f"{runner.answers[1]['losses'][0]:.4f} -> {taken[-1]['losses'][-1]:.4f}"
         print(f"{name:24} {speed:7,.0f} tokens/s  {spread:>15}x wall  {processor:5.2f}x processor  {peak:6,} MiB  loss {curve}")
         runner.close()
+    return rows(
+        {name: runner.answers[2:] for name, runner in runners.items()},
+        limit,
+        each,
+        f"L{shape.layers} d{shape.width}, {tokens:,} tokens",
+    )
+
+
+def rows(taken: dict[str, list[dict[str, Any]]], limit: list[float], each: int, shape: str) -> list[scores.Row]:
+    """Ours beside each peer by wall seconds a step, and beside the products of a step in bf16."""
+    walls = {name: scores.per(each, [answer["wall"] for answer in answers]) for name, answers in taken.items()}
+    peaks = {name: answers[-1]["peak"] * 1.048576 for name, answers in taken.items()}
+    mine = [name for name in taken if name in OURS]
+    found: list[scores.Row] = [
+        scores.Race(
+            "training",
+            f"a step of {shape}; {own.removeprefix('ours, ')}",
+            peer,
+            "s of wall",
+            walls[own],
+            walls[peer],
+            peaks[own],
+            peaks[peer],
+        )
+        for peer in taken
+        if peer not in OURS
+        for own in mine
+    ]
+    told = f"a step's products alone, {shape}, bf16, at torch's own speed"
+    return found + [scores.Limit("training", told, "s of wall", walls[own], scores.per(each, limit)) for own in mine[:1]]
 
 
 def load(folder: str) -> None:
@@ -172,6 +205,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help=", ".join([*NANOGPT, *HUGGING_FACE, *OURS]))
     parser.add_argument("--variant", nargs=3, help=argparse.SUPPRESS)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     if arguments.variant:
         name, folder, threads = arguments.variant
@@ -183,12 +217,13 @@ def main() -> None:
         load(arguments.tokens)
     if not (arguments.nanogpt or arguments.memory):
         return
-    shape, rows = (GPT2_SMALL, 2) if arguments.memory else (SMALL, 4)
+    shape, windows = (GPT2_SMALL, 2) if arguments.memory else (SMALL, 4)
     rounds, each = (1, 1) if arguments.memory else (arguments.rounds, arguments.steps)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, L{shape.layers} d{shape.width} T{shape.context} B{rows}")
+    print(f"torch {torch.__version__}, {arguments.threads} threads, L{shape.layers} d{shape.width} T{shape.context} B{windows}")
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), shape, 1 + rounds * each, rows)
-        race(commands(arguments, Path(folder)), rounds, each, rows * shape.context)
+        prepare(Path(folder), shape, 1 + rounds * each, windows)
+        torch.set_num_threads(arguments.threads)
+        scores.hand_over(arguments.scores, race(commands(arguments, Path(folder)), rounds, each, shape, windows * shape.context))
 
 
 if __name__ == "__main__":

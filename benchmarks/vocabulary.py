@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import scores
 
 Figures = dict[str, float]
 BATCH_DOCUMENTS = 1024
@@ -54,6 +55,18 @@ def count(corpus: str, table: str) -> Figures:
         counter.add(batch)
     pq.write_table(counter.table(), table)
     return since(started) | {"distinct": len(counter)}
+
+
+def crc(corpus: str) -> Figures:
+    """Reading the text and looking at each byte once."""
+    import zlib
+
+    import pyarrow.parquet  # noqa: F401  # before the clock
+
+    started = clocks()
+    for batch in texts(corpus, BATCH_DOCUMENTS):
+        zlib.crc32(batch.buffers()[2])
+    return since(started)
 
 
 def command(vocab_size: int, corpus: str, folder: str) -> Figures:
@@ -141,6 +154,7 @@ def since(started: tuple[float, float]) -> Figures:
 
 STEPS: dict[str, Callable[..., Figures]] = {
     "count": count,
+    "crc": crc,
     "learn": learn,
     "command": command,
     "stage": stage,
@@ -173,6 +187,7 @@ def main() -> None:
     parser.add_argument("--one_thread", action="store_true", help="the library on one thread alone")
     parser.add_argument("--corpus", type=Path, help="where to write the documents, or where they stand from before")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))
@@ -193,6 +208,7 @@ def compare(arguments: argparse.Namespace, folder: Path, documents: Path) -> Non
     rounds: list[dict[str, Figures]] = []
     for number in range(arguments.rounds):
         figures = {"counting": alone("count", corpus, table), "learning": alone("learn", size, table, str(folder / "ours"))}
+        figures["reading"] = alone("crc", corpus)
         figures["command"] = alone("command", size, corpus, str(folder / "command"))
         figures["stage"] = alone("stage", size, corpus, str(folder / f"stage-{number}"))
         if not arguments.no_library:
@@ -206,8 +222,34 @@ def compare(arguments: argparse.Namespace, folder: Path, documents: Path) -> Non
     for name in rounds[0]:
         seconds, wall, peak = (statistics.median(r[name][key] for r in rounds) for key in ("seconds", "wall", "peak_mb"))
         print(f"{name:<20} {seconds:7.1f} CPU s {wall:7.1f} s wall {megabytes / seconds:7.1f} MB/CPU s  peak {peak:6.0f} MB")
+    scores.hand_over(arguments.scores, rows(rounds, f"{megabytes:,.0f} MB, {distinct:,} distinct words"))
     if not arguments.no_library:
         compare_with_library(rounds, folder)
+
+
+def rows(rounds: list[dict[str, Figures]], text: str) -> list[scores.Row]:
+    """Counting, learning and the whole stage beside the library on one thread and as it comes; counting beside a bare reading."""
+
+    def each(name: str, figure: str = "seconds") -> tuple[float, ...]:
+        return tuple(r[name][figure] for r in rounds)
+
+    found: list[scores.Row] = [
+        scores.Limit(
+            "vocabulary, counting", "reading Parquet and one CRC-32 over the texts", "CPU s", each("counting"), each("reading")
+        )
+    ]
+    for theirs in [name for name in rounds[0] if name.startswith("library")]:
+        peer = f"tokenizers {version('tokenizers')}, " + ("as it comes" if "threads" in theirs else "one thread")
+        counting = tuple(whole - merging for whole, merging in zip(each(theirs), each(theirs, "merging seconds"), strict=True))
+        works = {
+            "counting": ("counting", counting),
+            "merge phase": ("learning", each(theirs, "merging seconds")),
+            "the whole stage": ("stage", each(theirs)),
+        }
+        for work, (own, other) in works.items():
+            peaks = [max(each(name, "peak_mb")) for name in (own, theirs)]
+            found.append(scores.Race("vocabulary", f"{work}, {text}", peer, "CPU s", each(own), other, *peaks))
+    return found
 
 
 def compare_with_library(rounds: list[dict[str, Figures]], folder: Path) -> None:

@@ -23,7 +23,7 @@ def choose_allocators() -> None:
     """How this process allocates, before it imports what allocates or starts a thread.
 
     Arrow by jemalloc where it is built in: 30 MB less than its own choice. glibc's malloc from one arena: 64 fetching threads spread over
-    16 of them held 80 MB more, and kept growing.
+    16 of them held 20 to 30 MB more and grew by 1.6 MB a minute, where one grows by 0.15.
     """
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")

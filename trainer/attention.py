@@ -114,7 +114,7 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: in
 def newest_flash() -> str | None:
     """Let SDPA and varlen attention use FlashAttention-4 or -3 where its package and a GPU of its kind are; its name, or None.
 
-    Never run by us: no GPU was to be had (docs/benchmarks.md).
+    Never run by us: no GPU was to be had (docs/measurements.md).
     """
     kind = torch.cuda.get_device_capability()[0]
     for name, module, kinds in FLASH:

@@ -1,0 +1,105 @@
+"""What benchmarks hand over for the scoreboard: rows of figures, each a line of JSON in the file that --scores names.
+
+Reads nothing of ours or of a peer's, so that any benchmark may import it, whichever Python runs it.
+"""
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Ours and one peer on the same input. Round i of one is beside round i of the other; figures are in `unit`, and less is better."""
+
+    stage: str
+    work: str
+    peer: str
+    unit: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    ours_mb: float | None = None
+    theirs_mb: float | None = None
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """How many times as fast ours was: least, median, most of the rounds."""
+        found = [their / our for our, their in zip(self.ours, self.theirs, strict=True)]
+        return min(found), statistics.median(found), max(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Ours and what no program of this kind goes below on this machine, in paired rounds of the same unit."""
+
+    stage: str
+    limit: str
+    unit: str
+    ours: tuple[float, ...]
+    least: tuple[float, ...]
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """How near the limit ours comes, 1 being there: least, median, most of the rounds."""
+        found = [least / our for our, least in zip(self.ours, self.least, strict=True)]
+        return min(found), statistics.median(found), max(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """CPU seconds and peak memory by size of the input. `start_seconds` are taken off before the exponent is fitted."""
+
+    stage: str
+    unit: str
+    sizes: tuple[float, ...]
+    seconds: tuple[float, ...]
+    peaks_mb: tuple[float, ...]
+    start_seconds: float = 0.0
+
+    @property
+    def exponent(self) -> float:
+        """Of seconds as a power of size, by least squares of the logarithms."""
+        beyond = [math.log(max(0.01, seconds - self.start_seconds)) for seconds in self.seconds]
+        return statistics.linear_regression([math.log(size) for size in self.sizes], beyond).slope
+
+
+Row = Race | Limit | Growth
+KINDS: dict[str, type[Race] | type[Limit] | type[Growth]] = {kind.__name__: kind for kind in (Race, Limit, Growth)}
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that every benchmark has."""
+    parser.add_argument("--scores", type=Path, help="append the scoreboard's rows to this file, a line of JSON each")
+
+
+def hand_over(path: Path | None, rows: Iterable[Row]) -> None:
+    """Append rows to the file, where there is one."""
+    if path is not None:
+        with path.open("a") as file:
+            file.writelines(json.dumps(to_json(row)) + "\n" for row in rows)
+
+
+def collected(path: Path) -> list[Row]:
+    """The rows of a file; none where no benchmark has written to it."""
+    return [of_json(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def to_json(row: Row) -> dict[str, Any]:
+    """The row's fields and its kind."""
+    return {"kind": type(row).__name__, **asdict(row)}
+
+
+def of_json(said: dict[str, Any]) -> Row:
+    """The row again."""
+    kind = KINDS[said["kind"]]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name != "kind"})
+
+
+def per(amount: float, seconds: Sequence[float]) -> tuple[float, ...]:
+    """Seconds a unit, so that two who were given different amounts can stand side by side."""
+    return tuple(value / amount for value in seconds)
