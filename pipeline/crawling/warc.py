@@ -210,12 +210,22 @@ def parse(data: bytes, offset: int, length: int) -> Record:
     if not mark or not head.startswith(b"WARC/"):
         raise WarcError(f"no WARC record at byte {offset}")
     headers = _header_lines(head)
-    size = headers.get("content-length", "")
-    if not size.isdigit() or int(size) > len(rest):
-        raise WarcError(f"record at byte {offset}: Content-Length {size!r}, {len(rest)} bytes there")
-    if rest[int(size) :].strip(b"\r\n"):
+    size = _content_length(headers, offset)
+    if size > len(rest):
+        raise WarcError(f"record at byte {offset}: Content-Length {size}, {len(rest)} bytes there")
+    if rest[size:].strip(b"\r\n"):
         raise WarcError(f"several records in one gzip member at byte {offset}: recompress the file record by record")
-    return Record(offset, length, headers, rest[: int(size)])
+    return Record(offset, length, headers, rest[:size])
+
+
+def _content_length(headers: dict[str, str], offset: int) -> int:
+    """Of a record's block. Raises WarcError where it is no number, or one that no memory should be set aside for."""
+    size = headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,18}", size):
+        raise WarcError(f"record at byte {offset}: Content-Length {size[:40]!r}")
+    if int(size) > MAX_RECORD_BYTES:
+        raise WarcError(f"record at byte {offset}: Content-Length {size}, more than 256 MiB")
+    return int(size)
 
 
 def _header_lines(head: bytes) -> dict[str, str]:
@@ -320,9 +330,9 @@ def _plain_spans(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
             offset += 0 if head else len(line)
             if len(head) > READ_BYTES:
                 raise WarcError(f"no WARC record at byte {offset}")
-        size = _header_lines(head).get("content-length", "")
-        block = file.read(int(size)) if size.isdigit() else b""
-        if not size.isdigit() or len(block) < int(size):
+        size = _content_length(_header_lines(head), offset)
+        block = file.read(size)
+        if len(block) < size:
             raise WarcError(f"the file ends inside the record at byte {offset}")
         yield offset, len(head) + len(block), head + block
         offset += len(head) + len(block)

@@ -233,7 +233,7 @@ def read_webtext_domains(path: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for number, line in enumerate(files.read_bytes(path).decode().splitlines(), start=1):
         count, _, name = line.strip().partition(" ")
-        if not count.isdigit():
+        if not count.isdecimal():
             raise InputError(f"{path}:{number}: {line[:40]!r} is not `count name`; --webtext_domains takes OpenAI's domains.txt")
         found[name.strip()] = int(count)
     found.pop("", None)

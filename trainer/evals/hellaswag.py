@@ -53,7 +53,7 @@ def _context(record: dict[str, Any]) -> str:
 
 
 def _label(path: Path, number: int, record: dict[str, Any]) -> int:
-    label = int(record["label"]) if str(record["label"]).isdigit() else -1
+    label = int(record["label"]) if str(record["label"]).isdecimal() else -1
     if not 0 <= label < len(record["endings"]):
         raise InputError(f"{path}, line {number}: no label; the test split has none, take the validation split")
     return label

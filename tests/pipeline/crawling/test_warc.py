@@ -186,6 +186,17 @@ def test_what_is_no_record_is_an_error(data: bytes) -> None:
         warc.parse(data, 0, len(data))
 
 
+@pytest.mark.parametrize("size", ["", "-1", "x", "\u00b2", "5" * 12, "5" * 60, "5" * 5000])
+def test_a_length_that_no_record_has_is_an_error_before_memory_is_set_aside(tmp_path: Path, size: str) -> None:
+    data = f"WARC/1.0\r\nContent-Length: {size}\r\n\r\nabc\r\n\r\n".encode()
+    with pytest.raises(WarcError, match="Content-Length"):
+        warc.parse(data, 0, len(data))
+    for name, content in (("plain.warc", data), ("packed.warc.gz", gzip.compress(data))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(WarcError, match="Content-Length"):
+            list(warc.records(str(tmp_path / name)))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -212,5 +223,5 @@ def test_real_files(shared_data: Path) -> None:
         assert counted["dolma-sample-0000.warc.gz"] == sum(1 for _ in ArchiveIterator(io.BytesIO(file.read())))
     assert counted["warcio-example.warc"] == counted["warcio-example.warc.gz"] == 6
     assert "several records in one gzip member" in str(counted["warcio-example-bad.warc.gz.bad"])
-    assert "the file ends inside the record" in str(counted["warcio-example-trunc.warc"])
-    assert "Content-Length '1613', 343 bytes there" in str(counted["warcio-example-wrong-chunks.warc.gz"])
+    assert "record at byte 2560: Content-Length ''" in str(counted["warcio-example-trunc.warc"])
+    assert "Content-Length 1613, 343 bytes there" in str(counted["warcio-example-wrong-chunks.warc.gz"])
