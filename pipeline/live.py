@@ -5,6 +5,7 @@ windows of time and searches reach different ones, and that is as far as Reddit 
 """
 
 import gzip
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,6 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import IO, Any
 
-import orjson
 import praw
 import prawcore
 from praw.exceptions import MissingRequiredAttributeException
@@ -92,7 +92,7 @@ def _retry_after(text: str) -> float | None:
         pass
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -119,8 +119,10 @@ class StoreSnapshot:
         """The part's work is the subreddit's name."""
         rows = gather(client(), part.work, self.question)
         writer.items_in = writer.items_out = len(rows)
-        lines = b"".join(orjson.dumps(rows[key], default=str, option=orjson.OPT_APPEND_NEWLINE) for key in sorted(rows))
-        writer.publish("snapshot", len(rows), lambda file: _write_gzip(file, lines), snapshot_name(part.work))
+        lines = "".join(
+            json.dumps(rows[key], default=str) + "\n" for key in sorted(rows)
+        )  # in ASCII: half a character is no UTF-8
+        writer.publish("snapshot", len(rows), lambda file: _write_gzip(file, lines.encode()), snapshot_name(part.work))
 
 
 def snapshot_name(subreddit: str) -> str:

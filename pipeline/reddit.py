@@ -27,6 +27,9 @@ else:
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 4 << 20
+MOST_KARMA = 1 << 40
+SECONDS_OF_YEARS = (-62_135_596_800, 253_402_300_800)
+"""Where the year 1 begins and the year 9999 ends, in seconds since 1970."""
 LONG_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 """Real dumps are written with a window of 2^31 bytes: one such file may hold 2 GiB while it is read."""
 GIVE_UP_LINES = 1000
@@ -189,13 +192,25 @@ def _post(row: _Row, number: int) -> Post | Rejected:
     return Post(
         name,
         row.subreddit if type(row.subreddit) is str else "",
-        whole_number(row.score),
-        whole_number(row.created_utc),
+        karma(row.score),
+        instant(row.created_utc),
         url if type(url) is str else "",
         is_self is True,
         row.over_18 is True,
         row.quarantine is True,
     )
+
+
+def karma(value: Any) -> int | None:
+    """A submission's score; None for none, and for what no submission has: millions of such must add up in 64 bits."""
+    number = whole_number(value)
+    return number if number is not None and abs(number) < MOST_KARMA else None
+
+
+def instant(value: Any) -> int | None:
+    """Seconds since 1970; None for none, and for what lies in no year from 1 to 9999: no date could say it."""
+    number = whole_number(value)
+    return number if number is not None and SECONDS_OF_YEARS[0] <= number < SECONDS_OF_YEARS[1] else None
 
 
 def whole_number(value: Any) -> int | None:
@@ -266,7 +281,7 @@ def read_urls(path: str, name: str) -> Iterator[Post | Rejected]:
 def _listed(line: bytes | int, number: int, name: str) -> Post | Rejected:
     if isinstance(line, int):
         return Rejected(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {MAX_LINE_BYTES}")
-    url, _, karma = line.decode("utf-8-sig", "replace").strip().partition("\t")
+    url, _, said = line.decode("utf-8-sig", "replace").strip().partition("\t")
     if not url:
         return Rejected(number, LineFault.BLANK_LINE, "")
-    return Post(f"{name}:{number}", "", whole_number(karma.strip()), None, url, is_self=False, over_18=False, quarantine=False)
+    return Post(f"{name}:{number}", "", karma(said.strip()), None, url, is_self=False, over_18=False, quarantine=False)

@@ -24,7 +24,7 @@ def retry_after_seconds(value: str, now: datetime) -> float | None:
         return float(value[:9])
     try:
         date = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

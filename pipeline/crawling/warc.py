@@ -171,7 +171,7 @@ class Record:
         """When it was captured. Raises WarcError where that is unreadable."""
         try:
             return datetime.fromisoformat(self.headers.get("warc-date", "")).astimezone(UTC)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise WarcError(f"WARC-Date: {error}") from error
 
 

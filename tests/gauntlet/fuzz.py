@@ -11,12 +11,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 SEEDS: dict[str, list[bytes]] = {
     "dump_line": [b'{"id":"a1","url":"http://a.example/","score":5,"created_utc":1500000000,"is_self":false,"subreddit":"x"}'],
     "url": [b"https://me:pw@EXAMPLE.com:443/a/../b?c=d#e", b"http://[::1]/", "http://bücher.example/é".encode()],
-    "http_response": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=x\r\n\r\nhi"],
+    "http_response": [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=x\r\n\r\nhi",
+        b"HTTP/1.1 302 No\r\nLocation: //[::1]:80/\xc3\xa9?\r\nRetry-After: Sat, 31 Jan 2026 12:00:30 +0100\r\nContent-Length: 0\r\n\r\n",
+    ],
     "http_record": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n2\r\nhi\r\n0\r\n\r\n"],
     "robots": [b"User-agent: *\nDisallow: /*.gif$\nCrawl-delay: 7\nSitemap: x\n"],
     "warc": [b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Date: 2018-01-01T00:00:00Z\r\nContent-Length: 2\r\n\r\nhi\r\n\r\n"],
@@ -33,8 +37,12 @@ SEEDS: dict[str, list[bytes]] = {
 
 
 def dump_line(data: bytes) -> None:
-    """One line of a dump is a post or is rejected."""
-    reddit.parse_line(data, 1)
+    """One line of a dump is a post or is rejected; a post is dropped by name or becomes a row of the spill."""
+    post = reddit.parse_line(data, 1)
+    if isinstance(post, reddit.Post):
+        row = links.accept(post, ANY)
+        if isinstance(row, tuple):
+            links._batch([row])
 
 
 def url(data: bytes) -> None:
@@ -44,6 +52,9 @@ def url(data: bytes) -> None:
         fetched, key = urls.keys(text)
         if urls.fetch_url(fetched) != fetched or not key:
             raise AssertionError((text, fetched, key))
+
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class Wire:
@@ -57,11 +68,18 @@ class Wire:
 
 
 def http_response(data: bytes) -> None:
-    """A server's answer, from its first byte."""
-    with refused(http.client.HTTPException, ValueError, OSError):
-        response = heads.HeadedResponse(Wire(data))  # type: ignore[arg-type]
+    """A server's answer, from its first byte, and what is made of it."""
+    response = heads.HeadedResponse(Wire(data))  # type: ignore[arg-type]
+    try:
         response.begin()
-        response.read(1 << 16)
+        body = response.read(1 << 16)
+    except (http.client.HTTPException, ValueError, OSError):
+        return
+    answer = client.Answer("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
+    retries.retry_after_seconds(answer.header("retry-after"), NOW)
+    outcomes.page_of(answer.url, answer, NOW)
+    with refused(ValueError):
+        outcomes.redirect_target(answer)
 
 
 def http_record(data: bytes) -> None:
@@ -142,23 +160,31 @@ def load() -> None:
         Manifest, \
         Dataset, \
         TrainerInputError, \
+        ANY, \
+        client, \
         decoding, \
         formats, \
         heads, \
+        links, \
+        outcomes, \
         read_facts, \
         reddit, \
+        retries, \
         robots_module
     global urls, warc
-    from pipeline import reddit, urls
-    from pipeline.crawling import decoding, heads, warc
+    from pipeline import links, reddit, urls
+    from pipeline.crawling import client, decoding, heads, outcomes, retries, warc
     from pipeline.crawling import robots as robots_module
     from pipeline.files import InputError
+    from pipeline.link_rules import LinksSettings, Rules
     from pipeline.manifest import Manifest
     from tokenizer import formats
     from tokenizer.errors import FormatError
     from tokenizer.shards import Manifest as Dataset
     from trainer.checkpoint import read_facts
     from trainer.config import InputError as TrainerInputError
+
+    ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

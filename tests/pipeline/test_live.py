@@ -143,6 +143,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "run.json"}
 
 
+def test_half_a_character_in_an_answer_is_stored_and_read(reddit: FakeReddit, tmp_path: Path) -> None:
+    parent = {"title": "\udfff", "url": "http://b.example/\ud83d", "is_self": False}
+    reddit.listings = {"new": [post(1, title="half \ud83d", score=50), post(2, crosspost_parent_list=[parent], score=50)]}
+    run(tmp_path / "out")
+    manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert (manifest["books"]["items_in"], manifest["books"]["items_out"]) == (2, 2)
+
+
 def test_a_stopped_run_goes_on_from_the_stored_answers(
     reddit: FakeReddit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

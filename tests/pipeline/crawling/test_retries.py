@@ -22,6 +22,9 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
         ("-5", None),
         ("1" * 5000, 111111111.0),
         ("²", None),
+        ("Sat, 31 Jan 99999999999 12:00:30 GMT", None),
+        ("Sat, 31 Jan 2026 12:00:30 +999999999999999999", None),
+        ("Sat, 99999999999999999999 Jan 2026 12:00:30 GMT", None),
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
