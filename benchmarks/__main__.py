@@ -46,6 +46,7 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     shards = ["--shards", "7", "14", "28", "56", "112"]
     yield "De-duplication: growth", ["-m", "benchmarks.dedup", "growth", "--set", grown, "--record", growth, *shards]
     yield "Vocabulary", [script("vocabulary"), "--text", *text]
+    yield "Vocabulary: lines of a file", [script("vocabulary_lines"), "--text", *text]
     yield "Tokens", [script("tokens"), "--tokenizer", vocabulary, "--text", *text]
     yield "Shards", [script("shards"), "--megatokens", "24", "--windows", "8000"]
     if nanogpt:

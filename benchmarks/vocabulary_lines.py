@@ -1,0 +1,125 @@
+"""Training a vocabulary from a file of lines: ours against gigabpe, the one other trainer found whose merges are those of tokenizers.
+
+    python benchmarks/vocabulary_lines.py --text FOLDER … --megabytes 100 --rounds 3
+
+It takes files alone, line by line, so each line is a text of its own for both, and knows no alphabet to begin with: bytes that do not occur
+have no entry, and its list of merges is longer by as many. Each in a process of its own on one thread: CPU seconds from the file to the
+merges after imports and compiling, peak memory, rounds in turn. Exits with 1 where the merges differ.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers, scores
+
+PEER = ("gigabpe", "gigabpe==0.1.0")
+BATCH_BYTES = 1 << 22
+
+
+def ours(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
+    """Our command's work: counting, learning."""
+    import pyarrow as pa
+
+    from tokenizer.bpe import train
+    from tokenizer.counting import PieceCounter
+    from tokenizer.formats import spellings
+
+    PieceCounter().add(pa.array(["compile"]))
+    train({"compile": 1}, 260)
+    began = time.process_time()
+    counter = PieceCounter()
+    with Path(text).open("rb") as file:
+        while lines := file.readlines(BATCH_BYTES):
+            counter.add(pa.array(lines, pa.binary()).cast(pa.string()))
+    counts = counter.table()
+    del counter
+    pairs = train(counts, vocab_size).pairs
+    seconds = time.process_time() - began
+    spelt = spellings(pairs)
+    return [[spelt[left], spelt[right]] for left, right in pairs], seconds
+
+
+def gigabpe(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
+    """The peer's one call."""
+    import gigabpe
+
+    began = time.process_time()
+    _, merges = gigabpe.train_bpe([text], vocab_size - 1, special_tokens=[], pretokenizer="bytelevel", threads=1)
+    return [list(merge) for merge in merges], time.process_time() - began
+
+
+TRAINERS = {"ours": ours, "gigabpe": gigabpe}
+
+
+def one(name: str, text: str, vocab_size: int, merges: str) -> None:
+    """In the trainer's own process: its merges to a file, its figures as a line of JSON."""
+    found, seconds = TRAINERS[name](text, vocab_size)
+    Path(merges).write_text(json.dumps(found))
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(json.dumps({"seconds": seconds, "peak_mb": int(line.split()[1]) / 1000}))
+
+
+def alone(python: Path | str, *words: object) -> dict[str, Any]:
+    done = subprocess.run([str(python), __file__, "--one", *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{words[0]}: {done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> None:
+    from benchmarks import real_text
+
+    text = folder / "text.txt"
+    with text.open("w", encoding="utf-8", newline="") as file:
+        for document in real_text.documents(arguments.text, arguments.megabytes):
+            file.write(document.replace("\r", "") + "\n")
+    pythons: dict[str, Path | str] = {"ours": sys.executable, "gigabpe": peers.python(*PEER)}
+    rounds = [
+        {name: alone(python, name, text, arguments.vocab_size, folder / name) for name, python in pythons.items()}
+        for _ in range(arguments.rounds)
+    ]
+    seconds = {name: tuple(r[name]["seconds"] for r in rounds) for name in pythons}
+    peak = {name: max(r[name]["peak_mb"] for r in rounds) for name in pythons}
+    work = f"{text.stat().st_size / 1e6:,.0f} MB, each line a text, file to merges"
+    race = scores.Race(
+        "vocabulary", work, PEER[1].replace("==", " "), "CPU s", seconds["ours"], seconds["gigabpe"], *peak.values()
+    )
+    for name in pythons:
+        print(f"{name:<10} {statistics.median(seconds[name]):7.1f} CPU s  peak {peak[name]:6.0f} MB")
+    print(f"times as fast: {' '.join(f'{ratio:.2f}' for ratio in race.ratios)}")
+    scores.hand_over(arguments.scores, [race])
+    mine, theirs = (json.loads((folder / name).read_text()) for name in pythons)
+    same = mine == theirs[: len(mine)]
+    print(f"merges: {len(mine):,} of ours, {'equal' if same else 'DIFFERENT'}")
+    if not same:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--vocab_size", type=int, default=50_257)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    scores.add_flag(parser)
+    arguments = parser.parse_args()
+    if arguments.one:
+        name, text, vocab_size, merges = arguments.one
+        one(name, text, int(vocab_size), merges)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        compare(arguments, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
