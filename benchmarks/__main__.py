@@ -16,11 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.page import Machine, Record, Section, render
-from benchmarks.scores import collected
+from benchmarks.scores import Absent, collected
 
 HERE = Path(__file__).parent
 MOST_SECONDS = 1500.0
@@ -86,8 +87,13 @@ def section(title: str, arguments: list[str], scores: Path, most_seconds: float)
         failure = f"not done in {most_seconds:,.0f} s"
     seconds, date = time.monotonic() - started, f"{datetime.now(UTC):%Y-%m-%d}"
     typed = f"python {shlex.join(arguments)}"
-    told, failure = (text.replace(str(HERE.parent), ".").replace(str(Path.home()), "~") for text in (told, failure))
-    return Section(title, typed, date, round(seconds, 1), round(load, 2), machine(), told, failure, tuple(collected(scores)))
+    rows = tuple(replace(row, reason=anywhere(row.reason)) if isinstance(row, Absent) else row for row in collected(scores))
+    return Section(title, typed, date, round(seconds, 1), round(load, 2), machine(), anywhere(told), anywhere(failure), rows)
+
+
+def anywhere(told: str) -> str:
+    """What was told, without where on this machine we stand."""
+    return told.replace(str(HERE.parent), ".").replace(str(Path.home()), "~")
 
 
 def machine() -> Machine:

@@ -139,24 +139,29 @@ def write(folder: str, tables: Iterator[Any]) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Rounds of every contender once."""
+    absent: dict[str, scores.Absent] = {}
     for _ in range(arguments.rounds):
         round_ = {}
-        for name in arguments.contenders:
+        for name in [name for name in arguments.contenders if name not in absent]:
             try:
                 round_[name] = measure(name, arguments.set)
             except peers.PeerError as error:
                 print(error)
+                absent[name] = scores.Absent("dedup", name, str(error))
         with Path(arguments.record).open("a") as file:
             file.write(json.dumps(round_) + "\n")
     tell(arguments)
-    scores.hand_over(arguments.scores, rows([json.loads(line) for line in Path(arguments.record).read_text().splitlines()]))
+    rounds = [json.loads(line) for line in Path(arguments.record).read_text().splitlines()]
+    scores.hand_over(arguments.scores, [*rows(rounds), *absent.values()])
 
 
 def measure(name: str, folder: str) -> dict[str, Any]:
-    """What a contender's own process says of its run."""
+    """What a contender's own process says of its run; PeerError with its last line where a peer's fails."""
     tool, _, workers = name.partition("_of_")
     command = [str(interpreter(tool)), __file__, "one", "--name", tool, "--set", folder, "--workers", workers or "1"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode and tool in REQUIREMENTS:
+        raise peers.PeerError(f"{name}: {(answer.stderr.strip().splitlines() or ['no message'])[-1]}")
     if answer.returncode:
         raise SystemExit(f"{name}: {answer.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])

@@ -196,8 +196,8 @@ def parsed(warc: Path, pages: list[gold.GoldPage], copies: int) -> float:
 
 
 def rows(rounds: list[dict[str, dict[str, float]]], work: str) -> list[scores.Row]:
-    """Ours beside datatrove by both clocks, and beside the parser."""
-    peak = {who: max(r[who]["peak_mb"] for r in rounds) for who in ("ours", "datatrove")}
+    """Ours beside datatrove, where that ran, by both clocks, and beside the parser."""
+    peak = {who: max(r[who]["peak_mb"] for r in rounds) for who in ("ours", "datatrove") if who in rounds[0]}
     figures = {(who, clock): tuple(r[who][clock] for r in rounds) for who in peak for clock in ("wall", "cpu")}
     found: list[scores.Row] = [
         scores.Race(
@@ -210,6 +210,7 @@ def rows(rounds: list[dict[str, dict[str, float]]], work: str) -> list[scores.Ro
             *peak.values(),
         )
         for clock, unit in (("wall", "s of wall"), ("cpu", "CPU s"))
+        if "datatrove" in peak
     ]
     least = tuple(r["parse"]["cpu"] for r in rounds)
     return [*found, scores.Limit("end to end", "inflating and lxml's parse alone", "CPU s", figures["ours", "cpu"], least)]
@@ -225,7 +226,12 @@ def main() -> None:
     arguments = parser.parse_args()
     vocabulary = arguments.tokenizer.resolve()
     pages = gold.load(arguments.pages, ("scrapinghub", "newspaper4k", "mozilla", "trafilatura"))
-    python = peers.python(*PEER)
+    python, absent = None, []
+    try:
+        python = peers.python(*PEER)
+    except peers.PeerError as error:
+        print(error)
+        absent.append(scores.Absent("end to end", PEER[1].replace("[io]==", " "), str(error)))
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -238,7 +244,7 @@ def main() -> None:
         script.write_text(DATATROVE)
         print(
             f"{len(pages) * arguments.copies:,} pages, {datetime.now(UTC):%Y-%m-%d}",
-            peers.versions(python, "datatrove", "trafilatura"),
+            peers.versions(python, "datatrove", "trafilatura") if python else "",
         )
         runs: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path], Outcome]]] = {
             "datatrove": (
@@ -247,6 +253,8 @@ def main() -> None:
             ),
             "ours": (lambda out: ours(warc, urls, vocabulary, out), outcome_of_ours),
         }
+        if python is None:
+            del runs["datatrove"]
         for number in range(arguments.rounds):
             rounds.append({})
             for who, (command, outcome) in runs.items():
@@ -261,10 +269,9 @@ def main() -> None:
                 )
                 shutil.rmtree(out)
             rounds[-1]["parse"] = {"cpu": parsed(warc, pages, arguments.copies)}
-    scores.hand_over(
-        arguments.scores, rows(rounds, f"{len(pages) * arguments.copies:,} pages on disk to token shards, 2 processes")
-    )
-    for figure in ("wall", "cpu"):
+    work = f"{len(pages) * arguments.copies:,} pages on disk to token shards, 2 processes"
+    scores.hand_over(arguments.scores, [*rows(rounds, work), *absent])
+    for figure in ("wall", "cpu") if python else ():
         ratios = sorted(r["datatrove"][figure] / r["ours"][figure] for r in rounds)
         print(f"pages a second of {figure} time, ours over datatrove's: ", end="")
         print(f"{ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")

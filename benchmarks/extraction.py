@@ -77,10 +77,13 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
 
 
 def peer(name: str, pages: list[GoldPage]) -> tuple[list[str], float]:
-    """Texts and CPU milliseconds a page of a peer in an environment of its own."""
+    """Texts and CPU milliseconds a page of a peer in an environment of its own; PeerError where it cannot be made or fails."""
     bodies = pickle.dumps([charset.decode(page.body, None)[0] for page in pages])
     command = [str(peers.python(name, *PEERS[name])), str(Path(__file__).with_name("extraction_peer.py")), name]
-    answer = json.loads(subprocess.run(command, input=bodies, stdout=subprocess.PIPE, check=True).stdout)
+    done = subprocess.run(command, input=bodies, capture_output=True, check=False)
+    if done.returncode:
+        raise peers.PeerError(f"{name}: {(done.stderr.decode().strip().splitlines() or ['no message'])[-1]}")
+    answer = json.loads(done.stdout)
     return answer["texts"], answer["cpu_seconds"] / len(pages) * 1000
 
 
@@ -123,12 +126,18 @@ def pace(folder: Path, rounds: int, handed_to: Path | None) -> None:
         "parse": lambda page: str(lxml.html.document_fromstring(page.body).tag),
     }
     spent: dict[str, list[float]] = {name: [] for name in (*PEERS, "ours", "ours, once", "ours, resiliparse", *loops)}
+    absent: list[scores.Absent] = []
     with Sandbox(KEEP_ALL) as ours, Sandbox(once) as equal, Sandbox(replace(KEEP_ALL, extractor="resiliparse")) as coarse:
         for sandbox in (ours, equal, coarse):
             boxed(sandbox, pages[:3])
         for _ in range(rounds):
-            for name in PEERS:
-                spent[name].append(peer(name, pages)[1])
+            for name in [name for name in PEERS if name in spent]:
+                try:
+                    spent[name].append(peer(name, pages)[1])
+                except peers.PeerError as error:
+                    print(error)
+                    del spent[name]
+                    absent.append(scores.Absent("documents", name, str(error)))
             spent["ours"].append(boxed(ours, pages))
             for name, extractor in loops.items():
                 spent[name].append(bare(pages, extractor))
@@ -136,10 +145,11 @@ def pace(folder: Path, rounds: int, handed_to: Path | None) -> None:
             spent["ours, resiliparse"].append(boxed(coarse, pages))
     for name, milliseconds in spent.items():
         print(f"{name:20} {_spread(milliseconds)} ms a page")
-    for name, other in (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours")):
+    pairs = (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours"))
+    for name, other in [pair for pair in pairs if pair[1] in spent]:
         ratios = [there / here for there, here in zip(spent[other], spent[name], strict=True)]
         print(f"{name}: {_spread(ratios)} times the speed of {other}")
-    scores.hand_over(handed_to, rows(spent))
+    scores.hand_over(handed_to, [*rows(spent), *absent])
 
 
 def rows(spent: dict[str, list[float]]) -> list[scores.Row]:
@@ -157,6 +167,7 @@ def rows(spent: dict[str, list[float]]) -> list[scores.Row]:
     found: list[scores.Row] = [
         scores.Race("documents", f"{work} ({own})" if own != "ours" else work, name, unit, each[own], each[other])
         for (name, own), other in zip(races.items(), theirs, strict=True)
+        if other in each
     ]
     return [*found, scores.Limit("documents", "lxml's parse alone", unit, each["ours"], each["parse"])]
 

@@ -35,7 +35,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers, scores  # both read nothing of ours: peers' Pythons run this file
 
 HOSTS = 64
 THREADS = 16
@@ -293,10 +295,9 @@ RUNNERS = {
 }
 
 
-def installed() -> tuple[dict[str, str], dict[str, str]]:
-    """The interpreter of every tool, and what it is with its version; a peer that cannot be installed is named."""
-    import peers
-
+def installed() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The interpreter of every tool, what it is with its version, and why a peer cannot be installed."""
+    absent: dict[str, str] = {}
     found = dict.fromkeys(OURS, sys.executable)
     named = {"requests": f"requests {version('requests')}"}
     for name, requirements in PEERS.items():
@@ -304,26 +305,45 @@ def installed() -> tuple[dict[str, str], dict[str, str]]:
             found[name] = str(peers.python(requirements[0], *requirements))
         except peers.PeerError as error:
             print(f"without {name}: {error}")
+            absent[name] = str(error)
             continue
         versions = peers.versions(Path(found[name]), *requirements)
         print(f"{name}: {versions}")
         tool, _, how = name.partition(", ")
         named[name] = f"{tool} {versions[tool]}" + (f", {how}" if how else "")
-    return found, named
+    return found, named, absent
+
+
+Rates = dict[str, list[float]]
+
+
+def raced(tools: dict[str, str], pages: int, rounds: int, folder: Path) -> tuple[Rates, dict[str, float], dict[str, str]]:
+    """Pages a CPU second of every tool, rounds interleaved; its peak memory in MB; why a peer fails, which then has no rate."""
+    rates: Rates = {name: [] for name in tools}
+    peaks = dict.fromkeys(tools, 0.0)
+    absent: dict[str, str] = {}
+    for _ in range(rounds):
+        for name in list(rates):
+            try:
+                figures = run_alone(name, tools[name], folder)
+                rates[name].append(pages / figures["cpu"])
+                peaks[name] = max(peaks[name], figures["peak_mb"])
+            except peers.PeerError as error:
+                print(error)
+                absent[name] = str(error)
+                del rates[name]
+    return rates, peaks, absent
 
 
 def compare(scenarios: list[str], pages: int, rounds: int, handed_to: Path | None) -> None:
     """Print pages a CPU second: median [least to most] of the rounds, and our stage's and client's ratio to each, round by round."""
-    import scores
-
-    tools, named = installed()
+    tools, named, absent = installed()
+    scores.hand_over(handed_to, [scores.Absent("pages", name, why) for name, why in absent.items()])
     with server() as (folder, ports):
         for scenario in scenarios:
-            rates: dict[str, list[float]] = {name: [] for name in tools}
             (folder / "asked.json").write_text(json.dumps(urls(scenario, ports, pages)))
-            for _ in range(rounds):
-                for name, python in tools.items():
-                    rates[name].append(pages / run_alone(name, python, folder))
+            rates, peaks, failed = raced(tools, pages, rounds, folder)
+            scores.hand_over(handed_to, [scores.Absent(f"pages, {scenario}", name, why) for name, why in failed.items()])
             print(f"\n{scenario}: pages a CPU second ({pages} pages, {rounds} rounds); client / it; stage / it", flush=True)
             for name, found in rates.items():
                 against = [spread([a / b for a, b in zip(rates[own], found, strict=True)], ".2f") for own in OURS[:2]]
@@ -333,9 +353,17 @@ def compare(scenarios: list[str], pages: int, rounds: int, handed_to: Path | Non
                 handed_to,
                 [
                     scores.Race(
-                        "pages", f"{scenario}; {own.removeprefix('webtext ')}", peer, "CPU ms a page", each[own], each[name]
+                        "pages",
+                        f"{scenario}; {own.removeprefix('webtext ')}",
+                        peer,
+                        "CPU ms a page",
+                        each[own],
+                        each[name],
+                        peaks[own],
+                        peaks[name],
                     )
                     for name, peer in named.items()
+                    if name in each
                     for own in OURS[:2]
                 ],
             )
@@ -343,10 +371,8 @@ def compare(scenarios: list[str], pages: int, rounds: int, handed_to: Path | Non
                 scores.hand_over(handed_to, [limit(each["webtext client"], folder, pages)])
 
 
-def limit(client: tuple[float, ...], folder: Path, pages: int) -> Any:
+def limit(client: tuple[float, ...], folder: Path, pages: int) -> scores.Limit:
     """The same bytes received over one socket a thread and inflated, with no HTTP read, no address vetted, no deadline kept."""
-    import scores
-
     asked = json.loads((folder / "asked.json").read_text())
     found = tuple(1e3 * bare(asked) / pages for _ in client)
     return scores.Limit("pages, client", "sockets and zlib alone, plain http, kept alive", "CPU ms a page", client, found)
@@ -386,13 +412,22 @@ def bare(asked: list[str]) -> float:
     return cpu_seconds() - began
 
 
-def run_alone(name: str, python: str, folder: Path) -> float:
-    """CPU seconds of one tool in a process of its own."""
+def run_alone(name: str, python: str, folder: Path) -> dict[str, float]:
+    """CPU seconds and peak memory of one tool in a process of its own; PeerError with its last line where a peer's fails."""
     command = [python, __file__, "--client", name, "--folder", str(folder)]
     out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    if out.returncode and name in PEERS:
+        raise peers.PeerError(f"{name}: {(out.stderr.strip().splitlines() or ['no message'])[-1]}")
     if out.returncode:
         raise SystemExit(f"{name}: {out.stderr[-2000:]}")
-    return float(json.loads(out.stdout.splitlines()[-1])["cpu"])
+    figures: dict[str, float] = json.loads(out.stdout.splitlines()[-1])
+    return figures
+
+
+def peak_mb() -> float:
+    """Of this process; the kernel's high-water mark, which a fork does not inherit."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def spread(values: list[float], form: str) -> str:
@@ -404,7 +439,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
     parser.add_argument("--pages", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scores", type=Path, help="append the scoreboard's rows to this file, a line of JSON each")
+    scores.add_flag(parser)
     for internal in ("--serve", "--client", "--folder"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -413,7 +448,7 @@ def main() -> None:
     elif arguments.client:
         folder = Path(arguments.folder)
         asked = json.loads((folder / "asked.json").read_text())
-        print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem"))))
+        print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem")) | {"peak_mb": peak_mb()}))
     else:
         compare(arguments.scenarios, arguments.pages, arguments.rounds, arguments.scores)
 

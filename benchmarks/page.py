@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from benchmarks.scores import Growth, Limit, Race, Row, of_json, to_json
+from benchmarks.scores import Absent, Growth, Limit, Race, Row, of_json, to_json
 
 ABOUT = (
     "Made by `make bench`; not edited by hand. Ours and each peer did the same on the same input, in one run, in turns. *Times as fast* is "
@@ -112,7 +112,9 @@ def _heads(record: Record, order: Sequence[str]) -> Iterator[str]:
         )
     absent = [title for title in order if title not in {section.title for section in record.sections}]
     failed = [f"{section.title} ({section.failure})" for section in record.sections if section.failure]
+    missing = [row for section in record.sections for row in section.rows if isinstance(row, Absent)]
     yield f"- not measured: {', '.join(absent) or 'nothing is left out'}"
+    yield f"- peers not measured: {'; '.join(f'{row.peer} in {row.stage}, because {row.reason}' for row in missing) or 'none'}"
     yield f"- ended badly: {'; '.join(failed) or 'none'}"
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,17 +21,17 @@ class PeerError(RuntimeError):
 
 
 def python(name: str, *requirements: str, least: tuple[int, int] = (3, 0)) -> Path:
-    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with pip's last line when it cannot be made.
+    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with why when it cannot be made.
 
     A peer that needs a later Python than ours is given the first of `least` or later that this machine has.
     """
     folder = _home(name, requirements)
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        if sys.version_info >= least:
-            venv.create(folder, with_pip=True, clear=True)
-        else:
-            subprocess.run([later_python(name, least), "-m", "venv", "--clear", str(folder)], check=True)
+        own = sys.executable if sys.version_info >= least else later_python(name, least)
+        made = subprocess.run([own, "-m", "venv", "--clear", str(folder)], capture_output=True, check=False)
+        if made.returncode:
+            raise PeerError(f"{name}: {Path(own).name} makes no virtual environment")
         bounds = folder / "constraints.txt"
         bounds.write_text("\n".join(CONSTRAINTS) + "\n")
         command = [str(interpreter), "-m", "pip", "install", "--quiet", "--constraint", str(bounds), *requirements]

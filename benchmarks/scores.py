@@ -68,8 +68,19 @@ class Growth:
         return statistics.linear_regression([math.log(size) for size in self.sizes], beyond).slope
 
 
-Row = Race | Limit | Growth
-KINDS: dict[str, type[Race] | type[Limit] | type[Growth]] = {kind.__name__: kind for kind in (Race, Limit, Growth)}
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A peer that could not be measured, and why."""
+
+    stage: str
+    peer: str
+    reason: str
+
+
+Row = Race | Limit | Growth | Absent
+KINDS: dict[str, type[Race] | type[Limit] | type[Growth] | type[Absent]] = {
+    kind.__name__: kind for kind in (Race, Limit, Growth, Absent)
+}
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
@@ -85,8 +96,9 @@ def hand_over(path: Path | None, rows: Iterable[Row]) -> None:
 
 
 def collected(path: Path) -> list[Row]:
-    """The rows of a file; none where no benchmark has written to it."""
-    return [of_json(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    """The rows of a file; none where no benchmark has written to it. A last line without its end is of one that was killed."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [of_json(json.loads(line)) for line in lines if line.endswith("\n")]
 
 
 def to_json(row: Row) -> dict[str, Any]:

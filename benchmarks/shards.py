@@ -129,24 +129,25 @@ def compare(arguments: argparse.Namespace, folder: Path, versions: dict[str, str
         if not np.array_equal(out, memmap[start : start + WINDOW]):
             raise SystemExit(f"windows differ at {start}")
     reading: dict[str, list[float]] = {}
-    absent: set[str] = set()
+    absent: dict[str, scores.Absent] = {}
     for _ in range(arguments.rounds):
         for name, read in reads.items():
             reading.setdefault(name, []).append(clocked(read, starts))
         reading.setdefault(MANY, []).append(clocked_many(stream, starts))
         reading.setdefault(LIMIT, []).append(clocked_stretch(everything.tokens, len(starts)))
-        for name in PEERS.keys() - absent:
+        for name in [name for name in PEERS if name not in absent]:
             try:
                 figures = peer(name, folder / "raw.bin", folder / name, arguments.windows)
             except peers.PeerError as error:
                 print(error)
-                absent.add(name)
+                absent[name] = scores.Absent("shards", name, str(error))
                 continue
             reading.setdefault(name, []).append(figures["microseconds"])
             if figures["write_seconds"]:
                 writing[name] = figures["write_seconds"]
-    show(reading, writing, tokens)
-    return rows(reading, writing, versions)
+    whole = {name: values for name, values in reading.items() if name not in absent}
+    show(whole, writing, tokens)
+    return [*rows(whole, writing, versions), *absent.values()]
 
 
 def rows(reading: dict[str, list[float]], writing: dict[str, float], versions: dict[str, str]) -> list[scores.Row]:

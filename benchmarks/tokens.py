@@ -150,7 +150,7 @@ def step(name: str, *arguments: object) -> dict[str, Any]:
 
 
 def one_round(
-    corpus: str, tokenizer: str, folder: Path, datatrove: Path | None, *, stage_only: bool
+    corpus: str, tokenizer: str, folder: Path, pythons: dict[str, Path], *, stage_only: bool
 ) -> dict[str, dict[str, Any]]:
     figures = {"pipeline tokens, whole": step("stage", corpus, tokenizer, str(folder))}
     if stage_only:
@@ -160,11 +160,11 @@ def one_round(
     bare = figures["bare loop, compiled"]
     figures["the same with reading"] = bare | {"seconds": bare["with_reading"]}
     made = str(folder / "vocabulary" / "tokenizer.json")
-    for name in ENCODERS[1:4]:
-        figures[f"bare loop, {name}"] = alone([str(peers.python(*ENCODERS)), "-c", FOREIGN_LOOP, name, corpus, made])
-    if datatrove:
+    for name in [name for name in ENCODERS[1:4] if ENCODERS[0] in pythons]:
+        figures[f"bare loop, {name}"] = alone([str(pythons[ENCODERS[0]]), "-c", FOREIGN_LOOP, name, corpus, made])
+    if PEER[0] in pythons:
         out = folder / "datatrove"
-        figures["datatrove's step"] = alone([str(datatrove), "-c", DATATROVE, corpus, made, str(out)])
+        figures["datatrove's step"] = alone([str(pythons[PEER[0]]), "-c", DATATROVE, corpus, made, str(out)])
         ids = b"".join(path.read_bytes() for path in sorted(out.glob("*.ds")))
         figures["datatrove's step"]["ids"] = hashlib.sha256(ids).hexdigest()
     return figures
@@ -175,16 +175,18 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     if not corpus.exists():
         real_text.write_corpus(corpus, real_text.documents(arguments.text, arguments.megabytes), SHARD_MEGABYTES)
     versions = {"tiktoken": version("tiktoken"), "tokenizers": version("tokenizers")}
-    try:
-        datatrove = None if arguments.stage_only else peers.python(*PEER)
-        if datatrove:
-            versions |= peers.versions(datatrove, "datatrove") | peers.versions(peers.python(*ENCODERS), *ENCODERS[1:4])
-            print(versions)
-    except peers.PeerError as error:
-        datatrove = None
-        print(error)
+    pythons: dict[str, Path] = {}
+    absent = []
+    for peer, packages in () if arguments.stage_only else ((PEER, PEER[:1]), (ENCODERS, ENCODERS[1:4])):
+        try:
+            pythons[peer[0]] = peers.python(*peer)
+            versions |= peers.versions(pythons[peer[0]], *packages)
+        except peers.PeerError as error:
+            print(error)
+            absent.append(scores.Absent("tokens", ", ".join(packages), str(error)))
+    print(versions)
     rounds = [
-        one_round(str(corpus), arguments.tokenizer, folder / str(n), datatrove, stage_only=arguments.stage_only)
+        one_round(str(corpus), arguments.tokenizer, folder / str(n), pythons, stage_only=arguments.stage_only)
         for n in range(arguments.rounds)
     ]
     speeds = {name: [r[name]["megabytes"] / r[name]["seconds"] for r in rounds] for name in rounds[0]}
@@ -195,7 +197,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         peak = statistics.median(r[name]["peak_mb"] for r in rounds)
         shown = f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f}"
         print(f"{name:<25} {statistics.median(values):8.1f} {wall:10.1f} {peak:8.0f}  {shown}")
-    scores.hand_over(arguments.scores, rows(rounds, versions))
+    scores.hand_over(arguments.scores, [*rows(rounds, versions), *absent])
     ours = {r["bare loop, compiled"]["ids"] for r in rounds if not arguments.stage_only}
     differing = {name for r in rounds for name, figure in r.items() if figure.get("ids") not in {None, *ours}}
     print(f"ids of the first shard: {'equal' if not differing else 'OTHERS BY ' + ', '.join(sorted(differing))}")

@@ -1,22 +1,25 @@
 """The page of all benchmarks: a function of what they handed over, and never less than what was measured."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as bench
+from benchmarks import dedup, fetch, peers
 from benchmarks.page import Machine, Record, Section, number, render
-from benchmarks.scores import Growth, Limit, Race, collected, hand_over
+from benchmarks.scores import Absent, Growth, Limit, Race, collected, hand_over
 
 MACHINE = Machine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")
 RACE = Race("dedup", "Parquet to keep list", "peer 1.0", "CPU s", (1.0, 2.0, 1.0), (4.0, 6.0, 9.0), 300.0, 900.0)
 LIMIT = Limit("dedup", "reading alone", "CPU s", (1.0, 2.0), (0.5, 0.5))
 GROWTH = Growth("dedup", "documents", (1e3, 2e3, 4e3), (3.0, 5.0, 9.0), (300.0, 301.0, 303.0), 1.0)
+ABSENT = Absent("dedup", "another", "another: pip found none")
 ORDER = ("Intake", "De-duplication", "Tokens")
 
 
-def section(title: str, *rows: Race | Limit | Growth, failure: str = "") -> Section:
+def section(title: str, *rows: Race | Limit | Growth | Absent, failure: str = "") -> Section:
     return Section(title, f"python benchmarks/{title}.py", "2026-11-27", 61.0, 0.5, MACHINE, f"printed by {title}", failure, rows)
 
 
@@ -38,8 +41,38 @@ def test_rows_come_back_from_a_file(tmp_path: Path) -> None:
     assert collected(file) == []
     hand_over(file, [RACE, LIMIT])
     hand_over(None, [RACE])
-    hand_over(file, [GROWTH])
-    assert collected(file) == [RACE, LIMIT, GROWTH]
+    hand_over(file, [GROWTH, ABSENT])
+    assert collected(file) == [RACE, LIMIT, GROWTH, ABSENT]
+
+
+def test_a_line_that_was_cut_off_loses_no_row_before_it(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    hand_over(file, [RACE, LIMIT])
+    file.write_text(file.read_text()[:-9])
+    assert collected(file) == [RACE]
+
+
+def test_a_peer_that_could_not_be_measured_is_named_with_why_and_the_others_stand() -> None:
+    record = Record((section("De-duplication", RACE, ABSENT),))
+    page = render(Record.of_json(record.to_json()), ORDER)
+    assert "- peers not measured: another in dedup, because another: pip found none" in page
+    assert "| peer 1.0 | **3 - 4 - 9** |" in page
+    assert "- peers not measured: none" in render(Record((section("Intake", RACE),)), ORDER)
+
+
+def test_a_python_that_makes_no_environment_is_a_peer_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python3.99"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(peers, "HOME", tmp_path / "peers")
+    monkeypatch.setattr(peers, "later_python", lambda _name, _least: str(broken))
+    with pytest.raises(peers.PeerError, match=r"tool: python3\.99 makes no virtual environment"):
+        peers.python("tool", "tool==1", least=(3, 99))
+    assert peers.installed("tool", "tool==1") is None
+
+
+def test_no_place_of_this_machine_is_told() -> None:
+    assert bench.anywhere(f"{bench.HERE.parent}/a and {Path.home()}/b") == "./a and ~/b"
 
 
 def test_the_page_is_made_of_the_record_alone() -> None:
@@ -89,3 +122,38 @@ def test_every_command_of_the_page_can_be_typed_again() -> None:
         program = Path(*arguments[1].split(".")).with_suffix(".py") if arguments[0] == "-m" else Path(arguments[0])
         assert (bench.HERE.parent / program).is_file(), title
         assert str(bench.HERE.parent) not in " ".join(arguments)
+
+
+def test_a_peer_that_fails_leaves_the_rounds_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measure(name: str, _folder: str) -> dict[str, float]:
+        asked.append(name)
+        if name == "gaoya":
+            raise peers.PeerError("gaoya: ended")
+        return {"cpu": 1.0 if name == "ours" else 3.0, "whole": 4.0, "wall": 1.0, "documents": 9, "peak": 50.0, "removed": 1}
+
+    monkeypatch.setattr(dedup, "measure", measure)
+    record, handed = str(tmp_path / "record"), tmp_path / "rows.jsonl"
+    given = argparse.Namespace(rounds=2, contenders=["ours", "gaoya", "rensa"], set="", record=record, scores=handed)
+    dedup.run(given)
+    assert asked == ["ours", "gaoya", "rensa", "ours", "rensa"]
+    race, absent = collected(handed)
+    assert isinstance(race, Race)
+    assert (race.peer, race.ratios) == ("rensa 0.5.0", (3.0, 3.0, 3.0))
+    assert absent == Absent("dedup", "gaoya", "gaoya: ended")
+
+
+def test_a_downloader_that_fails_has_no_rate_and_memory_is_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([{"cpu": 2.0, "peak_mb": 41.0}, {"cpu": 4.0, "peak_mb": 40.0}])
+
+    def run_alone(name: str, _python: str, _folder: Path) -> dict[str, float]:
+        if name == "scrapy":
+            raise peers.PeerError("scrapy: ended")
+        return next(figures)
+
+    monkeypatch.setattr(fetch, "run_alone", run_alone)
+    rates, peaks, absent = fetch.raced({"webtext client": "", "scrapy": ""}, 8, 2, tmp_path)
+    assert rates == {"webtext client": [4.0, 2.0]}
+    assert peaks["webtext client"] == 41.0
+    assert absent == {"scrapy": "scrapy: ended"}
