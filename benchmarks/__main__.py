@@ -85,6 +85,10 @@ def section(title: str, arguments: list[str], scores: Path, most_seconds: float)
         os.killpg(process.pid, signal.SIGKILL)
         told, _ = process.communicate()
         failure = f"not done in {most_seconds:,.0f} s"
+    except KeyboardInterrupt:  # a session of its own does not hear Ctrl-C
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
     seconds, date = time.monotonic() - started, f"{datetime.now(UTC):%Y-%m-%d}"
     typed = f"python {shlex.join(arguments)}"
     rows = tuple(replace(row, reason=anywhere(row.reason)) if isinstance(row, Absent) else row for row in collected(scores))

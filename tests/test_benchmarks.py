@@ -1,6 +1,8 @@
 """The page of all benchmarks: a function of what they handed over, and never less than what was measured."""
 
 import argparse
+import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +116,22 @@ def test_a_benchmark_that_fails_or_hangs_is_named_and_what_it_measured_is_kept(t
     hung = bench.section("Hangs", ["-c", f"import sys; {child}"], tmp_path / "hung", 2.0)
     assert hung.failure == "not done in 2 s"
     assert hung.seconds < 60
+
+
+def test_an_interrupt_ends_the_benchmark_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Interrupted(subprocess.Popen[str]):
+        def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+            if self not in started:
+                started.append(self)
+                raise KeyboardInterrupt
+            return super().communicate(input, timeout)
+
+    monkeypatch.setattr(bench.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.section("Long", ["-c", "import time; time.sleep(600)"], tmp_path / "rows", 60.0)
+    assert started[0].returncode == -signal.SIGKILL
 
 
 def test_every_command_of_the_page_can_be_typed_again() -> None:
