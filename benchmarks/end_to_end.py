@@ -144,7 +144,7 @@ def measured(command: list[str], folder: Path) -> dict[str, float]:
             process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\n{(folder / 'said.txt').read_text()[-3000:]}")
-    return {"wall": time.perf_counter() - started, "cpu": cpu, "peak_mb": peak / 1024}
+    return {"wall": time.perf_counter() - started, "cpu": cpu, "peak_mb": peak * 1024 / 1e6}
 
 
 @dataclass(frozen=True)

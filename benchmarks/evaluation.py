@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -257,8 +256,9 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
         scores.hand_over(
             arguments.scores, rows(f"{task}, {tokens:,} tokens, {parameters / 1e6:.1f} M parameters", ours, theirs, least)
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of either process: ours {peak:,.0f} MB (with torch and the files), lm_eval {answer['peak_mb']:,.0f} MB")
+    print(
+        f"peak memory of either process: ours {scores.peak_mb():,.0f} MB (with torch and the files), lm_eval {answer['peak_mb']:,.0f} MB"
+    )
 
 
 def rows(work: str, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], least: list[float]) -> list[scores.Row]:

@@ -7,7 +7,6 @@
 
 import json
 import os
-import resource
 import sys
 import time
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from scores import peak_mb  # beside this file
 
 
 def main(tasks: str, threads: int) -> None:
@@ -46,7 +46,7 @@ def examine(lm: HFLM, tasks: dict[str, Any]) -> dict[str, Any]:
         "figures": {name: value for name, value in figures.items() if isinstance(value, float)},
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 

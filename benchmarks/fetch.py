@@ -424,12 +424,6 @@ def run_alone(name: str, python: str, folder: Path) -> dict[str, float]:
     return figures
 
 
-def peak_mb() -> float:
-    """Of this process; the kernel's high-water mark, which a fork does not inherit."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
 def spread(values: list[float], form: str) -> str:
     return f"{statistics.median(values):{form}} [{min(values):{form}} to {max(values):{form}}]"
 
@@ -448,7 +442,7 @@ def main() -> None:
     elif arguments.client:
         folder = Path(arguments.folder)
         asked = json.loads((folder / "asked.json").read_text())
-        print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem")) | {"peak_mb": peak_mb()}))
+        print(json.dumps(RUNNERS[arguments.client](asked, str(folder / "authority.pem")) | {"peak_mb": scores.peak_mb()}))
     else:
         compare(arguments.scenarios, arguments.pages, arguments.rounds, arguments.scores)
 

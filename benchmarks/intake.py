@@ -49,7 +49,7 @@ READERS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dumps", nargs="*")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()
     if arguments.peak:
@@ -125,7 +125,11 @@ def steps(path: str, folder: str) -> list[scores.Row]:
     each = {name: scores.per(lines / 1e6, measured) for name, measured in seconds.items()}
     unit, whole = "CPU s a million lines", each["whole intake"]
     work = f"{lines:,} lines of {Path(path).name}: rules, both keys, spill and drops beside a bare reading"
-    races = [scores.Race("links", work, peer, unit, whole, each[name]) for name, peer in READERS.items()]
+    peaks = {name: alone(name, path, folder)[1] for name in ("whole intake", *READERS)}
+    races = [
+        scores.Race("links", work, peer, unit, whole, each[name], peaks["whole intake"], peaks[name])
+        for name, peer in READERS.items()
+    ]
     return [*races, scores.Limit("links", f"zstd alone, {Path(path).name}", unit, whole, each["decompress"])]
 
 
@@ -208,8 +212,7 @@ def slope(path: str, folder: str) -> scores.Growth:
         with file.open("wb") as out:
             for _ in range(copies):
                 out.write(frame)
-        command = [sys.executable, __file__, "--peak", str(file), folder]
-        seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:])
+        seconds, peak = alone("whole intake", str(file), folder)
         print(f"  {copies:>3} x ({file.stat().st_size / 1e6:,.0f} MB): {peak:,.0f} MB, {seconds:.1f} CPU s", flush=True)
         peaks.append((file.stat().st_size / 1e6, peak))
         spent.append(seconds)
@@ -219,11 +222,21 @@ def slope(path: str, folder: str) -> scores.Growth:
     return scores.Growth("links, of dumps", "MB of zstd", sizes, tuple(spent), held)
 
 
-def print_peak(path: str, folder: str) -> None:
-    """VmHWM, not ru_maxrss: that one starts from the parent's."""
-    seconds = cpu_seconds(lambda: take_in(path, folder))
-    status = Path("/proc/self/status").read_text().splitlines()
-    print(seconds, next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
+def alone(what: str, path: str, folder: str) -> tuple[float, float]:
+    """CPU seconds and peak memory in MB of one reader of a dump, or of ours, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", what, path, folder]
+    seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:])
+    return seconds, peak
+
+
+def print_peak(what: str, path: str, folder: str) -> None:
+    """In that process."""
+    works: dict[str, Callable[[], Any]] = {
+        "whole intake": lambda: take_in(path, folder),
+        "json.loads a line": lambda: read_by_line(path),
+        "in chunks to SQLite": lambda: read_by_chunk(path, folder),
+    }
+    print(cpu_seconds(works[what]), scores.peak_mb())
 
 
 if __name__ == "__main__":

@@ -112,6 +112,12 @@ def of_json(said: dict[str, Any]) -> Row:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name != "kind"})
 
 
+def peak_mb() -> float:
+    """Peak memory of this process, from the kernel's high-water mark: a fork does not inherit it, as it does ru_maxrss."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
 def per(amount: float, seconds: Sequence[float]) -> tuple[float, ...]:
     """Seconds a unit, so that two who were given different amounts can stand side by side."""
     return tuple(value / amount for value in seconds)

@@ -57,7 +57,7 @@ for batch in pq.ParquetFile(min(Path(corpus).glob("*.parquet"))).iter_batches(51
     read += sum(len(text.encode()) for text in texts)
 (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 figures = {"seconds": spent, "wall": time.perf_counter() - wall, "megabytes": read / 1e6, "ids": digest.hexdigest()}
-print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
+print(json.dumps(figures | {"peak_mb": int(line.split()[1]) * 1024 / 1e6}))
 """
 DATATROVE = """
 import json, sys, time
@@ -80,7 +80,7 @@ started, wall = time.process_time(), time.perf_counter()
 step.run(documents(), 0, 1)
 figures = {"seconds": time.process_time() - started, "wall": time.perf_counter() - wall, "megabytes": read / 1e6}
 (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
+print(json.dumps(figures | {"peak_mb": int(line.split()[1]) * 1024 / 1e6}))
 """
 
 
@@ -233,8 +233,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))
-        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-        print(json.dumps(figures | {"peak_mb": int(line.split()[1]) / 1024}))
+        print(json.dumps(figures | {"peak_mb": scores.peak_mb()}))
         return
     with tempfile.TemporaryDirectory() as folder:
         compare(arguments, Path(folder))

@@ -171,11 +171,6 @@ def alone(step: str, *arguments: object, threads: str = "false") -> Figures:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def peak_mb() -> float:
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
@@ -191,7 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step:
         figures = STEPS[arguments.step[0]](*json.loads(arguments.step[1]))
-        print(json.dumps(figures | {"peak_mb": peak_mb()}))
+        print(json.dumps(figures | {"peak_mb": scores.peak_mb()}))
         return
     with tempfile.TemporaryDirectory() as folder:
         from benchmarks import real_text

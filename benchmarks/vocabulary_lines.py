@@ -63,8 +63,7 @@ def one(name: str, text: str, vocab_size: int, merges: str) -> None:
     """In the trainer's own process: its merges to a file, its figures as a line of JSON."""
     found, seconds = TRAINERS[name](text, vocab_size)
     Path(merges).write_text(json.dumps(found))
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"seconds": seconds, "peak_mb": int(line.split()[1]) / 1000}))
+    print(json.dumps({"seconds": seconds, "peak_mb": scores.peak_mb()}))
 
 
 def alone(python: Path | str, *words: object) -> dict[str, Any]:
