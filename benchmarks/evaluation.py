@@ -234,25 +234,28 @@ def subject(arguments: argparse.Namespace, files: Files) -> tuple[GPT, Tokenizer
 def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, arguments: argparse.Namespace) -> None:
     """Each side reads the same tokens; the harness has the faster of two batch sizes, chosen in a round that does not count."""
     gpt, tokenizer = model
-    candidate = Candidate(Network(gpt), tokenizer)
+    network = products.Counted(gpt)
+    candidate = Candidate(network, tokenizer)
     peer.ask(load=str(save_hf(gpt.eval(), tokenizer, folder / "timed")))
     parameters = sum(p.numel() for p in gpt.parameters())
     print(f"{parameters:,} parameters, context {gpt.config.context}, {torch.get_num_threads()} threads")
     for task, (run, tokens) in timed_tasks(candidate, files).items():
         if task not in arguments.tasks:
             continue
+        network.read_tokens = network.scored_tokens = 0
         run()
+        read, scored = network.read_tokens, network.scored_tokens
         tries = {batch: peer.ask(task=f"our_{task}", batch=batch)["cpu"] for batch in PEER_BATCHES}
         best = min(tries, key=lambda batch: tries[batch])
-        ours, theirs = [], []
+        ours, theirs, least = [], [], []
         for _ in range(arguments.rounds):
             wall, cpu = time.perf_counter(), time.process_time()
             run()
             ours.append((time.perf_counter() - wall, time.process_time() - cpu))
             answer = peer.ask(task=f"our_{task}", batch=best)
             theirs.append((answer["wall"], answer["cpu"]))
+            least.append(products.seconds(gpt.config, read, scored, torch.float32, backward=False))
         report(task, tokens, ours, theirs, best)
-        least = [products.seconds(gpt.config, tokens, torch.float32, backward=False) for _ in ours]
         scores.hand_over(
             arguments.scores, rows(f"{task}, {tokens:,} tokens, {parameters / 1e6:.1f} M parameters", ours, theirs, least)
         )
@@ -262,10 +265,10 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
 
 
 def rows(work: str, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], least: list[float]) -> list[scores.Row]:
-    """The harness beside ours by processor seconds; ours beside the products of all its tokens with the whole vocabulary, by wall."""
+    """The harness beside ours by processor seconds; ours beside the products of what it reads and scores, by wall."""
     cpu = [tuple(seconds for _, seconds in side) for side in (ours, theirs)]
     wall = tuple(seconds for seconds, _ in ours)
-    limit = "the forward products of all tokens and the whole vocabulary (ours leaves out what is not scored)"
+    limit = "the layers' products of what ours reads and the output layer's of what it scores, alone"
     return [
         scores.Race("evaluation", work, HARNESS_NAME, "CPU s", *cpu),
         scores.Limit("evaluation", f"{limit}; {work}", "s of wall", wall, tuple(least)),

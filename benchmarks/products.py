@@ -1,32 +1,82 @@
 """The matrix products of GPT-2's layers and nothing else, at torch's own speed: no step and no evaluation here takes less."""
 
 import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Self
 
 import torch
+from torch import Tensor
 
 from trainer.config import ModelConfig
+from trainer.evals.candidate import Network, Prefix
+from trainer.model import GPT
+
+STEP_ROWS, READING_ROWS = 2048, 256
+"""Rows a product at most: a step's, which has to keep what it makes, and an evaluation's, which has not."""
 
 
-def seconds(shape: ModelConfig, tokens: int, dtype: torch.dtype, *, backward: bool) -> float:
-    """Wall seconds of all linear layers' products over so many tokens; with those of both gradients, three times as many.
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """Rows times a weight, with the gradient of what comes out and room for all three results."""
+
+    left: Tensor
+    weight: Tensor
+    slope: Tensor
+    out: Tensor
+    left_slope: Tensor
+    weight_slope: Tensor
+
+    @classmethod
+    def of(cls, rows: int, inner: int, columns: int, dtype: torch.dtype) -> Self:
+        sizes = ((rows, inner), (inner, columns), (rows, columns))
+        left, weight, slope = (torch.randn(*size).to(dtype) for size in sizes)
+        return cls(left, weight, slope, torch.empty_like(slope), torch.empty_like(left), torch.empty_like(weight))
+
+    def multiply(self, rows: int, *, backward: bool) -> None:
+        torch.mm(self.left[:rows], self.weight, out=self.out[:rows])
+        if backward:
+            torch.mm(self.slope[:rows], self.weight.T, out=self.left_slope[:rows])
+            torch.mm(self.left[:rows].T, self.slope[:rows], out=self.weight_slope)
+
+
+def seconds(shape: ModelConfig, read: int, scored: int, dtype: torch.dtype, *, backward: bool) -> float:
+    """Wall seconds of all linear layers' products over `read` tokens, the output layer's over `scored`; with those of both gradients,
+    three times as many.
 
     Attention's own products are left out: 2 T / (12 d + V / L) of them, a few per cent at these shapes.
     """
-    width = shape.width
-    layers = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)] * shape.layers
-    makers = [_product(tokens, a, b, dtype) for a, b in dict.fromkeys(layers)]
-    counted = {pair: layers.count(pair) for pair in dict.fromkeys(layers)}
-    head = _product(tokens, width, shape.vocabulary, dtype)
+    width, most = shape.width, STEP_ROWS if backward else READING_ROWS
+    layers = Counter([(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)] * shape.layers)
+    works = [(_Product.of(min(read, most), *sizes, dtype), read, times) for sizes, times in layers.items()]
+    works.append((_Product.of(min(scored, most), width, shape.padded_rows, dtype), scored, 1))
+    for product, rows, _ in works:
+        product.multiply(min(rows, most), backward=backward)
     began = time.perf_counter()
-    for (left, right, slope), times in zip([*makers, head], [*counted.values(), 1], strict=True):
-        for _ in range(times):
-            out = left @ right
-            if backward:
-                torch.mm(slope, right.T)
-                torch.mm(left.T, slope)
-    del out
+    for product, rows, times in works:
+        for start in [*range(0, rows, most)] * times:
+            product.multiply(min(most, rows - start), backward=backward)
     return time.perf_counter() - began
 
 
-def _product(rows: int, inner: int, columns: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype), torch.randn(rows, columns).to(dtype)
+class Counted(Network):
+    """A network that counts the tokens it reads, padding too, and the rows of logits it makes."""
+
+    def __init__(self, gpt: GPT) -> None:
+        super().__init__(gpt)
+        self.read_tokens = self.scored_tokens = 0
+
+    def features(self, tokens: Tensor, prefix: Prefix | None = None) -> Tensor:
+        """The stream above the last block."""
+        self.read_tokens += tokens.numel()
+        return super().features(tokens, prefix)
+
+    def read(self, tokens: Tensor) -> Prefix:
+        """Keys and values of a prefix."""
+        self.read_tokens += len(tokens)
+        return super().read(tokens)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Of each row of features."""
+        self.scored_tokens += len(features)
+        return super().logits(features)

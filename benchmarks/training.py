@@ -138,7 +138,7 @@ def race(found: dict[str, list[str]], rounds: int, each: int, shape: ModelConfig
     for turn in range(rounds):
         for runner in runners.values():
             runner.take(1 + turn * each, each)
-        limit.append(each * products.seconds(shape, tokens, torch.bfloat16, backward=True))
+        limit.append(each * products.seconds(shape, tokens, tokens, torch.bfloat16, backward=True))
     base = next(iter(runners.values())).answers[2:]
     for name, runner in runners.items():
         taken = runner.answers[2:]

@@ -3,15 +3,20 @@
 import argparse
 import signal
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import dedup, fetch, peers
+from benchmarks import dedup, fetch, peers, products
 from benchmarks.page import Machine, Record, Section, number, render
 from benchmarks.scores import Absent, Growth, Limit, Race, collected, hand_over
+from trainer.config import ModelConfig
+from trainer.evals.scoring import Scorer
+from trainer.model import GPT
 
 MACHINE = Machine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")
 RACE = Race("dedup", "Parquet to keep list", "peer 1.0", "CPU s", (1.0, 2.0, 1.0), (4.0, 6.0, 9.0), 300.0, 900.0)
@@ -132,6 +137,33 @@ def test_an_interrupt_ends_the_benchmark_that_runs(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         bench.section("Long", ["-c", "import time; time.sleep(600)"], tmp_path / "rows", 60.0)
     assert started[0].returncode == -signal.SIGKILL
+
+
+def test_what_an_evaluation_reads_and_scores_is_counted() -> None:
+    gpt = GPT(ModelConfig(layers=1, heads=1, width=8, context=8, vocabulary=50))
+    gpt.initialise(1)
+    network = products.Counted(gpt)
+    endings = list(Scorer(network).choices([([1, 2, 3, 4], [[5], [6, 7]])]))
+    assert [len(score.nats) for score in endings[0]] == [1, 2]
+    assert (network.read_tokens, network.scored_tokens) == (3 + 2 * 2, 1 + 2)
+
+
+def test_the_limit_multiplies_each_layer_by_all_that_is_read_and_the_last_by_what_is_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    multiplied: Counter[tuple[int, int]] = Counter()
+
+    class Tallied(products._Product):
+        def multiply(self, rows: int, *, backward: bool) -> None:
+            super().multiply(rows, backward=backward)
+            multiplied[tuple(self.weight.shape)] += rows
+
+    monkeypatch.setattr(products, "_Product", Tallied)
+    shape = ModelConfig(layers=2, heads=1, width=8, context=8, vocabulary=50)
+    assert products.seconds(shape, 600, 300, torch.float32, backward=False) > 0
+    warm = products.READING_ROWS
+    layer, last = 2 * 600 + warm, 300 + warm
+    assert multiplied == {(8, 24): layer, (8, 8): layer, (8, 32): layer, (32, 8): layer, (8, 64): last}
 
 
 def test_every_command_of_the_page_can_be_typed_again() -> None:
