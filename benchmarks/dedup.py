@@ -187,7 +187,7 @@ def growth(arguments: argparse.Namespace) -> None:
             file.write(json.dumps(found[-1]) + "\n")
     documents, seconds, peaks = (tuple(r[key] for r in found) for key in ("documents", "cpu", "peak"))
     grown = scores.Growth("dedup", "documents", documents, seconds, tuple(peak * 1.048576 for peak in peaks))
-    print(f"exponent {grown.exponent:.3f}")
+    print(f"exponent {grown.fitted}")
     scores.hand_over(arguments.scores, [grown])
 
 

@@ -60,9 +60,7 @@ def main() -> None:
     for stage in STAGES:
         spent, peaks = (tuple(run[stage][figure] for run in runs) for figure in ("cpu", "peak_mb"))
         grown = scores.Growth(f"{stage}, the whole command", "pages", tuple(sizes), spent, peaks, start[stage]["cpu"])
-        shown = (
-            f"{' | '.join(f'{cpu:.1f}' for cpu in spent)} | {grown.exponent:.2f} | {', '.join(f'{peak:.0f}' for peak in peaks)}"
-        )
+        shown = f"{' | '.join(f'{cpu:.1f}' for cpu in spent)} | {grown.fitted} | {', '.join(f'{peak:.0f}' for peak in peaks)}"
         print(f"| {stage} | {start[stage]['cpu']:.1f} | {shown} |")
         scores.hand_over(arguments.scores, [grown])
 

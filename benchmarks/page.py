@@ -140,7 +140,7 @@ def _growth(row: Growth) -> Sequence[str]:
     sizes = ", ".join(f"{size:,.0f}" for size in row.sizes)
     start = f" (start {number(row.start_seconds)} of each)" if row.start_seconds else ""
     seconds = ", ".join(number(value) for value in row.seconds)
-    return row.stage, f"{sizes} {row.unit}", seconds + start, f"{row.exponent:.2f}", ", ".join(f"{p:,.0f}" for p in row.peaks_mb)
+    return row.stage, f"{sizes} {row.unit}", seconds + start, row.fitted, ", ".join(f"{p:,.0f}" for p in row.peaks_mb)
 
 
 def _told(section: Section) -> str:

@@ -62,10 +62,17 @@ class Growth:
     start_seconds: float = 0.0
 
     @property
-    def exponent(self) -> float:
-        """Of seconds as a power of size, by least squares of the logarithms."""
-        beyond = [math.log(max(0.01, seconds - self.start_seconds)) for seconds in self.seconds]
-        return statistics.linear_regression([math.log(size) for size in self.sizes], beyond).slope
+    def exponent(self) -> float | None:
+        """Of seconds as a power of size, by least squares of the logarithms; None where a size costs no more than the start."""
+        beyond = [seconds - self.start_seconds for seconds in self.seconds]
+        if min(beyond) <= 0:
+            return None
+        return statistics.linear_regression(list(map(math.log, self.sizes)), list(map(math.log, beyond))).slope
+
+    @property
+    def fitted(self) -> str:
+        """The exponent as a table shows it."""
+        return "none: lost in the start" if self.exponent is None else f"{self.exponent:.2f}"
 
 
 @dataclass(frozen=True, slots=True)

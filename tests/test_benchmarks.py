@@ -39,7 +39,8 @@ def test_ratios_are_of_paired_rounds() -> None:
 
 def test_growth_is_fitted_beyond_the_start() -> None:
     assert GROWTH.exponent == pytest.approx(1.0)
-    assert replace(GROWTH, start_seconds=0.0).exponent < 0.8
+    assert replace(GROWTH, start_seconds=0.0).exponent == pytest.approx(0.79, abs=0.01)
+    assert replace(GROWTH, start_seconds=3.0).fitted == "none: lost in the start"
     assert Growth("x", "", (1, 2, 4, 8), (1, 4, 16, 64), (1,) * 4).exponent == pytest.approx(2.0)
 
 
