@@ -224,7 +224,7 @@ def rows(rounds: list[dict[str, Any]]) -> Iterator[scores.Row]:
     for name in dict.fromkeys(name for r in rounds for name in r if not name.startswith("ours")):
         pairs = [(r["ours"], r[name]) for r in rounds if "ours" in r and name in r]
         mine, theirs = (tuple(r["cpu"] for r in side) for side in zip(*pairs, strict=True))
-        peaks = [max(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]
+        peaks = [statistics.median(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]  # the first compiles
         peer = re.sub(r"\[.*\]", "", REQUIREMENTS[name][0]).replace("==", " ")
         yield scores.Race("dedup", work, peer, "CPU s", mine, theirs, *peaks)
     pairs = [(r["ours"]["cpu"], r["ours_reading"]["cpu"]) for r in rounds if "ours" in r and "ours_reading" in r]
