@@ -2,7 +2,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -90,12 +89,6 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
     assert {row["task"] for row in json.loads((out / "results.json").read_text())["results"]} == {"held_out", "enwik8"}
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 40, Tokenizer([]))
@@ -122,8 +115,7 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
         "-m",
         "torch.distributed.run",
         "--nproc-per-node=2",
-        "--master-addr=127.0.0.1",
-        f"--master-port={free_port()}",
+        "--standalone",
         "-m",
         "trainer",
         "eval",

@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,16 +87,12 @@ def test_ranks_share_the_examples(small_run: Callable[..., list[str]], evals: Pa
         "--eval-limit=200",
     ]
     assert main([*small_run("alone"), *asked]) == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     launcher = [
         sys.executable,
         "-m",
         "torch.distributed.run",
         "--nproc-per-node=2",
-        "--master-addr=127.0.0.1",
-        f"--master-port={port}",
+        "--standalone",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     command = [*launcher, "-m", "trainer", *small_run("two", f"--strategy={strategy}"), *asked]
