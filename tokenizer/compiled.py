@@ -14,12 +14,25 @@ Integer = Any
 
 
 def compiled(function: F) -> F:
-    """The function as machine code that holds no lock of Python's.
+    """The function as machine code that holds no lock of Python's, makes no array and returns none: its caller lends it all it needs.
 
-    The code is kept beside the source or in the user's cache folder, so that worker processes need not compile it again; where neither
+    So references need no counting, and two atomic steps for each array handed to each function called in a loop are saved: they
+    were three quarters of the time of encoding and counting, five sixths of that of learning merges.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def compiled_making_arrays(function: F) -> F:
+    """The same for a function that makes arrays for itself: one called seldom, for references are counted in it."""
+    return _compiled(function, _nrt=True)
+
+
+def _compiled(function: F, **options: bool) -> F:
+    """The code is kept beside the source or in the user's cache folder, so that worker processes need not compile it again; where neither
     can be written, each process compiles for itself.
     """
+    njit: Any = numba.njit
     try:
-        return cast("F", numba.njit(cache=True, nogil=True)(function))
+        return cast("F", njit(cache=True, nogil=True, **options)(function))
     except RuntimeError:
-        return cast("F", numba.njit(nogil=True)(function))
+        return cast("F", njit(nogil=True, **options)(function))

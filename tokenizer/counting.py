@@ -9,7 +9,7 @@ import pyarrow as pa
 from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.characters import classes
 from tokenizer.compiled import Array, Integer, compiled
-from tokenizer.pieces import hash_of, piece_end
+from tokenizer.pieces import NO_BORDER, hash_of, next_border
 from tokenizer.strings import utf8
 
 PIECES, BYTES, NEED = range(3)
@@ -91,8 +91,9 @@ def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Tabl
     """Count until the end (True) or until the table must grow; `starts` move on, so that the next call goes on."""
     for document in range(len(starts)):
         at, end = starts[document], ends[document]
+        window, borders = at, NO_BORDER
         while at < end:
-            stop = piece_end(text, at, end, classes)
+            stop, window, borders = next_border(text, at, end, classes, window, borders)
             if not _count_piece(text, at, stop, 1, table):
                 starts[document] = at
                 return False
@@ -126,7 +127,8 @@ def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, tab
     if piece + 1 >= len(table.times) or used + stop - start > len(table.arena):
         table.at[NEED] = stop - start
         return False
-    table.arena[used : used + stop - start] = text[start:stop]
+    for i in range(stop - start):  # a slice would need memory, lest the two overlap
+        table.arena[used + i] = text[start + i]
     table.slots[slot] = piece
     table.hashes[piece] = short
     table.times[piece] = times

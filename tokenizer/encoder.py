@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer.characters import classes
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_making_arrays
 from tokenizer.paper import byte_ids
-from tokenizer.pieces import piece_end
+from tokenizer.pieces import NO_BORDER, next_border
 from tokenizer.strings import utf8
+from tokenizer.wide import load_8, store_8
 
 LONG = 48
 """Pieces of more bytes are merged with a queue."""
@@ -24,10 +25,15 @@ LONG = 48
 KEY_BYTES, KEY_IDS = 15, 8
 """Pieces of at most so many bytes, in at most so many ids, are remembered."""
 
-SLOTS = 1 << 16
-"""Pieces remembered; a new one takes the place of the one that stood in its slot."""
+SLOT_BITS = 16
+"""2^16 pieces are remembered; a new one takes the place of the one that stood in its slot."""
 
 NONE = 0xFFFF
+
+_ALL, _EIGHT = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(8)
+_LENGTH_AT, _COUNT_AT = np.uint64(56), np.uint64(60)
+_NO_COUNT = np.uint64((1 << 60) - 1)
+_MIX_1, _MIX_2, _SLOT_SHIFT = np.uint64(0x2545F4914F6CDD1D), np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - SLOT_BITS)
 
 
 class Merges(NamedTuple):
@@ -38,10 +44,14 @@ class Merges(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Pieces met before, rows of 32 bytes: `keys` are 64-bit numbers (a piece and its length), `ids` 16-bit ones (from KEY_IDS on)."""
+    """What a thread works with.
 
-    keys: Array
-    ids: Array
+    `pieces` are those met before, four 64-bit numbers each: 15 bytes, their length and the count of their ids in two, eight ids in two.
+    `ranks` is room for the ranks of a short piece's pairs.
+    """
+
+    pieces: Array
+    ranks: Array
 
 
 class Encoder:
@@ -55,7 +65,7 @@ class Encoder:
     def encode(self, texts: pa.Array | pa.ChunkedArray, *, eot: bool) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
         """Ids of all texts one after the other, and where each text's begin (the last offset is the end); `eot` ends each text."""
         text, offsets = utf8(texts)
-        out = np.empty(len(text) + (len(offsets) - 1) * eot, np.uint16)
+        out = np.empty(len(text) + (len(offsets) - 1) * eot + KEY_IDS, np.uint16)
         places = np.zeros(len(offsets), np.int64)
         ending = self._eot if eot else -1
         _encode(text, offsets, ending, self._merges, self._memory(), classes(), out, places)
@@ -63,8 +73,7 @@ class Encoder:
 
     def _memory(self) -> Memory:
         if not hasattr(self._local, "memory"):
-            rows = np.zeros((SLOTS, 16), np.uint16)
-            self._local.memory = Memory(rows.view(np.int64), rows)
+            self._local.memory = Memory(np.zeros((1 << SLOT_BITS, 4), np.uint64), np.empty(LONG, np.int64))
         return self._local.memory  # type: ignore[no-any-return]
 
 
@@ -102,27 +111,30 @@ def _merged(merges: Merges, left: Integer, right: Integer) -> Integer:
 def _encode(
     text: Array, offsets: Array, ending: Integer, merges: Merges, memory: Memory, classes: Array, out: Array, places: Array
 ) -> None:
-    keys, ids = memory
-    filled = 0
+    pieces = memory.pieces
+    filled: Integer = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
+        window, borders = at, NO_BORDER
         while at < end:
-            stop = piece_end(text, at, end, classes)
+            stop, window, borders = next_border(text, at, end, classes, window, borders)
+            if stop - at > KEY_BYTES or at + KEY_BYTES >= len(text):
+                filled += _merge(text, at, stop, merges, memory, out, filled)
+                at = stop
+                continue
             low, high = _key(text, at, stop)
-            slot = ((low ^ high * 0x2545F4914F6CDD1D) * 0x1E3779B97F4A7C15 >> 40) & (len(keys) - 1)
-            if keys[slot, 0] == low and keys[slot, 1] == high:
-                for i in range(KEY_IDS, 2 * KEY_IDS):
-                    if ids[slot, i] == NONE:
-                        break
-                    out[filled] = ids[slot, i]
-                    filled += 1
+            slot = np.int64((low ^ high * _MIX_1) * _MIX_2 >> _SLOT_SHIFT)
+            known = pieces[slot, 1]
+            if pieces[slot, 0] == low and known & _NO_COUNT == high:
+                store_8(out, filled, pieces[slot, 2])
+                store_8(out, filled + KEY_IDS // 2, pieces[slot, 3])
+                filled += np.int64(known >> _COUNT_AT)
             else:
-                length = _merge(text, at, stop, merges, out, filled)
-                if high > 0 and length <= KEY_IDS:
-                    keys[slot, 0], keys[slot, 1] = low, high
-                    for i in range(KEY_IDS):
-                        ids[slot, KEY_IDS + i] = out[filled + i] if i < length else NONE
-                filled += length
+                count = _merge(text, at, stop, merges, memory, out, filled)
+                if count <= KEY_IDS:
+                    pieces[slot, 0], pieces[slot, 1] = low, high | np.uint64(count) << _COUNT_AT
+                    pieces[slot, 2], pieces[slot, 3] = load_8(out, filled), load_8(out, filled + KEY_IDS // 2)
+                filled += count
             at = stop
         if ending >= 0:
             out[filled] = ending
@@ -132,29 +144,27 @@ def _encode(
 
 @compiled
 def _key(text: Array, start: Integer, stop: Integer) -> tuple[Integer, Integer]:
-    """A short piece's bytes and length as two numbers, of which the second is never 0; a longer piece's second is -1."""
-    if stop - start > KEY_BYTES:
-        return np.int64(0), np.int64(-1)
-    low, high = np.int64(0), stop - start
-    for i in range(start, min(stop, start + 8)):
-        low = low << 8 | text[i]
-    for i in range(start + 8, stop):
-        high = high << 8 | text[i]
-    return low, high
+    """A short piece's bytes and length as two numbers, of which the second is never 0. Reads 16 bytes, whatever the length."""
+    first = np.uint64(min(stop - start, 8))
+    second = np.uint64(stop - start) - first
+    low = load_8(text, start) & (_ALL >> (_EIGHT - first) * _EIGHT)
+    high = load_8(text, start + 8) & ~(_ALL << second * _EIGHT)
+    return low, high | np.uint64(stop - start) << _LENGTH_AT
 
 
 @compiled
-def _merge(text: Array, start: Integer, stop: Integer, merges: Merges, out: Array, filled: Integer) -> Integer:
+def _merge(text: Array, start: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer) -> Integer:
     if stop - start > LONG:
         return _merge_long(text, start, stop, merges, out, filled)
-    return _merge_short(text, start, stop, merges, out, filled)
+    return _merge_short(text, start, stop, merges, memory.ranks, out, filled)
 
 
 @compiled
-def _merge_short(text: Array, start: Integer, stop: Integer, merges: Merges, out: Array, filled: Integer) -> Integer:
+def _merge_short(
+    text: Array, start: Integer, stop: Integer, merges: Merges, ranks: Array, out: Array, filled: Integer
+) -> Integer:
     """Merge a piece in place in `out`; returns the number of its ids."""
     size = stop - start
-    ranks = np.empty(LONG, np.int64)
     for i in range(size):
         out[filled + i] = merges.bytes[text[start + i]]
     for i in range(size - 1):
@@ -178,7 +188,7 @@ def _merge_short(text: Array, start: Integer, stop: Integer, merges: Merges, out
     return size
 
 
-@compiled
+@compiled_making_arrays
 def _merge_long(text: Array, start: Integer, stop: Integer, merges: Merges, out: Array, filled: Integer) -> Integer:
     """The same with a queue of (rank, place), some 30 bytes a byte of the piece at most."""
     size = stop - start

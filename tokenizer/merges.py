@@ -40,7 +40,7 @@ def learn(
         raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
     state = _begin(text, offsets, counts, merges)
     least, limit = max(1, min_frequency), max_token_length or np.iinfo(np.int32).max
-    _index(state, least)
+    _index(state, least, *np.zeros((3, 1 << 16), np.int64))
     while not _merge_on(state, merges, least, limit):
         make_room(state, least)
     return state.merges[: state.at[MERGES]].copy()
@@ -105,17 +105,14 @@ def _times(state: State, place: Integer) -> Integer:
 
 
 @compiled
-def _index(state: State, least: Integer) -> None:
-    """Count the pairs of single symbols, write down their places, queue them."""
+def _index(state: State, least: Integer, sums: Array, sizes: Array, ends: Array) -> None:
+    """Count the pairs of single symbols, write down their places, queue them. `sums`, `sizes` and `ends` are room for each pair (zeros)."""
     cells = state.cells
-    sums = np.zeros(1 << 16, np.int64)
-    sizes = np.zeros(1 << 16, np.int64)
     for word in range(len(state.times)):
         for i in range(_start(state.offsets, word), _start(state.offsets, word + 1) - 2):
             key = cells[i] << 8 | cells[i + 1]
             sums[key] += state.times[word]
             sizes[key] += 1
-    ends = np.zeros(1 << 16, np.int64)
     for key in range(1 << 16):
         if sizes[key]:
             pair = add(state, (key >> 8) << 16 | (key & 255), sums[key], sizes[key])

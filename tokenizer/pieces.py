@@ -1,24 +1,117 @@
-"""Text to GPT-2's pieces, between which no merge reaches: the paper's pattern as a few comparisons a character, on UTF-8 bytes."""
+"""Text to GPT-2's pieces, between which no merge reaches: the paper's pattern without a regex engine, on UTF-8 bytes.
+
+Where 64 bytes lie ahead, all borders among them are found at once, a bit a byte, with no branch that depends on a character of ASCII; a few
+comparisons a character find the end of a longer piece, and of those near the end of all text.
+"""
+
+from typing import Final
 
 import numpy as np
 
-from tokenizer.characters import SPACE, classes
+from tokenizer.characters import LETTER, NUMBER, SPACE, classes
 from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.wide import WINDOW, bytes_between, lowest_bit
+
+QUOTE, BLANK = 39, 32
+
+NO_BORDER = np.uint64(0)
+"""For a first call of `next_border`."""
+
+_letters = bytes_between(ord("a"), ord("z"), fold=0x20)
+_digits = bytes_between(ord("0"), ord("9"))
+_controls = bytes_between(9, 13)
+_blanks = bytes_between(BLANK, BLANK)
+_quotes = bytes_between(QUOTE, QUOTE)
+_beyond_ascii = bytes_between(0x80, 0xFF)
+_leads = bytes_between(0xC0, 0xFF)
+
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_SURE: Final = WINDOW - 4
+_SURE_BITS = np.uint64((1 << _SURE + 1) - 1)
+"""Up to bit 60 no border hangs on a byte behind the window: a white character has three bytes at most, as the longest contraction has."""
+
+
+@compiled
+def next_border(
+    text: Array, at: Integer, end: Integer, table: Array, window: Integer, borders: Integer
+) -> tuple[Integer, Integer, Integer]:
+    """Where the piece that begins at byte `at` ends, in a text that ends at `end`; and `window` and `borders` for the next call.
+
+    Those are where the bytes looked at together begin, and a bit for each border found and not told yet.
+    """
+    if borders == NO_BORDER:
+        window, borders = at, _borders(text, at, end, table)
+        if borders == NO_BORDER:
+            return piece_end(text, at, end, table), window, borders
+    return window + lowest_bit(borders), window, borders & (borders - _ONE)
+
+
+@compiled
+def _borders(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
+    """The borders between the pieces of the 64 bytes from a border on, that one left out: bit i is the border before byte `at + i`.
+
+    None where there are fewer bytes in `text`, whichever text's they are, or none is sure.
+    """
+    if at + WINDOW > len(text):
+        return NO_BORDER
+    letters, numbers, white, last_white = _kinds(text, at, end, table)
+    others = ~(letters | numbers | white)
+    first_of_run = (letters & ~(letters << _ONE)) | (numbers & ~(numbers << _ONE)) | (others & ~(others << _ONE))
+    first_white = white & ~(white << _ONE)
+    borders = (first_of_run & ~(_blanks(text, at) << _ONE)) | first_white | last_white
+    quotes = _quotes(text, at) & (borders | _ONE) & _SURE_BITS
+    while quotes:
+        i = lowest_bit(quotes)
+        quotes &= quotes - _ONE
+        length = _contraction(text, at + i, end)
+        if length:
+            after = _ONE << np.uint64(i + length)
+            borders = (borders & ~(after - (_TWO << np.uint64(i)))) | after
+    if end - at <= _SURE:
+        the_end = _ONE << np.uint64(end - at)
+        borders = (borders & (the_end - _ONE)) | the_end
+    return borders & _SURE_BITS & ~_ONE
+
+
+@compiled
+def _kinds(text: Array, at: Integer, end: Integer, table: Array) -> tuple[Integer, Integer, Integer, Integer]:
+    """The bytes of letters, of numbers, of white space, and the first byte of each white character that something else follows.
+
+    What lies behind the text's end counts as white: the last white character of a text is no piece apart.
+    """
+    narrow = _blanks(text, at) | _controls(text, at)
+    letters, numbers, white = _letters(text, at) & ~_beyond_ascii(text, at), _digits(text, at), narrow
+    of_two = of_three = np.uint64(0)
+    leads = _leads(text, at)
+    while leads:
+        i = np.uint64(lowest_bit(leads))
+        leads &= leads - _ONE
+        kind, width = _class_at(text, at + np.int64(i), table)
+        character = ((_ONE << np.uint64(width)) - _ONE) << i
+        letters |= character * np.uint64(kind == LETTER)
+        numbers |= character * np.uint64(kind == NUMBER)
+        white |= character * np.uint64(kind == SPACE)
+        of_two |= np.uint64(kind == SPACE and width == 2) << i
+        of_three |= np.uint64(kind == SPACE and width == 3) << i
+    if end - at < WINDOW:
+        inside = (_ONE << np.uint64(end - at)) - _ONE
+        letters, numbers, white = letters & inside, numbers & inside, white | ~inside
+    return letters, numbers, white, (narrow & ~(white >> _ONE)) | (of_two & ~(white >> _TWO)) | (of_three & ~(white >> _THREE))
 
 
 @compiled
 def piece_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
-    """Where the piece that begins at byte `at` ends, in a text that ends at `end`.
+    """The same a character at a time.
 
     The pattern's alternatives in order: a contraction; an optional blank and a run of letters, of numbers, or of others; white space but
     for its last character where something follows; white space.
     """
     byte = text[at]
-    if byte == 39:
+    if byte == QUOTE:
         length = _contraction(text, at, end)
         if length:
             return at + length
-    start = at + 1 if byte == 32 and at + 1 < end else at
+    start = at + 1 if byte == BLANK and at + 1 < end else at
     kind, width = _class_at(text, start, table)
     if kind != SPACE:
         return _run_end(text, start + width, end, table, kind)
@@ -85,11 +178,12 @@ def split(text: str) -> list[str]:
     >>> split("We've 2 cats.")
     ['We', "'ve", ' 2', ' cats', '.']
     """
-    data = np.frombuffer(text.encode(), np.uint8)
-    table = classes()
-    pieces, at = [], 0
+    data = text.encode()
+    padded = np.frombuffer(data + bytes(WINDOW), np.uint8)
+    pieces, at, window, borders = [], 0, 0, NO_BORDER
     while at < len(data):
-        end = int(piece_end(data, at, len(data), table))
-        pieces.append(data[at:end].tobytes().decode())
+        end, window, bits = next_border(padded, at, len(data), classes(), window, borders)
+        borders = np.uint64(bits)
+        pieces.append(data[at:end].decode())
         at = end
     return pieces

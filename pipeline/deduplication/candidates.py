@@ -52,7 +52,9 @@ def _numbered(work: Pieces | Drawn, number_of: npt.NDArray[np.uint32]) -> tuple[
 
 def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
     """The pairs of numbers that share a key, each once, ascending."""
-    met = np.flatnonzero(_perhaps_repeated(keys, np.zeros(8 << len(keys).bit_length(), np.uint8)))
+    repeated = np.empty(len(keys), np.bool_)
+    _find_repeated(keys, np.zeros(8 << len(keys).bit_length(), np.uint8), repeated)
+    met = np.flatnonzero(repeated)
     order = met[np.argsort(keys[met])]
     keys, numbers = keys[order], numbers[order]
     bucket = np.cumsum(keys != np.roll(keys, 1)).astype(np.uint64)
@@ -63,15 +65,13 @@ def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
 
 
 @compiled
-def _perhaps_repeated(keys: Words64, met: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """False for keys that are there once, but for the few whose place in `met` (a power of two) another key has."""
+def _find_repeated(keys: Words64, met: npt.NDArray[np.uint8], repeated: npt.NDArray[np.bool_]) -> None:
+    """Tell the keys that are there once, but for the few whose place in `met` (zeros, a power of two) another key has."""
     mask = np.uint64(len(met) - 1)
     for key in keys:
         met[key & mask] += met[key & mask] < 2
-    found = np.empty(len(keys), np.bool_)
     for i in range(len(keys)):
-        found[i] = met[keys[i] & mask] == 2
-    return found
+        repeated[i] = met[keys[i] & mask] == 2
 
 
 @compiled

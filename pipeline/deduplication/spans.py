@@ -18,7 +18,7 @@ from pipeline.deduplication.census import ABSENT
 from pipeline.minhash import Bytes, Offsets, Words32, Words64
 from pipeline.parts import Part, PartWriter
 from pipeline.views import DocumentShard
-from tokenizer.compiled import compiled
+from tokenizer.compiled import compiled, compiled_making_arrays
 
 ENTRIES_A_BUCKET = 1 << 19
 BATCH_DOCUMENTS = 256
@@ -167,7 +167,7 @@ def _words(data: Bytes, start: int, end: int, table: Words32, hashes: Words64, p
     return count
 
 
-@compiled
+@compiled_making_arrays
 def _word_spans(data: Bytes, offsets: Offsets, table: Words32, length: int, hashes: Words64, places: Words32) -> int:
     """Write the runs of `length` words of each text: hash; text, first and last byte. Returns how many."""
     longest = 0
@@ -193,7 +193,7 @@ def _word_spans(data: Bytes, offsets: Offsets, table: Words32, length: int, hash
     return used
 
 
-@compiled
+@compiled_making_arrays
 def _paragraph_spans(data: Bytes, offsets: Offsets, table: Words32, least: int, hashes: Words64, places: Words32) -> int:
     """Write the paragraphs of at least so many words of each text, as `_word_spans` does."""
     longest = 0

@@ -1,6 +1,8 @@
 import random
 from collections import Counter
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import tokenizers
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from tokenizer.bpe import count_table
 from tokenizer.characters import LETTER, NUMBER, SPACE, classes
 from tokenizer.counting import PieceCounter
-from tokenizer.pieces import split
+from tokenizer.pieces import piece_end, split
+from tokenizer.wide import WINDOW
 
 LIBRARY = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 AWKWARD = [
@@ -51,11 +54,37 @@ def test_any_text_is_cut_as_the_library_cuts_it(text: str) -> None:
     assert split(text) == library_split(text)
 
 
-def test_awkward_strings_are_cut_as_the_library_cuts_them() -> None:
+def narrow_split(text: str) -> list[str]:
+    """A character at a time."""
+    data = np.frombuffer(text.encode(), np.uint8)
+    ends = [0]
+    while ends[-1] < len(data):
+        ends.append(int(piece_end(data, ends[-1], len(data), classes())))
+    return [data[start:stop].tobytes().decode() for start, stop in pairwise(ends)]
+
+
+@pytest.mark.parametrize("most", [15, 150])
+def test_awkward_strings_are_cut_as_the_library_cuts_them(most: int) -> None:
     generator = random.Random(5)
     for _ in range(3_000):
-        text = "".join(generator.choice(AWKWARD) for _ in range(generator.randint(1, 15)))
-        assert split(text) == library_split(text), ascii(text)
+        text = "".join(generator.choice(AWKWARD) for _ in range(generator.randint(1, most)))
+        assert split(text) == narrow_split(text) == library_split(text), ascii(text)
+
+
+@pytest.mark.parametrize("part", ["'s", "'re", " '", "  ", "\xa0", "\u3000", " \u3000 ", "é", "中", "𝒜", "!", "1", "a", "\n \n"])
+def test_pieces_across_the_end_of_a_window_are_whole(part: str) -> None:
+    for before in range(WINDOW + 2):
+        for text in ("a" * before + part + "b", " a" * (before // 2) + part + "b", "a " * (before // 2) + part):
+            assert split(text) == narrow_split(text) == library_split(text), (before, text)
+
+
+def test_what_follows_a_text_does_not_change_its_pieces() -> None:
+    generator = random.Random(6)
+    texts = ["".join(generator.choice(AWKWARD) for _ in range(generator.randint(0, 30))) for _ in range(3_000)]
+    together, alone = PieceCounter(), Counter(piece.encode() for text in texts for piece in library_split(text))
+    together.add(pa.array(texts))
+    table = together.table()
+    assert dict(zip(table.column("piece").to_pylist(), table.column("count").to_pylist(), strict=True)) == alone
 
 
 @pytest.mark.parametrize(("kind", "pattern"), [(LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s")])

@@ -1,0 +1,83 @@
+"""For compiled code: many bytes of an array in one step, as the processor's wide registers allow.
+
+Nothing here knows where an array ends: to read or write past it is the caller's mistake. Little-endian, as Arrow's files.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+Instruction = Callable[..., Any]
+
+WINDOW: Final = 64
+"""The bytes that a function made by `bytes_between` looks at."""
+
+_WORD = ir.IntType(64)
+_BYTES = ir.VectorType(ir.IntType(8), WINDOW)
+
+
+def _instruction(typed: Instruction) -> Instruction:
+    """`typed` gives the signature for the types of its arguments, and what writes the instructions; it is called in compiled code alone."""
+    return cast("Instruction", intrinsic(typed))
+
+
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, kind: ir.Type) -> Any:
+    """Where item `arguments[1]` of the array `arguments[0]` stands."""
+    data = arrayobj.make_array(signature.args[0])(context, builder, arguments[0]).data
+    return builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
+
+
+def bytes_between(low: int, high: int, *, fold: int = 0) -> Instruction:
+    """A function of an array of bytes and a place: which of the 64 bytes from there on are in low … high, a bit each, the first lowest.
+
+    The bits of `fold` are set in each byte before: 0x20 makes small letters of ASCII's capitals.
+    """
+
+    def all_bytes(value: int) -> ir.Constant:
+        return ir.Constant(_BYTES, [value] * WINDOW)
+
+    @_instruction
+    def found(_: Any, array: Any, at: Any) -> Any:
+        def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            folded = builder.or_(builder.load(_pointer(context, builder, signature, arguments, _BYTES), align=1), all_bytes(fold))
+            inside = builder.icmp_unsigned("<=", builder.sub(folded, all_bytes(low)), all_bytes(high - low))
+            return builder.bitcast(inside, _WORD)
+
+        return types.uint64(array, types.int64), write
+
+    return found
+
+
+@_instruction
+def load_8(_: Any, array: Any, at: Any) -> Any:
+    """The eight bytes of an array from item `at` on, as a 64-bit number."""
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature, arguments, _WORD), align=1)
+
+    return types.uint64(array, types.int64), write
+
+
+@_instruction
+def store_8(_: Any, array: Any, at: Any, value: Any) -> Any:
+    """Write a 64-bit number over the eight bytes of an array from item `at` on."""
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _pointer(context, builder, signature, arguments, _WORD), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), write
+
+
+@_instruction
+def lowest_bit(_: Any, value: Any) -> Any:
+    """The place of a 64-bit number's lowest set bit; 64 where none is."""
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), write
