@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.characters import classes
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
 from tokenizer.pieces import NO_BORDER, hash_of, next_border
 from tokenizer.strings import utf8
 
@@ -111,7 +111,7 @@ def _add(pieces: Array, offsets: Array, times: Array, done: Integer, table: _Tab
     return len(times)
 
 
-@compiled
+@compiled_into_callers
 def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, table: _Table) -> bool:
     value = hash_of(text, start, stop)
     mask = len(table.slots) - 1
@@ -138,7 +138,7 @@ def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, tab
     return True
 
 
-@compiled
+@compiled_into_callers
 def _same(text: Array, start: Integer, stop: Integer, table: _Table, piece: Integer) -> bool:
     first = table.starts[piece]
     if table.starts[piece + 1] - first != stop - start:

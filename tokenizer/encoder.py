@@ -13,45 +13,53 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer.characters import classes
-from tokenizer.compiled import Array, Integer, compiled, compiled_making_arrays
+from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers, compiled_making_arrays
 from tokenizer.paper import byte_ids
 from tokenizer.pieces import NO_BORDER, next_border
 from tokenizer.strings import utf8
-from tokenizer.wide import load_8, store_8
+from tokenizer.wide import NUMBERS, least_16, load_8, store_8
 
 LONG = 48
 """Pieces of more bytes are merged with a queue."""
 
-KEY_BYTES, KEY_IDS = 15, 8
-"""Pieces of at most so many bytes, in at most so many ids, are remembered."""
-
-SLOT_BITS = 16
-"""2^16 pieces are remembered; a new one takes the place of the one that stood in its slot."""
+SHORT_BYTES, SHORT_IDS, SHORT_SLOTS = 15, 8, 17
+LONGER_BYTES, LONGER_IDS, LONGER_SLOTS = 31, 12, 13
+"""Pieces of at most so many bytes, in at most so many ids, are remembered, 2^slots of each kind; a new one takes the place in its slot."""
 
 NONE = 0xFFFF
 
 _ALL, _EIGHT = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(8)
 _LENGTH_AT, _COUNT_AT = np.uint64(56), np.uint64(60)
 _NO_COUNT = np.uint64((1 << 60) - 1)
-_MIX_1, _MIX_2, _SLOT_SHIFT = np.uint64(0x2545F4914F6CDD1D), np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - SLOT_BITS)
+_MIX_1, _MIX_2, _MIX_3 = np.uint64(0x2545F4914F6CDD1D), np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_SHORT_SHIFT, _LONGER_SHIFT = np.uint64(64 - SHORT_SLOTS), np.uint64(64 - LONGER_SLOTS)
+_PLACE_BITS = np.uint32(8)
+_NO_RANK = np.uint32(NONE << 8)
 
 
 class Merges(NamedTuple):
-    """The merges as a hash table of `left << 32 | right << 16 | new id`, the id being the merge's rank too; and each byte's id."""
+    """The merges as a hash table of `left << 32 | right << 16 | new id`, the id being the merge's rank too.
+
+    `bytes` are the ids of bytes, `pairs` the id that each two bytes make (`first << 8 | second`), or NONE.
+    """
 
     table: Array
     bytes: Array
+    pairs: Array
 
 
 class Memory(NamedTuple):
-    """What a thread works with.
+    """What a thread works with: pieces met before, and room to merge one.
 
-    `pieces` are those met before, four 64-bit numbers each: 15 bytes, their length and the count of their ids in two, eight ids in two.
-    `ranks` is room for the ranks of a short piece's pairs.
+    A row of `short` is four 64-bit numbers: 15 bytes, the length and the count of ids in two, eight ids in two. A row of `longer` is eight:
+    31 bytes and the length in four, the count, twelve ids in three.
     """
 
-    pieces: Array
+    short: Array
+    longer: Array
     ranks: Array
+    ids: Array
+    links: Array
 
 
 class Encoder:
@@ -65,7 +73,7 @@ class Encoder:
     def encode(self, texts: pa.Array | pa.ChunkedArray, *, eot: bool) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
         """Ids of all texts one after the other, and where each text's begin (the last offset is the end); `eot` ends each text."""
         text, offsets = utf8(texts)
-        out = np.empty(len(text) + (len(offsets) - 1) * eot + KEY_IDS, np.uint16)
+        out = np.empty(len(text) + (len(offsets) - 1) * eot + LONGER_IDS, np.uint16)
         places = np.zeros(len(offsets), np.int64)
         ending = self._eot if eot else -1
         _encode(text, offsets, ending, self._merges, self._memory(), classes(), out, places)
@@ -73,14 +81,22 @@ class Encoder:
 
     def _memory(self) -> Memory:
         if not hasattr(self._local, "memory"):
-            self._local.memory = Memory(np.zeros((1 << SLOT_BITS, 4), np.uint64), np.empty(LONG, np.int64))
+            self._local.memory = Memory(
+                short=np.zeros((1 << SHORT_SLOTS, 4), np.uint64),
+                longer=np.zeros((1 << LONGER_SLOTS, 8), np.uint64),
+                ranks=np.empty(LONG, np.uint32),
+                ids=np.empty(LONG, np.uint16),
+                links=np.empty((2, LONG + 1), np.int8),
+            )
         return self._local.memory  # type: ignore[no-any-return]
 
 
 def _merges_table(pairs: npt.NDArray[np.int64]) -> Merges:
-    table = np.full(1 << (4 * max(256, len(pairs)) - 1).bit_length(), -1, np.int64)
+    table = np.full(1 << (2 * max(256, len(pairs)) - 1).bit_length(), -1, np.int64)
     _fill(pairs, table)
-    return Merges(table, np.array(byte_ids(), np.uint16))
+    merges = Merges(table, np.array(byte_ids(), np.uint16), np.empty(1 << 16, np.uint16))
+    _fill_pairs(merges)
+    return merges
 
 
 @compiled
@@ -93,6 +109,12 @@ def _fill(pairs: Array, table: Array) -> None:
 
 
 @compiled
+def _fill_pairs(merges: Merges) -> None:
+    for pair in range(len(merges.pairs)):
+        merges.pairs[pair] = _merged(merges, merges.bytes[pair >> 8], merges.bytes[pair & 0xFF])
+
+
+@compiled_into_callers
 def _slot(table: Array, key: Integer) -> Integer:
     mask = len(table) - 1
     slot = (key * 0x1E3779B97F4A7C15 >> 40) & mask
@@ -101,7 +123,7 @@ def _slot(table: Array, key: Integer) -> Integer:
     return slot
 
 
-@compiled
+@compiled_into_callers
 def _merged(merges: Merges, left: Integer, right: Integer) -> Integer:
     """The id that the two make, or NONE."""
     return merges.table[_slot(merges.table, np.int64(left) << 16 | np.int64(right))] & NONE
@@ -111,30 +133,18 @@ def _merged(merges: Merges, left: Integer, right: Integer) -> Integer:
 def _encode(
     text: Array, offsets: Array, ending: Integer, merges: Merges, memory: Memory, classes: Array, out: Array, places: Array
 ) -> None:
-    pieces = memory.pieces
     filled: Integer = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
         window, borders = at, NO_BORDER
         while at < end:
             stop, window, borders = next_border(text, at, end, classes, window, borders)
-            if stop - at > KEY_BYTES or at + KEY_BYTES >= len(text):
-                filled += _merge(text, at, stop, merges, memory, out, filled)
-                at = stop
-                continue
-            low, high = _key(text, at, stop)
-            slot = np.int64((low ^ high * _MIX_1) * _MIX_2 >> _SLOT_SHIFT)
-            known = pieces[slot, 1]
-            if pieces[slot, 0] == low and known & _NO_COUNT == high:
-                store_8(out, filled, pieces[slot, 2])
-                store_8(out, filled + KEY_IDS // 2, pieces[slot, 3])
-                filled += np.int64(known >> _COUNT_AT)
+            if stop - at <= SHORT_BYTES and at + SHORT_BYTES < len(text):
+                filled += _encode_short(text, at, stop, merges, memory, out, filled)
+            elif stop - at <= LONGER_BYTES and at + LONGER_BYTES < len(text):
+                filled += _encode_longer(text, at, stop, merges, memory, out, filled)
             else:
-                count = _merge(text, at, stop, merges, memory, out, filled)
-                if count <= KEY_IDS:
-                    pieces[slot, 0], pieces[slot, 1] = low, high | np.uint64(count) << _COUNT_AT
-                    pieces[slot, 2], pieces[slot, 3] = load_8(out, filled), load_8(out, filled + KEY_IDS // 2)
-                filled += count
+                filled += _merge(text, at, stop, merges, memory, out, filled)
             at = stop
         if ending >= 0:
             out[filled] = ending
@@ -142,50 +152,106 @@ def _encode(
         places[document + 1] = filled
 
 
-@compiled
-def _key(text: Array, start: Integer, stop: Integer) -> tuple[Integer, Integer]:
-    """A short piece's bytes and length as two numbers, of which the second is never 0. Reads 16 bytes, whatever the length."""
-    first = np.uint64(min(stop - start, 8))
-    second = np.uint64(stop - start) - first
-    low = load_8(text, start) & (_ALL >> (_EIGHT - first) * _EIGHT)
-    high = load_8(text, start + 8) & ~(_ALL << second * _EIGHT)
-    return low, high | np.uint64(stop - start) << _LENGTH_AT
+@compiled_into_callers
+def _encode_short(
+    text: Array, at: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer
+) -> Integer:
+    """Write a piece's ids, remembered or merged; returns how many. Reads 16 bytes and writes room for eight ids, whatever the piece."""
+    pieces = memory.short
+    first = np.uint64(min(stop - at, 8))
+    second = np.uint64(stop - at) - first
+    low = load_8(text, at) & (_ALL >> (_EIGHT - first) * _EIGHT)
+    high = (load_8(text, at + 8) & ~(_ALL << second * _EIGHT)) | np.uint64(stop - at) << _LENGTH_AT
+    slot = np.int64((low ^ high * _MIX_1) * _MIX_2 >> _SHORT_SHIFT)
+    known = pieces[slot, 1]
+    if pieces[slot, 0] == low and known & _NO_COUNT == high:
+        store_8(out, filled, pieces[slot, 2])
+        store_8(out, filled + 4, pieces[slot, 3])
+        return np.int64(known >> _COUNT_AT)
+    count = _merge(text, at, stop, merges, memory, out, filled)
+    if count <= SHORT_IDS:
+        pieces[slot, 0], pieces[slot, 1] = low, high | np.uint64(count) << _COUNT_AT
+        pieces[slot, 2], pieces[slot, 3] = load_8(out, filled), load_8(out, filled + 4)
+    return count
+
+
+@compiled_into_callers
+def _encode_longer(
+    text: Array, at: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer
+) -> Integer:
+    """The same for a piece of 16 to 31 bytes, of which 32 are read and twelve ids written."""
+    pieces = memory.longer
+    third = np.uint64(min(stop - at - 16, 8))
+    fourth = np.uint64(stop - at - 16) - third
+    a, b = load_8(text, at), load_8(text, at + 8)
+    c = load_8(text, at + 16) & (_ALL >> (_EIGHT - third) * _EIGHT if third else np.uint64(0))
+    d = (load_8(text, at + 24) & ~(_ALL << fourth * _EIGHT)) | np.uint64(stop - at) << _LENGTH_AT
+    slot = np.int64((((a ^ b * _MIX_1) * _MIX_2) ^ ((c ^ d * _MIX_1) * _MIX_3)) * _MIX_2 >> _LONGER_SHIFT)
+    if pieces[slot, 0] == a and pieces[slot, 1] == b and pieces[slot, 2] == c and pieces[slot, 3] == d:
+        for i in range(3):
+            store_8(out, filled + 4 * i, pieces[slot, 5 + i])
+        return np.int64(pieces[slot, 4])
+    count = _merge(text, at, stop, merges, memory, out, filled)
+    if count <= LONGER_IDS:
+        pieces[slot, 0], pieces[slot, 1], pieces[slot, 2], pieces[slot, 3], pieces[slot, 4] = a, b, c, d, np.uint64(count)
+        for i in range(3):
+            pieces[slot, 5 + i] = load_8(out, filled + 4 * i)
+    return count
 
 
 @compiled
 def _merge(text: Array, start: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer) -> Integer:
     if stop - start > LONG:
         return _merge_long(text, start, stop, merges, out, filled)
-    return _merge_short(text, start, stop, merges, memory.ranks, out, filled)
+    return _merge_short(text, start, stop, merges, memory, out, filled)
 
 
 @compiled
 def _merge_short(
-    text: Array, start: Integer, stop: Integer, merges: Merges, ranks: Array, out: Array, filled: Integer
+    text: Array, start: Integer, stop: Integer, merges: Merges, memory: Memory, out: Array, filled: Integer
 ) -> Integer:
-    """Merge a piece in place in `out`; returns the number of its ids."""
+    """Write a piece's ids; returns how many.
+
+    Tokens stand where their first bytes do; `ranks` are of each with the one after it, and its place below, so that the least is the next
+    merge and of equals the leftmost.
+    """
+    ranks, ids, before, after = memory.ranks, memory.ids, memory.links[0], memory.links[1]
     size = stop - start
+    last = (size - 1) | (NUMBERS - 1)
     for i in range(size):
-        out[filled + i] = merges.bytes[text[start + i]]
+        ids[i] = merges.bytes[text[start + i]]
+        before[i], after[i] = i - 1, i + 1
     for i in range(size - 1):
-        ranks[i] = _merged(merges, out[filled + i], out[filled + i + 1])
-    while size > 1:
-        best = 0
-        for i in range(1, size - 1):
-            if ranks[i] < ranks[best]:
-                best = i
-        if ranks[best] == NONE:
+        pair = np.int64(text[start + i]) << 8 | np.int64(text[start + i + 1])
+        ranks[i] = np.uint32(merges.pairs[pair]) << _PLACE_BITS | np.uint32(i)
+    for i in range(size - 1, last + 1):
+        ranks[i] = _NO_RANK
+    while True:
+        least = least_16(ranks, 0)
+        for i in range(NUMBERS, last, NUMBERS):
+            least = min(least, least_16(ranks, i))
+        if least >= _NO_RANK:
             break
-        out[filled + best] = ranks[best]
-        size -= 1
-        for i in range(best + 1, size):
-            out[filled + i] = out[filled + i + 1]
-            ranks[i - 1] = ranks[i]
-        if best > 0:
-            ranks[best - 1] = _merged(merges, out[filled + best - 1], out[filled + best])
-        if best < size - 1:
-            ranks[best] = _merged(merges, out[filled + best], out[filled + best + 1])
-    return size
+        place, new = np.int64(least & np.uint32(0xFF)), least >> _PLACE_BITS
+        merged = after[place]
+        ids[place], ranks[merged] = new, _NO_RANK
+        after[place] = right = after[merged]
+        before[right] = place
+        ranks[place] = _rank(merges, ids, place, right) if right < size else _NO_RANK
+        if before[place] >= 0:
+            ranks[before[place]] = _rank(merges, ids, before[place], place)
+    token: Integer = 0
+    length = 0
+    while token < size:
+        out[filled + length] = ids[token]
+        length += 1
+        token = np.int64(after[token])
+    return length
+
+
+@compiled_into_callers
+def _rank(merges: Merges, ids: Array, left: Integer, right: Integer) -> Integer:
+    return np.uint32(_merged(merges, ids[left], ids[right])) << _PLACE_BITS | np.uint32(left)
 
 
 @compiled_making_arrays

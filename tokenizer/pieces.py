@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from tokenizer.characters import LETTER, NUMBER, SPACE, classes
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
 from tokenizer.wide import WINDOW, bytes_between, lowest_bit
 
 QUOTE, BLANK = 39, 32
@@ -163,7 +163,7 @@ def _class_at(text: Array, at: Integer, table: Array) -> tuple[Integer, Integer]
     return table[high | (text[at + 2] & 0x3F) << 6 | (text[at + 3] & 0x3F)], 4
 
 
-@compiled
+@compiled_into_callers
 def hash_of(text: Array, start: Integer, end: Integer) -> Integer:
     """A 64-bit hash of the bytes (FNV-1a, its high half folded in)."""
     value = np.uint64(0xCBF29CE484222325)

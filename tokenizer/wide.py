@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
@@ -16,8 +17,13 @@ Instruction = Callable[..., Any]
 WINDOW: Final = 64
 """The bytes that a function made by `bytes_between` looks at."""
 
+NUMBERS: Final = 16
+"""The numbers that `least_16` looks at."""
+
 _WORD = ir.IntType(64)
 _BYTES = ir.VectorType(ir.IntType(8), WINDOW)
+_NUMBERS = ir.VectorType(ir.IntType(32), NUMBERS)
+_LEAST = f"llvm.vector.reduce.umin.v{NUMBERS}i32"
 
 
 def _instruction(typed: Instruction) -> Instruction:
@@ -81,3 +87,15 @@ def lowest_bit(_: Any, value: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), write
+
+
+@_instruction
+def least_16(_: Any, array: Any, at: Any) -> Any:
+    """The least of the sixteen 32-bit numbers of an array from item `at` on."""
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        numbers = builder.load(_pointer(context, builder, signature, arguments, _NUMBERS), align=1)
+        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_NUMBERS.element, [_NUMBERS]), _LEAST)
+        return builder.call(least, [numbers])
+
+    return types.uint32(array, types.int64), write

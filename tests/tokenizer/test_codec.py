@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokenizer.codec import COMPILED, ENCODERS, GIGATOKEN, LIBRARY, Tokenizer
 from tokenizer.errors import FormatError
-from tokenizer.paper import END_OF_TEXT
+from tokenizer.paper import END_OF_TEXT, byte_ids
 
 SPECIALS = [
     END_OF_TEXT,
@@ -98,11 +98,15 @@ def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer, e
     assert ids.tolist() == library_ids(trained, texts)
 
 
-def test_pieces_that_begin_alike_are_told_apart(trained: Tokenizer) -> None:
-    """Of every length about those that are remembered, and 256 more, each twice."""
+def test_pieces_that_are_nearly_alike_are_told_apart(trained: Tokenizer) -> None:
+    """Of every length about those that are remembered, and 256 more, each twice; the second tokenizer makes few ids of each."""
+    generator, e = random.Random(3), byte_ids()[ord("e")]
     texts = [piece for size in [*range(1, 64), *range(250, 290)] for piece in ("e" * size, "e" * (size - 1) + "t", "\0" * size)]
-    ids, _ = trained.encode_arrow(pa.array(texts + texts, pa.large_string()))
-    assert ids.tolist() == library_ids(trained, texts) * 2
+    texts += ["".join(generator.choices("et", [9, 1], k=generator.randint(8, 33))) for _ in range(30_000)]
+    texts += ["".join(generator.choices("adeinorst", k=generator.randint(5, 9))) for _ in range(30_000)]
+    for tokenizer in (trained, Tokenizer([(e, e), *((256 + i, 256 + i) for i in range(6))])):
+        ids, _ = tokenizer.encode_arrow(pa.array(texts + texts, pa.large_string()))
+        assert ids.tolist() == library_ids(tokenizer, texts) * 2
 
 
 MONSTERS = {
