@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.deduplication import words
 from tokenizer.compiled import compiled
+from tokenizer.wide import WINDOW, bytes_between, fold_words, lowest_bit
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words32: TypeAlias = npt.NDArray[np.uint32]
@@ -30,7 +31,8 @@ EMPTY = np.uint32(0xFFFFFFFF)
 """What every minimum of a text without shingles is, as in datasketch; such texts are never compared."""
 
 _BLOCK = 2048
-_ROOM_BEYOND = 8
+_ROOM_BEYOND = WINDOW
+_WINDOW = np.uint64(WINDOW)
 _UNIT = np.uint64(0x9E3779B97F4A7C15)
 _CHAIN = np.uint64(0xD6E8FEB86659FD93)
 _CHAIN_2 = np.uint64(0xA0761D6478BD642F)
@@ -43,6 +45,7 @@ _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _CLASS_SHIFT = np.uint32(words.CLASS_SHIFT)
 _FOLDED = np.uint32((1 << words.CLASS_SHIFT) - 1)
+_beyond_ascii = bytes_between(0x80, 0xFF)
 
 
 class _Spec(NamedTuple):
@@ -202,6 +205,12 @@ def _fold(data: Bytes, at: np.uint64, end: np.uint64, apart: bool, scratch: _Scr
     count = found = np.uint64(0)
     before = np.uint8(0)
     while at < end:
+        if data[at] < 0x80 and at + _WINDOW <= end:
+            copied, found = _fold_ascii(data, at, before != 0, scratch, count, found)
+            at += copied
+            count += copied
+            before = scratch.folded[count - _ONE]
+            continue
         if data[at] < 0x80:
             byte = np.uint8(scratch.table[data[at]])
             at += _ONE
@@ -227,9 +236,25 @@ def _fold(data: Bytes, at: np.uint64, end: np.uint64, apart: bool, scratch: _Scr
         if alone:
             scratch.folded[count] = before = np.uint8(0)
             count += _ONE
-    for i in range(_ROOM_BEYOND):
+    for i in range(8):
         scratch.folded[count + np.uint64(i)] = np.uint8(0)
     return count, found
+
+
+@compiled
+def _fold_ascii(
+    data: Bytes, at: np.uint64, in_word: bool, scratch: _Scratch, count: np.uint64, found: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """Fold what is ASCII of the next 64 bytes, at least the first; returns how many bytes, and how many words are found now."""
+    word_bytes = fold_words(data, np.int64(at), scratch.folded, np.int64(count))
+    foreign = _beyond_ascii(data, np.int64(at))
+    before_foreign = ~foreign & (foreign - _ONE)
+    firsts = word_bytes & ~(word_bytes << _ONE | np.uint64(in_word)) & before_foreign
+    while firsts:
+        scratch.starts[found] = count + np.uint64(lowest_bit(firsts))
+        found += _ONE
+        firsts &= firsts - _ONE
+    return np.uint64(lowest_bit(foreign)), found
 
 
 @compiled

@@ -32,7 +32,7 @@ def _instruction(typed: Instruction) -> Instruction:
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, kind: ir.Type) -> Any:
-    """Where item `arguments[1]` of the array `arguments[0]` stands."""
+    """Where item `arguments[1]` of the array `arguments[0]` stands; the signature is of these or begins with them."""
     data = arrayobj.make_array(signature.args[0])(context, builder, arguments[0]).data
     return builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
 
@@ -43,19 +43,44 @@ def bytes_between(low: int, high: int, *, fold: int = 0) -> Instruction:
     The bits of `fold` are set in each byte before: 0x20 makes small letters of ASCII's capitals.
     """
 
-    def all_bytes(value: int) -> ir.Constant:
-        return ir.Constant(_BYTES, [value] * WINDOW)
-
     @_instruction
     def found(_: Any, array: Any, at: Any) -> Any:
         def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            folded = builder.or_(builder.load(_pointer(context, builder, signature, arguments, _BYTES), align=1), all_bytes(fold))
-            inside = builder.icmp_unsigned("<=", builder.sub(folded, all_bytes(low)), all_bytes(high - low))
-            return builder.bitcast(inside, _WORD)
+            read = builder.load(_pointer(context, builder, signature, arguments, _BYTES), align=1)
+            return builder.bitcast(_between(builder, builder.or_(read, _all_bytes(fold)), low, high), _WORD)
 
         return types.uint64(array, types.int64), write
 
     return found
+
+
+@_instruction
+def fold_words(_: Any, array: Any, at: Any, out: Any, to: Any) -> Any:
+    """Copy the 64 bytes of an array from `at` on to those of another from `to` on, letters as small ones, and 0 for what is in no word.
+
+    Words are letters, digits and underscores of ASCII. Returns which of the bytes are not 0, a bit each, the first lowest.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        read = builder.load(_pointer(context, builder, signature, arguments[:2], _BYTES), align=1)
+        small = builder.or_(read, _all_bytes(0x20))
+        digits = builder.or_(_between(builder, read, ord("0"), ord("9")), _between(builder, read, ord("_"), ord("_")))
+        folded = builder.select(digits, read, _all_bytes(0))
+        folded = builder.select(_between(builder, small, ord("a"), ord("z")), small, folded)
+        builder.store(
+            folded, _pointer(context, builder, signature.return_type(*signature.args[2:]), arguments[2:], _BYTES), align=1
+        )
+        return builder.bitcast(builder.icmp_unsigned("!=", folded, _all_bytes(0)), _WORD)
+
+    return types.uint64(array, types.int64, out, types.int64), write
+
+
+def _between(builder: Any, values: Any, low: int, high: int) -> Any:
+    return builder.icmp_unsigned("<=", builder.sub(values, _all_bytes(low)), _all_bytes(high - low))
+
+
+def _all_bytes(value: int) -> ir.Constant:
+    return ir.Constant(_BYTES, [value] * WINDOW)
 
 
 @_instruction

@@ -67,6 +67,16 @@ def test_the_compiled_pass_agrees_with_the_reference(texts: list[str | None], sh
         assert hashed.units[i] == len(words.words(text or ""))
 
 
+@pytest.mark.parametrize("part", [*map(chr, range(128)), "é", "ı", "\u0301", "\u00ad", "中", "，", "𝒜"])
+def test_words_among_64_bytes_and_near_a_texts_end_are_the_same(part: str) -> None:
+    """A long text is folded 64 bytes at a time, a single word is not."""
+    texts = [f"{'Ab ' * (before // 3)}{'c' * (before % 3)}{part}D_9 {'e f' * 30}" for before in range(0, 70)]
+    hashed = minhash.hash_shingles(pa.array(texts), 1)
+    for i, text in enumerate(texts):
+        expected = minhash.hash_shingles(pa.array(words.words(text)), 1).hashes
+        assert np.array_equal(hashed.hashes[hashed.starts[i] : hashed.starts[i + 1]], expected)
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_slices_and_nulls_of_any_string_array_are_read_in_place(kind: pa.DataType) -> None:
     texts = pa.array(["skipped", *TEXTS, None, "skipped too"], kind)
