@@ -21,9 +21,9 @@ from tokenizer.paper import PIECES, byte_ids
 
 Ids = npt.NDArray[np.uint16]
 
-COMPILED, LIBRARY, TIKTOKEN, GIGATOKEN = "compiled", "tokenizers", "tiktoken", "gigatoken"
-ENCODERS = (COMPILED, LIBRARY, TIKTOKEN, GIGATOKEN)
-"""Our own; the tokenizers library, the oracle; tiktoken and gigatoken, where they are installed. All give the same ids."""
+COMPILED, LIBRARY, TIKTOKEN = "compiled", "tokenizers", "tiktoken"
+ENCODERS = (COMPILED, LIBRARY, TIKTOKEN)
+"""Our own; the tokenizers library, the oracle; tiktoken, where it is installed. All give the same ids."""
 
 
 class Tokenizer:
@@ -106,19 +106,10 @@ class Tokenizer:
         """
         if encoder == COMPILED:
             return self._compiled.encode(texts, eot=eot)
-        if encoder == GIGATOKEN:
-            return self._by_gigatoken(texts, eot=eot)
         ending = np.array([self.eot_id] * eot, np.uint16)
         encoded = [np.concatenate([ids, ending]) for ids in self._foreign(texts.to_pylist(), encoder)]
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
         return np.concatenate([np.zeros(0, np.uint16), *encoded]), offsets
-
-    def _by_gigatoken(self, texts: pa.Array, *, eot: bool) -> tuple[Ids, npt.NDArray[np.int64]]:
-        layout = self._gigatoken.encode_batch(texts.to_pylist(), parallel=False).layout
-        ids, offsets = layout.content.data.astype(np.uint16), np.asarray(layout.offsets.data, np.int64)
-        if not eot:
-            return ids, offsets
-        return np.insert(ids, offsets[1:], np.uint16(self.eot_id)), offsets + np.arange(len(offsets))
 
     def _foreign(self, texts: list[str], encoder: str) -> Iterator[Ids]:
         if encoder == LIBRARY:
@@ -147,11 +138,6 @@ class Tokenizer:
         tiktoken = import_module("tiktoken")
         ranks = {token: rank for rank, token in enumerate(self.token_bytes[:-1])}
         return tiktoken.Encoding("webtext", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
-
-    @cached_property
-    def _gigatoken(self) -> Any:
-        """Made from the oracle, which has no added token: text would become one that tokenizer.json names."""
-        return import_module("gigatoken").Tokenizer(self._library)
 
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:

@@ -22,7 +22,7 @@ from pipeline.tokens import (
     unigram_counts,
 )
 from pipeline.views import document_shards
-from tokenizer.codec import COMPILED, ENCODERS, GIGATOKEN, TIKTOKEN, Tokenizer
+from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Header, Manifest
 
@@ -44,7 +44,7 @@ class TokensSettings:
             raise ValueError(
                 f"--validation_share {self.validation_share}, --test_share {self.test_share}: at least 0 each, together below 1"
             )
-        if self.encoder in (TIKTOKEN, GIGATOKEN) and find_spec(self.encoder) is None:
+        if self.encoder == TIKTOKEN and find_spec(TIKTOKEN) is None:
             raise ValueError(f"--encoder {self.encoder}: the package is not installed; install it or leave the flag out")
         if self.shard_tokens < 1:
             raise ValueError(f"--shard_tokens {self.shard_tokens}: at least 1")

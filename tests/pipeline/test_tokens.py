@@ -21,7 +21,7 @@ from pipeline.jobs.vocabulary import VocabularySettings
 from pipeline.manifest import Manifest as StageManifest
 from pipeline.stage import Call
 from tokenizer.bpe import train
-from tokenizer.codec import GIGATOKEN, LIBRARY, TIKTOKEN, Tokenizer
+from tokenizer.codec import LIBRARY, TIKTOKEN, Tokenizer
 from tokenizer.shards import Manifest
 
 TEXTS = sorted(set(pydoc_data.topics.topics.values()))
@@ -113,7 +113,7 @@ def test_two_workers_and_other_document_shards_give_the_same_shards(
     assert other.dataset == one.dataset
 
 
-@pytest.mark.parametrize("encoder", [LIBRARY, TIKTOKEN, GIGATOKEN])
+@pytest.mark.parametrize("encoder", [LIBRARY, TIKTOKEN])
 def test_every_encoder_gives_the_same_bytes(tmp_path: Path, corpus: str, vocabulary: str, engine: Engine, encoder: str) -> None:
     run(tmp_path / "ours", corpus, vocabulary, engine)
     run(tmp_path / "theirs", corpus, vocabulary, engine, encoder=encoder)

@@ -13,7 +13,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer.codec import COMPILED, ENCODERS, GIGATOKEN, LIBRARY, Tokenizer
+from tokenizer.codec import ENCODERS, LIBRARY, Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.paper import END_OF_TEXT, byte_ids
 
@@ -89,12 +89,11 @@ def test_text_never_becomes_a_special_token(trained: Tokenizer, text: str) -> No
         assert tokenizer.decode(ids) == f"a{text}b"
 
 
-@pytest.mark.parametrize("encoder", [COMPILED, GIGATOKEN])
-def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer, encoder: str) -> None:
+def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer) -> None:
     generator = random.Random(2)
     texts = ["".join(generator.choice("etaoin") for _ in range(generator.randint(40, 900))) for _ in range(200)]
     texts += [unit * 300 for unit in ("a", "ab", "-", "=-", "0", "é", "中", " ", "\n")]
-    ids, _ = trained.encode_arrow(pa.array(texts, pa.large_string()), encoder=encoder)
+    ids, _ = trained.encode_arrow(pa.array(texts, pa.large_string()))
     assert ids.tolist() == library_ids(trained, texts)
 
 
@@ -161,7 +160,7 @@ def test_a_lone_surrogate_is_refused(trained: Tokenizer) -> None:
 
 
 def test_an_unknown_encoder_is_refused(trained: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="'fast': one of compiled, tokenizers, tiktoken, gigatoken"):
+    with pytest.raises(ValueError, match="'fast': one of compiled, tokenizers, tiktoken"):
         trained.encode_arrow(pa.array(["a"]), encoder="fast")
 
 

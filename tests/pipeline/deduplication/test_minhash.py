@@ -70,7 +70,7 @@ def test_the_compiled_pass_agrees_with_the_reference(texts: list[str | None], sh
 @pytest.mark.parametrize("part", [*map(chr, range(128)), "é", "ı", "\u0301", "\u00ad", "中", "，", "𝒜"])
 def test_words_among_64_bytes_and_near_a_texts_end_are_the_same(part: str) -> None:
     """A long text is folded 64 bytes at a time, a single word is not."""
-    texts = [f"{'Ab ' * (before // 3)}{'c' * (before % 3)}{part}D_9 {'e f' * 30}" for before in range(0, 70)]
+    texts = [f"{'Ab ' * (before // 3)}{'c' * (before % 3)}{part}D_9 {'e f' * 30}" for before in range(70)]
     hashed = minhash.hash_shingles(pa.array(texts), 1)
     for i, text in enumerate(texts):
         expected = minhash.hash_shingles(pa.array(words.words(text)), 1).hashes
