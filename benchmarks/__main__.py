@@ -43,8 +43,13 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     yield "De-duplication", ["-m", "benchmarks.dedup", "run", "--set", chosen, "--record", record]
     yield "De-duplication: quality", ["-m", "benchmarks.dedup", "quality", "--set", chosen, "--record", record]
     grown, growth = str(scratch / "grown"), str(scratch / "growth.jsonl")
-    yield "De-duplication: more documents", ["-m", "benchmarks.dedup", "make", "--output", grown, "--copies", "16"]
-    shards = ["--shards", "7", "14", "28", "56", "112"]
+    yield "De-duplication: more documents", ["-m", "benchmarks.dedup", "make", "--output", grown, "--copies", "31"]
+    workers = ["--contenders", "ours_default", "ours_default_of_2"]
+    yield (
+        "De-duplication: two workers",
+        ["-m", "benchmarks.dedup", "run", "--set", grown, "--record", str(scratch / "two.jsonl"), *workers],
+    )
+    shards = ["--shards", "7", "14", "28", "56", "112", "217"]
     yield "De-duplication: growth", ["-m", "benchmarks.dedup", "growth", "--set", grown, "--record", growth, *shards]
     yield "Vocabulary", [script("vocabulary"), "--text", *text]
     yield "Vocabulary: lines of a file", [script("vocabulary_lines"), "--text", *text]

@@ -170,12 +170,12 @@ def measure(name: str, folder: str) -> dict[str, Any]:
 
 
 def growth(arguments: argparse.Namespace) -> None:
-    """The first shards of a set, so many after so many: documents, CPU seconds, the exponent between them, memory."""
+    """The first shards of a set, so many after so many, each in every round: documents, CPU seconds, their exponent, memory, medians all."""
     from pipeline.manifest import Books, Manifest
 
     whole = Manifest.load(arguments.set)
     found = []
-    for shards in arguments.shards:
+    for shards in arguments.shards * arguments.rounds:
         entries = whole.files[:shards]
         rows = sum(entry.rows for entry in entries)
         with tempfile.TemporaryDirectory(dir=Path(arguments.set).parent) as folder:
@@ -185,7 +185,10 @@ def growth(arguments: argparse.Namespace) -> None:
             found.append(measure("ours_default", folder) | {"gone": []})
         with Path(arguments.record).open("a") as file:
             file.write(json.dumps(found[-1]) + "\n")
-    documents, seconds, peaks = (tuple(r[key] for r in found) for key in ("documents", "cpu", "peak"))
+    of_size = [found[i :: len(arguments.shards)] for i in range(len(arguments.shards))]
+    documents, seconds, peaks = (
+        tuple(statistics.median(r[key] for r in f) for f in of_size) for key in ("documents", "cpu", "peak")
+    )
     grown = scores.Growth("dedup", "documents", documents, seconds, tuple(peak * 1.048576 for peak in peaks))
     print(f"exponent {grown.fitted}")
     scores.hand_over(arguments.scores, [grown])
@@ -227,6 +230,12 @@ def rows(rounds: list[dict[str, Any]]) -> Iterator[scores.Row]:
         peaks = [statistics.median(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]  # the first compiles
         peer = re.sub(r"\[.*\]", "", REQUIREMENTS[name][0]).replace("==", " ")
         yield scores.Race("dedup", work, peer, "CPU s", mine, theirs, *peaks)
+    pairs = [(r["ours_default_of_2"], r["ours_default"]) for r in rounds if "ours_default_of_2" in r and "ours_default" in r]
+    if pairs:
+        two, one = (tuple(r["wall"] for r in side) for side in zip(*pairs, strict=True))
+        peaks = [statistics.median(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]
+        work = f"{pairs[0][0]['documents']:,} documents, two workers"
+        yield scores.Race("dedup", work, "itself, one worker", "s of wall", two, one, *peaks)
     pairs = [(r["ours"]["cpu"], r["ours_reading"]["cpu"]) for r in rounds if "ours" in r and "ours_reading" in r]
     if pairs:
         yield scores.Limit("dedup", "reading Parquet and one CRC-32 over the texts", "CPU s", *zip(*pairs, strict=True))
@@ -381,6 +390,7 @@ def main() -> None:
     running.set_defaults(work=run)
     growing = commands.add_parser("growth")
     growing.add_argument("--shards", type=int, nargs="+", required=True)
+    growing.add_argument("--rounds", type=int, default=3)
     growing.set_defaults(work=growth)
     judging = commands.add_parser("quality")
     judging.set_defaults(work=quality)
