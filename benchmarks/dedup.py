@@ -170,7 +170,7 @@ def measure(name: str, folder: str) -> dict[str, Any]:
 
 
 def growth(arguments: argparse.Namespace) -> None:
-    """The first shards of a set, so many after so many, each in every round: documents, CPU seconds, their exponent, memory, medians all."""
+    """The first shards of a set, so many after so many, each in every round: documents, CPU seconds, exponent, memory; medians."""
     from pipeline.manifest import Books, Manifest
 
     whole = Manifest.load(arguments.set)
