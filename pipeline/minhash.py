@@ -8,7 +8,7 @@ once in 10^9 comparisons.
 """
 
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ EMPTY = np.uint32(0xFFFFFFFF)
 """What every minimum of a text without shingles is, as in datasketch; such texts are never compared."""
 
 _BLOCK = 2048
-_ROOM_BEYOND = WINDOW
+_ROOM_BEYOND = 8
 _WINDOW = np.uint64(WINDOW)
 _UNIT = np.uint64(0x9E3779B97F4A7C15)
 _CHAIN = np.uint64(0xD6E8FEB86659FD93)
@@ -147,7 +147,14 @@ def buffers(texts: pa.Array) -> tuple[Bytes, Offsets]:
     bounds = (
         np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, np.int64)
     )
-    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), bounds
+    return _read_only(np.frombuffer(data or b"", np.uint8)), _read_only(bounds)
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that compiled code meets as the same type, whatever the memory is."""
+    view = array[:]
+    view.flags.writeable = False
+    return view
 
 
 def hash_strings(texts: pa.Array) -> Words64:
@@ -236,7 +243,7 @@ def _fold(data: Bytes, at: np.uint64, end: np.uint64, apart: bool, scratch: _Scr
         if alone:
             scratch.folded[count] = before = np.uint8(0)
             count += _ONE
-    for i in range(8):
+    for i in range(_ROOM_BEYOND):
         scratch.folded[count + np.uint64(i)] = np.uint8(0)
     return count, found
 

@@ -96,8 +96,8 @@ OTHER, LETTER, NUMBER, SPACE = range(4)
 
 @cache
 def classes() -> npt.NDArray[np.uint8]:
-    """The class of each code point."""
-    table = np.full(0x110000, OTHER, np.uint8)
+    """The class of each code point, and OTHER for what four bytes can spell that is none."""
+    table = np.full(1 << 21, OTHER, np.uint8)
     for kind, ranges in ((LETTER, LETTERS), (NUMBER, NUMBERS), (SPACE, SPACES)):
         for item in ranges.split():
             first, _, last = item.partition("-")

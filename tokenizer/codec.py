@@ -17,6 +17,7 @@ from tokenizer import formats
 from tokenizer.encoder import Encoder
 from tokenizer.errors import FormatError
 from tokenizer.formats import Pair
+from tokenizer.merges import MOST_IDS
 from tokenizer.paper import PIECES, byte_ids
 
 Ids = npt.NDArray[np.uint16]
@@ -34,6 +35,10 @@ class Tokenizer:
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = tuple((int(left), int(right)) for left, right in pairs)
+        if self.eot_id > MOST_IDS:
+            raise FormatError(
+                f"{len(self.pairs):,} merges: at most {MOST_IDS - 256:,} leave each id 16 bits; give a smaller vocabulary"
+            )
         for new, pair in enumerate(self.pairs, 256):
             if max(pair) >= new or min(pair) < 0:
                 raise FormatError(f"merge {new - 256} joins {pair}, of which one is not made before it")

@@ -1,6 +1,10 @@
 """Functions compiled to machine code by numba."""
 
+import hashlib
+import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -38,6 +42,23 @@ def _compiled(function: F, **options: bool) -> F:
     """
     njit: Any = numba.njit
     try:
-        return cast("F", njit(cache=True, nogil=True, **options)(function))
+        kept = njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:
         return cast("F", njit(nogil=True, **options)(function))
+    file = kept._cache._cache_file
+    file._source_stamp = file._source_stamp, _digest(__package__), _digest(function.__module__.partition(".")[0])
+    return cast("F", kept)
+
+
+@cache
+def _digest(package: str) -> str:
+    """Of all sources of a package.
+
+    Compiled code holds that of functions and constants of other files, and must be made anew where one of them changes: numba looks at
+    the function's own file alone.
+    """
+    digest = hashlib.sha256()
+    for folder in getattr(sys.modules[package], "__path__", ()):
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

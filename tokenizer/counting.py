@@ -27,7 +27,7 @@ class _Table(NamedTuple):
 
 
 class PieceCounter:
-    """Counts GPT-2's pieces of any number of texts; memory grows with the distinct pieces alone (some 45 bytes each)."""
+    """Counts GPT-2's pieces of any number of texts, in one thread; memory grows with the distinct pieces alone (some 45 bytes each)."""
 
     def __init__(self) -> None:
         pieces = 1 << 14

@@ -20,7 +20,7 @@ from tokenizer.strings import utf8
 from tokenizer.wide import NUMBERS, least_16, load_8, store_8
 
 LONG = 48
-"""Pieces of more bytes are merged with a queue."""
+"""Pieces of more bytes are merged with a queue. A multiple of NUMBERS, and of no more places than 8 bits tell apart."""
 
 SHORT_BYTES, SHORT_IDS, SHORT_SLOTS = 15, 8, 17
 LONGER_BYTES, LONGER_IDS, LONGER_SLOTS = 31, 12, 13
@@ -73,7 +73,7 @@ class Encoder:
     def encode(self, texts: pa.Array | pa.ChunkedArray, *, eot: bool) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
         """Ids of all texts one after the other, and where each text's begin (the last offset is the end); `eot` ends each text."""
         text, offsets = utf8(texts)
-        out = np.empty(len(text) + (len(offsets) - 1) * eot + LONGER_IDS, np.uint16)
+        out = np.empty(len(text) + (len(offsets) - 1) * eot + LONGER_IDS, np.uint16)  # as many are written whatever a piece has
         places = np.zeros(len(offsets), np.int64)
         ending = self._eot if eot else -1
         _encode(text, offsets, ending, self._merges, self._memory(), classes(), out, places)

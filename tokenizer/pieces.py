@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tokenizer.characters import LETTER, NUMBER, SPACE, classes
+from tokenizer.characters import LETTER, NUMBER, OTHER, SPACE, classes
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
 from tokenizer.wide import WINDOW, bytes_between, lowest_bit
 
@@ -22,13 +22,12 @@ _digits = bytes_between(ord("0"), ord("9"))
 _controls = bytes_between(9, 13)
 _blanks = bytes_between(BLANK, BLANK)
 _quotes = bytes_between(QUOTE, QUOTE)
-_beyond_ascii = bytes_between(0x80, 0xFF)
 _leads = bytes_between(0xC0, 0xFF)
 
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 _SURE: Final = WINDOW - 4
 _SURE_BITS = np.uint64((1 << _SURE + 1) - 1)
-"""Up to bit 60 no border hangs on a byte behind the window: a white character has three bytes at most, as the longest contraction has."""
+"""Up to bit 60 no border hangs on a character that begins behind the window: white space and contractions have three bytes at most."""
 
 
 @compiled
@@ -50,7 +49,7 @@ def next_border(
 def _borders(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
     """The borders between the pieces of the 64 bytes from a border on, that one left out: bit i is the border before byte `at + i`.
 
-    None where there are fewer bytes in `text`, whichever text's they are, or none is sure.
+    No bit where the array has fewer bytes left, those of later texts included, or where no border is sure.
     """
     if at + WINDOW > len(text):
         return NO_BORDER
@@ -80,7 +79,7 @@ def _kinds(text: Array, at: Integer, end: Integer, table: Array) -> tuple[Intege
     What lies behind the text's end counts as white: the last white character of a text is no piece apart.
     """
     narrow = _blanks(text, at) | _controls(text, at)
-    letters, numbers, white = _letters(text, at) & ~_beyond_ascii(text, at), _digits(text, at), narrow
+    letters, numbers, white = _letters(text, at), _digits(text, at), narrow
     of_two = of_three = np.uint64(0)
     leads = _leads(text, at)
     while leads:
@@ -146,15 +145,17 @@ def _run_end(text: Array, at: Integer, end: Integer, table: Array, wanted: Integ
         if kind != wanted:
             break
         at += width
-    return at
+    return min(at, end)
 
 
 @compiled
 def _class_at(text: Array, at: Integer, table: Array) -> tuple[Integer, Integer]:
-    """The class of the character whose UTF-8 bytes begin here, and their number."""
+    """The class of the character whose UTF-8 bytes begin here, and their number. A byte that begins none, or lacks others, is alone."""
     first = np.int64(text[at])
     if first < 0x80:
         return table[first], 1
+    if first < 0xC0 or at + 1 + (first >= 0xE0) + (first >= 0xF0) >= len(text):
+        return OTHER, 1
     if first < 0xE0:
         return table[(first & 0x1F) << 6 | (text[at + 1] & 0x3F)], 2
     if first < 0xF0:

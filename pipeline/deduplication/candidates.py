@@ -66,7 +66,7 @@ def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
 
 @compiled
 def _find_repeated(keys: Words64, met: npt.NDArray[np.uint8], repeated: npt.NDArray[np.bool_]) -> None:
-    """Tell the keys that are there once, but for the few whose place in `met` (zeros, a power of two) another key has."""
+    """Fill `repeated`: False for a key that is there once, but for the few whose place in `met` (zeros, a power of two) another key has."""
     mask = np.uint64(len(met) - 1)
     for key in keys:
         met[key & mask] += met[key & mask] < 2

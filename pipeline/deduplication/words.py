@@ -18,7 +18,8 @@ UNICODE_VERSION = unicodedata.unidata_version
 SEPARATOR, WORD, ALONE, PASSED_OVER = range(4)
 CLASS_SHIFT = 24
 _FOLD_MASK = (1 << CLASS_SHIFT) - 1
-_CODE_POINTS = 0x110000
+_CODE_POINTS = 1 << 21
+"""As many as four bytes can spell, were they no UTF-8."""
 _ENUMERATED = 0x20000
 _UNFOLDED = ((0x3400, 0x4DC0, ALONE), (0x4E00, 0xA000, ALONE), (0xAC00, 0xD7A4, WORD), (0x20000, 0x40000, ALONE))
 """Ideographs and Hangul syllables; beyond `_ENUMERATED` there is nothing else to fold."""

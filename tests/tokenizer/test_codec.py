@@ -3,6 +3,7 @@ import pickle
 import random
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -108,6 +109,34 @@ def test_pieces_that_are_nearly_alike_are_told_apart(trained: Tokenizer) -> None
         assert ids.tolist() == library_ids(tokenizer, texts) * 2
 
 
+def test_slices_and_threads_share_an_encoder(trained: Tokenizer) -> None:
+    texts = awkward(2_000)
+    whole = pa.array(texts, pa.large_string())
+    expected = library_ids(trained, texts)
+    with ThreadPoolExecutor(4) as threads:
+        parts = threads.map(lambda start: trained.encode_arrow(whole.slice(start, 100))[0], range(0, len(texts), 100))
+        assert np.concatenate(list(parts)).tolist() == expected
+    chunks = pa.chunked_array([whole.slice(0, 900), whole.slice(900)])
+    assert trained.encode_arrow(chunks)[0].tolist() == expected
+    assert not len(trained.encode_arrow(pa.chunked_array([], pa.string()))[0])
+
+
+def test_bytes_that_are_no_utf8_come_back_and_reach_no_other_memory(trained: Tokenizer) -> None:
+    """Arrow does not look into the strings of a file that it reads."""
+    generator = random.Random(4)
+    texts = [b"\xf0", b"a\x80a", b"\xf7\xbf\xbf\xbf", b"\xe0", b"\xc3"] * 40
+    texts += [
+        bytes(generator.choices((0x20, 0x61, 0x27, 0x80, 0xBF, 0xC3, 0xE3, 0xF0, 0xFF), k=generator.randint(0, 90)))
+        for _ in range(2_000)
+    ]
+    texts += [b"\xf0"] * 70
+    offsets = np.cumsum([0, *map(len, texts)])
+    array = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
+    for eot in (True, False):
+        ids, starts = trained.encode_arrow(array, eot=eot)
+        assert [trained.decode_bytes(ids[a:b]) for a, b in pairwise(starts)] == texts
+
+
 MONSTERS = {
     "letters": "a",
     "blanks": " ",
@@ -162,6 +191,12 @@ def test_a_lone_surrogate_is_refused(trained: Tokenizer) -> None:
 def test_an_unknown_encoder_is_refused(trained: Tokenizer) -> None:
     with pytest.raises(ValueError, match="'fast': one of compiled, tokenizers, tiktoken"):
         trained.encode_arrow(pa.array(["a"]), encoder="fast")
+
+
+def test_more_merges_than_16_bits_count_are_refused() -> None:
+    with pytest.raises(FormatError, match="65,279 merges: at most 65,278"):
+        Tokenizer([(0, 0)] * 65_279)
+    assert Tokenizer([(0, 0)] * 65_278).eot_id == 0xFFFE
 
 
 def test_merges_of_tokens_that_do_not_exist_are_refused() -> None:
