@@ -1,7 +1,7 @@
 """Encoding by compiled code: text in Arrow's buffers to 16-bit ids, with no Python object a token.
 
-Each short piece is looked up in a memory of pieces met before, of a fixed size; one not met is merged, the lowest merge first, the leftmost
-of equals: a short one by searching it again after each merge, a long one with a queue, so that no piece costs more than n log n.
+A piece of up to 31 bytes is looked up in a memory of pieces met before, of a fixed size; one not met is merged, the lowest merge first, the
+leftmost of equals: a short one by searching it again after each merge, a long one with a queue, so that no piece costs more than n log n.
 """
 
 import threading
