@@ -77,6 +77,20 @@ def test_words_among_64_bytes_and_near_a_texts_end_are_the_same(part: str) -> No
         assert np.array_equal(hashed.hashes[hashed.starts[i] : hashed.starts[i + 1]], expected)
 
 
+def test_bytes_that_are_no_utf8_leave_their_neighbours_as_they_are() -> None:
+    """Arrow does not look into the strings of a file that it reads."""
+    valid = b"To be, or not to be: that is the question"
+    broken = [b"\xf0", b"\xf7\xbf\xbf\xbf" * 9, b"caf\xc3", b"\x80" * 70, b"a\xe3" + b" b" * 40, b"\xff" * 64]
+    texts = [part for text in broken for part in (valid, text)] + [valid]
+    offsets = pa.py_buffer(np.cumsum([0, *map(len, texts)]))
+    array = pa.LargeStringArray.from_buffers(len(texts), offsets, pa.py_buffer(b"".join(texts)))
+    alone = minhash.hash_shingles(pa.array([valid.decode()])).hashes
+    hashed = minhash.hash_shingles(array)
+    for i in range(0, len(texts), 2):
+        assert np.array_equal(hashed.hashes[hashed.starts[i] : hashed.starts[i + 1]], alone)
+    assert np.array_equal(minhash.signatures(array)[0], minhash.signatures(array)[-1])
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_slices_and_nulls_of_any_string_array_are_read_in_place(kind: pa.DataType) -> None:
     texts = pa.array(["skipped", *TEXTS, None, "skipped too"], kind)
