@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.deduplication import words
 from tokenizer.compiled import compiled
-from tokenizer.wide import WINDOW, bytes_between, fold_words, lowest_bit
+from tokenizer.wide import WINDOW, bytes_between, fold_words, load_8, lowest_bit
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words32: TypeAlias = npt.NDArray[np.uint32]
@@ -276,15 +276,6 @@ def _append(folded: Bytes, count: np.uint64, code: np.uint32) -> tuple[np.uint64
 
 
 @compiled
-def _eight(folded: Bytes, at: np.uint64) -> np.uint64:
-    """Eight bytes as one number; the compiler makes one load of it."""
-    value = np.uint64(0)
-    for i in range(8):
-        value |= np.uint64(folded[at + np.uint64(i)]) << np.uint64(8 * i)
-    return value
-
-
-@compiled
 def _word_units(scratch: _Scratch, found: np.uint64) -> None:
     """Fill `units` with the hashes of the words at `starts`, eight bytes a step: few are longer, and no branch depends on a byte."""
     for i in range(found):
@@ -292,7 +283,7 @@ def _word_units(scratch: _Scratch, found: np.uint64) -> None:
         word = np.uint64(0)
         zero = np.uint64(0)
         while not zero:
-            value = _eight(scratch.folded, at)
+            value = load_8(scratch.folded, np.int64(at))
             zero = (value - _LOW_BITS) & ~value & _HIGH_BITS  # its lowest bit marks the first zero byte
             before_zero = ((zero & (~zero + _ONE)) >> np.uint64(7)) - _ONE
             word = (word ^ (value & before_zero)) * _UNIT

@@ -21,7 +21,7 @@ def compiled(function: F) -> F:
     """The function as machine code that holds no lock of Python's, makes no array and returns none: its caller lends it all it needs.
 
     So references need no counting. Two atomic steps for each array handed to each function called in a loop were three quarters of the
-    time of encoding and counting, five sixths of that of learning merges.
+    time of counting pieces, five sixths of that of learning merges.
     """
     return _compiled(function, _nrt=False)
 
