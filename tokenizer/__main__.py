@@ -1,4 +1,4 @@
-"""`python -m tokenizer`: train, evaluate, decode, convert, verify. Exits with 2 and one line on what the user must mend."""
+"""`python -m tokenizer`: train, evaluate, decode, convert, verify. Exits with 2 and one line on what the user must mend; 130 interrupted."""
 
 import argparse
 import sys
@@ -13,13 +13,21 @@ from tokenizer.paper import VOCAB_SIZE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad usage or input."""
+    """Run one command; 0 done, 2 bad usage or input, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     try:
         for line in arguments.run(arguments):
             print(line)
-    except (FormatError, ValueError, OSError) as error:
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again", file=sys.stderr)
+        return 130
+    except (FormatError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"error: {error.filename}: {error.strerror}; name another" if error.filename else f"error: {error}", file=sys.stderr
+        )
         return 2
     return 0
 

@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +130,24 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert len(errors) == 2
     assert str(tmp_path / "none.txt") in errors[0]
     assert "no manifest.json" in errors[1]
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(tmp_path / "none.txt"), "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/none.txt: No such file or directory; name another\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_command_ends_in_one_line(tmp_path: Path) -> None:
+    """In its midst: once a pipe that never ends is open for writing, the command reads it."""
+    pipe = tmp_path / "endless.txt"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "tokenizer", "train", str(pipe), "--output", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running, pipe.open("w"):
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (130, "interrupted: run the same command again\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_fit_counts_bytes_tokens_and_words() -> None:
