@@ -1,4 +1,4 @@
-"""`python -m tokenizer`: train, evaluate, decode, convert, verify. Exits with 2 and one line on what the user must mend; 130 interrupted."""
+"""`python -m tokenizer`: train, evaluate, decode, convert, verify. Exits with 2 and a line on what the user must mend; 130 interrupted."""
 
 import argparse
 import sys
