@@ -147,14 +147,22 @@ def _children_seconds() -> float:
 
 
 def scaling(pages: Path, rounds: int) -> scores.Race:
-    ratios, walls = [], []
+    ratios, walls, peaks = [], [], []
     for _ in range(rounds):
         one, two = extracted(pages, 1), extracted(pages, 2)
         ratios.append(one.wall_seconds / two.wall_seconds)
         walls.append((two.wall_seconds, one.wall_seconds))
+        peaks.append((two.peak_bytes / 1e6, one.peak_bytes / 1e6))
         print(f"one worker {one}; two {two}; {ratios[-1]:.2f} times as fast", flush=True)
     print(f"two workers: {min(ratios):.2f} - {statistics.median(ratios):.2f} - {max(ratios):.2f} times as fast as one")
-    return scores.Race("documents", "the whole stage, two workers", "ours, one worker", "s of wall", *zip(*walls, strict=True))
+    return scores.Race(
+        "documents",
+        "the whole stage, two workers, memory of all processes together",
+        "ours, one worker",
+        "s of wall",
+        *zip(*walls, strict=True),
+        *map(max, zip(*peaks, strict=True)),
+    )
 
 
 def growth(folder: Path, most: int) -> None:

@@ -243,7 +243,9 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
         if task not in arguments.tasks:
             continue
         network.read_tokens = network.scored_tokens = 0
+        scores.forget_peak()
         run()
+        peak = scores.peak_mb()
         read, scored = network.read_tokens, network.scored_tokens
         tries = {batch: peer.ask(task=f"our_{task}", batch=batch)["cpu"] for batch in PEER_BATCHES}
         best = min(tries, key=lambda batch: tries[batch])
@@ -256,21 +258,21 @@ def speed(model: tuple[GPT, Tokenizer], files: Files, folder: Path, peer: Peer, 
             theirs.append((answer["wall"], answer["cpu"]))
             least.append(products.seconds(gpt.config, read, scored, torch.float32, backward=False))
         report(task, tokens, ours, theirs, best)
-        scores.hand_over(
-            arguments.scores, rows(f"{task}, {tokens:,} tokens, {parameters / 1e6:.1f} M parameters", ours, theirs, least)
-        )
-    print(
-        f"peak memory of either process: ours {scores.peak_mb():,.0f} MB (with torch and the files), lm_eval {answer['peak_mb']:,.0f} MB"
-    )
+        peaks = (peak, answer["peak_mb"])
+        work = f"{task}, {tokens:,} tokens, {parameters / 1e6:.1f} M parameters"
+        scores.hand_over(arguments.scores, rows(work, (ours, theirs), least, peaks))
+        print(f"  peak memory of the whole process meanwhile: ours {peaks[0]:,.0f} MB, lm_eval {peaks[1]:,.0f} MB")
 
 
-def rows(work: str, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], least: list[float]) -> list[scores.Row]:
+def rows(
+    work: str, sides: tuple[list[tuple[float, float]], list[tuple[float, float]]], least: list[float], peaks: tuple[float, float]
+) -> list[scores.Row]:
     """The harness beside ours by processor seconds; ours beside the products of what it reads and scores, by wall."""
-    cpu = [tuple(seconds for _, seconds in side) for side in (ours, theirs)]
-    wall = tuple(seconds for seconds, _ in ours)
+    cpu = [tuple(seconds for _, seconds in side) for side in sides]
+    wall = tuple(seconds for seconds, _ in sides[0])
     limit = "the layers' products of what ours reads and the output layer's of what it scores, alone"
     return [
-        scores.Race("evaluation", work, HARNESS_NAME, "CPU s", *cpu),
+        scores.Race("evaluation", work, HARNESS_NAME, "CPU s", *cpu, *peaks),
         scores.Limit("evaluation", f"{limit}; {work}", "s of wall", wall, tuple(least)),
     ]
 

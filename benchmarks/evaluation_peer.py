@@ -1,7 +1,7 @@
 """The harness's side of benchmarks/evaluation.py, run by the interpreter that has lm_eval: a JSON line in, a JSON line out.
 
 {"load": folder}                    a Hugging Face folder as lm_eval's HFLM, in fp32
-{"task": name, "batch": rows}       its figures by lm_eval.evaluate, with wall and processor seconds and the memory's peak
+{"task": name, "batch": rows}       its figures by lm_eval.evaluate, with wall and processor seconds and its peak of memory
 {"loop": ids, "stride": tokens}     nats of ids[1:] by a plain loop over GPT2LMHeadModel, without lm_eval
 """
 
@@ -15,7 +15,7 @@ import torch
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from scores import peak_mb  # beside this file
+from scores import forget_peak, peak_mb  # beside this file
 
 
 def main(tasks: str, threads: int) -> None:
@@ -39,6 +39,7 @@ def main(tasks: str, threads: int) -> None:
 
 def examine(lm: HFLM, tasks: dict[str, Any]) -> dict[str, Any]:
     """The task's files are read before the clock starts; ours are read while it runs."""
+    forget_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     found = evaluate(lm=lm, task_dict=tasks, bootstrap_iters=0, log_samples=False)
     (figures,) = found["results"].values()

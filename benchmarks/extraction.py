@@ -14,10 +14,14 @@ import json
 import logging
 import pickle
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import lxml.html
 import peers
@@ -48,8 +52,23 @@ SETTINGS: dict[str, dict[str, bool]] = {
 PEERS = {
     "datatrove": ("datatrove==0.10.1", "trafilatura==2.3.1", "lxml_html_clean"),
     "readability": ("readability-lxml==0.8.4.1", "html-text", "lxml_html_clean"),
-    "newspaper4k": ("newspaper4k", "lxml_html_clean"),
+    "newspaper4k": ("newspaper4k==0.9.6", "lxml_html_clean"),
 }
+OURS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "ours, once": {"extractor": "trafilatura", "strip_title": False, "strip_boilerplate": False},
+    "ours, resiliparse": {"extractor": "resiliparse"},
+}
+"""What a sandbox changes of KEEP_ALL, by the name that `pace` gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What one made of the pages: CPU milliseconds a page of all its processes, peak memory of the largest."""
+
+    texts: list[str]
+    milliseconds: float
+    peak_mb: float
 
 
 def by_setting(options: dict[str, bool]) -> Callable[[GoldPage], str]:
@@ -76,15 +95,15 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
     }
 
 
-def peer(name: str, pages: list[GoldPage]) -> tuple[list[str], float]:
-    """Texts and CPU milliseconds a page of a peer in an environment of its own; PeerError where it cannot be made or fails."""
+def peer(name: str, pages: list[GoldPage]) -> Peer:
+    """A peer in an environment of its own; PeerError where it cannot be made or fails."""
     bodies = pickle.dumps([charset.decode(page.body, None)[0] for page in pages])
     command = [str(peers.python(name, *PEERS[name])), str(Path(__file__).with_name("extraction_peer.py")), name]
     done = subprocess.run(command, input=bodies, capture_output=True, check=False)
     if done.returncode:
         raise peers.PeerError(f"{name}: {(done.stderr.decode().strip().splitlines() or ['no message'])[-1]}")
     answer = json.loads(done.stdout)
-    return answer["texts"], answer["cpu_seconds"] / len(pages) * 1000
+    return Peer(answer["texts"], answer["cpu_seconds"] / len(pages) * 1000, answer["peak_mb"])
 
 
 def quality(folder: Path, rounds: int) -> None:
@@ -95,9 +114,11 @@ def quality(folder: Path, rounds: int) -> None:
         print(_row(name, pages, texts, milliseconds), flush=True)
     for name in PEERS:
         try:
-            print(_row(name, pages, *peer(name, pages)), flush=True)
+            found = peer(name, pages)
         except peers.PeerError as error:
             print(error)
+            continue
+        print(_row(name, pages, found.texts, found.milliseconds), flush=True)
 
 
 def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float) -> str:
@@ -116,57 +137,90 @@ def with_and_without(folder: Path) -> None:
         print(f"| {name} | {kept:,}/{wanted:,} | {wrong:,}/{unwanted:,} | {milliseconds:.1f} |", flush=True)
 
 
-def pace(folder: Path, rounds: int, handed_to: Path | None) -> None:
-    """CPU of all processes: decoding, gates, language and cleaning count as ours, and so does isolation."""
-    pages = load(folder, ["scrapinghub"])
-    once = replace(KEEP_ALL, extractor="trafilatura", strip_title=False, strip_boilerplate=False)
-    loops = {
+def loops() -> dict[str, Callable[[GoldPage], str]]:
+    """Extractors without isolation, cleaning or gates; `parse` only reads the markup."""
+    return {
         "bare loop": by_setting(SETTINGS["fast, no comments"]),
         "resiliparse": lambda page: extractors.by_resiliparse(charset.decode(page.body, None)[0]),
         "parse": lambda page: str(lxml.html.document_fromstring(page.body).tag),
     }
-    spent: dict[str, list[float]] = {name: [] for name in (*PEERS, "ours", "ours, once", "ours, resiliparse", *loops)}
+
+
+def pace(folder: Path, rounds: int, handed_to: Path | None) -> None:
+    """CPU of all processes: decoding, gates, language and cleaning count as ours, and so does isolation."""
+    pages = load(folder, ["scrapinghub"])
+    spent: dict[str, list[float]] = {name: [] for name in (*PEERS, *OURS, *loops())}
+    peaks: dict[str, float] = {name: alone(name, folder) for name in (*OURS, *loops())}
     absent: list[scores.Absent] = []
-    with Sandbox(KEEP_ALL) as ours, Sandbox(once) as equal, Sandbox(replace(KEEP_ALL, extractor="resiliparse")) as coarse:
-        for sandbox in (ours, equal, coarse):
-            boxed(sandbox, pages[:3])
+    with ExitStack() as stack:
+        boxes = {name: stack.enter_context(Sandbox(replace(KEEP_ALL, **changes))) for name, changes in OURS.items()}
+        for box in boxes.values():
+            boxed(box, pages[:3])
         for _ in range(rounds):
             for name in [name for name in PEERS if name in spent]:
                 try:
-                    spent[name].append(peer(name, pages)[1])
+                    found = peer(name, pages)
                 except peers.PeerError as error:
                     print(error)
                     del spent[name]
                     absent.append(scores.Absent("documents", name, str(error)))
-            spent["ours"].append(boxed(ours, pages))
-            for name, extractor in loops.items():
+                    continue
+                spent[name].append(found.milliseconds)
+                peaks[name] = max(peaks.get(name, 0.0), found.peak_mb)
+            spent["ours"].append(boxed(boxes["ours"], pages))
+            for name, extractor in loops().items():
                 spent[name].append(bare(pages, extractor))
-            spent["ours, once"].append(boxed(equal, pages))
-            spent["ours, resiliparse"].append(boxed(coarse, pages))
+            for name in list(OURS)[1:]:
+                spent[name].append(boxed(boxes[name], pages))
     for name, milliseconds in spent.items():
-        print(f"{name:20} {_spread(milliseconds)} ms a page")
+        print(f"{name:20} {_spread(milliseconds)} ms a page, {peaks[name]:,.0f} MB")
     pairs = (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours"))
     for name, other in [pair for pair in pairs if pair[1] in spent]:
         ratios = [there / here for there, here in zip(spent[other], spent[name], strict=True)]
         print(f"{name}: {_spread(ratios)} times the speed of {other}")
-    scores.hand_over(handed_to, [*rows(spent), *absent])
+    scores.hand_over(handed_to, [*rows(spent, peaks), *absent])
 
 
-def rows(spent: dict[str, list[float]]) -> list[scores.Row]:
+def alone(name: str, folder: Path) -> float:
+    """Peak memory in MB of one of ours, or of a loop, in processes of its own: the largest of them."""
+    command = [sys.executable, __file__, "peak", str(folder), "--name", name]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def peak(name: str, folder: Path) -> float:
+    """In that process."""
+    pages = load(folder, ["scrapinghub"])
+    if name not in OURS:
+        bare(pages, loops()[name])
+        return scores.peak_mb()
+    with Sandbox(replace(KEEP_ALL, **OURS[name])) as box:
+        boxed(box, pages)
+        return max(scores.peak_mb(), scores.peak_mb(box.worker))
+
+
+def rows(spent: dict[str, list[float]], peaks: dict[str, float]) -> list[scores.Row]:
     """Each peer beside ours with the same extractor, and the parser alone."""
     each = {name: tuple(milliseconds) for name, milliseconds in spent.items()}
     work, unit = "97 pages to text, isolation, language and cleaning counted", "CPU ms a page"
     races = {
-        f"datatrove {PEERS['datatrove'][0].partition('==')[2]}, its sandbox": "ours",
-        PEERS["readability"][0].replace("==", " "): "ours",
-        "newspaper4k": "ours",
-        f"trafilatura {trafilatura.__version__} in a bare loop, the same settings": "ours, once",
-        "resiliparse in a bare loop": "ours, resiliparse",
+        f"datatrove {PEERS['datatrove'][0].partition('==')[2]}, its sandbox": ("ours", "datatrove"),
+        PEERS["readability"][0].replace("==", " "): ("ours", "readability"),
+        PEERS["newspaper4k"][0].replace("==", " "): ("ours", "newspaper4k"),
+        f"trafilatura {trafilatura.__version__} in a bare loop, the same settings": ("ours, once", "bare loop"),
+        f"resiliparse {version('resiliparse')} in a bare loop": ("ours, resiliparse", "resiliparse"),
     }
-    theirs = ("datatrove", "readability", "newspaper4k", "bare loop", "resiliparse")
     found: list[scores.Row] = [
-        scores.Race("documents", f"{work} ({own})" if own != "ours" else work, name, unit, each[own], each[other])
-        for (name, own), other in zip(races.items(), theirs, strict=True)
+        scores.Race(
+            "documents",
+            f"{work} ({own})" if own != "ours" else work,
+            name,
+            unit,
+            each[own],
+            each[other],
+            peaks[own],
+            peaks[other],
+        )
+        for name, (own, other) in races.items()
         if other in each
     ]
     return [*found, scores.Limit("documents", "lxml's parse alone", unit, each["ours"], each["parse"])]
@@ -201,11 +255,15 @@ def _spread(values: Sequence[float]) -> str:
 def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "strings", "pace"))
+    parser.add_argument("what", choices=("quality", "strings", "pace", "peak"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--name", help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()
+    if arguments.what == "peak":
+        print(peak(arguments.name, arguments.folder))
+        return
     extractors.by_resiliparse("<p>warm</p>")
     html.parse("<p>warm</p>")
     if arguments.what == "quality":

@@ -1,8 +1,8 @@
 """One peer's extraction over pages given on standard input, timed: run by extraction.py with the peer's own Python.
 
-    PYTHON extraction_peer.py NAME < pickled list of HTML texts > JSON {texts, cpu_seconds}
+    PYTHON extraction_peer.py NAME < pickled list of HTML texts > JSON {texts, cpu_seconds, peak_mb}
 
-CPU time counts this process and its children.
+CPU time counts this process and its children, memory is of the largest of them.
 """
 
 import json
@@ -11,6 +11,8 @@ import pickle
 import resource
 import sys
 from collections.abc import Iterator
+
+import scores  # beside this file
 
 
 def datatrove(pages: list[str]) -> Iterator[str]:
@@ -54,6 +56,11 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def peak_mb() -> float:
+    """Of a child that has ended the kernel keeps the most that it held, as it does of this process."""
+    return max(scores.peak_mb(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
+
+
 def main() -> None:
     logging.disable(logging.CRITICAL)
     pages = pickle.load(sys.stdin.buffer)
@@ -61,7 +68,7 @@ def main() -> None:
     list(run(pages[:1]))
     began = cpu_seconds()
     texts = list(run(pages))
-    json.dump({"texts": texts, "cpu_seconds": cpu_seconds() - began}, sys.stdout)
+    json.dump({"texts": texts, "cpu_seconds": cpu_seconds() - began, "peak_mb": peak_mb()}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -119,10 +119,16 @@ def of_json(said: dict[str, Any]) -> Row:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name != "kind"})
 
 
-def peak_mb() -> float:
-    """Peak memory of this process, from the kernel's high-water mark: a fork does not inherit it, as it does ru_maxrss."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+def peak_mb(process: int | None = None) -> float:
+    """Peak memory of this process or of another, from the kernel's high-water mark: a fork does not inherit it, as it does ru_maxrss."""
+    status = Path("/proc", str(process or "self"), "status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024 / 1e6
+
+
+def forget_peak() -> None:
+    """What `peak_mb` of this process says counts from here on: from what it holds now, as Linux offers (`clear_refs`)."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def per(amount: float, seconds: Sequence[float]) -> tuple[float, ...]:

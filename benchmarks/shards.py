@@ -4,18 +4,22 @@
 
 Writing: tokens at hand to one file or folder, CPU seconds. Reading: random windows of 1,025 tokens to int64, page cache warm, CPU
 microseconds a window; ours and memmap take any start, datatrove and the others windows of a grid. The others give a window a call; so does
-ours, and many a call, which is how our trainer reads. Rounds are interleaved, a peer's each in
-a process of its own; ratios as least, median, most. Documents have WebText's number of tokens: 1,100 on average, and for the size 500 too.
+ours, and many a call, which is how our trainer reads. Rounds are interleaved, a peer's each in a process of its own; ratios as least,
+median, most. Peak memory is of a process that does nothing else, mapped pages of the file counted. Documents have WebText's number of
+tokens: 1,100 on average, and for the size 500 too.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +41,8 @@ PEERS = {
     "mosaicml-streaming": ("streaming", "mosaicml-streaming"),
 }
 OURS, MANY, NANOGPT = "ours", "ours, 32 windows a call", "numpy memmap, as nanoGPT"
+OURS_READ, NEW, BARE = "ours, reading", "ours, a new array each", "a bare file"
+WRITING_PEERS = ("litdata", "mosaicml-streaming")
 LIMIT = "one stretch, widened"
 WINDOWS_A_CALL = 32
 RECORD_BATCH_TOKENS = 1 << 21
@@ -91,12 +97,22 @@ def clocked_stretch(tokens: npt.NDArray[np.uint16], windows: int) -> float:
     return (time.process_time() - began) / (windows // WINDOWS_A_CALL * WINDOWS_A_CALL) * 1e6
 
 
-def peer(name: str, raw: Path, folder: Path, windows: int) -> dict[str, float]:
-    command = [str(peers.python(*PEERS[name])), str(Path(__file__).with_name("shards_peer.py")), name]
-    done = subprocess.run([*command, str(raw), str(folder), str(windows)], capture_output=True, text=True, check=False)
+def peer(name: str, what: str, raw: Path, folder: Path, windows: int) -> "Cost":
+    """What writing or reading costs a peer; PeerError where it cannot be had or fails."""
+    python = peers.python(*PEERS[name]) if name in PEERS else sys.executable
+    command = [str(python), str(Path(__file__).with_name("shards_peer.py")), name]
+    done = subprocess.run([*command, what, str(raw), str(folder), str(windows)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise peers.PeerError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds of writing, or microseconds a window; the peak memory of the process, mapped pages of the file counted."""
+
+    cost: float
+    peak_mb: float
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -105,81 +121,148 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
+def alone(name: str, folder: Path, arguments: argparse.Namespace) -> Cost:
+    """What one of ours, numpy's memmap or a bare file costs in a process of its own."""
+    sizes = ["--megatokens", str(arguments.megatokens), "--windows", str(arguments.windows)]
+    command = [sys.executable, __file__, "--alone", name, str(folder), *sizes]
+    return Cost(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def cost(name: str, folder: Path, tokens: int, windows: int) -> Cost:
+    """In that process: a writer that has the tokens at hand, a reader that only opens the file."""
+    if name in WRITERS:
+        everything = made(tokens, DOCUMENT_TOKENS)
+        write(folder / "warm.arrow", everything)  # Arrow's writer takes a quarter of a second the first time
+        scores.forget_peak()
+        return Cost(seconds_of(lambda: WRITERS[name](folder, everything)), scores.peak_mb())
+    starts = np.random.default_rng(1).integers(0, (folder / "raw.bin").stat().st_size // 2 - WINDOW, windows).tolist()
+    stream = Stream([Shard(folder / "ours.arrow")])
+    out = np.empty(WINDOW, np.int64)
+    spent = clocked(lambda start: stream.read(start, out), starts) if name == OURS_READ else clocked_many(stream, starts)
+    return Cost(spent, scores.peak_mb())
+
+
+WRITERS: dict[str, Callable[[Path, TokenBatch], object]] = {
+    OURS: lambda folder, everything: write(folder / "ours.arrow", everything),
+    BARE: lambda folder, everything: everything.tokens.tofile(folder / "raw.bin"),
+}
+
+
+def as_nanogpt(folder: Path) -> Callable[[int], object]:
+    """As its get_batch reads a window, but for torch's part."""
+    memmap = np.memmap(folder / "raw.bin", np.uint16, "r")
+    return lambda start: memmap[start : start + WINDOW].astype(np.int64)
+
+
+@dataclass
+class Measured:
+    """Rounds by name: CPU seconds of writing, CPU microseconds a window of reading; peaks in MB; who could not be measured."""
+
+    writing: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    reading: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    peaks: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    absent: dict[str, scores.Absent] = field(default_factory=dict)
+
+    def add(self, what: str, name: str, found: Cost) -> None:
+        """A round of one that ran in a process of its own."""
+        {"write": self.writing, "read": self.reading}[what][name].append(found.cost)
+        self.peaks[what, name] = max(self.peaks[what, name], found.peak_mb)
+
+
 def compare(arguments: argparse.Namespace, folder: Path, versions: dict[str, str]) -> list[scores.Row]:
     everything = made(arguments.megatokens * 1_000_000, DOCUMENT_TOKENS)
     tokens = len(everything.tokens)
-    write(folder / "ours.arrow", everything)  # Arrow's writer takes a quarter of a second the first time
-    writing = {OURS: seconds_of(lambda: write(folder / "ours.arrow", everything))}
-    writing["a bare file"] = seconds_of(lambda: everything.tokens.tofile(folder / "raw.bin"))
-    write(folder / "short.arrow", made(arguments.megatokens * 1_000_000, SHORT_DOCUMENT_TOKENS))
-    for name, mean in (("ours.arrow", DOCUMENT_TOKENS), ("short.arrow", SHORT_DOCUMENT_TOKENS)):
-        shard = Shard(folder / name)
-        print(f"size: {Path(shard.path).stat().st_size / (2 * shard.header.tokens):.4f} x raw at {mean} tokens a document")
-    stream = Stream([Shard(folder / "ours.arrow")])
-    memmap = np.memmap(folder / "raw.bin", np.uint16, "r")
-    out = np.empty(WINDOW, np.int64)
-    reads: dict[str, Callable[[int], object]] = {
-        OURS: lambda start: stream.read(start, out),
-        "ours, a new array each": lambda start: stream.read(start, np.empty(WINDOW, np.int64)),
-        NANOGPT: lambda start: memmap[start : start + WINDOW].astype(np.int64),
-    }
+    for writer in WRITERS.values():
+        writer(folder, everything)
+    sizes(folder, arguments.megatokens * 1_000_000)
+    stream, nanogpt, out = Stream([Shard(folder / "ours.arrow")]), as_nanogpt(folder), np.empty(WINDOW, np.int64)
     starts = np.random.default_rng(1).integers(0, tokens - WINDOW, arguments.windows).tolist()
     for start in starts:  # the page cache warms up, and both must agree
         stream.read(start, out)
-        if not np.array_equal(out, memmap[start : start + WINDOW]):
+        if not np.array_equal(out, nanogpt(start)):
             raise SystemExit(f"windows differ at {start}")
-    reading: dict[str, list[float]] = {}
-    absent: dict[str, scores.Absent] = {}
+    stream.windows(np.array(starts[:WINDOWS_A_CALL]), WINDOW)  # compiled, or taken from where it is kept
+    measured = Measured()
+    measured.peaks["read", OURS] = alone(OURS_READ, folder, arguments).peak_mb
+    measured.peaks["read", MANY] = alone(MANY, folder, arguments).peak_mb
+    measured.peaks["read", NANOGPT] = peer("numpy", "read", folder / "raw.bin", folder, arguments.windows).peak_mb
     for _ in range(arguments.rounds):
-        for name, read in reads.items():
-            reading.setdefault(name, []).append(clocked(read, starts))
-        reading.setdefault(MANY, []).append(clocked_many(stream, starts))
-        reading.setdefault(LIMIT, []).append(clocked_stretch(everything.tokens, len(starts)))
-        for name in [name for name in PEERS if name not in absent]:
-            try:
-                figures = peer(name, folder / "raw.bin", folder / name, arguments.windows)
-            except peers.PeerError as error:
-                print(error)
-                absent[name] = scores.Absent("shards", name, str(error))
-                continue
-            reading.setdefault(name, []).append(figures["microseconds"])
-            if figures["write_seconds"]:
-                writing[name] = figures["write_seconds"]
-    whole = {name: values for name, values in reading.items() if name not in absent}
-    show(whole, writing, tokens)
-    return [*rows(whole, writing, versions), *absent.values()]
+        for name in WRITERS:
+            measured.add("write", name, alone(name, folder, arguments))
+        measured.reading[OURS].append(clocked(lambda start: stream.read(start, out), starts))
+        measured.reading[NEW].append(clocked(lambda start: stream.read(start, np.empty(WINDOW, np.int64)), starts))
+        measured.reading[NANOGPT].append(clocked(nanogpt, starts))
+        measured.reading[MANY].append(clocked_many(stream, starts))
+        measured.reading[LIMIT].append(clocked_stretch(everything.tokens, len(starts)))
+        for name in [name for name in PEERS if name not in measured.absent]:
+            add_peer(measured, name, folder, arguments.windows)
+    for name in measured.absent:
+        measured.reading.pop(name, None)
+        measured.writing.pop(name, None)
+    show(measured, tokens)
+    return [*rows(measured, versions), *measured.absent.values()]
 
 
-def rows(reading: dict[str, list[float]], writing: dict[str, float], versions: dict[str, str]) -> list[scores.Row]:
+def add_peer(measured: Measured, name: str, folder: Path, windows: int) -> None:
+    """A round of a peer's; from then on it is absent where it fails."""
+    raw, place = folder / "raw.bin", folder / name
+    try:
+        if name in WRITING_PEERS:
+            shutil.rmtree(place, ignore_errors=True)
+            measured.add("write", name, peer(name, "write", raw, place, windows))
+        measured.add("read", name, peer(name, "read", raw, place, windows))
+    except peers.PeerError as error:
+        print(error)
+        measured.absent[name] = scores.Absent("shards", name, str(error))
+
+
+def sizes(folder: Path, tokens: int) -> None:
+    """Print how large a shard is beside its tokens, at two lengths of documents."""
+    write(folder / "short.arrow", made(tokens, SHORT_DOCUMENT_TOKENS))
+    for name, mean in (("ours.arrow", DOCUMENT_TOKENS), ("short.arrow", SHORT_DOCUMENT_TOKENS)):
+        shard = Shard(folder / name)
+        print(f"size: {Path(shard.path).stat().st_size / (2 * shard.header.tokens):.4f} x raw at {mean} tokens a document")
+
+
+def rows(measured: Measured, versions: dict[str, str]) -> list[scores.Row]:
     """Reading by window and by call of 32 beside every reader, writing beside every writer, both beside memory's own speed."""
-    unit, found = "CPU us a window", []
+    unit, peaks = "CPU us a window", measured.peaks
+    reading = {name: tuple(spent) for name, spent in measured.reading.items()}
+    writing = {name: tuple(spent) for name, spent in measured.writing.items()}
+    found: list[scores.Row] = []
     peers_ = {NANOGPT: f"numpy {np.__version__} memmap, as nanoGPT"} | {name: f"{name} {versions[name]}" for name in versions}
     for name, peer in peers_.items():
         for own, work in ((OURS, "a window a call"), (MANY, f"{WINDOWS_A_CALL} windows a call, theirs a window a call")):
             if name in reading:
                 work = f"random windows of {WINDOW:,} tokens to int64, {work}"
-                found.append(scores.Race("shards, reading", work, peer, unit, tuple(reading[own]), tuple(reading[name])))
+                held = peaks["read", own], peaks["read", name]
+                found.append(scores.Race("shards, reading", work, peer, unit, reading[own], reading[name], *held))
         if name in writing:
-            found.append(
-                scores.Race("shards, writing", "tokens at hand to disk", peer, "CPU s", (writing[OURS],), (writing[name],))
-            )
-    limit = scores.Limit(
-        "shards, reading", "as many tokens in one stretch, widened", unit, tuple(reading[MANY]), tuple(reading[LIMIT])
-    )
-    bare = scores.Limit(
-        "shards, writing", "a bare file, no check, no checksum", "CPU s", (writing[OURS],), (writing["a bare file"],)
-    )
+            held = peaks["write", OURS], peaks["write", name]
+            work = "tokens at hand to disk"
+            found.append(scores.Race("shards, writing", work, peer, "CPU s", writing[OURS], writing[name], *held))
+    stretch = "as many tokens in one stretch, widened"
+    limit = scores.Limit("shards, reading", stretch, unit, reading[MANY], reading[LIMIT])
+    bare = scores.Limit("shards, writing", "a bare file, no check, no checksum", "CPU s", writing[OURS], writing[BARE])
     return [*found, limit, bare]
 
 
-def show(reading: dict[str, list[float]], writing: dict[str, float], tokens: int) -> None:
-    print("                                  us a window; times ours, times ours 32 a call: least, median, most")
+def show(measured: Measured, tokens: int) -> None:
+    print("                                  us a window; times ours, times ours 32 a call: least, median, most; peak memory")
+    reading, writing = measured.reading, measured.writing
     for name, values in reading.items():
         over = [sorted(value / own for value, own in zip(values, reading[ours], strict=True)) for ours in (OURS, MANY)]
         shown = "   ".join(f"{ratios[0]:6.2f} {statistics.median(ratios):6.2f} {ratios[-1]:6.2f}" for ratios in over)
-        print(f"read   {name:<26} {statistics.median(values):8.2f}   {shown}")
-    for name, seconds in writing.items():
-        print(f"write  {name:<26} {tokens / seconds / 1e6:8.0f} M tokens/CPU s  {seconds / writing[OURS]:.2f} x ours")
+        print(f"read   {name:<26} {statistics.median(values):8.2f}   {shown}{held(measured.peaks.get(('read', name)))}")
+    for name, values in writing.items():
+        over_ours = statistics.median(value / own for value, own in zip(values, writing[OURS], strict=True))
+        speed = tokens / statistics.median(values) / 1e6
+        peak = held(measured.peaks.get(("write", name)))
+        print(f"write  {name:<26} {speed:8.0f} M tokens/CPU s  {over_ours:.2f} x ours{peak}")
+
+
+def held(peak_mb: float | None) -> str:
+    return "" if peak_mb is None else f"   {peak_mb:,.0f} MB"
 
 
 def main() -> None:
@@ -187,8 +270,13 @@ def main() -> None:
     parser.add_argument("--megatokens", type=int, default=64)
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()
+    if arguments.alone:
+        name, place = arguments.alone
+        print(json.dumps(asdict(cost(name, Path(place), arguments.megatokens * 1_000_000, arguments.windows))))
+        return
     versions = {}
     for name in PEERS:
         try:

@@ -1,6 +1,7 @@
-"""One peer of benchmarks/shards.py, run by an interpreter that has it: `shards_peer.py PEER RAW FOLDER WINDOWS`.
+"""One peer of benchmarks/shards.py, run by an interpreter that has it: `shards_peer.py PEER write|read RAW FOLDER WINDOWS`.
 
-Writes the tokens of RAW in the peer's format below FOLDER, unless they stand there; reads random windows. Prints CPU seconds as JSON.
+`write` puts the tokens of RAW in the peer's format below FOLDER; `read` reads random windows of it. Prints as JSON CPU seconds, or
+microseconds a window, and the peak memory of the largest process in MB.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scores  # beside this file
 
 WINDOW = 1_025
 CHUNK = 1 << 20
@@ -26,52 +28,69 @@ def cpu_seconds() -> float:
 def chunk(start: int) -> Iterator[Any]:
     import torch
 
-    yield torch.from_numpy(np.fromfile(sys.argv[2], "<u2", CHUNK, offset=2 * start).astype(np.int32)).to(torch.uint16)
+    yield torch.from_numpy(np.fromfile(sys.argv[3], "<u2", CHUNK, offset=2 * start).astype(np.int32)).to(torch.uint16)
 
 
-def litdata(raw: Path, folder: Path) -> tuple[float, Callable[[int], Any], int]:
-    from litdata import StreamingDataset, TokensLoader, optimize
+def write_litdata(raw: Path, folder: Path) -> None:
+    from litdata import TokensLoader, optimize
 
-    spent = 0.0
-    if not folder.exists():
-        began = cpu_seconds()
-        starts = list(range(0, raw.stat().st_size // 2, CHUNK))
-        optimize(chunk, starts, output_dir=str(folder), chunk_bytes="256MB", item_loader=TokensLoader(), num_workers=1)
-        spent = cpu_seconds() - began
+    starts = list(range(0, raw.stat().st_size // 2, CHUNK))
+    optimize(chunk, starts, output_dir=str(folder), chunk_bytes="256MB", item_loader=TokensLoader(), num_workers=1)
+
+
+def read_litdata(_raw: Path, folder: Path) -> tuple[Callable[[int], Any], int]:
+    from litdata import StreamingDataset, TokensLoader
+
     windows = StreamingDataset(str(folder), item_loader=TokensLoader(block_size=WINDOW), shuffle=False)
-    return spent, windows.__getitem__, len(windows)
+    return windows.__getitem__, len(windows)
 
 
-def streaming(raw: Path, folder: Path) -> tuple[float, Callable[[int], Any], int]:
+def without_torchvision() -> None:
+    """Its wheel, built for CUDA, has no operators beside a CPU build of torch; importing it asks for these, nobody calls them."""
     import torch
 
-    # torchvision's wheel, built for CUDA, has no operators beside a CPU build of torch; importing it asks for these, nobody calls them
     for operator in ("nms", "qnms"):
         torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    from streaming import MDSWriter, StreamingDataset
+
+
+def write_streaming(raw: Path, folder: Path) -> None:
+    without_torchvision()
+    from streaming import MDSWriter
 
     tokens = np.fromfile(raw, "<u2")
-    samples, spent = len(tokens) // WINDOW, 0.0
-    if not folder.exists():
-        began = cpu_seconds()
-        with MDSWriter(out=str(folder), columns={"tokens": f"ndarray:uint16:{WINDOW}"}) as writer:
-            for i in range(samples):
-                writer.write({"tokens": tokens[WINDOW * i : WINDOW * (i + 1)]})
-        spent = cpu_seconds() - began
+    with MDSWriter(out=str(folder), columns={"tokens": f"ndarray:uint16:{WINDOW}"}) as writer:
+        for i in range(len(tokens) // WINDOW):
+            writer.write({"tokens": tokens[WINDOW * i : WINDOW * (i + 1)]})
+
+
+def read_streaming(raw: Path, folder: Path) -> tuple[Callable[[int], Any], int]:
+    without_torchvision()
+    from streaming import StreamingDataset
+
     windows = StreamingDataset(local=str(folder), batch_size=1)
-    return spent, lambda i: windows[i]["tokens"], samples
+    return lambda i: windows[i]["tokens"], raw.stat().st_size // 2 // WINDOW
 
 
-def datatrove(raw: Path, _folder: Path) -> tuple[float, Callable[[int], Any], int]:
+def read_datatrove(raw: Path, _folder: Path) -> tuple[Callable[[int], Any], int]:
     from datatrove.utils.dataset import DatatroveFileDataset
 
     windows = DatatroveFileDataset(str(raw), seq_len=WINDOW - 1, token_size=2)
-    return 0.0, lambda i: windows[i]["input_ids"], len(windows)
+    return lambda i: windows[i]["input_ids"], len(windows)
 
 
-def main() -> None:
-    name, raw, folder, count = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
-    wrote, read, size = {"litdata": litdata, "mosaicml-streaming": streaming, "datatrove": datatrove}[name](raw, folder)
+def read_memmap(raw: Path, _folder: Path) -> tuple[Callable[[int], Any], int]:
+    """As nanoGPT's get_batch, but for torch's part."""
+    tokens = np.memmap(raw, "<u2", "r")
+    return lambda start: tokens[start : start + WINDOW], len(tokens) - WINDOW
+
+
+WRITERS = {"litdata": write_litdata, "mosaicml-streaming": write_streaming}
+READERS = {"litdata": read_litdata, "mosaicml-streaming": read_streaming, "datatrove": read_datatrove, "numpy": read_memmap}
+
+
+def read_windows(name: str, raw: Path, folder: Path, count: int) -> float:
+    """CPU microseconds a window."""
+    read, size = READERS[name](raw, folder)
     starts = np.random.default_rng(1).integers(0, size, count).tolist()
     for start in starts[:100]:
         window = np.asarray(read(start)).astype(np.int64)
@@ -83,7 +102,19 @@ def main() -> None:
         for start in starts:
             np.asarray(read(start)).astype(np.int64)
         seconds.append(time.process_time() - began)
-    print(json.dumps({"write_seconds": wrote, "microseconds": sorted(seconds)[1] / count * 1e6}))
+    return sorted(seconds)[1] / count * 1e6
+
+
+def main() -> None:
+    name, what, raw, folder, count = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5])
+    if what == "write":
+        began = cpu_seconds()
+        WRITERS[name](raw, folder)
+        cost = cpu_seconds() - began
+    else:
+        cost = read_windows(name, raw, folder, count)
+    children_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+    print(json.dumps({"cost": cost, "peak_mb": max(scores.peak_mb(), children_mb)}))
 
 
 if __name__ == "__main__":

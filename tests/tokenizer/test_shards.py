@@ -153,7 +153,7 @@ def test_many_windows_at_once_are_those_read_one_by_one(dataset: Manifest, lengt
             stream.windows(np.array([0, outside]), length)
 
 
-@pytest.mark.parametrize("start", [-1, 10**9])
+@pytest.mark.parametrize("start", [-1, 10**9, 2**63 - 1, -(2**63)])
 def test_a_stream_refuses_positions_outside(dataset: Manifest, start: int) -> None:
     with pytest.raises(IndexError, match="the stream holds"):
         Stream(dataset.open("train")).read(start, np.empty(10, np.int64))
