@@ -279,7 +279,7 @@ def processor_seconds() -> float:
 
 def watch(peak: list[float], done: threading.Event) -> None:
     """The most memory (MiB) that this process has held, and the most that one below it has."""
-    while not done.wait(0.1):
+    while not done.wait(1.0):
         for place, processes in enumerate((["self"], below("self"))):
             for status in told("status", processes):
                 held = re.search(r"VmHWM:\s+(\d+)", status)

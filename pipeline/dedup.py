@@ -173,25 +173,25 @@ class Phases:
         found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
         return np.concatenate([np.empty(0, EDGES), *found])
 
-    def outcomes(self, everyone: Census, edges: npt.NDArray[np.void], join: Join = clusters.components) -> list[Part]:
-        """Who goes, a part a document shard."""
+    def outcomes(
+        self, everyone: Census, edges: npt.NDArray[np.void], join: Join = clusters.components, *, shards_a_part: int = 1
+    ) -> list[Part]:
+        """Who goes: parts of so many document shards."""
         decided = self._complete(everyone, decision.decide(everyone, edges, transitive=self.settings.transitive, join=join))
         own = everyone.shards[len(everyone.shards) - len(self.documents) :]
-        works = []
-        for i, table in enumerate(decision.removed_tables(everyone, decided)):
-            path = files.join(self.place.next("decision").work_folder, f"removed-{i:05d}.parquet")
-            files.publish_table(path, table, kept=False)
-            works.append(ShardOutcome(own[i].rows, path))
-        return numbered(works)
+        path = self._path("decision", "removed.arrow")
+        decision.spill_removed(path, decision.removed_tables(everyone, decided))
+        shards = [ShardOutcome(part.key, part.work.rows, path, i) for i, part in enumerate(numbered(own))]
+        return numbered(tuple(shards[i : i + shards_a_part]) for i in range(0, len(shards), shards_a_part))
 
     def span_shards(self, everyone: Census, outcomes: Sequence[Part]) -> list[SpanShard]:
         """The document shards, the numbers of their rows that are kept beside them."""
         earlier = len(everyone.shards) - len(self.documents)
         shards = []
-        for i, (documents, part) in enumerate(zip(self.documents, outcomes, strict=True)):
+        for i, outcome in enumerate(outcome for part in outcomes for outcome in part.work):
             numbers = everyone.of_shard(earlier + i).astype(np.uint32)
-            numbers[files.read_table(part.work.removed, ["row"]).column("row").to_numpy()] = ABSENT
-            shards.append(SpanShard(documents, arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), numbers)))
+            numbers[outcome.removed_rows().column("row").to_numpy()] = ABSENT
+            shards.append(SpanShard(self.documents[i], arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), numbers)))
         return shards
 
     def repeats(self, everyone: Census) -> FindRepeats:
@@ -205,6 +205,8 @@ class Phases:
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
         unknown = np.flatnonzero(np.isnan(decided.similarity))
+        if not len(unknown):
+            return decided
         involved = np.unique(np.concatenate([decided.numbers[unknown], decided.kept[unknown]]))
         removed, kept = (np.searchsorted(involved, side[unknown]) for side in (decided.numbers, decided.kept))
         found = decided.similarity.copy()

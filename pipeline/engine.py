@@ -81,12 +81,8 @@ class Engine:
 
         Raises InputError, or the OSError of a disk, where a part ended with one; then no further part is begun.
         """
-        files.make_folder(place.work_folder)
+        place.make()
         waiting = [part for part in parts if not stands(place, part.key)]
-        for part in parts:
-            files.remove(place.error_path(part.key))
-        for number in place.disk_errors():
-            files.remove(place.disk_error_path(number))
         if waiting:
             with _progress(place, parts, unit):
                 self._run_waiting(place, waiting, transform)

@@ -4,6 +4,7 @@ A file is written aside in its own folder, synced, and renamed; the folder is sy
 killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 """
 
+import ctypes
 import errno
 import hashlib
 import io
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -25,6 +27,8 @@ PARQUET_ROWS_A_GROUP = 4096
 PARQUET_ROWS_A_CHECK = 64
 """A page ends at the first check that finds it past 1 MB. By default one in 1,024 rows: megabytes of text in a reader's memory."""
 PARQUET_BUFFER_BYTES = 1 << 18
+BEGUN_AT_ONCE_BYTES = 1 << 20
+SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
 
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -44,12 +48,17 @@ class Digest:
 
 
 class HashingWriter(io.RawIOBase):
-    """Passes bytes on to `sink` and digests them: the hash of a file costs no second reading. A file not `kept` has no hash."""
+    """Passes bytes on to `sink` and digests them: the hash of a file costs no second reading. A file not `kept` has no hash.
 
-    def __init__(self, sink: IO[bytes], *, kept: bool = True) -> None:
+    Of one that will be `synced` the disk begins to write what is there, every megabyte, so that its sync has little left to wait for: two
+    workers that waited each for the disk were 1.5 times as fast as one.
+    """
+
+    def __init__(self, sink: IO[bytes], *, kept: bool = True, synced: bool = False) -> None:
         self._sink = sink
         self._sha256 = hashlib.sha256() if kept else None
         self._bytes = 0
+        self._begun = 0 if synced else None
 
     def writable(self) -> bool:
         """Always."""
@@ -62,6 +71,9 @@ class HashingWriter(io.RawIOBase):
         if self._sha256:
             self._sha256.update(view)
         self._bytes += len(view)
+        if self._begun is not None and self._bytes - self._begun >= BEGUN_AT_ONCE_BYTES:
+            _begin_writing(self._sink.fileno(), self._begun, self._bytes - self._begun)
+            self._begun = self._bytes
         return len(view)
 
     def tell(self) -> int:
@@ -71,6 +83,21 @@ class HashingWriter(io.RawIOBase):
     def digest(self) -> Digest:
         """Of all bytes so far."""
         return Digest(self._bytes, self._sha256.hexdigest() if self._sha256 else "")
+
+
+@cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Linux's call of the name, which Python has not; None on other systems."""
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return call
+
+
+def _begin_writing(descriptor: int, start: int, size: int) -> None:
+    """Let the disk begin to write a range of a file, and wait for nothing. An error is left to the sync, which meets it again."""
+    if call := _sync_file_range():
+        call(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
 
 
 def is_local(path: str) -> bool:
@@ -141,9 +168,10 @@ def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
     make_folder(folder)
     aside = join(folder, f".{name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
     try:
+        synced = is_local(path) and kept
         with _create(aside) as sink:
-            yield HashingWriter(sink, kept=kept)
-            if is_local(path) and kept:
+            yield HashingWriter(sink, kept=kept, synced=synced)
+            if synced:
                 sink.flush()
                 os.fsync(sink.fileno())
         _rename(aside, path, folder, synced=kept)

@@ -78,23 +78,34 @@ class Place:
         """Of the part `key`: its items so far, a plain number."""
         return files.join(self.work_folder, f"{key}.progress")
 
+    @property
+    def errors_folder(self) -> str:
+        """What ended parts, in a folder of its own: it is looked at before each part, and among a million receipts that would take long."""
+        return files.join(self.work_folder, "errors")
+
     def error_path(self, key: str) -> str:
         """Of the part `key`: the one line of an InputError that ended it."""
-        return files.join(self.work_folder, f"{key}.error")
+        return files.join(self.errors_folder, f"{key}.error")
 
     def disk_error_path(self, number: int) -> str:
         """An empty file whose name tells the errno of a part's disk: a full one has no room for more."""
-        return files.join(self.work_folder, f"{number}.disk")
+        return files.join(self.errors_folder, f"{number}.disk")
 
     def disk_errors(self) -> list[int]:
         """The errnos of disks that ended parts."""
         if not files.is_local(self.work_folder):
             return []
-        return sorted(int(path.stem) for path in Path(self.work_folder).glob("*.disk"))
+        return sorted(int(path.stem) for path in Path(self.errors_folder).glob("*.disk"))
 
     def told_errors(self) -> list[str]:
         """The lines of InputErrors that ended parts, by the parts' keys."""
         return [files.read_bytes(path).decode() for path in files.matching(self.error_path("*"))]
+
+    def make(self) -> None:
+        """Its folders, and no error of an earlier run in them."""
+        files.make_folder(self.errors_folder)
+        for path in files.matching(files.join(self.errors_folder, "*")):
+            files.remove(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +342,7 @@ class _RunPart(beam.DoFn):
 
 def run_part(place: Place, work: Work, part: Part) -> Receipt:
     """Work one part to its receipt. An InputError or a disk's errno is left in a file, since runners change exceptions' types."""
-    files.make_folder(place.work_folder)
+    files.make_folder(place.errors_folder)
     try:
         with PartWriter(place, part) as writer:
             work(part, writer)

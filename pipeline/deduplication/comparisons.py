@@ -78,13 +78,13 @@ def places(census: Census, numbers: npt.NDArray[np.integer]) -> Places:
 
 @dataclass(frozen=True)
 class SpreadPairs:
-    """The work of one file of pairs: the run of their ranks."""
+    """The work of some files of pairs (a tuple of paths): the run of their ranks."""
 
     ranking: Ranking
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Rank, spill."""
-        found, destination = self.ranking.spread(part.work)
+        found, destination = map(np.concatenate, zip(*map(self.ranking.spread, part.work), strict=True))
         shuffle.write_run(writer, KIND, found, destination, self.ranking.parts)
 
 

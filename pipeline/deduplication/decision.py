@@ -5,10 +5,11 @@ text, the same words, or of exact Jaccard similarity at or above the threshold. 
 independent set of these pairs, so the answer does not depend on who computed it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -137,41 +138,66 @@ def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> pa.Array:
     return words.take(pa.array(ruled))
 
 
+def spill_removed(path: str, tables: Sequence[pa.Table]) -> None:
+    """Write the REMOVED rows of all shards to a file, a record batch each: one file, since hundreds of small ones cost their making."""
+
+    def write(file: IO[bytes]) -> None:
+        with pa.ipc.new_file(file, REMOVED) as writer:
+            for table in tables:
+                (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], REMOVED)]
+                writer.write_batch(batch)
+
+    files.publish(path, write, kept=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ShardOutcome:
-    """A shard's index, and its REMOVED rows; where spans are cut, also how."""
+    """A shard's key, its index, and where its REMOVED rows stand: which batch of which file; where spans are cut, also how."""
 
+    key: str
     rows: str
     removed: str
+    batch: int
     rewriting: Rewriting | None = None
+
+    def removed_rows(self) -> pa.Table:
+        """The REMOVED rows."""
+        with files.open_input(self.removed) as file:
+            return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.batch)])
 
 
 @dataclass(frozen=True)
 class Publish:
-    """The last work of one shard: its keep list, its duplicates, its drops, its books; its documents where they are rewritten."""
+    """The last work of some shards (ShardOutcome): their keep lists, duplicates, drops, books; their documents where they are rewritten."""
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Write what stays and what goes."""
-        shard: ShardOutcome = part.work
+        tables = [REMOVED.empty_table()]
+        for shard in part.work:
+            removed = shard.removed_rows()
+            self._publish_shard(shard, removed, writer)
+            tables.append(removed)
+        removed = pa.concat_tables(tables).drop_columns(["row"])
+        writer.publish_table("duplicates", removed.cast(Duplicate.SCHEMA))
+        if removed.num_rows:
+            writer.drop_table(_drops(removed))
+        writer.counters["text_bytes"] -= writer.counters["bytes_cut"]
+
+    def _publish_shard(self, shard: ShardOutcome, removed: pa.Table, writer: PartWriter) -> None:
         rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
-        removed = files.read_table(shard.removed)
         stays = np.ones(rows.num_rows, bool)
         stays[removed.column("row").to_numpy()] = False
-        text_bytes = int(rows.column("text_bytes").to_numpy()[stays].sum())
+        writer.counters["text_bytes"] += int(rows.column("text_bytes").to_numpy()[stays].sum())
         if shard.rewriting:
             emptied = rewrite(shard.rewriting, np.flatnonzero(stays), writer)
             stays[emptied] = False
             for url in files.read_table(shard.rows, ["url"]).column("url").take(emptied).to_pylist():
                 writer.drop(Drop(STAGE_NAME, url, Reason.NOTHING_LEFT))
         kept = np.flatnonzero(stays)
-        writer.publish_table(
-            "keep", pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
-        )
-        writer.publish_table("duplicates", removed.drop_columns(["row"]).cast(Duplicate.SCHEMA))
-        if removed.num_rows:
-            writer.drop_table(_drops(removed))
-        writer.items_in, writer.items_out = rows.num_rows, len(kept)
-        writer.counters["text_bytes"] = text_bytes - writer.counters["bytes_cut"]
+        table = pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
+        writer.publish_table("keep", table, f"keep-{shard.key}.parquet")
+        writer.items_in += rows.num_rows
+        writer.items_out += len(kept)
         writer.advance(rows.num_rows)
 
 

@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,10 @@ DOCUMENTS_WORTH_A_WORKER = 100_000
 """Fewer than this many are paired, compared and published sooner than another worker process starts."""
 PAIRS_WORTH_A_WORKER = 20_000_000
 """Fewer are ranked in a second: a pipeline of several workers takes half of one to begin and end."""
+PAIRS_A_RUN = 1 << 20
+"""So many are spread at once, of as many files as hold them: each part that compares opens each run."""
+SHARDS_PUBLISHED_AT_ONCE = 8
+"""A file costs a millisecond to make and to sync: duplicates and drops of so many shards are one of each."""
 EDGES_IN_ONE_WORKER = 100_000_000
 """Union-find joins so many in one process, in 16 bytes each: 100,000 edges in 0.2 s, where rounds of stars took 16 s."""
 
@@ -65,8 +72,9 @@ class Run:
         paired = self._work(everyone, place.next("candidates"), buckets, phases.pair_up, "buckets of bands")
         pairs = phases.pairs(receipt.key for receipt in paired)
         ranking = phases.rank(everyone, pairs)
-        few = sum(entry.rows for receipt in paired for entry in receipt.files) < PAIRS_WORTH_A_WORKER
-        spread = self._work(everyone, place.next("pairs"), numbered(pairs), SpreadPairs(ranking), "files of pairs", light=few)
+        rows = [receipt.files[0].rows for receipt in paired]
+        groups, few = numbered(grouped(pairs, rows, PAIRS_A_RUN)), sum(rows) < PAIRS_WORTH_A_WORKER
+        spread = self._work(everyone, place.next("pairs"), groups, SpreadPairs(ranking), "files of pairs", light=few)
         ranks = shuffle.run_paths(place.next("pairs"), comparisons.KIND, spread)
         parts = self._drawn(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
         compared = self._work(everyone, place.next("similarity"), parts, phases.compare, "parts of pairs")
@@ -77,7 +85,13 @@ class Run:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
         many = len(edges) + len(everyone.numbers) > EDGES_IN_ONE_WORKER
         stars = BeamStars(self.phases.place.next("clusters"), self.engine)
-        return self.phases.outcomes(everyone, edges, stars.components if many else clusters.components)
+        alone = self.phases.settings.span_rules or len(self.phases.documents) < 4 * SHARDS_PUBLISHED_AT_ONCE
+        return self.phases.outcomes(
+            everyone,
+            edges,
+            stars.components if many else clusters.components,
+            shards_a_part=1 if alone else SHARDS_PUBLISHED_AT_ONCE,
+        )
 
     def find_spans(self, everyone: Census, outcomes: list[Part], rules: SpanRules) -> list[Part]:
         """The same outcomes, and what is cut from the documents that are kept."""
@@ -92,7 +106,10 @@ class Run:
         repeated = engine.run_parts(compare.place, parts, compare, "buckets of spans")
         cuts = self._drawn(everyone, "cuts", "cuts", shuffle.run_paths(compare.place, "cuts", repeated), len(shards))
         works = [Rewriting(shard, part.work) for shard, part in zip(shards, cuts, strict=True)]
-        return [replace(part, work=replace(part.work, rewriting=work)) for part, work in zip(outcomes, works, strict=True)]
+        return [
+            replace(part, work=tuple(replace(outcome, rewriting=work) for outcome in part.work))
+            for part, work in zip(outcomes, works, strict=True)
+        ]
 
     def publish(self, everyone: Census, parts: list[Part]) -> list[Receipt]:
         """The keep lists, the duplicates, the drops."""
@@ -112,6 +129,13 @@ class Run:
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
         return replace(self.engine, workers=workers)
+
+
+def grouped(paths: Sequence[str], rows: Sequence[int], most: int) -> Iterator[tuple[str, ...]]:
+    """The files in their order, in groups that hold `most` rows or few more."""
+    begins = np.cumsum([0, *rows[:-1]]) // most
+    for _, group in groupby(zip(begins.tolist(), paths, strict=True), itemgetter(0)):
+        yield tuple(path for _, path in group)
 
 
 def work(call: Call, place: Place) -> Outcome:

@@ -197,6 +197,32 @@ def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
 
 
+def test_shards_published_together_are_those_published_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keep list a shard either way; duplicates and drops of several shards share a file."""
+    shards = [[document(f"{PROSE} {n % 5}", f"u{n}", day=1 + n % 28), document(OTHER + str(n), f"v{n}")] for n in range(9)]
+    documents = write_documents(tmp_path / "documents", [*shards, [], [document("alone here", "w")]])
+    alone = dedup(documents, tmp_path / "alone")
+    monkeypatch.setattr(jobs.dedup, "SHARDS_PUBLISHED_AT_ONCE", 2)
+    together = dedup(documents, tmp_path / "together")
+    assert len(together.of_kind("duplicates")) == 6
+    assert len(alone.of_kind("duplicates")) == len(together.of_kind("keep")) == 11
+    assert together.of_kind("keep") == alone.of_kind("keep")
+    assert (together.books, together.counters) == (alone.books, alone.counters)
+    assert alone.books.dropped
+    for kind in ("duplicates", "drops"):
+        assert rows(tmp_path / "together", kind) == rows(tmp_path / "alone", kind)
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 100])
+def test_files_of_pairs_are_grouped_by_their_rows(most: int) -> None:
+    paths, counts = [f"p{i}" for i in range(8)], [0, 3, 1, 1, 9, 0, 0, 2]
+    groups = list(jobs.dedup.grouped(paths, counts, most))
+    assert [path for group in groups for path in group] == paths
+    sizes = [[counts[int(path[1:])] for path in group] for group in groups]
+    assert all(sum(group) - group[-1] < most for group in sizes)
+    assert len(groups) <= sum(counts) // most + 1
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
