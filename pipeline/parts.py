@@ -215,8 +215,12 @@ class PartWriter:
 
     def publish_table(self, kind: str, table: pa.Table, name: str | None = None) -> str:
         """Publish a table as Parquet; returns its path."""
+        options = files.parquet_options(table.schema)
         return self.publish(
-            kind, table.num_rows, lambda f: pq.write_table(table, f, compression="zstd", row_group_size=4096), name
+            kind,
+            table.num_rows,
+            lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_A_GROUP, **options),
+            name,
         )
 
     def table(self, kind: str, schema: pa.Schema, name: str | None = None) -> TableSink:
