@@ -18,7 +18,7 @@ from pipeline import files
 from pipeline.parts import Part, PartWriter, Place, Receipt, Work, numbered, run_part, stands
 
 Entries = npt.NDArray[Any]
-Destinations = npt.NDArray[np.int64]
+Destinations = npt.NDArray[np.integer[Any]]
 Split = Callable[[Any], Iterator[tuple[str, bytes]]]
 """From a source (a shard, a file) to pieces of entries, each with the key of the part that it is for."""
 
@@ -153,7 +153,7 @@ class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
         return keys
 
 
-def split_by(found: Entries, part: npt.NDArray[np.int64], parts: int) -> Iterator[tuple[str, bytes]]:
+def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
     """The entries of each part in one piece; `part` is each entry's."""
     ordered = found[np.argsort(part, kind="stable")]
     ends = np.cumsum(np.bincount(part, minlength=parts))

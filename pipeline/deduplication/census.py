@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.deduplication.clusters import NOBODY
+from pipeline.deduplication.clusters import NOBODY, Numbers
 from pipeline.deduplication.signatures import ROWS, SignedShard
 from pipeline.minhash import Words64
 
-Numbers = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
 ABSENT = 0xFFFFFFFF
 """In place of the number of a document that takes no part in the comparison of shingles."""

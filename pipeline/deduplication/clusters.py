@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from tokenizer.compiled import Integer, compiled
 
-Numbers = npt.NDArray[np.int64]
-Nodes = npt.NDArray[np.int32]
-Edges = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
+Edges = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 Similarities = npt.NDArray[np.float32]
 
 NOBODY = -1
@@ -27,12 +27,12 @@ def load() -> None:
 
 def components(count: int, edges: Edges) -> Numbers:
     """For each of `count` nodes the least node that the edges (n, 2) join it to, by union-find."""
-    parents = np.arange(count, dtype=np.int64)
+    parents = np.arange(count, dtype=np.int32)
     _join(parents, edges)
     return parents
 
 
-def by_cluster(count: int, pairs: Iterable[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
+def by_cluster(count: int, pairs: Iterable[npt.NDArray[np.uint64]]) -> Numbers:
     """The nodes that are in any of the pairs (the lesser in the high half), cluster after cluster, ascending within each."""
     parents, involved = np.arange(count, dtype=np.int32), np.zeros(count, bool)
     for found in pairs:
@@ -43,7 +43,7 @@ def by_cluster(count: int, pairs: Iterable[npt.NDArray[np.uint64]]) -> npt.NDArr
 
 
 @compiled
-def _join_pairs(parents: Nodes, involved: npt.NDArray[np.bool_], pairs: npt.NDArray[np.uint64]) -> None:
+def _join_pairs(parents: Numbers, involved: npt.NDArray[np.bool_], pairs: npt.NDArray[np.uint64]) -> None:
     for pair in pairs:
         one, other = np.int64(pair >> np.uint64(32)), np.int64(pair & np.uint64(0xFFFFFFFF))
         involved[one] = involved[other] = True
@@ -55,7 +55,7 @@ def _join_pairs(parents: Nodes, involved: npt.NDArray[np.bool_], pairs: npt.NDAr
 
 
 @compiled
-def _sort_by_cluster(parents: Nodes, involved: npt.NDArray[np.bool_], sizes: Nodes, order: Nodes) -> None:
+def _sort_by_cluster(parents: Numbers, involved: npt.NDArray[np.bool_], sizes: Numbers, order: Numbers) -> None:
     """`sizes` (zeros) is room: members of each root, then where the next of them goes."""
     for node in range(len(parents)):
         if involved[node]:
@@ -74,7 +74,7 @@ def _sort_by_cluster(parents: Nodes, involved: npt.NDArray[np.bool_], sizes: Nod
 
 
 @compiled
-def _find(parents: Numbers | Nodes, node: Integer) -> Integer:
+def _find(parents: Numbers, node: Integer) -> Integer:
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
@@ -120,7 +120,7 @@ class Choice(NamedTuple):
 class _Neighbours(NamedTuple):
     """The edges of text group g, in compressed rows: `ends[starts[g]:starts[g + 1]]`."""
 
-    starts: Numbers
+    starts: Places
     ends: Numbers
     similarities: Similarities
 
@@ -129,11 +129,15 @@ def choose(like: Likeness) -> Choice:
     """Keep each document, in order, unless one that is kept is like it: the lexicographically first maximal independent set."""
     documents = len(like.text)
     texts = int(like.text.max(initial=NOBODY)) + 1
-    choice = Choice(np.full(documents, NOBODY), np.full(documents, NOBODY), np.ones(documents, np.float32))
-    address_kept = np.full(int(like.address.max(initial=NOBODY)) + 1, NOBODY)
-    removed = Choice(np.full(texts, NOBODY), np.full(texts, NOBODY), np.full(texts, -1.0, np.float32))
-    _choose(like, _neighbours(texts, like.edges, like.similarities), address_kept, np.full(texts, NOBODY), removed, choice)
+    choice = Choice(_nobody(documents), _nobody(documents), np.ones(documents, np.float32))
+    address_kept = _nobody(int(like.address.max(initial=NOBODY)) + 1)
+    removed = Choice(_nobody(texts), _nobody(texts), np.full(texts, -1.0, np.float32))
+    _choose(like, _neighbours(texts, like.edges, like.similarities), address_kept, _nobody(texts), removed, choice)
     return choice
+
+
+def _nobody(count: int) -> Numbers:
+    return np.full(count, NOBODY, np.int32)
 
 
 def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighbours:
@@ -141,13 +145,13 @@ def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighb
     order = np.argsort(edges[:, 0].astype(np.uint64) << np.uint64(32) | edges[:, 1].astype(np.uint64))
     starts = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(edges.reshape(-1), minlength=count), out=starts[1:])
-    found = _Neighbours(starts, np.empty(2 * len(edges), np.int64), np.empty(2 * len(edges), np.float32))
+    found = _Neighbours(starts, np.empty(2 * len(edges), np.int32), np.empty(2 * len(edges), np.float32))
     _fill(found, edges, similarities, order, starts[:-1].copy())
     return found
 
 
 @compiled
-def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, order: Numbers, places: Numbers) -> None:
+def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, order: Places, places: Places) -> None:
     """Edges (lesser, greater) in their order: a row gets its lesser neighbours first. `places` is where each row's next one goes."""
     for edge in order:
         for here, there in ((edges[edge, 0], edges[edge, 1]), (edges[edge, 1], edges[edge, 0])):

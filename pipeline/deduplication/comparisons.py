@@ -29,19 +29,18 @@ Words32 = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Files: by number the rank (ABSENT: in no pair); by rank the PLACES of its shingles; by part its first rank. And how many parts."""
+    """Files: by number the rank (ABSENT: in no pair); by rank the PLACES of its shingles, and its part. And how many parts."""
 
     ranks: str
     places: str
-    bounds: str
+    part_of: str
     parts: int
 
     def spread(self, pairs: str) -> tuple[Pairs, Destinations]:
         """The pairs of a file as ranks, and the part of each."""
         found, ranks = np.asarray(arrays.load(pairs)), np.asarray(arrays.load(self.ranks))
         a, b = ranks[found >> _HALF], ranks[found & _LOW]
-        part = np.searchsorted(arrays.load(self.bounds), a, side="right") - 1
-        return a.astype(np.uint64) << _HALF | b, part
+        return a.astype(np.uint64) << _HALF | b, np.asarray(arrays.load(self.part_of))[a]
 
 
 def rank(census: Census, pairs: Sequence[str], folder: str) -> Ranking:
@@ -51,13 +50,13 @@ def rank(census: Census, pairs: Sequence[str], folder: str) -> Ranking:
     ranks = np.full(count, ABSENT, np.uint32)
     ranks[order] = np.arange(len(order), dtype=np.uint32)
     found = places(census, order)
-    part = np.cumsum(found["count"]) // SHINGLES_A_PART
-    bounds = np.flatnonzero(np.diff(part, prepend=-1)).astype(np.uint32)
+    filled = np.cumsum(found["count"]) // SHINGLES_A_PART
+    part_of = np.cumsum(np.diff(filled, prepend=filled[:1]) > 0, dtype=np.uint32)
     return Ranking(
         arrays.spill(files.join(folder, "ranks.npy"), ranks),
         arrays.spill(files.join(folder, PLACES_FILE), found),
-        arrays.spill(files.join(folder, "bounds.npy"), bounds),
-        len(bounds),
+        arrays.spill(files.join(folder, "part-of.npy"), part_of),
+        int(part_of[-1]) + 1 if len(part_of) else 0,
     )
 
 

@@ -63,11 +63,11 @@ def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = Fa
         others = np.flatnonzero((first != everyone) & (first != NOBODY))
         involved[others] = involved[first[others]] = True
     involved[edges["a"]] = involved[edges["b"]] = True
-    numbers = np.flatnonzero(involved)
+    numbers = np.flatnonzero(involved).astype(np.int32)
     place = np.full(count + 1, NOBODY, np.int32)
     place[numbers] = np.arange(len(numbers), dtype=np.int32)
-    address, text = (place[first[numbers]].astype(np.int64) for first in (census.address, census.text))
-    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1).astype(np.int64)
+    address, text = (place[first[numbers]] for first in (census.address, census.text))
+    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
     fixed = int(np.searchsorted(numbers, census.earlier))
     cluster = join(len(numbers), _stars(address, text, ends))
     if transitive:
@@ -82,13 +82,13 @@ def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = Fa
 
 def _stars(address: Numbers, text: Numbers, ends: Numbers) -> clusters.Edges:
     """All edges of the graph, a group of equals as a star around its first."""
-    everyone = np.arange(len(address))
+    everyone = np.arange(len(address), dtype=np.int32)
     stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
     return np.concatenate([*stars, ends])
 
 
 def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:
-    everyone = np.arange(len(cluster))
+    everyone = np.arange(len(cluster), dtype=np.int32)
     kept_by = np.where((cluster == everyone) | (everyone < fixed), NOBODY, cluster)
     same = text == text[cluster]
     by = np.where(same, BY_TEXT, clusters.BY_SIMILARITY)

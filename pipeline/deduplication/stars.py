@@ -18,7 +18,7 @@ from pipeline.shuffle import ShuffleToParts, entries, split_by
 ROUNDS = 40
 """A chain of 5,000 takes 14, shuffled 11, clusters of near-duplicates 3; the number grows with the logarithm of the longest path."""
 EDGES_A_PART = 4_000_000
-_EDGE = np.dtype((np.int64, (2,)))
+_EDGE = np.dtype((np.int32, (2,)))
 
 
 def large_star(edges: Edges) -> Edges:
@@ -57,7 +57,7 @@ class BeamStars:
         parts = 1 + 2 * len(edges) // self.edges_a_part
         files.make_folder(self.place.work_folder)
         sources = []
-        for i, piece in enumerate(np.array_split(_distinct(edges), parts)):
+        for i, piece in enumerate(np.array_split(_distinct(edges.astype(np.int32, copy=False)), parts)):
             sources.append(arrays.spill(files.join(self.place.work_folder, f"edges-{i:05d}.npy"), piece))
         before: list[int] = []
         for turn in range(self.rounds):
@@ -128,7 +128,7 @@ def _distinct(edges: Edges) -> Edges:
 
 
 def _labels(count: int, stars: Edges) -> Numbers:
-    labels = np.arange(count)
+    labels = np.arange(count, dtype=np.int32)
     labels[stars[:, 0]] = stars[:, 1]
     return labels
 
