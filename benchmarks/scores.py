@@ -12,6 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+DISTURBED = 3
+"""So many times what takes milliseconds is clocked in a round, ours and theirs; the middle one counts."""
+
+
+LOST = 0.1
+"""What a size costs beyond the start says nothing where it is less than this share of it: one start differs from the next by so much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Race:
@@ -63,9 +70,9 @@ class Growth:
 
     @property
     def exponent(self) -> float | None:
-        """Of seconds as a power of size, by least squares of the logarithms; None where a size costs no more than the start."""
+        """Of seconds as a power of size, by least squares of the logarithms; None where a size costs hardly more than the start."""
         beyond = [seconds - self.start_seconds for seconds in self.seconds]
-        if min(beyond) <= 0:
+        if min(beyond) <= LOST * self.start_seconds:
             return None
         return statistics.linear_regression(list(map(math.log, self.sizes)), list(map(math.log, beyond))).slope
 

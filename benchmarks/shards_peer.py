@@ -17,7 +17,6 @@ import scores  # beside this file
 
 WINDOW = 1_025
 CHUNK = 1 << 20
-DISTURBED = 3
 
 
 def cpu_seconds() -> float:
@@ -97,7 +96,7 @@ def read_windows(name: str, raw: Path, folder: Path, count: int) -> float:
     if window.shape != (WINDOW,):
         raise SystemExit(f"{name}: a window of shape {window.shape}")
     seconds = []
-    for _ in range(DISTURBED):
+    for _ in range(scores.DISTURBED):
         began = time.process_time()
         for start in starts:
             np.asarray(read(start)).astype(np.int64)
