@@ -31,6 +31,7 @@ from pipeline.files import InputError
 from pipeline.interruption import heed_lost_workers
 from pipeline.manifest import NAME, Books, Input, Manifest
 from pipeline.parts import WORK_FOLDER, Part, Place, Receipt, stands
+from pipeline.worker import end_bundles_promptly
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Engine:
         """An empty pipeline for so many parts. No more local processes than parts: starting one costs seconds."""
         if not self.is_local:
             return beam.Pipeline(options=PipelineOptions(list(self.beam_flags)))
+        end_bundles_promptly()
         workers = max(1, min(self.workers, parts))
         options = PipelineOptions([f"--direct_num_workers={workers}", *self.beam_flags])
         return beam.Pipeline(FnApiRunner(self.worker if workers > 1 else None), options)

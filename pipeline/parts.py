@@ -120,9 +120,9 @@ class Receipt:
     timings: dict[str, int] = field(default_factory=dict)
 
     def save(self, place: Place) -> None:
-        """Publish it: the part is done."""
+        """Publish it: the part is done. What it tells of was synced before; a receipt that a power cut takes costs its part alone."""
         data = json.dumps(asdict(self), sort_keys=True).encode()
-        files.publish_bytes(place.receipt_path(self.key), data)
+        files.publish(place.receipt_path(self.key), lambda file: file.write(data), kept=False)
 
     @classmethod
     def load(cls, place: Place, key: str) -> Self:
@@ -144,12 +144,16 @@ class Receipt:
 
 
 def stands(place: Place, key: str) -> bool:
-    """Whether a part is done: its receipt is there, and so are its spills, which are not synced: a power cut may leave them empty."""
+    """Whether a part is done: its receipt is there, and so are its spills; neither is synced: a power cut may leave them empty."""
     if not files.exists(place.receipt_path(key)):
         return False
     if not files.is_local(place.folder):
         return True
-    spills = [entry for entry in Receipt.load(place, key).files if _is_spill(entry.name)]
+    try:
+        receipt = Receipt.load(place, key)
+    except ValueError:  # not whole
+        return False
+    spills = [entry for entry in receipt.files if _is_spill(entry.name)]
     return all(files.exists(path := files.join(place.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
 
 

@@ -17,6 +17,7 @@ import sys
 import threading
 
 M_ARENA_MAX = -8  # malloc.h
+SAMPLED_EVERY_MS = 10
 
 
 def choose_allocators() -> None:
@@ -32,6 +33,13 @@ def choose_allocators() -> None:
             mallopt(M_ARENA_MAX, 1)
 
 
+def end_bundles_promptly() -> None:
+    """Let Beam look every 10 ms, not every 200, at what a bundle is doing: a bundle's end waits for the last look, 100 ms on average."""
+    from apache_beam.runners.worker.statesampler import StateSampler
+
+    StateSampler.__init__.__defaults__ = (SAMPLED_EVERY_MS,)
+
+
 def main() -> None:
     """Serve the runner that started this process until it ends."""
     choose_allocators()
@@ -39,6 +47,7 @@ def main() -> None:
     logging.getLogger().addHandler(quiet)  # or the first warning of an import sets up a log on stderr
     from apache_beam.runners.worker import sdk_worker_main
 
+    end_bundles_promptly()
     if len(sys.argv) == 1:
         sdk_worker_main.main(sys.argv)
         return

@@ -92,16 +92,19 @@ def spill(part: Part, writer: PartWriter) -> None:
     writer.publish("spill", 1, lambda file: file.write(b"spilled"), writer.spill_name(f"{part.key}.spill"))
 
 
+@pytest.mark.parametrize("of", ["receipt", "spill"])
 @pytest.mark.parametrize("lost", [Path.unlink, lambda path: path.write_bytes(b"")])
-def test_a_part_whose_spill_a_power_cut_took_is_done_again(tmp_path: Path, engine: Engine, lost: Callable[[Path], None]) -> None:
+def test_a_part_whose_receipt_or_spill_a_power_cut_took_is_done_again(
+    tmp_path: Path, engine: Engine, of: str, lost: Callable[[Path], None]
+) -> None:
     place = open_stage("spilling", str(tmp_path / "out"), {}, {}, replace=False)
     assert place is not None
     parts = numbered(["a", "b"])
     receipts = engine.run_parts(place, parts, RunParts(place, spill))
     spills = [Path(receipt.path(place, "spill")) for receipt in receipts]
-    lost(spills[0])
+    lost(spills[0] if of == "spill" else Path(place.receipt_path(receipts[0].key)))
     untouched = spills[1].stat().st_mtime_ns
-    engine.run_parts(place, parts, RunParts(place, spill))
+    assert engine.run_parts(place, parts, RunParts(place, spill)) == receipts
     assert [path.read_bytes() for path in spills] == [b"spilled", b"spilled"]
     assert spills[1].stat().st_mtime_ns == untouched
 

@@ -1,10 +1,15 @@
-"""How a process of the pipeline allocates."""
+"""How a process of the pipeline allocates, and how soon its bundles end."""
 
 import ctypes
+import inspect
 import subprocess
 import sys
 
 import pytest
+from apache_beam.runners.worker.statesampler import StateSampler
+
+from pipeline.engine import Engine
+from pipeline.worker import SAMPLED_EVERY_MS
 
 ARENAS = """
 import ctypes, sys, threading
@@ -37,3 +42,8 @@ def test_threads_share_one_arena() -> None:
 
     assert arenas("chosen") == 1
     assert arenas("as it comes") > 1
+
+
+def test_beam_waits_no_fifth_of_a_second_at_the_end_of_a_bundle() -> None:
+    Engine().pipeline(1)
+    assert inspect.signature(StateSampler).parameters["sampling_period_ms"].default == SAMPLED_EVERY_MS
