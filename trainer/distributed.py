@@ -33,6 +33,14 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
+    def arithmetic(self) -> str:
+        """What computes: `CPU, AVX512, 2 threads`, or the GPU's name. On another the same losses differ in their last digits."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        threads = torch.get_num_threads()
+        return f"CPU, {torch.backends.cpu.get_cpu_capability()}, {threads} thread{'s' if threads > 1 else ''}"
+
+    @property
     def first(self) -> bool:
         """Whether this rank writes the log and speaks to the terminal."""
         return self.rank == 0

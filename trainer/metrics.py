@@ -41,11 +41,15 @@ def utilisation(model: ModelConfig, tokens_per_second: float, device_name: str, 
 
 
 class Log:
-    """log.jsonl: one JSON object a line. Opening it for a step drops what a killed run wrote beyond that step."""
+    """log.jsonl: one JSON object a line. Opening it for a step drops what a killed run wrote beyond that step.
+
+    `device` is what it says last of where the steps were computed.
+    """
 
     def __init__(self, run: Path, step: int) -> None:
         self.path = run / LOG
         kept = [line for line in read_lines(self.path) if line.get("step", 0) <= step] if step else []
+        self.device: str | None = next((line["device"] for line in reversed(kept) if "device" in line), None)
         aside = self.path.with_name(f".{LOG}.aside")
         aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         aside.replace(self.path)

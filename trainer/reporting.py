@@ -1,5 +1,6 @@
 """What a run reports as it goes: to its log, to the terminal, and to the trackers that were asked for."""
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from trainer.metrics import Log, Progress, utilisation
 
 if TYPE_CHECKING:
     from trainer.loop import Run
+
+
+log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -23,6 +27,8 @@ class Reporter:
         self._last = ""
         if self._log is not None and run.at.step == 0:
             self._log.write(self._opening())
+        elif self._log is not None:
+            self._tell_device(self._log)
 
     def step(self, loss: Tensor, norm: Tensor, rate: float) -> None:
         """A line about the step just made."""
@@ -83,11 +89,20 @@ class Reporter:
         for tracker in self._run.trackers:
             tracker.write(self._run.at.step, numbers)
 
+    def _tell_device(self, lines: Log) -> None:
+        """That a run goes on elsewhere: its losses are then no longer, to the last digit, an undisturbed run's."""
+        here = self._run.world.arithmetic
+        if here != lines.device:
+            before = lines.device or "an unknown device"
+            log.warning("computed by %s up to here, by %s from here on: losses may differ in their last digits", before, here)
+            lines.write({"step": self._run.at.step, "device": here})
+
     def _opening(self) -> dict[str, Any]:
         run = self._run
         manifest = run.corpus.manifest
         return {
             "step": 0,
+            "device": run.world.arithmetic,
             "config": run.config.to_json(),
             "corpus_sha256": manifest.sha256,
             "tokenizer_sha256": manifest.tokenizer_sha256,

@@ -109,10 +109,16 @@ class Job:
         return {str(path.relative_to(corpus)): path.read_bytes() for path in found if ".work" not in path.parts}
 
     def losses(self) -> list[tuple[int, float | None, float | None]]:
-        """Of each line of the training log but the first."""
+        """Of each line of the training log but those that tell where it was computed."""
+        return [(line["step"], line.get("loss"), line.get("val_loss")) for line in self._lines() if "device" not in line]
+
+    def devices(self) -> set[str]:
+        """What computed the training, by its log. PyTorch that cannot read what its processor can do goes on with plainer code."""
+        return {line["device"] for line in self._lines() if "device" in line}
+
+    def _lines(self) -> list[dict[str, Any]]:
         log = self.folder / "run" / "log.jsonl"
-        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        return [(line["step"], line.get("loss"), line.get("val_loss")) for line in lines[1:]]
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 class Judge:
@@ -142,7 +148,7 @@ class Judge:
         wrong = sorted(name for name in found.keys() | self.bytes.keys() if found.get(name) != self.bytes.get(name))
         if wrong:
             return f"other bytes: {wrong}"
-        return "" if job.losses() == self.losses else "other losses"
+        return "" if job.losses() == self.losses or job.devices() != self.plain.devices() else "other losses"
 
 
 def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
@@ -214,7 +220,7 @@ def failing_io(seed: int) -> Done:
 
 def io(place: Path, judge: Judge, times: int) -> dict[str, Any]:
     """Equal output or a failure that says so; each run begins where the failed one before it was."""
-    ends, wrong, job, began = Counter[str](), [], Job(place / "io-0", judge.month), 0
+    ends, wrong, job, began, elsewhere = Counter[str](), [], Job(place / "io-0", judge.month), 0, 0
     for number in range(times):
         code = job.run(failing_io(number))
         ends["still at work" if code is None else str(code)] += 1
@@ -223,10 +229,11 @@ def io(place: Path, judge: Judge, times: int) -> dict[str, Any]:
             wrong.append(f"run {number}: ended with {code}: {job.said.read_text()[-300:]}")
         if code == 0:
             wrong += [f"run {number}: {said}" for said in [judge.finished(job)] if said]
+            elsewhere += job.devices() != judge.plain.devices()
             job, began = Job(place / f"io-{number + 1}", judge.month), began + 1
     if (code := job.run()) != 0 or (said := judge.finished(job)):
         wrong.append(f"at last without faults: code {code}, {said if code == 0 else job.said.read_text()[-300:]}")
-    return {"runs": times, "came_to_the_end": began, "ends": dict(ends), "wrong": wrong}
+    return {"runs": times, "came_to_the_end": began, "told_of_another_device": elsewhere, "ends": dict(ends), "wrong": wrong}
 
 
 def main() -> None:

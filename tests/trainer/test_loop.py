@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from trainer import cli, distributed, loop
+from trainer.distributed import World
 from trainer.loop import Run
 
 Command = Callable[..., list[str]]
@@ -49,6 +51,25 @@ def test_a_finished_run_is_up_to_date(small_run: Command, tmp_path: Path, capsys
     assert cli.main(small_run("run", "--steps=3")) == 0
     assert "up to date" in capsys.readouterr().err
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+
+
+def test_a_run_that_goes_on_elsewhere_says_so(
+    small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def devices() -> list[tuple[int, str]]:
+        lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+        return [(line["step"], line["device"]) for line in lines if "device" in line]
+
+    run = small_run("run", "--steps=4", "--checkpoint-every=1", "--keep=9")
+    assert cli.main(run) == 0
+    here = World().arithmetic
+    assert devices() == [(0, here)]
+    for step in (3, 4):
+        shutil.rmtree(tmp_path / f"run/checkpoints/step_{step:08d}")
+    monkeypatch.setattr(World, "arithmetic", "CPU, DEFAULT, 2 threads")
+    assert cli.main(run) == 0
+    assert devices() == [(0, here), (2, "CPU, DEFAULT, 2 threads")]
+    assert f"computed by {here} up to here, by CPU, DEFAULT, 2 threads from here on" in caplog.text
 
 
 @pytest.mark.slow
