@@ -5,7 +5,7 @@ text, the same words, or of exact Jaccard similarity at or above the threshold. 
 independent set of these pairs, so the answer does not depend on who computed it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files
+from pipeline import arrays, files
 from pipeline.deduplication import clusters
 from pipeline.deduplication.census import Census
-from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness, Numbers
+from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness, Numbers, Places
 from pipeline.deduplication.rewriting import Rewriting, rewrite
 from pipeline.parts import Part, PartWriter
 from pipeline.records import Drop, Duplicate
@@ -27,6 +27,7 @@ from pipeline.views import KEEP_SCHEMA
 
 STAGE_NAME = "dedup"
 UNKNOWN = np.float32(np.nan)
+SHARDS_AT_ONCE = 16
 
 
 class Reason(StrEnum):
@@ -99,35 +100,42 @@ REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
 """The removed documents of a shard: a spill between the decision and the shard's own part."""
 
 
-def removed_tables(census: Census, removal: Removal) -> list[pa.Table]:
-    """For each of this month's shards its REMOVED rows, ascending."""
-    numbers = np.unique(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
-    named = census.table(numbers, ["document_id", "url"])
-    mine, kept, first = (named.take(np.searchsorted(numbers, n)) for n in (removal.numbers, removal.kept, removal.cluster))
-    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
+def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
+    """For each of this month's shards its REMOVED rows, ascending; made for SHARDS_AT_ONCE, since addresses are most of their memory."""
+    numbers = arrays.distinct(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
+    named = census.table(numbers, ["document_id", "url"]).combine_chunks()
+    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
+    starts = census.starts[earlier:]
     flat = census.flat_rows[removal.numbers]
-    table = pa.table(
+    order = np.argsort(flat)
+    bounds = np.searchsorted(flat, starts, sorter=order)
+    for first in range(0, len(starts) - 1, SHARDS_AT_ONCE):
+        ends = bounds[first : first + SHARDS_AT_ONCE + 1]
+        chosen = order[ends[0] : ends[-1]]
+        rows = flat[chosen] - np.repeat(starts[first : first + len(ends) - 1], np.diff(ends))
+        table = _removed_rows(named, numbers, removal, chosen, rows)
+        yield from (table.slice(low, high - low) for low, high in pairwise((ends - ends[0]).tolist()))
+
+
+def _removed_rows(named: pa.Table, numbers: Numbers, removal: Removal, chosen: Places, rows: npt.NDArray[np.integer]) -> pa.Table:
+    """The REMOVED rows of the `chosen` removals, `rows` within their shards; `named` tells of each of the `numbers`."""
+    mine, kept, first = (
+        named.take(np.searchsorted(numbers, side[chosen])) for side in (removal.numbers, removal.kept, removal.cluster)
+    )
+    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
+    return pa.table(
         {
-            "row": flat,
+            "row": rows,
             "document_id": mine.column("document_id"),
             "url": mine.column("url"),
             "kept_id": kept.column("document_id"),
             "kept_url": kept.column("url"),
             "cluster": first.column("document_id"),
-            "reason": _reasons(removal.by, same_text),
-            "similarity": removal.similarity,
+            "reason": _reasons(removal.by[chosen], same_text),
+            "similarity": removal.similarity[chosen],
         },
         schema=REMOVED,
     )
-    order = np.argsort(flat)
-    table, flat = table.take(order), flat[order]
-    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
-    tables = []
-    for start, stop in pairwise(census.starts[earlier:]):
-        low, high = np.searchsorted(flat, (start, stop))
-        rows = pa.array(flat[low:high] - start)
-        tables.append(table.slice(low, high - low).set_column(0, REMOVED.field("row"), rows))
-    return tables
 
 
 def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> pa.Array:
@@ -138,7 +146,7 @@ def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> pa.Array:
     return words.take(pa.array(ruled))
 
 
-def spill_removed(path: str, tables: Sequence[pa.Table]) -> None:
+def spill_removed(path: str, tables: Iterable[pa.Table]) -> None:
     """Write the REMOVED rows of all shards to a file, a record batch each: one file, since hundreds of small ones cost their making."""
 
     def write(file: IO[bytes]) -> None:
