@@ -34,7 +34,7 @@ def choose_allocators() -> None:
 
 
 def end_bundles_promptly() -> None:
-    """Let Beam look every 10 ms, not every 200, at what a bundle is doing: a bundle's end waits for the last look, 100 ms on average."""
+    """Let Beam look every 10 ms, not every 200, at what a bundle is doing: the end of a bundle waits for the last look."""
     from apache_beam.runners.worker.statesampler import StateSampler
 
     StateSampler.__init__.__defaults__ = (SAMPLED_EVERY_MS,)
