@@ -43,6 +43,7 @@ def end_bundles_promptly() -> None:
 def main() -> None:
     """Serve the runner that started this process until it ends."""
     choose_allocators()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or one pipeline in sixty ends with a line about a closing channel
     quiet = logging.NullHandler()
     logging.getLogger().addHandler(quiet)  # or the first warning of an import sets up a log on stderr
     from apache_beam.runners.worker import sdk_worker_main
