@@ -26,6 +26,7 @@ from pipeline.manifest import load_stage
 from pipeline.parts import Part, Place, Receipt, RunParts, numbered
 from pipeline.settings import setting
 from pipeline.shuffle import WorkPieces, split_by
+from pipeline.verification import check_folder
 from pipeline.views import DocumentShard
 
 __all__ = ["DedupSettings", "Deduplicate", "Phases", "Reason", "index_shards"]
@@ -100,7 +101,9 @@ class Phases:
 
     @cached_property
     def earlier(self) -> list[SignedShard]:
-        """The indexes of the earlier folders."""
+        """The indexes of the earlier folders, whole: their texts may be gone, and are not looked for."""
+        for folder in self.settings.against:
+            check_folder(folder)
         return [shard for folder in self.settings.against for shard in index_shards(folder)]
 
     @cached_property

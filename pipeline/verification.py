@@ -20,11 +20,16 @@ def check_input(folder: str) -> None:
     An object store keeps checksums of its own: there only sizes are compared. Raises InputError naming the first file that differs.
     """
     for each in _with_viewed(folder):
-        check(each, hashes=files.is_local(each))
+        check_folder(each)
+
+
+def check_folder(folder: str) -> None:
+    """The same of one folder alone."""
+    check(folder, hashes=files.is_local(folder))
 
 
 def check(folder: str, *, hashes: bool = True) -> tuple[int, int]:
-    """The same of one folder: how many files, how many bytes. What this process found whole is not read again while it stays untouched."""
+    """The same: how many files, how many bytes. What this process found whole is not read again while it stays untouched."""
     entries = Manifest.load(folder).files
     for entry in entries:
         _check_size(folder, entry)

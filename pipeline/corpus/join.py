@@ -11,6 +11,7 @@ from pipeline.corpus.remove_tokens import entropies
 from pipeline.files import InputError
 from pipeline.manifest import NAME, Books, FileEntry, Manifest, load_stage, stage_input
 from pipeline.tool import Tool
+from pipeline.verification import check_folder
 from tokenizer.errors import FormatError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Manifest as Dataset
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def join(folders: Sequence[str], output: str) -> Manifest:
-    """Write the joined dataset. Raises InputError where the folders' tokenizers differ.
+    """Write the joined dataset. Raises InputError where the folders' tokenizers differ, or a file differs from its manifest.
 
     The same folders in the same order give the same bytes; a folder that holds an older join is brought up to date.
     """
@@ -32,6 +33,8 @@ def join(folders: Sequence[str], output: str) -> Manifest:
                 f"{folder}: made with tokenizer {dataset.tokenizer_sha256[:12]}, {folders[0]} with {first.tokenizer_sha256[:12]};"
                 " give all months one --vocabulary"
             )
+    for folder in folders:
+        check_folder(folder)
     names = dict.fromkeys(name for dataset in datasets for name in dataset.splits)
     splits = {name: _split(name, folders, datasets, output) for name in names}
     tokenizer = _carry_tokenizer(folders[0], output)

@@ -18,6 +18,7 @@ from pipeline.files import InputError
 from pipeline.manifest import NAME
 from pipeline.report.corpus import STAGE_NAMES, Corpus
 from pipeline.tool import Tool
+from pipeline.verification import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,9 @@ def _work(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
     if any(files.exists(files.join(arguments.output, name, NAME)) for name in STAGE_NAMES):
         raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
+    for name in NEXT:
+        if name in corpus.folders:
+            check_folder(corpus.folders[name])  # or a damaged file would be written anew with a hash that says it is whole
     keys = {trace.key_of(url) for url in arguments.urls} | set(trace.keys_of_submissions(corpus, arguments.submission_ids))
     gone = find(corpus, keys, [site.lower() for site in arguments.sites], set(document_ids(arguments.document_ids)))
     if not gone:

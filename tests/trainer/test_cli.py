@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from damage import flip_a_bit
 
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest, sha256_of
@@ -74,9 +75,7 @@ def test_a_damaged_shard_is_refused_by_name(
     copy = tmp_path / "copy"
     shutil.copytree(corpus_folder, copy)
     shard = next(copy.glob("tokens-train-*"))
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 1
-    shard.write_bytes(data)
+    flip_a_bit(shard)
     assert shard.name in refused([*small_run("run"), "--data", str(copy)], capsys)
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import flip_a_bit
 
 from pipeline.corpus import join, remove
 from pipeline.files import InputError
-from pipeline.manifest import Manifest
+from pipeline.manifest import FileEntry, Manifest
 from tokenizer.shards import Manifest as Dataset
+from tokenizer.shards import sha256_of
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def months(chosen: Any, tmp_path: Path) -> list[str]:
     for folder in folders:
         (folder / "tokenizer.json").write_text("{}")
         manifest = Manifest.load(str(folder))
-        entry = replace(manifest.files[0], name="tokenizer.json", kind="tokenizer", rows=1)
+        entry = FileEntry("tokenizer.json", "tokenizer", 1, 2, sha256_of(folder / "tokenizer.json"))
         replace(manifest, files=(entry, *manifest.files)).save(str(folder))
     return [str(folder) for folder in folders]
 
@@ -62,6 +64,13 @@ def test_another_tokenizer_is_refused(tmp_path: Path, months: list[str]) -> None
     replace(Manifest.load(months[1]), dataset=other.section()).save(months[1])
     with pytest.raises(InputError, match=r"second/tokens: made with tokenizer cdcd.*one --vocabulary"):
         joined(tmp_path / "joined", months)
+
+
+def test_a_damaged_shard_is_refused(tmp_path: Path, months: list[str]) -> None:
+    flip_a_bit(Path(months[1], "tokens-train-00000-of-00001.arrow"))
+    with pytest.raises(InputError, match=r"second/tokens/tokens-train-00000-of-00001\.arrow: damaged"):
+        joined(tmp_path / "joined", months)
+    assert not (tmp_path / "joined").exists()
 
 
 def test_a_stage_is_not_written_over(tmp_path: Path, months: list[str]) -> None:

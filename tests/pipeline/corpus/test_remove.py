@@ -2,10 +2,12 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import flip_a_bit
 
 from pipeline import files
 from pipeline.corpus import inspect, remove, trace
@@ -110,6 +112,17 @@ def test_nothing_to_remove_and_a_full_output_are_errors(chosen: Any, tmp_path: P
     removed(chosen, tmp_path / "next", "--urls", chosen.documents[12].url)
     with pytest.raises(InputError, match="holds a corpus already"):
         removed(chosen, tmp_path / "next", "--urls", chosen.documents[13].url)
+
+
+@pytest.mark.parametrize("kind", ["documents", "keep", "duplicates", "tokens"])
+def test_a_damaged_file_is_not_written_anew(chosen: Any, tmp_path: Path, kind: str) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(chosen.folder, corpus)
+    paths = [path for path in corpus.rglob(f"{kind}-*") if path.is_file()]
+    flip_a_bit(paths[0])
+    with pytest.raises(InputError, match=rf"{paths[0].name}: damaged"):
+        remove.TOOL.run(["--corpus", str(corpus), "--output", str(tmp_path / "next"), "--urls", chosen.documents[12].url])
+    assert not (tmp_path / "next").exists()
 
 
 def test_inspect_knows_of_the_removal(chosen: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import flip_a_bit
 
 from pipeline.corpus.verify import TOOL
 from pipeline.files import InputError
@@ -26,9 +27,7 @@ def test_a_flipped_bit_is_named(corpus: Path, stage: str) -> None:
     victim = max(
         (path for path in (corpus / stage).rglob("*") if path.suffix in (".parquet", ".arrow")), key=lambda p: p.stat().st_size
     )
-    data = bytearray(victim.read_bytes())
-    data[len(data) // 2] ^= 1
-    victim.write_bytes(data)
+    flip_a_bit(victim)
     with pytest.raises(InputError, match=victim.name):
         TOOL.run(["--corpus", str(corpus)])
 

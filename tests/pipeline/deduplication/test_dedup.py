@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import flip_a_bit
 from deduplication import dedup, document, kept_urls, rows, write_documents
 
 from pipeline import jobs, shuffle
@@ -120,6 +121,15 @@ def test_an_earlier_folder_without_an_index_is_refused(small: Path, tmp_path: Pa
     assert not (tmp_path / "january" / "index").exists()
     with pytest.raises(InputError, match=r"no index there.*--index"):
         dedup(small, tmp_path / "february", DedupSettings(against=(str(tmp_path / "january"),)))
+
+
+@pytest.mark.parametrize("kind", ["rows", "shingles", "signatures", "keep"])
+def test_a_damaged_earlier_index_is_refused_before_its_first_use(small: Path, tmp_path: Path, kind: str) -> None:
+    entry = dedup(small, tmp_path / "january").of_kind(kind)[0]
+    flip_a_bit(tmp_path / "january" / entry.name)
+    with pytest.raises(InputError, match=rf"{entry.name}: damaged"):
+        dedup(small, tmp_path / "february", DedupSettings(against=(str(tmp_path / "january"),)))
+    assert not (tmp_path / "february" / "manifest.json").exists()
 
 
 def test_two_months_together_keep_what_they_keep_one_after_the_other(tmp_path: Path) -> None:
