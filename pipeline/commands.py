@@ -12,6 +12,7 @@ from pipeline.stage import Call, Stage
 from pipeline.stages import RUN, STAGES
 from pipeline.standing import standing
 from pipeline.tools import TOOLS
+from tokenizer.errors import FormatError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 DISK_FAILED = 74
@@ -31,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
             TOOLS[name].run(argv[1:])
         else:
             _run_one(STAGES[name], argv[1:])
-    except InputError as error:
+    except (InputError, FormatError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:

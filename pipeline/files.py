@@ -213,15 +213,35 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file as a table, or the named columns of it; `pq.read_table` would load Arrow's datasets, megabytes of library."""
-    with open_input(path) as file:
+    with decoding(path), open_input(path) as file:
         return pq.ParquetFile(file).read(columns, use_threads=False)
+
+
+def read_schema(path: str) -> pa.Schema:
+    """The schema of a Parquet file, its metadata too."""
+    with decoding(path), open_input(path) as file:
+        return pq.read_schema(file)
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:
     """A Parquet file, a batch of at most `rows` rows at a time: memory does not grow with the file. Workers are processes, not threads."""
-    with open_input(path) as file:
+    with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
         yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+
+
+@contextmanager
+def decoding(path: str) -> Iterator[None]:
+    """Raises InputError where the file's bytes are not what Arrow can read: it says only what it met, and not where."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not Arrow's
+            raise
+        first = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"{path}: damaged ({first}); `python -m pipeline verify` tells what else is: run its stage again"
+        ) from error
 
 
 def remove(path: str) -> None:

@@ -188,9 +188,14 @@ class Shard:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self._reader = _open(self.path)
-        self.header = Header.of(self._reader.schema, self.path)
-        self.batches = [TokenBatch.from_arrow(self._reader.get_batch(i)) for i in range(self._reader.num_record_batches)]
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(self.path))
+            self.header = Header.of(self._reader.schema, self.path)
+            self.batches = [TokenBatch.from_arrow(self._reader.get_batch(i)) for i in range(self._reader.num_record_batches)]
+        except FormatError:
+            raise
+        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: cannot be mapped as a shard ({error}); write it anew") from error
         found = (sum(len(b) for b in self.batches), sum(len(b.tokens) for b in self.batches))
         if found != (self.header.documents, self.header.tokens):
             raise FormatError(
@@ -209,13 +214,6 @@ class Shard:
         for batch in self.batches:
             for i in range(len(batch)):
                 yield batch.document_ids[i].tobytes(), batch.tokens[batch.offsets[i] : batch.offsets[i + 1]]
-
-
-def _open(path: str) -> Any:
-    try:
-        return pa.ipc.open_file(pa.memory_map(path))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FormatError(f"{path}: cannot be mapped as an Arrow file ({error}); write it anew") from error
 
 
 @dataclass(frozen=True, slots=True)

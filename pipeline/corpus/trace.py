@@ -54,8 +54,8 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
     """The rows whose `column` is one of `values`, of all the Parquet files."""
     found: list[Row] = []
     for path in paths:
-        with files.open_input(path) as file:
-            kind = pq.ParquetFile(file).schema_arrow.field(column).type
+        kind = files.read_schema(path).field(column).type
+        with files.decoding(path), files.open_input(path) as file:
             wanted = pc.field(column).isin(pa.array(values, kind))
             found += pq.read_table(file, columns=columns, filters=wanted, partitioning=None).to_pylist()
     return found
@@ -94,8 +94,7 @@ def stories(corpus: Corpus, keys: Sequence[str]) -> list[Story]:
 
 def _document_columns(corpus: Corpus) -> list[str]:
     for path in corpus.paths("documents", "documents"):
-        with files.open_input(path) as file:
-            return [str(name) for name in pq.read_schema(file).names]
+        return [str(name) for name in files.read_schema(path).names]
     return []
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import files
 from pipeline.files import InputError
@@ -72,6 +71,5 @@ def check_alike(one: SignedShard, other: SignedShard) -> None:
 
 
 def _read_metadata(path: str) -> dict[str, str]:
-    with files.open_input(path) as file:
-        metadata = pq.read_schema(file).metadata
+    metadata = files.read_schema(path).metadata
     return {name: metadata.get(name.encode(), b"").decode() for name in ("shingle", "permutations", "seed", "unicode")}

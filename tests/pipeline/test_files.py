@@ -3,9 +3,11 @@ import random
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline import files
+from pipeline.files import InputError
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -34,3 +36,24 @@ def test_the_call_takes_a_range_of_a_file_and_forgives_what_is_none(tmp_path: Pa
         descriptor = file.fileno()
     files._begin_writing(descriptor, 0, 1)  # closed: left to the sync, which would say so
     assert (tmp_path / "file").stat().st_size == 3 << 20
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
+    path, draw = str(tmp_path / "table.parquet"), random.Random(seed)
+    files.publish_table(path, pa.table({"text": [str(draw.random()) for _ in range(200)], "row": range(200)}))
+    data = bytearray(Path(path).read_bytes())
+    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    Path(path).write_bytes(data if seed % 4 else data[: draw.randrange(len(data))])
+    for read in (files.read_table, files.read_schema, lambda damaged: list(files.record_batches(damaged))):
+        try:
+            read(path)
+            said = ""
+        except InputError as error:
+            said = str(error)
+        assert not said or said.startswith(f"{path}: damaged (")
+
+
+def test_what_the_disk_says_stays_the_disks(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read_table(str(tmp_path / "none.parquet"))

@@ -252,6 +252,20 @@ def test_a_batch_checksum_finds_a_flipped_bit(dataset: Manifest) -> None:
         Manifest.load(dataset.folder).open("train")
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_a_shard_opened_unverified_is_mapped_or_refused(dataset: Manifest, seed: int) -> None:
+    path = Path(dataset.folder, dataset.split("train").shards[0].name)
+    data, draw = bytearray(path.read_bytes()), random.Random(seed)
+    beside_the_tokens = (draw.randrange(1200), len(data) - 1 - draw.randrange(1200))
+    data[beside_the_tokens[seed % 2]] ^= 1 << draw.randrange(8)
+    path.write_bytes(data)
+    try:
+        said = f"{path}: {len(Shard(path).batches)} batches"
+    except FormatError as error:
+        said = str(error)
+    assert said.startswith(f"{path}: ")
+
+
 def test_a_missing_shard_and_a_missing_manifest_are_named(dataset: Manifest) -> None:
     Path(dataset.folder, dataset.split("train").shards[1].name).unlink()
     with pytest.raises(FormatError, match=r"tokens-train-00001-of-00002\.arrow: missing"):

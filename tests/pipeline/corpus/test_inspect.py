@@ -1,5 +1,6 @@
 """Tracing: from any token to its document, WARC record and submissions, and forward from each of them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import files
+from pipeline.commands import run
 from pipeline.corpus import inspect, trace
 from pipeline.files import InputError
 from pipeline.report.corpus import STAGE_NAMES, Corpus
@@ -106,3 +108,13 @@ def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str], chosen: A
 def test_bad_questions_are_named(chosen: Any, flags: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         inspect.TOOL.run(["--corpus", str(chosen.folder), *flags])
+
+
+@pytest.mark.parametrize("name", ["documents/documents-00000-of-00001.parquet", "tokens/tokens-train-00000-of-00001.arrow"])
+def test_a_damaged_file_is_one_line(chosen: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    shutil.copytree(chosen.folder, tmp_path / "corpus")
+    path = tmp_path / "corpus" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(["inspect", "--corpus", str(tmp_path / "corpus"), "--document", chosen.documents[12].document_id.hex()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: ")
