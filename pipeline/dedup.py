@@ -170,17 +170,12 @@ class Phases:
         shuffle.list_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
         return comparisons.rank(everyone, pairs, self.place.next("similarity").work_folder)
 
-    def edges(self, keys: Iterable[str]) -> npt.NDArray[np.void]:
-        """The verified pairs of the finished parts `keys`."""
-        place = self.place.next("similarity")
-        found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
-        return np.concatenate([np.empty(0, EDGES), *found])
-
     def outcomes(
-        self, everyone: Census, edges: npt.NDArray[np.void], join: Join = clusters.components, *, shards_a_part: int = 1
+        self, everyone: Census, keys: Iterable[str], join: Join = clusters.components, *, shards_a_part: int = 1
     ) -> list[Part]:
-        """Who goes: parts of so many document shards."""
-        decided = self._complete(everyone, decision.decide(everyone, edges, transitive=self.settings.transitive, join=join))
+        """Who goes by the pairs that the finished parts `keys` verified: parts of so many document shards."""
+        decided = decision.decide(everyone, self._edges(keys), transitive=self.settings.transitive, join=join)
+        decided = self._complete(everyone, decided)
         own = everyone.shards[len(everyone.shards) - len(self.documents) :]
         path = self._path("decision", "removed.arrow")
         decision.spill_removed(path, decision.removed_tables(everyone, decided))
@@ -204,6 +199,11 @@ class Phases:
         for i in range(len(self.documents)):
             shard_of[everyone.of_shard(earlier + i)] = i
         return FindRepeats(arrays.spill(self._path("repeats", "shard-of.npy"), shard_of), len(self.documents))
+
+    def _edges(self, keys: Iterable[str]) -> npt.NDArray[np.void]:
+        place = self.place.next("similarity")
+        found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
+        return np.concatenate([np.empty(0, EDGES), *found])
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
@@ -327,7 +327,7 @@ def rank(phases: Phases, keys: Sequence[str]) -> Iterator[tuple[Ranking, str]]:
 
 def settle(phases: Phases, keys: Sequence[str]) -> list[Part]:
     """All pairs are verified: decide."""
-    return phases.outcomes(phases.take_census(), phases.edges(keys))
+    return phases.outcomes(phases.take_census(), keys)
 
 
 def _spread_bands(work: tuple[Signed, Bands]) -> Iterator[tuple[str, bytes]]:

@@ -118,7 +118,7 @@ class Choice(NamedTuple):
 
 
 class _Neighbours(NamedTuple):
-    """The edges of text group g, in compressed rows: `ends[starts[g]:starts[g + 1]]`."""
+    """The edges of text group g, in compressed rows: `ends[starts[g]:starts[g + 1]]`, in no order."""
 
     starts: Places
     ends: Numbers
@@ -141,19 +141,18 @@ def _nobody(count: int) -> Numbers:
 
 
 def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighbours:
-    """Both directions of the edges, each row ascending."""
-    order = np.argsort(edges[:, 0].astype(np.uint64) << np.uint64(32) | edges[:, 1].astype(np.uint64))
+    """Both directions of the edges."""
     starts = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(edges.reshape(-1), minlength=count), out=starts[1:])
     found = _Neighbours(starts, np.empty(2 * len(edges), np.int32), np.empty(2 * len(edges), np.float32))
-    _fill(found, edges, similarities, order, starts[:-1].copy())
+    _fill(found, edges, similarities, starts[:-1].copy())
     return found
 
 
 @compiled
-def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, order: Places, places: Places) -> None:
-    """Edges (lesser, greater) in their order: a row gets its lesser neighbours first. `places` is where each row's next one goes."""
-    for edge in order:
+def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, places: Places) -> None:
+    """`places` is where each row's next one goes."""
+    for edge in range(len(edges)):
         for here, there in ((edges[edge, 0], edges[edge, 1]), (edges[edge, 1], edges[edge, 0])):
             found.ends[places[here]] = there
             found.similarities[places[here]] = similarities[edge]
@@ -162,13 +161,20 @@ def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, order: P
 
 @compiled
 def _is_removed(text: int, neighbours: _Neighbours, text_kept: Numbers, removed: Choice) -> bool:
-    """Whether a kept document is like this text: once found it stands, so a group's neighbours are not searched for each member."""
+    """Whether a kept document is like this text: the likest, of those the least group's, in whatever order the edges came.
+
+    Once found it stands, so a group's neighbours are not searched for each member.
+    """
     if removed.kept_by[text] < 0:
+        nearest = -1
         for i in range(neighbours.starts[text], neighbours.starts[text + 1]):
-            keeper = text_kept[neighbours.ends[i]]
-            if keeper >= 0 and neighbours.similarities[i] > removed.similarity[text]:
-                removed.kept_by[text] = keeper
-                removed.similarity[text] = neighbours.similarities[i]
+            group, similarity = neighbours.ends[i], neighbours.similarities[i]
+            if text_kept[group] >= 0 and (
+                similarity > removed.similarity[text] or (similarity == removed.similarity[text] and group < nearest)
+            ):
+                nearest = group
+                removed.kept_by[text] = text_kept[group]
+                removed.similarity[text] = similarity
     return bool(removed.kept_by[text] >= 0)
 
 

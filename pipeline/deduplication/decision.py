@@ -69,12 +69,14 @@ def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = Fa
     place[numbers] = np.arange(len(numbers), dtype=np.int32)
     address, text = (place[first[numbers]] for first in (census.address, census.text))
     ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
+    likeness = edges["similarity"].astype(np.float32)
+    del edges, place, involved  # the most there is of all that is held, and of no more use
     fixed = int(np.searchsorted(numbers, census.earlier))
     cluster = join(len(numbers), _stars(address, text, ends))
     if transitive:
         kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
     else:
-        choice = clusters.choose(Likeness(address, text, ends, edges["similarity"].astype(np.float32), fixed))
+        choice = clusters.choose(Likeness(address, text, ends, likeness, fixed))
         kept_by, by, similarity = choice.kept_by, choice.by, choice.similarity
     similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
     gone = np.flatnonzero(kept_by != NOBODY)

@@ -11,7 +11,6 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline import shuffle
@@ -61,8 +60,8 @@ class Run:
                 beside.submit(clusters.load)  # this process waits meanwhile
             return self.engine.run_parts(sign.place, self.phases.unsigned(), sign, "documents")
 
-    def verify(self, everyone: Census, signed: list[Receipt]) -> tuple[npt.NDArray[np.void], dict[str, int]]:
-        """The pairs that are alike: candidates of all buckets, then their exact similarity. And how many there were of each."""
+    def verify(self, everyone: Census, signed: list[Receipt]) -> list[Receipt]:
+        """The pairs that are alike: candidates of all buckets, then their exact similarity."""
         phases, spec, place = self.phases, self.phases.bands, self.phases.place
         earlier = self._work(everyone, place.next("bands"), phases.signed_earlier(), SpreadBands(spec), "earlier indexes")
         runs = shuffle.run_paths(place.next("bands"), bands.KIND, earlier)
@@ -77,18 +76,16 @@ class Run:
         spread = self._work(everyone, place.next("pairs"), groups, SpreadPairs(ranking), "files of pairs", light=few)
         ranks = shuffle.run_paths(place.next("pairs"), comparisons.KIND, spread)
         parts = self._drawn(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
-        compared = self._work(everyone, place.next("similarity"), parts, phases.compare, "parts of pairs")
-        edges = phases.edges(receipt.key for receipt in compared)
-        return edges, {"pairs_compared": sum(r.counters["pairs_compared"] for r in compared), "pairs_alike": len(edges)}
+        return self._work(everyone, place.next("similarity"), parts, phases.compare, "parts of pairs")
 
-    def decide(self, everyone: Census, edges: npt.NDArray[np.void]) -> list[Part]:
+    def decide(self, everyone: Census, compared: list[Receipt]) -> list[Part]:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
-        many = len(edges) + len(everyone.numbers) > EDGES_IN_ONE_WORKER
+        many = total(compared, "pairs_alike") + len(everyone.numbers) > EDGES_IN_ONE_WORKER
         stars = BeamStars(self.phases.place.next("clusters"), self.engine)
         alone = self.phases.settings.span_rules or len(self.phases.documents) < 4 * SHARDS_PUBLISHED_AT_ONCE
         return self.phases.outcomes(
             everyone,
-            edges,
+            [receipt.key for receipt in compared],
             stars.components if many else clusters.components,
             shards_a_part=1 if alone else SHARDS_PUBLISHED_AT_ONCE,
         )
@@ -131,6 +128,11 @@ class Run:
         return replace(self.engine, workers=workers)
 
 
+def total(receipts: Sequence[Receipt], counter: str) -> int:
+    """The sum of a counter."""
+    return sum(receipt.counters[counter] for receipt in receipts)
+
+
 def grouped(paths: Sequence[str], rows: Sequence[int], most: int) -> Iterator[tuple[str, ...]]:
     """The files in their order, in groups that hold `most` rows or few more."""
     begins = np.cumsum([0, *rows[:-1]]) // most
@@ -148,12 +150,12 @@ def work(call: Call, place: Place) -> Outcome:
         run = Run(phases, engine)
         signed = run.sign()
         everyone = phases.take_census()
-        edges, counted = run.verify(everyone, signed)
-        outcomes = run.decide(everyone, edges)
+        compared = run.verify(everyone, signed)
+        outcomes = run.decide(everyone, compared)
         if settings.span_rules:
             outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
         published = run.publish(everyone, outcomes)
-    return Outcome([*signed, *published], counters=counted)
+    return Outcome([*signed, *published], counters={name: total(compared, name) for name in ("pairs_compared", "pairs_alike")})
 
 
 def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:

@@ -1,5 +1,5 @@
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,14 @@ def test_the_kept_are_the_lexicographically_first_independent_set(graph) -> None
         else:
             assert (address if by == BY_ADDRESS else text)[document] == (address if by == BY_ADDRESS else text)[keeper]
             assert by in {BY_ADDRESS, BY_TEXT}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_of_equally_like_ones_the_first_stands_for_a_document_in_whatever_order_the_pairs_come(order: tuple[int, ...]) -> None:
+    edges, similarities = array([(i, 4) for i in range(4)]), np.array([0.8, 0.9, 0.7, 0.9], np.float32)
+    chosen = list(order)
+    like = Likeness(np.full(5, NOBODY), np.arange(5), edges[chosen], similarities[chosen])
+    assert clusters.choose(like).kept_by.tolist() == [NOBODY, NOBODY, NOBODY, NOBODY, 1]
 
 
 def shapes() -> dict[str, np.ndarray]:
