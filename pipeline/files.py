@@ -236,8 +236,8 @@ def decoding(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not Arrow's
-            raise
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise  # the disk's or an object store's, not Arrow's: to be tried again, not done again
         first = str(error).splitlines()[0].rstrip(".")
         raise InputError(
             f"{path}: damaged ({first}); `python -m pipeline verify` tells what else is: run its stage again"

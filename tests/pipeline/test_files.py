@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import random
 from itertools import pairwise
@@ -5,6 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from apache_beam.io.filesystem import BeamIOError
+from requests import RequestException
 
 from pipeline import files
 from pipeline.files import InputError
@@ -57,3 +60,13 @@ def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
 def test_what_the_disk_says_stays_the_disks(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read_table(str(tmp_path / "none.parquet"))
+
+
+@pytest.mark.parametrize("error", [BeamIOError("no answer"), RequestException("no answer"), OSError(errno.EIO, "no answer")])
+def test_what_a_store_says_stays_the_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def unreachable(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(files, "open_input", unreachable)
+    with pytest.raises(type(error), match="no answer"):
+        files.read_table(str(tmp_path / "table.parquet"))
