@@ -33,8 +33,31 @@ libc.malloc_info(0, file)
 libc.fclose(file)
 """
 
+BATCHES = """
+import ctypes, resource, sys
+from pipeline.worker import choose_allocators
+if sys.argv[1] == "chosen":
+    choose_allocators()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+def batch():
+    held = [libc.malloc(3 << 20) for _ in range(4)]
+    for block in held:
+        ctypes.memset(block, 1, 3 << 20)
+    for block in held:
+        libc.free(block)
+batch()
+batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="what glibc's malloc does, and no other")
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="glibc's malloc alone has arenas")
+
+@glibc
 def test_threads_share_one_arena() -> None:
     def arenas(how: str) -> int:
         done = subprocess.run([sys.executable, "-c", ARENAS, how], capture_output=True, text=True, check=True)
@@ -42,6 +65,16 @@ def test_threads_share_one_arena() -> None:
 
     assert arenas("chosen") == 1
     assert arenas("as it comes") > 1
+
+
+@glibc
+def test_what_a_batch_frees_the_next_one_finds() -> None:
+    def new_pages(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", BATCHES, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert new_pages("chosen") < 100
+    assert new_pages("as it comes") > 10_000
 
 
 def test_beam_waits_no_fifth_of_a_second_at_the_end_of_a_bundle() -> None:
