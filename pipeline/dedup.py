@@ -17,7 +17,7 @@ from pipeline.deduplication.candidates import PairUp
 from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.comparisons import EDGES, PLACES_FILE, Compare, Ranking
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
-from pipeline.deduplication.signatures import SignedShard, check_alike
+from pipeline.deduplication.signatures import ROWS_AT_HAND, SignedShard, check_alike
 from pipeline.deduplication.signing import Sign, Signed, Unsigned
 from pipeline.deduplication.similarity import similarities
 from pipeline.deduplication.spans import FindRepeats, SpanRules, SpanShard
@@ -133,7 +133,7 @@ class Phases:
     def take_census(self) -> Census:
         """All documents, once every shard is signed."""
         shards = [
-            SignedShard(part.items, receipt.path(place, "rows"), receipt.path(place, "shingles"))
+            SignedShard(part.items, receipt.path(place, ROWS_AT_HAND), receipt.path(place, "shingles"))
             for part, place, receipt in self.signed()
         ]
         for shard in self.earlier if shards else ():

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 ASIDE_SUFFIX = ".aside"
+ARROW_SUFFIX = ".arrow"
 PARQUET_ROWS_A_GROUP = 4096
 PARQUET_ROWS_A_CHECK = 64
 """A page ends at the first check that finds it past 1 MB. By default one in 1,024 rows: megabytes of text in a reader's memory."""
@@ -126,10 +127,10 @@ def make_folder(folder: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def open_input(path: str) -> BinaryIO:
-    """The file for reading, as it is: Beam's own guess at compression by name is off."""
+def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
+    """The file for reading, as it is: Beam's own guess at compression by name is off. A local one is read ahead if it is `buffered`."""
     if is_local(path):
-        return Path(path).open("rb")
+        return Path(path).open("rb", -1 if buffered else 0)
     return FileSystems.open(path, compression_type="uncompressed")
 
 
@@ -211,16 +212,38 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     return {"compression": dict.fromkeys(others, "zstd") | dict.fromkeys(hashes, "none"), "use_dictionary": others}
 
 
+def write_arrow(file: IO[bytes], table: pa.Table) -> None:
+    """Fill an Arrow IPC file (.arrow), uncompressed, in one batch: a spill that many read is mapped, not decoded."""
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file as a table, or the named columns of it; `pq.read_table` would load Arrow's datasets, megabytes of library."""
-    with decoding(path), open_input(path) as file:
-        return pq.ParquetFile(file).read(columns, use_threads=False)
+    """A Parquet file as a table, or the named columns of it; of one of `write_arrow` a view. Memory goes with the table.
+
+    `pq.read_table` would load Arrow's datasets, megabytes of library.
+    """
+    with decoding(path):
+        if path.endswith(ARROW_SUFFIX):
+            with _open_arrow(path) as reader:
+                table = reader.read_all()
+                return table if columns is None else table.select(columns)
+        with open_input(path) as file:
+            return pq.ParquetFile(file).read(columns, use_threads=False)
 
 
 def read_schema(path: str) -> pa.Schema:
-    """The schema of a Parquet file, its metadata too."""
-    with decoding(path), open_input(path) as file:
-        return pq.read_schema(file)
+    """The schema of a Parquet file or of one of `write_arrow`, its metadata too."""
+    with decoding(path):
+        if path.endswith(ARROW_SUFFIX):
+            with _open_arrow(path) as reader:
+                return reader.schema
+        with open_input(path) as file:
+            return pq.read_schema(file)
+
+
+def _open_arrow(path: str) -> pa.RecordBatchFileReader:
+    return pa.ipc.open_file(pa.memory_map(path) if is_local(path) else pa.py_buffer(read_bytes(path)))
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:

@@ -75,7 +75,7 @@ class Shingles(NamedTuple):
 
     def counts(self) -> Offsets:
         """Shingles a text."""
-        return np.diff(self.starts)
+        return self.starts[1:] - self.starts[:-1]  # many times as quick as `np.diff`
 
 
 def hash_shingles(texts: pa.Array, shingle: int = SHINGLE, *, characters: bool = False) -> Shingles:
@@ -85,7 +85,7 @@ def hash_shingles(texts: pa.Array, shingle: int = SHINGLE, *, characters: bool =
     documents = len(offsets) - 1
     starts = np.zeros(documents + 1, np.int64)
     hashed = Shingles(np.empty(room, np.uint64), starts, np.zeros((documents, 2), np.uint64), np.zeros(documents, np.int64))
-    scratch = _scratch(int(np.diff(offsets).max(initial=0)), characters=characters)
+    scratch = _scratch(int((offsets[1:] - offsets[:-1]).max(initial=0)), characters=characters)
     _hash_shingles(data, offsets, _Spec(shingle, characters), scratch, hashed)
     return hashed._replace(hashes=hashed.hashes[: starts[-1]])
 
@@ -139,15 +139,15 @@ def hash_shingle(shingle: bytes) -> int:
 
 
 def buffers(texts: pa.Array) -> tuple[Bytes, Offsets]:
-    """The UTF-8 bytes of an array of strings and where each begins in them, without a copy for large strings."""
+    """The UTF-8 bytes of an array of strings and where each begins in them, without a copy of the bytes."""
     if texts.null_count:
         texts = texts.fill_null("")
-    texts = texts.cast(pa.large_string())
+    if not pa.types.is_string(texts.type):
+        texts = texts.cast(pa.large_string())
+    kind = np.int32 if pa.types.is_string(texts.type) else np.int64
     _, offsets, data = texts.buffers()
-    bounds = (
-        np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, np.int64)
-    )
-    return _read_only(np.frombuffer(data or b"", np.uint8)), _read_only(bounds)
+    bounds = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, kind)
+    return _read_only(np.frombuffer(data or b"", np.uint8)), _read_only(bounds.astype(np.int64, copy=False))
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -227,6 +227,11 @@ class PartWriter:
             name,
         )
 
+    def spill_table(self, kind: str, table: pa.Table) -> str:
+        """Publish a table for later phases to map; returns its path."""
+        name = self.spill_name(self.name(kind, files.ARROW_SUFFIX))
+        return self.publish(kind, table.num_rows, lambda file: files.write_arrow(file, table), name)
+
     def table(self, kind: str, schema: pa.Schema, name: str | None = None) -> TableSink:
         """A Parquet file to fill a batch at a time; it is published with the receipt."""
         name = name or self.name(kind)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,13 +31,28 @@ class DocumentShard:
         if self.keep is None:
             yield from files.record_batches(self.path, columns, rows)
             return
-        kept = files.read_table(self.keep, ["row"]).column("row").to_numpy()
+        kept = self.selected()
         start = 0
         for batch in files.record_batches(self.path, columns, rows):
             low, high = np.searchsorted(kept, (start, start + batch.num_rows))
             if low < high:
                 yield batch.take(pa.array(kept[low:high] - start))
             start += batch.num_rows
+
+    def table(self, columns: list[str]) -> pa.Table:
+        """The selected rows at once: for columns that are small."""
+        table = files.read_table(self.path, columns)
+        return table if self.keep is None else table.take(self.selected())
+
+    def selected(self) -> npt.NDArray[np.int64]:
+        """The places of the selected rows in the file."""
+        return np.arange(self.rows) if self.keep is None else kept_rows(self.keep)
+
+
+def kept_rows(keep: str) -> npt.NDArray[np.int64]:
+    """The rows that a keep list keeps, ascending."""
+    rows: npt.NDArray[np.int64] = files.read_table(keep, ["row"]).column("row").to_numpy()
+    return rows
 
 
 def document_shards(folder: str) -> list[DocumentShard]:

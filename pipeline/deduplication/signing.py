@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import arrays, minhash
 from pipeline.deduplication import words
 from pipeline.deduplication.bands import KIND, Bands, band_entries
-from pipeline.deduplication.signatures import ROWS, SignedShard
+from pipeline.deduplication.signatures import ROWS, ROWS_AT_HAND, SignedShard
 from pipeline.parts import Part, PartWriter
 from pipeline.shuffle import Destinations, Entries, write_run
 from pipeline.views import DocumentShard
 
 BATCH_DOCUMENTS = 128
-COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at", "text"]
+COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at"]
+OF_TEXTS = np.dtype([("words", "<u8", (2,)), ("units", "<i8"), ("shingles", "<i8"), ("text_bytes", "<i8")])
+"""What the texts tell for the index, a row a document: columns of ROWS."""
 
 
 def load() -> None:
@@ -76,36 +78,32 @@ class Sign:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Read, hash, write."""
         shard = part.work.documents
-        tables = [ROWS.empty_table()]
+        of_texts = np.empty(shard.rows, OF_TEXTS)
         signed = np.empty((shard.rows, self.permutations), np.uint32)
 
         def write(file: IO[bytes]) -> None:
             row = 0
-            for table, hashed in self._hashed(shard, writer):
+            for texts in _texts(shard, writer):
+                hashed = minhash.hash_shingles(texts, self.shingle, characters=self.characters)
                 file.write(minhash.pack(hashed.hashes).data)
-                signed[row : row + table.num_rows] = minhash.minima(hashed, self.permutations, self.seed)
-                tables.append(table)
-                row += table.num_rows
+                here = slice(row, row := row + len(texts))
+                signed[here] = minhash.minima(hashed, self.permutations, self.seed)
+                _tell(texts, hashed, of_texts[here])
 
         def name(kind: str, suffix: str) -> str:
             plain = f"{kind}-{part.key}{suffix}"
             return f"index/{plain}" if self.published else writer.spill_name(plain)
 
         writer.publish("shingles", shard.rows, write, name("shingles", ".bin"))
-        rows = pa.concat_tables(tables).replace_schema_metadata(self._metadata())
-        writer.publish_table("rows", rows, name("rows", ".parquet"))
+        rows = _rows(shard.table(COLUMNS), of_texts).replace_schema_metadata(self._metadata())
+        writer.spill_table(ROWS_AT_HAND, rows)
+        if self.published:
+            writer.publish_table("rows", rows, name("rows", ".parquet"))
         if self.published or not self.spread:
             writer.publish("signatures", shard.rows, lambda f: arrays.write(f, signed), name("signatures", ".npy"))
         if self.spread:
             found, bucket = band_entries(signed, part.work.first, self.spread)
             write_run(writer, KIND, found, bucket, self.spread.buckets)
-
-    def _hashed(self, shard: DocumentShard, writer: PartWriter) -> Iterator[tuple[pa.Table, minhash.Shingles]]:
-        for batch in shard.batches(COLUMNS, BATCH_DOCUMENTS):
-            hashed = minhash.hash_shingles(batch.column("text"), self.shingle, characters=self.characters)
-            yield _rows(batch, hashed), hashed
-            pa.default_memory_pool().release_unused()  # or each batch may add its own size to what the pool holds
-            writer.advance(batch.num_rows)
 
     def _metadata(self) -> dict[str, str]:
         spec = f"{'chars' if self.characters else 'words'}:{self.shingle}"
@@ -117,18 +115,27 @@ class Sign:
         }
 
 
-def _rows(batch: pa.RecordBatch, hashed: minhash.Shingles) -> pa.Table:
-    columns: dict[str, Any] = {
-        "document_id": batch.column("document_id"),
-        "url": batch.column("url"),
-        "address": _binary16(minhash.hash_strings(batch.column("dedup_key"))),
-        "words": _binary16(hashed.texts),
-        "karma": batch.column("karma"),
-        "submitted_at": batch.column("submitted_at"),
-        "units": hashed.units,
-        "shingles": hashed.counts(),
-        "text_bytes": pc.binary_length(batch.column("text")),
-    }
+def _texts(shard: DocumentShard, writer: PartWriter) -> Iterator[pa.Array]:
+    """The texts of a shard, some at a time."""
+    for batch in shard.batches(["text"], BATCH_DOCUMENTS):
+        yield batch.column("text")
+        pa.default_memory_pool().release_unused()  # or each batch may add its own size to what the pool holds
+        writer.advance(batch.num_rows)
+
+
+def _tell(texts: pa.Array, hashed: minhash.Shingles, out: npt.NDArray[np.void]) -> None:
+    out["words"] = hashed.texts
+    out["units"] = hashed.units
+    out["shingles"] = hashed.counts()
+    _, bounds = minhash.buffers(texts)
+    out["text_bytes"] = bounds[1:] - bounds[:-1]
+
+
+def _rows(documents: pa.Table, of_texts: npt.NDArray[np.void]) -> pa.Table:
+    columns: dict[str, Any] = {name: documents.column(name) for name in ("document_id", "url", "karma", "submitted_at")}
+    keys = documents.column("dedup_key").combine_chunks()
+    columns |= {"address": _binary16(minhash.hash_strings(keys)), "words": _binary16(of_texts["words"])}
+    columns |= {name: of_texts[name] for name in ("units", "shingles", "text_bytes")}
     return pa.table(columns, schema=ROWS)
 
 

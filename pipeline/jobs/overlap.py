@@ -86,7 +86,7 @@ class FindGrams:
         shard: DocumentShard = part.work
         index = load_index(self.index)
         found = np.zeros(len(index.grams), bool)
-        tables = _Tables(writer, self.settings, _rows(shard))
+        tables = _Tables(writer, self.settings, shard.selected())
         for batch in shard.batches(["document_id", "url", "text"], BATCH_ROWS):
             places = np.zeros(batch.num_rows, np.int64)
             for i, text in enumerate(batch.column("text").to_pylist()):
@@ -162,14 +162,6 @@ def _row(one: SetOverlap) -> dict[str, object]:
     """With the paper's row beside it: the set's own training split, and WebText."""
     own_train, webtext = OVERLAP_PERCENT.get(one.name, (None, None))
     return {**asdict(one), "percent": one.percent, "paper_own_train_percent": own_train, "paper_webtext_percent": webtext}
-
-
-def _rows(shard: DocumentShard) -> npt.NDArray[np.int64]:
-    """The places of the shard's selected rows in its file."""
-    if shard.keep is None:
-        return np.arange(shard.rows)
-    rows: npt.NDArray[np.int64] = files.read_table(shard.keep, ["row"]).column("row").to_numpy()
-    return rows
 
 
 def work(call: Call, place: Place) -> Outcome:

@@ -57,6 +57,20 @@ def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
         assert not said or said.startswith(f"{path}: damaged (")
 
 
+def test_a_spilled_table_is_a_view_of_its_file_and_one_cut_short_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "table.arrow")
+    table = pa.table({"row": [1, 2, 3], "text": ["a", None, "c"]}).replace_schema_metadata({"shingle": "words:5"})
+    files.publish(path, lambda file: files.write_arrow(file, table))
+    held = pa.total_allocated_bytes()
+    assert files.read_table(path).equals(table, check_metadata=True)
+    assert files.read_table(path, ["text"]).equals(table.select(["text"]))
+    assert files.read_schema(path).metadata == {b"shingle": b"words:5"}
+    assert pa.total_allocated_bytes() == held
+    Path(path).write_bytes(Path(path).read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"table\.arrow: damaged"):
+        files.read_table(path)
+
+
 def test_what_the_disk_says_stays_the_disks(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read_table(str(tmp_path / "none.parquet"))
