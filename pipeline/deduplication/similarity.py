@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import arrays, files, minhash
-from pipeline.minhash import SHINGLE_BYTES, Words64
+from pipeline import files, minhash
+from pipeline.files import InputError
+from pipeline.minhash import SHINGLE_BYTES, Bytes, Words64
 from tokenizer.compiled import compiled
 
 PAIRS_AT_ONCE = 50_000
 SHINGLES_AT_ONCE = 250_000
-GAP_BYTES = 1 << 16
-READ_BYTES = 1 << 20
+_FAR = np.iinfo(np.int64).max
 
 PLACES = np.dtype([("number", "<u4"), ("shard", "<u4"), ("start", "<i8"), ("count", "<i8")])
 """Where a document's shingles lie: `start` and `count` in shingles."""
@@ -48,9 +48,14 @@ def similarities(shingles: Sequence[str], places: Places, a: Numbers, b: Numbers
 
 
 def _renumbered(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """The distinct values of both, and where each stands among them."""
-    used = arrays.distinct(np.concatenate([a, b]))
-    return used, np.searchsorted(used, a), np.searchsorted(used, b)
+    """The distinct values of both, ascending, and where each stands among them; takes room for all between the least and the greatest."""
+    least = min(a.min(initial=_FAR), b.min(initial=_FAR))
+    a, b = a - least, b - least
+    places = np.zeros(max(a.max(initial=-1), b.max(initial=-1)) + 1, np.int64)
+    places[a] = places[b] = 1
+    used = np.flatnonzero(places)
+    places[used] = np.arange(len(used))
+    return used + least, places[a], places[b]
 
 
 def read_sets(shingles: Sequence[str], found: Places) -> Sets:
@@ -61,22 +66,25 @@ def read_sets(shingles: Sequence[str], found: Places) -> Sets:
     order = np.lexsort((found["start"], found["shard"]))
     begins = np.flatnonzero(np.diff(found["shard"][order])) + 1
     for mine in np.split(order, begins) if len(order) else []:
-        with files.open_input(shingles[found["shard"][mine[0]]]) as file:
-            for run in _runs(mine, found):
-                first, last = int(found["start"][run[0]]), int(found["start"][run[-1]] + counts[run[-1]])
-                file.seek(first * SHINGLE_BYTES)
-                data = np.frombuffer(file.read((last - first) * SHINGLE_BYTES), np.uint8)
-                minhash.unpack(data, found["start"][run] - first, counts[run], hashes, starts[run])
+        sizes = counts[mine]
+        packed = _read(shingles[found["shard"][mine[0]]], found["start"][mine] * SHINGLE_BYTES, sizes * SHINGLE_BYTES)
+        minhash.unpack(packed, np.cumsum(sizes) - sizes, sizes, hashes, starts[mine])
     ends = np.empty(len(starts), np.int64)
     _make_distinct(hashes, starts, counts, ends, _table(counts))
     return Sets(hashes, starts, ends)
 
 
-def _runs(mine: Numbers, found: Places) -> list[Numbers]:
-    """Documents of one shard, in their order in its file, in runs that are read together."""
-    starts, counts = found["start"][mine] * SHINGLE_BYTES, found["count"][mine] * SHINGLE_BYTES
-    far = starts[1:] - starts[:-1] - counts[:-1] > GAP_BYTES
-    return np.split(mine, np.flatnonzero(far | (np.diff(starts // READ_BYTES) > 0)) + 1)
+def _read(path: str, starts: Numbers, sizes: Numbers) -> Bytes:
+    """Some ranges of a file, ascending, one after the other."""
+    pieces = []
+    with files.open_input(path, buffered=False) as file:
+        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+            file.seek(start)
+            pieces.append(file.read(size))
+    data = np.frombuffer(b"".join(pieces), np.uint8)
+    if len(data) != sizes.sum():
+        raise InputError(f"{path}: ends before byte {starts[-1] + sizes[-1]:,}; run the stage again that wrote it")
+    return data
 
 
 def jaccard(sets: Sets, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:
