@@ -4,6 +4,7 @@ A local runner holds all that a GroupByKey shuffles, six times over. What may be
 run, its entries sorted by destination, and each part of the next reads its own of all runs. Many runs are merged into fewer before.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -63,10 +64,21 @@ def entries(work: Pieces | Drawn, kind: Any) -> Entries:
 
 
 def write_run(writer: PartWriter, kind: str, found: Entries, destination: Destinations, destinations: int) -> None:
-    """Spill entries by destination: a radix sort, where these are fewer than 65,536."""
-    ordered = found[np.argsort(destination.astype(np.min_scalar_type(destinations)), kind="stable")]
-    sizes = np.bincount(destination, minlength=destinations) * ordered[:1].nbytes
-    _write(writer, kind, len(ordered), sizes, [ordered.reshape(-1).view(np.uint8).data])
+    """Spill entries by destination."""
+    ordered, sizes = dealt(found, destination, destinations)
+    _write(writer, kind, len(ordered), sizes * ordered[:1].nbytes, [ordered.reshape(-1).view(np.uint8).data])
+
+
+def dealt(found: Entries, destination: Destinations, destinations: int) -> tuple[Entries, npt.NDArray[np.int64]]:
+    """Entries by destination, in their order in each, and how many each gets."""
+    from pipeline.dealing import deal  # with it comes numba: 40 MB that the stages without a shuffle need not hold
+
+    sizes = np.bincount(destination, minlength=destinations)
+    ordered = np.empty_like(found)
+    width = found.itemsize * math.prod(found.shape[1:]) // 4
+    words, out = (entries.view(np.uint32).reshape(-1, width) for entries in (found, ordered))
+    deal(words, destination, np.cumsum(sizes) - sizes, out)
+    return ordered, sizes
 
 
 def _write(writer: PartWriter, kind: str, rows: int, sizes: npt.NDArray[np.int64], pieces: Sequence[memoryview]) -> None:
@@ -155,8 +167,8 @@ class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
 
 def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
     """The entries of each part in one piece; `part` is each entry's."""
-    ordered = found[np.argsort(part, kind="stable")]
-    ends = np.cumsum(np.bincount(part, minlength=parts))
+    ordered, sizes = dealt(found, part, parts)
+    ends = np.cumsum(sizes)
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if start < end:
             yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.deduplication.census import ABSENT
+from pipeline.deduplication.repeats import may_repeat
 from pipeline.minhash import Words64
 from pipeline.parts import Part, PartWriter
 from pipeline.shuffle import Drawn, Pieces
@@ -52,9 +53,7 @@ def _numbered(work: Pieces | Drawn, number_of: npt.NDArray[np.uint32]) -> tuple[
 
 def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
     """The pairs of numbers that share a key, each once, ascending."""
-    repeated = np.empty(len(keys), np.bool_)
-    _find_repeated(keys, np.zeros(8 << len(keys).bit_length(), np.uint8), repeated)
-    met = np.flatnonzero(repeated)
+    met = np.flatnonzero(may_repeat(keys))
     order = met[np.argsort(keys[met])]
     keys, numbers = keys[order], numbers[order]
     bucket = np.cumsum(keys != np.roll(keys, 1)).astype(np.uint64)
@@ -62,16 +61,6 @@ def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
     out = np.empty(_pair_up(members, earlier, MEMBERS_COMPARED, NEIGHBOURS, np.empty(0, np.uint64)), np.uint64)
     _pair_up(members, earlier, MEMBERS_COMPARED, NEIGHBOURS, out)
     return arrays.distinct(out)
-
-
-@compiled
-def _find_repeated(keys: Words64, met: npt.NDArray[np.uint8], repeated: npt.NDArray[np.bool_]) -> None:
-    """Fill `repeated`: False for a key that is there once, but for the few whose place in `met` (zeros, a power of two) another key has."""
-    mask = np.uint64(len(met) - 1)
-    for key in keys:
-        met[key & mask] += met[key & mask] < 2
-    for i in range(len(keys)):
-        repeated[i] = met[keys[i] & mask] == 2
 
 
 @compiled

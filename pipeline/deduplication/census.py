@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.deduplication.clusters import NOBODY, Numbers
+from pipeline.deduplication.repeats import may_repeat
 from pipeline.deduplication.signatures import ROWS, SignedShard
 from pipeline.minhash import Words64
 
@@ -120,8 +121,11 @@ def first_rows(shards: Sequence[SignedShard]) -> Rows:
 
 def _order(submitted: Rows, first: int, last: int, ties: Callable[[Rows], tuple[npt.NDArray[Any], ...]]) -> Rows:
     """The flat rows from `first` to `last` in the order of choice."""
-    order = np.argsort(submitted[first:last]) + first
-    tied = _repeated(submitted[order])
+    order = np.argsort(submitted[first:last])
+    order += first
+    same = np.zeros(len(order) + 1, bool)
+    same[1:-1] = submitted[order[1:]] == submitted[order[:-1]]
+    tied = np.flatnonzero(same[1:] | same[:-1])
     rows = order[tied]
     if len(rows):
         order[tied] = rows[np.lexsort((*ties(rows), submitted[rows]))]
@@ -130,22 +134,13 @@ def _order(submitted: Rows, first: int, last: int, ties: Callable[[Rows], tuple[
 
 def _least_equal(keys: Words64, numbers: Numbers) -> Numbers:
     """For each number the least with the same key; `keys` (rows, 2) are those of flat rows."""
-    half = np.ascontiguousarray(keys[:, 0])
-    order = np.argsort(half)
-    rows = order[_repeated(half[order])]
+    rows = np.flatnonzero(may_repeat(np.ascontiguousarray(keys[:, 0])))
     rows = rows[np.lexsort((numbers[rows], keys[rows, 1], keys[rows, 0]))]
     begins = np.ones(len(rows), bool)
     begins[1:] = (keys[rows[1:]] != keys[rows[:-1]]).any(axis=1)
     least = np.arange(len(keys), dtype=np.int32)
     least[numbers[rows]] = numbers[rows[begins]][np.cumsum(begins) - 1]
     return least
-
-
-def _repeated(ordered: npt.NDArray[Any]) -> Rows:
-    """The places of values that are equal to one beside them."""
-    same = np.zeros(len(ordered) + 1, bool)
-    same[1:-1] = ordered[1:] == ordered[:-1]
-    return np.flatnonzero(same[1:] | same[:-1])
 
 
 def _taken(shards: Sequence[SignedShard], starts: Rows, flat: npt.NDArray[np.integer], columns: list[str]) -> pa.Table:

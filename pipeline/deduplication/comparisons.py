@@ -16,6 +16,7 @@ from pipeline.deduplication.census import ABSENT, Census
 from pipeline.deduplication.similarity import PLACES, Places, similarities
 from pipeline.parts import Part, PartWriter
 from pipeline.shuffle import Destinations
+from tokenizer.compiled import compiled
 
 SHINGLES_A_PART = 4_000_000
 KIND = "ranks"
@@ -38,9 +39,18 @@ class Ranking:
 
     def spread(self, pairs: str) -> tuple[Pairs, Destinations]:
         """The pairs of a file as ranks, and the part of each."""
-        found, ranks = np.asarray(arrays.load(pairs)), np.asarray(arrays.load(self.ranks))
-        a, b = ranks[found >> _HALF], ranks[found & _LOW]
-        return a.astype(np.uint64) << _HALF | b, np.asarray(arrays.load(self.part_of))[a]
+        found, ranks, part_of = (np.asarray(arrays.load(path)) for path in (pairs, self.ranks, self.part_of))
+        out, part = np.empty_like(found), np.empty(len(found), np.uint32)
+        _rank(found, ranks, part_of, out, part)
+        return out, part
+
+
+@compiled
+def _rank(pairs: Pairs, ranks: Words32, part_of: Words32, out: Pairs, part: Words32) -> None:
+    for i in range(len(pairs)):
+        a, b = ranks[pairs[i] >> _HALF], ranks[pairs[i] & _LOW]
+        out[i] = np.uint64(a) << _HALF | np.uint64(b)
+        part[i] = part_of[a]
 
 
 def rank(census: Census, pairs: Sequence[str], folder: str) -> Ranking:
