@@ -1,7 +1,7 @@
 """A number for every document, in the order of choice, and the groups of documents that are equal by address or by words.
 
 The order: documents of earlier months, then the earliest submission (unknown last), the highest karma, the least document id, the least
-hash of the dedup key. It takes 70 bytes a document in one process while it is made, 25 afterwards.
+hash of the dedup key. It takes 65 bytes a document in one process while it is made, 25 afterwards.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,8 +123,8 @@ def _order(submitted: Rows, first: int, last: int, ties: Callable[[Rows], tuple[
     """The flat rows from `first` to `last` in the order of choice."""
     order = np.argsort(submitted[first:last])
     order += first
-    same = np.zeros(len(order) + 1, bool)
-    same[1:-1] = submitted[order[1:]] == submitted[order[:-1]]
+    ordered, same = submitted[order], np.zeros(len(order) + 1, bool)
+    same[1:-1] = ordered[1:] == ordered[:-1]
     tied = np.flatnonzero(same[1:] | same[:-1])
     rows = order[tied]
     if len(rows):
