@@ -26,16 +26,25 @@ def choose_allocators() -> None:
     """How this process allocates, before it imports what allocates or starts a thread.
 
     Arrow by jemalloc where it is built in: 30 MB less than its own choice. glibc's malloc from one arena: 64 fetching threads spread over
-    16 of them held 20 to 30 MB more and grew by 1.6 MB a minute, where one grows by 0.15. Its thresholds are fixed: left to itself it
-    raises them to what was freed, so that large arrays leave holes (40 MB of 390 in dedup), or gives back what the next batch asks for.
+    16 of them held 20 to 30 MB more and grew by 1.6 MB a minute, where one grows by 0.15.
     """
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:  # glibc
-            mallopt(M_ARENA_MAX, 1)
-            mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-            mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES)
+    _mallopt({M_ARENA_MAX: 1})
+
+
+def keep_freed_memory() -> None:
+    """Fix glibc's thresholds, for work on arrays batch by batch. Left to itself it raises them to what was freed, so that large arrays
+    leave holes (40 MB of 390 in dedup), or gives back what the next batch asks for.
+    """
+    _mallopt({M_MMAP_THRESHOLD: MAPPED_FROM_BYTES, M_TRIM_THRESHOLD: KEPT_FREE_BYTES})
+
+
+def _mallopt(options: dict[int, int]) -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # glibc
+        for option, value in options.items():
+            mallopt(option, value)
 
 
 def end_bundles_promptly() -> None:

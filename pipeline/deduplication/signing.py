@@ -15,6 +15,7 @@ from pipeline.deduplication.signatures import ROWS, ROWS_AT_HAND, SignedShard
 from pipeline.parts import Part, PartWriter
 from pipeline.shuffle import Destinations, Entries, write_run
 from pipeline.views import DocumentShard
+from pipeline.worker import keep_freed_memory
 
 BATCH_DOCUMENTS = 128
 COLUMNS = ["document_id", "url", "dedup_key", "karma", "submitted_at"]
@@ -23,7 +24,8 @@ OF_TEXTS = np.dtype([("words", "<u8", (2,)), ("units", "<i8"), ("shingles", "<i8
 
 
 def load() -> None:
-    """Fetch the compiled code: the first call of a process takes a second."""
+    """Make a worker process ready: fetch the compiled code, since the first call of a process takes a second."""
+    keep_freed_memory()
     hashed = minhash.hash_shingles(pa.array(["one two three"]), 2)
     minhash.minima(hashed, 1, minhash.SEED)
     minhash.pack(hashed.hashes)

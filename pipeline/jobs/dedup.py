@@ -30,6 +30,7 @@ from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_p
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.standing import standing
 from pipeline.views import document_shards
+from pipeline.worker import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ def grouped(paths: Sequence[str], rows: Sequence[int], most: int) -> Iterator[tu
 def work(call: Call, place: Place) -> Outcome:
     """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
     settings: DedupSettings = call.settings
+    keep_freed_memory()
     cutting = settings.cutting
     logger.info("dedup: %d bands of %d rows find of the pairs %s", *cutting, curve.s_curve(*cutting))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
