@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-INTERRUPTED = 130
-"""Exit code of a command that was told to stop."""
+from tokenizer.interruption import INTERRUPTED
+
 WORKER_LOST = 1
 CHANNELS = "apache_beam.runners.worker.data_plane"
 LOST_SECONDS = 5.0

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
+from tokenizer.interruption import ends_on_interrupt
 from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
 from trainer.pages import large_kept_pages
@@ -21,25 +22,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words[:1] == ["eval"]:
-            from trainer.evals.command import main as evaluate
-
-            return int(evaluate(words[1:]))
-        if words[:1] == ["explain"]:
-            from trainer.explain import main as explain
-
-            return explain(words[1:])
-        arguments = _parser().parse_args(words)
-        return int(arguments.run(arguments))
+        with ends_on_interrupt("interrupted"):
+            return _run(words)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"failed: {error}", file=sys.stderr)
         return DISK_FAILED if isinstance(error, SaveError) or error.errno in DISK_ERRORS else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["eval"]:
+        from trainer.evals.command import main as evaluate
+
+        return int(evaluate(words[1:]))
+    if words[:1] == ["explain"]:
+        from trainer.explain import main as explain
+
+        return explain(words[1:])
+    arguments = _parser().parse_args(words)
+    return int(arguments.run(arguments))
 
 
 def _parser() -> Parser:

@@ -11,6 +11,7 @@ import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
+from tokenizer.interruption import INTERRUPTED
 from trainer import checkpoint
 from trainer.attention import newest_flash
 from trainer.checkpoint import DamagedCheckpointError
@@ -188,7 +189,7 @@ def _outcome(run: Run, end: End) -> int:
     if end is End.FINISHED:
         return 0
     _say(run.world, f"{run.folder}: stopped and saved at step {run.at.step:,}; the same command goes on")
-    return 130 if run.interrupted else 0
+    return INTERRUPTED if run.interrupted else 0
 
 
 def _say(world: World, text: str) -> None:

@@ -2,13 +2,9 @@
 
 import logging
 import math
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import torch
@@ -24,6 +20,7 @@ from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
 from trainer.evals.in_training import Examiner
+from trainer.interruption import stop_signals
 from trainer.model import GPT
 from trainer.optim import GUARD_STATE, Guard, Optimizer, learning_rate_at
 from trainer.reporting import Reporter
@@ -230,22 +227,3 @@ class Run:
         guard = {f"guard.{name}": value for name, value in self.guard.state().items()}
         weights = {name: weight.detach() for name, weight in self.model.named_parameters()}
         return {"model": weights, "optimizer": {**guard, **self.optimizer.state()}}
-
-
-@contextmanager
-def stop_signals() -> Iterator[dict[str, bool]]:
-    """SIGTERM and SIGINT raise a flag while the block runs; a second SIGINT interrupts at once. `interrupted` tells the two apart."""
-    asked = {"asked": False, "interrupted": False}
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and asked["interrupted"]:
-            raise KeyboardInterrupt
-        asked["asked"] = True
-        asked["interrupted"] |= number == signal.SIGINT
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

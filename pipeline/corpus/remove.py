@@ -19,6 +19,7 @@ from pipeline.manifest import NAME
 from pipeline.report.corpus import STAGE_NAMES, Corpus
 from pipeline.tool import Tool
 from pipeline.verification import check_folder
+from pipeline.views import kept_rows
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def find(corpus: Corpus, keys: set[str], sites: Sequence[str], ids: set[bytes]) 
     gone: list[Gone] = []
     kept_lists = corpus.paths("dedup", "keep")
     for number, path in enumerate(corpus.paths("documents", "documents")):
-        kept = set(files.read_table(kept_lists[number], ["row"]).column("row").to_pylist()) if kept_lists else None
+        kept = set(kept_rows(kept_lists[number]).tolist()) if kept_lists else None
         gone += [_gone(number, row, found, kept) for row, found in _hits(path, keys, sites, ids)]
     return gone
 

@@ -146,7 +146,7 @@ def test_an_interrupted_command_ends_in_one_line(tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running, pipe.open("w"):
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
-    assert (running.returncode, said) == (130, "interrupted: run the same command again\n")
+    assert (running.returncode, said) == (130, "\ninterrupted: run the same command again\n")
     assert not (tmp_path / "out").exists()
 
 

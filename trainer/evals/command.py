@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tokenizer.interruption import ends_on_interrupt
 from trainer.checkpoint import load_model, newest, read_facts
 from trainer.config import InputError
 from trainer.distributed import World, environment, joined
@@ -23,8 +24,6 @@ from trainer.evals.task import existing
 from trainer.export import WEIGHTS
 from trainer.model import GPT
 
-INTERRUPTED = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; the exit status: 0 done, 2 bad usage or input, 130 interrupted."""
@@ -34,13 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(registry.where())
         return 0
     try:
-        return _run(arguments)
+        with ends_on_interrupt("stopped; finished tasks are kept: the same command goes on"):
+            return _run(arguments)
     except InputError as error:
         sys.stderr.write(f"webtext-train eval: {error}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; finished tasks are kept: the same command goes on\n")
-        return INTERRUPTED
 
 
 def _run(arguments: argparse.Namespace) -> int:
