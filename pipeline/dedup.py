@@ -7,7 +7,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
 from pipeline import arrays, files, minhash, paper, shuffle
@@ -15,7 +14,7 @@ from pipeline.deduplication import census, clusters, comparisons, curve, decisio
 from pipeline.deduplication.bands import Bands
 from pipeline.deduplication.candidates import PairUp
 from pipeline.deduplication.census import ABSENT, Census
-from pipeline.deduplication.comparisons import EDGES, PLACES_FILE, Compare, Ranking
+from pipeline.deduplication.comparisons import PLACES_FILE, Compare, Ranking, Verified
 from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
 from pipeline.deduplication.signatures import ROWS_AT_HAND, SignedShard, check_alike
 from pipeline.deduplication.signing import Sign, Signed, Unsigned
@@ -174,7 +173,7 @@ class Phases:
         self, everyone: Census, keys: Iterable[str], join: Join = clusters.components, *, shards_a_part: int = 1
     ) -> list[Part]:
         """Who goes by the pairs that the finished parts `keys` verified: parts of so many document shards."""
-        decided = decision.decide(everyone, self._edges(keys), transitive=self.settings.transitive, join=join)
+        decided = decision.decide(everyone, self._verified(keys), transitive=self.settings.transitive, join=join)
         decided = self._complete(everyone, decided)
         own = everyone.shards[len(everyone.shards) - len(self.documents) :]
         path = self._path("decision", "removed.arrow")
@@ -200,10 +199,11 @@ class Phases:
             shard_of[everyone.of_shard(earlier + i)] = i
         return FindRepeats(arrays.spill(self._path("repeats", "shard-of.npy"), shard_of), len(self.documents))
 
-    def _edges(self, keys: Iterable[str]) -> npt.NDArray[np.void]:
+    def _verified(self, keys: Iterable[str]) -> Verified:
         place = self.place.next("similarity")
-        found = [arrays.load(Receipt.load(place, key).path(place, "edges")) for key in sorted(keys)]
-        return np.concatenate([np.empty(0, EDGES), *found])
+        receipts = [Receipt.load(place, key) for key in sorted(keys)]
+        paths = [receipt.path(place, "edges") for receipt in receipts]
+        return comparisons.verified(paths, sum(receipt.files[0].rows for receipt in receipts))
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""

@@ -20,7 +20,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="local processes (default: one a core)",
+        help="local processes, and threads that hash the input (default: one a core)",
     )
     group.add_argument(
         "--replace", action="store_true", help="rebuild stages whose settings or inputs changed, instead of refusing"

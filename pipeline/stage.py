@@ -81,7 +81,7 @@ class Stage:
             logger.info("%s: up to date", self.name)
             return Manifest.load(call.output)
         for folder in call.inputs.values():
-            check_input(folder)
+            check_input(folder, call.engine.workers)
         outcome = self.work(call, place)
         manifest = close_stage(
             place, settings, inputs, outcome.receipts, books=outcome.books, counters=outcome.counters, dataset=outcome.dataset

@@ -14,28 +14,31 @@ VIEWED = {"dedup": "documents", "overlap": "dedup"}
 """A folder of keep lists is a view of another stage's files: whoever reads the one reads the other."""
 
 
-def check_input(folder: str) -> None:
+def check_input(folder: str, threads: int) -> None:
     """Compare every file of a stage's folder, and of those that it is a view of, with its manifest, before its first use.
 
     An object store keeps checksums of its own: there only sizes are compared. Raises InputError naming the first file that differs.
     """
     for each in _with_viewed(folder):
-        check_folder(each)
+        check_folder(each, threads)
 
 
-def check_folder(folder: str) -> None:
+def check_folder(folder: str, threads: int | None = None) -> None:
     """The same of one folder alone."""
-    check(folder, hashes=files.is_local(folder))
+    check(folder, hashes=files.is_local(folder), threads=threads)
 
 
-def check(folder: str, *, hashes: bool = True) -> tuple[int, int]:
-    """The same: how many files, how many bytes. What this process found whole is not read again while it stays untouched."""
+def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tuple[int, int]:
+    """The same by so many threads (one a core): how many files, how many bytes.
+
+    What this process found whole is not read again while it stays untouched.
+    """
     entries = Manifest.load(folder).files
     for entry in entries:
         _check_size(folder, entry)
     if hashes:
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for damaged in threads.map(lambda entry: _damage(folder, entry), entries):
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            for damaged in pool.map(lambda entry: _damage(folder, entry), entries):
                 if damaged:
                     raise InputError(damaged)
     return len(entries), sum(entry.bytes for entry in entries)

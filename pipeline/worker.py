@@ -40,6 +40,16 @@ def keep_freed_memory() -> None:
     _mallopt({M_MMAP_THRESHOLD: MAPPED_FROM_BYTES, M_TRIM_THRESHOLD: KEPT_FREE_BYTES})
 
 
+def give_back_freed_memory() -> None:
+    """Between two kinds of work: what the one leaves behind is in the other's way."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # glibc
+        trim(0)
+
+
 def _mallopt(options: dict[int, int]) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # glibc

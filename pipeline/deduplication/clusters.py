@@ -3,7 +3,7 @@
 Documents are known by their numbers, and the numbers are the order: 0 is the first choice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +25,11 @@ def load() -> None:
     by_cluster(2, [np.ones(1, np.uint64)])
 
 
-def components(count: int, edges: Edges) -> Numbers:
-    """For each of `count` nodes the least node that the edges (n, 2) join it to, by union-find."""
+def components(count: int, edges: Sequence[Edges]) -> Numbers:
+    """For each of `count` nodes the least node that the edges, arrays of (n, 2), join it to, by union-find."""
     parents = np.arange(count, dtype=np.int32)
-    _join(parents, edges)
+    for some in edges:
+        _join(parents, some)
     return parents
 
 
@@ -118,11 +119,10 @@ class Choice(NamedTuple):
 
 
 class _Neighbours(NamedTuple):
-    """The edges of text group g, in compressed rows: `ends[starts[g]:starts[g + 1]]`, in no order."""
+    """The numbers of the edges of text group g, in compressed rows: `edges[starts[g]:starts[g + 1]]`, in no order."""
 
     starts: Places
-    ends: Numbers
-    similarities: Similarities
+    edges: Numbers
 
 
 def choose(like: Likeness) -> Choice:
@@ -131,8 +131,8 @@ def choose(like: Likeness) -> Choice:
     texts = int(like.text.max(initial=NOBODY)) + 1
     choice = Choice(_nobody(documents), _nobody(documents), np.ones(documents, np.float32))
     address_kept = _nobody(int(like.address.max(initial=NOBODY)) + 1)
-    removed = Choice(_nobody(texts), _nobody(texts), np.full(texts, -1.0, np.float32))
-    _choose(like, _neighbours(texts, like.edges, like.similarities), address_kept, _nobody(texts), removed, choice)
+    removed = Choice(_nobody(texts), _nobody(0), np.full(texts, -1.0, np.float32))
+    _choose(like, _neighbours(texts, like.edges), address_kept, _nobody(texts), removed, choice)
     return choice
 
 
@@ -140,27 +140,30 @@ def _nobody(count: int) -> Numbers:
     return np.full(count, NOBODY, np.int32)
 
 
-def _neighbours(count: int, edges: Edges, similarities: Similarities) -> _Neighbours:
-    """Both directions of the edges."""
-    starts = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(edges.reshape(-1), minlength=count), out=starts[1:])
-    found = _Neighbours(starts, np.empty(2 * len(edges), np.int32), np.empty(2 * len(edges), np.float32))
-    _fill(found, edges, similarities, starts[:-1].copy())
+def _neighbours(count: int, edges: Edges) -> _Neighbours:
+    """Each edge is in the rows of both its ends."""
+    found = _Neighbours(np.zeros(count + 1, np.int64), np.empty(2 * len(edges), np.int32))
+    _fill(found.starts, found.edges, edges)
     return found
 
 
 @compiled
-def _fill(found: _Neighbours, edges: Edges, similarities: Similarities, places: Places) -> None:
-    """`places` is where each row's next one goes."""
+def _fill(starts: Places, rows: Numbers, edges: Edges) -> None:
+    """`starts` (zeros) first counts each row, then says where it ends, and as it fills from there, at last where it begins."""
     for edge in range(len(edges)):
-        for here, there in ((edges[edge, 0], edges[edge, 1]), (edges[edge, 1], edges[edge, 0])):
-            found.ends[places[here]] = there
-            found.similarities[places[here]] = similarities[edge]
-            places[here] += 1
+        for end in range(2):
+            starts[edges[edge, end]] += 1
+    for row in range(1, len(starts)):
+        starts[row] += starts[row - 1]
+    for edge in range(len(edges)):
+        for end in range(2):
+            here = edges[edge, end]
+            starts[here] -= 1
+            rows[starts[here]] = edge
 
 
 @compiled
-def _is_removed(text: int, neighbours: _Neighbours, text_kept: Numbers, removed: Choice) -> bool:
+def _is_removed(text: int, like: Likeness, neighbours: _Neighbours, text_kept: Numbers, removed: Choice) -> bool:
     """Whether a kept document is like this text: the likest, of those the least group's, in whatever order the edges came.
 
     Once found it stands, so a group's neighbours are not searched for each member.
@@ -168,7 +171,8 @@ def _is_removed(text: int, neighbours: _Neighbours, text_kept: Numbers, removed:
     if removed.kept_by[text] < 0:
         nearest = -1
         for i in range(neighbours.starts[text], neighbours.starts[text + 1]):
-            group, similarity = neighbours.ends[i], neighbours.similarities[i]
+            edge = neighbours.edges[i]
+            group, similarity = like.edges[edge, 0] + like.edges[edge, 1] - text, like.similarities[edge]
             if text_kept[group] >= 0 and (
                 similarity > removed.similarity[text] or (similarity == removed.similarity[text] and group < nearest)
             ):
@@ -182,7 +186,7 @@ def _is_removed(text: int, neighbours: _Neighbours, text_kept: Numbers, removed:
 def _choose(
     like: Likeness, neighbours: _Neighbours, address_kept: Numbers, text_kept: Numbers, removed: Choice, choice: Choice
 ) -> None:
-    """`removed` says of a whole text group what a kept neighbour did to it."""
+    """`removed` says of a whole text group by whom, a kept neighbour, and how similar."""
     for document in range(len(like.text)):
         address, text = like.address[document], like.text[document]
         if document >= like.fixed:
@@ -192,7 +196,7 @@ def _choose(
             if text >= 0 and text_kept[text] >= 0:
                 choice.kept_by[document], choice.by[document] = text_kept[text], BY_TEXT
                 continue
-            if text >= 0 and _is_removed(text, neighbours, text_kept, removed):
+            if text >= 0 and _is_removed(text, like, neighbours, text_kept, removed):
                 choice.kept_by[document], choice.by[document] = removed.kept_by[text], BY_SIMILARITY
                 choice.similarity[document] = removed.similarity[text]
                 continue

@@ -5,6 +5,7 @@ Documents in any pair are ranked by candidate cluster, then number; a pair of ra
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ SHINGLES_A_PART = 4_000_000
 KIND = "ranks"
 PLACES_FILE = "places.npy"
 EDGES = np.dtype([("a", "<u4"), ("b", "<u4"), ("similarity", "<f4")])
+"""A verified pair as it is spilled."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -51,6 +53,23 @@ def _rank(pairs: Pairs, ranks: Words32, part_of: Words32, out: Pairs, part: Word
         a, b = ranks[pairs[i] >> _HALF], ranks[pairs[i] & _LOW]
         out[i] = np.uint64(a) << _HALF | np.uint64(b)
         part[i] = part_of[a]
+
+
+class Verified(NamedTuple):
+    """Verified pairs: their `ends` (n, 2), numbers of documents, and how similar each is."""
+
+    ends: clusters.Edges
+    similarity: clusters.Similarities
+
+
+def verified(edges: Sequence[str], count: int) -> Verified:
+    """The `count` pairs of files of EDGES, read one by one: all mapped at once would be in memory twice."""
+    found, end = Verified(np.empty((count, 2), np.int32), np.empty(count, np.float32)), 0
+    for path in edges:
+        some = arrays.load(path)
+        here = slice(end, end := end + len(some))
+        found.ends[here, 0], found.ends[here, 1], found.similarity[here] = some["a"], some["b"], some["similarity"]
+    return found
 
 
 def rank(census: Census, pairs: Sequence[str], folder: str) -> Ranking:

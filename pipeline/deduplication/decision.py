@@ -5,7 +5,7 @@ text, the same words, or of exact Jaccard similarity at or above the threshold. 
 independent set of these pairs, so the answer does not depend on who computed it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import arrays, files
+from pipeline import files
 from pipeline.deduplication import clusters
-from pipeline.deduplication.census import Census
-from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Likeness, Numbers, Places
+from pipeline.deduplication.census import Census, Names
+from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Choice, Likeness, Numbers, Places
+from pipeline.deduplication.comparisons import Verified
 from pipeline.deduplication.rewriting import Rewriting, rewrite
 from pipeline.parts import Part, PartWriter
 from pipeline.records import Drop, Duplicate
@@ -51,51 +52,50 @@ class Removal:
     cluster: Numbers
 
 
-Join = Callable[[int, clusters.Edges], Numbers]
+Join = Callable[[int, Sequence[clusters.Edges]], Numbers]
 """From a number of nodes and their edges to the least node of each one's component."""
 
 
-def decide(census: Census, edges: npt.NDArray[np.void], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
-    """Who goes. `edges` are the verified pairs, of documents that stand for all of their text; `join` finds the clusters."""
-    count = len(census.text)
+def decide(census: Census, pairs: Verified, *, transitive: bool = False, join: Join = clusters.components) -> Removal:
+    """Who goes. The ends of the `pairs` stand for all of their text, and are renamed in place; `join` finds the clusters."""
+    count, (ends, likeness) = len(census.text), pairs
     everyone = np.arange(count, dtype=np.int32)
     involved = np.zeros(count, bool)
     for first in (census.address, census.text):
         others = np.flatnonzero((first != everyone) & (first != NOBODY))
         involved[others] = involved[first[others]] = True
-    involved[edges["a"]] = involved[edges["b"]] = True
+    for side in ends.T:
+        involved[side] = True
     numbers = np.flatnonzero(involved).astype(np.int32)
     place = np.full(count + 1, NOBODY, np.int32)
     place[numbers] = np.arange(len(numbers), dtype=np.int32)
     address, text = (place[first[numbers]] for first in (census.address, census.text))
-    ends = np.stack([place[edges["a"]], place[edges["b"]]], axis=1)
-    likeness = edges["similarity"].astype(np.float32)
-    del edges, place, involved  # the most there is of all that is held, and of no more use
+    for side in ends.T:
+        side[:] = place[side]
+    del place, involved, everyone  # of no more use, beside the most that is held at once
     fixed = int(np.searchsorted(numbers, census.earlier))
-    cluster = join(len(numbers), _stars(address, text, ends))
-    if transitive:
-        kept_by, by, similarity = _one_a_cluster(cluster, text, fixed)
-    else:
-        choice = clusters.choose(Likeness(address, text, ends, likeness, fixed))
-        kept_by, by, similarity = choice.kept_by, choice.by, choice.similarity
+    choice = None if transitive else clusters.choose(Likeness(address, text, ends, likeness, fixed))
+    cluster = join(len(numbers), [*_stars(address, text), ends])
+    kept_by, by, similarity = choice or _one_a_cluster(cluster, text, fixed)
     similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
     gone = np.flatnonzero(kept_by != NOBODY)
     return Removal(numbers[gone], numbers[kept_by[gone]], by[gone], similarity[gone], numbers[cluster[gone]])
 
 
-def _stars(address: Numbers, text: Numbers, ends: Numbers) -> clusters.Edges:
-    """All edges of the graph, a group of equals as a star around its first."""
+def _stars(address: Numbers, text: Numbers) -> Iterator[clusters.Edges]:
+    """The groups of equals as edges, each as a star around its first."""
     everyone = np.arange(len(address), dtype=np.int32)
-    stars = [np.stack([first[first != NOBODY], everyone[first != NOBODY]], axis=1) for first in (address, text)]
-    return np.concatenate([*stars, ends])
+    for first in (address, text):
+        others = (first != NOBODY) & (first != everyone)
+        yield np.stack([first[others], everyone[others]], axis=1)
 
 
-def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> tuple[Numbers, Numbers, npt.NDArray[np.float32]]:
+def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> Choice:
     everyone = np.arange(len(cluster), dtype=np.int32)
     kept_by = np.where((cluster == everyone) | (everyone < fixed), NOBODY, cluster)
     same = text == text[cluster]
     by = np.where(same, BY_TEXT, clusters.BY_SIMILARITY)
-    return kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32)
+    return Choice(kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32))
 
 
 REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
@@ -104,8 +104,7 @@ REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
 
 def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
     """For each of this month's shards its REMOVED rows, ascending; made for SHARDS_AT_ONCE, since addresses are most of their memory."""
-    numbers = arrays.distinct(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
-    named = census.table(numbers, ["document_id", "url"]).combine_chunks()
+    named = census.names(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
     earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
     starts = census.starts[earlier:]
     flat = census.flat_rows[removal.numbers]
@@ -115,15 +114,13 @@ def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
         ends = bounds[first : first + SHARDS_AT_ONCE + 1]
         chosen = order[ends[0] : ends[-1]]
         rows = flat[chosen] - np.repeat(starts[first : first + len(ends) - 1], np.diff(ends))
-        table = _removed_rows(named, numbers, removal, chosen, rows)
+        table = _removed_rows(named, removal, chosen, rows)
         yield from (table.slice(low, high - low) for low, high in pairwise((ends - ends[0]).tolist()))
 
 
-def _removed_rows(named: pa.Table, numbers: Numbers, removal: Removal, chosen: Places, rows: npt.NDArray[np.integer]) -> pa.Table:
-    """The REMOVED rows of the `chosen` removals, `rows` within their shards; `named` tells of each of the `numbers`."""
-    mine, kept, first = (
-        named.take(np.searchsorted(numbers, side[chosen])) for side in (removal.numbers, removal.kept, removal.cluster)
-    )
+def _removed_rows(named: Names, removal: Removal, chosen: Places, rows: npt.NDArray[np.integer]) -> pa.Table:
+    """The REMOVED rows of the `chosen` removals, `rows` within their shards."""
+    mine, kept, first = (named.of(side[chosen]) for side in (removal.numbers, removal.kept, removal.cluster))
     same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
     return pa.table(
         {

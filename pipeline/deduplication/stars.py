@@ -3,7 +3,7 @@
 An edge is a row (a, b). Every round groups the edges by node; the end is a forest of stars, each around its least node.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,16 +31,16 @@ def small_star(edges: Edges) -> Edges:
     return _stars(edges, larger=False)
 
 
-def components(count: int, edges: Edges, rounds: int = ROUNDS) -> Numbers:
+def components(count: int, edges: Sequence[Edges], rounds: int = ROUNDS) -> Numbers:
     """For each of `count` nodes the least node that the edges join it to, by rounds of stars in this process."""
-    edges = _distinct(edges)
+    joined = _distinct(np.concatenate(edges))
     for _ in range(rounds):
-        before = edges
-        edges = _distinct(large_star(_both(edges)))
-        edges = _distinct(small_star(_both(edges)))
-        if len(before) == len(edges) and (before == edges).all():
-            return _labels(count, edges)
-    raise _endless(len(edges), rounds)
+        before = joined
+        joined = _distinct(large_star(_both(joined)))
+        joined = _distinct(small_star(_both(joined)))
+        if len(before) == len(joined) and (before == joined).all():
+            return _labels(count, joined)
+    raise _endless(len(joined), rounds)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ class BeamStars:
     rounds: int = ROUNDS
     edges_a_part: int = EDGES_A_PART
 
-    def components(self, count: int, edges: Edges) -> Numbers:
+    def components(self, count: int, edges: Sequence[Edges]) -> Numbers:
         """For each of `count` nodes the least node that the edges join it to. Raises RuntimeError where the rounds do not suffice."""
-        parts = 1 + 2 * len(edges) // self.edges_a_part
+        joined = _distinct(np.concatenate(edges).astype(np.int32, copy=False))
+        parts = 1 + 2 * len(joined) // self.edges_a_part
         files.make_folder(self.place.work_folder)
         sources = []
-        for i, piece in enumerate(np.array_split(_distinct(edges.astype(np.int32, copy=False)), parts)):
+        for i, piece in enumerate(np.array_split(joined, parts)):
             sources.append(arrays.spill(files.join(self.place.work_folder, f"edges-{i:05d}.npy"), piece))
         before: list[int] = []
         for turn in range(self.rounds):
@@ -66,7 +67,7 @@ class BeamStars:
             if digests == before:
                 return _labels(count, np.concatenate([arrays.load(path) for path in sources]))
             before = digests
-        raise _endless(len(edges), self.rounds)
+        raise _endless(len(joined), self.rounds)
 
     def _round(self, phase: str, sources: list[str], parts: int, work: "StarWork") -> tuple[list[str], list[int]]:
         place = self.place.next(f"{self.place.phase}-{phase}")

@@ -30,7 +30,7 @@ from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_p
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.standing import standing
 from pipeline.views import document_shards
-from pipeline.worker import keep_freed_memory
+from pipeline.worker import give_back_freed_memory, keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ DOCUMENTS_WORTH_A_WORKER = 100_000
 """Fewer than this many are paired, compared and published sooner than another worker process starts."""
 PAIRS_WORTH_A_WORKER = 20_000_000
 """Fewer are ranked in a second: a pipeline of several workers takes half of one to begin and end."""
-PAIRS_A_RUN = 1 << 20
+PAIRS_A_RUN = 1 << 19
 """So many are spread at once, of as many files as hold them: each part that compares opens each run."""
 SHARDS_PUBLISHED_AT_ONCE = 8
 """A file costs a millisecond to make and to sync: duplicates and drops of so many shards are one of each."""
@@ -151,8 +151,10 @@ def work(call: Call, place: Place) -> Outcome:
     with standing(call.engine, len(phases.documents), signing.__name__) as engine:
         run = Run(phases, engine)
         signed = run.sign()
+        give_back_freed_memory()
         everyone = phases.take_census()
         compared = run.verify(everyone, signed)
+        give_back_freed_memory()
         outcomes = run.decide(everyone, compared)
         if settings.span_rules:
             outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
