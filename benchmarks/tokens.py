@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers, real_text, scores
 
 SHARD_MEGABYTES = 16
-LOOPS = {"compiled": None, "tiktoken": 1, "tokenizers": 1}
+BY_TIKTOKEN = "the same by tiktoken"
+LOOPS = {"compiled": None, "tiktoken": None, "tokenizers": 1}
 """The encoders that have bare loops, and how many shards of documents each gets (None: all)."""
 PEER = ("datatrove", "datatrove[processing,io]", "numba", "tokenizers")
 ENCODERS = ("encoders", "gigatoken", "fastokens", "kitoken", "pyarrow")
@@ -108,7 +109,7 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
     return figures | {"megabytes": read / 1e6, "ids": first}
 
 
-def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, Any]:
+def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, Any]:
     """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
     from pipeline.worker import choose_allocators
 
@@ -125,7 +126,8 @@ def stage(corpus: str, tokenizer: str, folder: str) -> dict[str, Any]:
     settings = vocabulary.VocabularySettings(tokenizer="given", tokenizer_path=tokenizer)
     vocabulary.STAGE.run(Call({"dedup": corpus}, f"{folder}/vocabulary", settings, Engine()))
     Tokenizer.load(tokenizer).encode_arrow(pa.array(["compile"]))
-    call = Call({"dedup": corpus, "vocabulary": f"{folder}/vocabulary"}, f"{folder}/tokens", tokens.TokensSettings(), Engine())
+    inputs = {"dedup": corpus, "vocabulary": f"{folder}/vocabulary"}
+    call = Call(inputs, f"{folder}/tokens-{encoder}", tokens.TokensSettings(encoder=encoder), Engine())
     started, wall = time.process_time(), time.perf_counter()
     tokens.STAGE.run(call)
     figures = {"seconds": time.process_time() - started, "wall": time.perf_counter() - wall}
@@ -152,9 +154,10 @@ def step(name: str, *arguments: object) -> dict[str, Any]:
 def one_round(
     corpus: str, tokenizer: str, folder: Path, pythons: dict[str, Path], *, stage_only: bool
 ) -> dict[str, dict[str, Any]]:
-    figures = {"pipeline tokens, whole": step("stage", corpus, tokenizer, str(folder))}
+    figures = {"pipeline tokens, whole": step("stage", corpus, tokenizer, str(folder), "compiled")}
     if stage_only:
         return figures
+    figures[BY_TIKTOKEN] = step("stage", corpus, tokenizer, str(folder), "tiktoken")
     for encoder, shards in LOOPS.items():
         figures[f"bare loop, {encoder}"] = step("loop", encoder, shards, corpus, tokenizer)
     bare = figures["bare loop, compiled"]
@@ -212,12 +215,16 @@ def rows(rounds: list[dict[str, dict[str, Any]]], versions: dict[str, str]) -> l
     whole, unit = "pipeline tokens, whole", "CPU ms a MB"
     work = f"{rounds[0][whole]['megabytes']:,.0f} MB, Parquet to shards beside a loop that encodes"
     found: list[scores.Row] = []
-    for name in [name for name in each if name not in (whole, "bare loop, compiled", "the same with reading")]:
+    for name in [name for name in each if name not in (whole, BY_TIKTOKEN, "bare loop, compiled", "the same with reading")]:
         tool = name.removeprefix("bare loop, ").removesuffix("'s step")
         peer = f"{tool} {versions.get(tool, '')}, {'its tokenizer step' if tool == 'datatrove' else 'a bare loop'}"
         found.append(scores.Race("tokens", work, peer, unit, each[whole], each[name], peak[whole], peak[name]))
     limits = {"bare loop, compiled": "its own encoder in a bare loop", "the same with reading": "the same with Parquet's reading"}
-    return found + [scores.Limit("tokens", told, unit, each[whole], each[name]) for name, told in limits.items() if name in each]
+    found += [scores.Limit("tokens", told, unit, each[whole], each[name]) for name, told in limits.items() if name in each]
+    if BY_TIKTOKEN in each:
+        told = "the stage with --encoder tiktoken: tiktoken in a bare loop"
+        found.append(scores.Limit("tokens", told, unit, each[BY_TIKTOKEN], each["bare loop, tiktoken"]))
+    return found
 
 
 def main() -> None:
