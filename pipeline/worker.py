@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 MAPPED_FROM_BYTES = 4 << 20
@@ -45,16 +46,19 @@ def give_back_freed_memory() -> None:
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # glibc
+    if trim := _of_glibc("malloc_trim"):
         trim(0)
 
 
 def _mallopt(options: dict[int, int]) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # glibc
+    if mallopt := _of_glibc("mallopt"):
         for option, value in options.items():
             mallopt(option, value)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of its own, where this process has glibc."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def end_bundles_promptly() -> None:

@@ -54,6 +54,26 @@ for _ in range(10):
     batch()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+GIVEN_BACK = """
+import ctypes, re
+from pathlib import Path
+from pipeline.worker import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+give_back_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+held = [libc.malloc(1 << 16) for _ in range(1000)]
+for block in held:
+    ctypes.memset(block, 1, 1 << 16)
+for block in held[:-1]:
+    libc.free(block)
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+before = resident()
+give_back_freed_memory()
+print(before - resident())
+"""
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="what glibc's malloc does, and no other")
 
 
@@ -75,6 +95,12 @@ def test_what_a_batch_frees_the_next_one_finds() -> None:
 
     assert new_pages("chosen") < 100
     assert new_pages("as it comes") > 10_000
+
+
+@glibc
+def test_what_lies_freed_below_what_is_held_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 50  # MiB, of 62
 
 
 def test_beam_waits_no_fifth_of_a_second_at_the_end_of_a_bundle() -> None:
