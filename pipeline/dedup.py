@@ -10,12 +10,13 @@ import numpy as np
 from apache_beam.pvalue import PCollection
 
 from pipeline import arrays, files, minhash, paper, shuffle
-from pipeline.deduplication import census, clusters, comparisons, curve, decision
+from pipeline.deduplication import census, clusters, curve, decision, ranking
 from pipeline.deduplication.bands import Bands
 from pipeline.deduplication.candidates import PairUp
 from pipeline.deduplication.census import ABSENT, Census
-from pipeline.deduplication.comparisons import PLACES_FILE, Compare, Ranking, Verified
-from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome
+from pipeline.deduplication.comparisons import Compare
+from pipeline.deduplication.decision import Join, Publish, Reason, Removal, ShardOutcome, removed_rows
+from pipeline.deduplication.ranking import Ranking
 from pipeline.deduplication.signatures import ROWS_AT_HAND, SignedShard, check_alike
 from pipeline.deduplication.signing import Sign, Signed, Unsigned
 from pipeline.deduplication.similarity import similarities
@@ -160,21 +161,27 @@ class Phases:
         return [Receipt.load(place, key).path(place, "pairs") for key in keys]
 
     @property
+    def ranking(self) -> Ranking:
+        """The documents of the pairs in the order in which they are compared and decided."""
+        return Ranking(self.place.next("similarity").work_folder)
+
+    @property
     def compare(self) -> Compare:
         """The work of a part of the ranking."""
-        return Compare(self.settings.threshold, self._path("similarity", PLACES_FILE), self._path("similarity", "shingles.list"))
+        return Compare(self.settings.threshold, self.ranking, self._path("similarity", "shingles.list"))
 
     def rank(self, everyone: Census, pairs: Sequence[str]) -> Ranking:
-        """The documents of the pairs in the order in which they are compared; writes down what `compare` reads."""
+        """Write the ranking, and what else `compare` reads."""
         shuffle.list_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
-        return comparisons.rank(everyone, pairs, self.place.next("similarity").work_folder)
+        self.ranking.write(everyone, pairs)
+        return self.ranking
 
     def outcomes(
         self, everyone: Census, keys: Iterable[str], join: Join = clusters.components, *, shards_a_part: int = 1
     ) -> list[Part]:
         """Who goes by the pairs that the finished parts `keys` verified: parts of so many document shards."""
-        decided = decision.decide(everyone, self._verified(keys), transitive=self.settings.transitive, join=join)
-        decided = self._complete(everyone, decided)
+        batches = self.ranking.batches(everyone, self._edges(keys))
+        decided = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive, join=join))
         own = everyone.shards[len(everyone.shards) - len(self.documents) :]
         path = self._path("decision", "removed.arrow")
         decision.spill_removed(path, decision.removed_tables(everyone, decided))
@@ -184,26 +191,23 @@ class Phases:
     def span_shards(self, everyone: Census, outcomes: Sequence[Part]) -> list[SpanShard]:
         """The document shards, the numbers of their rows that are kept beside them."""
         earlier = len(everyone.shards) - len(self.documents)
-        shards = []
-        for i, outcome in enumerate(outcome for part in outcomes for outcome in part.work):
-            numbers = everyone.of_shard(earlier + i).astype(np.uint32)
-            numbers[outcome.removed_rows().column("row").to_numpy()] = ABSENT
-            shards.append(SpanShard(self.documents[i], arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), numbers)))
+        shards, numbers = [], everyone.numbers().view(np.uint32)
+        for i, removed in enumerate(removed_rows(outcome for part in outcomes for outcome in part.work)):
+            mine = numbers[slice(*everyone.starts[earlier + i : earlier + i + 2])]
+            mine[removed.column("row").to_numpy()] = ABSENT
+            shards.append(SpanShard(self.documents[i], arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), mine)))
         return shards
 
     def repeats(self, everyone: Census) -> FindRepeats:
         """The work of a bucket of spans."""
-        shard_of = np.zeros(len(everyone.numbers), np.uint32)
-        earlier = len(everyone.shards) - len(self.documents)
-        for i in range(len(self.documents)):
-            shard_of[everyone.of_shard(earlier + i)] = i
+        ends = everyone.starts[len(everyone.shards) - len(self.documents) + 1 :]
+        shard_of = np.searchsorted(ends, everyone.flat_rows, side="right").astype(np.uint32)
         return FindRepeats(arrays.spill(self._path("repeats", "shard-of.npy"), shard_of), len(self.documents))
 
-    def _verified(self, keys: Iterable[str]) -> Verified:
+    def _edges(self, keys: Iterable[str]) -> dict[int, str]:
+        """The verified pairs by part."""
         place = self.place.next("similarity")
-        receipts = [Receipt.load(place, key) for key in sorted(keys)]
-        paths = [receipt.path(place, "edges") for receipt in receipts]
-        return comparisons.verified(paths, sum(receipt.files[0].rows for receipt in receipts))
+        return {int(key.partition("-")[0]): Receipt.load(place, key).path(place, "edges") for key in keys}
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
         """Measure the similarities that the decision did not need."""
@@ -214,7 +218,7 @@ class Phases:
         removed, kept = (np.searchsorted(involved, side[unknown]) for side in (decided.numbers, decided.kept))
         found = decided.similarity.copy()
         shingles = [shard.shingles for shard in everyone.shards]
-        found[unknown] = similarities(shingles, comparisons.places(everyone, involved), removed, kept)
+        found[unknown] = similarities(shingles, ranking.places(everyone, involved), removed, kept)
         return replace(decided, similarity=found)
 
     def _path(self, phase: str, name: str) -> str:

@@ -7,14 +7,12 @@ import numpy.typing as npt
 
 from pipeline import arrays
 from pipeline.deduplication.census import ABSENT
+from pipeline.deduplication.clusters import Pairs
 from pipeline.deduplication.repeats import may_repeat
 from pipeline.minhash import Words64
 from pipeline.parts import Part, PartWriter
 from pipeline.shuffle import Drawn, Pieces
 from tokenizer.compiled import compiled
-
-Pairs = npt.NDArray[np.uint64]
-"""Two numbers in one: the lesser in the high half."""
 
 MEMBERS_COMPARED = 128
 """Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many

@@ -1,12 +1,13 @@
-"""A number for every document, in the order of choice, and the groups of documents that are equal by address or by words.
+"""A number for every document, in the order of choice, and which documents are equal by address or by words.
 
 The order: documents of earlier months, then the earliest submission (unknown last), the highest karma, the least document id, the least
-hash of the dedup key. It takes 50 bytes a document in one process while it is made, 20 afterwards.
+hash of the dedup key. It takes 17 bytes a document in one process while it is made, 5 afterwards; what else is held grows with the
+duplicates alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,55 +16,57 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import arrays
-from pipeline.deduplication.clusters import NOBODY, Numbers
+from pipeline.deduplication.clusters import Numbers, Pairs, packed, unpacked
 from pipeline.deduplication.repeats import may_repeat
 from pipeline.deduplication.signatures import ROWS, SignedShard
 from pipeline.minhash import Words64
 
 Rows = npt.NDArray[np.int64]
+
 ABSENT = 0xFFFFFFFF
 """In place of the number of a document that takes no part in the comparison of shingles."""
 MOST = np.iinfo(np.int32).max
 _NEVER = np.iinfo(np.int64).max
+KEYED = ["address", "words", "document_id", "shingles"]
+"""The columns of an index that say to what a document may be equal."""
+_NO_TIME = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class Census:
     """All documents, earlier months' first, known by their numbers; a flat row counts them shard after shard.
 
-    `address` and `text` give for each number the least number of equal address or equal words (NOBODY for a text without a word);
-    `shingles` counts those to compare, of one document a text: one is enough.
+    `flat_rows` has that of each number. `same_address` and `same_text` pair the least number of equal ones with each other one;
+    `compared` says of each flat row whether its shingles are: of one document a text, since one is enough.
     """
 
     shards: tuple[SignedShard, ...]
     starts: Rows
     earlier: int
-    numbers: Numbers
-    address: Numbers
-    text: Numbers
-    shingles: npt.NDArray[np.uint32]
+    flat_rows: Numbers
+    same_address: Pairs
+    same_text: Pairs
+    compared: npt.NDArray[np.bool_]
 
-    @cached_property
-    def flat_rows(self) -> Numbers:
-        """The flat row of each number."""
-        rows = np.empty_like(self.numbers)
-        rows[self.numbers] = np.arange(len(self.numbers), dtype=np.int32)
-        return rows
+    @property
+    def documents(self) -> int:
+        """How many there are."""
+        return len(self.flat_rows)
 
-    def of_shard(self, shard: int) -> Numbers:
-        """The numbers of a shard's rows."""
-        return self.numbers[self.starts[shard] : self.starts[shard + 1]]
+    def numbers(self) -> Numbers:
+        """The number of each flat row."""
+        return _inverse(self.flat_rows)
 
     def compared_numbers(self) -> npt.NDArray[np.uint32]:
         """For each flat row its number if its shingles are compared, else ABSENT."""
-        return np.where(self.shingles[self.numbers] > 0, self.numbers.view(np.uint32), np.uint32(ABSENT))
+        numbers = self.numbers().view(np.uint32)
+        numbers[~self.compared] = ABSENT
+        return numbers
 
     def names(self, numbers: Numbers) -> "Names":
         """Ids and addresses of those documents."""
         flat = arrays.distinct(self.flat_rows[numbers])
-        return Names(
-            self, flat, pa.concat_tables(_picked(self.shards, self.starts, flat, ["document_id", "url"])).combine_chunks()
-        )
+        return Names(self, flat, _picked(self.shards, self.starts, flat, ["document_id", "url"]).combine_chunks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,53 +89,97 @@ def take(shards: Sequence[SignedShard], earlier: Sequence[SignedShard] = ()) -> 
     count, older = int(starts[-1]), int(starts[len(earlier)])
     if count > MOST:
         raise ValueError(f"{count} documents at once: at most {MOST}; compare month by month (--against)")
-    numbers = _numbers(everyone, starts, older)
-    shingles = np.empty(count, np.uint32)
-    shingles[numbers] = _filled(everyone, starts, np.empty(count, np.uint32), ["shingles"], _only)
-    wordless = np.flatnonzero(_filled(everyone, starts, np.empty(count, bool), ["units"], lambda table: _only(table) == 0))
-    text = _least_equal(_keys(everyone, starts, ["words", "document_id", "shingles"], _content), numbers)
-    text[numbers[wordless]] = NOBODY
-    shingles[text != np.arange(count, dtype=np.int32)] = 0
-    address = _least_equal(_keys(everyone, starts, ["address"], partial(_halves, column="address")), numbers)
-    return Census(everyone, starts, older, numbers, address, text, shingles)
-
-
-def _numbers(shards: Sequence[SignedShard], starts: Rows, older: int) -> Numbers:
-    """The number of each flat row: its place in the order of choice."""
-    count = int(starts[-1])
-    submitted = _filled(shards, starts, np.empty(count, np.int64), ["submitted_at"], _submitted)
-    numbers = np.empty(count, np.int32)
+    order, compared = np.empty(count, "<u8"), np.empty(count, bool)
+    for table, rows in _tables(everyone, starts, ["submitted_at", "shingles"]):
+        order[rows], compared[rows] = _times(table), table.column("shingles").to_numpy() > 0
     for first, last in ((0, older), (older, count)):
-        numbers[_order(submitted, first, last, partial(_ties, shards, starts))] = np.arange(first, last, dtype=np.int32)
+        _sort(order[first:last], first, partial(_ties, everyone, starts))
+    flat_rows = order.astype(np.uint32).view(np.int32)
+    del order
+    same_address, same_text = _equals(everyone, starts, _inverse(flat_rows))
+    compared[flat_rows[unpacked(same_text)[1]]] = False
+    return Census(everyone, starts, older, flat_rows, same_address, same_text, compared)
+
+
+def first_rows(shards: Sequence[SignedShard]) -> Rows:
+    """The flat row of each shard's first document, and how many there are in all."""
+    return np.cumsum([0, *(shard.documents for shard in shards)])
+
+
+def _inverse(flat_rows: Numbers) -> Numbers:
+    numbers = np.empty_like(flat_rows)
+    numbers[flat_rows] = np.arange(len(flat_rows), dtype=np.int32)
     return numbers
 
 
-def _keys(shards: Sequence[SignedShard], starts: Rows, columns: list[str], read: Callable[[pa.Table], Words64]) -> Words64:
-    """The (2, rows) halves of the keys that `read` finds in an index, by flat row."""
-    keys = np.empty((2, int(starts[-1])), np.uint64)
-    _filled(shards, starts, keys.T, columns, read)
-    return keys
+def _sort(order: Words64, first: int, ties: Callable[[Rows], tuple[npt.NDArray[Any], ...]]) -> None:
+    """Make of the times of flat rows, `first` and those after it, the rows in the order of choice, in the low halves.
+
+    What is sorted are the upper bits of the times, each with its row, in place: a third of the memory of an argsort. `ties` has the keys
+    of rows where those bits are equal, the last one first.
+    """
+    if not len(order):
+        return
+    least = order.min()
+    order -= least
+    latest = int(np.max(order, where=order != _NO_TIME - least, initial=0))
+    order >>= np.uint64(max(0, latest.bit_length() - 32))
+    np.minimum(order, np.uint64(ABSENT), out=order)
+    order <<= np.uint64(32)
+    row, time = order.view("<u4")[0::2], order.view("<u4")[1::2]
+    row[:] = np.arange(first, first + len(order), dtype=np.uint32)
+    order.sort()
+    tied = np.flatnonzero(_beside_equal(time))
+    if len(tied):
+        rows = row[tied].astype(np.int64)
+        row[tied] = rows[np.lexsort((*ties(rows), time[tied]))]
 
 
-def _filled(
-    shards: Sequence[SignedShard], starts: Rows, out: npt.NDArray[Any], columns: list[str], read: Callable[[pa.Table], Any]
-) -> npt.NDArray[Any]:
-    """`out`, filled with what `read` makes of those columns of each index. One thing at a time: it is memory that grows with the corpus."""
-    for shard, (start, stop) in zip(shards, pairwise(starts), strict=True):
-        out[start:stop] = read(shard.table(columns))
-    return out
+def _beside_equal(ascending: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
+    """Which values are there twice."""
+    same = np.zeros(len(ascending) + 1, bool)
+    same[1:-1] = ascending[1:] == ascending[:-1]
+    return same[1:] | same[:-1]
 
 
-def _only(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Its one column."""
-    values: npt.NDArray[np.int64] = table.column(0).to_numpy()
-    return values
+def _equals(shards: Sequence[SignedShard], starts: Rows, numbers: Numbers) -> tuple[Pairs, Pairs]:
+    """Of each address that is there twice, and of each text, the least number with each other one; `numbers` are those of flat rows.
+
+    All keys are looked at by 32 bits, and those that may be there twice are read.
+    """
+    low = np.empty((2, len(numbers)), np.uint32)
+    for table, here in _tables(shards, starts, KEYED):
+        low[0, here], low[1, here] = _halves(table, "address")[:, 0], _content(table)[:, 0]
+    address, text = map(may_repeat, low)
+    del low
+    rows = np.flatnonzero(address | text)
+    table = _picked(shards, starts, rows, [*KEYED, "units"])
+    address, text = address[rows], text[rows] & (table.column("units").to_numpy() > 0)
+    numbers = numbers[rows]
+    return _paired(_halves(table, "address")[address], numbers[address]), _paired(_content(table)[text], numbers[text])
 
 
-def _submitted(table: pa.Table) -> Rows:
-    """Unknown ones are last."""
+def _paired(keys: Words64, numbers: Numbers) -> Pairs:
+    """The least number of each key that is there twice, with each other one that has it."""
+    order = np.argsort(keys[:, 0])
+    order = order[_beside_equal(keys[order, 0])]
+    order = order[np.lexsort((numbers[order], keys[order, 1], keys[order, 0]))]
+    keys, numbers = keys[order], numbers[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    return packed(numbers[begins][np.cumsum(begins) - 1][~begins], numbers[~begins])
+
+
+def _tables(shards: Sequence[SignedShard], starts: Rows, columns: list[str]) -> Iterator[tuple[pa.Table, slice]]:
+    """Those columns of each index, and which flat rows they are."""
+    for shard, (start, stop) in zip(shards, pairwise(starts.tolist()), strict=True):
+        yield shard.table(columns), slice(start, stop)
+
+
+def _times(table: pa.Table) -> Words64:
+    """Ascending with the time of submission, unknown ones last."""
     times: Rows = table.column("submitted_at").cast(pa.int64()).fill_null(_NEVER).to_numpy()
-    return times
+    return times.view(np.uint64) ^ np.uint64(1 << 63)
 
 
 def _content(table: pa.Table) -> Words64:
@@ -142,39 +189,10 @@ def _content(table: pa.Table) -> Words64:
 
 
 def _ties(shards: Sequence[SignedShard], starts: Rows, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
-    """What decides between flat rows of equal submission, the last key first."""
-    table = _taken(shards, starts, rows, ["document_id", "address", "karma"])
+    """What decides between flat rows of about the same time, the last key first."""
+    table = _taken(shards, starts, rows, ["document_id", "address", "karma", "submitted_at"])
     address, ids = _halves(table, "address"), _halves(table, "document_id").byteswap()
-    return (address[:, 1], address[:, 0], ids[:, 1], ids[:, 0], -table.column("karma").to_numpy())
-
-
-def first_rows(shards: Sequence[SignedShard]) -> Rows:
-    """The flat row of each shard's first document, and how many there are in all."""
-    return np.cumsum([0, *(shard.documents for shard in shards)])
-
-
-def _order(submitted: Rows, first: int, last: int, ties: Callable[[Rows], tuple[npt.NDArray[Any], ...]]) -> Rows:
-    """The flat rows from `first` to `last` in the order of choice."""
-    order = np.argsort(submitted[first:last])
-    order += first
-    ordered, same = submitted[order], np.zeros(len(order) + 1, bool)
-    same[1:-1] = ordered[1:] == ordered[:-1]
-    tied = np.flatnonzero(same[1:] | same[:-1])
-    rows = order[tied]
-    if len(rows):
-        order[tied] = rows[np.lexsort((*ties(rows), submitted[rows]))]
-    return order
-
-
-def _least_equal(keys: Words64, numbers: Numbers) -> Numbers:
-    """For each number the least with the same key; `keys` (2, rows) are those of flat rows."""
-    rows = np.flatnonzero(may_repeat(keys[0]))
-    rows = rows[np.lexsort((numbers[rows], keys[1, rows], keys[0, rows]))]
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (keys[:, rows[1:]] != keys[:, rows[:-1]]).any(axis=0)
-    least = np.arange(len(numbers), dtype=np.int32)
-    least[numbers[rows]] = numbers[rows[begins]][np.cumsum(begins) - 1]
-    return least
+    return (address[:, 1], address[:, 0], ids[:, 1], ids[:, 0], -table.column("karma").to_numpy(), _times(table))
 
 
 def _taken(shards: Sequence[SignedShard], starts: Rows, flat: npt.NDArray[np.integer], columns: list[str]) -> pa.Table:
@@ -182,16 +200,17 @@ def _taken(shards: Sequence[SignedShard], starts: Rows, flat: npt.NDArray[np.int
     order = np.argsort(flat, kind="stable")
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    return pa.concat_tables(_picked(shards, starts, flat[order], columns)).take(back)
+    return _picked(shards, starts, flat[order], columns).take(back)
 
 
-def _picked(shards: Sequence[SignedShard], starts: Rows, flat: npt.NDArray[np.integer], columns: list[str]) -> Iterator[pa.Table]:
-    """The same for flat rows that ascend, a table a shard."""
-    yield ROWS.empty_table().select(columns)
+def _picked(shards: Sequence[SignedShard], starts: Rows, flat: npt.NDArray[np.integer], columns: list[str]) -> pa.Table:
+    """The same for flat rows that ascend."""
     bounds = np.searchsorted(flat, starts)
+    found = [ROWS.empty_table().select(columns)]
     for shard, start, (low, high) in zip(shards, starts[:-1], pairwise(bounds), strict=True):
         if low < high:
-            yield shard.table(columns).take(flat[low:high] - start)
+            found.append(shard.table(columns).take(flat[low:high] - start))
+    return pa.concat_tables(found)
 
 
 def _halves(table: pa.Table, column: str) -> Words64:

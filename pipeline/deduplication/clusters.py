@@ -13,11 +13,25 @@ from tokenizer.compiled import Integer, compiled
 
 Numbers = npt.NDArray[np.int32]
 Edges = npt.NDArray[np.int32]
+Pairs = npt.NDArray[np.uint64]
+"""Two numbers in one: the lesser in the high half."""
 Places = npt.NDArray[np.int64]
 Similarities = npt.NDArray[np.float32]
 
 NOBODY = -1
 BY_ADDRESS, BY_TEXT, BY_SIMILARITY = range(3)
+_HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+def packed(lesser: npt.NDArray[np.integer], greater: npt.NDArray[np.integer]) -> Pairs:
+    """Pairs of two arrays of numbers."""
+    return lesser.astype(np.uint64) << _HALF | greater.astype(np.uint64)
+
+
+def unpacked(pairs: Pairs) -> tuple[Places, Places]:
+    """The lesser numbers of pairs, and the greater ones."""
+    return (pairs >> _HALF).astype(np.int64), (pairs & _LOW).astype(np.int64)
 
 
 def load() -> None:
@@ -33,20 +47,21 @@ def components(count: int, edges: Sequence[Edges]) -> Numbers:
     return parents
 
 
-def by_cluster(count: int, pairs: Iterable[npt.NDArray[np.uint64]]) -> Numbers:
-    """The nodes that are in any of the pairs (the lesser in the high half), cluster after cluster, ascending within each."""
+def by_cluster(count: int, pairs: Iterable[Pairs]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """The nodes that are in any of the pairs, cluster after cluster, ascending within each; and which are the first of theirs."""
     parents, involved = np.arange(count, dtype=np.int32), np.zeros(count, bool)
     for found in pairs:
         _join_pairs(parents, involved, found)
-    order = np.empty(int(involved.sum()), np.int32)
-    _sort_by_cluster(parents, involved, np.zeros(count, np.int32), order)
-    return order
+    nodes = int(involved.sum())
+    order, begins = np.empty(nodes, np.int32), np.zeros(nodes, bool)
+    _sort_by_cluster(parents, involved, np.zeros(count, np.int32), order, begins)
+    return order, begins
 
 
 @compiled
-def _join_pairs(parents: Numbers, involved: npt.NDArray[np.bool_], pairs: npt.NDArray[np.uint64]) -> None:
+def _join_pairs(parents: Numbers, involved: npt.NDArray[np.bool_], pairs: Pairs) -> None:
     for pair in pairs:
-        one, other = np.int64(pair >> np.uint64(32)), np.int64(pair & np.uint64(0xFFFFFFFF))
+        one, other = np.int64(pair >> _HALF), np.int64(pair & _LOW)
         involved[one] = involved[other] = True
         a, b = _find(parents, one), _find(parents, other)
         if a < b:
@@ -56,7 +71,9 @@ def _join_pairs(parents: Numbers, involved: npt.NDArray[np.bool_], pairs: npt.ND
 
 
 @compiled
-def _sort_by_cluster(parents: Numbers, involved: npt.NDArray[np.bool_], sizes: Numbers, order: Numbers) -> None:
+def _sort_by_cluster(
+    parents: Numbers, involved: npt.NDArray[np.bool_], sizes: Numbers, order: Numbers, begins: npt.NDArray[np.bool_]
+) -> None:
     """`sizes` (zeros) is room: members of each root, then where the next of them goes."""
     for node in range(len(parents)):
         if involved[node]:
@@ -66,6 +83,7 @@ def _sort_by_cluster(parents: Numbers, involved: npt.NDArray[np.bool_], sizes: N
         if sizes[node]:
             size = sizes[node]
             sizes[node] = start
+            begins[start] = True
             start += size
     for node in range(len(parents)):
         if involved[node]:

@@ -6,9 +6,10 @@ independent set of these pairs, so the answer does not depend on who computed it
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import IO
 
 import numpy as np
@@ -18,12 +19,12 @@ import pyarrow.compute as pc
 
 from pipeline import files
 from pipeline.deduplication import clusters
-from pipeline.deduplication.census import Census, Names
-from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Choice, Likeness, Numbers, Places
-from pipeline.deduplication.comparisons import Verified
+from pipeline.deduplication.census import Census
+from pipeline.deduplication.clusters import BY_ADDRESS, BY_TEXT, NOBODY, Choice, Likeness, Numbers
+from pipeline.deduplication.ranking import Batch
 from pipeline.deduplication.rewriting import Rewriting, rewrite
 from pipeline.parts import Part, PartWriter
-from pipeline.records import Drop, Duplicate
+from pipeline.records import Drop, Duplicate, required
 from pipeline.views import KEEP_SCHEMA
 
 STAGE_NAME = "dedup"
@@ -56,26 +57,19 @@ Join = Callable[[int, Sequence[clusters.Edges]], Numbers]
 """From a number of nodes and their edges to the least node of each one's component."""
 
 
-def decide(census: Census, pairs: Verified, *, transitive: bool = False, join: Join = clusters.components) -> Removal:
-    """Who goes. The ends of the `pairs` stand for all of their text, and are renamed in place; `join` finds the clusters."""
-    count, (ends, likeness) = len(census.text), pairs
-    everyone = np.arange(count, dtype=np.int32)
-    involved = np.zeros(count, bool)
-    for first in (census.address, census.text):
-        others = np.flatnonzero((first != everyone) & (first != NOBODY))
-        involved[others] = involved[first[others]] = True
-    for side in ends.T:
-        involved[side] = True
-    numbers = np.flatnonzero(involved).astype(np.int32)
-    place = np.full(count + 1, NOBODY, np.int32)
-    place[numbers] = np.arange(len(numbers), dtype=np.int32)
-    address, text = (place[first[numbers]] for first in (census.address, census.text))
-    for side in ends.T:
-        side[:] = place[side]
-    del place, involved, everyone  # of no more use, beside the most that is held at once
-    fixed = int(np.searchsorted(numbers, census.earlier))
-    choice = None if transitive else clusters.choose(Likeness(address, text, ends, likeness, fixed))
-    cluster = join(len(numbers), [*_stars(address, text), ends])
+def decide(census: Census, batches: Iterable[Batch], *, transitive: bool = False, join: Join = clusters.components) -> Removal:
+    """Who goes, batch by batch; `join` finds the clusters."""
+    nobody = np.empty(0, np.int32)
+    found = [Removal(nobody, nobody, nobody, np.empty(0, np.float32), nobody)]
+    found += (_decide(batch, census.earlier, transitive=transitive, join=join) for batch in batches)
+    return Removal(*(np.concatenate([getattr(some, field.name) for some in found]) for field in fields(Removal)))
+
+
+def _decide(batch: Batch, earlier: int, *, transitive: bool, join: Join) -> Removal:
+    numbers, address, text, edges, likeness = batch
+    fixed = int(np.searchsorted(numbers, earlier))
+    choice = None if transitive else clusters.choose(Likeness(address, text, edges, likeness, fixed))
+    cluster = join(len(numbers), [*_stars(address, text), edges])
     kept_by, by, similarity = choice or _one_a_cluster(cluster, text, fixed)
     similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
     gone = np.flatnonzero(kept_by != NOBODY)
@@ -86,7 +80,7 @@ def _stars(address: Numbers, text: Numbers) -> Iterator[clusters.Edges]:
     """The groups of equals as edges, each as a star around its first."""
     everyone = np.arange(len(address), dtype=np.int32)
     for first in (address, text):
-        others = (first != NOBODY) & (first != everyone)
+        others = first != everyone
         yield np.stack([first[others], everyone[others]], axis=1)
 
 
@@ -98,13 +92,22 @@ def _one_a_cluster(cluster: Numbers, text: Numbers, fixed: int) -> Choice:
     return Choice(kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32))
 
 
-REMOVED = pa.schema([pa.field("row", pa.int64()), *Duplicate.SCHEMA])
-"""The removed documents of a shard: a spill between the decision and the shard's own part."""
+REMOVED = pa.schema(
+    [
+        required("row", pa.int64()),
+        required("kept_id", pa.binary(16)),
+        required("kept_url", pa.string()),
+        required("cluster", pa.binary(16)),
+        required("by", pa.int8()),
+        required("similarity", pa.float32()),
+    ]
+)
+"""The removed rows of a shard: a spill between the decision and the shard's own part, which knows the documents themselves."""
 
 
 def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
     """For each of this month's shards its REMOVED rows, ascending; made for SHARDS_AT_ONCE, since addresses are most of their memory."""
-    named = census.names(np.concatenate([removal.numbers, removal.kept, removal.cluster]))
+    named = census.names(np.concatenate([removal.kept, removal.cluster]))
     earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
     starts = census.starts[earlier:]
     flat = census.flat_rows[removal.numbers]
@@ -113,36 +116,17 @@ def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
     for first in range(0, len(starts) - 1, SHARDS_AT_ONCE):
         ends = bounds[first : first + SHARDS_AT_ONCE + 1]
         chosen = order[ends[0] : ends[-1]]
-        rows = flat[chosen] - np.repeat(starts[first : first + len(ends) - 1], np.diff(ends))
-        table = _removed_rows(named, removal, chosen, rows)
-        yield from (table.slice(low, high - low) for low, high in pairwise((ends - ends[0]).tolist()))
-
-
-def _removed_rows(named: Names, removal: Removal, chosen: Places, rows: npt.NDArray[np.integer]) -> pa.Table:
-    """The REMOVED rows of the `chosen` removals, `rows` within their shards."""
-    mine, kept, first = (named.of(side[chosen]) for side in (removal.numbers, removal.kept, removal.cluster))
-    same_text = np.asarray(pc.equal(mine.column("document_id"), kept.column("document_id")))
-    return pa.table(
-        {
-            "row": rows,
-            "document_id": mine.column("document_id"),
-            "url": mine.column("url"),
+        kept, cluster = (named.of(side[chosen]) for side in (removal.kept, removal.cluster))
+        columns = {
+            "row": flat[chosen] - np.repeat(starts[first : first + len(ends) - 1], np.diff(ends)),
             "kept_id": kept.column("document_id"),
             "kept_url": kept.column("url"),
-            "cluster": first.column("document_id"),
-            "reason": _reasons(removal.by[chosen], same_text),
+            "cluster": cluster.column("document_id"),
+            "by": removal.by[chosen].astype(np.int8),
             "similarity": removal.similarity[chosen],
-        },
-        schema=REMOVED,
-    )
-
-
-def _reasons(by: Numbers, same_text: npt.NDArray[np.bool_]) -> pa.Array:
-    words = pa.array([str(reason) for reason in Reason])
-    places = {reason: place for place, reason in enumerate(Reason)}
-    equal = np.where(same_text, places[Reason.SAME_TEXT], places[Reason.SAME_NORMALISED_TEXT])
-    ruled = np.select([by == BY_ADDRESS, by == BY_TEXT], [places[Reason.SAME_URL], equal], places[Reason.NEAR_DUPLICATE])
-    return words.take(pa.array(ruled))
+        }
+        table = pa.table(columns, schema=REMOVED)
+        yield from (table.slice(low, high - low) for low, high in pairwise((ends - ends[0]).tolist()))
 
 
 def spill_removed(path: str, tables: Iterable[pa.Table]) -> None:
@@ -167,10 +151,13 @@ class ShardOutcome:
     batch: int
     rewriting: Rewriting | None = None
 
-    def removed_rows(self) -> pa.Table:
-        """The REMOVED rows."""
-        with files.open_input(self.removed) as file:
-            return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.batch)])
+
+def removed_rows(outcomes: Iterable[ShardOutcome]) -> Iterator[pa.Table]:
+    """The REMOVED rows of shards, each file opened once."""
+    for path, shards in groupby(outcomes, attrgetter("removed")):
+        with files.open_input(path) as file:
+            batches = pa.ipc.open_file(file)
+            yield from (pa.Table.from_batches([batches.get_batch(shard.batch)]) for shard in shards)
 
 
 @dataclass(frozen=True)
@@ -179,26 +166,25 @@ class Publish:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Write what stays and what goes."""
-        tables = [REMOVED.empty_table()]
-        for shard in part.work:
-            removed = shard.removed_rows()
-            self._publish_shard(shard, removed, writer)
-            tables.append(removed)
-        removed = pa.concat_tables(tables).drop_columns(["row"])
-        writer.publish_table("duplicates", removed.cast(Duplicate.SCHEMA))
-        if removed.num_rows:
-            writer.drop_table(_drops(removed))
+        outcomes = zip(part.work, removed_rows(part.work), strict=True)
+        found = [self._publish_shard(shard, removed, writer) for shard, removed in outcomes]
+        duplicates = pa.concat_tables([Duplicate.SCHEMA.empty_table(), *found])
+        writer.publish_table("duplicates", duplicates)
+        if duplicates.num_rows:
+            writer.drop_table(_drops(duplicates))
         writer.counters["text_bytes"] -= writer.counters["bytes_cut"]
 
-    def _publish_shard(self, shard: ShardOutcome, removed: pa.Table, writer: PartWriter) -> None:
-        rows = files.read_table(shard.rows, ["document_id", "text_bytes"])
+    def _publish_shard(self, shard: ShardOutcome, removed: pa.Table, writer: PartWriter) -> pa.Table:
+        """The shard's Duplicate rows."""
+        rows = files.read_table(shard.rows, ["document_id", "url", "text_bytes"])
+        gone = removed.column("row").to_numpy()
         stays = np.ones(rows.num_rows, bool)
-        stays[removed.column("row").to_numpy()] = False
+        stays[gone] = False
         writer.counters["text_bytes"] += int(rows.column("text_bytes").to_numpy()[stays].sum())
         if shard.rewriting:
             emptied = rewrite(shard.rewriting, np.flatnonzero(stays), writer)
             stays[emptied] = False
-            for url in files.read_table(shard.rows, ["url"]).column("url").take(emptied).to_pylist():
+            for url in rows.column("url").take(emptied).to_pylist():
                 writer.drop(Drop(STAGE_NAME, url, Reason.NOTHING_LEFT))
         kept = np.flatnonzero(stays)
         table = pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
@@ -206,10 +192,27 @@ class Publish:
         writer.items_in += rows.num_rows
         writer.items_out += len(kept)
         writer.advance(rows.num_rows)
+        return _duplicates(rows.select(["document_id", "url"]).take(gone), removed)
 
 
-def _drops(removed: pa.Table) -> pa.Table:
-    kept = [key.hex() for key in removed.column("kept_id").to_pylist()]
-    return pa.table(
-        [pa.repeat(STAGE_NAME, removed.num_rows), removed.column("url"), removed.column("reason"), kept], schema=Drop.SCHEMA
-    )
+def _duplicates(documents: pa.Table, removed: pa.Table) -> pa.Table:
+    """The Duplicate rows of removed documents."""
+    same_text = np.asarray(pc.equal(documents.column("document_id"), removed.column("kept_id")))
+    reasons = _reasons(removed.column("by").to_numpy(), same_text)
+    columns = {name: removed.column(name) for name in ("kept_id", "kept_url", "cluster", "similarity")}
+    columns |= {"document_id": documents.column("document_id"), "url": documents.column("url"), "reason": reasons}
+    return pa.table(columns, schema=Duplicate.SCHEMA)
+
+
+def _reasons(by: npt.NDArray[np.int8], same_text: npt.NDArray[np.bool_]) -> pa.Array:
+    words = pa.array([str(reason) for reason in Reason])
+    places = {reason: place for place, reason in enumerate(Reason)}
+    equal = np.where(same_text, places[Reason.SAME_TEXT], places[Reason.SAME_NORMALISED_TEXT])
+    ruled = np.select([by == BY_ADDRESS, by == BY_TEXT], [places[Reason.SAME_URL], equal], places[Reason.NEAR_DUPLICATE])
+    return words.take(pa.array(ruled))
+
+
+def _drops(duplicates: pa.Table) -> pa.Table:
+    kept = [key.hex() for key in duplicates.column("kept_id").to_pylist()]
+    columns = [pa.repeat(STAGE_NAME, duplicates.num_rows), duplicates.column("url"), duplicates.column("reason"), kept]
+    return pa.table(columns, schema=Drop.SCHEMA)

@@ -81,13 +81,11 @@ class Run:
 
     def decide(self, everyone: Census, compared: list[Receipt]) -> list[Part]:
         """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
-        many = total(compared, "pairs_alike") + len(everyone.numbers) > EDGES_IN_ONE_WORKER
-        stars = BeamStars(self.phases.place.next("clusters"), self.engine)
         alone = self.phases.settings.span_rules or len(self.phases.documents) < 4 * SHARDS_PUBLISHED_AT_ONCE
         return self.phases.outcomes(
             everyone,
             [receipt.key for receipt in compared],
-            stars.components if many else clusters.components,
+            Joining(self.phases.place, self.engine),
             shards_a_part=1 if alone else SHARDS_PUBLISHED_AT_ONCE,
         )
 
@@ -117,7 +115,7 @@ class Run:
         self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str, *, light: bool = False
     ) -> list[Receipt]:
         """Small work: of few documents, or if it is light, done here before a pipeline is built."""
-        if light or len(everyone.numbers) < DOCUMENTS_WORTH_A_WORKER:
+        if light or everyone.documents < DOCUMENTS_WORTH_A_WORKER:
             return [run_part(place, work, part) for part in parts]
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
@@ -125,8 +123,24 @@ class Run:
         return shuffle.drawn(self.phases.place, phase, kind, runs, destinations, partial(self._work, everyone))
 
     def _engine(self, everyone: Census) -> Engine:
-        workers = max(1, min(self.engine.workers, len(everyone.numbers) // DOCUMENTS_WORTH_A_WORKER))
+        workers = max(1, min(self.engine.workers, everyone.documents // DOCUMENTS_WORTH_A_WORKER))
         return replace(self.engine, workers=workers)
+
+
+@dataclass
+class Joining:
+    """How clusters are joined: by union-find here, or by rounds of stars where there are too many edges."""
+
+    place: Place
+    engine: Engine
+    turns: int = 0
+
+    def __call__(self, count: int, edges: Sequence[clusters.Edges]) -> clusters.Numbers:
+        """For each of `count` nodes the least node that the edges join it to."""
+        if sum(map(len, edges)) <= EDGES_IN_ONE_WORKER:
+            return clusters.components(count, edges)
+        self.turns += 1
+        return BeamStars(self.place.next(f"clusters-{self.turns}"), self.engine).components(count, edges)
 
 
 def total(receipts: Sequence[Receipt], counter: str) -> int:
@@ -153,6 +167,7 @@ def work(call: Call, place: Place) -> Outcome:
         signed = run.sign()
         give_back_freed_memory()
         everyone = phases.take_census()
+        give_back_freed_memory()
         compared = run.verify(everyone, signed)
         give_back_freed_memory()
         outcomes = run.decide(everyone, compared)

@@ -11,7 +11,7 @@ from deduplication import dedup, document, kept_urls, rows, write_documents
 from pipeline import jobs, shuffle
 from pipeline.commands import run
 from pipeline.dedup import Deduplicate, DedupSettings
-from pipeline.deduplication import bands, census, comparisons, decision, similarity
+from pipeline.deduplication import bands, census, decision, ranking, similarity
 from pipeline.deduplication.duplicates import difference
 from pipeline.engine import Engine
 from pipeline.files import InputError
@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
 
     for phase in ("take", "places", "removed_tables"):
         with monkeypatch.context() as patched:
-            patched.setattr({"take": census, "places": comparisons, "removed_tables": decision}[phase], phase, fail)
+            patched.setattr({"take": census, "places": ranking, "removed_tables": decision}[phase], phase, fail)
             with pytest.raises(OSError, match="killed here"):
                 dedup(small, tmp_path / "broken")
         assert not (tmp_path / "broken" / "manifest.json").exists()
@@ -200,11 +200,34 @@ def test_many_small_shuffles_and_rounds_of_stars_write_the_same_bytes(
     monkeypatch.setattr(bands, "ENTRIES_A_BUCKET", 8)
     monkeypatch.setattr(shuffle, "RUNS_READ_BY_EACH", 1)
     monkeypatch.setattr(shuffle, "RUNS_MERGED", 2)
-    monkeypatch.setattr(comparisons, "SHINGLES_A_PART", 40)
+    monkeypatch.setattr(ranking, "SHINGLES_A_PART", 40)
     monkeypatch.setattr(similarity, "SHINGLES_AT_ONCE", 100)
     monkeypatch.setattr(jobs.dedup, "EDGES_IN_ONE_WORKER", 0)
     dedup(small, tmp_path / "pieces")
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("transitive", [False, True])
+def test_however_the_ranking_is_cut_the_same_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transitive: bool) -> None:
+    """Clusters whole in one part, several in one, and cut; equal texts and addresses across what else would be two clusters."""
+    draw = random.Random(11)
+    base = [" ".join(draw.choices(PROSE.split() + OTHER.split(), k=40)) for _ in range(12)]
+    texts = [f"{text} {draw.choice(['', 'more', text[:60]])}" for text in base for _ in range(5)]
+    months = [
+        [document(text, f"u{draw.randrange(50)}", day=draw.randrange(9), karma=i % 3) for i, text in enumerate(texts[month::2])]
+        for month in range(2)
+    ]
+    dedup(write_documents(tmp_path / "one", [months[0]]), tmp_path / "january")
+    later = write_documents(tmp_path / "two", [months[1][:20], months[1][20:]])
+    found = []
+    for most in (1, 100, 10**6):
+        monkeypatch.setattr(ranking, "SHINGLES_A_PART", most)
+        output = tmp_path / f"february-{most}"
+        dedup(later, output, DedupSettings(against=(str(tmp_path / "january"),), transitive=transitive))
+        found.append(contents(output))
+    assert found[0] == found[1] == found[2]
+    reasons = {row["reason"] for row in rows(output, "duplicates")}
+    assert reasons >= {"same_text", "near_duplicate"} | (set() if transitive else {"same_url"})
 
 
 def test_shards_published_together_are_those_published_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
