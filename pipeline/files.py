@@ -129,9 +129,9 @@ def make_folder(folder: str) -> None:
 
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """The file for reading, as it is: Beam's own guess at compression by name is off. A local one is read ahead if it is `buffered`."""
-    if is_local(path):
-        return Path(path).open("rb", -1 if buffered else 0)
-    return FileSystems.open(path, compression_type="uncompressed")
+    if not is_local(path):
+        return FileSystems.open(path, compression_type="uncompressed")
+    return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
 def read_bytes(path: str) -> bytes:

@@ -50,7 +50,7 @@ class Drawn:
     def read(self, kind: Any) -> Iterator[Entries]:
         """The entries of each run that has any."""
         for path in listed(self.listing):
-            with files.open_input(path) as file:
+            with files.open_input(path, buffered=False) as file:
                 file.seek(_BOUND_BYTES * self.destination)
                 start, stop = np.frombuffer(file.read(2 * _BOUND_BYTES), "<i8").tolist()
                 if start < stop:

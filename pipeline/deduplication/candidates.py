@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import arrays
+from pipeline import arrays, shuffle
 from pipeline.deduplication.census import ABSENT
 from pipeline.deduplication.clusters import Pairs
 from pipeline.deduplication.repeats import may_repeat
@@ -33,20 +33,18 @@ class PairUp:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """Sort, pair, spill."""
-        keys, numbers = _numbered(part.work, arrays.load(self.numbers))
+        keys, numbers = _numbered(part.work, np.asarray(arrays.load(self.numbers)))
         found = pairs(keys, numbers, self.earlier)
         writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
 
 
 def _numbered(work: Pieces | Drawn, number_of: npt.NDArray[np.uint32]) -> tuple[Words64, Words64]:
-    """Keys and numbers of a bucket's documents that are compared."""
-    keys, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-    for entries in work.read(_ENTRY):
-        found = number_of[entries[:, 1]]
-        compared = found != ABSENT
-        keys.append(entries[compared, 0])
-        numbers.append(found[compared].astype(np.uint64))
-    return np.concatenate(keys), np.concatenate(numbers)
+    """Keys and numbers of a bucket's documents that are compared, of those alone whose key may be there twice."""
+    entries = shuffle.entries(work, _ENTRY)
+    met = entries[may_repeat(entries[:, 0].copy())]
+    numbers = number_of[met[:, 1]]
+    compared = numbers != ABSENT
+    return met[compared, 0], numbers[compared].astype(np.uint64)
 
 
 def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:

@@ -1,8 +1,9 @@
 """Exact Jaccard similarity of hashed shingles, read from the index by byte range."""
 
 from collections.abc import Iterator, Sequence
+from io import BufferedIOBase
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -76,13 +77,13 @@ def read_sets(shingles: Sequence[str], found: Places) -> Sets:
 
 def _read(path: str, starts: Numbers, sizes: Numbers) -> Bytes:
     """Some ranges of a file, ascending, one after the other."""
-    pieces = []
+    data, end = np.empty(int(sizes.sum()), np.uint8), 0
     with files.open_input(path, buffered=False) as file:
+        raw, room = cast("BufferedIOBase", file), data.data
         for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-            file.seek(start)
-            pieces.append(file.read(size))
-    data = np.frombuffer(b"".join(pieces), np.uint8)
-    if len(data) != sizes.sum():
+            raw.seek(start)
+            end += raw.readinto(room[end : end + size])
+    if end != len(data):
         raise InputError(f"{path}: ends before byte {starts[-1] + sizes[-1]:,}; run the stage again that wrote it")
     return data
 
