@@ -44,10 +44,22 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     yield "De-duplication: quality", ["-m", "benchmarks.dedup", "quality", "--set", chosen, "--record", record]
     grown, growth = str(scratch / "grown"), str(scratch / "growth.jsonl")
     yield "De-duplication: more documents", ["-m", "benchmarks.dedup", "make", "--output", grown, "--copies", "31"]
-    workers = ["--contenders", "ours_default", "ours_default_of_2", "--rounds", "7"]  # two runs alike differ by a fifth here
+    contenders = ["ours_default", "ours_default_of_2", "ours_default_apart"]
+    rounds = ["--rounds", "7"]  # two runs alike differ by a fifth here
     yield (
         "De-duplication: two workers",
-        ["-m", "benchmarks.dedup", "run", "--set", grown, "--record", str(scratch / "two.jsonl"), *workers],
+        [
+            "-m",
+            "benchmarks.dedup",
+            "run",
+            "--set",
+            grown,
+            "--record",
+            str(scratch / "two.jsonl"),
+            *rounds,
+            "--contenders",
+            *contenders,
+        ],
     )
     shards = ["--shards", "7", "14", "28", "56", "112", "217"]
     yield "De-duplication: growth", ["-m", "benchmarks.dedup", "growth", "--set", grown, "--record", growth, *shards]

@@ -2,12 +2,13 @@
 
     python -m benchmarks.dedup make --output SET                 (a documents folder; --copies 8 for a larger one)
     python -m benchmarks.dedup run --set SET --record FILE       (three rounds of all, interleaved; the table is of all in FILE)
-    python -m benchmarks.dedup run --set SET --record FILE --contenders ours_default ours_default_of_2
+    python -m benchmarks.dedup run --set SET --record FILE --contenders ours_default ours_default_of_2 ours_default_apart
     python -m benchmarks.dedup quality --set SET --record FILE   (what each removed, against the exact similarity of all pairs)
     python -m benchmarks.dedup growth --set SET --shards 7 14 28 --record FILE   (ours_default on the first shards of a large set)
 
 The same words, 5-word shingles, 14 bands of 8 rows; ours_default has our own 18 and writes the index of later months besides. Every
-contender is a process of its own in an environment of its own, ours with what pyproject.toml asks for and no more. CPU is of all processes,
+contender is a process of its own in an environment of its own, ours with what pyproject.toml asks for and no more; ours_default_apart are
+two with half of the shards each, begun at one moment: what two processors come to here where nothing is in common. CPU is of all processes,
 from the first file to the list of what is removed, after a warming-up on one small text; "whole" counts the start, the imports and the
 warming-up too, which is the start of the workers of ours_of_2 as well: two processes beside the first. Memory is the highest VmHWM of a
 process, libraries' code included. A copy of a set is every letter rotated by so many places: other words, the same structure.
@@ -157,6 +158,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def measure(name: str, folder: str) -> dict[str, Any]:
     """What a contender's own process says of its run; PeerError with its last line where a peer's fails."""
+    if name == "ours_default_apart":
+        return apart(folder)
     tool, _, workers = name.partition("_of_")
     command = [str(interpreter(tool)), __file__, "one", "--name", tool, "--set", folder, "--workers", workers or "1"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -169,20 +172,49 @@ def measure(name: str, folder: str) -> dict[str, Any]:
     return found
 
 
-def growth(arguments: argparse.Namespace) -> None:
-    """The first shards of a set, so many after so many, each in every round: documents, CPU seconds, exponent, memory; medians."""
+def apart(folder: str) -> dict[str, Any]:
+    """Two processes, each of half of the shards; both are ready before they begin."""
+    half = len(list(Path(folder).glob("documents-*.parquet"))) // 2
+    with tempfile.TemporaryDirectory(dir=Path(folder).parent) as scratch, ExitStack() as stack:
+        running = []
+        for name, shards in (("first", slice(half)), ("second", slice(half, None))):
+            some = some_shards(folder, str(Path(scratch, name)), shards)
+            command = [str(interpreter("ours")), __file__, "one", "--name", "ours_default", "--set", some, "--told"]
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            running.append(stack.enter_context(process))
+        for process in running:
+            process.stdout.readline()
+        for process in running:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
+    found = {key: sum(answer[key] for answer in answers) for key in ("cpu", "whole", "documents", "removed")}
+    found |= {key: max(answer[key] for answer in answers) for key in ("wall", "peak")}
+    print("ours_default_apart", found, flush=True)
+    return found
+
+
+def some_shards(folder: str, out: str, shards: slice) -> str:
+    """A documents folder of some of the shards of another, hard links to them."""
     from pipeline.manifest import Books, Manifest
 
-    whole = Manifest.load(arguments.set)
+    entries = Manifest.load(folder).files[shards]
+    Path(out).mkdir(exist_ok=True)
+    for entry in entries:
+        Path(out, entry.name).hardlink_to(Path(folder, entry.name))
+    rows = sum(entry.rows for entry in entries)
+    Manifest("documents", {}, {}, entries, Books(rows, rows), {}).save(out)
+    return out
+
+
+def growth(arguments: argparse.Namespace) -> None:
+    """The first shards of a set, so many after so many, each in every round: documents, CPU seconds, exponent, memory; medians."""
     found = []
     for shards in arguments.shards * arguments.rounds:
-        entries = whole.files[:shards]
-        rows = sum(entry.rows for entry in entries)
         with tempfile.TemporaryDirectory(dir=Path(arguments.set).parent) as folder:
-            for entry in entries:
-                Path(folder, entry.name).hardlink_to(Path(arguments.set, entry.name))
-            Manifest("documents", {}, {}, entries, Books(rows, rows), {}).save(folder)
-            found.append(measure("ours_default", folder) | {"gone": []})
+            found.append(measure("ours_default", some_shards(arguments.set, folder, slice(shards))) | {"gone": []})
         with Path(arguments.record).open("a") as file:
             file.write(json.dumps(found[-1]) + "\n")
     of_size = [found[i :: len(arguments.shards)] for i in range(len(arguments.shards))]
@@ -236,6 +268,11 @@ def rows(rounds: list[dict[str, Any]]) -> Iterator[scores.Row]:
         peaks = [statistics.median(r["peak"] for r in side) * 1.048576 for side in zip(*pairs, strict=True)]
         work = f"{pairs[0][0]['documents']:,} documents, two workers"
         yield scores.Race("dedup", work, "itself, one worker", "s of wall", two, one, *peaks)
+    pairs = [(r["ours_default_of_2"]["wall"], r["ours_default_apart"]["wall"]) for r in rounds if "ours_default_apart" in r]
+    if pairs:
+        yield scores.Limit(
+            "dedup", "two workers: two runs of half the documents each, at once", "s of wall", *zip(*pairs, strict=True)
+        )
     pairs = [(r["ours"]["cpu"], r["ours_reading"]["cpu"]) for r in rounds if "ours" in r and "ours_reading" in r]
     if pairs:
         yield scores.Limit("dedup", "reading Parquet and one CRC-32 over the texts", "CPU s", *zip(*pairs, strict=True))
@@ -333,6 +370,9 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
         workers = arguments.workers
         engine = stack.enter_context(standing(Engine(workers=workers), workers, signing.__name__))
         engine.run(lambda pipeline: pipeline | beam.Create(range(workers), reshuffle=False) | beam.Map(str), workers)
+        if arguments.told:
+            print("ready", flush=True)
+            sys.stdin.readline()
         started, wall = processor_seconds(), time.monotonic()
         manifest = STAGE.run(Call({"documents": arguments.set}, f"{folder}/out", settings, engine))
         cpu, wall = processor_seconds() - started, time.monotonic() - wall
@@ -402,6 +442,7 @@ def main() -> None:
     single.add_argument("--name", required=True)
     single.add_argument("--set", required=True)
     single.add_argument("--workers", type=int, default=1)
+    single.add_argument("--told", action="store_true", help="say when it is ready, begin when told")
     single.set_defaults(work=one)
     arguments = parser.parse_args()
     arguments.work(arguments)

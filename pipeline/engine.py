@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,7 +31,7 @@ from pipeline import files
 from pipeline.files import InputError
 from pipeline.interruption import heed_lost_workers
 from pipeline.manifest import NAME, Books, Input, Manifest
-from pipeline.parts import WORK_FOLDER, Part, Place, Receipt, stands
+from pipeline.parts import WORK_FOLDER, Part, Place, Receipt, Work, run_part, stands
 from pipeline.worker import end_bundles_promptly
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,23 @@ class Engine:
         if waiting:
             with _progress(place, parts, unit):
                 self._run_waiting(place, waiting, transform)
+        return [Receipt.load(place, part.key) for part in sorted(parts, key=lambda p: p.key)]
+
+    def run_here(self, place: Place, parts: Sequence[Part], work: Work, unit: str = "items") -> list[Receipt]:
+        """The same on threads of this process, as many as workers: what is small is done before a pipeline has begun.
+
+        Raises what a part ended with; then no further part is begun.
+        """
+        place.make()
+        waiting = [part for part in parts if not stands(place, part.key)]
+        if waiting:
+            with _progress(place, parts, unit), ThreadPoolExecutor(self.workers) as pool:
+                working = [pool.submit(run_part, place, work, part) for part in waiting]
+                try:
+                    for one in as_completed(working):
+                        one.result()
+                finally:
+                    pool.shutdown(cancel_futures=True)
         return [Receipt.load(place, part.key) for part in sorted(parts, key=lambda p: p.key)]
 
     def _run_waiting(self, place: Place, waiting: Sequence[Part], transform: "beam.PTransform[Any, Any]") -> None:

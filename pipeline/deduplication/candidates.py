@@ -21,6 +21,11 @@ NEIGHBOURS = 8
 _ENTRY = np.dtype((np.uint64, (2,)))
 
 
+def load() -> None:
+    """Fetch the compiled code."""
+    pairs(np.zeros(2, np.uint64), np.arange(2, dtype=np.uint64))
+
+
 @dataclass(frozen=True)
 class PairUp:
     """The work of one bucket of bands: pairs of numbers with a key in common, not both of earlier months.

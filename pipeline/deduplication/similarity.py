@@ -1,5 +1,6 @@
 """Exact Jaccard similarity of hashed shingles, read from the index by byte range."""
 
+import os
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from itertools import pairwise
@@ -31,6 +32,13 @@ class Sets(NamedTuple):
     hashes: Words64
     starts: Numbers
     ends: Numbers
+
+
+def load() -> None:
+    """Fetch the compiled code."""
+    found = np.zeros(1, PLACES)
+    for _ in cut(np.zeros(1, np.int64), np.zeros(1, np.int64), found["count"]):
+        jaccard(read_sets([os.devnull], found), np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
 def similarities(shingles: Sequence[str], places: Places, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline import shuffle
 from pipeline.dedup import DedupSettings, Phases
-from pipeline.deduplication import bands, clusters, comparisons, curve, signing, spans
+from pipeline.deduplication import bands, candidates, clusters, comparisons, curve, signing, similarity, spans
 from pipeline.deduplication.census import Census
 from pipeline.deduplication.comparisons import SpreadPairs
 from pipeline.deduplication.decision import Publish
@@ -26,7 +26,7 @@ from pipeline.deduplication.spans import FindSpans, SpanRules
 from pipeline.deduplication.stars import BeamStars
 from pipeline.engine import Engine
 from pipeline.manifest import Input, stage_input
-from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered, run_part
+from pipeline.parts import Part, Place, Receipt, RunParts, Work, numbered
 from pipeline.stage import Call, Outcome, Stage
 from pipeline.standing import standing
 from pipeline.views import document_shards
@@ -34,10 +34,12 @@ from pipeline.worker import give_back_freed_memory, keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
+DOCUMENTS_WORTH_A_PIPELINE = 1_000_000
+"""Fewer are paired, compared and published by threads: a pipeline takes 0.15 s to begin and end, and deals out all parts beforehand."""
+PAIRS_WORTH_A_PIPELINE = 20_000_000
+"""Fewer are ranked in half a second."""
 DOCUMENTS_WORTH_A_WORKER = 100_000
-"""Fewer than this many are paired, compared and published sooner than another worker process starts."""
-PAIRS_WORTH_A_WORKER = 20_000_000
-"""Fewer are ranked in a second: a pipeline of several workers takes half of one to begin and end."""
+"""Fewer than this many for each are worked sooner than another worker process starts."""
 PAIRS_A_RUN = 1 << 19
 """So many are spread at once, of as many files as hold them: each part that compares opens each run."""
 SHARDS_PUBLISHED_AT_ONCE = 8
@@ -58,7 +60,7 @@ class Run:
         sign = self.phases.sign(spread=True)
         with ThreadPoolExecutor(1) as beside:
             if self.engine.workers > 1:
-                beside.submit(clusters.load)  # this process waits meanwhile
+                beside.submit(load)  # this process waits meanwhile
             return self.engine.run_parts(sign.place, self.phases.unsigned(), sign, "documents")
 
     def verify(self, everyone: Census, signed: list[Receipt]) -> list[Receipt]:
@@ -73,7 +75,7 @@ class Run:
         pairs = phases.pairs(receipt.key for receipt in paired)
         ranking = phases.rank(everyone, pairs)
         rows = [receipt.files[0].rows for receipt in paired]
-        groups, few = numbered(grouped(pairs, rows, PAIRS_A_RUN)), sum(rows) < PAIRS_WORTH_A_WORKER
+        groups, few = numbered(grouped(pairs, rows, PAIRS_A_RUN)), sum(rows) < PAIRS_WORTH_A_PIPELINE
         spread = self._work(everyone, place.next("pairs"), groups, SpreadPairs(ranking), "files of pairs", light=few)
         ranks = shuffle.run_paths(place.next("pairs"), comparisons.KIND, spread)
         parts = self._drawn(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
@@ -114,9 +116,9 @@ class Run:
     def _work(
         self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str, *, light: bool = False
     ) -> list[Receipt]:
-        """Small work: of few documents, or if it is light, done here before a pipeline is built."""
-        if light or everyone.documents < DOCUMENTS_WORTH_A_WORKER:
-            return [run_part(place, work, part) for part in parts]
+        """Of few documents, or if it is light, done here."""
+        if light or everyone.documents < DOCUMENTS_WORTH_A_PIPELINE:
+            return self.engine.run_here(place, parts, work, unit)
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
     def _drawn(self, everyone: Census, phase: str, kind: str, runs: list[str], destinations: int) -> list[Part]:
@@ -125,6 +127,13 @@ class Run:
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, everyone.documents // DOCUMENTS_WORTH_A_WORKER))
         return replace(self.engine, workers=workers)
+
+
+def load() -> None:
+    """Fetch the compiled code of what this process does, and its threads: the first call of each takes a while."""
+    clusters.load()
+    candidates.load()
+    similarity.load()
 
 
 @dataclass

@@ -152,7 +152,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_two_workers_write_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "one")
     monkeypatch.setattr(jobs.dedup, "DOCUMENTS_WORTH_A_WORKER", 1)
-    monkeypatch.setattr(jobs.dedup, "PAIRS_WORTH_A_WORKER", 0)
+    monkeypatch.setattr(jobs.dedup, "DOCUMENTS_WORTH_A_PIPELINE", 1)
+    monkeypatch.setattr(jobs.dedup, "PAIRS_WORTH_A_PIPELINE", 0)
     dedup(small, tmp_path / "two", engine=Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
