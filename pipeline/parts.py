@@ -9,10 +9,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar, cast
 
 import apache_beam as beam
 import pyarrow as pa
@@ -20,6 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import files
 from pipeline.manifest import Books, FileEntry, Input
@@ -209,33 +212,33 @@ class PartWriter:
         """`documents-00001-of-00004.parquet`: a function of the part alone."""
         return f"{kind}-{self.key}{suffix}"
 
-    def publish(self, kind: str, rows: int, write: Callable[[IO[bytes]], object], name: str | None = None) -> str:
-        """Publish one file, filled by `write`; returns its path."""
+    def publish(self, kind: str, rows: int, write: Callable[[IO[bytes]], object], name: str | None = None) -> None:
+        """Let `write` fill one file; it is published with the receipt."""
         name = name or self.name(kind)
-        path = files.join(self.place.folder, name)
-        digest = files.publish(path, write, kept=not _is_spill(name))
+        writer = self._opened(name)
+        write(cast("IO[bytes]", writer))
+        digest = writer.digest()
         self._entries.append(FileEntry(name, kind, rows, digest.bytes, digest.sha256))
-        return path
 
-    def publish_table(self, kind: str, table: pa.Table, name: str | None = None) -> str:
-        """Publish a table as Parquet; returns its path."""
+    def publish_table(self, kind: str, table: pa.Table, name: str | None = None) -> None:
+        """The same for a table, as Parquet."""
         options = files.parquet_options(table.schema)
-        return self.publish(
+        self.publish(
             kind,
             table.num_rows,
             lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_A_GROUP, **options),
             name,
         )
 
-    def spill_table(self, kind: str, table: pa.Table) -> str:
-        """Publish a table for later phases to map; returns its path."""
+    def spill_table(self, kind: str, table: pa.Table) -> None:
+        """The same for a table that later phases map."""
         name = self.spill_name(self.name(kind, files.ARROW_SUFFIX))
-        return self.publish(kind, table.num_rows, lambda file: files.write_arrow(file, table), name)
+        self.publish(kind, table.num_rows, lambda file: files.write_arrow(file, table), name)
 
     def table(self, kind: str, schema: pa.Schema, name: str | None = None) -> TableSink:
         """A Parquet file to fill a batch at a time; it is published with the receipt."""
         name = name or self.name(kind)
-        writer = self._open.enter_context(files.publishing(files.join(self.place.folder, name)))
+        writer = self._opened(name)
         sink = TableSink(writer, schema)  # type: ignore[arg-type]
 
         def finish() -> None:
@@ -272,7 +275,7 @@ class PartWriter:
             Path(self.place.progress_path(self.key)).write_text(str(self._advanced))
 
     def commit(self) -> Receipt:
-        """Publish what is open, check the books, publish the receipt."""
+        """Publish all files, check the books, publish the receipt."""
         self._flush_drops()
         self._open.close()
         books = Books(self.items_in, self.items_out, dict(sorted(self._dropped.items())))
@@ -289,6 +292,9 @@ class PartWriter:
     def __exit__(self, *error: object) -> None:
         if error[0] is not None:
             self._open.__exit__(*error)  # type: ignore[arg-type]
+
+    def _opened(self, name: str) -> files.HashingWriter:
+        return self._open.enter_context(files.publishing(files.join(self.place.folder, name), kept=not _is_spill(name)))
 
     def _flush_drops(self) -> None:
         if self._drops:
@@ -328,40 +334,81 @@ def _keyed(part: Part) -> tuple[str, Part]:
 
 
 class _RunPart(beam.DoFn):
+    """Works a part while the files of the one before are published: that waits for the disk, some 5 ms a part, and computes nothing."""
+
     def __init__(self, place: Place, work: Work) -> None:
         self._place = place
         self._work = work
 
+    def setup(self) -> None:
+        self._publisher = ThreadPoolExecutor(1, "publisher")
+
+    def start_bundle(self) -> None:
+        self._before: Callable[[], Receipt] | None = None
+
     def process(self, element: tuple[str, Iterable[Part]]) -> Iterator[str]:
         key, (part, *_) = element
-        if stands(self._place, key) or self._worked(part):
+        if stands(self._place, key):
             yield key
+            return
+        writer = self._unless_told(lambda: work_part(self._place, self._work, part))
+        yield from self._published()
+        if writer:
+            self._before = self._publisher.submit(publish_part, writer).result
 
-    def _worked(self, part: Part) -> bool:
-        """False where the part's input is bad or its disk full: a file tells the driver, a runner would bury the one line."""
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for key in self._published():
+            yield GlobalWindows.windowed_value(key)
+
+    def teardown(self) -> None:
+        self._publisher.shutdown()
+
+    def _published(self) -> Iterator[str]:
+        """The key of the part before, if it ended well."""
+        before, self._before = self._before, None
+        if before and (receipt := self._unless_told(before)):
+            _count(self._place.stage, receipt.books)
+            yield receipt.key
+
+    def _unless_told(self, step: Callable[[], T]) -> T | None:
+        """None where an input is bad or a disk full: a file tells the driver, a runner would bury the one line."""
         if self._place.told_errors() or self._place.disk_errors():
-            return False
+            return None
         try:
-            receipt = run_part(self._place, self._work, part)
+            return step()
         except files.InputError:
-            return False
+            return None
         except OSError:
             if not self._place.disk_errors():
                 raise
-            return False
-        _count(self._place.stage, receipt.books)
-        return True
+            return None
 
 
 def run_part(place: Place, work: Work, part: Part) -> Receipt:
     """Work one part to its receipt. An InputError or a disk's errno is left in a file, since runners change exceptions' types."""
+    return publish_part(work_part(place, work, part))
+
+
+def work_part(place: Place, work: Work, part: Part) -> PartWriter:
+    """The first half of it: all is written, nothing published."""
     files.make_folder(place.errors_folder)
+    with _telling(place, part.key), PartWriter(place, part) as writer:
+        work(part, writer)
+        return writer
+
+
+def publish_part(writer: PartWriter) -> Receipt:
+    """The second."""
+    with _telling(writer.place, writer.key), writer:
+        return writer.commit()
+
+
+@contextmanager
+def _telling(place: Place, key: str) -> Iterator[None]:
     try:
-        with PartWriter(place, part) as writer:
-            work(part, writer)
-            return writer.commit()
+        yield
     except files.InputError as error:
-        files.publish_bytes(place.error_path(part.key), str(error).encode())
+        files.publish_bytes(place.error_path(key), str(error).encode())
         raise
     except OSError as error:
         if error.errno in files.DISK_ERRORS and files.is_local(place.work_folder):

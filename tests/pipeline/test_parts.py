@@ -1,3 +1,6 @@
+import errno
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +66,27 @@ def test_books_and_files_are_in_the_manifest(tmp_path: Path, engine: Engine) -> 
     assert not (tmp_path / "out" / ".work").exists()
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_threads_write_the_same_bytes(tmp_path: Path, engine: Engine, workers: int) -> None:
+    run(tmp_path / "pipeline", WORKS, engine)
+    place = open_stage("double", str(tmp_path / "here"), {"factor": 2}, {}, replace=False)
+    assert place is not None
+    works = Double(str(tmp_path / "log"))
+    receipts = Engine(workers=workers).run_here(place, numbered(WORKS), works)
+    assert Engine(workers=workers).run_here(place, numbered(WORKS), works) == receipts
+    assert len((tmp_path / "log").read_text().splitlines()) == 2 * len(WORKS)
+    close_stage(place, {"factor": 2}, {}, receipts)
+    assert contents(tmp_path / "pipeline") == contents(tmp_path / "here")
+
+
+def test_threads_begin_no_part_after_one_that_failed(tmp_path: Path) -> None:
+    place = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
+    assert place is not None
+    with pytest.raises(InputError, match=r"-1: negative"):
+        Engine().run_here(place, numbered([(2,), (-1,), *[(4,)] * 400]), Double(str(tmp_path / "log")))
+    assert 2 <= len((tmp_path / "log").read_text().splitlines()) < 400
+
+
 @pytest.mark.slow
 def test_two_workers_write_the_same_bytes(tmp_path: Path, engine: Engine) -> None:
     run(tmp_path / "one", WORKS, engine)
@@ -86,6 +110,53 @@ def test_finished_parts_are_not_done_again(tmp_path: Path, engine: Engine) -> No
     done = set(first) - {"00004-of-00005"}
     assert done
     assert not done & set(again)
+
+
+ANOTHER_BEGAN = threading.Event()
+
+
+def begin_and_write(part: Part, writer: PartWriter) -> None:
+    if part.work:
+        ANOTHER_BEGAN.set()
+    writer.publish("written", 1, lambda file: file.write(b"written"))
+
+
+def test_a_part_is_worked_while_the_disk_has_the_one_before(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = []
+
+    def sync(_descriptor: int) -> None:
+        met.append(ANOTHER_BEGAN.wait(60))
+
+    place = open_stage("overlapping", str(tmp_path / "out"), {}, {}, replace=False)
+    assert place is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", sync)
+        engine.run_parts(place, numbered([0, 1]), RunParts(place, begin_and_write))
+    assert met
+    assert all(met)
+    assert sorted(path.name for path in (tmp_path / "out").glob("written-*")) == [
+        f"written-0000{i}-of-00002.parquet" for i in range(2)
+    ]
+
+
+def test_a_disk_that_fails_in_the_sync_of_the_last_part_is_told(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    place = open_stage("failing", str(tmp_path / "out"), {}, {}, replace=False)
+    assert place is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", sync)
+        with pytest.raises(OSError, match="Input/output error") as raised:
+            engine.run_parts(place, numbered([0]), RunParts(place, begin_and_write))
+    assert raised.value.errno == errno.EIO
+    assert not list((tmp_path / "out").glob("written-*"))
+    engine.run_parts(place, numbered([0]), RunParts(place, begin_and_write))
+    assert [path.read_bytes() for path in (tmp_path / "out").glob("written-*")] == [b"written"]
 
 
 def spill(part: Part, writer: PartWriter) -> None:
