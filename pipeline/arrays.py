@@ -1,6 +1,7 @@
 """NumPy arrays as files (.npy) on any Beam file system."""
 
 import tempfile
+import threading
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from pipeline import files
 
 T = TypeVar("T", bound=np.generic)
+_PARSING = threading.Lock()
+"""NumPy reads a header by `ast`, which counts its depth for all threads together in CPython 3.11: where garbage is collected in the midst
+of it, another thread may go on, and the count is wrong (SystemError)."""
 
 
 def write(file: IO[bytes], array: npt.NDArray[Any]) -> None:
@@ -41,7 +45,8 @@ def load(path: str) -> npt.NDArray[Any]:
 
 
 def _mapped(path: str) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    with _PARSING:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
 
