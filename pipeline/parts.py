@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
@@ -189,7 +189,7 @@ class PartWriter:
     """What a part's work writes through: files, drops, counters, books, progress.
 
     Set `items_in` and `items_out`; drops are counted as they are told. Names are relative to the stage's folder; `spill` names lie in the
-    work folder, for a later phase.
+    work folder, for a later phase. An error in a `with` block of it takes back all files that are not published.
     """
 
     def __init__(self, place: Place, part: Part) -> None:
@@ -352,7 +352,8 @@ class _RunPart(beam.DoFn):
             yield key
             return
         writer = self._unless_told(lambda: work_part(self._place, self._work, part))
-        yield from self._published()
+        with writer or nullcontext():
+            yield from self._published()
         if writer:
             self._before = self._publisher.submit(publish_part, writer).result
 

@@ -12,7 +12,7 @@ from pipeline import files
 from pipeline.engine import Engine, close_stage, open_stage
 from pipeline.files import InputError
 from pipeline.manifest import Manifest
-from pipeline.parts import Part, PartWriter, RunParts, numbered
+from pipeline.parts import Part, PartWriter, Receipt, RunParts, numbered
 from pipeline.records import Drop
 
 
@@ -157,6 +157,21 @@ def test_a_disk_that_fails_in_the_sync_of_the_last_part_is_told(
     assert not list((tmp_path / "out").glob("written-*"))
     engine.run_parts(place, numbered([0]), RunParts(place, begin_and_write))
     assert [path.read_bytes() for path in (tmp_path / "out").glob("written-*")] == [b"written"]
+
+
+def test_a_part_that_is_worked_when_the_one_before_fails_leaves_nothing(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
+    assert place is not None
+    work = Double(str(tmp_path / "log"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Receipt, "save", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="division by zero"):
+            engine.run_parts(place, numbered([(1,), (3,)]), RunParts(place, work))
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+    assert not list((tmp_path / "out").rglob("*.aside"))
+    engine.run_parts(place, numbered([(1,), (3,)]), RunParts(place, work))
 
 
 def spill(part: Part, writer: PartWriter) -> None:

@@ -110,7 +110,7 @@ def test_the_job_service_writes_the_same_bytes(month: Month, portable: Service, 
 def test_bundles_that_come_again_in_any_order_change_nothing(
     month: Month, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part is delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
+    """Each part is a bundle, delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
     deliveries: list[int] = []
     delivering: list[bool] = []  # what the driver itself does, no engine repeats
     cut: set[str] = set()
@@ -132,7 +132,9 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
             finished = 0
             while finished < again:
                 try:
+                    self.start_bundle()
                     outputs = list(process(self, element, *more))
+                    outputs += [output.value for output in self.finish_bundle() or ()]
                 except InterruptedError:
                     continue  # what the cut delivery published stands there, without a receipt
                 finished += 1
