@@ -39,7 +39,7 @@ DOCUMENTS_WORTH_A_PIPELINE = 1_000_000
 PAIRS_WORTH_A_PIPELINE = 20_000_000
 """Fewer are ranked in half a second."""
 DOCUMENTS_WORTH_A_WORKER = 100_000
-"""Fewer than this many for each are worked sooner than another worker process starts."""
+"""Fewer than this many for each are worked sooner than another worker process starts, and fewer in all than another runner's workers."""
 PAIRS_A_RUN = 1 << 19
 """So many are spread at once, of as many files as hold them: each part that compares opens each run."""
 SHARDS_PUBLISHED_AT_ONCE = 8
@@ -117,7 +117,8 @@ class Run:
         self, everyone: Census, place: Place, parts: list[Part], work: Work, unit: str, *, light: bool = False
     ) -> list[Receipt]:
         """Of few documents, or if it is light, done here."""
-        if light or everyone.documents < DOCUMENTS_WORTH_A_PIPELINE:
+        few = DOCUMENTS_WORTH_A_PIPELINE if self.engine.is_local else DOCUMENTS_WORTH_A_WORKER
+        if light or everyone.documents < few:
             return self.engine.run_here(place, parts, work, unit)
         return self._engine(everyone).run_parts(place, parts, RunParts(place, work), unit)
 
