@@ -40,7 +40,7 @@ bench: install ## ours against every peer, into docs/benchmarks.md; an hour. DAT
 	$(BIN)/python -m benchmarks --data $(DATA) $(addprefix --nanogpt ,$(NANOGPT)) $(if $(ONLY),--only $(ONLY))
 
 gauntlet: install faults ## faults from outside over all stages and training: kills, full disks, failing I/O, damaged files; FUZZ_SECONDS a parser
-	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/test_portable_engine.py -n0 -s; tested=$$?; \
+	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/engine/test_portable_engine.py -n0 -s; tested=$$?; \
 	$(BIN)/python tests/gauntlet/fuzz_all.py $(FUZZ_SECONDS) && exit $$tested
 
 airflow: $(AIRFLOW)/.installed ## an environment of its own for Airflow and Dataflow's dry run

@@ -124,8 +124,8 @@ def write(folder: str, tables: Iterator[Any]) -> int:
     """A documents folder of a shard a table; returns the bytes of its texts."""
     import pyarrow.compute as pc
 
-    from pipeline import files
-    from pipeline.manifest import Books, FileEntry, Manifest
+    from pipeline.storage import files
+    from pipeline.storage.manifest import Books, FileEntry, Manifest
 
     entries, total = [], 0
     for i, table in enumerate(tables):
@@ -198,7 +198,7 @@ def apart(folder: str) -> dict[str, Any]:
 
 def some_shards(folder: str, out: str, shards: slice) -> str:
     """A documents folder of some of the shards of another, hard links to them."""
-    from pipeline.manifest import Books, Manifest
+    from pipeline.storage.manifest import Books, Manifest
 
     entries = Manifest.load(folder).files[shards]
     Path(out).mkdir(exist_ok=True)
@@ -342,7 +342,7 @@ def read(path: Path) -> str:
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
-    from pipeline.worker import choose_allocators
+    from pipeline.engine.allocator import choose_allocators
 
     choose_allocators()  # as the command line does
     import apache_beam as beam
@@ -350,14 +350,14 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from pipeline import files
-    from pipeline.dedup import DedupSettings
-    from pipeline.deduplication import signing
-    from pipeline.engine import Engine
-    from pipeline.jobs.dedup import STAGE
-    from pipeline.stage import Call
-    from pipeline.standing import standing
-    from pipeline.views import document_shards
+    from pipeline.dedup import signing
+    from pipeline.dedup.settings import DedupSettings
+    from pipeline.dedup.stage import STAGE
+    from pipeline.engine.runner import Engine
+    from pipeline.engine.stage import Call
+    from pipeline.engine.worker_pool import standing
+    from pipeline.storage import files
+    from pipeline.storage.document_shards import document_shards
 
     settings = DedupSettings(threshold=THRESHOLD)
     if arguments.name == "ours":

@@ -35,11 +35,11 @@ import psutil
 import pyarrow.parquet as pq
 import scores
 
-from pipeline import files
-from pipeline.crawling.client import Answer
-from pipeline.crawling.warc import exchange_members
-from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.pages.answer import Answer
+from pipeline.pages.warc import exchange_members
 from pipeline.records import Page
+from pipeline.storage import files
+from pipeline.storage.manifest import Books, FileEntry, Manifest
 
 COLLECTIONS = ("scrapinghub", "newspaper4k", "mozilla", "trafilatura")
 FETCHED = datetime(2018, 1, 1, tzinfo=UTC)

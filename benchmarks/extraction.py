@@ -30,9 +30,10 @@ import scores
 import trafilatura
 from gold import HALVES, GoldPage, load, score, strings, timed
 
-from pipeline.extract import DEFAULT_RULES, RawPage, extract
-from pipeline.extraction import charset, extractors, html
-from pipeline.extraction.sandbox import Sandbox
+from pipeline.documents import charset, extractors, html
+from pipeline.documents.extract import extract
+from pipeline.documents.rules import DEFAULT_RULES, RawPage
+from pipeline.documents.sandbox import Sandbox
 from pipeline.records import Document
 
 KEEP_ALL = replace(DEFAULT_RULES, languages=frozenset(), min_characters=0, excluded_sites=frozenset())

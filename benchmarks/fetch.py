@@ -151,8 +151,8 @@ def measured(asked: list[str], fetch: Callable[[str], int], limit_bytes: int = 2
 
 
 def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
-    from pipeline.crawling.addresses import AddressPolicy
-    from pipeline.crawling.client import Client, Limits
+    from pipeline.pages.addresses import AddressPolicy
+    from pipeline.pages.client import Client, Limits
 
     with Client("webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), Limits(), ca_bundle=ca_bundle, pools=4 * THREADS) as client:
         return measured(asked, lambda url: len(client.get(url).body))
@@ -160,10 +160,13 @@ def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
 
 def run_webtext_stage(asked: list[str], ca_bundle: str) -> dict[str, float]:
     """robots.txt, one request at a time a host, media types, journal, WARC, index."""
-    from pipeline import files
-    from pipeline.fetch import FetchPart, PagesSettings, Share
-    from pipeline.parts import Part, Place, run_part
+    from pipeline.engine.execute import run_part
+    from pipeline.engine.parts import Part, Place
+    from pipeline.pages.fetch import FetchPart
+    from pipeline.pages.settings import PagesSettings
+    from pipeline.pages.share import Share
     from pipeline.records import Link
+    from pipeline.storage import files
 
     with tempfile.TemporaryDirectory() as name:
         links = f"{name}/links.parquet"

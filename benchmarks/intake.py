@@ -26,9 +26,11 @@ from typing import Any
 import scores
 import zstandard
 
-from pipeline.link_rules import LinksSettings, Source
-from pipeline.links import Fold, Range, TakeIn
-from pipeline.parts import Part, Place, Receipt, run_part
+from pipeline.engine.execute import run_part
+from pipeline.engine.parts import Part, Place, Receipt
+from pipeline.links.fold import Fold, Range
+from pipeline.links.intake import TakeIn
+from pipeline.links.settings import LinksSettings, Source
 from pipeline.reddit import _blocks as blocks
 from pipeline.reddit import parse_lines, split_lines, zstd
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.files import fingerprint
-from pipeline.manifest import Books, FileEntry, Manifest
 from pipeline.records import Document
+from pipeline.storage.files import fingerprint
+from pipeline.storage.manifest import Books, FileEntry, Manifest
 
 PLAIN = {".py", ".pyi", ".txt", ".md", ".rst", ".h", ".hpp", ".js", ".c", ".cpp", ".pod", ".pm"}
 HTML, POSTS = ".html", ".csv"

@@ -89,7 +89,7 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
     """Read and encode, nothing else."""
     import pyarrow as pa
 
-    from pipeline.views import document_shards, utf8_bytes
+    from pipeline.storage.document_shards import document_shards, utf8_bytes
     from tokenizer.codec import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
@@ -111,16 +111,17 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
 
 def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, Any]:
     """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
-    from pipeline.worker import choose_allocators
+    from pipeline.engine.allocator import choose_allocators
 
     choose_allocators()  # as the command line does
     import pyarrow as pa
 
-    from pipeline.engine import Engine
-    from pipeline.jobs import tokens, vocabulary
-    from pipeline.manifest import Manifest
-    from pipeline.stage import Call
-    from pipeline.views import text_bytes
+    from pipeline.engine.runner import Engine
+    from pipeline.engine.stage import Call
+    from pipeline.storage.document_shards import text_bytes
+    from pipeline.storage.manifest import Manifest
+    from pipeline.tokens import stage as tokens
+    from pipeline.vocabulary import stage as vocabulary
     from tokenizer.codec import Tokenizer
 
     settings = vocabulary.VocabularySettings(tokenizer="given", tokenizer_path=tokenizer)

@@ -101,14 +101,14 @@ def learn(vocab_size: int, table: str, merges: str) -> Figures:
 
 
 def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
-    from pipeline.worker import choose_allocators
+    from pipeline.engine.allocator import choose_allocators
 
     choose_allocators()  # as the command line does
     import pyarrow as pa
 
-    from pipeline.engine import Engine
-    from pipeline.jobs.vocabulary import STAGE, VocabularySettings
-    from pipeline.stage import Call
+    from pipeline.engine.runner import Engine
+    from pipeline.engine.stage import Call
+    from pipeline.vocabulary.stage import STAGE, VocabularySettings
     from tokenizer.bpe import train
     from tokenizer.counting import PieceCounter
 

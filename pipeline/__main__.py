@@ -4,8 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from pipeline.interruption import stop_on_signals
-from pipeline.worker import choose_allocators
+from pipeline.engine.allocator import choose_allocators
+from pipeline.engine.interruption import stop_on_signals
 
 NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotlib", "prawcore")
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("pipeline").setLevel(logging.INFO)
     stop_on_signals("Run the same command to go on.")
     choose_allocators()
-    from pipeline.commands import run  # Beam warns of what it lacks and makes threads while it is imported
+    from pipeline.cli.main import run  # Beam warns of what it lacks and makes threads while it is imported
 
     return run(sys.argv[1:] if argv is None else argv)
 

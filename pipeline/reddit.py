@@ -17,8 +17,8 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 
-from pipeline import files
-from pipeline.files import InputError
+from pipeline.storage import files
+from pipeline.storage.files import InputError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import files
-from pipeline.manifest import Books, FileEntry, Manifest
 from pipeline.records import Document
+from pipeline.storage import files
+from pipeline.storage.manifest import Books, FileEntry, Manifest
 
 
 def document_id(text: str) -> bytes:

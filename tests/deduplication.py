@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
-from pipeline.dedup import DedupSettings
-from pipeline.engine import Engine
-from pipeline.jobs.dedup import STAGE
-from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.dedup.settings import DedupSettings
+from pipeline.dedup.stage import STAGE
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call
 from pipeline.records import Document
-from pipeline.stage import Call
-from pipeline.views import document_shards
+from pipeline.storage import files
+from pipeline.storage.document_shards import document_shards
+from pipeline.storage.manifest import Books, FileEntry, Manifest
 
 EPOCH = datetime(2017, 1, 1, tzinfo=UTC)
 

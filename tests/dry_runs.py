@@ -23,8 +23,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from shuffles import watched
 from small_web import every_stage, passages, write_month
 
-from pipeline.engine import Engine
-from pipeline.views import document_shards
+from pipeline.engine.runner import Engine
+from pipeline.storage.document_shards import document_shards
 
 DRY = (
     "--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--sdk_location=container", "--project=nobody", "--region=us-central1",

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
-from pipeline.engine import Engine
-from pipeline.jobs.tokens import STAGE, TokensSettings
-from pipeline.stage import Call
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call
+from pipeline.storage import files
+from pipeline.tokens.stage import STAGE, TokensSettings
 
 SETTINGS = TokensSettings(validation_share=0.2, shard_tokens=60_000)
 NOT_FINAL = ("run.json", ".progress", files.ASIDE_SUFFIX)

@@ -10,9 +10,15 @@ from pydoc_data.topics import topics
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from pipeline.engine import Engine
-from pipeline.jobs import dedup, documents, links, overlap, pages, tokens, vocabulary
-from pipeline.stage import Call, Stage
+from pipeline.dedup import stage as dedup
+from pipeline.documents import stage as documents
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call, Stage
+from pipeline.links import stage as links
+from pipeline.overlap import stage as overlap
+from pipeline.pages import stage as pages
+from pipeline.tokens import stage as tokens
+from pipeline.vocabulary import stage as vocabulary
 
 HOSTS = 7
 SUBMITTED = 1_512_100_000

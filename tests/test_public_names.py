@@ -1,7 +1,7 @@
 """The names that people and other programs rely on: more may join, these stay, with these parameters."""
 
-import importlib
 import inspect
+import pkgutil
 
 import apache_beam as beam
 import pytest
@@ -33,22 +33,18 @@ NAMES = {
     "trainer.export.save_hf": [],
 }
 TRANSFORMS = (
-    "pipeline.links.Links",
-    "pipeline.fetch.Fetch",
-    "pipeline.jobs.documents.Extract",
-    "pipeline.dedup.Deduplicate",
-    "pipeline.vocabulary.CountWords",
-    "pipeline.tokens.Tokenize",
+    "pipeline.links.intake.Links",
+    "pipeline.pages.fetch.Fetch",
+    "pipeline.documents.transform.Extract",
+    "pipeline.dedup.transform.Deduplicate",
+    "pipeline.vocabulary.counts.CountWords",
+    "pipeline.tokens.encode.Tokenize",
 )
 
 
 def found(name: str) -> object:
     """The object of a dotted name: a module's member, or a class's."""
-    parts = name.split(".")
-    holder: object = importlib.import_module(".".join(parts[: 3 if parts[1] == "jobs" else 2]))
-    for part in parts[3 if parts[1] == "jobs" else 2 :]:
-        holder = getattr(holder, part)
-    return holder
+    return pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline import files
 from pipeline.corpus import trace
+from pipeline.corpus.folder import STAGE_NAMES, Corpus, funnel
+from pipeline.corpus.tool import Tool
 from pipeline.corpus.trace import Row, Span, Story
-from pipeline.files import InputError
-from pipeline.report.corpus import STAGE_NAMES, Corpus, funnel
-from pipeline.tool import Tool
+from pipeline.storage import files
+from pipeline.storage.files import InputError
 from tokenizer.codec import Tokenizer
 from tokenizer.stream import Stream
 

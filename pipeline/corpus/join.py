@@ -5,13 +5,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline import files
-from pipeline.corpus.removal import carry_file
+from pipeline.corpus.next_folder import carry_file
 from pipeline.corpus.remove_tokens import entropies
-from pipeline.files import InputError
-from pipeline.manifest import NAME, Books, FileEntry, Manifest, load_stage, stage_input
-from pipeline.tool import Tool
-from pipeline.verification import check_folder
+from pipeline.corpus.tool import Tool
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import NAME, Books, FileEntry, Manifest, load_stage, stage_input
+from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Manifest as Dataset

@@ -9,17 +9,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files
 from pipeline.corpus import trace
+from pipeline.corpus.folder import STAGE_NAMES, Corpus
 from pipeline.corpus.inspect import document_ids
-from pipeline.corpus.removal import Gone, NextFolder, next_dedup, next_documents
+from pipeline.corpus.next_folder import Gone, NextFolder
+from pipeline.corpus.removal import next_dedup, next_documents
 from pipeline.corpus.remove_tokens import next_tokens
-from pipeline.files import InputError
-from pipeline.manifest import NAME
-from pipeline.report.corpus import STAGE_NAMES, Corpus
-from pipeline.tool import Tool
-from pipeline.verification import check_folder
-from pipeline.views import kept_rows
+from pipeline.corpus.tool import Tool
+from pipeline.storage import files
+from pipeline.storage.document_shards import kept_rows
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import NAME
+from pipeline.storage.verification import check_folder
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.removal import Gone, NextFolder
-from pipeline.manifest import Books, FileEntry, Manifest
-from pipeline.tokens import cross_entropy_nats
+from pipeline.corpus.next_folder import Gone, NextFolder
+from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.tokens.merge import cross_entropy_nats
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import Shard, ShardEntry, ShardWriter, Split, TokenBatch
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import files
-from pipeline.files import InputError
-from pipeline.report.corpus import Corpus
+from pipeline.corpus.folder import Corpus
+from pipeline.storage import files
+from pipeline.storage.files import InputError
 from pipeline.urls import dedup_key
 from tokenizer.errors import FormatError
 from tokenizer.shards import Manifest, TokenBatch

@@ -3,12 +3,12 @@
 import argparse
 import sys
 
-from pipeline import files
-from pipeline.files import InputError
-from pipeline.manifest import NAME
-from pipeline.stages import NAMES
-from pipeline.tool import Tool
-from pipeline.verification import check
+from pipeline.cli.registry import NAMES
+from pipeline.corpus.tool import Tool
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import NAME
+from pipeline.storage.verification import check
 
 
 def _work(arguments: argparse.Namespace) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files
-from pipeline.report.corpus import Corpus
+from pipeline.corpus.folder import Corpus
 from pipeline.report.numbers import Histogram, Pair
 from pipeline.report.tallies import DASH, Bins, BinTally, ValueTally
-from pipeline.views import DocumentShard, document_shards
+from pipeline.storage import files
+from pipeline.storage.document_shards import DocumentShard, document_shards
 
 SIZES = Bins((2, 3, 4, 5, 6, 10, 20, 50, 100, 1000))
 PAIRS = 8

@@ -5,12 +5,13 @@ from dataclasses import fields
 
 import orjson
 
-from pipeline import files
-from pipeline.report.corpus import Corpus, document_histograms, funnel, link_histograms, page_histograms, sites, stage_numbers
+from pipeline.corpus.folder import Corpus, funnel
 from pipeline.report.duplicates import duplicate_histograms, duplicate_pairs
+from pipeline.report.histograms import document_histograms, link_histograms, page_histograms, sites, stage_numbers
 from pipeline.report.numbers import Histogram, Numbers, Overlap
 from pipeline.report.tokens import token_numbers
 from pipeline.report.training import read_evaluations, read_run
+from pipeline.storage import files
 
 
 def gather(

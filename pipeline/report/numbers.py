@@ -1,9 +1,11 @@
 """What the report says, as plain records: the page and report.json are two renderings of one `Numbers`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
+
+from pipeline.corpus.folder import FunnelStep
 
 FORMAT_VERSION = 1
 
@@ -37,16 +39,6 @@ class StageNumbers:
     files: int
     bytes: int
     run: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelStep:
-    """How many came so far, and why the others of the step before did not."""
-
-    name: str
-    items: int
-    lost: dict[str, int] = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

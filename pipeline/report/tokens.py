@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipeline.files import InputError
-from pipeline.report.corpus import Corpus
+from pipeline.corpus.folder import Corpus
 from pipeline.report.numbers import Histogram, SplitNumbers, TokenNumbers
 from pipeline.report.tallies import TOKENS, BinTally
+from pipeline.storage.files import InputError
 from tokenizer.errors import FormatError
 from tokenizer.shards import Manifest
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.files import InputError
 from pipeline.report.numbers import Curve, Evaluation, Run
+from pipeline.storage.files import InputError
 
 LOG = "log.jsonl"
 RESULTS = "results.json"

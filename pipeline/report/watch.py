@@ -5,11 +5,11 @@ from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from pipeline import files
-from pipeline.files import InputError
-from pipeline.manifest import NAME
-from pipeline.parts import WORK_FOLDER
-from pipeline.report.page import style
+from pipeline.engine.parts import WORK_FOLDER
+from pipeline.report.page_html import style
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import NAME
 
 HOST = "127.0.0.1"
 REFRESH_SECONDS = 10

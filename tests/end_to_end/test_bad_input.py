@@ -85,7 +85,7 @@ def test_folder_of_other_settings_says_which(tmp_path: Path) -> None:
 
 
 def stage_names() -> list[str]:
-    from pipeline.stages import STAGES
+    from pipeline.cli.registry import STAGES
 
     return [*STAGES, "run"]
 

@@ -12,8 +12,8 @@ import pytest
 import zstandard
 from servers.replay import NOT_FOUND, ReplayServer
 
-from pipeline import files
-from pipeline.manifest import Manifest
+from pipeline.storage import files
+from pipeline.storage.manifest import Manifest
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest as Dataset
 

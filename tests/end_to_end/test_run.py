@@ -15,9 +15,9 @@ import pytest
 from servers.library import pages, write_dump
 from servers.replay import ReplayServer
 
-from pipeline import files
-from pipeline.manifest import Manifest
-from pipeline.stages import RUN
+from pipeline.cli.registry import RUN
+from pipeline.storage import files
+from pipeline.storage.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 KILLS = 10

@@ -14,7 +14,7 @@ from pathlib import Path
 from gauntlet.whole import reader_of, write_all
 from small_web import Month
 
-from pipeline.files import InputError
+from pipeline.storage.files import InputError
 from trainer import checkpoint
 from trainer.config import InputError as TrainerInputError
 from trainer.data import Corpus

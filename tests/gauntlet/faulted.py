@@ -27,8 +27,8 @@ import numba
 from gauntlet.whole import train_words
 from small_web import Month, write_month
 
-from pipeline import commands
-from pipeline.jobs import dedup, documents, links, pages, tokens, vocabulary  # noqa: F401 (imported once, before the forks)
+from pipeline.cli import main as commands
+from pipeline.vocabulary import stage as vocabulary  # noqa: F401 (imported once, before the forks)
 from trainer import cli, command  # noqa: F401
 
 Done = Callable[[], None]

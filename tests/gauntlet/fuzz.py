@@ -40,9 +40,9 @@ def dump_line(data: bytes) -> None:
     """One line of a dump is a post or is rejected; a post is dropped by name or becomes a row of the spill."""
     post = reddit.parse_line(data, 1)
     if isinstance(post, reddit.Post):
-        row = links.accept(post, ANY)
+        row = intake.accept(post, ANY)
         if isinstance(row, tuple):
-            links._batch([row])
+            intake._batch([row])
 
 
 def url(data: bytes) -> None:
@@ -69,14 +69,14 @@ class Wire:
 
 def http_response(data: bytes) -> None:
     """A server's answer, from its first byte, and what is made of it."""
-    response = heads.HeadedResponse(Wire(data))  # type: ignore[arg-type]
+    response = header_parser.HeadedResponse(Wire(data))  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read(1 << 16)
     except (http.client.HTTPException, ValueError, OSError):
         return
-    answer = client.Answer("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
-    retries.retry_after_seconds(answer.header("retry-after"), NOW)
+    answer = Answer("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
+    retry.retry_after_seconds(answer.header("retry-after"), NOW)
     outcomes.page_of(answer.url, answer, NOW)
     with refused(ValueError):
         outcomes.redirect_target(answer)
@@ -154,35 +154,10 @@ def written(name: str, data: bytes) -> str:
 
 def load() -> None:
     """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
-    global \
-        FormatError, \
-        InputError, \
-        Manifest, \
-        Dataset, \
-        TrainerInputError, \
-        ANY, \
-        client, \
-        decoding, \
-        formats, \
-        heads, \
-        links, \
-        outcomes, \
-        read_facts, \
-        reddit, \
-        retries, \
-        robots_module
-    global urls, warc
-    from pipeline import links, reddit, urls
-    from pipeline.crawling import client, decoding, heads, outcomes, retries, warc
-    from pipeline.crawling import robots as robots_module
-    from pipeline.files import InputError
-    from pipeline.link_rules import LinksSettings, Rules
-    from pipeline.manifest import Manifest
-    from tokenizer import formats
-    from tokenizer.errors import FormatError
-    from tokenizer.shards import Manifest as Dataset
-    from trainer.checkpoint import read_facts
-    from trainer.config import InputError as TrainerInputError
+    global ANY, Answer, Dataset, FormatError, InputError, Manifest, TrainerInputError, decoding, formats, header_parser, intake
+    global outcomes, read_facts, reddit, retry, robots_module, urls, warc
+    from pipeline.links.rules import Rules
+    from pipeline.links.settings import LinksSettings
 
     ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")
 

@@ -18,10 +18,10 @@ import psutil
 from servers.hostile import CASES, HostileServer
 from servers.outcomes import LOOPBACK
 
-from pipeline.crawling.client import Client, Limits
-from pipeline.crawling.crawl import Crawl, Manners, visits
-from pipeline.crawling.outcomes import Fetched, Outcome
-from pipeline.worker import choose_allocators
+from pipeline.engine.allocator import choose_allocators
+from pipeline.pages.client import Client, Limits
+from pipeline.pages.crawl import Crawl, Manners, visits
+from pipeline.pages.outcomes import Fetched, Outcome
 
 ALL, THREADS = 12_000, 64
 HOSTILE = ALL * 3 // 10

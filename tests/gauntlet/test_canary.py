@@ -12,7 +12,7 @@ from servers.library import pages
 from servers.reddit import CLIENT_ID, SECRET, post, serving
 from servers.replay import ReplayServer, Reply
 
-from pipeline import files
+from pipeline.storage import files
 
 pytestmark = [
     pytest.mark.slow,

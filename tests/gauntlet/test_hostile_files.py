@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline import files
-from pipeline.manifest import Manifest
+from pipeline.storage import files
+from pipeline.storage.manifest import Manifest
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.shards import Header, ShardEntry, Split, sha256_of
@@ -130,7 +130,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
 
 def test_nothing_that_runs_code_or_unpacks_is_imported() -> None:
     """No YAML, no archive reader; pickle only between the sandbox's own processes."""
-    allowed = {"pipeline/extraction/nursery.py", "pipeline/extraction/sandbox.py"}
+    allowed = {"pipeline/documents/forkserver.py", "pipeline/documents/sandbox.py"}
     words = (
         "import pickle",
         "import yaml",

@@ -12,9 +12,9 @@ from servers.outcomes import crawl
 from servers.replay import ReplayServer, Reply, Reset
 from servers.stage_runs import contents, drops_of, link, links_folder, pages_of, run
 
-from pipeline.crawling import crawl as crawl_module
-from pipeline.crawling.client import Limits
-from pipeline.engine import Engine
+from pipeline.engine.runner import Engine
+from pipeline.pages import crawl as crawl_module
+from pipeline.pages.client import Limits
 
 
 class Resetting(ReplayServer):

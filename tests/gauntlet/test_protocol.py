@@ -9,10 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline import files
-from pipeline.engine import close_stage, open_stage
-from pipeline.manifest import NAME, FileEntry, Manifest
-from pipeline.parts import Part, PartWriter, Place, Receipt, numbered, run_part
+from pipeline.engine.execute import run_part
+from pipeline.engine.parts import Part, Place, Receipt, numbered
+from pipeline.engine.stage import close_stage, open_stage
+from pipeline.engine.writer import PartWriter
+from pipeline.storage import files
+from pipeline.storage.manifest import NAME, FileEntry, Manifest
 
 FULL = bool(os.environ.get("WEBTEXT_FULL"))
 PARTS = numbered([f"work {i}" for i in range(4)])

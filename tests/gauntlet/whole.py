@@ -4,9 +4,14 @@ from pathlib import Path
 
 from small_web import Month, every_stage, write_month
 
-from pipeline.engine import Engine
-from pipeline.jobs import dedup, documents, overlap, pages, tokens, vocabulary
-from pipeline.stage import Call, Stage
+from pipeline.dedup import stage as dedup
+from pipeline.documents import stage as documents
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call, Stage
+from pipeline.overlap import stage as overlap
+from pipeline.pages import stage as pages
+from pipeline.tokens import stage as tokens
+from pipeline.vocabulary import stage as vocabulary
 from trainer import cli
 
 PAGES = 20

@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.engine import close_stage, open_stage
-from pipeline.manifest import stage_input
-from pipeline.parts import Part, PartWriter, Place, run_part
+from pipeline.engine.execute import run_part
+from pipeline.engine.parts import Part, Place
+from pipeline.engine.stage import close_stage, open_stage
+from pipeline.engine.writer import PartWriter
 from pipeline.records import Document, Drop, Duplicate, Link, Page, Record, Submission
+from pipeline.storage.document_shards import KEEP_SCHEMA
+from pipeline.storage.manifest import stage_input
 from pipeline.urls import dedup_key
-from pipeline.views import KEEP_SCHEMA
 from tokenizer.shards import Header, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
 from tokenizer.shards import Manifest as TokenManifest
 

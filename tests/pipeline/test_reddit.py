@@ -9,7 +9,6 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pipeline.files import InputError
 from pipeline.reddit import (
     MAX_LINE_BYTES,
     LineFault,
@@ -22,6 +21,7 @@ from pipeline.reddit import (
     whole_number,
     zstd,
 )
+from pipeline.storage.files import InputError
 
 ROW = {
     "id": "abc",

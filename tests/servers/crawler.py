@@ -3,9 +3,12 @@
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.crawling import journal
-from pipeline.fetch import FetchPart, PagesSettings, Share
-from pipeline.parts import Part, Place, run_part
+from pipeline.engine.execute import run_part
+from pipeline.engine.parts import Part, Place
+from pipeline.pages import journal
+from pipeline.pages.fetch import FetchPart
+from pipeline.pages.settings import PagesSettings
+from pipeline.pages.share import Share
 
 KEY = "00000-of-00001"
 

@@ -6,10 +6,10 @@ from collections import Counter
 from servers.hostile import PAGE, HostileServer
 from servers.witness import WitnessServer
 
-from pipeline.crawling.addresses import AddressPolicy
-from pipeline.crawling.client import Client, Limits
-from pipeline.crawling.crawl import Crawl, Manners, visits
-from pipeline.crawling.outcomes import Dropped, Fetched, Outcome
+from pipeline.pages.addresses import AddressPolicy
+from pipeline.pages.client import Client, Limits
+from pipeline.pages.crawl import Crawl, Manners, visits
+from pipeline.pages.outcomes import Dropped, Fetched, Outcome
 
 LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
 

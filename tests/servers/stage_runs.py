@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import files
-from pipeline.crawling import warc
-from pipeline.engine import Engine
-from pipeline.fetch import PagesSettings
-from pipeline.jobs.pages import STAGE
-from pipeline.manifest import Books, FileEntry, Manifest
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call
+from pipeline.pages import warc
+from pipeline.pages.settings import PagesSettings
+from pipeline.pages.stage import STAGE
 from pipeline.records import Link, Page, Submission
-from pipeline.stage import Call
+from pipeline.storage import files
+from pipeline.storage.manifest import Books, FileEntry, Manifest
 from pipeline.urls import dedup_key, domain_of, host_of
 
 NOON = "2026-01-31T12:00:00Z"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
-from pipeline.corpus import card
-from pipeline.files import InputError
-from pipeline.manifest import Manifest
+from pipeline.report import card
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import Manifest
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import files
-from pipeline.commands import run
+from pipeline.cli.main import run
 from pipeline.corpus import inspect, trace
-from pipeline.files import InputError
-from pipeline.report.corpus import STAGE_NAMES, Corpus
+from pipeline.corpus.folder import STAGE_NAMES, Corpus
+from pipeline.storage import files
+from pipeline.storage.files import InputError
 
 
 @pytest.fixture(scope="module")

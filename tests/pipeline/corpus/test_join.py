@@ -8,8 +8,8 @@ import pytest
 from damage import flip_a_bit
 
 from pipeline.corpus import join, remove
-from pipeline.files import InputError
-from pipeline.manifest import FileEntry, Manifest
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import FileEntry, Manifest
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import sha256_of
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from damage import flip_a_bit
 
-from pipeline import files
 from pipeline.corpus import inspect, remove, trace
-from pipeline.files import InputError
-from pipeline.manifest import Manifest
-from pipeline.report.corpus import STAGE_NAMES, Corpus, funnel
-from pipeline.views import document_shards
+from pipeline.corpus.folder import STAGE_NAMES, Corpus, funnel
+from pipeline.storage import files
+from pipeline.storage.document_shards import document_shards
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import Manifest
 from tokenizer.shards import Manifest as Dataset
 
 

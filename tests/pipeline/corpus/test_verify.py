@@ -8,7 +8,7 @@ import pytest
 from damage import flip_a_bit
 
 from pipeline.corpus.verify import TOOL
-from pipeline.files import InputError
+from pipeline.storage.files import InputError
 
 
 @pytest.fixture

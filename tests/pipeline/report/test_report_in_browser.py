@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import Engine
-from pipeline.jobs.report import STAGE, ReportSettings
-from pipeline.stage import Call
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call
+from pipeline.report.stage import STAGE, ReportSettings
 
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 LIGHT, DARK = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import Engine
-from pipeline.files import InputError
-from pipeline.jobs import overlap
-from pipeline.jobs.report import STAGE, ReportSettings
-from pipeline.manifest import Manifest, resolve
-from pipeline.report.corpus import Corpus
+from pipeline.corpus.folder import Corpus
+from pipeline.engine.runner import Engine
+from pipeline.engine.stage import Call
+from pipeline.overlap import stage as overlap
+from pipeline.overlap.find import OverlapSettings
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Curve, Numbers, Run
-from pipeline.report.page import render
-from pipeline.stage import Call
+from pipeline.report.page_html import render
+from pipeline.report.stage import STAGE, ReportSettings
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import Manifest, resolve
 
 CORPUS_STAGES = ("links", "pages", "documents", "dedup", "tokens")
 
@@ -220,7 +221,7 @@ def numbers_of(report: Path) -> Numbers:
 def test_the_overlap_stands_beside_the_papers(chosen: Any, tmp_path: Path, engine: Engine) -> None:
     held = tmp_path / "wikitext2.txt"
     held.write_text(chosen.documents[0].text + "\n" + " ".join(f"never{i}" for i in range(60)) + "\n")
-    settings = overlap.OverlapSettings(evaluation_sets=(f"wikitext2={held}",))
+    settings = OverlapSettings(evaluation_sets=(f"wikitext2={held}",))
     folder = str(tmp_path / "overlap")
     overlap.STAGE.run(Call({"dedup": str(chosen.folder / "dedup")}, folder, settings, engine))
     inputs = {"links": str(chosen.folder / "links"), "overlap": folder}

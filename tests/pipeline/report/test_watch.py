@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.files import InputError
-from pipeline.jobs.report import ReportSettings, gather_by
-from pipeline.report.corpus import STAGE_NAMES
-from pipeline.report.page import render
+from pipeline.corpus.folder import STAGE_NAMES
+from pipeline.report.page_html import render
+from pipeline.report.stage import ReportSettings, gather_by
 from pipeline.report.watch import at_work, server, watched_page
+from pipeline.storage.files import InputError
 
 
 @contextmanager

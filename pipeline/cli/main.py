@@ -1,0 +1,145 @@
+"""The command line: one command a stage, its flags from its settings; `run` is all stages into one folder."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from pipeline.cli import beam_flags
+from pipeline.cli.registry import RUN, STAGES
+from pipeline.cli.tools import TOOLS
+from pipeline.engine.settings import add_arguments, from_arguments
+from pipeline.engine.stage import Call, Stage
+from pipeline.engine.worker_pool import standing
+from pipeline.storage.files import DISK_ERRORS, InputError, join
+from tokenizer.errors import FormatError
+
+DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+DISK_FAILED = 74
+"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
+EVERYTHING = "all of them into one folder; those that are done are skipped"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; its exit code. Usage errors leave as SystemExit(2)."""
+    name = argv[0] if argv else "--help"
+    if name not in {*STAGES, *TOOLS, "run"}:
+        _parser().parse_args([name])
+    try:
+        if name == "run":
+            _run_all(argv[1:])
+        elif name in TOOLS:
+            TOOLS[name].run(argv[1:])
+        else:
+            _run_one(STAGES[name], argv[1:])
+    except (InputError, FormatError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"error: {where}{error.strerror}; what is finished is kept: mend the disk and run the same command again\n"
+        )
+        return DISK_FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
+    tools = "\n".join(f"  {tool.name:<11} {tool.text}" for tool in TOOLS.values())
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
+        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}"
+        f"\n\nand of a corpus folder:\n{tools}",
+        epilog="python -m pipeline STAGE --help shows a stage's flags.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("stage", choices=[*STAGES, "run", *TOOLS], metavar="STAGE", help="one of the above")
+    return parser
+
+
+def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m pipeline {stage.name}",
+        usage=_usage(stage),
+        description=stage.text,
+        allow_abbrev=False,
+        formatter_class=_Tight,
+    )
+    for position, name in enumerate(stage.inputs):
+        flag = "--input" if position == 0 else f"--{name}"
+        parser.add_argument(flag, dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
+    parser.add_argument("--output", metavar="DIR", help="folder to fill")
+    parser.add_argument("--corpus", metavar="DIR", help="instead of those: a corpus folder, whose folders have the stages' names")
+    if stage.explain is not None:
+        parser.add_argument("--explain", metavar="URL", help="only say what these settings do to one page of --input")
+    if stage.tell is not None:
+        parser.add_argument("--explain", metavar="ID", help="only say what became of one document in --output")
+    add_arguments(parser.add_argument_group("settings"), stage.settings)
+    beam_flags.add_engine_arguments(parser)
+    return parser
+
+
+def _usage(stage: Stage) -> str:
+    folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
+    given = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
+    return f"python -m pipeline {stage.name} {' '.join(given)} [flags] [Beam flags]"
+
+
+def _run_one(stage: Stage, argv: Sequence[str]) -> None:
+    parser = _stage_parser(stage)
+    arguments, engine = beam_flags.parse(parser, argv)
+    if stage.tell is not None and arguments.explain is not None:
+        sys.stdout.write(stage.tell(_folder(parser, arguments, "output", stage.name), arguments.explain) + "\n")
+        return
+    inputs = {name: _folder(parser, arguments, f"input_{name}", name) for name in stage.inputs}
+    settings = from_arguments(stage.settings, arguments)
+    if stage.explain is not None and arguments.explain is not None:
+        sys.stdout.write(stage.explain(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
+        return
+    output = _folder(parser, arguments, "output", stage.name)
+    stage.run(Call(inputs, output, settings, engine))
+
+
+def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag: str, name: str) -> str:
+    given: str | None = getattr(arguments, flag)
+    if given is None and arguments.corpus is None:
+        parser.error(f"missing: the folder of '{name}' (or --corpus DIR for all folders)")
+    return given or join(arguments.corpus, name)
+
+
+def _run_all(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline run",
+        usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
+        description=f"Runs the stages {', '.join(RUN)}: {EVERYTHING}.",
+        allow_abbrev=False,
+        formatter_class=_Tight,
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
+    )
+    flags: set[str] = set()
+    for name in RUN:
+        kind = STAGES[name].settings
+        add_arguments(parser.add_argument_group(name), kind, flags)
+        flags |= {item.name for item in fields(kind)}
+    beam_flags.add_engine_arguments(parser)
+    arguments, engine = beam_flags.parse(parser, argv)
+    settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
+    with standing(engine, engine.workers) as engine:
+        for name in RUN:
+            stage = STAGES[name]
+            inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}
+            stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
+
+
+class _Tight(argparse.HelpFormatter):
+    """Help that fits a screen: one line a flag where it can."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=120)

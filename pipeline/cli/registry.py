@@ -1,0 +1,31 @@
+"""The list of stages, in the order of the data."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from pipeline.engine.stage import Stage
+
+NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
+
+RUN: tuple[str, ...] = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "report")
+"""Those that `python -m pipeline run` does."""
+
+
+class _Stages(Mapping[str, Stage]):
+    """A stage is imported when it is asked for: together they take longer to import than Beam."""
+
+    def __getitem__(self, name: str) -> Stage:
+        if name not in NAMES:
+            raise KeyError(name)
+        stage: Stage = import_module(f"pipeline.{name}.stage").STAGE
+        return stage
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+STAGES: Mapping[str, Stage] = _Stages()
+"""By name; `python -m pipeline NAME` runs one."""

@@ -1,0 +1,99 @@
+"""Why a document was removed, or what it stands for: its cluster, the kept one, the similarity, and the difference of two texts."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import load_stage, resolve
+
+SHOWN_MEMBERS = 20
+SHOWN_CONTEXT = 12
+RED, GREEN, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+
+
+def explain(folder: str, wanted: str, *, colour: bool = False) -> str:
+    """What a dedup folder says of a document, given by its id (hex, or the beginning of it) or its URL. Raises InputError if nothing."""
+    duplicates = _duplicates(folder)
+    mine = duplicates.filter(_named(duplicates, wanted, "document_id", "url"))
+    if not mine.num_rows:
+        mine = duplicates.filter(_named(duplicates, wanted, "kept_id", "kept_url"))
+    if not mine.num_rows:
+        raise InputError(f"{wanted}: no removed document of {folder} has this id or URL, and none was removed in favour of it")
+    row = mine.slice(0, 1).to_pylist()[0]
+    members = duplicates.filter(pc.equal(duplicates.column("cluster"), pa.scalar(row["cluster"], pa.binary(16))))
+    texts = _texts(folder, {row["document_id"], row["kept_id"]})
+    lines = [
+        f"removed     {row['document_id'].hex()}  {row['url']}",
+        f"kept        {row['kept_id'].hex()}  {row['kept_url']}",
+        f"reason      {row['reason']}, similarity {row['similarity']:.3f}",
+        f"cluster     {row['cluster'].hex()}, {members.num_rows} removed",
+        *_member_lines(members),
+        "",
+        *_difference(texts.get(row["kept_id"]), texts.get(row["document_id"]), colour=colour),
+    ]
+    return "\n".join(lines)
+
+
+def difference(kept: str, removed: str, *, colour: bool = False) -> Iterator[str]:
+    """Where two texts part, word by word: `[-only in the kept-]` and `{+only in the removed+}`, long agreement cut short."""
+    old, new = (re.findall(r"\S+", text) for text in (kept, removed))
+    left, right = (f"{RED}[-", f"-]{PLAIN}") if colour else ("[-", "-]")
+    more, end = (f"{GREEN}{{+", f"+}}{PLAIN}") if colour else ("{+", "+}")
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            words = old[a:b]
+            if len(words) > 2 * SHOWN_CONTEXT:
+                gap = f"… {len(words) - 2 * SHOWN_CONTEXT} words …"
+                words = [*words[:SHOWN_CONTEXT], gap, *words[-SHOWN_CONTEXT:]]
+            yield " ".join(words)
+            continue
+        if a < b:
+            yield left + " ".join(old[a:b]) + right
+        if c < d:
+            yield more + " ".join(new[c:d]) + end
+
+
+def _difference(kept: str | None, removed: str | None, *, colour: bool) -> Iterator[str]:
+    if kept is None or removed is None:
+        yield "(no texts: the documents folder is not there, or the kept one is of an earlier month)"
+    else:
+        yield from difference(kept, removed, colour=colour)
+
+
+def _member_lines(members: pa.Table) -> Iterator[str]:
+    for row in members.slice(0, SHOWN_MEMBERS).to_pylist():
+        yield f"  {row['document_id'].hex()}  {row['reason']:<20}  {row['similarity']:.3f}  {row['url']}"
+    if members.num_rows > SHOWN_MEMBERS:
+        yield f"  … {members.num_rows - SHOWN_MEMBERS} more"
+
+
+def _duplicates(folder: str) -> pa.Table:
+    entries = load_stage(folder, "dedup").of_kind("duplicates")
+    return pa.concat_tables([files.read_table(files.join(folder, entry.name)) for entry in entries])
+
+
+def _named(table: pa.Table, wanted: str, identity: str, url: str) -> pa.ChunkedArray:
+    hexadecimal = re.fullmatch(r"[0-9a-f]{4,32}", wanted) is not None
+    ids = [hexadecimal and value.hex().startswith(wanted) for value in table.column(identity).to_pylist()]
+    return pc.or_(pa.chunked_array([pa.array(ids, pa.bool_())]), pc.equal(table.column(url), wanted))
+
+
+def _texts(folder: str, wanted: set[bytes]) -> dict[bytes, str]:
+    documents = resolve(folder, load_stage(folder, "dedup").inputs["documents"])
+    found: dict[bytes, str] = {}
+    if not files.exists(documents):
+        return found
+    values = pa.array(sorted(wanted), pa.binary(16))
+    for entry in load_stage(documents, "documents").of_kind("documents"):
+        for batch in files.record_batches(files.join(documents, entry.name), ["document_id", "text"]):
+            chosen: list[dict[str, Any]] = batch.filter(pc.is_in(batch.column("document_id"), values)).to_pylist()
+            found |= {row["document_id"]: row["text"] for row in chosen}
+        if len(found) == len(wanted):
+            break
+    return found

@@ -1,1 +1,0 @@
-"""De-duplication: shingles, signatures, candidate pairs, verified similarity and the choice of what is kept."""

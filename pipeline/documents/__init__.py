@@ -1,0 +1,1 @@
+"""The stage `documents`: the main text of every page."""

@@ -1,0 +1,1 @@
+"""How a stage's work runs: parts, receipts, workers, Beam pipelines."""

@@ -1,0 +1,84 @@
+"""TODO-DOC."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.parts import Part, Place
+from pipeline.storage import files
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY_SECONDS = 30.0
+
+
+@contextmanager
+def progress(place: Place, parts: Sequence[Part], unit: str) -> Any:
+    """While the block runs: a line with items, rate and time left on a terminal, a log line every 30 s elsewhere."""
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(place, parts, unit, done), name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _watch(place: Place, parts: Sequence[Part], unit: str, done: threading.Event) -> None:
+    terminal = sys.stderr.isatty()
+    total = sum(part.items for part in parts)
+    started = time.monotonic()
+    before = _items_done(place, parts)
+    while not done.wait(0.5 if terminal else LOG_EVERY_SECONDS):
+        now = _items_done(place, parts)
+        line = progress_line(
+            f"{place.stage} {place.phase}".removesuffix(" main"),
+            now,
+            total,
+            now - before,
+            time.monotonic() - started,
+            unit,
+        )
+        if terminal:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
+        else:
+            logger.info("%s", line)
+    if terminal:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def progress_line(name: str, done: int, total: int, new: int, seconds: float, unit: str) -> str:
+    """`documents: 1,200 of 4,000 pages, 61/s, 46 s left`."""
+    rate = new / seconds if seconds > 0 else 0.0
+    left = f", {_duration((total - done) / rate)} left" if rate > 0 and total > done else ""
+    return f"{name}: {done:,} of {total:,} {unit}, {rate:,.0f}/s{left}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _items_done(place: Place, parts: Sequence[Part]) -> int:
+    """Finished parts' items and the running ones' own word; none is known of a folder that is not local."""
+    if not files.is_local(place.folder):
+        return 0
+    items = 0
+    for part in parts:
+        if Path(place.receipt_path(part.key)).exists():
+            items += part.items
+            continue
+        try:
+            items += min(part.items, int(Path(place.progress_path(part.key)).read_text() or 0))
+        except (OSError, ValueError):
+            continue
+    return items

@@ -1,0 +1,195 @@
+"""Arrays shuffled to the parts of a phase, never text, never one entry alone: in pieces by a GroupByKey on the part's key, or in files.
+
+A local runner holds all that a GroupByKey shuffles, six times over. What may be large goes through files: each part of one phase writes a
+run, its entries sorted by destination, and each part of the next reads its own of all runs. Many runs are merged into fewer before.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.pvalue import PCollection
+
+from pipeline.engine.execute import Work, run_part
+from pipeline.engine.parts import Part, Place, Receipt, numbered, stands
+from pipeline.engine.writer import PartWriter
+from pipeline.storage import files
+
+Entries = npt.NDArray[Any]
+Destinations = npt.NDArray[np.integer[Any]]
+Split = Callable[[Any], Iterator[tuple[str, bytes]]]
+"""From a source (a shard, a file) to pieces of entries, each with the key of the part that it is for."""
+
+RUNS_READ_BY_EACH = 256
+"""More runs than this are merged first: parts times runs are so many openings of a file."""
+RUNS_MERGED = 32
+_BOUND_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a part's work gets by a GroupByKey: entries in pieces, in no order."""
+
+    pieces: tuple[bytes, ...]
+
+    def read(self, kind: Any) -> Iterator[Entries]:
+        """The entries of each piece."""
+        yield from (np.frombuffer(piece, kind) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a part's work gets from the runs of a `listing`: the entries for one destination."""
+
+    listing: str
+    destination: int
+
+    def read(self, kind: Any) -> Iterator[Entries]:
+        """The entries of each run that has any."""
+        for path in listed(self.listing):
+            with files.open_input(path, buffered=False) as file:
+                file.seek(_BOUND_BYTES * self.destination)
+                start, stop = np.frombuffer(file.read(2 * _BOUND_BYTES), "<i8").tolist()
+                if start < stop:
+                    file.seek(start)
+                    yield np.frombuffer(file.read(stop - start), kind)
+
+
+def entries(work: Pieces | Drawn, kind: Any) -> Entries:
+    """All entries that a part's work gets."""
+    return np.concatenate([np.empty(0, kind), *work.read(kind)])
+
+
+def write_run(writer: PartWriter, kind: str, found: Entries, destination: Destinations, destinations: int) -> None:
+    """Spill entries by destination."""
+    ordered, sizes = dealt(found, destination, destinations)
+    _write(writer, kind, len(ordered), sizes * ordered[:1].nbytes, [ordered.reshape(-1).view(np.uint8).data])
+
+
+def dealt(found: Entries, destination: Destinations, destinations: int) -> tuple[Entries, npt.NDArray[np.int64]]:
+    """Entries by destination, in their order in each, and how many each gets."""
+    from pipeline.engine.scatter import deal  # with it comes numba: 40 MB that the stages without a shuffle need not hold
+
+    sizes = np.bincount(destination, minlength=destinations)
+    ordered = np.empty_like(found)
+    width = found.itemsize * math.prod(found.shape[1:]) // 4
+    words, out = (entries.view(np.uint32).reshape(-1, width) for entries in (found, ordered))
+    deal(words, destination, np.cumsum(sizes) - sizes, out)
+    return ordered, sizes
+
+
+def _write(writer: PartWriter, kind: str, rows: int, sizes: npt.NDArray[np.int64], pieces: Sequence[memoryview]) -> None:
+    """A run is the bytes where each destination's entries begin and the last's end, then all entries."""
+    bounds = np.concatenate([[0], np.cumsum(sizes)]) + _BOUND_BYTES * (len(sizes) + 1)
+    writer.publish(
+        kind,
+        rows,
+        lambda file: file.writelines([bounds.astype("<i8").tobytes(), *pieces]),
+        writer.spill_name(f"{kind}-{writer.key}.run"),
+    )
+
+
+@dataclass(frozen=True)
+class MergeRuns:
+    """The work of some runs (a tuple of paths): one run of all their entries."""
+
+    kind: str
+    destinations: int
+
+    def __call__(self, part: Part, writer: PartWriter) -> None:
+        """Read all, write by destination."""
+        runs = [memoryview(files.read_bytes(path)) for path in part.work]
+        bounds = np.stack([np.frombuffer(run, "<i8", self.destinations + 1) for run in runs])
+        cuts = bounds.T.tolist()
+        pieces = [
+            run[start:stop]
+            for starts, stops in pairwise(cuts)
+            for run, start, stop in zip(runs, starts, stops, strict=True)
+            if start < stop
+        ]
+        _write(writer, self.kind, 0, np.diff(bounds).sum(axis=0), pieces)
+
+
+def list_paths(path: str, paths: Sequence[str]) -> str:
+    """Write down paths, a line each; returns where."""
+    files.publish(path, lambda file: file.write("\n".join(paths).encode()), kept=False)
+    return path
+
+
+def listed(listing: str) -> list[str]:
+    """The paths of a listing."""
+    return files.read_bytes(listing).decode().splitlines()
+
+
+def run_paths(place: Place, kind: str, receipts: Iterable[Receipt]) -> list[str]:
+    """The runs that finished parts spilled."""
+    return [receipt.path(place, kind) for receipt in receipts]
+
+
+RunWork = Callable[[Place, list[Part], Work, str], list[Receipt]]
+"""Work parts in a place to their receipts; the last argument names what their items are, for the progress line."""
+
+
+def drawn(place: Place, phase: str, kind: str, runs: list[str], destinations: int, run: RunWork) -> list[Part]:
+    """A part of the phase for each destination of the runs, its work what is Drawn from them; many of these are merged into fewer first."""
+    if len(runs) > RUNS_READ_BY_EACH:
+        merging = place.next(f"merged-{kind}")
+        groups = numbered(tuple(runs[i : i + RUNS_MERGED]) for i in range(0, len(runs), RUNS_MERGED))
+        runs = run_paths(merging, kind, run(merging, groups, MergeRuns(kind, destinations), f"groups of {kind}"))
+    listing = list_paths(files.join(place.next(phase).work_folder, f"{kind}.list"), runs)
+    return numbered(Drawn(listing, i) for i in range(destinations))
+
+
+@dataclass
+class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
+    """Parts to the keys of finished parts: every part waits for the pieces that `split` makes of the `sources`; `work` gets Pieces."""
+
+    place: Place
+    sources: tuple[Any, ...]
+    split: Split
+    work: Work
+
+    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+        """An empty piece stands for each part, so that one without entries is worked too."""
+        waiting = parts | "Name" >> beam.Map(_named)
+        pieces = parts.pipeline | "Sources" >> beam.Create(self.sources, reshuffle=False) | "Split" >> beam.FlatMap(self.split)
+        keys: PCollection[str] = (
+            (waiting, pieces)
+            | "Together" >> beam.Flatten()
+            | "By part" >> beam.GroupByKey()
+            | "Work" >> beam.ParDo(WorkPieces(self.place, self.work))
+        )
+        return keys
+
+
+def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
+    """The entries of each part in one piece; `part` is each entry's."""
+    ordered, sizes = dealt(found, part, parts)
+    ends = np.cumsum(sizes)
+    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        if start < end:
+            yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()
+
+
+def _named(part: Part) -> tuple[str, bytes]:
+    return part.key, b""
+
+
+class WorkPieces(beam.DoFn):
+    """Works grouped pieces to a receipt, unless it stands."""
+
+    def __init__(self, place: Place, work: Work) -> None:
+        self._place = place
+        self._work = work
+
+    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
+        """The key, once its part is done."""
+        key, pieces = element
+        if not stands(self._place, key):
+            run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))
+        yield key

@@ -1,1 +1,0 @@
-"""A module a stage: read, transform, write, nothing else. Each ends in `STAGE`, which `pipeline.stages` lists."""

@@ -1,0 +1,1 @@
+"""The stage `links`: submissions to links."""

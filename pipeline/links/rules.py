@@ -1,0 +1,110 @@
+"""The rules that make a submission a link: flags, defaults of the paper, reasons of those left out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.links.domains import REDDIT, Sites, media_extension, policy_sites, read_names
+from pipeline.links.settings import LinksSettings, _instant
+from pipeline.paper import CREATED_BEFORE
+from pipeline.reddit import Post
+from pipeline.urls import host_of
+
+
+class LinkDrop(StrEnum):
+    """Why a submission, a line of a dump or a line of a list gives no link."""
+
+    BLANK_LINE = "blank_line"
+    LINE_TOO_LONG = "line_too_long"
+    NOT_JSON = "not_json"
+    NOT_A_SUBMISSION = "not_a_submission"
+    SELF_POST = "self_post"
+    NO_KARMA = "no_karma"
+    LOW_KARMA = "low_karma"
+    NO_DATE = "no_date"
+    TOO_LATE = "too_late"
+    SUBREDDIT = "subreddit"
+    OVER_18 = "over_18"
+    QUARANTINED = "quarantined"
+    NO_URL = "no_url"
+    BAD_URL = "bad_url"
+    REDDIT_HOST = "reddit_host"
+    REMOVED_SITE = "removed_site"
+    BLOCKED_SITE = "blocked_site"
+    MEDIA_FILE = "media_file"
+    REPEATED_SUBMISSION = "repeated_submission"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What makes a submission a link, for one kind of source."""
+
+    karma_known: bool
+    min_karma: int | None
+    created_before: int | None
+    over_18: bool
+    quarantined: bool
+    media: bool
+    sites: Sites[LinkDrop]
+    only: frozenset[str] | None
+    without: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: LinksSettings, kind: str) -> "Rules":
+        """The settings' rules; the paper's date holds for dumps alone unless one is given."""
+        before = _instant(settings.created_before)
+        if kind == "dump" and settings.created_before is None:
+            before = int(CREATED_BEFORE.timestamp())
+        return cls(
+            kind != "urls",
+            None if settings.karma == "sum" else settings.min_karma,
+            before,
+            settings.over_18,
+            settings.quarantined,
+            settings.media,
+            Sites(
+                dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
+                | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
+                | dict.fromkeys(REDDIT, LinkDrop.REDDIT_HOST)
+            ),
+            _subreddits(settings.only_subreddits) if settings.only_subreddits else None,
+            _subreddits(settings.without_subreddits) if settings.without_subreddits else frozenset(),
+        )
+
+    def judge_post(self, post: Post) -> LinkDrop | None:
+        """What the submission itself breaks, the cheap questions first."""
+        if post.is_self:
+            return LinkDrop.SELF_POST
+        if post.score is None:
+            if self.karma_known:
+                return LinkDrop.NO_KARMA
+        elif self.min_karma is not None and post.score < self.min_karma:
+            return LinkDrop.LOW_KARMA
+        if self.created_before is not None:
+            if post.created_at is None:
+                return LinkDrop.NO_DATE
+            if post.created_at >= self.created_before:
+                return LinkDrop.TOO_LATE
+        return self._judge_subreddit(post)
+
+    def _judge_subreddit(self, post: Post) -> LinkDrop | None:
+        if post.over_18 and not self.over_18:
+            return LinkDrop.OVER_18
+        if post.quarantine and not self.quarantined:
+            return LinkDrop.QUARANTINED
+        name = post.subreddit.lower()
+        if name in self.without or (self.only is not None and name not in self.only):
+            return LinkDrop.SUBREDDIT
+        return None
+
+    def judge_url(self, url: str) -> LinkDrop | None:
+        """What a normalised URL breaks."""
+        return self.sites.get(host_of(url))
+
+    def judge_file(self, url: str) -> LinkDrop | None:
+        """What a URL breaks by its ending, normalised or not."""
+        return LinkDrop.MEDIA_FILE if not self.media and media_extension(url) else None
+
+
+def _subreddits(path: str) -> frozenset[str]:
+    names = read_names(path, "a file of subreddits, one a line")
+    return frozenset(name.lower().removeprefix("/").removeprefix("r/") for name in names)

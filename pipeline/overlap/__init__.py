@@ -1,0 +1,1 @@
+"""The stage `overlap`: how much of evaluation sets the corpus holds."""

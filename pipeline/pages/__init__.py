@@ -1,0 +1,1 @@
+"""The stage `pages`: links to pages in WARC files."""

@@ -1,0 +1,147 @@
+"""A journal of finished work inside a part: what was written whole before a crash is there after it, a torn tail is cut off.
+
+An entry is a JSON head and a blob, framed by their lengths and a CRC-32 of both. In an object store a journal is published in pieces.
+"""
+
+import os
+import struct
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from pipeline.pages.warc import redacted
+from pipeline.storage import files
+
+PIECE_SECONDS = 30.0
+PIECE_BYTES = 64 << 20
+_FRAME = struct.Struct("<III")
+
+
+class Journal:
+    """Appends from many threads; reads while it grows. `entries` maps a head's "key" to the place of its entry."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._lock = threading.Lock()
+        self._descriptor = descriptor
+        self.entries: dict[str, tuple[int, int, int]] = {}
+        self._end = 0
+        for head, place in self._scan():
+            self.entries[head["key"]] = place
+        os.ftruncate(self._descriptor, self._end)
+
+    @classmethod
+    def at(cls, path: str) -> "Journal":
+        """The journal that stands at a path of any file system, or a new one."""
+        if not files.is_local(path):
+            return PublishedJournal(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return cls(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+
+    def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
+        """Write one entry. A key that stands already is an error: something was done twice."""
+        data = orjson.dumps(head)
+        frame = _FRAME.pack(len(data), len(blob), zlib.crc32(blob, zlib.crc32(data)))
+        with self._lock:
+            if head["key"] in self.entries:
+                raise RuntimeError(f"{redacted(head['key'])}: done twice")
+            _write_all(self._descriptor, frame + data + blob, self._end)
+            self.entries[head["key"]] = (self._end + _FRAME.size, len(data), len(blob))
+            self._end += _FRAME.size + len(data) + len(blob)
+
+    def head(self, key: str) -> dict[str, Any]:
+        """The head of an entry."""
+        start, size, _ = self.entries[key]
+        head: dict[str, Any] = orjson.loads(os.pread(self._descriptor, size, start))
+        return head
+
+    def blob(self, key: str) -> bytes:
+        """The blob of an entry."""
+        start, size, blob_size = self.entries[key]
+        return os.pread(self._descriptor, blob_size, start + size)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _scan(self) -> Iterator[tuple[dict[str, Any], tuple[int, int, int]]]:
+        """Whole entries from the start; `_end` is where they stop."""
+        size = os.fstat(self._descriptor).st_size
+        while self._end + _FRAME.size <= size:
+            head_size, blob_size, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._end))
+            start = self._end + _FRAME.size
+            if start + head_size + blob_size > size:
+                return
+            data = os.pread(self._descriptor, head_size + blob_size, start)
+            if zlib.crc32(data) != checksum:
+                return
+            yield orjson.loads(data[:head_size]), (start, head_size, blob_size)
+            self._end = start + head_size + blob_size
+
+
+class PublishedJournal(Journal):
+    """A journal in an object store, which cannot append: a scratch file here, published in pieces of whole entries.
+
+    A worker that dies takes with it what it fetched since the last piece.
+    """
+
+    def __init__(self, path: str) -> None:
+        descriptor, scratch = tempfile.mkstemp(prefix="webtext-journal-")
+        Path(scratch).unlink()  # nothing is left behind, however this process ends
+        pieces = files.matching(f"{path}.*.piece")
+        for piece in pieces:
+            _write_all(descriptor, files.read_bytes(piece), os.fstat(descriptor).st_size)
+        super().__init__(descriptor)
+        self._path = path
+        self._pieces = len(pieces)
+        self._published = self._end
+        self._due = time.monotonic() + PIECE_SECONDS
+        self._publishing = threading.Lock()
+
+    def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
+        """Write one entry, and now and then a piece."""
+        super().append(head, blob)
+        if time.monotonic() >= self._due or self._end - self._published >= PIECE_BYTES:
+            self._publish()
+
+    def close(self) -> None:
+        """Publish the rest."""
+        try:
+            self._publish()
+        finally:
+            super().close()
+
+    def _publish(self) -> None:
+        """The entries since the last piece; by one thread, the others go on appending."""
+        if not self._publishing.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                end = self._end
+            if end > self._published:
+                data = os.pread(self._descriptor, end - self._published, self._published)
+                files.publish_bytes(f"{self._path}.{self._pieces:05d}.piece", data)
+                self._pieces += 1
+                self._published = end
+            self._due = time.monotonic() + PIECE_SECONDS
+        finally:
+            self._publishing.release()
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view = view[written:]
+        offset += written

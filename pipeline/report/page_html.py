@@ -1,0 +1,203 @@
+"""The report as one HTML page: no script, nothing from elsewhere; light, dark, print and small screens by its style sheet."""
+
+from html import escape
+from importlib.resources import files as package_files
+
+from pipeline.corpus.folder import FunnelStep
+from pipeline.report.duplicates_html import duplicates
+from pipeline.report.markup import (
+    NONE,
+    bytes_text,
+    definitions,
+    details,
+    histogram,
+    number,
+    seconds_text,
+    section,
+    share,
+    table,
+    words,
+)
+from pipeline.report.numbers import Numbers, Sites, StageNumbers
+from pipeline.report.training_html import evaluations, training
+
+PARTS = {
+    "funnel": "Funnel",
+    "links": "Links",
+    "pages": "Pages",
+    "sites": "Sites",
+    "documents": "Documents",
+    "duplicates": "Duplicates",
+    "tokens": "Tokens",
+    "training": "Training",
+    "evaluation": "Evaluation",
+    "overlap": "Overlap",
+    "making": "How it was made",
+}
+
+
+def render(numbers: Numbers) -> str:
+    """The whole page. The same numbers give the same bytes."""
+    bodies = {
+        "funnel": _funnel(numbers.funnel),
+        "links": _figures(numbers, "karma", "year", "subreddits"),
+        "pages": _figures(numbers, "outcomes", "media_types", "latency"),
+        "sites": _sites(numbers.sites),
+        "documents": _figures(numbers, "characters", "language", "published"),
+        "duplicates": duplicates(numbers),
+        "tokens": _tokens(numbers),
+        "training": training(numbers),
+        "evaluation": evaluations(numbers.evaluations),
+        "overlap": _overlap(numbers),
+        "making": "".join(_stage(stage) for stage in numbers.stages),
+    }
+    sections = "".join(section(name, PARTS[name], body) for name, body in bodies.items())
+    links = "".join(f'<li><a href="#{name}">{PARTS[name]}</a></li>' for name, body in bodies.items() if body)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="webtext report">
+<title>{escape(numbers.title)}</title>
+<link rel="icon" href="data:,">
+<style>
+{style()}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to content</a>
+<header>
+<h1>{escape(numbers.title)}</h1>
+<p class="quiet">A corpus in the manner of WebText: what was taken in, what was left out and why, and what was made of it.</p>
+{_tiles(numbers)}<nav aria-label="Parts of the report"><ul>{links}</ul></nav>
+</header>
+<main id="content" tabindex="-1">
+{sections}</main>
+<footer class="quiet small"><p>Every number on this page stands in report.json beside it.</p></footer>
+</body>
+</html>
+"""
+
+
+def style() -> str:
+    """The page's style sheet."""
+    return (package_files("pipeline.report") / "page.css").read_text(encoding="utf-8")
+
+
+def _tiles(numbers: Numbers) -> str:
+    tiles = [(number(step.items), step.name) for step in (numbers.funnel[:1] + numbers.funnel[-1:])]
+    if numbers.tokens:
+        tiles += [(number(numbers.tokens.tokens), "tokens"), (bytes_text(numbers.tokens.text_bytes), "of text")]
+    for run in numbers.runs[:1]:
+        if validation := run.curve("val_loss"):
+            tiles.append((f"{validation.values[-1]:.3f}", "validation loss, nats a token"))
+    return f'<ul class="tiles">{"".join(f"<li><b>{value}</b><span>{escape(name)}</span></li>" for value, name in tiles)}</ul>\n'
+
+
+def _figures(numbers: Numbers, *names: str) -> str:
+    drawn = "".join(histogram(found) for name in names if (found := numbers.histogram(name)))
+    return f'<div class="figures">{drawn}</div>\n' if drawn else ""
+
+
+def _funnel(steps: tuple[FunnelStep, ...]) -> str:
+    """A table with bars: each step's items, its share of the first, and below it what was lost on the way to it."""
+    most = max((step.items for step in steps), default=0)
+    first = steps[0].items if steps else 0
+    if not steps:
+        return ""
+    rows = "".join(_step(i, step, most, first) for i, step in enumerate(steps))
+    titles = '<th scope="col">Step</th><th scope="col" class="number">Items</th><th scope="col" class="number">Left</th>'
+    filled = f'<table class="funnel"><thead><tr>{titles}<td></td></tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="card scroll" tabindex="0" role="region" aria-label="Funnel, by step">{filled}</div>\n'
+
+
+def _step(i: int, step: FunnelStep, most: int, first: int) -> str:
+    width = 100 * step.items / most if most else 0
+    row = (
+        f'<tr class="step"><th scope="row">{escape(step.name)}</th><td class="number">{number(step.items, f"funnel.{i}.items")}</td>'
+        f'<td class="number">{share(step.items, first)}</td>'
+        f'<td class="bar"><span class="track"><i style="width:{width:.2f}%"></i></span></td></tr>\n'
+    )
+    lost = ", ".join(f"<b>{number(n, f'funnel.{i}.lost.{reason}')}</b> {words(reason)}" for reason, n in step.lost.items())
+    said = " ".join(part for part in (f"Lost: {lost}." if lost else "", escape(step.note)) if part)
+    return row + (f'<tr class="lost"><td colspan="4" class="lost">{said}</td></tr>\n' if said else "")
+
+
+def _sites(sites: Sites | None) -> str:
+    if not sites or not sites.top:
+        return ""
+    said = f"<p>The documents come from {number(sites.distinct, 'sites.distinct')} domains."
+    head, numeric = ["site", "documents", "share"], [1, 2, 3, 4]
+    rows = [[escape(site.name), number(site.documents, f"sites.{site.name}"), share(site.share, 1)] for site in sites.top]
+    if sites.webtext_sites_found is not None and sites.share_in_webtext_sites is not None:
+        said += (
+            f" Of WebText's {number(sites.webtext_sites)} commonest sites {number(sites.webtext_sites_found)} are among them,"
+            f" and {share(sites.share_in_webtext_sites, 1)} of the documents come from those."
+        )
+        head += ["share of WebText's list", "rank in WebText"]
+        for row, site in zip(rows, sites.top, strict=True):
+            known = site.webtext_rank is not None and site.webtext_share is not None
+            row += [share(site.webtext_share or 0, 1), f"{site.webtext_rank:,}"] if known else [NONE, NONE]
+    return f'{said}</p>\n<div class="card">{table(head, rows, "Commonest sites", numeric)}</div>\n'
+
+
+def _tokens(numbers: Numbers) -> str:
+    tokens = numbers.tokens
+    if not tokens:
+        return ""
+    rows = [
+        [
+            escape(name),
+            number(split.documents, f"tokens.splits.{name}.documents"),
+            number(split.tokens, f"tokens.splits.{name}.tokens"),
+            bytes_text(split.text_bytes),
+            f"{split.bytes_a_token:.3f}" if split.bytes_a_token else "",
+            f"{split.unigram_entropy:.3f}" if split.unigram_entropy is not None else "",
+        ]
+        for name, split in tokens.splits.items()
+    ]
+    said = (
+        f"The vocabulary has {number(tokens.vocab_size, 'tokens.vocab_size')} entries. Unigram entropy is what a model scores, in nats a"
+        " token, that knows only how common each token is: one that has learned anything at all lies below it."
+    )
+    head = ["split", "documents", "tokens", "text", "bytes a token", "unigram entropy"]
+    splits = table(head, rows, "Splits", range(1, len(head)))
+    return f'<p>{said}</p>\n<div class="card">{splits}</div><br>{_figures(numbers, "tokens")}'
+
+
+def _overlap(numbers: Numbers) -> str:
+    if not numbers.overlap:
+        return ""
+    rows = [
+        [
+            escape(one.name),
+            number(one.grams, f"overlap.{one.name}.grams"),
+            f"{one.percent:.2f} %",
+            *(NONE if value is None else f"{value:.2f} %" for value in (one.paper_webtext_percent, one.paper_own_train_percent)),
+        ]
+        for one in numbers.overlap
+    ]
+    head = ["evaluation set", "n-grams", "in this corpus", "in WebText (paper)", "in its own training split (paper)"]
+    return f'<div class="card">{table(head, rows, "Overlap with evaluation sets", range(1, len(head)))}</div>\n'
+
+
+def _stage(stage: StageNumbers) -> str:
+    run = stage.run or {}
+    took = f", {seconds_text(run['seconds'])} on {run['workers']} worker{'s' if run['workers'] != 1 else ''}" if run else ""
+    settings = definitions(
+        (f"<code>{escape(name)}</code>", f"<code>{escape(str(value))}</code>") for name, value in stage.settings.items()
+    )
+    counters = [("items in", stage.items_in), ("items out", stage.items_out), *stage.dropped.items(), *stage.counters.items()]
+    counted = definitions((words(name), number(value, f"stages.{stage.name}.{name}")) for name, value in counters)
+    hashes = definitions(
+        [
+            ("this manifest", f"<code>{stage.sha256}</code>"),
+            *((f"input {escape(n)}", f"<code>{s}</code>") for n, s in stage.inputs.items()),
+        ]
+    )
+    versions = (
+        definitions((escape(name), escape(v)) for name, v in ({"python": run["python"]} | run["versions"]).items()) if run else ""
+    )
+    parts = [("Settings", settings), ("Counters", counted), ("sha256", hashes), ("Versions", versions)]
+    body = "".join(f"<h3>{title}</h3>{text}" for title, text in parts if text and text != definitions([]))
+    return details(f"{stage.name}: {stage.files:,} files, {bytes_text(stage.bytes)}{took}", f'<div class="card">{body}</div>')

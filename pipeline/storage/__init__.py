@@ -1,0 +1,1 @@
+"""Files, manifests and shards on any file system."""

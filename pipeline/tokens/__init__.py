@@ -1,0 +1,1 @@
+"""The stage `tokens`: documents to Arrow token shards."""

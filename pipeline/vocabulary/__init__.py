@@ -1,0 +1,1 @@
+"""The stage `vocabulary`: documents to a byte-level BPE vocabulary."""

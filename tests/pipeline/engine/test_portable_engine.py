@@ -1,0 +1,155 @@
+"""The stages on another engine: Beam's portable job service, with a pool of two worker processes, gives the local engine's bytes."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from small_web import Month, every_stage, write_month
+
+from pipeline.engine import shuffle
+from pipeline.engine.parts import Place, Receipt
+from pipeline.engine.runner import Engine
+from pipeline.engine.transform import _RunPart
+
+WORKERS = 2
+JOB_SERVICE = Path(__file__).parents[1] / "servers" / "job_service.py"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(log: Path, *program: str) -> Iterator[None]:
+    """A server of Beam's own; its workers are started by the name `python`, so that must be this one."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, *program]
+    with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=sink, env={**os.environ, "PATH": path}) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def until_open(port: int) -> None:
+    """Wait until somebody listens: the connection itself is retried, nothing sleeps in between for long."""
+    for _ in range(600):
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        subprocess.run([sys.executable, "-c", ""], check=True)
+    raise TimeoutError(f"nobody listens at {port}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """An engine that sends its graphs to a job service, and what its pool of workers said."""
+
+    engine: Engine
+    pool_log: Path
+
+
+@pytest.fixture(scope="module")
+def portable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    jobs, pool = free_port(), free_port()
+    with (
+        running(folder / "jobs.log", str(JOB_SERVICE), str(WORKERS), f"--port={jobs}"),
+        running(folder / "pool.log", "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"),
+    ):
+        until_open(jobs)
+        until_open(pool)
+        flags = ("--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{jobs}", "--environment_type=EXTERNAL")
+        engine = Engine(beam_flags=(*flags, f"--environment_config=127.0.0.1:{pool}"))
+        yield Service(engine, folder / "pool.log")
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.pages.stage.LINKS_A_PART", 10)  # so that there are parts to deal out
+        yield write_month(tmp_path_factory.mktemp("month"))
+
+
+def published(corpus: Path) -> dict[str, bytes]:
+    """Every byte but run.json's, which tells the clock."""
+    paths = [path for path in sorted(corpus.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {str(path.relative_to(corpus)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def local(month: Month, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    corpus = tmp_path_factory.mktemp("local") / "corpus"
+    every_stage(str(corpus), month, Engine())
+    return published(corpus)
+
+
+@pytest.mark.slow
+def test_the_job_service_writes_the_same_bytes(month: Month, portable: Service, local: dict[str, bytes], tmp_path: Path) -> None:
+    every_stage(str(tmp_path / "corpus"), month, portable.engine)
+    found = published(tmp_path / "corpus")
+    assert len(found) > 20
+    assert found == local
+    started = re.findall(r'SdkHarness\("[^"]+",worker_id="(worker_\d+)"', portable.pool_log.read_text())
+    assert len(set(started)) == len(started) >= 7 * WORKERS  # a graph a stage at least, each on processes of its own
+    assert len(started) % WORKERS == 0
+
+
+@pytest.mark.slow
+def test_bundles_that_come_again_in_any_order_change_nothing(
+    month: Month, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is a bundle, delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
+    deliveries: list[int] = []
+    delivering: list[bool] = []  # what the driver itself does, no engine repeats
+    cut: set[str] = set()
+    save = Receipt.save
+
+    def save_at_the_second_try(receipt: Receipt, place: Place) -> None:
+        path = place.receipt_path(receipt.key)
+        if delivering and crc32(path.encode()) % 3 and path not in cut:
+            cut.add(path)
+            raise InterruptedError(path)
+        save(receipt, place)
+
+    def delivered_again(process):
+        def deliver(self, element, *more):
+            again = 1 + len(deliveries) % 3
+            deliveries.append(again)
+            delivering.append(True)
+            outputs: list[object] = []
+            finished = 0
+            while finished < again:
+                try:
+                    self.start_bundle()
+                    outputs = list(process(self, element, *more))
+                    outputs += [output.value for output in self.finish_bundle() or ()]
+                except InterruptedError:
+                    continue  # what the cut delivery published stands there, without a receipt
+                finished += 1
+            delivering.pop()
+            yield from outputs
+
+        return deliver
+
+    monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
+    for fn in (_RunPart, shuffle.WorkPieces):
+        monkeypatch.setattr(fn, "process", delivered_again(fn.process))
+    run_waiting = Engine._run_waiting
+    monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))
+    every_stage(str(tmp_path / "corpus"), month, Engine())
+    assert published(tmp_path / "corpus") == local
+    assert len(cut) > 4
+    assert {1, 2, 3} == set(deliveries)

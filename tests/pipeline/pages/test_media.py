@@ -1,0 +1,51 @@
+import pytest
+
+from pipeline.pages.media import declared_charset, media_type
+
+HTML = b"<!DOCTYPE html><html><p>x"
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "expected"),
+    [
+        ("text/html", HTML, "text/html"),
+        ("TEXT/HTML; charset=x", b"no markup", "text/html"),
+        ("application/xhtml+xml", HTML, "application/xhtml+xml"),
+        ("text/plain", HTML, "text/plain"),
+        ("", HTML, "text/html"),
+        ("", b"\xef\xbb\xbf \n<html>", "text/html"),
+        ("", b"<!-- a --> <!-- b --><HTML>", "text/html"),
+        ("text/xml", b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x"><html>', "text/html"),
+        ("text/xml", b'<?xml version="1.0"?><rss>', "text/xml"),
+        ("application/octet-stream", b"words", "application/octet-stream"),
+        ("", b"words", "application/octet-stream"),
+        ("text/html", b"%PDF-1.5", "application/pdf"),
+        ("text/html", b"\x89PNG\r\n\x1a\n", "image/png"),
+        ("text/html", b"\xff\xd8\xff\xe0", "image/jpeg"),
+        ("text/html", b"PK\x03\x04", "application/zip"),
+        ("text/html", b"\x1f\x8b\x08", "application/gzip"),
+        ("text/plain", b"\0\1\2", "application/octet-stream"),
+        ("text/html", b"\xff\xfe<\0h\0t\0m\0l\0", "text/html"),
+        ("text/html; charset=UTF-16LE", b"<\0h\0t\0m\0l\0", "text/html"),
+        ("image/png", HTML, "image/png"),
+        ("application/json", b"{}", "application/json"),
+    ],
+)
+def test_what_a_body_is(header: str, body: bytes, expected: str) -> None:
+    assert media_type(header, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "charset"),
+    [
+        ("text/html", None),
+        ("text/html; charset=UTF-8", "utf-8"),
+        ("text/html;charset='latin-1'", "latin-1"),
+        ('text/html; a=b ; charset = "x-sjis"', "x-sjis"),
+        ("text/html; charset=", None),
+        ("text/html; charset=u\0tf", "u"),
+        ("text/html; charset=" + "a" * 99, "a" * 40),
+    ],
+)
+def test_the_declared_charset(header: str, charset: str | None) -> None:
+    assert declared_charset(header) == charset

@@ -1,0 +1,86 @@
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pipeline.pages.addresses import AddressPolicy
+from pipeline.pages.answer import Failure, RequestError
+from pipeline.pages.client import Client, Limits
+from pipeline.pages.resolver import Resolver
+from pipeline.pages.transport import Dialer
+
+LOOPBACK = AddressPolicy.of(["127.0.0.0/8"])
+
+
+def answer(port: int, *addresses: str) -> list[Any]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+
+@contextmanager
+def silence() -> Iterator[int]:
+    """The port of listeners on 127.0.0.1 and 127.0.0.2 whose queues are full: nobody ever gets a connection."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as first:
+        port = first.getsockname()[1]
+        with socket.create_server(("127.0.0.2", port), backlog=0) as second:
+            waiting = [socket.socket() for _ in range(8)]
+            for number, one in enumerate(waiting):
+                one.setblocking(False)
+                one.connect_ex(((first, second)[number % 2]).getsockname())
+            yield port
+            for one in waiting:
+                one.close()
+
+
+def test_a_silent_name_server_costs_no_more_than_the_deadline() -> None:
+    answered = threading.Event()
+    before = set(threading.enumerate())  # some may end meanwhile: those of an earlier test's pipeline
+
+    def slow(host: str, port: int, **_: Any) -> list[Any]:
+        answered.wait(30)
+        return answer(port, "127.0.0.1")
+
+    with Client("webtext/test", LOOPBACK, Limits(0.4), lookup=slow) as client:
+        started = time.monotonic()
+        with pytest.raises(RequestError) as late:
+            client.get("http://slow.test/")
+        assert 0.3 < time.monotonic() - started < 2
+    assert late.value.failure is Failure.TIMEOUT
+    answered.set()
+    ends = time.monotonic() + 5
+    while set(threading.enumerate()) - before and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert not set(threading.enumerate()) - before
+
+
+def test_answers_are_kept_and_failures_are_not() -> None:
+    asked: list[str] = []
+
+    def lookup(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        if host == "lost.test":
+            raise socket.gaierror("no such name")
+        return answer(port, "127.0.0.1")
+
+    resolver = Resolver(lookup)
+    for _ in range(3):
+        assert resolver("good.test", 80, 5) == answer(80, "127.0.0.1")
+        with pytest.raises(socket.gaierror):
+            resolver("lost.test", 80, 5)
+    assert asked == ["good.test", "lost.test", "lost.test", "lost.test"]
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next_and_all_together_keep_the_deadline() -> None:
+    with silence() as port, socket.create_server(("127.0.0.3", port)):
+        for addresses, reached in ((("127.0.0.1", "127.0.0.3"), True), (("127.0.0.1", "127.0.0.2"), False)):
+            dialer = Dialer(LOOPBACK, Resolver(lambda _host, port, addresses=addresses, **_options: answer(port, *addresses)))
+            started = time.monotonic()
+            if reached:
+                dialer.dial("two.test", port, 1.0).close()
+            else:
+                with pytest.raises(TimeoutError):
+                    dialer.dial("two.test", port, 1.0)
+            assert time.monotonic() - started < 1.5

@@ -1,0 +1,86 @@
+import errno
+import hashlib
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from apache_beam.io.filesystem import BeamIOError
+from requests import RequestException
+
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """A file that will be synced is handed over range by range, none twice; the bytes are those written, whatever the pieces."""
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(files, "_begin_writing", lambda _, start, size: begun.append((start, size)))
+    generator = random.Random(1)
+    pieces = [generator.randbytes(generator.choice((1, 300, 70_000, 1_500_000))) for _ in range(40)]
+    whole = b"".join(pieces)
+    digest = files.publish(str(tmp_path / "file"), lambda file: file.writelines(pieces), kept=kept)
+    assert (tmp_path / "file").read_bytes() == whole
+    assert digest == files.Digest(len(whole), hashlib.sha256(whole).hexdigest() if kept else "")
+    if kept:
+        assert begun[0][0] == 0
+        assert all(start + size == following for (start, size), (following, _) in pairwise(begun))
+        assert len(whole) - files.BEGUN_AT_ONCE_BYTES < sum(begun[-1]) <= len(whole)
+    else:
+        assert not begun
+
+
+def test_the_call_takes_a_range_of_a_file_and_forgives_what_is_none(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        file.write(bytes(3 << 20))
+        files._begin_writing(file.fileno(), 0, 3 << 20)
+        descriptor = file.fileno()
+    files._begin_writing(descriptor, 0, 1)  # closed: left to the sync, which would say so
+    assert (tmp_path / "file").stat().st_size == 3 << 20
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
+    path, draw = str(tmp_path / "table.parquet"), random.Random(seed)
+    files.publish_table(path, pa.table({"text": [str(draw.random()) for _ in range(200)], "row": range(200)}))
+    data = bytearray(Path(path).read_bytes())
+    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    Path(path).write_bytes(data if seed % 4 else data[: draw.randrange(len(data))])
+    for read in (files.read_table, files.read_schema, lambda damaged: list(files.record_batches(damaged))):
+        try:
+            read(path)
+            said = ""
+        except InputError as error:
+            said = str(error)
+        assert not said or said.startswith(f"{path}: damaged (")
+
+
+def test_a_spilled_table_is_a_view_of_its_file_and_one_cut_short_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "table.arrow")
+    table = pa.table({"row": [1, 2, 3], "text": ["a", None, "c"]}).replace_schema_metadata({"shingle": "words:5"})
+    files.publish(path, lambda file: files.write_arrow(file, table))
+    held = pa.total_allocated_bytes()
+    assert files.read_table(path).equals(table, check_metadata=True)
+    assert files.read_table(path, ["text"]).equals(table.select(["text"]))
+    assert files.read_schema(path).metadata == {b"shingle": b"words:5"}
+    assert pa.total_allocated_bytes() == held
+    Path(path).write_bytes(Path(path).read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"table\.arrow: damaged"):
+        files.read_table(path)
+
+
+def test_what_the_disk_says_stays_the_disks(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read_table(str(tmp_path / "none.parquet"))
+
+
+@pytest.mark.parametrize("error", [BeamIOError("no answer"), RequestException("no answer"), OSError(errno.EIO, "no answer")])
+def test_what_a_store_says_stays_the_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def unreachable(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(files, "open_input", unreachable)
+    with pytest.raises(type(error), match="no answer"):
+        files.read_table(str(tmp_path / "table.parquet"))
