@@ -125,7 +125,7 @@ def write(folder: str, tables: Iterator[Any]) -> int:
     import pyarrow.compute as pc
 
     from pipeline.storage import files
-    from pipeline.storage.manifest import Books, FileEntry, Manifest
+    from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
     entries, total = [], 0
     for i, table in enumerate(tables):
@@ -134,7 +134,7 @@ def write(folder: str, tables: Iterator[Any]) -> int:
         entries.append(FileEntry(name, "documents", table.num_rows, digest.bytes, digest.sha256))
         total += pc.sum(pc.binary_length(table.column("text"))).as_py()
     count = sum(entry.rows for entry in entries)
-    Manifest("documents", {}, {}, tuple(entries), Books(count, count), {"text_bytes": total}).save(folder)
+    StageManifest("documents", {}, {}, tuple(entries), Books(count, count), {"text_bytes": total}).save(folder)
     return total
 
 
@@ -198,14 +198,14 @@ def apart(folder: str) -> dict[str, Any]:
 
 def some_shards(folder: str, out: str, shards: slice) -> str:
     """A documents folder of some of the shards of another, hard links to them."""
-    from pipeline.storage.manifest import Books, Manifest
+    from pipeline.storage.manifest import Books, StageManifest
 
-    entries = Manifest.load(folder).files[shards]
+    entries = StageManifest.load(folder).files[shards]
     Path(out).mkdir(exist_ok=True)
     for entry in entries:
         Path(out, entry.name).hardlink_to(Path(folder, entry.name))
     rows = sum(entry.rows for entry in entries)
-    Manifest("documents", {}, {}, entries, Books(rows, rows), {}).save(out)
+    StageManifest("documents", {}, {}, entries, Books(rows, rows), {}).save(out)
     return out
 
 

@@ -39,7 +39,7 @@ from pipeline.pages.answer import Answer
 from pipeline.pages.warc import exchange_members
 from pipeline.records import Page
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 COLLECTIONS = ("scrapinghub", "newspaper4k", "mozilla", "trafilatura")
 FETCHED = datetime(2018, 1, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ def index(folder: Path, pages: list[Page]) -> None:
         FileEntry(name, kind, len(pages), (folder / name).stat().st_size, files.fingerprint(str(folder / name)))
         for name, kind in ((INDEX, "pages"), (WARC, "warc"))
     )
-    Manifest("pages", {}, {}, entries, Books(len(pages), len(pages))).save(str(folder))
+    StageManifest("pages", {}, {}, entries, Books(len(pages), len(pages))).save(str(folder))
 
 
 def first(folder: Path, number: int) -> Path:

@@ -161,7 +161,7 @@ def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
 def run_webtext_stage(asked: list[str], ca_bundle: str) -> dict[str, float]:
     """robots.txt, one request at a time a host, media types, journal, WARC, index."""
     from pipeline.engine.execute import run_part
-    from pipeline.engine.parts import Part, Place
+    from pipeline.engine.parts import Part, PhaseFolder
     from pipeline.pages.fetch import FetchPart
     from pipeline.pages.settings import PagesSettings
     from pipeline.pages.share import Share
@@ -173,7 +173,7 @@ def run_webtext_stage(asked: list[str], ca_bundle: str) -> dict[str, float]:
         files.publish_table(links, Link.table(Link(url, url, "127.0.0.1", 3, None, ()) for url in asked))
         settings = PagesSettings(host_delay=0.0, threads=THREADS, allow_addresses=("127.0.0.0/8",), ca_bundle=ca_bundle)
         cpu, wall = cpu_seconds(), time.monotonic()
-        receipt = run_part(Place.of("pages", name, {}, {}), FetchPart(settings), Part("0", Share((links,)), len(asked)))
+        receipt = run_part(PhaseFolder.first("pages", name, {}, {}), FetchPart(settings), Part("0", Share((links,)), len(asked)))
         assert receipt.books.items_out == len(asked), receipt.books
         return {"cpu": cpu_seconds() - cpu, "wall": time.monotonic() - wall}
 

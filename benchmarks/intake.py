@@ -27,7 +27,7 @@ import scores
 import zstandard
 
 from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place, Receipt
+from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.links.fold import Fold, Range
 from pipeline.links.intake import TakeIn
 from pipeline.links.settings import LinksSettings, Source
@@ -92,9 +92,9 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
     return time.process_time() - started
 
 
-def take_in(path: str, folder: str) -> tuple[Place, Receipt]:
+def take_in(path: str, folder: str) -> tuple[PhaseFolder, Receipt]:
     """The intake of one dump, as a worker does it."""
-    place = Place.of("links", tempfile.mkdtemp(dir=folder), {}, {}).next("intake")
+    place = PhaseFolder.first("links", tempfile.mkdtemp(dir=folder), {}, {}).next("intake")
     return place, run_part(place, TakeIn(LinksSettings()), Part("intake-00000", Source("dump", path, Path(path).name)))
 
 
@@ -111,7 +111,7 @@ def steps(path: str, folder: str) -> list[scores.Row]:
         "json.loads a line": lambda: read_by_line(path),
         "in chunks to SQLite": lambda: read_by_chunk(path, folder),
         "fold of its links": lambda: run_part(
-            place.next(f"fold{time.monotonic_ns()}"), Fold((receipt.path(place, "spill"),), LinksSettings()), everything
+            place.sibling(f"fold{time.monotonic_ns()}"), Fold((receipt.path(place, "spill"),), LinksSettings()), everything
         ),
     }
     seconds: dict[str, list[float]] = {name: [] for name in works}

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline.records import Document
 from pipeline.storage.files import fingerprint
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 PLAIN = {".py", ".pyi", ".txt", ".md", ".rst", ".h", ".hpp", ".js", ".c", ".cpp", ".pod", ".pm"}
 HTML, POSTS = ".html", ".csv"
@@ -101,7 +101,7 @@ def write_corpus(folder: Path, texts: Iterator[str], shard_megabytes: int = 64) 
     if held:
         entries.append(_write_shard(folder, len(entries), held))
     rows = sum(entry.rows for entry in entries)
-    Manifest("documents", {}, {}, tuple(entries), Books(rows, rows), {"text_bytes": sum(sizes)}).save(str(folder))
+    StageManifest("documents", {}, {}, tuple(entries), Books(rows, rows), {"text_bytes": sum(sizes)}).save(str(folder))
     return sum(sizes)
 
 

@@ -119,7 +119,7 @@ def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, A
     from pipeline.engine.runner import Engine
     from pipeline.engine.stage import Call
     from pipeline.storage.document_shards import text_bytes
-    from pipeline.storage.manifest import Manifest
+    from pipeline.storage.manifest import StageManifest
     from pipeline.tokens import stage as tokens
     from pipeline.vocabulary import stage as vocabulary
     from tokenizer.codec import Tokenizer
@@ -132,7 +132,7 @@ def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, A
     started, wall = time.process_time(), time.perf_counter()
     tokens.STAGE.run(call)
     figures = {"seconds": time.process_time() - started, "wall": time.perf_counter() - wall}
-    return figures | {"megabytes": text_bytes(Manifest.load(corpus)) / 1e6}
+    return figures | {"megabytes": text_bytes(StageManifest.load(corpus)) / 1e6}
 
 
 STEPS: dict[str, Callable[..., dict[str, Any]]] = {"loop": loop, "stage": stage}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.records import Document
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 
 def document_id(text: str) -> bytes:
@@ -22,7 +22,7 @@ def documents_folder(folder: Path, texts: Sequence[str], shards: int = 3) -> str
         digest = files.publish_table(str(folder / name), table)
         entries.append(FileEntry(name, "documents", table.num_rows, digest.bytes, digest.sha256))
     counters = {"text_bytes": sum(len(text.encode()) for text in texts)}
-    Manifest("documents", {}, {}, tuple(entries), Books(len(texts), len(texts)), counters).save(str(folder))
+    StageManifest("documents", {}, {}, tuple(entries), Books(len(texts), len(texts)), counters).save(str(folder))
     return str(folder)
 
 

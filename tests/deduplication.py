@@ -13,7 +13,7 @@ from pipeline.engine.stage import Call
 from pipeline.records import Document
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 EPOCH = datetime(2017, 1, 1, tzinfo=UTC)
 
@@ -42,11 +42,11 @@ def write_documents(folder: Path, shards: Sequence[Sequence[Document]]) -> Path:
         entries.append(FileEntry(name, "documents", len(shard), digest.bytes, digest.sha256))
     total = sum(map(len, shards))
     counted = {"text_bytes": sum(len(d.text.encode()) for shard in shards for d in shard)}
-    Manifest("documents", {}, {}, tuple(entries), Books(total, total), counted).save(str(folder))
+    StageManifest("documents", {}, {}, tuple(entries), Books(total, total), counted).save(str(folder))
     return folder
 
 
-def dedup(documents: Path, output: Path, settings: DedupSettings | None = None, engine: Engine | None = None) -> Manifest:
+def dedup(documents: Path, output: Path, settings: DedupSettings | None = None, engine: Engine | None = None) -> StageManifest:
     return STAGE.run(Call({"documents": str(documents)}, str(output), settings or DedupSettings(), engine or Engine()))
 
 
@@ -56,5 +56,5 @@ def kept_urls(folder: Path) -> list[str]:
 
 
 def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
-    entries = Manifest.load(str(folder)).of_kind(kind)
+    entries = StageManifest.load(str(folder)).of_kind(kind)
     return [row for entry in entries for row in files.read_table(str(folder / entry.name)).to_pylist()]

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from pipeline.cli import beam_flags
 from pipeline.cli.registry import RUN, STAGES
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
+def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m pipeline {stage.name}",
         usage=_usage(stage),
@@ -75,31 +76,31 @@ def _stage_parser(stage: Stage) -> argparse.ArgumentParser:
         parser.add_argument(flag, dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
     parser.add_argument("--output", metavar="DIR", help="folder to fill")
     parser.add_argument("--corpus", metavar="DIR", help="instead of those: a corpus folder, whose folders have the stages' names")
-    if stage.explain is not None:
+    if stage.explain_input is not None:
         parser.add_argument("--explain", metavar="URL", help="only say what these settings do to one page of --input")
-    if stage.tell is not None:
+    if stage.explain_output is not None:
         parser.add_argument("--explain", metavar="ID", help="only say what became of one document in --output")
     add_arguments(parser.add_argument_group("settings"), stage.settings)
     beam_flags.add_engine_arguments(parser)
     return parser
 
 
-def _usage(stage: Stage) -> str:
+def _usage(stage: Stage[Any]) -> str:
     folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
     given = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
     return f"python -m pipeline {stage.name} {' '.join(given)} [flags] [Beam flags]"
 
 
-def _run_one(stage: Stage, argv: Sequence[str]) -> None:
+def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
-    if stage.tell is not None and arguments.explain is not None:
-        sys.stdout.write(stage.tell(_folder(parser, arguments, "output", stage.name), arguments.explain) + "\n")
+    if stage.explain_output is not None and arguments.explain is not None:
+        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "output", stage.name), arguments.explain) + "\n")
         return
     inputs = {name: _folder(parser, arguments, f"input_{name}", name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)
-    if stage.explain is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
+    if stage.explain_input is not None and arguments.explain is not None:
+        sys.stdout.write(stage.explain_input(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
         return
     output = _folder(parser, arguments, "output", stage.name)
     stage.run(Call(inputs, output, settings, engine))

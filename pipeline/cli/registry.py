@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import Any
 
 from pipeline.engine.stage import Stage
 
@@ -11,13 +12,13 @@ RUN: tuple[str, ...] = ("links", "pages", "documents", "dedup", "vocabulary", "t
 """Those that `python -m pipeline run` does."""
 
 
-class _Stages(Mapping[str, Stage]):
+class _Stages(Mapping[str, Stage[Any]]):
     """A stage is imported when it is asked for: together they take longer to import than Beam."""
 
-    def __getitem__(self, name: str) -> Stage:
+    def __getitem__(self, name: str) -> Stage[Any]:
         if name not in NAMES:
             raise KeyError(name)
-        stage: Stage = import_module(f"pipeline.{name}.stage").STAGE
+        stage: Stage[Any] = import_module(f"pipeline.{name}.stage").STAGE
         return stage
 
     def __iter__(self) -> Iterator[str]:
@@ -27,5 +28,5 @@ class _Stages(Mapping[str, Stage]):
         return len(NAMES)
 
 
-STAGES: Mapping[str, Stage] = _Stages()
+STAGES: Mapping[str, Stage[Any]] = _Stages()
 """By name; `python -m pipeline NAME` runs one."""

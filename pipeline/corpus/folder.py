@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import NAME, Manifest
+from pipeline.storage.manifest import NAME, StageManifest
 
 STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap")
 
@@ -16,7 +16,7 @@ class Corpus:
     """The finished stages of a corpus: their folders and manifests, in the order of the data."""
 
     folders: Mapping[str, str]
-    manifests: Mapping[str, Manifest]
+    manifests: Mapping[str, StageManifest]
 
     @classmethod
     def open(cls, folders: Mapping[str, str]) -> "Corpus":
@@ -25,7 +25,7 @@ class Corpus:
         if not done:
             named = ", ".join(folders.values())
             raise InputError(f"no finished stage in any of {named}; run one first, or name another folder")
-        return cls(done, {name: Manifest.load(folder) for name, folder in done.items()})
+        return cls(done, {name: StageManifest.load(folder) for name, folder in done.items()})
 
     def paths(self, stage: str, kind: str) -> list[str]:
         """The files of one kind that a stage published; none where it has not run."""

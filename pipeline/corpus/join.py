@@ -10,7 +10,7 @@ from pipeline.corpus.remove_tokens import entropies
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import NAME, Books, FileEntry, Manifest, load_stage, stage_input
+from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, load_stage, stage_input
 from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError
 from tokenizer.formats import TOKENIZER_JSON
@@ -20,7 +20,7 @@ from tokenizer.shards import ShardEntry, Split
 logger = logging.getLogger(__name__)
 
 
-def join(folders: Sequence[str], output: str) -> Manifest:
+def join(folders: Sequence[str], output: str) -> StageManifest:
     """Write the joined dataset. Raises InputError where the folders' tokenizers differ, or a file differs from its manifest.
 
     The same folders in the same order give the same bytes; a folder that holds an older join is brought up to date.
@@ -42,7 +42,7 @@ def join(folders: Sequence[str], output: str) -> Manifest:
     joined = replace(joined, unigram_entropy_nats=entropies(joined))
     entries = [FileEntry(e.name, "tokens", e.documents, e.bytes, e.sha256) for split in splits.values() for e in split.shards]
     documents = sum(split.documents for split in splits.values())
-    manifest = Manifest(
+    manifest = StageManifest(
         "tokens",
         {},
         {f"tokens_{i:04d}": stage_input(folder, output) for i, folder in enumerate(folders)},
@@ -96,7 +96,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 def _work(arguments: argparse.Namespace) -> None:
     standing = files.join(arguments.output, NAME)
-    if files.exists(standing) and not any(name.startswith("tokens_") for name in Manifest.load(arguments.output).inputs):
+    if files.exists(standing) and not any(name.startswith("tokens_") for name in StageManifest.load(arguments.output).inputs):
         raise InputError(f"{arguments.output}: holds the output of a stage; choose another --output")
     files.remove(standing)
     manifest = join(arguments.tokens, arguments.output)

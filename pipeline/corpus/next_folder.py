@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, FileEntry, Input, Manifest, resolve, stage_input
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, resolve, stage_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NextFolder:
 
     source: str
     target: str
-    manifest: Manifest
+    manifest: StageManifest
     entries: list[FileEntry] = field(default_factory=list)
     written: int = 0
 
@@ -64,7 +64,7 @@ class NextFolder:
             self.carry(entry)
         return table.filter(hits)
 
-    def close(self, books: Books, counters: Mapping[str, int], inputs: Mapping[str, str], dataset: Any = None) -> Manifest:
+    def close(self, books: Books, counters: Mapping[str, int], inputs: Mapping[str, str], dataset: Any = None) -> StageManifest:
         """Publish the manifest; `inputs` are the folders that now stand for the old ones, by name."""
         now = {name: self._seen_from_here(entry) for name, entry in self.manifest.inputs.items()}
         now |= {name: stage_input(folder, self.target) for name, folder in inputs.items()}
@@ -77,7 +77,7 @@ class NextFolder:
 
     def _seen_from_here(self, entry: Input) -> Input:
         folder = resolve(self.source, entry)
-        standing = files.exists(files.join(folder, NAME)) and Manifest.load(folder).sha256 == entry.sha256
+        standing = files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == entry.sha256
         return stage_input(folder, self.target) if standing else entry
 
 

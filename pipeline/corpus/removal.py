@@ -16,7 +16,7 @@ from pipeline.engine.writer import TableSink
 from pipeline.records import Drop
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import KEEP_SCHEMA
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 REASON = "taken_down"
 SHINGLE_BYTES = 6
@@ -29,7 +29,7 @@ def by_shard(gone: Sequence[Gone]) -> dict[int, Rows]:
     return {shard: np.array(sorted(one.row for one in gone if one.shard == shard), np.int64) for shard in shards}
 
 
-def next_documents(folder: NextFolder, gone: Sequence[Gone]) -> Manifest:
+def next_documents(folder: NextFolder, gone: Sequence[Gone]) -> StageManifest:
     """The documents stage without the removed; they stand in a drops file of their own."""
     concerned = by_shard(gone)
     for number, entry in enumerate(folder.manifest.of_kind("documents")):
@@ -71,7 +71,7 @@ def _without(path: str, rows: Rows) -> Callable[[IO[bytes]], object]:
     return fill
 
 
-def next_dedup(folder: NextFolder, gone: Sequence[Gone], documents: str) -> Manifest:
+def next_dedup(folder: NextFolder, gone: Sequence[Gone], documents: str) -> StageManifest:
     """The dedup stage of the next documents: keep lists and index renumbered, the removed ones' duplicates and drops left out."""
     concerned = by_shard(gone)
     urls = [one.url for one in gone if not one.kept]

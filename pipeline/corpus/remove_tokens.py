@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.corpus.next_folder import Gone, NextFolder
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from pipeline.tokens.merge import cross_entropy_nats
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import Shard, ShardEntry, ShardWriter, Split, TokenBatch
@@ -18,7 +18,7 @@ IDS = 1 << 16
 CHUNK = 1 << 22
 
 
-def next_tokens(folder: NextFolder, gone: Sequence[Gone], dedup: str) -> Manifest:
+def next_tokens(folder: NextFolder, gone: Sequence[Gone], dedup: str) -> StageManifest:
     """The tokens stage without the kept ones among the removed; shards that hold none of them are carried over."""
     removed = {one.document_id: one.text_bytes for one in gone if one.kept}
     dataset = Dataset.load(folder.source)

@@ -1,6 +1,7 @@
 """Candidate pairs to verified ones: spread so that the pairs of a cluster meet in one part, which reads each document's shingles once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class SpreadPairs:
 
     ranking: Ranking
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Rank, spill."""
         found, destination = map(np.concatenate, zip(*map(self.ranking.spread, part.work), strict=True))
         shuffle.write_run(writer, KIND, found, destination, self.ranking.parts)
@@ -38,7 +39,7 @@ class Compare:
     ranking: Ranking
     shingles: str
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read each document's shingles once, compare."""
         a, b = unpacked(arrays.distinct(shuffle.entries(part.work, np.uint64)))
         measured = similarities(shuffle.listed(self.shingles), arrays.load(self.ranking.places), a, b, self.threshold)

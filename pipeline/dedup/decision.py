@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import groupby, pairwise
 from operator import attrgetter
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +165,7 @@ def removed_rows(outcomes: Iterable[ShardOutcome]) -> Iterator[pa.Table]:
 class Publish:
     """The last work of some shards (ShardOutcome): their keep lists, duplicates, drops, books; their documents where they are rewritten."""
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Write what stays and what goes."""
         outcomes = zip(part.work, removed_rows(part.work), strict=True)
         found = [self._publish_shard(shard, removed, writer) for shard, removed in outcomes]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from pipeline.dedup.signing import Sign, Signed, Unsigned
 from pipeline.dedup.similarity import similarities
 from pipeline.dedup.spans import FindRepeats, SpanShard
 from pipeline.engine import shuffle
-from pipeline.engine.parts import Part, Place, Receipt, numbered
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import DocumentShard
 from pipeline.storage.files import InputError
@@ -32,7 +32,7 @@ from pipeline.storage.verification import check_folder
 class Phases:
     """What the phases of a run hand each other, by way of files in its place: the work of one process between two parallel ones."""
 
-    place: Place
+    place: PhaseFolder
     settings: DedupSettings
     documents: tuple[DocumentShard, ...]
 
@@ -49,21 +49,19 @@ class Phases:
         documents = sum(shard.documents for shard in self.earlier) + sum(shard.rows for shard in self.documents)
         return Bands.over(documents, *self.settings.cutting)
 
-    def sign(self, *, spread: bool) -> RunParts:
-        """Document shards' parts to the keys of signed ones, their bands spread besides or not."""
+    def sign(self, *, spread: bool) -> Sign:
+        """The work that signs a document shard, and with `spread` writes its bands by bucket."""
         settings, bands = self.settings, self.bands
         words = (settings.shingle_length, settings.characters, settings.signature_seed)
-        return RunParts(
-            self.place.next("signatures"), Sign(bands.bands * bands.rows, *words, settings.index, bands if spread else None)
-        )
+        return Sign(bands.bands * bands.rows, *words, settings.index, bands if spread else None)
 
-    def unsigned(self) -> list[Part]:
+    def unsigned(self) -> list[Part[Any]]:
         """A part a document shard."""
         firsts = np.cumsum([sum(shard.documents for shard in self.earlier), *(shard.rows for shard in self.documents)])
         works = [Unsigned(shard, int(first)) for shard, first in zip(self.documents, firsts, strict=False)]
         return numbered(works, lambda work: work.documents.rows)
 
-    def signed_earlier(self) -> list[Part]:
+    def signed_earlier(self) -> list[Part[Any]]:
         """A part an index of the earlier folders."""
         return numbered(Signed(*pair) for pair in zip(self.earlier, census.first_rows(self.earlier).tolist(), strict=False))
 
@@ -77,9 +75,9 @@ class Phases:
             check_alike(shards[0], shard)
         return census.take(shards, self.earlier)
 
-    def signed(self) -> Iterator[tuple[Part, Place, Receipt]]:
+    def signed(self) -> Iterator[tuple[Part[Any], PhaseFolder, Receipt]]:
         """The parts of `unsigned`, once signed: where, and what they wrote."""
-        place = self.place.next("signatures")
+        place = self.place.sibling("signatures")
         for part in self.unsigned():
             yield part, place, Receipt.load(place, part.key)
 
@@ -94,13 +92,13 @@ class Phases:
 
     def pairs(self, keys: Iterable[str]) -> list[str]:
         """The candidate pairs that the finished buckets `keys` found: a file each."""
-        place = self.place.next("candidates")
+        place = self.place.sibling("candidates")
         return [Receipt.load(place, key).path(place, "pairs") for key in keys]
 
     @property
     def ranking(self) -> Ranking:
         """The documents of the pairs in the order in which they are compared and decided."""
-        return Ranking(self.place.next("similarity").work_folder)
+        return Ranking(self.place.sibling("similarity").work_folder)
 
     @property
     def compare(self) -> Compare:
@@ -115,7 +113,7 @@ class Phases:
 
     def outcomes(
         self, everyone: Census, keys: Iterable[str], join: Join = clusters.components, *, shards_a_part: int = 1
-    ) -> list[Part]:
+    ) -> list[Part[Any]]:
         """Who goes by the pairs that the finished parts `keys` verified: parts of so many document shards."""
         batches = self.ranking.batches(everyone, self._edges(keys))
         decided = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive, join=join))
@@ -125,7 +123,7 @@ class Phases:
         shards = [ShardOutcome(part.key, part.work.rows, path, i) for i, part in enumerate(numbered(own))]
         return numbered(tuple(shards[i : i + shards_a_part]) for i in range(0, len(shards), shards_a_part))
 
-    def span_shards(self, everyone: Census, outcomes: Sequence[Part]) -> list[SpanShard]:
+    def span_shards(self, everyone: Census, outcomes: Sequence[Part[Any]]) -> list[SpanShard]:
         """The document shards, the numbers of their rows that are kept beside them."""
         earlier = len(everyone.shards) - len(self.documents)
         shards, numbers = [], everyone.numbers().view(np.uint32)
@@ -143,7 +141,7 @@ class Phases:
 
     def _edges(self, keys: Iterable[str]) -> dict[int, str]:
         """The verified pairs by part."""
-        place = self.place.next("similarity")
+        place = self.place.sibling("similarity")
         return {int(key.partition("-")[0]): Receipt.load(place, key).path(place, "edges") for key in keys}
 
     def _complete(self, everyone: Census, decided: Removal) -> Removal:
@@ -159,7 +157,7 @@ class Phases:
         return replace(decided, similarity=found)
 
     def _path(self, phase: str, name: str) -> str:
-        return files.join(self.place.next(phase).work_folder, name)
+        return files.join(self.place.sibling(phase).work_folder, name)
 
 
 def index_shards(folder: str) -> list[SignedShard]:

@@ -58,7 +58,7 @@ class SpreadBands:
 
     spec: Bands
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Hash, spill."""
         found, bucket = part.work.entries(self.spec)
         write_run(writer, KIND, found, bucket, self.spec.buckets)
@@ -78,7 +78,7 @@ class Sign:
     published: bool
     spread: Bands | None
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read, hash, write."""
         shard = part.work.documents
         of_texts = np.empty(shard.rows, OF_TEXTS)

@@ -7,6 +7,7 @@ files, so that memory is bounded by a shard or a bucket: 20 bytes a word on disk
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,9 @@ class FindSpans:
     rules: SpanRules
     buckets: int
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[SpanShard], writer: PartWriter) -> None:
         """Hash every run of words and every paragraph of the documents that are kept."""
-        shard: SpanShard = part.work
+        shard = part.work
         numbers, row, found = arrays.load(shard.numbers), 0, [np.empty(0, ENTRY)]
         for batch in shard.documents.batches(["text"], BATCH_DOCUMENTS):
             mine = np.asarray(numbers[row : row + batch.num_rows])
@@ -73,12 +74,12 @@ class FindSpans:
 
 @dataclass(frozen=True)
 class FindRepeats:
-    """The work of one bucket (Drawn): its entries but the first of equal ones, sorted by document shard."""
+    """The work of one bucket (Gathered): its entries but the first of equal ones, sorted by document shard."""
 
     shard_of: str
     shards: int
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Sort, compare, spill."""
         cuts = repeats(shuffle.entries(part.work, ENTRY))
         shuffle.write_run(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)

@@ -16,14 +16,14 @@ from pipeline.dedup.phases import Phases
 from pipeline.dedup.ranking import Ranking
 from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.signing import Signed
-from pipeline.engine.parts import Part, Place
+from pipeline.engine.parts import Part, PhaseFolder
 from pipeline.engine.shuffle import WorkPieces, split_by
 from pipeline.engine.transform import RunParts
 from pipeline.storage.document_shards import DocumentShard
 
 
 @dataclass
-class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
+class Deduplicate(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
     """Parts (a document shard each) to the keys of those whose keep list stands in `place`, all in one graph.
 
     What is shuffled are keys and numbers, in arrays; signatures, pairs and decisions stand in files of the place, so that a run that was
@@ -33,21 +33,21 @@ class Deduplicate(beam.PTransform[PCollection[Part], PCollection[str]]):
     threshold: float = paper.NEAR_DUPLICATE_THRESHOLD
     bands: int = 0
     rows: int = 8
-    place: Place = field(kw_only=True)
+    place: PhaseFolder = field(kw_only=True)
     documents: tuple[DocumentShard, ...] = field(kw_only=True)
     settings: DedupSettings = field(kw_only=True, default_factory=DedupSettings)
 
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
         """Sign, number, pair, verify, decide, publish; a barrier before each step that needs all of the one before."""
         settings = replace(self.settings, threshold=self.threshold, bands=self.bands, rows=self.rows)
         if settings.span_rules:
             raise ValueError("spans are cut by the stage `dedup` alone: leave substring and paragraphs at 0")
         phases = Phases(self.place, settings, self.documents)
-        pairing, comparing = self.place.next("candidates"), self.place.next("similarity")
+        pairing, comparing = self.place.sibling("candidates"), self.place.sibling("similarity")
         buckets = (
             parts
             | "Locate" >> beam.Map(partial(_located, {part.key: part for part in phases.unsigned()}))
-            | "Sign" >> phases.sign(spread=False)
+            | "Sign" >> RunParts(self.place.sibling("signatures"), phases.sign(spread=False))
             | "All signed" >> _Barrier(partial(number, phases))
             | "Bands" >> beam.FlatMap(_spread_bands)
             | "By prefix" >> beam.GroupByKey()
@@ -92,7 +92,7 @@ def _after(step: Callable[[Sequence[str]], Iterable[Any]], together: tuple[int, 
     return step(sorted(key for key in together[1] if key))
 
 
-def _located(parts: dict[str, Part], part: Part) -> Part:
+def _located(parts: dict[str, Part[Any]], part: Part[Any]) -> Part[Any]:
     return parts[part.key]
 
 
@@ -114,7 +114,7 @@ def rank(phases: Phases, keys: Sequence[str]) -> Iterator[tuple[Ranking, str]]:
         yield ranking, path
 
 
-def settle(phases: Phases, keys: Sequence[str]) -> list[Part]:
+def settle(phases: Phases, keys: Sequence[str]) -> list[Part[Any]]:
     """All pairs are verified: decide."""
     return phases.outcomes(phases.take_census(), keys)
 

@@ -8,7 +8,7 @@ from pipeline.pages.warc import WarcError, read_body
 from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 PARTS_A_CORPUS = 16
 PAGES_A_PART = (100, 4_000)
@@ -48,7 +48,7 @@ class PageRange:
         return body
 
 
-def page_ranges(folder: str, manifest: Manifest) -> list[PageRange]:
+def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:
     """The work of the stage: every page in exactly one range, cut by the data alone."""
     indexes = manifest.of_kind("pages")
     least, most = PAGES_A_PART

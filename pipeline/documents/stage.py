@@ -8,11 +8,11 @@ from pipeline.documents.explain import explain_page
 from pipeline.documents.forkserver import DEFAULT_LIMITS, Limits
 from pipeline.documents.page_ranges import page_ranges
 from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, NOTHING_TAKEN_DOWN, Rules
-from pipeline.documents.transform import Extract
-from pipeline.engine.parts import Place, numbered
+from pipeline.documents.transform import ExtractPages
+from pipeline.engine.parts import PhaseFolder, numbered
 from pipeline.engine.runner import WORKER_PROCESS, Engine
 from pipeline.engine.settings import setting
-from pipeline.engine.stage import Call, Outcome, Stage
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.storage.manifest import load_stage
 
 SANDBOXES_A_PROCESS = 4
@@ -91,15 +91,15 @@ class DocumentsSettings:
         return Limits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
 
 
-def work(call: Call, place: Place) -> Outcome:
+def work(call: Call[DocumentsSettings], place: PhaseFolder) -> StageResult:
     """Extract every page of the pages folder."""
-    settings: DocumentsSettings = call.settings
+    settings = call.settings
     folder = call.inputs["pages"]
     ranges = page_ranges(folder, load_stage(folder, "pages"))
     parts = numbered(ranges, lambda r: r.stop - r.start)
     engine, sandboxes = spread(call.engine)
-    extract = Extract(place, settings.rules(), settings.limits(), sandboxes)
-    return Outcome(engine.run_parts(place, parts, extract, "pages"))
+    extract = ExtractPages(settings.rules(), settings.limits(), sandboxes)
+    return StageResult(engine.work(place, parts, extract, "pages"))
 
 
 def spread(engine: Engine) -> tuple[Engine, int]:
@@ -126,6 +126,5 @@ STAGE = Stage(
     inputs=("pages",),
     work=work,
     unit="pages",
-    out="documents",
-    explain=explain,
+    explain_input=explain,
 )

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import apache_beam as beam
-from apache_beam.pvalue import PCollection
-
-from pipeline.documents.forkserver import DEFAULT_LIMITS, Limits
+from pipeline.documents.forkserver import Limits
 from pipeline.documents.page_ranges import PageRange
-from pipeline.documents.rules import DEFAULT_RULES, RawPage, Rules
+from pipeline.documents.rules import RawPage, Rules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import answers, borrowed
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
 
@@ -28,7 +25,7 @@ class ExtractPages:
     limits: Limits
     sandboxes: int = 1
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Write them in the pages' order, a batch at a time."""
         sink = writer.table("documents", Document.SCHEMA)
         batch: list[Document] = []
@@ -54,20 +51,3 @@ class ExtractPages:
             writer.counters["text_bytes"] += len(answer.result.text.encode())
             writer.counters[f"language_{answer.result.language}"] += 1
             yield answer.result
-
-
-@dataclass
-class Extract(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Parts of `PageRange`s to the keys of finished parts: their documents and drops stand in `place`."""
-
-    place: Place
-    rules: Rules = DEFAULT_RULES
-    limits: Limits = DEFAULT_LIMITS
-    sandboxes: int = 1
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """One step: text never enters a shuffle."""
-        finished: PCollection[str] = parts | "Extract" >> RunParts(
-            self.place, ExtractPages(self.rules, self.limits, self.sandboxes)
-        )
-        return finished

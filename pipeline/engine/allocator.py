@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""Memory allocators: which this process uses, and what they keep of freed memory."""
 
 import ctypes
 import os

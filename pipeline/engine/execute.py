@@ -1,44 +1,55 @@
-"""TODO-DOC."""
+"""The execution of one part: run its work, publish its files and its receipt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from pipeline.engine.parts import Part, Place, Receipt
+from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 
-Work = Callable[[Part, PartWriter], None]
-"""A stage's logic for one part: pickled, so a frozen dataclass with `__call__` or a module's function."""
+W = TypeVar("W")
+W_contra = TypeVar("W_contra", contravariant=True)
 
 
-def run_part(place: Place, work: Work, part: Part) -> Receipt:
-    """Work one part to its receipt. An InputError or a disk's errno is left in a file, since runners change exceptions' types."""
-    return publish_part(work_part(place, work, part))
+class Work(Protocol[W_contra]):
+    """A stage's logic for one part. It is pickled: a frozen dataclass with `__call__`, or a module's function."""
+
+    def __call__(self, part: Part[W_contra], writer: PartWriter, /) -> None:
+        """Read what `part.work` names, write through `writer`."""
 
 
-def work_part(place: Place, work: Work, part: Part) -> PartWriter:
-    """The first half of it: all is written, nothing published."""
-    files.make_folder(place.errors_folder)
-    with _telling(place, part.key), PartWriter(place, part) as writer:
+def run_part(folder: PhaseFolder, work: Work[W], part: Part[W]) -> Receipt:
+    """Work one part to its receipt.
+
+    An InputError or a disk's errno is also left in a file of the folder, since runners change the types of exceptions.
+    """
+    return publish_part(compute_part(folder, work, part))
+
+
+def compute_part(folder: PhaseFolder, work: Work[W], part: Part[W]) -> PartWriter:
+    """Run the part's work; publish nothing."""
+    files.make_folder(folder.errors_folder)
+    with _recorded_errors(folder, part.key), PartWriter(folder, part) as writer:
         work(part, writer)
         return writer
 
 
 def publish_part(writer: PartWriter) -> Receipt:
-    """The second."""
-    with _telling(writer.place, writer.key), writer:
+    """Commit the part's files and write its receipt."""
+    with _recorded_errors(writer.folder, writer.key), writer:
         return writer.commit()
 
 
 @contextmanager
-def _telling(place: Place, key: str) -> Iterator[None]:
+def _recorded_errors(folder: PhaseFolder, key: str) -> Iterator[None]:
     try:
         yield
     except files.InputError as error:
-        files.publish_bytes(place.error_path(key), str(error).encode())
+        files.publish_bytes(folder.error_path(key), str(error).encode())
         raise
     except OSError as error:
-        if error.errno in files.DISK_ERRORS and files.is_local(place.work_folder):
-            Path(place.disk_error_path(error.errno)).touch()
+        if error.errno in files.DISK_ERRORS and files.is_local(folder.work_folder):
+            Path(folder.disk_error_path(error.errno)).touch()
         raise

@@ -1,7 +1,7 @@
-"""A stage's work, a part at a time: exactly once out of at-least-once.
+"""Parts of a stage's work, the folder of a phase, and receipts: exactly once out of at-least-once.
 
-A part reads what it is told, publishes its files, and last its receipt. A receipt that stands is never worked again, on a retry, after a
-crash or on another worker; a part without one is worked anew and gives the same bytes under the same names. Books are kept in receipts.
+A part reads its inputs, publishes its files, then its receipt. A part whose receipt exists is never worked again, on a retry, after a crash
+or by another worker. A part without a receipt is worked anew and gives the same bytes under the same names. Receipts hold the books.
 """
 
 import hashlib
@@ -9,33 +9,37 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, Input
 
-T = TypeVar("T")
+W = TypeVar("W")
+W_co = TypeVar("W_co", covariant=True)
 WORK_FOLDER = ".work"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A unit of a stage's work. `key` is unique in its phase and names its files; `items` is its size, for the progress line."""
+class Part(Generic[W_co]):
+    """A unit of a stage's work.
+
+    `key` is unique in its phase and names the part's files; `work` says what to do; `items` is its size, for the progress line.
+    """
 
     key: str
-    work: Any
+    work: W_co
     items: int = 1
 
 
-def numbered(works: Iterable[T], items: Callable[[T], int] = lambda _: 1) -> list[Part]:
-    """Parts with the keys 00000-of-00003 … in the order given."""
+def numbered(works: Iterable[W], items: Callable[[W], int] = lambda _: 1) -> list[Part[W]]:
+    """Parts with the keys 00000-of-00003 … in the given order."""
     works = list(works)
     return [Part(f"{i:05d}-of-{len(works):05d}", work, items(work)) for i, work in enumerate(works)]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a phase of a stage writes, and under which settings and inputs: their hash guards every receipt."""
+class PhaseFolder:
+    """Where a phase of a stage writes. `fingerprint` is the hash of the stage's settings and inputs: it guards every receipt."""
 
     stage: str
     folder: str
@@ -43,14 +47,14 @@ class Place:
     fingerprint: str
 
     @classmethod
-    def of(cls, stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input]) -> "Place":
-        """The first place of a stage; `.next(phase)` gives the others."""
+    def first(cls, stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input]) -> "PhaseFolder":
+        """The folder of a stage's phase `main`; `.sibling(phase)` gives the others."""
         key = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
         return cls(stage, folder, "main", hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest())
 
-    def next(self, phase: str) -> "Place":
-        """The same stage's place of another phase."""
-        return Place(self.stage, self.folder, phase, self.fingerprint)
+    def sibling(self, phase: str) -> "PhaseFolder":
+        """The folder of another phase of this stage."""
+        return PhaseFolder(self.stage, self.folder, phase, self.fingerprint)
 
     @property
     def work_folder(self) -> str:
@@ -58,24 +62,24 @@ class Place:
         return files.join(self.folder, WORK_FOLDER, self.fingerprint[:16], self.phase)
 
     def receipt_path(self, key: str) -> str:
-        """Of the part `key`."""
+        """Path of the receipt of the part `key`."""
         return files.join(self.work_folder, f"{key}.receipt.json")
 
     def progress_path(self, key: str) -> str:
-        """Of the part `key`: its items so far, a plain number."""
+        """Path of a file with the number of items that the part `key` has finished."""
         return files.join(self.work_folder, f"{key}.progress")
 
     @property
     def errors_folder(self) -> str:
-        """What ended parts, in a folder of its own: it is looked at before each part, and among a million receipts that would take long."""
+        """Errors that ended parts. Their own folder: it is read before each part, and reading it among a million receipts takes long."""
         return files.join(self.work_folder, "errors")
 
     def error_path(self, key: str) -> str:
-        """Of the part `key`: the one line of an InputError that ended it."""
+        """Path of a file with the one line of the InputError that ended the part `key`."""
         return files.join(self.errors_folder, f"{key}.error")
 
     def disk_error_path(self, number: int) -> str:
-        """An empty file whose name tells the errno of a part's disk: a full one has no room for more."""
+        """Path of an empty file whose name is the errno of a part's disk: a full disk has no room for content."""
         return files.join(self.errors_folder, f"{number}.disk")
 
     def disk_errors(self) -> list[int]:
@@ -84,12 +88,12 @@ class Place:
             return []
         return sorted(int(path.stem) for path in Path(self.errors_folder).glob("*.disk"))
 
-    def told_errors(self) -> list[str]:
-        """The lines of InputErrors that ended parts, by the parts' keys."""
+    def input_errors(self) -> list[str]:
+        """The lines of the InputErrors that ended parts, in the order of the parts' keys."""
         return [files.read_bytes(path).decode() for path in files.matching(self.error_path("*"))]
 
-    def make(self) -> None:
-        """Its folders, and no error of an earlier run in them."""
+    def create(self) -> None:
+        """Make the folders, and remove the errors of an earlier run."""
         files.make_folder(self.errors_folder)
         for path in files.matching(files.join(self.errors_folder, "*")):
             files.remove(path)
@@ -97,7 +101,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a finished part published, and its books. `timings` are counts that a clock made: they reach run.json, never the manifest."""
+    """What a finished part published, and its books. `timings` are counts by a clock: they reach run.json, never the manifest."""
 
     key: str
     items: int
@@ -106,15 +110,18 @@ class Receipt:
     counters: dict[str, int] = field(default_factory=dict)
     timings: dict[str, int] = field(default_factory=dict)
 
-    def save(self, place: Place) -> None:
-        """Publish it: the part is done. What it tells of was synced before; a receipt that a power cut takes costs its part alone."""
+    def save(self, folder: PhaseFolder) -> None:
+        """Publish the receipt: the part is done.
+
+        It is not synced: its files were synced before, and a receipt that is lost in a power cut costs one part.
+        """
         data = json.dumps(asdict(self), sort_keys=True).encode()
-        files.publish(place.receipt_path(self.key), lambda file: file.write(data), kept=False)
+        files.publish(folder.receipt_path(self.key), lambda file: file.write(data), kept=False)
 
     @classmethod
-    def load(cls, place: Place, key: str) -> Self:
+    def load(cls, folder: PhaseFolder, key: str) -> Self:
         """The receipt of a finished part."""
-        data = json.loads(files.read_bytes(place.receipt_path(key)))
+        data = json.loads(files.read_bytes(folder.receipt_path(key)))
         return cls(
             data["key"],
             data["items"],
@@ -124,25 +131,28 @@ class Receipt:
             data["timings"],
         )
 
-    def path(self, place: Place, kind: str) -> str:
-        """Where its one file of `kind` stands."""
+    def path(self, folder: PhaseFolder, kind: str) -> str:
+        """Path of the part's only file of `kind`."""
         (entry,) = (e for e in self.files if e.kind == kind)
-        return files.join(place.folder, entry.name)
+        return files.join(folder.folder, entry.name)
 
 
-def stands(place: Place, key: str) -> bool:
-    """Whether a part is done: its receipt is there, and so are its spills; neither is synced: a power cut may leave them empty."""
-    if not files.exists(place.receipt_path(key)):
+def is_done(folder: PhaseFolder, key: str) -> bool:
+    """Whether a part has a receipt and all its spills. Neither is synced, so a power cut may leave them empty."""
+    if not files.exists(folder.receipt_path(key)):
         return False
-    if not files.is_local(place.folder):
+    if not files.is_local(folder.folder):
         return True
     try:
-        receipt = Receipt.load(place, key)
-    except ValueError:  # not whole
+        receipt = Receipt.load(folder, key)
+    except ValueError:  # an incomplete receipt
         return False
-    spills = [entry for entry in receipt.files if _is_spill(entry.name)]
-    return all(files.exists(path := files.join(place.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
+    spills = [entry for entry in receipt.files if is_spill(entry.name)]
+    return all(
+        files.exists(path := files.join(folder.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills
+    )
 
 
-def _is_spill(name: str) -> bool:
+def is_spill(name: str) -> bool:
+    """Whether a stage-relative file name lies in the work folder."""
     return name.startswith(WORK_FOLDER)

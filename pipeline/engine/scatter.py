@@ -9,7 +9,7 @@ from tokenizer.compiled import compiled
 
 
 @compiled
-def deal(
+def scatter_words(
     words: npt.NDArray[np.uint32], to: npt.NDArray[np.integer[Any]], places: npt.NDArray[np.int64], out: npt.NDArray[np.uint32]
 ) -> None:
     """Put entry i, `words[i]`, at the next place of `to[i]` in `out`; `places` says where the first of each goes."""

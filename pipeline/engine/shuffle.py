@@ -16,7 +16,7 @@ import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
 from pipeline.engine.execute import Work, run_part
-from pipeline.engine.parts import Part, Place, Receipt, numbered, stands
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done, numbered
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 
@@ -43,7 +43,7 @@ class Pieces:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Gathered:
     """What a part's work gets from the runs of a `listing`: the entries for one destination."""
 
     listing: str
@@ -60,26 +60,28 @@ class Drawn:
                     yield np.frombuffer(file.read(stop - start), kind)
 
 
-def entries(work: Pieces | Drawn, kind: Any) -> Entries:
+def entries(work: Pieces | Gathered, kind: Any) -> Entries:
     """All entries that a part's work gets."""
     return np.concatenate([np.empty(0, kind), *work.read(kind)])
 
 
 def write_run(writer: PartWriter, kind: str, found: Entries, destination: Destinations, destinations: int) -> None:
     """Spill entries by destination."""
-    ordered, sizes = dealt(found, destination, destinations)
+    ordered, sizes = scatter(found, destination, destinations)
     _write(writer, kind, len(ordered), sizes * ordered[:1].nbytes, [ordered.reshape(-1).view(np.uint8).data])
 
 
-def dealt(found: Entries, destination: Destinations, destinations: int) -> tuple[Entries, npt.NDArray[np.int64]]:
+def scatter(found: Entries, destination: Destinations, destinations: int) -> tuple[Entries, npt.NDArray[np.int64]]:
     """Entries by destination, in their order in each, and how many each gets."""
-    from pipeline.engine.scatter import deal  # with it comes numba: 40 MB that the stages without a shuffle need not hold
+    from pipeline.engine.scatter import (
+        scatter_words,  # with it comes numba: 40 MB that the stages without a shuffle need not hold
+    )
 
     sizes = np.bincount(destination, minlength=destinations)
     ordered = np.empty_like(found)
     width = found.itemsize * math.prod(found.shape[1:]) // 4
     words, out = (entries.view(np.uint32).reshape(-1, width) for entries in (found, ordered))
-    deal(words, destination, np.cumsum(sizes) - sizes, out)
+    scatter_words(words, destination, np.cumsum(sizes) - sizes, out)
     return ordered, sizes
 
 
@@ -101,7 +103,7 @@ class MergeRuns:
     kind: str
     destinations: int
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read all, write by destination."""
         runs = [memoryview(files.read_bytes(path)) for path in part.work]
         bounds = np.stack([np.frombuffer(run, "<i8", self.destinations + 1) for run in runs])
@@ -126,35 +128,38 @@ def listed(listing: str) -> list[str]:
     return files.read_bytes(listing).decode().splitlines()
 
 
-def run_paths(place: Place, kind: str, receipts: Iterable[Receipt]) -> list[str]:
+def run_paths(place: PhaseFolder, kind: str, receipts: Iterable[Receipt]) -> list[str]:
     """The runs that finished parts spilled."""
     return [receipt.path(place, kind) for receipt in receipts]
 
 
-RunWork = Callable[[Place, list[Part], Work, str], list[Receipt]]
+WorkParts = Callable[[PhaseFolder, list[Part[Any]], Work[Any], str], list[Receipt]]
 """Work parts in a place to their receipts; the last argument names what their items are, for the progress line."""
 
 
-def drawn(place: Place, phase: str, kind: str, runs: list[str], destinations: int, run: RunWork) -> list[Part]:
-    """A part of the phase for each destination of the runs, its work what is Drawn from them; many of these are merged into fewer first."""
+def gather(place: PhaseFolder, phase: str, kind: str, runs: list[str], destinations: int, run: WorkParts) -> list[Part[Any]]:
+    """One part of the phase per destination: its work reads that destination's entries from all runs.
+
+    More than RUNS_READ_BY_EACH runs are merged into fewer first.
+    """
     if len(runs) > RUNS_READ_BY_EACH:
-        merging = place.next(f"merged-{kind}")
+        merging = place.sibling(f"merged-{kind}")
         groups = numbered(tuple(runs[i : i + RUNS_MERGED]) for i in range(0, len(runs), RUNS_MERGED))
         runs = run_paths(merging, kind, run(merging, groups, MergeRuns(kind, destinations), f"groups of {kind}"))
-    listing = list_paths(files.join(place.next(phase).work_folder, f"{kind}.list"), runs)
-    return numbered(Drawn(listing, i) for i in range(destinations))
+    listing = list_paths(files.join(place.sibling(phase).work_folder, f"{kind}.list"), runs)
+    return numbered(Gathered(listing, i) for i in range(destinations))
 
 
 @dataclass
-class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
+class ShuffleToParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
     """Parts to the keys of finished parts: every part waits for the pieces that `split` makes of the `sources`; `work` gets Pieces."""
 
-    place: Place
+    place: PhaseFolder
     sources: tuple[Any, ...]
     split: Split
-    work: Work
+    work: Work[Any]
 
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
+    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
         """An empty piece stands for each part, so that one without entries is worked too."""
         waiting = parts | "Name" >> beam.Map(_named)
         pieces = parts.pipeline | "Sources" >> beam.Create(self.sources, reshuffle=False) | "Split" >> beam.FlatMap(self.split)
@@ -169,27 +174,27 @@ class ShuffleToParts(beam.PTransform[PCollection[Part], PCollection[str]]):
 
 def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
     """The entries of each part in one piece; `part` is each entry's."""
-    ordered, sizes = dealt(found, part, parts)
+    ordered, sizes = scatter(found, part, parts)
     ends = np.cumsum(sizes)
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if start < end:
             yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()
 
 
-def _named(part: Part) -> tuple[str, bytes]:
+def _named(part: Part[Any]) -> tuple[str, bytes]:
     return part.key, b""
 
 
 class WorkPieces(beam.DoFn):
     """Works grouped pieces to a receipt, unless it stands."""
 
-    def __init__(self, place: Place, work: Work) -> None:
+    def __init__(self, place: PhaseFolder, work: Work[Any]) -> None:
         self._place = place
         self._work = work
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
         """The key, once its part is done."""
         key, pieces = element
-        if not stands(self._place, key):
+        if not is_done(self._place, key):
             run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))
         yield key

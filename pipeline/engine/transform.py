@@ -1,9 +1,10 @@
-"""TODO-DOC."""
+"""Beam's side of a stage: transforms that work parts to receipts, each part once."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
@@ -11,82 +12,89 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.engine.execute import Work, publish_part, work_part
-from pipeline.engine.parts import Part, Place, Receipt, T, stands
+from pipeline.engine.execute import Work, compute_part, publish_part
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
 from pipeline.storage import files
 from pipeline.storage.manifest import Books
 
+T = TypeVar("T")
+
 
 @dataclass
-class RunParts(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Parts to the keys of finished parts: `work` for each part that has no receipt, spread over all workers."""
+class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
+    """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out."""
 
-    place: Place
-    work: Work
+    folder: PhaseFolder
+    work: Work[Any]
 
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """Spread by a GroupByKey on the part's key: no random key, so a retry finds the same one."""
+    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
+        """Spread by a GroupByKey on the part's key: it is not random, so a retry finds the same one."""
         keys: PCollection[str] = (
             parts
             | "Key" >> beam.Map(_keyed)
             | "Spread" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(_RunPart(self.place, self.work))
+            | "Work" >> beam.ParDo(RunPart(self.folder, self.work))
         )
         return keys
 
 
-def _keyed(part: Part) -> tuple[str, Part]:
+def _keyed(part: Part[Any]) -> tuple[str, Part[Any]]:
     return part.key, part
 
 
-class _RunPart(beam.DoFn):
-    """Works a part while the files of the one before are published: that waits for the disk, some 5 ms a part, and computes nothing."""
+class RunPart(beam.DoFn):
+    """Works a part while the files of the previous one are published: publishing waits for the disk, some 5 ms per part."""
 
-    def __init__(self, place: Place, work: Work) -> None:
-        self._place = place
+    def __init__(self, folder: PhaseFolder, work: Work[Any]) -> None:
+        self._folder = folder
         self._work = work
 
     def setup(self) -> None:
+        """Start the thread that publishes."""
         self._publisher = ThreadPoolExecutor(1, "publisher")
 
     def start_bundle(self) -> None:
-        self._before: Callable[[], Receipt] | None = None
+        """Begin with nothing to publish."""
+        self._previous: Callable[[], Receipt] | None = None
 
-    def process(self, element: tuple[str, Iterable[Part]]) -> Iterator[str]:
+    def process(self, element: tuple[str, Iterable[Part[Any]]]) -> Iterator[str]:
+        """The key of the previous part, once it is published; this one's where its receipt exists."""
         key, (part, *_) = element
-        if stands(self._place, key):
+        if is_done(self._folder, key):
             yield key
             return
-        writer = self._unless_told(lambda: work_part(self._place, self._work, part))
+        writer = self._unless_failed(lambda: compute_part(self._folder, self._work, part))
         with writer or nullcontext():
             yield from self._published()
         if writer:
-            self._before = self._publisher.submit(publish_part, writer).result
+            self._previous = self._publisher.submit(publish_part, writer).result
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        """The key of the last part."""
         for key in self._published():
             yield GlobalWindows.windowed_value(key)
 
     def teardown(self) -> None:
+        """End the thread that publishes."""
         self._publisher.shutdown()
 
     def _published(self) -> Iterator[str]:
-        """The key of the part before, if it ended well."""
-        before, self._before = self._before, None
-        if before and (receipt := self._unless_told(before)):
-            _count(self._place.stage, receipt.books)
+        """The key of the previous part, if it ended well."""
+        previous, self._previous = self._previous, None
+        if previous and (receipt := self._unless_failed(previous)):
+            _count(self._folder.stage, receipt.books)
             yield receipt.key
 
-    def _unless_told(self, step: Callable[[], T]) -> T | None:
-        """None where an input is bad or a disk full: a file tells the driver, a runner would bury the one line."""
-        if self._place.told_errors() or self._place.disk_errors():
+    def _unless_failed(self, step: Callable[[], T]) -> T | None:
+        """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury its line."""
+        if self._folder.input_errors() or self._folder.disk_errors():
             return None
         try:
             return step()
         except files.InputError:
             return None
         except OSError:
-            if not self._place.disk_errors():
+            if not self._folder.disk_errors():
                 raise
             return None
 

@@ -1,8 +1,8 @@
 """The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well.
 
-`python -m pipeline.engine.worker` serves one pipeline, told by the environment. `python -m pipeline.engine.worker FD COUNT MODULE…` imports Beam and
-the modules, calls the `load` of each, and forks COUNT workers: all that is in memory then is there once. Each serves one pipeline after the
-other, told by calls (`pipeline.engine.worker_call`) of the socket FD, until the standard input ends.
+`python -m pipeline.engine.worker` serves one pipeline; the environment says which. `python -m pipeline.engine.worker FD COUNT MODULE…`
+imports Beam and the modules, calls `load` of each, and forks COUNT workers, which share the memory of all that is loaded. Each worker
+serves one pipeline after another, as calls (`pipeline.engine.worker_call`) on the socket FD ask, until standard input ends.
 """
 
 import gc

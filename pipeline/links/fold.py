@@ -55,9 +55,9 @@ class Fold:
     spills: tuple[str, ...]
     settings: LinksSettings
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Range], writer: PartWriter) -> None:
         """Memory is that of the range's submissions."""
-        work: Range = part.work
+        work = part.work
         table = read_slots(self.spills, work.low, work.high)
         writer.items_in = table.num_rows
         kept = self._without_low_karma(_without_repeated(table, writer), writer)

@@ -8,12 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PCollection
 
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.links.rules import LinkDrop, Rules
 from pipeline.links.settings import LinksSettings, Source
@@ -28,28 +25,15 @@ ROWS_A_BATCH = 1 << 12
 """Rows as Python tuples at a time: a hundred thousand of them would be walked by every full garbage collection, a fifth of the time."""
 
 
-@dataclass
-class Links(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Parts of one source each to the keys of those taken in: accepted submissions lie in spills, by a hash of their host."""
-
-    place: Place
-    settings: LinksSettings
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """One source a worker at a time: a long-window dump may hold 2 GiB."""
-        keys: PCollection[str] = parts | "TakeIn" >> RunParts(self.place, TakeIn(self.settings))
-        return keys
-
-
 @dataclass(frozen=True)
 class TakeIn:
     """A source's accepted submissions into a spill, all others into drops."""
 
     settings: LinksSettings
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Source], writer: PartWriter) -> None:
         """Read the source once, in memory that does not grow with it."""
-        source: Source = part.work
+        source = part.work
         writer.publish("spill", 0, lambda file: self._spill(source, writer, file), name=writer.spill_name(f"{part.key}.arrow"))
 
     def _spill(self, source: Source, writer: PartWriter, file: IO[bytes]) -> None:

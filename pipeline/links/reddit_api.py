@@ -116,7 +116,7 @@ class StoreSnapshot:
 
     question: Question
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """The part's work is the subreddit's name."""
         rows = gather(client(), part.work, self.question)
         writer.items_in = writer.items_out = len(rows)

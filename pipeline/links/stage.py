@@ -5,50 +5,49 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.engine.parts import Part, Place, Receipt
+from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
-from pipeline.engine.stage import Call, Outcome, Stage
-from pipeline.engine.transform import RunParts
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.links.fold import Fold, bucket_count, ranges
 from pipeline.links.intake import STAGE as NAME
-from pipeline.links.intake import Links
+from pipeline.links.intake import TakeIn
 from pipeline.links.reddit_api import StoreSnapshot, client
 from pipeline.links.rules import Rules
 from pipeline.links.settings import LinksSettings, Source
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Books, Input
+from pipeline.storage.manifest import Books, Input, StageManifest
 
 NO_SOURCE = (
     "no source of links: give dumps (--submissions FILE…), lists of URLs (--urls FILE…) or --subreddits NAME… with Reddit's keys"
 )
 
 
-def work(call: Call, place: Place) -> Outcome:
+def work(call: Call[LinksSettings], place: PhaseFolder) -> StageResult:
     """Take every source in, then fold each range of buckets."""
-    settings: LinksSettings = call.settings
+    settings = call.settings
     stored, snapshots = _store(call, place)
-    intake = place.next("intake")
+    intake = place.sibling("intake")
     found = [*sources(settings), *snapshots]
     parts = [Part(f"intake-{i:05d}", source, max(1, _size(source.path) >> 20)) for i, source in enumerate(found)]
-    taken = call.engine.run_parts(intake, parts, Links(intake, settings), "MB")
+    taken = call.engine.work(intake, parts, TakeIn(settings), "MB")
     accepted = sum(receipt.books.items_out for receipt in taken)
     spills = tuple(receipt.path(intake, "spill") for receipt in taken)
-    merge = place.next("fold")
+    merge = place.sibling("fold")
     buckets = [Part(f"fold-{r.first:05d}", r) for r in ranges(bucket_count(accepted))]
-    folded = call.engine.run_parts(merge, buckets, RunParts(merge, Fold(spills, settings)), "buckets")
-    return Outcome([*stored, *taken, *folded], books=_books([r.books for r in taken], [r.books for r in folded]))
+    folded = call.engine.work(merge, buckets, Fold(spills, settings), "buckets")
+    return StageResult([*stored, *taken, *folded], books=_books([r.books for r in taken], [r.books for r in folded]))
 
 
-def _store(call: Call, place: Place) -> tuple[list[Receipt], list[Source]]:
+def _store(call: Call[LinksSettings], place: PhaseFolder) -> tuple[list[Receipt], list[Source]]:
     """Reddit's answers, kept as dumps: one subreddit after the other in this process, since all share one limit of requests."""
-    live = place.next("live")
+    live = place.sibling("live")
     names = sorted({name.lower() for name in call.settings.subreddits})
     if not names:
         return [], []
     client()
     parts = [Part(f"live-{name}", name) for name in names]
-    stored = Engine(workers=1).run_parts(live, parts, RunParts(live, StoreSnapshot(call.settings.question)), "subreddits")
+    stored = Engine(workers=1).work(live, parts, StoreSnapshot(call.settings.question), "subreddits", light=True)
     paths = [receipt.path(live, "snapshot") for receipt in stored if receipt.books.items_out]
     if not paths:
         raise InputError(f"--subreddits {' '.join(names)}: Reddit lists no submission there; check the names")
@@ -96,6 +95,11 @@ def _books(taken: list[Books], folded: list[Books]) -> Books:
     return Books(first.items_in, second.items_out, Books.total([first, second]).dropped)
 
 
+def distinct_links(manifest: StageManifest) -> str:
+    """The number of links: several submissions may name one page."""
+    return f"{manifest.counters.get('links', 0):,} distinct links"
+
+
 STAGE = Stage(
     name=NAME,
     text="Links of Reddit submissions that pass the paper's rules, folded by page and bucketed by host.",
@@ -103,6 +107,6 @@ STAGE = Stage(
     inputs=(),
     work=work,
     unit="submissions",
-    out="submissions in links",
+    note=distinct_links,
     files=source_files,
 )

@@ -75,9 +75,9 @@ class FindGrams:
     index: str
     settings: OverlapSettings
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[DocumentShard], writer: PartWriter) -> None:
         """Publishes the shard's keep list and its overlapping documents; spills which n-grams were seen."""
-        shard: DocumentShard = part.work
+        shard = part.work
         index = load_index(self.index)
         found = np.zeros(len(index.grams), bool)
         tables = _Tables(writer, self.settings, shard.selected())

@@ -3,13 +3,13 @@
 import json
 import logging
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.parts import Part, Place, numbered
-from pipeline.engine.stage import Call, Outcome, Stage
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part, PhaseFolder, numbered
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.overlap.find import FindGrams, OverlapSettings
 from pipeline.overlap.ngrams import Occurrences, SetOverlap, build_index, examples, measure
@@ -31,7 +31,7 @@ class Measure:
 
     found: tuple[str, ...]
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Publishes overlap.json."""
         seen: npt.NDArray[np.bool_] | None = None
         for path in self.found:
@@ -54,33 +54,33 @@ def _row(one: SetOverlap) -> dict[str, object]:
     return {**asdict(one), "percent": one.percent, "paper_own_train_percent": own_train, "paper_webtext_percent": webtext}
 
 
-def work(call: Call, place: Place) -> Outcome:
+def work(call: Call[OverlapSettings], place: PhaseFolder) -> StageResult:
     """Index the sets, look through every shard once, measure."""
-    settings: OverlapSettings = call.settings
+    settings = call.settings
     sets = settings.sets()
-    folder = files.join(place.next("index").work_folder, "index")
-    told = _index(folder, sets, settings.ngram_words)
-    looking, measuring = place.next("look"), place.next("measure")
+    folder = files.join(place.sibling("index").work_folder, "index")
+    indexed = _index(folder, sets, settings.ngram_words)
+    looking, measuring = place.sibling("look"), place.sibling("measure")
     parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
-    looked = call.engine.run_parts(looking, parts, RunParts(looking, FindGrams(folder, settings)), "documents")
+    looked = call.engine.work(looking, parts, FindGrams(folder, settings), "documents")
     found = tuple(receipt.path(place, "found") for receipt in looked)
-    measured = call.engine.run_parts(measuring, numbered([told]), RunParts(measuring, Measure(found)), "reports")
-    return Outcome([*looked, *measured])
+    measured = call.engine.work(measuring, numbered([indexed]), Measure(found), "reports", light=True)
+    return StageResult([*looked, *measured])
 
 
 def _index(folder: str, sets: dict[str, str], size: int) -> list[tuple[str, str, str]]:
     """Write the index and each set's occurrences for the workers; made again after a crash, with the same content."""
     index, occurrences = build_index([examples(path) for path in sets.values()], size)
     index.save(folder)
-    told = []
+    indexed = []
     for number, ((name, path), where) in enumerate(zip(sets.items(), occurrences, strict=True)):
         own = files.join(folder, f"set-{number:05d}")
         arrays.save(files.join(own, "grams.npy"), where.grams)
         arrays.save(files.join(own, "lengths.npy"), where.lengths)
-        told.append((name, path, own))
+        indexed.append((name, path, own))
         if not len(where.grams):
             raise InputError(f"--evaluation_sets {name}={path}: holds no {size} words in a row")
-    return told
+    return indexed
 
 
 def set_files(settings: OverlapSettings) -> dict[str, Input]:
@@ -95,6 +95,5 @@ STAGE = Stage(
     inputs=("dedup",),
     work=work,
     unit="documents",
-    out="documents kept",
     files=set_files,
 )

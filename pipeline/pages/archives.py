@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class IndexArchive:
 
     buckets: int
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read every record; a damaged file is an InputError, a response that is none is counted."""
         number, path = part.work
         rows: list[tuple[int, ...]] = []
@@ -109,7 +110,7 @@ class IndexArchive:
 class SortCaptures:
     """The work of one bucket of the index: its captures by page, then file, then offset."""
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read all, sort, spill."""
         found = shuffle.entries(part.work, CAPTURE)
         found = found[np.lexsort((found["offset"], found["file"], found["page"]))]
@@ -153,12 +154,12 @@ class TakePart:
     archives: tuple[str, ...]
     buckets: tuple[str, ...]
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """As `FetchPart`, without a web."""
-        share: Share = part.work
+        share = part.work
         links = {link.url: link for path in share.shards for link in read_links(path)}
         captures = Captures(self.archives, self.buckets)
-        with Journal.at(files.join(writer.place.work_folder, f"{part.key}.journal")) as journal:
+        with Journal.at(files.join(writer.folder.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-import apache_beam as beam
-from apache_beam.pvalue import PCollection
-
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.crawl import Crawl, Visit
 from pipeline.pages.journal import Journal
@@ -24,11 +20,11 @@ class FetchPart:
 
     settings: PagesSettings
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Fetch what the journal does not hold, then publish all it holds, sorted by URL."""
-        share: Share = part.work
+        share = part.work
         links, first = share.read()
-        with Journal.at(files.join(writer.place.work_folder, f"{part.key}.journal")) as journal:
+        with Journal.at(files.join(writer.folder.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             self._fetch([visit for url, visit in first.items() if url not in journal.entries], share, journal, links, writer)
             publish(journal, links, writer, self.settings.warc_bytes, self.settings.about)
@@ -43,16 +39,3 @@ class FetchPart:
                 crawl = Crawl(client, self.settings.manners, record, self.settings.now, share.owns)
                 crawl.run(visits, self.settings.threads)
                 writer.timings.update(crawl.latencies.counts())
-
-
-@dataclass
-class Fetch(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Parts of link shards to the keys of finished parts."""
-
-    place: Place
-    settings: PagesSettings
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """One step: a part's hosts are asked by no other part."""
-        keys: PCollection[str] = parts | "FetchPages" >> RunParts(self.place, FetchPart(self.settings))
-        return keys

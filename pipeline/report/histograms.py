@@ -16,7 +16,7 @@ from pipeline.report.tallies import CHARACTERS, KARMA, NOT_KNOWN, BinTally, Valu
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 LENGTH_SAMPLE_DOCUMENTS = 50_000
 SITES_MATCHED = 20_000
@@ -29,7 +29,7 @@ def stage_numbers(corpus: Corpus) -> tuple[StageNumbers, ...]:
     return tuple(_stage_numbers(name, corpus.folders[name], manifest) for name, manifest in corpus.manifests.items())
 
 
-def _stage_numbers(name: str, folder: str, manifest: Manifest) -> StageNumbers:
+def _stage_numbers(name: str, folder: str, manifest: StageManifest) -> StageNumbers:
     return StageNumbers(
         name,
         manifest.books.items_in,

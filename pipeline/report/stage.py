@@ -7,10 +7,9 @@ from dataclasses import replace as changed
 from typing import Any
 
 from pipeline.corpus.folder import STAGE_NAMES, Corpus
-from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place
+from pipeline.engine.parts import Part, PhaseFolder
 from pipeline.engine.settings import setting
-from pipeline.engine.stage import Call, Outcome, Stage
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.report import plots
 from pipeline.report.gather import gather
@@ -19,7 +18,7 @@ from pipeline.report.page_html import render
 from pipeline.report.training import LOG, RESULTS
 from pipeline.report.watch import server, watched_page
 from pipeline.storage.files import join
-from pipeline.storage.manifest import Input, Manifest, file_input
+from pipeline.storage.manifest import Input, StageManifest, file_input
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class WriteReport:
     folders: dict[str, str]
     settings: ReportSettings
 
-    def __call__(self, _part: Part, writer: PartWriter) -> None:
+    def __call__(self, _part: Part[Any], writer: PartWriter) -> None:
         """Publish page, numbers and, where a run has been logged, the picture of its loss."""
         numbers = gather_by(self.settings, self.folders)
         writer.items_in = writer.items_out = len(numbers.stages)
@@ -77,8 +76,8 @@ def _bytes(data: bytes) -> Callable[[Any], object]:
     return lambda file: file.write(data)
 
 
-def _work(call: Call, place: Place) -> Outcome:
-    return Outcome([run_part(place, WriteReport(call.inputs, call.settings), Part("report", None))])
+def _work(call: Call[ReportSettings], place: PhaseFolder) -> StageResult:
+    return StageResult(call.engine.work(place, [Part("report", None)], WriteReport(call.inputs, call.settings), light=True))
 
 
 def _logs(settings: ReportSettings) -> dict[str, Input]:
@@ -87,18 +86,18 @@ def _logs(settings: ReportSettings) -> dict[str, Input]:
     return runs | {f"evaluation {folder}": file_input(join(folder, RESULTS)) for folder in settings.evaluation}
 
 
-class ReportStage(Stage):
+class ReportStage(Stage[ReportSettings]):
     """Reports the stages that have finished, one at least. It holds nothing that is not elsewhere, so an older report is replaced."""
 
-    def run(self, call: Call) -> Manifest:
+    def run(self, call: Call[ReportSettings]) -> StageManifest:
         """As every stage; with --watch, first serve the page until interrupted."""
-        settings: ReportSettings = call.settings
+        settings = call.settings
         if settings.watch is not None:
             self._serve(call, settings)
         inputs = dict(Corpus.open(call.inputs).folders)
         return Stage.run(self, changed(call, inputs=inputs, engine=changed(call.engine, replace=True)))
 
-    def _serve(self, call: Call, settings: ReportSettings) -> None:
+    def _serve(self, call: Call[ReportSettings], settings: ReportSettings) -> None:
         def page() -> str:
             return watched_page(call.inputs, lambda: render(gather_by(settings, call.inputs)))
 
@@ -114,6 +113,5 @@ STAGE = ReportStage(
     inputs=STAGE_NAMES,
     work=_work,
     unit="stages",
-    out="stages reported",
     files=_logs,
 )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest, load_stage, resolve
+from pipeline.storage.manifest import StageManifest, load_stage, resolve
 
 KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("document_id", pa.binary(16), nullable=False)])
 """A keep list: the rows of one document shard that are kept, ascending."""
@@ -75,7 +75,7 @@ def document_shards(folder: str) -> list[DocumentShard]:
     ]
 
 
-def text_bytes(manifest: Manifest) -> int:
+def text_bytes(manifest: StageManifest) -> int:
     """UTF-8 bytes of all text of a documents or dedup folder, from its counters."""
     return manifest.counters["text_bytes"]
 

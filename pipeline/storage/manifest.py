@@ -68,7 +68,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class StageManifest:
     """See the module."""
 
     stage: str
@@ -133,9 +133,9 @@ def _canonical(body: dict[str, Any]) -> bytes:
     return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def load_stage(folder: str, *stages: str) -> Manifest:
+def load_stage(folder: str, *stages: str) -> StageManifest:
     """The manifest of a folder that must be the output of one of `stages`. Raises InputError otherwise."""
-    manifest = Manifest.load(folder)
+    manifest = StageManifest.load(folder)
     if manifest.stage not in stages:
         raise InputError(f"{folder}: holds the output of stage '{manifest.stage}', needed: {' or '.join(stages)}")
     return manifest
@@ -143,7 +143,7 @@ def load_stage(folder: str, *stages: str) -> Manifest:
 
 def stage_input(folder: str, seen_from: str) -> Input:
     """A stage's folder as an input of another stage."""
-    return Input(_relative(folder, seen_from), Manifest.load(folder).sha256)
+    return Input(_relative(folder, seen_from), StageManifest.load(folder).sha256)
 
 
 def file_input(path: str) -> Input:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import FileEntry, Manifest, resolve
+from pipeline.storage.manifest import FileEntry, StageManifest, resolve
 
 VIEWED = {"dedup": "documents", "overlap": "dedup"}
 """A folder of keep lists is a view of another stage's files: whoever reads the one reads the other."""
@@ -33,7 +33,7 @@ def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tu
 
     What this process found whole is not read again while it stays untouched.
     """
-    entries = Manifest.load(folder).files
+    entries = StageManifest.load(folder).files
     for entry in entries:
         _check_size(folder, entry)
     if hashes:
@@ -46,7 +46,7 @@ def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tu
 
 def _with_viewed(folder: str) -> Iterator[str]:
     yield folder
-    manifest = Manifest.load(folder)
+    manifest = StageManifest.load(folder)
     if manifest.stage in VIEWED and VIEWED[manifest.stage] in manifest.inputs:
         yield from _with_viewed(resolve(folder, manifest.inputs[VIEWED[manifest.stage]]))
 

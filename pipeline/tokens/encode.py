@@ -1,28 +1,25 @@
 """Documents to token shards: each document shard is encoded into sorted runs, then each shard is merged from its ranges of all runs.
 
-Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits (`pipeline.tokens.sorted_runs`).
-Memory holds one run or one record batch, however large the corpus is.
+Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits
+(`pipeline.tokens.sorted_runs`). Memory holds one run or one record batch, however large the corpus is.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.pvalue import PCollection
 
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Drop
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
 from pipeline.tokens.sorted_runs import Runs, Splitting, Tokens
-from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
+from tokenizer.codec import LIBRARY, Tokenizer
 
 BATCH_DOCUMENTS = 1024
 ORACLE_BYTES = 1 << 13
@@ -43,11 +40,11 @@ class EncodeShard:
     splitting: Splitting
     encoder: str
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[DocumentShard], writer: PartWriter) -> None:
         """A batch of documents at a time."""
         tokenizer = load_tokenizer(self.tokenizer)
         checked = 0
-        shard: DocumentShard = part.work
+        shard = part.work
         runs = Runs(writer, self.splitting)
         for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
             writer.items_in += batch.num_rows
@@ -63,21 +60,6 @@ class EncodeShard:
             runs.add(batch.column("document_id"), tokens, offsets, lengths[lengths > 0])
             writer.advance(batch.num_rows)
         runs.close()
-
-
-@dataclass
-class Tokenize(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Document shards, as parts, to runs of encoded documents in the stage's work folder."""
-
-    place: Place
-    tokenizer: str
-    splitting: Splitting
-    encoder: str = COMPILED
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """A part a document shard."""
-        keys: PCollection[str] = parts | RunParts(self.place, EncodeShard(self.tokenizer, self.splitting, self.encoder))
-        return keys
 
 
 def load_tokenizer(path: str) -> Tokenizer:

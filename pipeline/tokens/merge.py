@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.parts import Part, Place, Receipt
+from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.tokens.sorted_runs import SPLITS, Index, Run, Tokens, merged, read_index, read_tokens, rows_of
@@ -34,9 +34,9 @@ class MergeShard:
 
     runs: tuple[Run, ...]
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[ShardPlan], writer: PartWriter) -> None:
         """A record batch at a time."""
-        plan: ShardPlan = part.work
+        plan = part.work
         split = SPLITS.index(plan.header.split)
         indexes = [read_index(run) for run in self.runs]
         batches = [[rows_of(index, split, low, high) for index in indexes] for low, high in pairwise(plan.borders)]
@@ -126,7 +126,9 @@ def split_of(receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str
     return Split(sum(e.documents for e in entries), sum(e.tokens for e in entries), text, tuple(entries))
 
 
-def unigram_counts(place: Place, receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str) -> npt.NDArray[np.int64]:
+def unigram_counts(
+    place: PhaseFolder, receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str
+) -> npt.NDArray[np.int64]:
     """How often each id occurs in a split."""
     counts = np.zeros(1 << 16, np.int64)
     for receipt, plan in zip(receipts, plans, strict=True):

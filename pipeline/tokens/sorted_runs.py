@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.engine.parts import Place, Receipt
+from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.hashing import mixed
@@ -192,7 +192,7 @@ def read_tokens(path: str, index: Index) -> tuple[Tokens, Index]:
         return np.frombuffer(file.read(2 * (last - first)), "<u2"), own
 
 
-def runs_of(place: Place, receipts: Sequence[Receipt]) -> tuple[Run, ...]:
+def runs_of(place: PhaseFolder, receipts: Sequence[Receipt]) -> tuple[Run, ...]:
     """The runs that finished parts left, by name."""
     names = sorted(entry.name for receipt in receipts for entry in receipt.files if entry.kind == "run")
     return tuple(Run(files.join(place.folder, n), files.join(place.folder, n.removesuffix("tokens") + "index")) for n in names)

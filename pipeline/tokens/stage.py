@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
-from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place, Receipt, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.settings import setting
-from pipeline.engine.stage import Call, Outcome, Stage
-from pipeline.engine.transform import RunParts
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import load_stage
-from pipeline.tokens.encode import Tokenize, load_tokenizer
+from pipeline.storage.manifest import StageManifest, load_stage
+from pipeline.tokens.encode import EncodeShard, load_tokenizer
 from pipeline.tokens.merge import MergeShard, ShardPlan, cross_entropy_nats, plan_shards, split_of, unigram_counts
 from pipeline.tokens.sorted_runs import SPLITS, Splitting, runs_of
 from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
@@ -51,15 +50,15 @@ class CopyTokenizer:
 
     path: str
 
-    def __call__(self, _part: Part, writer: PartWriter) -> None:
+    def __call__(self, _part: Part[Any], writer: PartWriter) -> None:
         """One small file: no work for an engine."""
         data = files.read_bytes(self.path)
         writer.publish("tokenizer", 1, lambda file: file.write(data), TOKENIZER_JSON)
 
 
-def work(call: Call, place: Place) -> Outcome:
+def work(call: Call[TokensSettings], place: PhaseFolder) -> StageResult:
     """Encode into runs, plan the shards, merge them."""
-    settings: TokensSettings = call.settings
+    settings = call.settings
     path = _tokenizer_path(call.inputs["vocabulary"])
     tokenizer = load_tokenizer(path)
     encoded = _encode(call, place, path)
@@ -70,23 +69,23 @@ def work(call: Call, place: Place) -> Outcome:
         raise InputError(
             f"{call.inputs['dedup']}: no document is left for training; give more documents or smaller held-out shares"
         )
-    merging = place.next("merge")
+    merging = place.sibling("merge")
     parts = numbered(plans, lambda plan: plan.header.tokens)
-    merged = call.engine.run_parts(merging, parts, RunParts(merging, MergeShard(runs)), "tokens")
-    copied = run_part(place.next("tokenizer"), CopyTokenizer(path), Part("tokenizer", None))
+    merged = call.engine.work(merging, parts, MergeShard(runs), "tokens")
+    copied = call.engine.work(place.sibling("tokenizer"), [Part("tokenizer", None)], CopyTokenizer(path), light=True)
     manifest = _dataset(place, tokenizer, merged, plans)
-    return Outcome([*encoded, *merged, copied], dataset=manifest.section())
+    return StageResult([*encoded, *merged, *copied], dataset=manifest.section())
 
 
-def _encode(call: Call, place: Place, tokenizer: str) -> list[Receipt]:
-    settings: TokensSettings = call.settings
+def _encode(call: Call[TokensSettings], place: PhaseFolder, tokenizer: str) -> list[Receipt]:
+    settings = call.settings
     splitting = Splitting(settings.validation_share, settings.test_share, settings.split_seed, settings.order_seed)
-    encoding = place.next("encode")
+    encoding = place.sibling("encode")
     parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
-    return call.engine.run_parts(encoding, parts, Tokenize(encoding, tokenizer, splitting, settings.encoder), "documents")
+    return call.engine.work(encoding, parts, EncodeShard(tokenizer, splitting, settings.encoder), "documents")
 
 
-def _dataset(place: Place, tokenizer: Tokenizer, merged: Sequence[Receipt], plans: Sequence[ShardPlan]) -> Manifest:
+def _dataset(place: PhaseFolder, tokenizer: Tokenizer, merged: Sequence[Receipt], plans: Sequence[ShardPlan]) -> Manifest:
     splits = {split: split_of(merged, plans, split) for split in SPLITS if any(p.header.split == split for p in plans)}
     counts = {split: unigram_counts(place, merged, plans, split) for split in splits}
     training = counts[SPLITS[0]][: tokenizer.vocab_size]
@@ -99,6 +98,12 @@ def _tokenizer_path(folder: str) -> str:
     return files.join(folder, TOKENIZER_JSON)
 
 
+def token_count(manifest: StageManifest) -> str:
+    """The number of tokens in all splits."""
+    splits = (manifest.dataset or {}).get("splits", {})
+    return f"{sum(split['tokens'] for split in splits.values()):,} tokens"
+
+
 STAGE = Stage(
     name="tokens",
     text="unique documents to Arrow token shards, split into train, validation and test",
@@ -106,5 +111,5 @@ STAGE = Stage(
     inputs=("dedup", "vocabulary"),
     work=work,
     unit="documents",
-    out="documents in shards",
+    note=token_count,
 )

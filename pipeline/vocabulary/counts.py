@@ -3,15 +3,13 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.pvalue import PCollection
 
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.transform import RunParts
+from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, utf8_bytes
@@ -42,7 +40,7 @@ class CountShard:
     share: float
     seed: int
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """A batch of documents at a time."""
         counter = PieceCounter()
         for texts in sampled_texts(part.work, self.share, self.seed, writer):
@@ -59,9 +57,9 @@ class MergePartition:
 
     keep: bool
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Sequence[str]], writer: PartWriter) -> None:
         """A table at a time."""
-        paths: Sequence[str] = part.work
+        paths = part.work
         total = PieceCounter()
         for path in paths:
             total.add_counted(files.read_table(path))
@@ -69,21 +67,6 @@ class MergePartition:
         writer.counters["distinct_words"] += len(total)
         name = f"counts-{writer.key}.parquet"
         writer.publish_table("counts", total.table(), name if self.keep else writer.spill_name(name))
-
-
-@dataclass
-class CountWords(beam.PTransform[PCollection[Part], PCollection[str]]):
-    """Document shards, as parts, to tables of their words and counts in the stage's work folder."""
-
-    place: Place
-    partitions: int = 1
-    share: float = 1.0
-    seed: int = 0
-
-    def expand(self, parts: PCollection[Part]) -> PCollection[str]:
-        """One table a shard and partition."""
-        keys: PCollection[str] = parts | RunParts(self.place, CountShard(self.partitions, self.share, self.seed))
-        return keys
 
 
 def partition(table: pa.Table, partitions: int) -> list[pa.Table]:

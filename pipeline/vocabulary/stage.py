@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.parts import Part, Place, Receipt, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.settings import setting
-from pipeline.engine.stage import Call, Outcome, Stage
-from pipeline.engine.transform import RunParts
+from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, document_shards, text_bytes
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Books, Input, Manifest, file_input
-from pipeline.vocabulary.counts import CountWords, MergePartition, sampled_texts
+from pipeline.storage.manifest import Books, Input, StageManifest, file_input
+from pipeline.vocabulary.counts import CountShard, MergePartition, sampled_texts
 from tokenizer import formats
 from tokenizer.bpe import COUNTS, LIBRARY, TRAINERS, train, train_with_library
 from tokenizer.codec import Tokenizer
@@ -58,9 +58,9 @@ class Train:
 
     settings: VocabularySettings
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Sequence[str]], writer: PartWriter) -> None:
         """Raises InputError where the text runs out of pairs before the vocabulary is full."""
-        paths: Sequence[str] = part.work
+        paths = part.work
         settings = self.settings
         tokenizer = train(
             pa.concat_tables(map(files.read_table, paths)),
@@ -78,7 +78,7 @@ class TrainWithLibrary:
     settings: VocabularySettings
     share: float
 
-    def __call__(self, part: Part, writer: PartWriter) -> None:
+    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Raises InputError where the text runs out of pairs before the vocabulary is full."""
         settings, shards = self.settings, part.work
         texts = (
@@ -96,7 +96,7 @@ class Take:
 
     settings: VocabularySettings
 
-    def __call__(self, _part: Part, writer: PartWriter) -> None:
+    def __call__(self, _part: Part[Any], writer: PartWriter) -> None:
         """Raises InputError where it is no GPT-2 tokenizer, or not the one that is claimed."""
         try:
             tokenizer = Tokenizer.load(str(self.settings.tokenizer_path))
@@ -124,51 +124,47 @@ def _publish(tokenizer: Tokenizer, writer: PartWriter) -> None:
         writer.publish("tokenizer", tokenizer.vocab_size, lambda file, data=data: file.write(data), name)  # type: ignore[misc]
 
 
-def work(call: Call, place: Place) -> Outcome:
+def work(call: Call[VocabularySettings], place: PhaseFolder) -> StageResult:
     """Count, merge the counts, learn."""
-    settings: VocabularySettings = call.settings
+    settings = call.settings
     if settings.tokenizer != "train":
-        taken = call.engine.run_parts(place.next("take"), numbered([None]), RunParts(place.next("take"), Take(settings)))
-        return Outcome(taken)
+        return StageResult(call.engine.work(place.sibling("take"), numbered([None]), Take(settings), light=True))
     if settings.trainer == LIBRARY:
         shards = _documents(call)
         whole = [Part("all", shards, sum(shard.rows for shard in shards))]
-        training = RunParts(place.next("learn"), TrainWithLibrary(settings, _share(call, settings)))
-        return Outcome(call.engine.run_parts(place.next("learn"), whole, training, "documents"))
+        training = TrainWithLibrary(settings, _share(call, settings))
+        return StageResult(call.engine.work(place.sibling("learn"), whole, training, "documents"))
     counted = _count(call, place, settings)
-    merging = place.next("merge")
+    merging = place.sibling("merge")
     tables = [[receipt.path(place, f"words-{n}") for receipt in counted] for n in range(_partitions(call))]
-    merged = call.engine.run_parts(
-        merging, numbered(tables, len), RunParts(merging, MergePartition(settings.keep_counts)), "tables"
-    )
+    merged = call.engine.work(merging, numbered(tables, len), MergePartition(settings.keep_counts), "tables")
     paths = [receipt.path(place, "counts") for receipt in merged]
-    learning = place.next("learn")
-    learnt = call.engine.run_parts(learning, numbered([paths]), RunParts(learning, Train(settings)))
-    return Outcome([*counted, *merged, *learnt], books=Books.total(receipt.books for receipt in counted))
+    learnt = call.engine.work(place.sibling("learn"), numbered([paths]), Train(settings))
+    return StageResult([*counted, *merged, *learnt], books=Books.total(receipt.books for receipt in counted))
 
 
-def _count(call: Call, place: Place, settings: VocabularySettings) -> list[Receipt]:
-    counting = place.next("count")
-    words = CountWords(counting, _partitions(call), _share(call, settings), settings.sample_seed)
+def _count(call: Call[VocabularySettings], place: PhaseFolder, settings: VocabularySettings) -> list[Receipt]:
+    counting = place.sibling("count")
+    count = CountShard(_partitions(call), _share(call, settings), settings.sample_seed)
     parts = numbered(_documents(call), lambda shard: shard.rows)
-    return call.engine.run_parts(counting, parts, words, "documents")
+    return call.engine.work(counting, parts, count, "documents")
 
 
-def _documents(call: Call) -> list[DocumentShard]:
+def _documents(call: Call[VocabularySettings]) -> list[DocumentShard]:
     shards = document_shards(call.inputs["dedup"])
     if not shards:
         raise InputError(f"{call.inputs['dedup']}: no documents there to train a vocabulary on")
     return shards
 
 
-def _share(call: Call, settings: VocabularySettings) -> float:
+def _share(call: Call[VocabularySettings], settings: VocabularySettings) -> float:
     if settings.sample_bytes is None:
         return 1.0
-    return settings.sample_bytes / max(1, text_bytes(Manifest.load(call.inputs["dedup"])))
+    return settings.sample_bytes / max(1, text_bytes(StageManifest.load(call.inputs["dedup"])))
 
 
-def _partitions(call: Call) -> int:
-    total = text_bytes(Manifest.load(call.inputs["dedup"]))
+def _partitions(call: Call[VocabularySettings]) -> int:
+    total = text_bytes(StageManifest.load(call.inputs["dedup"]))
     return min(MOST_PARTITIONS, total // TEXT_BYTES_A_PARTITION + 1)
 
 
@@ -189,6 +185,5 @@ STAGE = Stage(
     inputs=("dedup",),
     work=work,
     unit="documents",
-    out="documents counted",
     files=ready_file,
 )

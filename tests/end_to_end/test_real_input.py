@@ -13,7 +13,7 @@ import zstandard
 from servers.replay import NOT_FOUND, ReplayServer
 
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest as Dataset
 
@@ -74,7 +74,7 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_line_and_link_is_accounted_for(corpus: Path) -> None:
-    links, pages = (Manifest.load(str(corpus / stage)) for stage in ("links", "pages"))
+    links, pages = (StageManifest.load(str(corpus / stage)) for stage in ("links", "pages"))
     assert links.books.items_in > DUMP_LINES + 1079 + 4275 + 31
     assert links.books.items_in == links.books.items_out + sum(links.books.dropped.values())
     assert pages.books.items_in == links.counters["links"]
@@ -87,7 +87,7 @@ def test_text_reaches_the_shards_and_comes_back(corpus: Path) -> None:
     tokenizer = Tokenizer.load(str(corpus / "tokens"))
     kept = {
         row.as_py(): text.as_py()
-        for entry in Manifest.load(str(corpus / "documents")).of_kind("documents")
+        for entry in StageManifest.load(str(corpus / "documents")).of_kind("documents")
         for row, text in zip(
             *files.read_table(str(corpus / "documents" / entry.name), ["document_id", "text"]).columns, strict=True
         )
@@ -100,7 +100,7 @@ def test_text_reaches_the_shards_and_comes_back(corpus: Path) -> None:
                 assert tokens[-1] == dataset.eot_id
                 assert tokenizer.decode(tokens[:-1]) == kept[document_id]
                 documents += 1
-    assert documents == Manifest.load(str(corpus / "dedup")).books.items_out
+    assert documents == StageManifest.load(str(corpus / "dedup")).books.items_out
 
 
 def test_a_model_learns_from_it(corpus: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from servers.replay import ReplayServer
 
 from pipeline.cli.registry import RUN
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 pytestmark = pytest.mark.slow
 KILLS = 10
@@ -118,7 +118,7 @@ def killed_after(job: Job, seconds: float) -> bool:
 @pytest.mark.parametrize("stage", [name for name in RUN if name != "report"])
 def test_in_equals_out_plus_drops(undisturbed: tuple[Job, float], stage: str) -> None:
     folder = str(undisturbed[0].corpus / stage)
-    manifest = Manifest.load(folder)
+    manifest = StageManifest.load(folder)
     reasons: dict[str, int] = {}
     for entry in manifest.of_kind("drops"):
         table = files.read_table(files.join(folder, entry.name))
@@ -141,7 +141,7 @@ def test_every_link_is_a_page_or_a_drop_by_name(undisturbed: tuple[Job, float]) 
 
 
 def column(folder: Path, kind: str, name: str) -> list[str]:
-    entries = Manifest.load(str(folder)).of_kind(kind)
+    entries = StageManifest.load(str(folder)).of_kind(kind)
     return [value for e in entries for value in files.read_table(str(folder / e.name), [name]).column(name).to_pylist()]
 
 

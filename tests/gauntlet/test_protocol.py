@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place, Receipt, numbered
-from pipeline.engine.stage import close_stage, open_stage
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
+from pipeline.engine.stage_folder import close_stage, open_stage
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, FileEntry, Manifest
+from pipeline.storage.manifest import NAME, FileEntry, StageManifest
 
 FULL = bool(os.environ.get("WEBTEXT_FULL"))
 PARTS = numbered([f"work {i}" for i in range(4)])
@@ -40,7 +40,7 @@ class Protocol(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="protocol-"))
         self.finished: set[str] = set()
         self.closed = False
-        self.place: Place | None = None
+        self.place: PhaseFolder | None = None
         self.first_manifest: bytes | None = None
         self.restart()
 
@@ -131,7 +131,7 @@ class Protocol(RuleBasedStateMachine):
     def a_manifest_names_whole_files_and_is_always_the_same(self) -> None:
         assert (self.folder / NAME).exists() == self.closed
         if self.closed:
-            manifest = Manifest.load(str(self.folder))
+            manifest = StageManifest.load(str(self.folder))
             assert manifest.books.items_in == len(PARTS)
             for entry in manifest.files:
                 assert (entry.bytes, entry.sha256) == digest(self.folder, entry)

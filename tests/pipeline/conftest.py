@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place
-from pipeline.engine.stage import close_stage, open_stage
+from pipeline.engine.parts import Part, PhaseFolder
+from pipeline.engine.stage_folder import close_stage, open_stage
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document, Drop, Duplicate, Link, Page, Record, Submission
 from pipeline.storage.document_shards import KEEP_SCHEMA
@@ -75,7 +75,7 @@ def stage(corpus: Path, name: str, inputs: tuple[str, ...], fill: Fill, dataset:
     read = {other: stage_input(str(corpus / other), folder) for other in inputs}
     settings = {f"{name}_limit": 3}
     place = open_stage(name, folder, settings, read, replace=False)
-    assert isinstance(place, Place)
+    assert isinstance(place, PhaseFolder)
     receipt = run_part(place, lambda _part, writer: fill(writer), Part("00000-of-00001", None))
     close_stage(place, settings, read, [receipt], dataset=dataset() if dataset else None)
 
@@ -88,7 +88,7 @@ def table_of(kind: str, records: list[Any], items_in: int, reasons: dict[str, in
         writer.items_in, writer.items_out = items_in, len(records)
         for reason, items in reasons.items():
             for i in range(items):
-                writer.drop(Drop(writer.place.stage, f"item {i}", reason))
+                writer.drop(Drop(writer.folder.stage, f"item {i}", reason))
         more(writer)
 
     return fill

@@ -4,7 +4,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.engine.execute import run_part
-from pipeline.engine.parts import Part, Place
+from pipeline.engine.parts import Part, PhaseFolder
 from pipeline.pages import journal
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.settings import PagesSettings
@@ -13,8 +13,8 @@ from pipeline.pages.share import Share
 KEY = "00000-of-00001"
 
 
-def place_in(folder: str) -> Place:
-    return Place.of("pages", folder, {}, {})
+def place_in(folder: str) -> PhaseFolder:
+    return PhaseFolder.first("pages", folder, {}, {})
 
 
 def crawl_part(folder: str, links: str, settings: PagesSettings, piece_seconds: float = journal.PIECE_SECONDS) -> None:

@@ -10,7 +10,7 @@ from pipeline.pages.settings import PagesSettings
 from pipeline.pages.stage import STAGE
 from pipeline.records import Link, Page, Submission
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from pipeline.urls import dedup_key, domain_of, host_of
 
 NOON = "2026-01-31T12:00:00Z"
@@ -31,22 +31,22 @@ def links_folder(folder: Path, *shards: list[Link]) -> str:
         digest = files.publish_table(str(folder / name), Link.table(shard))
         entries.append(FileEntry(name, "links", len(shard), digest.bytes, digest.sha256))
     total = sum(map(len, shards))
-    Manifest("links", {}, {}, tuple(entries), Books(total, total)).save(str(folder))
+    StageManifest("links", {}, {}, tuple(entries), Books(total, total)).save(str(folder))
     return str(folder)
 
 
-def run(links: str, folder: Path, engine: Engine, **settings: object) -> Manifest:
+def run(links: str, folder: Path, engine: Engine, **settings: object) -> StageManifest:
     chosen = PagesSettings(**({"host_delay": 0.0, "fetched_at": NOON, "retries": 0} | settings))  # type: ignore[arg-type]
     return STAGE.run(Call({"links": links}, str(folder), chosen, engine))
 
 
 def pages_of(folder: Path) -> list[Page]:
-    manifest = Manifest.load(str(folder))
+    manifest = StageManifest.load(str(folder))
     return [Page.from_row(row) for e in manifest.of_kind("pages") for row in files.read_table(str(folder / e.name)).to_pylist()]
 
 
 def drops_of(folder: Path) -> dict[str, str]:
-    manifest = Manifest.load(str(folder))
+    manifest = StageManifest.load(str(folder))
     rows = [row for e in manifest.of_kind("drops") for row in files.read_table(str(folder / e.name)).to_pylist()]
     return {row["item"]: row["reason"] for row in rows}
 

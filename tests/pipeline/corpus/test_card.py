@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCard
 
 from pipeline.report import card
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_the_figures_are_the_corpus_own(folder: Path, chosen: Any) -> None:
     assert "take-down@example.org" in text
     assert "| documents | `documents_limit` | `3` |" in text
     for stage in ("links", "pages", "documents", "dedup", "tokens"):
-        assert Manifest.load(str(folder / stage)).sha256 in text
+        assert StageManifest.load(str(folder / stage)).sha256 in text
 
 
 def test_the_sums_are_of_every_file(folder: Path) -> None:

@@ -9,7 +9,7 @@ from damage import flip_a_bit
 
 from pipeline.corpus import join, remove
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import FileEntry, Manifest
+from pipeline.storage.manifest import FileEntry, StageManifest
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import sha256_of
 
@@ -24,7 +24,7 @@ def months(chosen: Any, tmp_path: Path) -> list[str]:
         (folders[0] / path.name).write_bytes(path.read_bytes())
     for folder in folders:
         (folder / "tokenizer.json").write_text("{}")
-        manifest = Manifest.load(str(folder))
+        manifest = StageManifest.load(str(folder))
         entry = FileEntry("tokenizer.json", "tokenizer", 1, 2, sha256_of(folder / "tokenizer.json"))
         replace(manifest, files=(entry, *manifest.files)).save(str(folder))
     return [str(folder) for folder in folders]
@@ -46,8 +46,8 @@ def test_the_join_is_all_months_in_order(tmp_path: Path, months: list[str]) -> N
     assert dataset.split("train").tokens == sum(part.split("train").tokens for part in parts)
     assert dataset.split("train").text_bytes == sum(part.split("train").text_bytes for part in parts)
     assert 0 < dataset.unigram_entropy_nats["train"] < 6
-    manifest = Manifest.load(str(tmp_path / "joined"))
-    assert [entry.sha256 for entry in manifest.inputs.values()] == [Manifest.load(folder).sha256 for folder in months]
+    manifest = StageManifest.load(str(tmp_path / "joined"))
+    assert [entry.sha256 for entry in manifest.inputs.values()] == [StageManifest.load(folder).sha256 for folder in months]
 
 
 def test_files_are_linked_and_the_same_again(tmp_path: Path, months: list[str]) -> None:
@@ -61,7 +61,7 @@ def test_files_are_linked_and_the_same_again(tmp_path: Path, months: list[str]) 
 def test_another_tokenizer_is_refused(tmp_path: Path, months: list[str]) -> None:
     dataset = Dataset.load(months[1])
     other = replace(dataset, tokenizer_sha256="cd" * 32)
-    replace(Manifest.load(months[1]), dataset=other.section()).save(months[1])
+    replace(StageManifest.load(months[1]), dataset=other.section()).save(months[1])
     with pytest.raises(InputError, match=r"second/tokens: made with tokenizer cdcd.*one --vocabulary"):
         joined(tmp_path / "joined", months)
 

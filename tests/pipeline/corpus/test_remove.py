@@ -14,7 +14,7 @@ from pipeline.corpus.folder import STAGE_NAMES, Corpus, funnel
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from tokenizer.shards import Manifest as Dataset
 
 
@@ -77,8 +77,8 @@ def test_the_next_version_is_a_corpus(chosen: Any, tmp_path: Path, caplog: pytes
     for stage in ("documents", "dedup", "tokens"):
         for entry in corpus.manifests[stage].files:
             assert files.fingerprint(str(after / stage / entry.name)) == entry.sha256
-    assert corpus.manifests["dedup"].inputs["documents"].sha256 == Manifest.load(str(after / "documents")).sha256
-    assert corpus.manifests["documents"].inputs["pages"].sha256 == Manifest.load(str(chosen.folder / "pages")).sha256
+    assert corpus.manifests["dedup"].inputs["documents"].sha256 == StageManifest.load(str(after / "documents")).sha256
+    assert corpus.manifests["documents"].inputs["pages"].sha256 == StageManifest.load(str(chosen.folder / "pages")).sha256
     dataset = Dataset.load(after / "tokens")
     dataset.verify()
     gone = len(document.text.encode())

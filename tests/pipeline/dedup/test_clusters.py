@@ -1,17 +1,14 @@
 import random
 from itertools import pairwise, permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup import clusters, stars
+from pipeline.dedup import clusters
 from pipeline.dedup.candidates import MEMBERS_COMPARED, pairs
 from pipeline.dedup.clusters import BY_ADDRESS, BY_SIMILARITY, BY_TEXT, NOBODY, Likeness
-from pipeline.engine.parts import Place
-from pipeline.engine.runner import Engine
 
 GRAPHS = st.integers(1, 12).flatmap(
     lambda n: st.tuples(
@@ -82,28 +79,14 @@ def shapes() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("shape", shapes())
-def test_rounds_of_stars_find_the_components_of_union_find(shape: str) -> None:
+def test_components_do_not_depend_on_the_order_of_edges(shape: str) -> None:
     edges = shapes()[shape]
     expected = clusters.components(3000, [edges])
     draw = random.Random(shape)
     mixed = edges[draw.sample(range(len(edges)), len(edges))]
     assert (clusters.components(3000, [mixed]) == expected).all()
-    assert (stars.components(3000, [mixed]) == expected).all()
+    assert (clusters.components(3000, np.array_split(mixed, 7)) == expected).all()
     assert all(expected[a] == expected[b] <= min(a, b) for a, b in edges)
-
-
-def test_rounds_of_stars_on_beam_are_the_same(tmp_path: Path, engine: Engine) -> None:
-    place = Place.of("dedup", str(tmp_path), {}, {}).next("clusters")
-    edges = array([(i, i + 1) for i in range(40)] + [(50, 60), (60, 70), (45, 70)])
-    found = stars.BeamStars(place, engine, edges_a_part=20).components(80, [edges])
-    assert (found == clusters.components(80, [edges])).all()
-    with pytest.raises(RuntimeError, match=r"not joined after 2 rounds"):
-        stars.BeamStars(place, engine, rounds=2, edges_a_part=20).components(80, [edges])
-
-
-def test_rounds_of_stars_that_do_not_end_are_an_error() -> None:
-    with pytest.raises(RuntimeError, match=r"edges are not joined after 3 rounds"):
-        stars.components(3001, [array([(i, i + 1) for i in range(3000)])], rounds=3)
 
 
 def test_a_bucket_of_many_equal_keys_gives_linear_work() -> None:

@@ -10,7 +10,7 @@ from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.spans import cut
 from pipeline.engine.runner import Engine
 from pipeline.storage.document_shards import document_shards, text_bytes
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 
 def texts_of(folder: Path) -> dict[str, tuple[bytes, str]]:
@@ -91,4 +91,4 @@ def test_a_cut_takes_the_white_space_after_it() -> None:
 def test_a_folder_without_cuts_has_no_documents_of_its_own(tmp_path: Path) -> None:
     folder = write_documents(tmp_path / "documents", [[document("one two three four five six", "a")]])
     dedup(folder, tmp_path / "dedup")
-    assert not Manifest.load(str(tmp_path / "dedup")).of_kind("documents")
+    assert not StageManifest.load(str(tmp_path / "dedup")).of_kind("documents")

@@ -19,7 +19,7 @@ from pipeline.records import Drop, Page
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 FETCHED = datetime(2017, 5, 4, tzinfo=UTC)
 STORY = (
@@ -57,7 +57,7 @@ def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1, numbers: li
         name = f"pages-{i:05d}-of-{indexes:05d}.parquet"
         files.publish_table(str(folder / name), Page.table(pages[i::indexes]))
         entries.append(_entry(folder, name, "pages", len(pages[i::indexes])))
-    Manifest("pages", {}, {}, tuple(entries), Books(len(bodies), len(bodies))).save(str(folder))
+    StageManifest("pages", {}, {}, tuple(entries), Books(len(bodies), len(bodies))).save(str(folder))
     return folder
 
 
@@ -66,7 +66,7 @@ def _entry(folder: Path, name: str, kind: str, rows: int) -> FileEntry:
     return FileEntry(name, kind, rows, path.stat().st_size, files.fingerprint(str(path)))
 
 
-def run(pages: Path, output: Path, engine: Engine, settings: DocumentsSettings | None = None) -> Manifest:
+def run(pages: Path, output: Path, engine: Engine, settings: DocumentsSettings | None = None) -> StageManifest:
     return STAGE.run(Call({"pages": str(pages)}, str(output), settings or DocumentsSettings(), engine))
 
 
@@ -95,7 +95,7 @@ def test_pages_become_documents_in_their_order_with_books(tmp_path: Path, engine
 
 def test_every_page_is_in_one_range_whatever_the_files(tmp_path: Path) -> None:
     folder = write_pages(tmp_path / "pages", [b"x"] * 250, indexes=3)
-    ranges = page_ranges(str(folder), Manifest.load(str(folder)))
+    ranges = page_ranges(str(folder), StageManifest.load(str(folder)))
     assert len(ranges) == 3
     urls = [p.url for r in ranges for p in r.pages()]
     assert sorted(urls) == sorted(f"http://example.org/{i}" for i in range(250))

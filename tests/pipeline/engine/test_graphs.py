@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOST_BYTES = 1 << 20
 MOST_ELEMENT_BYTES = 1 << 20
 SHUFFLED = {"kv:v1(string_utf8:v1, pickled_python:v1)", "kv:v1(string_utf8:v1, bytes:v1)"}

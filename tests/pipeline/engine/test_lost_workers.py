@@ -34,7 +34,7 @@ def test_a_killed_worker_ends_the_command(tmp_path: Path, kind: str) -> None:
     script = tmp_path / "work.py"
     script.write_text(CODE)
     command = [sys.executable, str(script), kind]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as driver:
         assert driver.stdout
         worker = int(driver.stdout.readline())

@@ -10,13 +10,12 @@ import pytest
 
 from pipeline.engine.parts import Part, Receipt, numbered
 from pipeline.engine.runner import Engine
-from pipeline.engine.stage import close_stage, open_stage
-from pipeline.engine.transform import RunParts
+from pipeline.engine.stage_folder import close_stage, open_stage
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Drop
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,14 @@ class Double:
         writer.publish_table("doubles", pa.table({"number": kept}))
 
 
-def run(folder: Path, works: list[tuple[int, ...]], engine: Engine, *, replace: bool = False, factor: int = 2) -> Manifest | None:
+def run(
+    folder: Path, works: list[tuple[int, ...]], engine: Engine, *, replace: bool = False, factor: int = 2
+) -> StageManifest | None:
     settings = {"factor": factor}
     place = open_stage("double", str(folder), settings, {}, replace=replace)
     if place is None:
         return None
-    receipts = engine.run_parts(place, numbered(works), RunParts(place, Double(str(folder.parent / "log"))))
+    receipts = engine.work(place, numbered(works), Double(str(folder.parent / "log")))
     return close_stage(place, settings, {}, receipts)
 
 
@@ -61,7 +62,7 @@ def test_books_and_files_are_in_the_manifest(tmp_path: Path, engine: Engine) -> 
     manifest = run(tmp_path / "out", WORKS, engine)
     assert manifest is not None
     assert (manifest.books.items_in, manifest.books.items_out, manifest.books.dropped) == (6, 3, {"odd": 3})
-    assert manifest == Manifest.load(str(tmp_path / "out"))
+    assert manifest == StageManifest.load(str(tmp_path / "out"))
     for entry in manifest.files:
         path = str(tmp_path / "out" / entry.name)
         assert files.fingerprint(path) == entry.sha256
@@ -75,8 +76,8 @@ def test_threads_write_the_same_bytes(tmp_path: Path, engine: Engine, workers: i
     place = open_stage("double", str(tmp_path / "here"), {"factor": 2}, {}, replace=False)
     assert place is not None
     works = Double(str(tmp_path / "log"))
-    receipts = Engine(workers=workers).run_here(place, numbered(WORKS), works)
-    assert Engine(workers=workers).run_here(place, numbered(WORKS), works) == receipts
+    receipts = Engine(workers=workers).work(place, numbered(WORKS), works, light=True)
+    assert Engine(workers=workers).work(place, numbered(WORKS), works, light=True) == receipts
     assert len((tmp_path / "log").read_text().splitlines()) == 2 * len(WORKS)
     close_stage(place, {"factor": 2}, {}, receipts)
     assert contents(tmp_path / "pipeline") == contents(tmp_path / "here")
@@ -86,7 +87,7 @@ def test_threads_begin_no_part_after_one_that_failed(tmp_path: Path) -> None:
     place = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
     assert place is not None
     with pytest.raises(InputError, match=r"-1: negative"):
-        Engine().run_here(place, numbered([(2,), (-1,), *[(4,)] * 400]), Double(str(tmp_path / "log")))
+        Engine().work(place, numbered([(2,), (-1,), *[(4,)] * 400]), Double(str(tmp_path / "log")), light=True)
     assert 2 <= len((tmp_path / "log").read_text().splitlines()) < 400
 
 
@@ -136,7 +137,7 @@ def test_a_part_is_worked_while_the_disk_has_the_one_before(
     assert place is not None
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", sync)
-        engine.run_parts(place, numbered([0, 1]), RunParts(place, begin_and_write))
+        engine.work(place, numbered([0, 1]), begin_and_write)
     assert met
     assert all(met)
     assert sorted(path.name for path in (tmp_path / "out").glob("written-*")) == [
@@ -155,10 +156,10 @@ def test_a_disk_that_fails_in_the_sync_of_the_last_part_is_told(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", sync)
         with pytest.raises(OSError, match="Input/output error") as raised:
-            engine.run_parts(place, numbered([0]), RunParts(place, begin_and_write))
+            engine.work(place, numbered([0]), begin_and_write)
     assert raised.value.errno == errno.EIO
     assert not list((tmp_path / "out").glob("written-*"))
-    engine.run_parts(place, numbered([0]), RunParts(place, begin_and_write))
+    engine.work(place, numbered([0]), begin_and_write)
     assert [path.read_bytes() for path in (tmp_path / "out").glob("written-*")] == [b"written"]
 
 
@@ -171,10 +172,10 @@ def test_a_part_that_is_worked_when_the_one_before_fails_leaves_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(Receipt, "save", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division by zero"):
-            engine.run_parts(place, numbered([(1,), (3,)]), RunParts(place, work))
+            engine.work(place, numbered([(1,), (3,)]), work)
     assert len((tmp_path / "log").read_text().splitlines()) == 2
     assert not list((tmp_path / "out").rglob("*.aside"))
-    engine.run_parts(place, numbered([(1,), (3,)]), RunParts(place, work))
+    engine.work(place, numbered([(1,), (3,)]), work)
 
 
 def spill(part: Part, writer: PartWriter) -> None:
@@ -189,11 +190,11 @@ def test_a_part_whose_receipt_or_spill_a_power_cut_took_is_done_again(
     place = open_stage("spilling", str(tmp_path / "out"), {}, {}, replace=False)
     assert place is not None
     parts = numbered(["a", "b"])
-    receipts = engine.run_parts(place, parts, RunParts(place, spill))
+    receipts = engine.work(place, parts, spill)
     spills = [Path(receipt.path(place, "spill")) for receipt in receipts]
     lost(spills[0] if of == "spill" else Path(place.receipt_path(receipts[0].key)))
     untouched = spills[1].stat().st_mtime_ns
-    assert engine.run_parts(place, parts, RunParts(place, spill)) == receipts
+    assert engine.work(place, parts, spill) == receipts
     assert [path.read_bytes() for path in spills] == [b"spilled", b"spilled"]
     assert spills[1].stat().st_mtime_ns == untouched
 
@@ -213,7 +214,7 @@ def test_unbalanced_books_stop_the_stage(tmp_path: Path, engine: Engine) -> None
     place = open_stage("lossy", str(tmp_path / "out"), {}, {}, replace=False)
     assert place is not None
     with pytest.raises(RuntimeError, match="books do not balance: 1 in, 0 out, 0 dropped"):
-        engine.run_parts(place, numbered([1]), RunParts(place, lose_one))
+        engine.work(place, numbered([1]), lose_one)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

@@ -15,12 +15,12 @@ import pytest
 from small_web import Month, every_stage, write_month
 
 from pipeline.engine import shuffle
-from pipeline.engine.parts import Place, Receipt
+from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
-from pipeline.engine.transform import _RunPart
+from pipeline.engine.transform import RunPart
 
 WORKERS = 2
-JOB_SERVICE = Path(__file__).parents[1] / "servers" / "job_service.py"
+JOB_SERVICE = Path(__file__).parents[2] / "servers" / "job_service.py"
 
 
 def free_port() -> int:
@@ -117,7 +117,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
     cut: set[str] = set()
     save = Receipt.save
 
-    def save_at_the_second_try(receipt: Receipt, place: Place) -> None:
+    def save_at_the_second_try(receipt: Receipt, place: PhaseFolder) -> None:
         path = place.receipt_path(receipt.key)
         if delivering and crc32(path.encode()) % 3 and path not in cut:
             cut.add(path)
@@ -145,7 +145,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
         return deliver
 
     monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
-    for fn in (_RunPart, shuffle.WorkPieces):
+    for fn in (RunPart, shuffle.WorkPieces):
         monkeypatch.setattr(fn, "process", delivered_again(fn.process))
     run_waiting = Engine._run_waiting
     monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.shuffle import dealt
+from pipeline.engine.shuffle import scatter
 
 ENTRIES = [np.dtype("<u8"), np.dtype((np.uint64, (2,))), np.dtype([("hash", "<u8"), ("number", "<u4")])]
 
@@ -14,6 +14,6 @@ ENTRIES = [np.dtype("<u8"), np.dtype((np.uint64, (2,))), np.dtype([("hash", "<u8
 def test_entries_come_to_their_destinations_in_their_order(kind: np.dtype, destination: list[int]) -> None:
     to = np.array(destination, np.int64)
     entries = np.frombuffer(np.random.default_rng(1).bytes(kind.itemsize * len(to)), kind)
-    ordered, sizes = dealt(entries, to, 7)
+    ordered, sizes = scatter(entries, to, 7)
     assert sizes.tolist() == [destination.count(i) for i in range(7)]
     assert ordered.tobytes() == entries[np.argsort(to, kind="stable")].tobytes()

@@ -21,7 +21,7 @@ from pipeline.records import Drop, Link
 from pipeline.reddit import Post
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from pipeline.urls import dedup_key, host_of
 
 POST = Post("abc", "news", 5, 1_400_000_000, "http://example.com/a", is_self=False, over_18=False, quarantine=False)
@@ -135,7 +135,7 @@ def write_dump(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def run(folder: Path, workers: int = 1, **changes: Any) -> Manifest:
+def run(folder: Path, workers: int = 1, **changes: Any) -> StageManifest:
     return STAGE.run(Call({}, str(folder), LinksSettings(**changes), Engine(workers=workers)))
 
 

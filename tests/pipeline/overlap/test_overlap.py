@@ -16,7 +16,7 @@ from pipeline.overlap.ngrams import build_index, examples, words
 from pipeline.overlap.stage import STAGE
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Books, Manifest
+from pipeline.storage.manifest import Books, StageManifest
 
 VOCABULARY = [f"w{i}" for i in range(4000)]
 
@@ -36,7 +36,7 @@ def naive(sets: list[list[str]], corpus: list[str], size: int) -> list[tuple[int
     return [(len(all_), sum(g in known for g in all_)) for texts in sets for all_ in [[g for text in texts for g in grams(text)]]]
 
 
-def run(documents: str, output: Path, engine: Engine, *sets: str, **options: Any) -> Manifest:
+def run(documents: str, output: Path, engine: Engine, *sets: str, **options: Any) -> StageManifest:
     return STAGE.run(Call({"dedup": documents}, str(output), OverlapSettings(tuple(sets), **options), engine))
 
 

@@ -11,7 +11,7 @@ from pipeline.engine.runner import Engine
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import bucket_of, shares
 from pipeline.records import Link
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 WEB: dict[str, bytes | Reply | None] = {
     "https://one.example/a": b"<html><p>One",
@@ -120,7 +120,7 @@ def test_redirects_to_other_parts_hosts_are_gone_on_with_there(
         run(links, tmp_path / "one", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
     assert manifest.books.items_in == len(asked)
     assert any("-r2" in entry.name for entry in manifest.files)
-    assert not any("-r" in entry.name for entry in Manifest.load(str(tmp_path / "one")).files)
+    assert not any("-r" in entry.name for entry in StageManifest.load(str(tmp_path / "one")).files)
     pages = {page.url: page for page in pages_of(tmp_path / "pages")}
     assert pages["https://h3.example/to/2"].final_url == "https://h5.example/"
     assert {url: body_of(tmp_path / "pages", page) for url, page in pages.items()} == {

@@ -12,7 +12,7 @@ from servers.stage_runs import link, links_folder, run
 
 from pipeline.engine.runner import Engine
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 
 CANARY = "hush-c4n4ry"
 TOKEN = f"https://a.example/?access_token={CANARY}&page=1"
@@ -62,7 +62,7 @@ def test_a_canary_is_written_nowhere(
         proxy = web.proxy_url.replace("http://", f"http://me:{CANARY}@")
         run(links, tmp_path / "pages", engine, proxy=proxy, ca_bundle=web.ca_bundle)
         assert web.asked[TOKEN] == 1
-    manifest = Manifest.load(str(tmp_path / "pages"))
+    manifest = StageManifest.load(str(tmp_path / "pages"))
     assert manifest.books.items_out == 2
     out = written(tmp_path / "pages")
     assert any(name.endswith(".warc.gz") for name in out)

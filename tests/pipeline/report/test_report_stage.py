@@ -20,7 +20,7 @@ from pipeline.report.numbers import Curve, Numbers, Run
 from pipeline.report.page_html import render
 from pipeline.report.stage import STAGE, ReportSettings
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest, resolve
+from pipeline.storage.manifest import StageManifest, resolve
 
 CORPUS_STAGES = ("links", "pages", "documents", "dedup", "tokens")
 
@@ -84,7 +84,7 @@ def test_the_funnel_is_the_manifests_books(report: Path, chosen: Any) -> None:
         ("unique documents", 27),
     ]
     for step, stage in zip(steps[1:], CORPUS_STAGES, strict=False):
-        assert step["lost"] == Manifest.load(str(chosen.folder / stage)).books.dropped
+        assert step["lost"] == StageManifest.load(str(chosen.folder / stage)).books.dropped
     for before, after in pairwise(steps):
         assert before["items"] == after["items"] + sum(after["lost"].values())
 
@@ -214,7 +214,7 @@ def test_numbers_of_eight_million_documents_render_in_seconds(report: Path) -> N
 
 def numbers_of(report: Path) -> Numbers:
     """The numbers as gathered, from the corpus that the report was made of."""
-    manifest = Manifest.load(str(report))
+    manifest = StageManifest.load(str(report))
     return gather(Corpus.open({name: resolve(str(report), manifest.inputs[name]) for name in CORPUS_STAGES}))
 
 

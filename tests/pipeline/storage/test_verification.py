@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage import files, verification
-from pipeline.storage.manifest import Books, FileEntry, Manifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def folder(tmp_path: Path) -> str:
     for name in ("a.bin", "b.bin", "c.bin"):
         digest = files.publish_bytes(str(tmp_path / name), name.encode())
         entries.append(FileEntry(name, "documents", 0, digest.bytes, digest.sha256))
-    Manifest("documents", {}, {}, tuple(entries), Books(0, 0)).save(str(tmp_path))
+    StageManifest("documents", {}, {}, tuple(entries), Books(0, 0)).save(str(tmp_path))
     return str(tmp_path)
 
 

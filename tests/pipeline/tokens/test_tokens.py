@@ -15,7 +15,7 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.storage.files import InputError
 from pipeline.storage.hashing import chosen, mixed
-from pipeline.storage.manifest import Manifest as StageManifest
+from pipeline.storage.manifest import StageManifest
 from pipeline.tokens import encode, sorted_runs
 from pipeline.tokens.merge import even_borders
 from pipeline.tokens.stage import STAGE, TokensSettings
@@ -199,7 +199,7 @@ KILLS = 40
 @pytest.mark.slow
 def test_kill_9_at_40_moments_of_writing_leaves_no_wrong_file(tmp_path: Path, corpus: str, vocabulary: str) -> None:
     """Each run is killed at another write or rename, checked, and run again to its end."""
-    script = Path(__file__).parents[1] / "killed_writers.py"
+    script = Path(__file__).parents[2] / "killed_writers.py"
     finished = subprocess.run(
         [sys.executable, str(script), str(tmp_path), corpus, vocabulary, str(KILLS)],
         capture_output=True,

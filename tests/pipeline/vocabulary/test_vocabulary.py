@@ -17,7 +17,7 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.storage import files
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from pipeline.vocabulary.counts import partition
 from pipeline.vocabulary.stage import STAGE, VocabularySettings
 from tokenizer.bpe import train
@@ -28,7 +28,7 @@ from tokenizer.pieces import split
 TEXTS = sorted(pydoc_data.topics.topics.values())
 
 
-def run(folder: Path, corpus: str, engine: Engine, **settings: Any) -> Manifest:
+def run(folder: Path, corpus: str, engine: Engine, **settings: Any) -> StageManifest:
     return STAGE.run(Call({"dedup": corpus}, str(folder), VocabularySettings(**{"vocab_size": 1_000, **settings}), engine))
 
 

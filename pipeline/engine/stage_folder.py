@@ -1,0 +1,115 @@
+"""A stage's folder: opened for work, closed by its manifest, with a record of the run beside it."""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+
+from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
+from pipeline.engine.runner import Engine
+from pipeline.storage import files
+from pipeline.storage.files import InputError
+from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+
+
+def open_stage(
+    stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool
+) -> PhaseFolder | None:
+    """The folder of the stage's first phase, or None where its manifest already matches settings and inputs.
+
+    Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`.
+    """
+    phase = PhaseFolder.first(stage, folder, settings, inputs)
+    request: dict[str, Any] = {
+        "stage": stage,
+        "settings": settings,
+        "inputs": {name: i.sha256 for name, i in inputs.items()},
+    }
+    present = _present(folder)
+    if present is not None and present != orjson.loads(orjson.dumps(request)):
+        if not replace:
+            raise InputError(_difference(folder, present, request))
+        files.remove(files.join(folder, NAME))
+        files.remove_folder(files.join(folder, WORK_FOLDER))
+    elif files.exists(files.join(folder, NAME)):
+        return None
+    try:
+        files.make_folder(phase.work_folder)
+        files.remove_leftovers(folder)
+        files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(request))
+    except OSError as error:
+        if error.errno in files.DISK_ERRORS:
+            raise
+        raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
+    return phase
+
+
+def close_stage(
+    phase: PhaseFolder,
+    settings: dict[str, Any],
+    inputs: dict[str, Input],
+    receipts: Sequence[Receipt],
+    *,
+    books: Books | None = None,
+    counters: dict[str, int] | None = None,
+    dataset: dict[str, Any] | None = None,
+) -> StageManifest:
+    """Publish the manifest of the receipts' files and remove the work folder: the stage is done.
+
+    Raises RuntimeError where the books do not balance.
+    """
+    entries = sorted((e for r in receipts for e in r.files if not e.name.startswith(WORK_FOLDER)), key=lambda e: e.name)
+    books = books or Books.total(r.books for r in receipts)
+    books.check(phase.stage)
+    counted: dict[str, int] = {}
+    for receipt in receipts:
+        for name, value in receipt.counters.items():
+            counted[name] = counted.get(name, 0) + value
+    manifest = StageManifest(phase.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
+    manifest.save(phase.folder)
+    files.remove_folder(files.join(phase.folder, WORK_FOLDER))
+    return manifest
+
+
+def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
+    """Write run.json beside the manifest: when, how long, with which versions, what clocks counted. Nothing reads it as input."""
+    timings: Counter[str] = Counter()
+    for receipt in receipts:
+        timings.update(receipt.timings)
+    packages = ("webtext", "apache-beam", "pyarrow", "trafilatura", "tokenizers", "datasketch")
+    run = {
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "timings": dict(timings),
+        "workers": engine.workers,
+        "beam_flags": [f.split("=")[0] for f in engine.beam_flags],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+    files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
+
+
+def _present(folder: str) -> dict[str, Any] | None:
+    """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
+    if files.exists(files.join(folder, NAME)):
+        manifest = StageManifest.load(folder)
+        inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
+        return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
+    started = files.join(folder, WORK_FOLDER, "settings.json")
+    return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
+
+
+def _difference(folder: str, present: dict[str, Any], request: dict[str, Any]) -> str:
+    if present["stage"] != request["stage"]:
+        return f"{folder}: holds the output of stage '{present['stage']}', not of '{request['stage']}'; choose another --output"
+    old, new = present["settings"], request["settings"]
+    differing = [
+        f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in sorted(old | new) if old.get(name) != new.get(name)
+    ]
+    old, new = present["inputs"], request["inputs"]
+    differing += [f"input '{name}' differs" for name in sorted(old | new) if old.get(name) != new.get(name)]
+    return f"{folder}: made with other settings ({'; '.join(differing)}); choose another --output, or --replace to rebuild it"
