@@ -14,7 +14,7 @@ from pipeline import files
 from pipeline.hashing import chosen
 from pipeline.parts import Part, PartWriter, Place, RunParts
 from pipeline.views import DocumentShard, utf8_bytes
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 
 BATCH_DOCUMENTS = 1024
 SAMPLE_SALT = b"vocabulary sample"
@@ -42,7 +42,7 @@ class CountShard:
 
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A batch of documents at a time."""
-        counter = PieceCounter()
+        counter = PreTokenCounter()
         for texts in sampled_texts(part.work, self.share, self.seed, writer):
             counter.add(texts)
         counts = counter.table()
@@ -60,7 +60,7 @@ class MergePartition:
     def __call__(self, part: Part, writer: PartWriter) -> None:
         """A table at a time."""
         paths: Sequence[str] = part.work
-        total = PieceCounter()
+        total = PreTokenCounter()
         for path in paths:
             total.add_counted(files.read_table(path))
             writer.advance()

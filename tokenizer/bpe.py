@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import tokenizers
 
-from tokenizer.codec import Tokenizer
+from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.formats import merges_of
 from tokenizer.merges import learn
 from tokenizer.paper import VOCAB_SIZE
 from tokenizer.strings import utf8
 
-COUNTS, LIBRARY = "counts", "tokenizers"
+COUNTS = "counts"
 TRAINERS = (COUNTS, LIBRARY)
 """Ours, from counts of words; the tokenizers library's, from the text. Both learn the same merges up to the library's 32-bit counts."""
 

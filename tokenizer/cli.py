@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     each = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _command(each, "train", "learn a vocabulary from text files (UTF-8) or Parquet with a column 'text'", commands.train)
+    train = _command(
+        each, "train", "learn a vocabulary from text files (UTF-8) or Parquet with a column 'text'", commands.run_train
+    )
     train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
     train.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
@@ -46,25 +48,25 @@ def _parser() -> argparse.ArgumentParser:
 
     train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same (default: %(default)s)")
 
-    evaluate = _command(each, "evaluate", "how well tokenizers fit held-out text, by language and domain", commands.evaluate)
+    evaluate = _command(each, "evaluate", "how well tokenizers fit held-out text, by language and domain", commands.run_evaluate)
     evaluate.add_argument("texts", nargs="+", type=Path, metavar="FILE", help="text files, or Parquet of documents")
     evaluate.add_argument("--tokenizers", required=True, nargs="+", type=Path, metavar="PATH", help="folders or files")
     evaluate.add_argument(
         "--by", nargs="+", default=[], choices=["language", "domain"], help="rows for each, too (columns of Parquet)"
     )
 
-    decode = _command(each, "decode", "print one document of a shard", commands.decode)
+    decode = _command(each, "decode", "print one document of a shard", commands.run_decode)
     decode.add_argument("shard", type=Path, metavar="SHARD")
     decode.add_argument("--document", type=int, default=0, metavar="N", help="which, from 0 (default: %(default)s)")
     decode.add_argument("--tokenizer", type=Path, metavar="PATH", help="default: the one in the shard's folder")
 
-    export = _command(each, "export", "shards to another trainer's format", commands.export)
+    export = _command(each, "export", "shards to another trainer's format", commands.run_export)
     export.add_argument("folder", type=Path, metavar="DIR", help="folder of token shards")
     export.add_argument("--split", default="train", help="(default: %(default)s)")
     export.add_argument("--format", required=True, choices=list(WRITERS))
     export.add_argument("--output", required=True, type=Path, metavar="FILE", help="Megatron: without .bin and .idx")
 
-    ingest = _command(each, "import", "another trainer's file to a folder of shards", commands.ingest)
+    ingest = _command(each, "import", "another trainer's file to a folder of shards", commands.run_import)
     ingest.add_argument("file", type=Path, metavar="FILE", help="Megatron: without .bin and .idx")
     ingest.add_argument("--split", default="train", help="(default: %(default)s)")
     ingest.add_argument("--format", required=True, choices=list(READERS))
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--output", required=True, type=Path, metavar="DIR")
 
     verify = _command(
-        each, "verify", "check every shard of a folder against its hash and each batch against its checksum", commands.verify
+        each, "verify", "check every shard of a folder against its hash and each batch against its checksum", commands.run_verify
     )
     verify.add_argument("folder", type=Path, metavar="DIR")
     return parser

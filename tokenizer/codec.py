@@ -16,11 +16,10 @@ import tokenizers
 from tokenizer import formats
 from tokenizer.encoder import Encoder
 from tokenizer.errors import FormatError
-from tokenizer.formats import Pair
-from tokenizer.merges import MOST_IDS
-from tokenizer.paper import PIECES, byte_ids
-
-Ids = npt.NDArray[np.uint16]
+from tokenizer.formats import MergePair
+from tokenizer.merges import MAX_IDS
+from tokenizer.paper import PRE_TOKEN_PATTERN, byte_ids
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 COMPILED, LIBRARY, TIKTOKEN = "compiled", "tokenizers", "tiktoken"
 ENCODERS = (COMPILED, LIBRARY, TIKTOKEN)
@@ -33,11 +32,11 @@ class Tokenizer:
     No text ever gives the end of text's id, whatever it spells: `encode` knows no special token, and callers append `eot_id` themselves.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[MergePair]) -> None:
         self.pairs = tuple((int(left), int(right)) for left, right in pairs)
-        if self.eot_id > MOST_IDS:
+        if self.eot_id > MAX_IDS:
             raise FormatError(
-                f"{len(self.pairs):,} merges: at most {MOST_IDS - 256:,} leave each id 16 bits; give a smaller vocabulary"
+                f"{len(self.pairs):,} merges: at most {MAX_IDS - 256:,} leave each id 16 bits; give a smaller vocabulary"
             )
         for new, pair in enumerate(self.pairs, 256):
             if max(pair) >= new or min(pair) < 0:
@@ -99,12 +98,12 @@ class Tokenizer:
         """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which no UTF-8 spells."""
         return self.encode_batch([text])[0].tolist()  # type: ignore[no-any-return]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         """Ids of each text, without the end of text."""
         ids, offsets = self.encode_arrow(pa.array(texts, pa.large_string()), eot=False)
         return [ids[start:stop] for start, stop in pairwise(offsets)]
 
-    def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[Ids, npt.NDArray[np.int64]]:
+    def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[TokenIds, DocumentOffsets]:
         """Ids of all texts one after the other, the end of text after each, and where each begins; the last offset is the end.
 
         `encoder` is one of ENCODERS: all give the same ids, the compiled one without a Python object a token.
@@ -116,7 +115,7 @@ class Tokenizer:
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
         return np.concatenate([np.zeros(0, np.uint16), *encoded]), offsets
 
-    def _foreign(self, texts: list[str], encoder: str) -> Iterator[Ids]:
+    def _foreign(self, texts: list[str], encoder: str) -> Iterator[TokenIds]:
         if encoder == LIBRARY:
             for encoding in self._library.encode_batch_fast(texts, add_special_tokens=False):
                 yield np.asarray(encoding.ids, np.uint16)
@@ -142,11 +141,11 @@ class Tokenizer:
     def _tiktoken(self) -> Any:
         tiktoken = import_module("tiktoken")
         ranks = {token: rank for rank, token in enumerate(self.token_bytes[:-1])}
-        return tiktoken.Encoding("webtext", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
+        return tiktoken.Encoding("webtext", pat_str=PRE_TOKEN_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:
         return formats.library_tokenizer(self.pairs)
 
-    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[Pair, ...]]]:
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[MergePair, ...]]]:
         return Tokenizer, (self.pairs,)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tokenizer import bpe
-from tokenizer.codec import Tokenizer
+from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.convert import READERS, WRITERS, write_folder
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError
 from tokenizer.evaluate import Fit, longest, never_final
 from tokenizer.shards import Manifest, Shard
@@ -19,16 +19,16 @@ BATCH_DOCUMENTS = 1024
 HEADINGS = ("entries", "tokens", "bytes/token", "tokens/word", "unigram bits/byte", "unused here", "never final", "not restored")
 """Unused: ids that the text never gave. Never final: tokens that are no encoding of what they spell, only a step to others."""
 
-MOST_GROUPS = 25
-SHOWN = 64
+MAX_GROUPS = 25
+TOKEN_CHARACTERS = 64
 """Characters of a longest token that are shown."""
 
 
-def train(arguments: argparse.Namespace) -> Iterator[str]:
+def run_train(arguments: argparse.Namespace) -> Iterator[str]:
     """Count, learn, write all formats."""
     limits = (arguments.min_frequency, arguments.max_token_length)
     batches = (batch.column("text") for batch in _batches(arguments.texts, []))
-    if arguments.trainer == bpe.LIBRARY:
+    if arguments.trainer == LIBRARY:
         tokenizer = bpe.train_with_library((texts.to_pylist() for texts in batches), arguments.vocab_size, *limits)
     else:
         counts = _counted(batches)
@@ -42,13 +42,13 @@ def train(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _counted(batches: Iterable[pa.Array]) -> pa.Table:
     """The counter itself is gone before the learning begins."""
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     for texts in batches:
         counter.add(texts)
     return counter.table()
 
 
-def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
+def run_evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     """The tokenizers side by side: over all text, by language and by domain, and what their vocabularies look like."""
     fits = {}
     for path in arguments.tokenizers:
@@ -64,21 +64,23 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     for kind in arguments.by:
         yield from _groups(kind, fits)
     for name, fit in fits.items():
-        spelt = ", ".join(f"{token.decode('utf-8', 'replace')[:SHOWN]!r} ({len(token)})" for token in longest(fit.tokenizer))
+        spelt = ", ".join(
+            f"{token.decode('utf-8', 'replace')[:TOKEN_CHARACTERS]!r} ({len(token)})" for token in longest(fit.tokenizer)
+        )
         yield f"longest of {name}, with their bytes (merges sha256 {fit.tokenizer.sha256[:16]}): {spelt}"
 
 
 def _groups(kind: str, fits: dict[str, Fit]) -> Iterator[str]:
     """Bytes a token of each tokenizer, a row a group, the largest first."""
     groups = next(iter(fits.values())).groups.get(kind, {})
-    largest = sorted(groups, key=lambda label: (-groups[label].text_bytes, label))[:MOST_GROUPS]
+    largest = sorted(groups, key=lambda label: (-groups[label].text_bytes, label))[:MAX_GROUPS]
     yield f"bytes a token by {kind}, the {len(largest)} largest of {len(groups):,}:"
     for label in largest:
         ratios = "".join(f"{fit.groups[kind][label].bytes_per_token:>10.3f}" for fit in fits.values())
         yield f"{label:<24}{groups[label].documents:>12,} documents{groups[label].text_bytes:>16,} bytes{ratios}"
 
 
-def decode(arguments: argparse.Namespace) -> Iterator[str]:
+def run_decode(arguments: argparse.Namespace) -> Iterator[str]:
     """The text of one document of a shard."""
     shard = Shard(arguments.shard)
     tokenizer = Tokenizer.load(arguments.tokenizer or arguments.shard.parent)
@@ -95,14 +97,14 @@ def decode(arguments: argparse.Namespace) -> Iterator[str]:
     raise ValueError(f"--document {arguments.document}: the shard holds {shard.header.documents}, from 0")
 
 
-def export(arguments: argparse.Namespace) -> Iterator[str]:
+def run_export(arguments: argparse.Namespace) -> Iterator[str]:
     """One split to another trainer's file."""
     shards = Manifest.load(arguments.folder).open(arguments.split)
     WRITERS[arguments.format](shards, arguments.output)
     yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {arguments.output}"
 
 
-def ingest(arguments: argparse.Namespace) -> Iterator[str]:
+def run_import(arguments: argparse.Namespace) -> Iterator[str]:
     """Another trainer's file to a folder of one split."""
     tokenizer = Tokenizer.load(arguments.tokenizer)
     tokens = READERS[arguments.format](arguments.file, tokenizer.eot_id)
@@ -111,7 +113,7 @@ def ingest(arguments: argparse.Namespace) -> Iterator[str]:
     yield f"{split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
 
 
-def verify(arguments: argparse.Namespace) -> Iterator[str]:
+def run_verify(arguments: argparse.Namespace) -> Iterator[str]:
     """Hash every shard, then check every batch."""
     manifest = Manifest.load(arguments.folder)
     for name, split in manifest.splits.items():

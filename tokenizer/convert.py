@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
-from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
-
-Tokens = npt.NDArray[np.uint16]
+from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 LLMC_MAGIC, LLMC_VERSION, LLMC_HEADER_BYTES = 20240520, 1, 1024
-LLMC_MOST_TOKENS = (1 << 31) - 1
+LLMC_MAX_TOKENS = (1 << 31) - 1
 MEGATRON_MAGIC, MEGATRON_VERSION, MEGATRON_UINT16 = b"MMIDIDX\x00\x00", 1, 8
 
 
@@ -31,7 +30,7 @@ def to_nanogpt(shards: Sequence[Shard], path: Path) -> None:
             file.write(tokens.astype("<u2", copy=False).data)
 
 
-def from_nanogpt(path: Path, eot: int) -> Tokens:
+def from_nanogpt(path: Path, eot: int) -> TokenIds:
     """The tokens, each document ending in `eot`. Raises FormatError where the last does not."""
     if path.stat().st_size % 2:
         raise FormatError(f"{path}: {path.stat().st_size} bytes are no 16-bit tokens; give a nanoGPT .bin")
@@ -44,8 +43,8 @@ def to_llmc(shards: Sequence[Shard], path: Path) -> None:
     Raises ValueError where they do not fit into one such file: convert fewer shards at a time.
     """
     tokens = sum(shard.header.tokens for shard in shards)
-    if tokens > LLMC_MOST_TOKENS:
-        raise ValueError(f"{tokens:,} tokens: llm.c's files hold at most {LLMC_MOST_TOKENS:,}; convert fewer shards at a time")
+    if tokens > LLMC_MAX_TOKENS:
+        raise ValueError(f"{tokens:,} tokens: llm.c's files hold at most {LLMC_MAX_TOKENS:,}; convert fewer shards at a time")
     header = np.zeros(LLMC_HEADER_BYTES // 4, "<i4")
     header[:3] = LLMC_MAGIC, LLMC_VERSION, tokens
     with path.open("wb") as file:
@@ -57,7 +56,7 @@ def to_llmc(shards: Sequence[Shard], path: Path) -> None:
             held = stream[-1:].astype("<u2")
 
 
-def from_llmc(path: Path, eot: int) -> Tokens:
+def from_llmc(path: Path, eot: int) -> TokenIds:
     """The tokens in our order. Raises FormatError for another kind of file, or one cut short."""
     header = np.fromfile(path, "<i4", LLMC_HEADER_BYTES // 4)
     if len(header) < 3 or tuple(header[:2]) != (LLMC_MAGIC, LLMC_VERSION):
@@ -84,7 +83,7 @@ def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
         file.write(np.arange(len(lengths) + 1).astype("<i8").data)
 
 
-def from_megatron(prefix: Path, eot: int) -> Tokens:
+def from_megatron(prefix: Path, eot: int) -> TokenIds:
     """The tokens of all sequences in order. Raises FormatError where the index is not one, or does not fit its .bin."""
     index = prefix.with_name(f"{prefix.name}.idx").read_bytes()
     head = len(MEGATRON_MAGIC) + struct.calcsize("<QBQQ")
@@ -106,10 +105,10 @@ WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
     "llmc": to_llmc,
     "megatron": to_megatron,
 }
-READERS: dict[str, Callable[[Path, int], Tokens]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
+READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
 
 
-def write_folder(folder: Path, splits: dict[str, Tokens], tokenizer: Tokenizer) -> Manifest:
+def write_folder(folder: Path, splits: dict[str, TokenIds], tokenizer: Tokenizer) -> Manifest:
     """A folder of token shards, one a split, from flat tokens; tokenizer and manifest beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
@@ -119,7 +118,7 @@ def write_folder(folder: Path, splits: dict[str, Tokens], tokenizer: Tokenizer) 
     return manifest
 
 
-def _write_split(folder: Path, split: str, tokens: Tokens, tokenizer: Tokenizer) -> Split:
+def _write_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenizer) -> SplitEntry:
     lengths = np.array([len(token) for token in tokenizer.token_bytes])
     documents, text_bytes = 0, 0
     for batch in _batches(tokens, tokenizer.eot_id):
@@ -135,10 +134,10 @@ def _write_split(folder: Path, split: str, tokens: Tokens, tokenizer: Tokenizer)
         writer.close()
     aside.replace(path)
     entry = ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path))
-    return Split(documents, len(tokens), text_bytes, (entry,))
+    return SplitEntry(documents, len(tokens), text_bytes, (entry,))
 
 
-def _batches(tokens: Tokens, eot: int) -> Iterator[TokenBatch]:
+def _batches(tokens: TokenIds, eot: int) -> Iterator[TokenBatch]:
     """Whole documents, about BATCH_TOKENS at a time."""
     start = 0
     while start < len(tokens):
@@ -153,17 +152,17 @@ def _batches(tokens: Tokens, eot: int) -> Iterator[TokenBatch]:
         start += int(ends[-1])
 
 
-def _ids(tokens: Tokens, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def _ids(tokens: TokenIds, offsets: DocumentOffsets) -> npt.NDArray[np.uint8]:
     raw = tokens.astype("<u2", copy=False).tobytes()
     digests = [hashlib.blake2b(raw[2 * a : 2 * b - 2], digest_size=16).digest() for a, b in pairwise(offsets)]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
 
 
-def _streams(shards: Sequence[Shard]) -> Iterator[Tokens]:
+def _streams(shards: Sequence[Shard]) -> Iterator[TokenIds]:
     return (batch.tokens for shard in shards for batch in shard.batches)
 
 
-def _ended(tokens: Tokens, eot: int, path: Path) -> Tokens:
+def _ended(tokens: TokenIds, eot: int, path: Path) -> TokenIds:
     if len(tokens) and tokens[-1] != eot:
         raise FormatError(
             f"{path}: ends with {tokens[-1]}, not with the end of text {eot}; it was cut short or made with another tokenizer"

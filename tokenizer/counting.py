@@ -9,10 +9,10 @@ import pyarrow as pa
 from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.characters import classes
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
-from tokenizer.pieces import NO_BORDER, hash_of, next_border
+from tokenizer.pre_tokens import NO_BOUNDARY, hash_of, next_boundary
 from tokenizer.strings import utf8
 
-PIECES, BYTES, NEED = range(3)
+_PRE_TOKENS, _BYTES, _NEED = range(3)
 
 
 class _Table(NamedTuple):
@@ -26,7 +26,7 @@ class _Table(NamedTuple):
     at: Array
 
 
-class PieceCounter:
+class PreTokenCounter:
     """Counts GPT-2's pieces of any number of texts, in one thread; memory grows with the distinct pieces alone (some 45 bytes each)."""
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class PieceCounter:
             self._grow()
 
     def __len__(self) -> int:
-        return int(self._table.at[PIECES])
+        return int(self._table.at[_PRE_TOKENS])
 
     def table(self) -> pa.Table:
         """Pieces and counts, sorted by piece (tokenizer.bpe.COUNTS_SCHEMA)."""
-        pieces, used = len(self), int(self._table.at[BYTES])
+        pieces, used = len(self), int(self._table.at[_BYTES])
         buffers = [None, pa.py_buffer(self._table.starts[: pieces + 1]), pa.py_buffer(self._table.arena[:used])]
         words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), pieces, buffers)
         return pa.table([words, pa.array(self._table.times[:pieces])], schema=COUNTS_SCHEMA).sort_by("piece")
@@ -70,7 +70,7 @@ class PieceCounter:
         table = self._table
         pieces = 2 * len(table.times)
         self._table = _Table(
-            arena=_longer(table.arena, 2 * len(table.arena) + int(table.at[NEED])),
+            arena=_longer(table.arena, 2 * len(table.arena) + int(table.at[_NEED])),
             starts=_longer(table.starts, pieces + 1),
             times=_longer(table.times, pieces),
             hashes=_longer(table.hashes, pieces),
@@ -91,9 +91,9 @@ def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Tabl
     """Count until the end (True) or until the table must grow; `starts` move on, so that the next call goes on."""
     for document in range(len(starts)):
         at, end = starts[document], ends[document]
-        window, borders = at, NO_BORDER
+        window, boundaries = at, NO_BOUNDARY
         while at < end:
-            stop, window, borders = next_border(text, at, end, classes, window, borders)
+            stop, window, boundaries = next_boundary(text, at, end, classes, window, boundaries)
             if not _count_piece(text, at, stop, 1, table):
                 starts[document] = at
                 return False
@@ -123,9 +123,9 @@ def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, tab
             table.times[piece] += times
             return True
         slot = (slot + 1) & mask
-    piece, used = table.at[PIECES], table.at[BYTES]
+    piece, used = table.at[_PRE_TOKENS], table.at[_BYTES]
     if piece + 1 >= len(table.times) or used + stop - start > len(table.arena):
-        table.at[NEED] = stop - start
+        table.at[_NEED] = stop - start
         return False
     for i in range(stop - start):  # a slice would need memory, lest the two overlap
         table.arena[used + i] = text[start + i]
@@ -133,8 +133,8 @@ def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, tab
     table.hashes[piece] = short
     table.times[piece] = times
     table.starts[piece + 1] = used + stop - start
-    table.at[PIECES] += 1
-    table.at[BYTES] += stop - start
+    table.at[_PRE_TOKENS] += 1
+    table.at[_BYTES] += stop - start
     return True
 
 
@@ -152,7 +152,7 @@ def _same(text: Array, start: Integer, stop: Integer, table: _Table, piece: Inte
 @compiled
 def _rehash(table: _Table) -> None:
     mask = len(table.slots) - 1
-    for piece in range(table.at[PIECES]):
+    for piece in range(table.at[_PRE_TOKENS]):
         slot = np.int64(hash_of(table.arena, table.starts[piece], table.starts[piece + 1])) & mask
         while table.slots[slot] >= 0:
             slot = (slot + 1) & mask

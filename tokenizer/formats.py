@@ -15,12 +15,12 @@ import tokenizers
 from tokenizer.errors import FormatError
 from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
 
-Pair = tuple[int, int]
+MergePair = tuple[int, int]
 
 TOKENIZER_JSON = "tokenizer.json"
 VOCAB_JSON = "vocab.json"
 MERGES_TXT = "merges.txt"
-TIKTOKEN = "ranks.tiktoken"
+TIKTOKEN_RANKS = "ranks.tiktoken"
 CONFIG_JSON = "tokenizer_config.json"
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
@@ -28,7 +28,7 @@ GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b77
 """Of OpenAI's vocab.bpe, which is byte for byte the merges.txt that we write of it."""
 
 
-def spellings(pairs: Sequence[Pair]) -> list[str]:
+def spellings(pairs: Sequence[MergePair]) -> list[str]:
     """Each id as printable characters, the end of text not among them."""
     spelt = sorted(byte_alphabet())
     for left, right in pairs:
@@ -36,26 +36,26 @@ def spellings(pairs: Sequence[Pair]) -> list[str]:
     return spelt
 
 
-def merges_text(pairs: Sequence[Pair]) -> bytes:
+def merges_text(pairs: Sequence[MergePair]) -> bytes:
     """merges.txt: a line a merge, the canonical form of a tokenizer."""
     spelt = spellings(pairs)
     lines = [f"{spelt[left]} {spelt[right]}\n" for left, right in pairs]
     return ("#version: 0.2\n" + "".join(lines)).encode()
 
 
-def all_files(pairs: Sequence[Pair]) -> dict[str, bytes]:
+def all_files(pairs: Sequence[MergePair]) -> dict[str, bytes]:
     """Name to content of every format; the folder that holds them loads as Hugging Face's GPT2TokenizerFast."""
     vocabulary = {token: number for number, token in enumerate([*spellings(pairs), END_OF_TEXT])}
     return {
         TOKENIZER_JSON: _tokenizer_json(pairs),
         VOCAB_JSON: json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode(),
         MERGES_TXT: merges_text(pairs),
-        TIKTOKEN: _tiktoken(pairs),
+        TIKTOKEN_RANKS: _tiktoken(pairs),
         CONFIG_JSON: _config(),
     }
 
 
-def library_tokenizer(pairs: Sequence[Pair]) -> tokenizers.Tokenizer:
+def library_tokenizer(pairs: Sequence[MergePair]) -> tokenizers.Tokenizer:
     """The tokenizers library's own, with no added token: text cannot become one. (Its switch for that is lost on pickling.)"""
     spelt = spellings(pairs)
     vocabulary = {token: number for number, token in enumerate(spelt)}
@@ -66,13 +66,13 @@ def library_tokenizer(pairs: Sequence[Pair]) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path) -> list[MergePair]:
     """The merges that a tokenizer's folder or file holds. Raises FormatError where it holds none that GPT-2's kind knows."""
     file = file_of(path)
     return parse_pairs(str(file), file.read_bytes())
 
 
-def parse_pairs(name: str, data: bytes) -> list[Pair]:
+def parse_pairs(name: str, data: bytes) -> list[MergePair]:
     """The same from a file's name, whose ending tells its format, and content."""
     try:
         if name.endswith(".tiktoken"):
@@ -89,13 +89,13 @@ def file_of(path: Path) -> Path:
     """The file itself, or the one in the folder that is read. Raises FormatError where there is none."""
     if path.is_file():
         return path
-    for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN):
+    for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN_RANKS):
         if (path / name).is_file():
             return path / name
     raise FormatError(f"{path}: no tokenizer there; give a folder with tokenizer.json or merges.txt, or one such file")
 
 
-def _tokenizer_json(pairs: Sequence[Pair]) -> bytes:
+def _tokenizer_json(pairs: Sequence[MergePair]) -> bytes:
     tokenizer = library_tokenizer(pairs)
     tokenizer.add_special_tokens([tokenizers.AddedToken(END_OF_TEXT, special=True, normalized=False)])
     return str(tokenizer.to_str(pretty=False)).encode()
@@ -107,7 +107,7 @@ def _config() -> bytes:
     return (json.dumps(config, indent=1) + "\n").encode()
 
 
-def _tiktoken(pairs: Sequence[Pair]) -> bytes:
+def _tiktoken(pairs: Sequence[MergePair]) -> bytes:
     """A line a token, base64 of its bytes and its rank; ranks of single bytes are their ids, as in OpenAI's own file."""
     value = _byte_values()
     tokens = [bytes(value[c] for c in token) for token in spellings(pairs)]
@@ -119,10 +119,10 @@ def _byte_values() -> dict[str, int]:
     return {character: byte for byte, character in enumerate(byte_alphabet())}
 
 
-def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[Pair], dict[str, int]]:
+def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[MergePair], dict[str, int]]:
     """The merges as pairs of ids, and the id of each token that they make."""
     numbers = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
-    pairs: list[Pair] = []
+    pairs: list[MergePair] = []
     for merge in merges:
         left, right = merge
         pairs.append((numbers[left], numbers[right]))
@@ -130,7 +130,7 @@ def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[Pair], dict[str,
     return pairs, numbers
 
 
-def merges_of(data: dict[str, Any]) -> list[Pair]:
+def merges_of(data: dict[str, Any]) -> list[MergePair]:
     """The merges of a tokenizer.json's content. Raises ValueError where it is not of GPT-2's kind."""
     model = data["model"]
     if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
@@ -145,7 +145,7 @@ def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
     return pre_tokenizer is not None and pre_tokenizer["type"] == "ByteLevel" and not pre_tokenizer["add_prefix_space"]
 
 
-def _from_ranks(data: bytes) -> list[Pair]:
+def _from_ranks(data: bytes) -> list[MergePair]:
     """The merge behind each token: the last two parts that the merges before it leave of its bytes."""
     ranks = {}
     for line in data.splitlines():

@@ -10,12 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled
-from tokenizer.pair_table import HEAP, MERGES, PAIRS, POOL, WANTED, State, add, make_room, pop, push, slot_of
+from tokenizer.pair_table import (
+    HEAP_SIZE,
+    MERGE_COUNT,
+    PAIR_COUNT,
+    POOL_SIZE,
+    ROOM_NEEDED,
+    LearnerState,
+    add,
+    make_room,
+    pop,
+    push,
+    slot_of,
+)
 from tokenizer.paper import byte_ids
 
-SEPARATOR = 0xFFFF
+WORD_SEPARATOR = 0xFFFF
 HOLE = 0xFFFE
-MOST_IDS = HOLE
+MAX_IDS = HOLE
 BLOCK = 16
 """The word of every 16th cell is stored; the words between are found by walking on."""
 
@@ -36,24 +48,24 @@ def learn(
     Word i is `text[offsets[i]:offsets[i + 1]]`, UTF-8, and occurs `counts[i]` times. The commonest pair is merged
     first; of equally common ones the smaller (left, right). Counts are 64-bit. The order of words does not matter.
     """
-    if 256 + merges > MOST_IDS:
-        raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
+    if 256 + merges > MAX_IDS:
+        raise ValueError(f"{merges} merges: at most {MAX_IDS - 256:,} fit into 16-bit ids")
     state = _begin(text, offsets, counts, merges)
     least, limit = max(1, min_frequency), max_token_length or np.iinfo(np.int32).max
     _index(state, least, *np.zeros((3, 1 << 16), np.int64))
     while not _merge_on(state, merges, least, limit):
         make_room(state, least)
-    return state.merges[: state.at[MERGES]].copy()
+    return state.merges[: state.at[MERGE_COUNT]].copy()
 
 
-def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
+def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> LearnerState:
     cells = np.empty(len(text) + len(counts) + 1, np.uint16)
     blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
     _lay_out(text, offsets, np.array(byte_ids(), np.uint16), cells, blocks)
     lengths = np.ones(1 << 16, np.int32)
     place = np.uint32 if len(cells) < 1 << 32 else np.int64
     pairs = max(1 << 17, len(counts))
-    return State(
+    return LearnerState(
         cells=cells,
         offsets=offsets,
         blocks=blocks,
@@ -77,14 +89,14 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
 
 @compiled
 def _lay_out(text: Array, offsets: Array, alphabet: Array, cells: Array, blocks: Array) -> None:
-    cells[0] = SEPARATOR
+    cells[0] = WORD_SEPARATOR
     blocks[0] = 0
     for word in range(len(offsets) - 1):
         start = at = _start(offsets, word)
         for i in range(offsets[word], offsets[word + 1]):
             cells[at] = alphabet[text[i]]
             at += 1
-        cells[at] = SEPARATOR
+        cells[at] = WORD_SEPARATOR
         for block in range((start + BLOCK - 1) // BLOCK, at // BLOCK + 1):
             blocks[block] = word
 
@@ -96,7 +108,7 @@ def _start(offsets: Array, word: Integer) -> Integer:
 
 
 @compiled
-def _times(state: State, place: Integer) -> Integer:
+def _times(state: LearnerState, place: Integer) -> Integer:
     """How often the word that holds this cell occurs."""
     word = np.int64(state.blocks[place // BLOCK])
     while _start(state.offsets, word + 1) <= place:
@@ -105,7 +117,7 @@ def _times(state: State, place: Integer) -> Integer:
 
 
 @compiled
-def _index(state: State, least: Integer, sums: Array, sizes: Array, ends: Array) -> None:
+def _index(state: LearnerState, least: Integer, sums: Array, sizes: Array, ends: Array) -> None:
     """Count the pairs of single symbols, write down their places, queue them. `sums`, `sizes` and `ends` are room for each pair (zeros)."""
     cells = state.cells
     for word in range(len(state.times)):
@@ -127,10 +139,10 @@ def _index(state: State, least: Integer, sums: Array, sizes: Array, ends: Array)
 
 
 @compiled
-def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> bool:
+def _merge_on(state: LearnerState, merges: Integer, least: Integer, limit: Integer) -> bool:
     """Learn merges until there are enough or none is left (True), or until there is no room for the next one."""
     at = state.at
-    while at[MERGES] < merges and at[HEAP] > 0:
+    while at[MERGE_COUNT] < merges and at[HEAP_SIZE] > 0:
         pair = state.heap_pair[0]
         count = state.frequency[pair]
         if state.heap_count[0] != count:
@@ -139,19 +151,19 @@ def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> 
                 push(state, count, pair)
             continue
         new = 2 * state.size[pair]
-        if at[PAIRS] + min(new, 2 * (257 + at[MERGES])) > len(state.key) or at[POOL] + new > len(state.pool):
-            at[WANTED] = new
+        if at[PAIR_COUNT] + min(new, 2 * (257 + at[MERGE_COUNT])) > len(state.key) or at[POOL_SIZE] + new > len(state.pool):
+            at[ROOM_NEEDED] = new
             return False
         pop(state)
-        _merge(state, pair, 256 + at[MERGES], least, limit)
-        state.merges[at[MERGES], 0] = state.key[pair] >> 16
-        state.merges[at[MERGES], 1] = state.key[pair] & 0xFFFF
-        at[MERGES] += 1
+        _merge(state, pair, 256 + at[MERGE_COUNT], least, limit)
+        state.merges[at[MERGE_COUNT], 0] = state.key[pair] >> 16
+        state.merges[at[MERGE_COUNT], 1] = state.key[pair] & 0xFFFF
+        at[MERGE_COUNT] += 1
     return True
 
 
 @compiled
-def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Integer) -> None:
+def _merge(state: LearnerState, pair: Integer, new: Integer, least: Integer, limit: Integer) -> None:
     left, right = np.int64(state.key[pair] >> 16), np.int64(state.key[pair] & 0xFFFF)
     length = state.lengths[left] + state.lengths[right]
     state.lengths[new] = length
@@ -167,10 +179,10 @@ def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Int
     for i in range(found, found + merged):
         place = np.int64(state.pool[i])
         before, after = state.cells[place - 1], state.cells[place + length]
-        if before != SEPARATOR and state.lengths[before] + length <= limit:
+        if before != WORD_SEPARATOR and state.lengths[before] + length <= limit:
             state.pool[state.places[NEW_LEFT, before]] = place - state.lengths[before]
             state.places[NEW_LEFT, before] += 1
-        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+        if after not in (WORD_SEPARATOR, new) and state.lengths[after] + length <= limit:
             state.pool[state.places[NEW_RIGHT, after]] = place
             state.places[NEW_RIGHT, after] += 1
     _forget(state, NEW_LEFT, seen_left)
@@ -178,7 +190,7 @@ def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Int
 
 
 @compiled
-def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: Integer) -> Integer:
+def _replace(state: LearnerState, pair: Integer, left: Integer, right: Integer, new: Integer) -> Integer:
     """Write the new token over each standing place of the pair, left to right; keep those places, sum up the pairs that end."""
     cells, pool, sums = state.cells, state.pool, state.sums
     width, length = state.lengths[left], state.lengths[new]
@@ -191,12 +203,12 @@ def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: In
             continue
         times = _times(state, place)
         before, after = cells[place - 1], cells[place + length]
-        if before not in (SEPARATOR, new):
+        if before not in (WORD_SEPARATOR, new):
             if sums[OLD_LEFT, before] == 0:
                 state.touched[OLD_LEFT, seen_left] = before
                 seen_left += 1
             sums[OLD_LEFT, before] += times
-        if after != SEPARATOR:
+        if after != WORD_SEPARATOR:
             if sums[OLD_RIGHT, after] == 0:
                 state.touched[OLD_RIGHT, seen_right] = after
                 seen_right += 1
@@ -213,7 +225,7 @@ def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: In
 
 
 @compiled
-def _subtract(state: State, side: Integer, shift: Integer, rest: Integer, merged: Integer) -> None:
+def _subtract(state: LearnerState, side: Integer, shift: Integer, rest: Integer, merged: Integer) -> None:
     """Take the ended occurrences from the counts of the old neighbours' pairs."""
     for i in range(state.places[side, 0]):
         other = np.int64(state.touched[side, i])
@@ -224,7 +236,9 @@ def _subtract(state: State, side: Integer, shift: Integer, rest: Integer, merged
 
 
 @compiled
-def _see_neighbours(state: State, first: Integer, merged: Integer, new: Integer, limit: Integer) -> tuple[Integer, Integer]:
+def _see_neighbours(
+    state: LearnerState, first: Integer, merged: Integer, new: Integer, limit: Integer
+) -> tuple[Integer, Integer]:
     """Sum up the pairs that the new token is part of, by neighbour."""
     cells, sums, sizes = state.cells, state.sums, state.places
     length = state.lengths[new]
@@ -234,13 +248,13 @@ def _see_neighbours(state: State, first: Integer, merged: Integer, new: Integer,
         place = np.int64(state.pool[i])
         times = _times(state, place)
         before, after = cells[place - 1], cells[place + length]
-        if before != SEPARATOR and state.lengths[before] + length <= limit:
+        if before != WORD_SEPARATOR and state.lengths[before] + length <= limit:
             if sizes[NEW_LEFT, before] == 0:
                 state.touched[NEW_LEFT, seen_left] = before
                 seen_left += 1
             sums[NEW_LEFT, before] += times
             sizes[NEW_LEFT, before] += 1
-        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+        if after not in (WORD_SEPARATOR, new) and state.lengths[after] + length <= limit:
             if sizes[NEW_RIGHT, after] == 0:
                 state.touched[NEW_RIGHT, seen_right] = after
                 seen_right += 1
@@ -250,7 +264,7 @@ def _see_neighbours(state: State, first: Integer, merged: Integer, new: Integer,
 
 
 @compiled
-def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: Integer, least: Integer) -> None:
+def _create(state: LearnerState, side: Integer, seen: Integer, shift: Integer, rest: Integer, least: Integer) -> None:
     """Make the new pairs; their `places` become where the next place is to be written."""
     for i in range(seen):
         other = np.int64(state.touched[side, i])
@@ -262,7 +276,7 @@ def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: In
 
 
 @compiled
-def _forget(state: State, side: Integer, seen: Integer) -> None:
+def _forget(state: LearnerState, side: Integer, seen: Integer) -> None:
     for i in range(seen):
         other = state.touched[side, i]
         state.sums[side, other] = 0

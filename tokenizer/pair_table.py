@@ -6,10 +6,10 @@ import numpy as np
 
 from tokenizer.compiled import Array, Integer, compiled
 
-PAIRS, POOL, HEAP, MERGES, WANTED = range(5)
+PAIR_COUNT, POOL_SIZE, HEAP_SIZE, MERGE_COUNT, ROOM_NEEDED = range(5)
 
 
-class State(NamedTuple):
+class LearnerState(NamedTuple):
     """The arrays of a run of learning. A pair is a number: its key is `left << 16 | right`, its places are `pool[first:first + size]`."""
 
     cells: Array
@@ -32,16 +32,16 @@ class State(NamedTuple):
     at: Array
 
 
-def make_room(state: State, least: int) -> None:
+def make_room(state: LearnerState, least: int) -> None:
     """Sweep, and make room for the next merge and a good number after it: what is swept out is never needed again.
 
     Arrays grow in place, so that none of them stands in memory twice.
     """
     _sweep(state)
-    pairs, places = int(state.at[PAIRS]), int(state.at[POOL])
-    wanted = int(state.at[WANTED])
+    pairs, places = int(state.at[PAIR_COUNT]), int(state.at[POOL_SIZE])
+    wanted = int(state.at[ROOM_NEEDED])
     state.pool.resize(max(places + max(places // 8, wanted), min(len(state.pool), 2 * places)), refcheck=False)
-    need = pairs + max(pairs // 3, min(wanted, 2 * (257 + int(state.at[MERGES]))))
+    need = pairs + max(pairs // 3, min(wanted, 2 * (257 + int(state.at[MERGE_COUNT]))))
     for array in (state.key, state.frequency, state.first, state.size, state.heap_count, state.heap_pair):
         _lengthen(array, need)
     while 2 * len(state.slots) < 3 * len(state.key):
@@ -55,15 +55,15 @@ def _lengthen(array: Array, need: int) -> None:
 
 
 @compiled
-def add(state: State, key: Integer, count: Integer, size: Integer) -> Integer:
+def add(state: LearnerState, key: Integer, count: Integer, size: Integer) -> Integer:
     """Enter a new pair, with room for so many places; returns its number."""
-    pair = state.at[PAIRS]
-    state.at[PAIRS] += 1
+    pair = state.at[PAIR_COUNT]
+    state.at[PAIR_COUNT] += 1
     state.key[pair] = key
     state.frequency[pair] = count
-    state.first[pair] = state.at[POOL]
+    state.first[pair] = state.at[POOL_SIZE]
     state.size[pair] = size
-    state.at[POOL] += size
+    state.at[POOL_SIZE] += size
     state.slots[slot_of(state, key)] = pair
     return pair
 
@@ -74,7 +74,7 @@ def _hash(key: Integer) -> Integer:
 
 
 @compiled
-def slot_of(state: State, key: Integer) -> Integer:
+def slot_of(state: LearnerState, key: Integer) -> Integer:
     """Where the pair of this key stands in the hash table, or the empty slot that it would take."""
     mask = len(state.slots) - 1
     at = _hash(key) & mask
@@ -84,35 +84,35 @@ def slot_of(state: State, key: Integer) -> Integer:
 
 
 @compiled
-def _sweep(state: State) -> None:
+def _sweep(state: LearnerState) -> None:
     """Forget the pairs that occur no more and the places that went stale: the others move up."""
     cells, pool, at = state.cells, state.pool, state.at
-    pairs = at[PAIRS]
-    at[PAIRS] = at[POOL] = 0
+    pairs = at[PAIR_COUNT]
+    at[PAIR_COUNT] = at[POOL_SIZE] = 0
     for pair in range(pairs):
         if state.frequency[pair] == 0:
             continue
         left, right = state.key[pair] >> 16, state.key[pair] & 0xFFFF
-        kept = at[POOL]
+        kept = at[POOL_SIZE]
         first = np.int64(state.first[pair])
         for i in range(first, first + state.size[pair]):
             place = np.int64(pool[i])
             if cells[place] == left and cells[place + state.lengths[left]] == right:
                 pool[kept] = place
                 kept += 1
-        state.key[at[PAIRS]], state.frequency[at[PAIRS]] = state.key[pair], state.frequency[pair]
-        state.first[at[PAIRS]], state.size[at[PAIRS]] = at[POOL], kept - at[POOL]
-        at[PAIRS] += 1
-        at[POOL] = kept
+        state.key[at[PAIR_COUNT]], state.frequency[at[PAIR_COUNT]] = state.key[pair], state.frequency[pair]
+        state.first[at[PAIR_COUNT]], state.size[at[PAIR_COUNT]] = at[POOL_SIZE], kept - at[POOL_SIZE]
+        at[PAIR_COUNT] += 1
+        at[POOL_SIZE] = kept
 
 
 @compiled
-def _enter(state: State, least: Integer) -> None:
+def _enter(state: LearnerState, least: Integer) -> None:
     """Fill the hash table and the queue from the pairs."""
     slots, mask = state.slots, len(state.slots) - 1
     slots[:] = -1
     queued = 0
-    for pair in range(state.at[PAIRS]):
+    for pair in range(state.at[PAIR_COUNT]):
         slot = _hash(state.key[pair]) & mask
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
@@ -120,22 +120,22 @@ def _enter(state: State, least: Integer) -> None:
         if state.frequency[pair] >= least:
             state.heap_count[queued], state.heap_pair[queued] = state.frequency[pair], pair
             queued += 1
-    state.at[HEAP] = queued
+    state.at[HEAP_SIZE] = queued
     for at in range(queued // 2 - 1, -1, -1):
         _sink(state, at, state.heap_count[at], state.heap_pair[at])
 
 
 @compiled
-def _before(state: State, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
+def _before(state: LearnerState, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
     return count > other_count or (count == other_count and state.key[pair] < state.key[other])
 
 
 @compiled
-def push(state: State, count: Integer, pair: Integer) -> None:
+def push(state: LearnerState, count: Integer, pair: Integer) -> None:
     """Queue a pair: the commonest comes first, of equals the one of the smaller ids."""
     counts, pairs = state.heap_count, state.heap_pair
-    at = state.at[HEAP]
-    state.at[HEAP] += 1
+    at = state.at[HEAP_SIZE]
+    state.at[HEAP_SIZE] += 1
     while at > 0:
         up = (at - 1) >> 1
         if not _before(state, count, pair, counts[up], pairs[up]):
@@ -146,17 +146,17 @@ def push(state: State, count: Integer, pair: Integer) -> None:
 
 
 @compiled
-def pop(state: State) -> None:
+def pop(state: LearnerState) -> None:
     """Take the first pair from the queue."""
-    state.at[HEAP] -= 1
-    last = state.at[HEAP]
+    state.at[HEAP_SIZE] -= 1
+    last = state.at[HEAP_SIZE]
     _sink(state, 0, state.heap_count[last], state.heap_pair[last])
 
 
 @compiled
-def _sink(state: State, at: Integer, count: Integer, pair: Integer) -> None:
+def _sink(state: LearnerState, at: Integer, count: Integer, pair: Integer) -> None:
     """Put a pair where those below it come after it, from this place on downwards."""
-    counts, pairs, size = state.heap_count, state.heap_pair, state.at[HEAP]
+    counts, pairs, size = state.heap_count, state.heap_pair, state.at[HEAP_SIZE]
     while 2 * at + 1 < size:
         down = 2 * at + 1
         if down + 1 < size and _before(state, counts[down + 1], pairs[down + 1], counts[down], pairs[down]):

@@ -10,7 +10,7 @@ END_OF_TEXT: Final = "<|endoftext|>"
 
 EOT_ID: Final = VOCAB_SIZE - 1
 
-PIECES: Final = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+PRE_TOKEN_PATTERN: Final = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 """openai/gpt-2 src/encoder.py: text is cut into these pieces, and no merge crosses a cut."""
 
 

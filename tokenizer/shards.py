@@ -19,17 +19,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer.errors import FormatError
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
-FORMAT = "webtext-tokens"
-VERSION = 1
+SHARD_FORMAT = "webtext-tokens"
+SHARD_VERSION = 1
 BATCH_TOKENS = 1 << 25
 """About so many tokens a record batch, by default: 64 MiB."""
 
 TOKENS_TYPE = pa.large_list(pa.field("item", pa.uint16(), nullable=False))
-COLUMNS = (pa.field("tokens", TOKENS_TYPE, nullable=False), pa.field("document_id", pa.binary(16), nullable=False))
-
-Tokens = npt.NDArray[np.uint16]
-Offsets = npt.NDArray[np.int64]
+SHARD_COLUMNS = (pa.field("tokens", TOKENS_TYPE, nullable=False), pa.field("document_id", pa.binary(16), nullable=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +42,20 @@ class Header:
     tokenizer_sha256: str
     vocab_size: int
     eot_id: int
-    format: str = FORMAT
-    version: int = VERSION
+    format: str = SHARD_FORMAT
+    version: int = SHARD_VERSION
 
     def schema(self) -> pa.Schema:
         """The shard's Arrow schema."""
-        return pa.schema(COLUMNS, metadata={name: str(value) for name, value in asdict(self).items()})
+        return pa.schema(SHARD_COLUMNS, metadata={name: str(value) for name, value in asdict(self).items()})
 
     @classmethod
     def of(cls, schema: pa.Schema, path: str) -> Self:
         """Read it back. Raises FormatError where it is not there or of another version."""
         said = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
-        if said.get("format") != FORMAT or said.get("version") != str(VERSION):
-            raise FormatError(f"{path}: not a {FORMAT} file of version {VERSION} (its metadata: {said})")
-        if tuple(schema) != COLUMNS:
+        if said.get("format") != SHARD_FORMAT or said.get("version") != str(SHARD_VERSION):
+            raise FormatError(f"{path}: not a {SHARD_FORMAT} file of version {SHARD_VERSION} (its metadata: {said})")
+        if tuple(schema) != SHARD_COLUMNS:
             raise FormatError(f"{path}: its columns are {schema.names}, not tokens and document_id")
         kinds = cls.__annotations__
         return cls(**{name: kinds[name](value) for name, value in said.items() if name in kinds})
@@ -75,8 +73,8 @@ class TokenBatch:
     `document_ids` is uint8 of shape (documents, 16). Arrays of a mapped shard are read-only views of the file: copy to change.
     """
 
-    tokens: Tokens
-    offsets: Offsets
+    tokens: TokenIds
+    offsets: DocumentOffsets
     document_ids: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
@@ -160,7 +158,7 @@ class ShardWriter:
             )
 
 
-def _count(tokens: Tokens, wanted: int, size: int = 1 << 18) -> int:
+def _count(tokens: TokenIds, wanted: int, size: int = 1 << 18) -> int:
     """How often an id occurs; a stretch at a time, which stays in the processor's cache."""
     return sum(int(np.count_nonzero(tokens[i : i + size] == wanted)) for i in range(0, len(tokens), size))
 
@@ -209,7 +207,7 @@ class Shard:
             if said is None or said.get(b"crc32") != b"%08x" % batch.checksum:
                 raise FormatError(f"{self.path}: record batch {position} does not match its checksum; write the shard anew")
 
-    def documents(self) -> Iterator[tuple[bytes, Tokens]]:
+    def documents(self) -> Iterator[tuple[bytes, TokenIds]]:
         """Id and tokens (with the end of text) of every document, in order."""
         for batch in self.batches:
             for i in range(len(batch)):
@@ -228,7 +226,7 @@ class ShardEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitEntry:
     """A split's shards in order, and its sums. `text_bytes` are the documents' UTF-8 bytes, for bits per byte."""
 
     documents: int
@@ -255,14 +253,14 @@ class Manifest:
     tokenizer_sha256: str
     vocab_size: int
     eot_id: int
-    splits: dict[str, Split]
+    splits: dict[str, SplitEntry]
     unigram_entropy_nats: dict[str, float] = field(default_factory=dict)
 
     def section(self) -> dict[str, Any]:
         """The `dataset` section; its own sha256 stands in it."""
         body = asdict(self)
         del body["folder"]
-        body = json.loads(json.dumps({"format": FORMAT, "version": VERSION, **body}))
+        body = json.loads(json.dumps({"format": SHARD_FORMAT, "version": SHARD_VERSION, **body}))
         return {**body, "sha256": _section_sha256(body)}
 
     @classmethod
@@ -319,7 +317,7 @@ class Manifest:
             self._check_header(shard, entry)
         return shards
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> SplitEntry:
         """A split by name. Raises FormatError that names those there are."""
         if name not in self.splits:
             raise FormatError(f"{self.folder}: no split '{name}'; it has {', '.join(self.splits)}")
@@ -331,10 +329,10 @@ class Manifest:
         said = section.pop("sha256")
         if said != _section_sha256(section):
             raise ValueError("its dataset section does not match its own sha256")
-        if (section.pop("format"), section.pop("version")) != (FORMAT, VERSION):
-            raise ValueError(f"this program reads {FORMAT} version {VERSION}")
+        if (section.pop("format"), section.pop("version")) != (SHARD_FORMAT, SHARD_VERSION):
+            raise ValueError(f"this program reads {SHARD_FORMAT} version {SHARD_VERSION}")
         splits = {
-            name: Split(**{**split, "shards": tuple(ShardEntry(**entry) for entry in split["shards"])})
+            name: SplitEntry(**{**split, "shards": tuple(ShardEntry(**entry) for entry in split["shards"])})
             for name, split in section.pop("splits").items()
         }
         return cls(folder, splits=splits, **section)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
 from tokenizer.shards import Shard
-from tokenizer.wide import number_at
+from tokenizer.simd import number_at
 
 Positions = npt.NDArray[np.int64]
 

@@ -15,8 +15,8 @@ from pipeline.stage import Call, Outcome, Stage
 from pipeline.views import DocumentShard, document_shards, text_bytes
 from pipeline.vocabulary import CountWords, MergePartition, sampled_texts
 from tokenizer import formats
-from tokenizer.bpe import COUNTS, LIBRARY, TRAINERS, train, train_with_library
-from tokenizer.codec import Tokenizer
+from tokenizer.bpe import COUNTS, TRAINERS, train, train_with_library
+from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.paper import VOCAB_SIZE
 

@@ -8,7 +8,7 @@ import pytest
 
 from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 
 LIBRARY = Path(pydoc_data.topics.__file__).parents[1]
 
@@ -21,14 +21,14 @@ def english() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def counts(english: list[str]) -> PieceCounter:
+def counts(english: list[str]) -> PreTokenCounter:
     """Of the pieces of `english`."""
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     counter.add(pa.array(english, pa.large_string()))
     return counter
 
 
 @pytest.fixture(scope="session")
-def trained(counts: PieceCounter) -> Tokenizer:
+def trained(counts: PreTokenCounter) -> Tokenizer:
     """5,000 entries."""
     return train(counts.table(), 5_000)

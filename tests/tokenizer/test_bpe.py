@@ -9,7 +9,7 @@ import tokenizers
 from tokenizer import merges as merging
 from tokenizer.bpe import count_table, train
 from tokenizer.codec import Tokenizer
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 from tokenizer.formats import spellings
 
 
@@ -32,13 +32,13 @@ def merges(tokenizer: Tokenizer) -> list[list[str]]:
 
 
 def counted(texts: list[str]) -> pa.Table:
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     counter.add(pa.array(texts, pa.large_string()))
     return counter.table()
 
 
 @pytest.mark.slow
-def test_all_merges_of_real_text_are_the_librarys(english: list[str], counts: PieceCounter) -> None:
+def test_all_merges_of_real_text_are_the_librarys(english: list[str], counts: PreTokenCounter) -> None:
     learnt = merges(train(counts.table(), 50_257))
     assert learnt == library_merges(english, 50_257)
     assert len(learnt) > 20_000
@@ -53,7 +53,7 @@ def test_limits_are_the_librarys(english: list[str], limit: dict[str, int]) -> N
     assert learnt == library_merges(some, 2_000, **limit)
 
 
-def test_little_room_for_places_changes_nothing(counts: PieceCounter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_room_for_places_changes_nothing(counts: PreTokenCounter, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train(counts.table(), 3_000)
     begin, make_room, swept = merging._begin, merging.make_room, []
 
@@ -82,7 +82,7 @@ def test_foreign_scripts_are_the_librarys() -> None:
     assert merges(train(counted(texts), 1_200)) == library_merges(texts, 1_200)
 
 
-def test_the_order_of_the_counts_does_not_matter(counts: PieceCounter) -> None:
+def test_the_order_of_the_counts_does_not_matter(counts: PreTokenCounter) -> None:
     table = counts.table()
     rows = list(range(table.num_rows))
     random.Random(1).shuffle(rows)
@@ -95,7 +95,7 @@ def test_counts_beyond_32_bits_are_summed() -> None:
     assert [tokenizer.token_bytes[256 + i] for i in range(3)] == [b"cd", b"ab", b"ef"]
 
 
-def test_no_token_is_longer_than_told(counts: PieceCounter) -> None:
+def test_no_token_is_longer_than_told(counts: PreTokenCounter) -> None:
     tokenizer = train(counts.table(), 2_000, max_token_length=5)
     assert max(len(token) for token in tokenizer.token_bytes) == 5
     assert tokenizer.vocab_size == 2_000

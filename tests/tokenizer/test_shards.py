@@ -13,7 +13,7 @@ import pyarrow.dataset
 import pytest
 
 from tokenizer.errors import FormatError
-from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 from tokenizer.stream import Stream
 
 EOT = 50_256
@@ -43,7 +43,7 @@ def write_shard(folder: Path, batches: list[TokenBatch], *, shard: int = 0, shar
 def write_dataset(folder: Path, shards: list[list[TokenBatch]]) -> Manifest:
     folder.mkdir(exist_ok=True)
     entries = tuple(write_shard(folder, s, shard=i, shards=len(shards)) for i, s in enumerate(shards))
-    split = Split(sum(e.documents for e in entries), sum(e.tokens for e in entries), 12_345, entries)
+    split = SplitEntry(sum(e.documents for e in entries), sum(e.tokens for e in entries), 12_345, entries)
     manifest = Manifest(str(folder), "cafe", 50_257, EOT, {"train": split}, {"train": 7.25})
     manifest.save()
     return manifest

@@ -1,6 +1,6 @@
 """Text to GPT-2's pieces, between which no merge reaches: the paper's pattern without a regex engine, on UTF-8 bytes.
 
-Where 64 bytes lie ahead, all borders among them are found at once, a bit a byte, with no branch that depends on a character of ASCII; a few
+Where 64 bytes lie ahead, all boundaries among them are found at once, a bit a byte, with no branch that depends on a character of ASCII; a few
 comparisons a character find the end of a longer piece, and of those near the end of all text.
 """
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from tokenizer.characters import LETTER, NUMBER, OTHER, SPACE, classes
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
-from tokenizer.wide import WINDOW, bytes_between, lowest_bit
+from tokenizer.simd import WINDOW, bytes_between, lowest_bit
 
 QUOTE, BLANK = 39, 32
 
-NO_BORDER = np.uint64(0)
-"""For a first call of `next_border`."""
+NO_BOUNDARY = np.uint64(0)
+"""For a first call of `next_boundary`."""
 
 _letters = bytes_between(ord("a"), ord("z"), fold=0x20)
 _digits = bytes_between(ord("0"), ord("9"))
@@ -27,49 +27,49 @@ _leads = bytes_between(0xC0, 0xFF)
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 _SURE: Final = WINDOW - 4
 _SURE_BITS = np.uint64((1 << _SURE + 1) - 1)
-"""Up to bit 60 no border hangs on a character that begins behind the window: white space and contractions have three bytes at most."""
+"""Up to bit 60 no boundary hangs on a character that begins behind the window: white space and contractions have three bytes at most."""
 
 
 @compiled
-def next_border(
-    text: Array, at: Integer, end: Integer, table: Array, window: Integer, borders: Integer
+def next_boundary(
+    text: Array, at: Integer, end: Integer, table: Array, window: Integer, boundaries: Integer
 ) -> tuple[Integer, Integer, Integer]:
-    """Where the piece that begins at byte `at` ends, in a text that ends at `end`; and `window` and `borders` for the next call.
+    """Where the piece that begins at byte `at` ends, in a text that ends at `end`; and `window` and `boundaries` for the next call.
 
-    Those are where the bytes looked at together begin, and a bit for each border found and not told yet.
+    Those are where the bytes looked at together begin, and a bit for each boundary found and not told yet.
     """
-    if borders == NO_BORDER:
-        window, borders = at, _borders(text, at, end, table)
-        if borders == NO_BORDER:
-            return piece_end(text, at, end, table), window, borders
-    return window + lowest_bit(borders), window, borders & (borders - _ONE)
+    if boundaries == NO_BOUNDARY:
+        window, boundaries = at, _boundaries(text, at, end, table)
+        if boundaries == NO_BOUNDARY:
+            return pre_token_end(text, at, end, table), window, boundaries
+    return window + lowest_bit(boundaries), window, boundaries & (boundaries - _ONE)
 
 
 @compiled
-def _borders(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
-    """The borders between the pieces of the 64 bytes from a border on, that one left out: bit i is the border before byte `at + i`.
+def _boundaries(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
+    """The boundaries between the pieces of the 64 bytes from a boundary on, that one left out: bit i is the boundary before byte `at + i`.
 
-    No bit where the array has fewer bytes left, those of later texts included, or where no border is sure.
+    No bit where the array has fewer bytes left, those of later texts included, or where no boundary is sure.
     """
     if at + WINDOW > len(text):
-        return NO_BORDER
+        return NO_BOUNDARY
     letters, numbers, white, last_white = _kinds(text, at, end, table)
     others = ~(letters | numbers | white)
     first_of_run = (letters & ~(letters << _ONE)) | (numbers & ~(numbers << _ONE)) | (others & ~(others << _ONE))
     first_white = white & ~(white << _ONE)
-    borders = (first_of_run & ~(_blanks(text, at) << _ONE)) | first_white | last_white
-    quotes = _quotes(text, at) & (borders | _ONE) & _SURE_BITS
+    boundaries = (first_of_run & ~(_blanks(text, at) << _ONE)) | first_white | last_white
+    quotes = _quotes(text, at) & (boundaries | _ONE) & _SURE_BITS
     while quotes:
         i = lowest_bit(quotes)
         quotes &= quotes - _ONE
         length = _contraction(text, at + i, end)
         if length:
             after = _ONE << np.uint64(i + length)
-            borders = (borders & ~(after - (_TWO << np.uint64(i)))) | after
+            boundaries = (boundaries & ~(after - (_TWO << np.uint64(i)))) | after
     if end - at <= _SURE:
         the_end = _ONE << np.uint64(end - at)
-        borders = (borders & (the_end - _ONE)) | the_end
-    return borders & _SURE_BITS & ~_ONE
+        boundaries = (boundaries & (the_end - _ONE)) | the_end
+    return boundaries & _SURE_BITS & ~_ONE
 
 
 @compiled
@@ -99,7 +99,7 @@ def _kinds(text: Array, at: Integer, end: Integer, table: Array) -> tuple[Intege
 
 
 @compiled
-def piece_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
+def pre_token_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
     """The same a character at a time.
 
     The pattern's alternatives in order: a contraction; an optional blank and a run of letters, of numbers, or of others; white space but
@@ -173,18 +173,18 @@ def hash_of(text: Array, start: Integer, end: Integer) -> Integer:
     return value ^ (value >> np.uint64(29))
 
 
-def split(text: str) -> list[str]:
+def pre_tokenize(text: str) -> list[str]:
     """The pieces of a text.
 
-    >>> split("We've 2 cats.")
+    >>> pre_tokenize("We've 2 cats.")
     ['We', "'ve", ' 2', ' cats', '.']
     """
     data = text.encode()
     padded = np.frombuffer(data + bytes(WINDOW), np.uint8)
-    pieces, at, window, borders = [], 0, 0, NO_BORDER
+    pieces, at, window, boundaries = [], 0, 0, NO_BOUNDARY
     while at < len(data):
-        end, window, bits = next_border(padded, at, len(data), classes(), window, borders)
-        borders = np.uint64(bits)
+        end, window, bits = next_boundary(padded, at, len(data), classes(), window, boundaries)
+        boundaries = np.uint64(bits)
         pieces.append(data[at:end].decode())
         at = end
     return pieces

@@ -17,15 +17,15 @@ Instruction = Callable[..., Any]
 WINDOW: Final = 64
 """The bytes that a function made by `bytes_between` looks at."""
 
-NUMBERS: Final = 16
+LANES: Final = 16
 """The numbers that `least_16` looks at."""
 
 WORD_BITS: Final = 64
 
 _WORD = ir.IntType(WORD_BITS)
 _BYTES = ir.VectorType(ir.IntType(8), WINDOW)
-_NUMBERS = ir.VectorType(ir.IntType(32), NUMBERS)
-_LEAST = f"llvm.vector.reduce.umin.v{NUMBERS}i32"
+_LANES = ir.VectorType(ir.IntType(32), LANES)
+_LEAST = f"llvm.vector.reduce.umin.v{LANES}i32"
 
 
 def _instruction(typed: Instruction) -> Instruction:
@@ -121,8 +121,8 @@ def least_16(_: Any, array: Any, at: Any) -> Any:
     """The least of the sixteen 32-bit numbers of an array from item `at` on."""
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        numbers = builder.load(_pointer(context, builder, signature, arguments, _NUMBERS), align=1)
-        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_NUMBERS.element, [_NUMBERS]), _LEAST)
+        numbers = builder.load(_pointer(context, builder, signature, arguments, _LANES), align=1)
+        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_LANES.element, [_LANES]), _LEAST)
         return builder.call(least, [numbers])
 
     return types.uint32(array, types.int64), write
