@@ -12,6 +12,8 @@ from tokenizer.merges import learn
 from tokenizer.paper import VOCAB_SIZE
 from tokenizer.strings import utf8
 
+__all__ = ["COUNTS", "COUNTS_SCHEMA", "TRAINERS", "count_table", "train", "train_with_library"]
+
 COUNTS = "counts"
 TRAINERS = (COUNTS, LIBRARY)
 """Ours, from counts of words; the tokenizers library's, from the text. Both learn the same merges up to the library's 32-bit counts."""

@@ -21,6 +21,8 @@ from tokenizer.merges import MAX_IDS
 from tokenizer.paper import PRE_TOKEN_PATTERN, byte_ids
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
+__all__ = ["COMPILED", "ENCODERS", "LIBRARY", "TIKTOKEN", "Tokenizer"]
+
 COMPILED, LIBRARY, TIKTOKEN = "compiled", "tokenizers", "tiktoken"
 ENCODERS = (COMPILED, LIBRARY, TIKTOKEN)
 """Our own; the tokenizers library, the oracle; tiktoken, where it is installed. All give the same ids."""

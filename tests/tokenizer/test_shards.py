@@ -177,7 +177,7 @@ def test_a_broken_promise_is_told(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         writer = ShardWriter(file, Header("train", 0, 1, 7, 7, "cafe", 50_257, EOT))
         writer.write(batch(1, 3))
-        with pytest.raises(ValueError, match="promised 7 documents"):
+        with pytest.raises(ValueError, match="promises 7 documents and 7 tokens, its batches hold 3 and"):
             writer.close()
 
 
