@@ -62,7 +62,7 @@ class MergePartition:
         paths: Sequence[str] = part.work
         total = PreTokenCounter()
         for path in paths:
-            total.add_counted(files.read_table(path))
+            total.add_counts(files.read_table(path))
             writer.advance()
         writer.counters["distinct_words"] += len(total)
         name = f"counts-{writer.key}.parquet"

@@ -1,6 +1,7 @@
-"""The files that hold a GPT-2 tokenizer, written and read: tokenizer.json, vocab.json with merges.txt, tiktoken's ranks.
+"""Reads and writes a GPT-2 tokenizer's files: tokenizer.json, vocab.json with merges.txt, and tiktoken's ranks.
 
-All of them say the same: which pairs are merged, in which order. OpenAI's own names, encoder.json and vocab.bpe, are read too.
+Each of them defines the same thing: which pairs are merged, and in which order. OpenAI's name for merges.txt, vocab.bpe, is read
+too.
 """
 
 import base64
@@ -16,6 +17,7 @@ from tokenizer.errors import FormatError
 from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
 
 MergePair = tuple[int, int]
+"""Ids of the two tokens that a merge joins."""
 
 TOKENIZER_JSON = "tokenizer.json"
 VOCAB_JSON = "vocab.json"
@@ -25,26 +27,26 @@ CONFIG_JSON = "tokenizer_config.json"
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
-"""Of OpenAI's vocab.bpe, which is byte for byte the merges.txt that we write of it."""
+"""sha256 of OpenAI's vocab.bpe. The merges.txt that we write for GPT-2 has the same bytes."""
 
 
 def spellings(pairs: Sequence[MergePair]) -> list[str]:
-    """Each id as printable characters, the end of text not among them."""
-    spelt = sorted(byte_alphabet())
+    """The printable characters of each id, without the end of text."""
+    tokens = sorted(byte_alphabet())
     for left, right in pairs:
-        spelt.append(spelt[left] + spelt[right])
-    return spelt
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
 
 
 def merges_text(pairs: Sequence[MergePair]) -> bytes:
-    """merges.txt: a line a merge, the canonical form of a tokenizer."""
-    spelt = spellings(pairs)
-    lines = [f"{spelt[left]} {spelt[right]}\n" for left, right in pairs]
+    """Content of merges.txt, the canonical form of a tokenizer: one line per merge."""
+    tokens = spellings(pairs)
+    lines = [f"{tokens[left]} {tokens[right]}\n" for left, right in pairs]
     return ("#version: 0.2\n" + "".join(lines)).encode()
 
 
 def all_files(pairs: Sequence[MergePair]) -> dict[str, bytes]:
-    """Name to content of every format; the folder that holds them loads as Hugging Face's GPT2TokenizerFast."""
+    """Name and content of each file. A folder of these files loads as Hugging Face's GPT2TokenizerFast."""
     vocabulary = {token: number for number, token in enumerate([*spellings(pairs), END_OF_TEXT])}
     return {
         TOKENIZER_JSON: _tokenizer_json(pairs),
@@ -56,10 +58,13 @@ def all_files(pairs: Sequence[MergePair]) -> dict[str, bytes]:
 
 
 def library_tokenizer(pairs: Sequence[MergePair]) -> tokenizers.Tokenizer:
-    """The tokenizers library's own, with no added token: text cannot become one. (Its switch for that is lost on pickling.)"""
-    spelt = spellings(pairs)
-    vocabulary = {token: number for number, token in enumerate(spelt)}
-    merges = [(spelt[left], spelt[right]) for left, right in pairs]
+    """The tokenizers library's tokenizer, without added tokens, so that no text encodes to one.
+
+    (The library's own switch for that is lost on pickling.)
+    """
+    tokens = spellings(pairs)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    merges = [(tokens[left], tokens[right]) for left, right in pairs]
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
@@ -67,13 +72,13 @@ def library_tokenizer(pairs: Sequence[MergePair]) -> tokenizers.Tokenizer:
 
 
 def read_pairs(path: Path) -> list[MergePair]:
-    """The merges that a tokenizer's folder or file holds. Raises FormatError where it holds none that GPT-2's kind knows."""
+    """The merges in a tokenizer's folder or file. Raises FormatError where it holds no byte-level BPE with GPT-2's ids."""
     file = file_of(path)
     return parse_pairs(str(file), file.read_bytes())
 
 
 def parse_pairs(name: str, data: bytes) -> list[MergePair]:
-    """The same from a file's name, whose ending tells its format, and content."""
+    """The merges in a file's content; the name's ending tells the format. Raises FormatError like `read_pairs`."""
     try:
         if name.endswith(".tiktoken"):
             return _from_ranks(data)
@@ -86,7 +91,7 @@ def parse_pairs(name: str, data: bytes) -> list[MergePair]:
 
 
 def file_of(path: Path) -> Path:
-    """The file itself, or the one in the folder that is read. Raises FormatError where there is none."""
+    """The path itself if it is a file, or the tokenizer file in the folder. Raises FormatError where there is none."""
     if path.is_file():
         return path
     for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN_RANKS):
@@ -108,7 +113,7 @@ def _config() -> bytes:
 
 
 def _tiktoken(pairs: Sequence[MergePair]) -> bytes:
-    """A line a token, base64 of its bytes and its rank; ranks of single bytes are their ids, as in OpenAI's own file."""
+    """One line per token: the base64 of its bytes, and its rank. As in OpenAI's file, the ranks of single bytes are their ids."""
     value = _byte_values()
     tokens = [bytes(value[c] for c in token) for token in spellings(pairs)]
     return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
@@ -120,7 +125,7 @@ def _byte_values() -> dict[str, int]:
 
 
 def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[MergePair], dict[str, int]]:
-    """The merges as pairs of ids, and the id of each token that they make."""
+    """The merges as pairs of ids, and the id of every token's spelling."""
     numbers = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
     pairs: list[MergePair] = []
     for merge in merges:
@@ -131,7 +136,7 @@ def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[MergePair], dict
 
 
 def merges_of(data: dict[str, Any]) -> list[MergePair]:
-    """The merges of a tokenizer.json's content. Raises ValueError where it is not of GPT-2's kind."""
+    """The merges in a tokenizer.json's content. Raises ValueError where it is no byte-level BPE with GPT-2's ids."""
     model = data["model"]
     if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
         raise ValueError("its model is not byte-level BPE")
@@ -146,7 +151,7 @@ def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
 
 
 def _from_ranks(data: bytes) -> list[MergePair]:
-    """The merge behind each token: the last two parts that the merges before it leave of its bytes."""
+    """The merge that makes each token: its two parts are what earlier merges leave of its bytes."""
     ranks = {}
     for line in data.splitlines():
         token, rank = line.split()

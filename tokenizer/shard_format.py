@@ -1,7 +1,7 @@
 """Layout of a token shard: schema, header and record batches (docs/formats.md).
 
-A shard is an uncompressed Arrow IPC file with one row per document: its tokens, which end with the end of text, and its id. Record batches
-have a bounded size and each carries a checksum. The schema's metadata names the tokenizer that made the shard.
+A shard is an uncompressed Arrow IPC file with one row per document: its tokens, which end with the end of text, and its id.
+Record batches have a bounded size and each carries a checksum. The schema's metadata names the tokenizer that made the shard.
 """
 
 import zlib
@@ -62,9 +62,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Whole documents as one flat stream of tokens. Document i is `tokens[offsets[i]:offsets[i + 1]]` and ends with the end of text.
+    """Whole documents as one flat stream of tokens. Document i is `tokens[offsets[i]:offsets[i + 1]]`, with its end of text.
 
-    `document_ids` is uint8 of shape (documents, 16). Arrays of a mapped shard are read-only views of the file: copy them to change them.
+    `document_ids` is uint8 of shape (documents, 16). Arrays of a mapped shard are read-only views of the file: copy them to
+    change them.
     """
 
     tokens: TokenIds

@@ -30,7 +30,7 @@ class ShardEntry:
 
 @dataclass(frozen=True, slots=True)
 class SplitEntry:
-    """A split in the manifest: its shards in order, and its sums. `text_bytes` are the documents' UTF-8 bytes, for bits per byte."""
+    """A split in the manifest: its shards in order, and their sums. `text_bytes` is the text's UTF-8 size, for bits per byte."""
 
     documents: int
     tokens: int
@@ -48,8 +48,8 @@ def sha256_of(path: str | Path) -> str:
 class Manifest:
     """Contents of a folder of token shards: the `dataset` section of its manifest.json.
 
-    `unigram_entropy_nats` maps a split to the mean of -log(p) over its tokens, where p is a token's frequency in the training split with one
-    added to each count. A model that knows only how common each token is has this loss.
+    `unigram_entropy_nats` maps a split to the mean of -log(p) over its tokens, where p is a token's frequency in the training
+    split with one added to each count. A model that knows only how common each token is has this loss.
     """
 
     folder: str

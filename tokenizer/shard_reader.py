@@ -1,6 +1,7 @@
 """Reader of token shards: maps a file and gives views of its record batches.
 
-Verify a file's sha256 before you map it (`tokenizer.shards.Manifest.open` does): a flipped bit in an unverified file can end the process.
+Verify a file's sha256 before you map it (`tokenizer.shards.Manifest.open` does): a flipped bit in an unverified file can end the
+process.
 """
 
 from collections.abc import Iterator

@@ -173,5 +173,5 @@ def test_partitions_hold_every_word_once() -> None:
     assert min(part.num_rows for part in parts) > 0
     together = PreTokenCounter()
     for part in parts:
-        together.add_counted(part)
+        together.add_counts(part)
     assert together.table().equals(table)

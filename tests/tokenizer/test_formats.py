@@ -13,7 +13,7 @@ from benchmarks import peers
 from tokenizer import formats
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
-from tokenizer.paper import END_OF_TEXT, PRE_TOKEN_PATTERN, byte_alphabet, byte_ids
+from tokenizer.paper import END_OF_TEXT, SPLIT_PATTERN, byte_alphabet, byte_ids
 
 R50K_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 """tiktoken pins GPT-2's rank file by this."""
@@ -51,7 +51,7 @@ def test_the_library_reads_vocabulary_and_merges(trained: Tokenizer, folder: Pat
 def test_tiktoken_reads_the_ranks(trained: Tokenizer, folder: Path) -> None:
     lines = [line.split() for line in (folder / "ranks.tiktoken").read_bytes().splitlines()]
     ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
-    theirs = tiktoken.Encoding("test", pat_str=PRE_TOKEN_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    theirs = tiktoken.Encoding("test", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={})
     assert theirs.encode_ordinary(TEXT) == trained.encode(TEXT)
 
 

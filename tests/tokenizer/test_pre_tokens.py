@@ -134,10 +134,10 @@ def test_a_piece_longer_than_the_table_is_counted() -> None:
 def test_counted_tables_add_up(counts: PreTokenCounter) -> None:
     twice = PreTokenCounter()
     twice.add(pa.array(["a", "b b"]))
-    twice.add_counted(count_table({"b": 1, "c": 1 << 40}))
+    twice.add_counts(count_table({"b": 1, "c": 1 << 40}))
     assert twice.table().equals(count_table({"a": 1, "b": 2, " b": 1, "c": 1 << 40}))
-    twice.add_counted(counts.table())
-    twice.add_counted(counts.table())
+    twice.add_counts(counts.table())
+    twice.add_counts(counts.table())
     assert twice.table().num_rows == len(set(counts.table().column("piece").to_pylist()) | {b"a", b"b", b" b", b"c"})
 
 
