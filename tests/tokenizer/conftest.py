@@ -1,4 +1,4 @@
-"""Real English that every Python has with it, and a vocabulary trained on it."""
+"""English text that ships with every Python, and a vocabulary trained on it."""
 
 import pydoc_data.topics
 from pathlib import Path
@@ -15,14 +15,14 @@ LIBRARY = Path(pydoc_data.topics.__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def english() -> list[str]:
-    """Python's language reference, and modules of its library: some 4 MB."""
+    """Python's language reference and modules of its library: about 4 MB."""
     modules = sorted(LIBRARY.glob("*.py"))[:150]
     return [*pydoc_data.topics.topics.values(), *(path.read_text("utf-8", "replace") for path in modules)]
 
 
 @pytest.fixture(scope="session")
 def counts(english: list[str]) -> PreTokenCounter:
-    """Of the pieces of `english`."""
+    """Counts of the pre-tokens of `english`."""
     counter = PreTokenCounter()
     counter.add(pa.array(english, pa.large_string()))
     return counter
@@ -30,5 +30,5 @@ def counts(english: list[str]) -> PreTokenCounter:
 
 @pytest.fixture(scope="session")
 def trained(counts: PreTokenCounter) -> Tokenizer:
-    """5,000 entries."""
+    """A vocabulary of 5,000 entries, trained on `english`."""
     return train(counts.table(), 5_000)
