@@ -25,7 +25,7 @@ import torch
 import training_peer
 
 from tokenizer.bpe import train
-from tokenizer.pieces import split
+from tokenizer.pre_tokens import pre_tokenize
 from trainer.compiling import Compiled
 from trainer.config import ModelConfig, TrainConfig
 from trainer.data import Batches, Corpus
@@ -101,7 +101,7 @@ def prepare(folder: Path, shape: ModelConfig, steps: int, rows: int) -> None:
     model = GPT(shape)
     model.initialise(1)
     text = "".join(topics[name] for name in sorted(topics))
-    tokenizer = train(Counter(split(text)), 8192)
+    tokenizer = train(Counter(pre_tokenize(text)), 8192)
     save_hf(model, tokenizer, folder / "start")
     ids = np.array(tokenizer.encode(text), np.int32)
     wanted = shape.context + 1

@@ -46,10 +46,10 @@ def count(corpus: str, table: str) -> Figures:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tokenizer.counting import PieceCounter
+    from tokenizer.counting import PreTokenCounter
 
-    PieceCounter().add(pa.array(["compile"]))
-    counter = PieceCounter()
+    PreTokenCounter().add(pa.array(["compile"]))
+    counter = PreTokenCounter()
     started = clocks()
     for batch in texts(corpus, BATCH_DOCUMENTS):
         counter.add(batch)
@@ -73,12 +73,12 @@ def command(vocab_size: int, corpus: str, folder: str) -> Figures:
     import pyarrow as pa
 
     from tokenizer.bpe import train
-    from tokenizer.counting import PieceCounter
+    from tokenizer.counting import PreTokenCounter
 
-    PieceCounter().add(pa.array(["compile"]))
+    PreTokenCounter().add(pa.array(["compile"]))
     train({"compile": 1}, 260)
     started = clocks()
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     for batch in texts(corpus, BATCH_DOCUMENTS):
         counter.add(batch)
     counts = counter.table()
@@ -110,9 +110,9 @@ def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
     from pipeline.engine.stage import Call
     from pipeline.vocabulary.stage import STAGE, VocabularySettings
     from tokenizer.bpe import train
-    from tokenizer.counting import PieceCounter
+    from tokenizer.counting import PreTokenCounter
 
-    PieceCounter().add(pa.array(["compile"]))
+    PreTokenCounter().add(pa.array(["compile"]))
     train({"compile": 1}, 260)
     started = clocks()
     STAGE.run(Call({"dedup": corpus}, folder, VocabularySettings(vocab_size=vocab_size), Engine()))

@@ -29,13 +29,13 @@ def ours(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
     import pyarrow as pa
 
     from tokenizer.bpe import train
-    from tokenizer.counting import PieceCounter
+    from tokenizer.counting import PreTokenCounter
     from tokenizer.formats import spellings
 
-    PieceCounter().add(pa.array(["compile"]))
+    PreTokenCounter().add(pa.array(["compile"]))
     train({"compile": 1}, 260)
     began = time.process_time()
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     with Path(text).open("rb") as file:
         while lines := file.readlines(BATCH_BYTES):
             counter.add(pa.array(lines, pa.binary()).cast(pa.string()))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 
 SURE = 100.0
 
@@ -128,7 +128,7 @@ def write_tokens(folder: Path, texts: Sequence[str], codec: Any, vocabulary: int
     return folder
 
 
-def _write_split(folder: Path, name: str, texts: Sequence[str], codec: Any, vocabulary: int) -> Split:
+def _write_split(folder: Path, name: str, texts: Sequence[str], codec: Any, vocabulary: int) -> SplitEntry:
     rows = [[*codec.encode(text), codec.eot_id] for text in texts]
     flat = np.concatenate([np.array(row, np.uint16) for row in rows])
     header = Header(name, 0, 1, len(rows), len(flat), codec.sha256, vocabulary, codec.eot_id)
@@ -138,4 +138,4 @@ def _write_split(folder: Path, name: str, texts: Sequence[str], codec: Any, voca
         writer.write(TokenBatch(flat, np.cumsum([0, *map(len, rows)]), np.zeros((len(rows), 16), np.uint8)))
         writer.close()
     entry = ShardEntry(header.name, len(rows), len(flat), path.stat().st_size, sha256_of(path))
-    return Split(len(rows), len(flat), sum(len(text.encode()) for text in texts), (entry,))
+    return SplitEntry(len(rows), len(flat), sum(len(text.encode()) for text in texts), (entry,))

@@ -19,6 +19,12 @@ def test_the_top_level_is_three_packages() -> None:
     assert files("webtext") is not None
 
 
+@pytest.mark.parametrize("package", ["pipeline", "tokenizer", "trainer"])
+def test_each_package_ships_its_type_marker(package: str) -> None:
+    assert (ROOT / package / "py.typed").read_bytes() == b""
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["*"]
+
+
 def test_it_cannot_be_uploaded() -> None:
     assert "Private :: Do Not Upload" in PROJECT["project"]["classifiers"]
 

@@ -1,4 +1,4 @@
-"""`python -m tokenizer`: train, evaluate, decode, convert, verify. Exits with 2 and a line on what the user must mend; 130 interrupted."""
+"""Entry point of `python -m tokenizer`: train, evaluate, decode, export, import, verify."""
 
 import sys
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from tokenizer.interruption import ends_on_interrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad usage or input, 130 interrupted."""
+    """Run one command. Exit codes: 0 done, 2 bad usage or input (with one line on stderr), 130 interrupted."""
     with ends_on_interrupt("interrupted: run the same command again"):
-        from tokenizer.cli import run  # libraries that take a moment
+        from tokenizer.cli import run  # late: its libraries take a moment to import, and Ctrl-C must work meanwhile
 
         return run(argv)
 

@@ -1,6 +1,7 @@
-"""The characters that GPT-2's pattern tells apart, as ranges of code points (hexadecimal, both ends in).
+"""Character classes of GPT-2's pattern, as ranges of code points (hexadecimal, inclusive).
 
-As tokenizers 0.23.3 has them, with which a test compares; written down, so that no upgrade of a library or of Python changes a corpus.
+The ranges are those of tokenizers 0.23.3, which a test compares with. They are written out here so that no upgrade of a library
+or of Python changes a corpus.
 """
 
 from functools import cache
@@ -68,7 +69,7 @@ LETTERS: Final = (
     "1eea1-1eea3 1eea5-1eea9 1eeab-1eebb 20000-2a6df 2a700-2b739 2b740-2b81d 2b820-2cea1 2ceb0-2ebe0 2ebf0-2ee5d "
     "2f800-2fa1d 30000-3134a 31350-323af"
 )
-"""What \\p{L} matches."""
+"""Characters that \\p{L} matches."""
 
 NUMBERS: Final = (
     "30-39 b2-b3 b9 bc-be 660-669 6f0-6f9 7c0-7c9 966-96f 9e6-9ef 9f4-9f9 a66-a6f ae6-aef b66-b6f b72-b77 be6-bf2 c66-c6f "
@@ -86,17 +87,17 @@ NUMBERS: Final = (
     "1d360-1d378 1d7ce-1d7ff 1e140-1e149 1e2f0-1e2f9 1e4f0-1e4f9 1e5f1-1e5fa 1e8c7-1e8cf 1e950-1e959 1ec71-1ecab "
     "1ecad-1ecaf 1ecb1-1ecb4 1ed01-1ed2d 1ed2f-1ed3d 1f100-1f10c 1fbf0-1fbf9"
 )
-"""What \\p{N} matches."""
+"""Characters that \\p{N} matches."""
 
 SPACES: Final = "9-d 20 85 a0 1680 2000-200a 2028-2029 202f 205f 3000"
-"""What \\s matches."""
+"""Characters that \\s matches."""
 
 OTHER, LETTER, NUMBER, SPACE = range(4)
 
 
 @cache
 def classes() -> npt.NDArray[np.uint8]:
-    """The class of each code point, and OTHER for what four bytes can spell that is none."""
+    """The class of each value below 2^21, which four UTF-8 bytes can spell; OTHER for values that are not code points."""
     table = np.full(1 << 21, OTHER, np.uint8)
     for kind, ranges in ((LETTER, LETTERS), (NUMBER, NUMBERS), (SPACE, SPACES)):
         for item in ranges.split():

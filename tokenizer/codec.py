@@ -1,4 +1,4 @@
-"""A trained vocabulary: text to ids and back."""
+"""The Tokenizer: encodes text to token ids with a trained vocabulary, and decodes ids to text."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,53 +16,55 @@ import tokenizers
 from tokenizer import formats
 from tokenizer.encoder import Encoder
 from tokenizer.errors import FormatError
-from tokenizer.formats import Pair
-from tokenizer.merges import MOST_IDS
-from tokenizer.paper import PIECES, byte_ids
+from tokenizer.formats import MergePair
+from tokenizer.merges import MAX_IDS
+from tokenizer.paper import SPLIT_PATTERN, byte_ids
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
-Ids = npt.NDArray[np.uint16]
+__all__ = ["COMPILED", "ENCODERS", "LIBRARY", "TIKTOKEN", "Tokenizer"]
 
 COMPILED, LIBRARY, TIKTOKEN = "compiled", "tokenizers", "tiktoken"
 ENCODERS = (COMPILED, LIBRARY, TIKTOKEN)
-"""Our own; the tokenizers library, the oracle; tiktoken, where it is installed. All give the same ids."""
+"""`compiled` is ours; `tokenizers` is that library, the tests' oracle; `tiktoken` is that package. All give the same ids."""
 
 
 class Tokenizer:
-    """GPT-2's byte-level BPE under some merges. Ids: 256 bytes, the merges in their order, the end of text.
+    """GPT-2's byte-level BPE with given merges. Ids are, in order: 256 bytes, the merges, the end of text.
 
-    No text ever gives the end of text's id, whatever it spells: `encode` knows no special token, and callers append `eot_id` themselves.
+    No text encodes to the end of text's id, whatever it spells: `encode` knows no special tokens. Callers append `eot_id`
+    themselves.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[MergePair]) -> None:
         self.pairs = tuple((int(left), int(right)) for left, right in pairs)
-        if self.eot_id > MOST_IDS:
+        if self.eot_id > MAX_IDS:
             raise FormatError(
-                f"{len(self.pairs):,} merges: at most {MOST_IDS - 256:,} leave each id 16 bits; give a smaller vocabulary"
+                f"{len(self.pairs):,} merges: at most {MAX_IDS - 256:,} fit into 16-bit ids; give a smaller vocabulary"
             )
         for new, pair in enumerate(self.pairs, 256):
             if max(pair) >= new or min(pair) < 0:
-                raise FormatError(f"merge {new - 256} joins {pair}, of which one is not made before it")
+                raise FormatError(f"merge {new - 256} joins {pair}, but one of these ids does not exist before it")
 
     @classmethod
     def of_pairs(cls, pairs: npt.NDArray[np.uint16]) -> Self:
-        """From merges as rows of (left, right)."""
+        """The tokenizer of an array of merges, one row (left id, right id) each."""
         return cls(pairs.tolist())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """From a folder that holds a tokenizer, or one file of it: tokenizer.json, merges.txt, vocab.bpe or a tiktoken rank file.
+        """The tokenizer in a folder or file: tokenizer.json, merges.txt, vocab.bpe or a tiktoken rank file.
 
-        Raises FormatError for anything else, and for a tokenizer that is not GPT-2's kind.
+        Raises FormatError for anything else, and for a tokenizer that is not byte-level BPE with GPT-2's ids.
         """
         return cls(formats.read_pairs(Path(path)))
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> Self:
-        """The same from a file's name and content."""
+        """The tokenizer in a file's content; the name's ending tells the format. Raises FormatError like `load`."""
         return cls(formats.parse_pairs(name, data))
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every format into the folder; returns the files."""
+        """Write every format into the folder; returns the paths of the files."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         paths = []
         for name, data in formats.all_files(self.pairs).items():
@@ -72,51 +74,51 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """All entries, the end of text included."""
+        """Number of entries, including the end of text."""
         return len(self.pairs) + 257
 
     @property
     def eot_id(self) -> int:
-        """The end of text, the last id."""
+        """Id of the end of text, which is the last id."""
         return len(self.pairs) + 256
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """What each id spells; the end of text spells nothing."""
-        spelt: list[bytes] = [b""] * 256
+        """The bytes that each id spells; the end of text spells none."""
+        spellings: list[bytes] = [b""] * 256
         for byte, number in enumerate(byte_ids()):
-            spelt[number] = bytes([byte])
+            spellings[number] = bytes([byte])
         for left, right in self.pairs:
-            spelt.append(spelt[left] + spelt[right])
-        return (*spelt, b"")
+            spellings.append(spellings[left] + spellings[right])
+        return (*spellings, b"")
 
     @cached_property
     def sha256(self) -> str:
-        """Of the canonical merges text (merges.txt): the same tokenizer has the same hash whatever file it came from."""
+        """sha256 (hex) of merges.txt, the canonical form: it does not depend on which file a tokenizer was loaded from."""
         return hashlib.sha256(formats.merges_text(self.pairs)).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which no UTF-8 spells."""
+        """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which UTF-8 cannot encode."""
         return self.encode_batch([text])[0].tolist()  # type: ignore[no-any-return]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text, without the end of text."""
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Ids of each text (uint16), without the end of text."""
         ids, offsets = self.encode_arrow(pa.array(texts, pa.large_string()), eot=False)
         return [ids[start:stop] for start, stop in pairwise(offsets)]
 
-    def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Ids of all texts one after the other, the end of text after each, and where each begins; the last offset is the end.
+    def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[TokenIds, DocumentOffsets]:
+        """The concatenated ids of all texts, and where each text's ids begin; the last offset is the end. `eot` ends each text.
 
-        `encoder` is one of ENCODERS: all give the same ids, the compiled one without a Python object a token.
+        `encoder` is one of ENCODERS. All give the same ids; the compiled one makes no Python object per token.
         """
         if encoder == COMPILED:
             return self._compiled.encode(texts, eot=eot)
         ending = np.array([self.eot_id] * eot, np.uint16)
-        encoded = [np.concatenate([ids, ending]) for ids in self._foreign(texts.to_pylist(), encoder)]
-        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
-        return np.concatenate([np.zeros(0, np.uint16), *encoded]), offsets
+        parts = [np.concatenate([ids, ending]) for ids in self._encode_with(encoder, texts.to_pylist())]
+        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in parts], dtype=np.int64)])
+        return np.concatenate([np.zeros(0, np.uint16), *parts]), offsets
 
-    def _foreign(self, texts: list[str], encoder: str) -> Iterator[Ids]:
+    def _encode_with(self, encoder: str, texts: list[str]) -> Iterator[TokenIds]:
         if encoder == LIBRARY:
             for encoding in self._library.encode_batch_fast(texts, add_special_tokens=False):
                 yield np.asarray(encoding.ids, np.uint16)
@@ -124,14 +126,14 @@ class Tokenizer:
             for text in texts:
                 yield self._tiktoken.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
         else:
-            raise ValueError(f"encoder {encoder!r}: one of {', '.join(ENCODERS)}")
+            raise ValueError(f"encoder {encoder!r}: must be one of {', '.join(ENCODERS)}")
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
         """The exact bytes that the ids spell."""
         return b"".join([self.token_bytes[i] for i in np.asarray(ids).tolist()])
 
     def decode(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> str:
-        """Their text; half a character becomes U+FFFD, the end of text nothing."""
+        """The text that the ids spell. Incomplete characters become U+FFFD; the end of text becomes nothing."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     @cached_property
@@ -142,11 +144,11 @@ class Tokenizer:
     def _tiktoken(self) -> Any:
         tiktoken = import_module("tiktoken")
         ranks = {token: rank for rank, token in enumerate(self.token_bytes[:-1])}
-        return tiktoken.Encoding("webtext", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
+        return tiktoken.Encoding("webtext", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:
         return formats.library_tokenizer(self.pairs)
 
-    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[Pair, ...]]]:
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[MergePair, ...]]]:
         return Tokenizer, (self.pairs,)

@@ -1,4 +1,4 @@
-"""What `python -m tokenizer` can do: each command takes its parsed flags and gives the lines to print."""
+"""Commands of `python -m tokenizer`: each takes its parsed flags and yields the lines to print."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -8,48 +8,53 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tokenizer import bpe
-from tokenizer.codec import Tokenizer
+from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.convert import READERS, WRITERS, write_folder
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError
 from tokenizer.evaluate import Fit, longest, never_final
 from tokenizer.shards import Manifest, Shard
 
 BATCH_DOCUMENTS = 1024
 HEADINGS = ("entries", "tokens", "bytes/token", "tokens/word", "unigram bits/byte", "unused here", "never final", "not restored")
-"""Unused: ids that the text never gave. Never final: tokens that are no encoding of what they spell, only a step to others."""
+"""Columns of `evaluate`.
 
-MOST_GROUPS = 25
-SHOWN = 64
-"""Characters of a longest token that are shown."""
+Unused here: ids that the text never encodes to. Never final: tokens that their own spelling does not encode to.
+"""
+
+MAX_GROUPS = 25
+"""Groups per kind that `evaluate` prints."""
+
+TOKEN_CHARACTERS = 64
+"""Characters that `evaluate` prints of each of the longest tokens."""
 
 
-def train(arguments: argparse.Namespace) -> Iterator[str]:
-    """Count, learn, write all formats."""
+def run_train(arguments: argparse.Namespace) -> Iterator[str]:
+    """Count pre-tokens, learn merges, and write every format."""
     limits = (arguments.min_frequency, arguments.max_token_length)
     batches = (batch.column("text") for batch in _batches(arguments.texts, []))
-    if arguments.trainer == bpe.LIBRARY:
+    if arguments.trainer == LIBRARY:
         tokenizer = bpe.train_with_library((texts.to_pylist() for texts in batches), arguments.vocab_size, *limits)
     else:
-        counts = _counted(batches)
+        counts = _count(batches)
         yield f"{counts.num_rows:,} distinct words"
         tokenizer = bpe.train(counts, arguments.vocab_size, *limits)
     tokenizer.save(arguments.output)
     yield f"{tokenizer.vocab_size:,} entries: {arguments.output} (merges sha256 {tokenizer.sha256})"
     if tokenizer.vocab_size < arguments.vocab_size:
-        yield f"the text ran out of pairs before {arguments.vocab_size:,} entries: give more text for a larger vocabulary"
+        yield f"the text has no more pairs before {arguments.vocab_size:,} entries: give more text for a larger vocabulary"
 
 
-def _counted(batches: Iterable[pa.Array]) -> pa.Table:
-    """The counter itself is gone before the learning begins."""
-    counter = PieceCounter()
+def _count(batches: Iterable[pa.Array]) -> pa.Table:
+    """Table of counts. The counter is freed on return, before learning begins."""
+    counter = PreTokenCounter()
     for texts in batches:
         counter.add(texts)
     return counter.table()
 
 
-def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
-    """The tokenizers side by side: over all text, by language and by domain, and what their vocabularies look like."""
+def run_evaluate(arguments: argparse.Namespace) -> Iterator[str]:
+    """Compare tokenizers on all text, by language and by domain, and show their longest tokens."""
     fits = {}
     for path in arguments.tokenizers:
         fits[str(path)] = Fit(Tokenizer.load(path))
@@ -64,46 +69,49 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     for kind in arguments.by:
         yield from _groups(kind, fits)
     for name, fit in fits.items():
-        spelt = ", ".join(f"{token.decode('utf-8', 'replace')[:SHOWN]!r} ({len(token)})" for token in longest(fit.tokenizer))
-        yield f"longest of {name}, with their bytes (merges sha256 {fit.tokenizer.sha256[:16]}): {spelt}"
+        tokens = ", ".join(
+            f"{token.decode('utf-8', 'replace')[:TOKEN_CHARACTERS]!r} ({len(token)})" for token in longest(fit.tokenizer)
+        )
+        yield f"longest tokens of {name}, with their bytes (merges sha256 {fit.tokenizer.sha256[:16]}): {tokens}"
 
 
 def _groups(kind: str, fits: dict[str, Fit]) -> Iterator[str]:
-    """Bytes a token of each tokenizer, a row a group, the largest first."""
+    """Bytes per token of each tokenizer, one row per group, the largest groups first."""
     groups = next(iter(fits.values())).groups.get(kind, {})
-    largest = sorted(groups, key=lambda label: (-groups[label].text_bytes, label))[:MOST_GROUPS]
-    yield f"bytes a token by {kind}, the {len(largest)} largest of {len(groups):,}:"
+    largest = sorted(groups, key=lambda label: (-groups[label].text_bytes, label))[:MAX_GROUPS]
+    yield f"bytes per token by {kind}, the {len(largest)} largest of {len(groups):,}:"
     for label in largest:
         ratios = "".join(f"{fit.groups[kind][label].bytes_per_token:>10.3f}" for fit in fits.values())
         yield f"{label:<24}{groups[label].documents:>12,} documents{groups[label].text_bytes:>16,} bytes{ratios}"
 
 
-def decode(arguments: argparse.Namespace) -> Iterator[str]:
-    """The text of one document of a shard."""
+def run_decode(arguments: argparse.Namespace) -> Iterator[str]:
+    """Print the text of one document of a shard."""
     shard = Shard(arguments.shard)
     tokenizer = Tokenizer.load(arguments.tokenizer or arguments.shard.parent)
     if tokenizer.sha256 != shard.header.tokenizer_sha256:
         raise FormatError(
-            f"{arguments.shard}: made with another tokenizer than {arguments.tokenizer or arguments.shard.parent}; give its own"
+            f"{arguments.shard}: made with another tokenizer than {arguments.tokenizer or arguments.shard.parent}; "
+            "give its own with --tokenizer"
         )
-    wanted = arguments.document
+    document = arguments.document
     for batch in shard.batches:
-        if 0 <= wanted < len(batch):
-            yield tokenizer.decode(batch.tokens[batch.offsets[wanted] : batch.offsets[wanted + 1]])
+        if 0 <= document < len(batch):
+            yield tokenizer.decode(batch.tokens[batch.offsets[document] : batch.offsets[document + 1]])
             return
-        wanted -= len(batch)
-    raise ValueError(f"--document {arguments.document}: the shard holds {shard.header.documents}, from 0")
+        document -= len(batch)
+    raise ValueError(f"--document {arguments.document}: the shard holds {shard.header.documents} documents, numbered from 0")
 
 
-def export(arguments: argparse.Namespace) -> Iterator[str]:
-    """One split to another trainer's file."""
+def run_export(arguments: argparse.Namespace) -> Iterator[str]:
+    """Convert one split to another trainer's file."""
     shards = Manifest.load(arguments.folder).open(arguments.split)
     WRITERS[arguments.format](shards, arguments.output)
     yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {arguments.output}"
 
 
-def ingest(arguments: argparse.Namespace) -> Iterator[str]:
-    """Another trainer's file to a folder of one split."""
+def run_import(arguments: argparse.Namespace) -> Iterator[str]:
+    """Convert another trainer's file to a folder of token shards with one split."""
     tokenizer = Tokenizer.load(arguments.tokenizer)
     tokens = READERS[arguments.format](arguments.file, tokenizer.eot_id)
     manifest = write_folder(arguments.output, {arguments.split: tokens}, tokenizer)
@@ -111,17 +119,17 @@ def ingest(arguments: argparse.Namespace) -> Iterator[str]:
     yield f"{split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
 
 
-def verify(arguments: argparse.Namespace) -> Iterator[str]:
-    """Hash every shard, then check every batch."""
+def run_verify(arguments: argparse.Namespace) -> Iterator[str]:
+    """Check every shard against its sha256, then every batch against its checksum."""
     manifest = Manifest.load(arguments.folder)
     for name, split in manifest.splits.items():
         for shard in manifest.open(name):
             shard.verify_batches()
-        yield f"{name}: {len(split.shards)} shards, {split.documents:,} documents, {split.tokens:,} tokens, as they were written"
+        yield f"{name}: {len(split.shards)} shards, {split.documents:,} documents, {split.tokens:,} tokens, all intact"
 
 
 def _batches(paths: list[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches with a column `text`, and the others named: of Parquet files as they are, null for a file of text."""
+    """Batches with the column `text` and the given columns: read from Parquet files, null for a text file."""
     for path in paths:
         if path.suffix == ".parquet":
             yield from pq.ParquetFile(path).iter_batches(BATCH_DOCUMENTS, columns=["text", *columns])

@@ -1,7 +1,7 @@
-"""Token shards to and from what other trainers read: nanoGPT's and llm.c's .bin, Megatron's .bin and .idx.
+"""Converts token shards to and from other trainers' formats: nanoGPT's and llm.c's .bin, Megatron's .bin and .idx.
 
-nanoGPT and Megatron end a document with the end of text, as we do; llm.c begins each with it. None of them keeps ids of documents: what is
-read back gets the hash of its tokens as its id.
+nanoGPT and Megatron end each document with the end of text, as we do; llm.c begins each document with it. None of them stores
+document ids: a document that is read back gets the hash of its tokens as its id.
 """
 
 import hashlib
@@ -15,55 +15,56 @@ import numpy.typing as npt
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
-from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
-
-Tokens = npt.NDArray[np.uint16]
+from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 LLMC_MAGIC, LLMC_VERSION, LLMC_HEADER_BYTES = 20240520, 1, 1024
-LLMC_MOST_TOKENS = (1 << 31) - 1
+LLMC_MAX_TOKENS = (1 << 31) - 1
 MEGATRON_MAGIC, MEGATRON_VERSION, MEGATRON_UINT16 = b"MMIDIDX\x00\x00", 1, 8
 
 
 def to_nanogpt(shards: Sequence[Shard], path: Path) -> None:
-    """All tokens as they stand, little-endian 16-bit."""
+    """Write all tokens in order as little-endian 16-bit numbers."""
     with path.open("wb") as file:
         for tokens in _streams(shards):
             file.write(tokens.astype("<u2", copy=False).data)
 
 
-def from_nanogpt(path: Path, eot: int) -> Tokens:
-    """The tokens, each document ending in `eot`. Raises FormatError where the last does not."""
+def from_nanogpt(path: Path, eot: int) -> TokenIds:
+    """The tokens of a nanoGPT file. Raises FormatError where the last document does not end with `eot`."""
     if path.stat().st_size % 2:
-        raise FormatError(f"{path}: {path.stat().st_size} bytes are no 16-bit tokens; give a nanoGPT .bin")
-    return _ended(np.memmap(path, "<u2", "r") if path.stat().st_size else np.zeros(0, "<u2"), eot, path)
+        raise FormatError(f"{path}: {path.stat().st_size} bytes are not 16-bit tokens; give a nanoGPT .bin")
+    return _check_end(np.memmap(path, "<u2", "r") if path.stat().st_size else np.zeros(0, "<u2"), eot, path)
 
 
 def to_llmc(shards: Sequence[Shard], path: Path) -> None:
-    """llm.c's header of 256 32-bit numbers, then the tokens, the end of text before each document.
+    """Write llm.c's header of 256 32-bit numbers, then the tokens, with the end of text before each document.
 
-    Raises ValueError where they do not fit into one such file: convert fewer shards at a time.
+    Raises ValueError where the tokens do not fit into one such file.
     """
     tokens = sum(shard.header.tokens for shard in shards)
-    if tokens > LLMC_MOST_TOKENS:
-        raise ValueError(f"{tokens:,} tokens: llm.c's files hold at most {LLMC_MOST_TOKENS:,}; convert fewer shards at a time")
+    if tokens > LLMC_MAX_TOKENS:
+        raise ValueError(f"{tokens:,} tokens: llm.c's files hold at most {LLMC_MAX_TOKENS:,}; convert fewer shards at a time")
     header = np.zeros(LLMC_HEADER_BYTES // 4, "<i4")
     header[:3] = LLMC_MAGIC, LLMC_VERSION, tokens
     with path.open("wb") as file:
         file.write(header.data)
-        held = np.array([shards[0].header.eot_id], "<u2") if shards else np.zeros(0, "<u2")
+        pending = np.array([shards[0].header.eot_id], "<u2") if shards else np.zeros(0, "<u2")
         for stream in _streams(shards):
-            file.write(held.data)
+            file.write(pending.data)
             file.write(np.ascontiguousarray(stream[:-1]).astype("<u2", copy=False).data)
-            held = stream[-1:].astype("<u2")
+            pending = stream[-1:].astype("<u2")
 
 
-def from_llmc(path: Path, eot: int) -> Tokens:
-    """The tokens in our order. Raises FormatError for another kind of file, or one cut short."""
+def from_llmc(path: Path, eot: int) -> TokenIds:
+    """The tokens of an llm.c file, with the end of text after each document. Raises FormatError for other or truncated files."""
     header = np.fromfile(path, "<i4", LLMC_HEADER_BYTES // 4)
     if len(header) < 3 or tuple(header[:2]) != (LLMC_MAGIC, LLMC_VERSION):
-        raise FormatError(f"{path}: does not begin as llm.c's .bin of version {LLMC_VERSION}")
+        raise FormatError(f"{path}: does not begin with the header of llm.c's .bin of version {LLMC_VERSION}")
     if path.stat().st_size != LLMC_HEADER_BYTES + 2 * int(header[2]):
-        raise FormatError(f"{path}: {path.stat().st_size} bytes, its header promises {header[2]} tokens; it was cut short")
+        raise FormatError(
+            f"{path}: {path.stat().st_size} bytes, but its header promises {header[2]} tokens; the file is truncated"
+        )
     tokens = np.fromfile(path, "<u2", offset=LLMC_HEADER_BYTES)
     if len(tokens) and tokens[0] != eot:
         raise FormatError(
@@ -73,7 +74,7 @@ def from_llmc(path: Path, eot: int) -> Tokens:
 
 
 def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
-    """`prefix`.bin, the tokens, and `prefix`.idx, one sequence a document."""
+    """Write the tokens to `prefix`.bin, and an index of one sequence per document to `prefix`.idx."""
     to_nanogpt(shards, prefix.with_name(f"{prefix.name}.bin"))
     lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(b.offsets) for shard in shards for b in shard.batches)])
     starts = np.concatenate([[0], np.cumsum(lengths)])[:-1] if len(lengths) else np.zeros(0, np.int64)
@@ -84,8 +85,8 @@ def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
         file.write(np.arange(len(lengths) + 1).astype("<i8").data)
 
 
-def from_megatron(prefix: Path, eot: int) -> Tokens:
-    """The tokens of all sequences in order. Raises FormatError where the index is not one, or does not fit its .bin."""
+def from_megatron(prefix: Path, eot: int) -> TokenIds:
+    """The tokens of all sequences in order. Raises FormatError where the index is damaged or does not match its .bin."""
     index = prefix.with_name(f"{prefix.name}.idx").read_bytes()
     head = len(MEGATRON_MAGIC) + struct.calcsize("<QBQQ")
     if index[: len(MEGATRON_MAGIC)] != MEGATRON_MAGIC or len(index) < head:
@@ -97,7 +98,9 @@ def from_megatron(prefix: Path, eot: int) -> Tokens:
         )
     tokens = from_nanogpt(prefix.with_name(f"{prefix.name}.bin"), eot)
     if int(np.frombuffer(index, "<i4", sequences, head).sum(dtype=np.int64)) != len(tokens):
-        raise FormatError(f"{prefix}.bin: {len(tokens)} tokens, not as many as its index names")
+        raise FormatError(
+            f"{prefix}.bin: {len(tokens)} tokens, but its index names another number; give the .bin and .idx of one run"
+        )
     return tokens
 
 
@@ -106,20 +109,20 @@ WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
     "llmc": to_llmc,
     "megatron": to_megatron,
 }
-READERS: dict[str, Callable[[Path, int], Tokens]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
+READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
 
 
-def write_folder(folder: Path, splits: dict[str, Tokens], tokenizer: Tokenizer) -> Manifest:
-    """A folder of token shards, one a split, from flat tokens; tokenizer and manifest beside them."""
+def write_folder(folder: Path, splits: dict[str, TokenIds], tokenizer: Tokenizer) -> Manifest:
+    """Write a folder of token shards, one per split, from flat tokens, with the tokenizer's files; returns its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
-    written = {name: _write_split(folder, name, tokens, tokenizer) for name, tokens in splits.items()}
-    manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, written)
+    entries = {name: _write_split(folder, name, tokens, tokenizer) for name, tokens in splits.items()}
+    manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, entries)
     manifest.save()
     return manifest
 
 
-def _write_split(folder: Path, split: str, tokens: Tokens, tokenizer: Tokenizer) -> Split:
+def _write_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenizer) -> SplitEntry:
     lengths = np.array([len(token) for token in tokenizer.token_bytes])
     documents, text_bytes = 0, 0
     for batch in _batches(tokens, tokenizer.eot_id):
@@ -135,11 +138,11 @@ def _write_split(folder: Path, split: str, tokens: Tokens, tokenizer: Tokenizer)
         writer.close()
     aside.replace(path)
     entry = ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path))
-    return Split(documents, len(tokens), text_bytes, (entry,))
+    return SplitEntry(documents, len(tokens), text_bytes, (entry,))
 
 
-def _batches(tokens: Tokens, eot: int) -> Iterator[TokenBatch]:
-    """Whole documents, about BATCH_TOKENS at a time."""
+def _batches(tokens: TokenIds, eot: int) -> Iterator[TokenBatch]:
+    """Batches of whole documents, about BATCH_TOKENS tokens each."""
     start = 0
     while start < len(tokens):
         size = BATCH_TOKENS
@@ -148,24 +151,24 @@ def _batches(tokens: Tokens, eot: int) -> Iterator[TokenBatch]:
             size *= 2
             ends = np.flatnonzero(tokens[start : start + size] == eot) + 1
         offsets = np.concatenate([[0], ends])
-        taken = np.asarray(tokens[start : start + ends[-1]])
-        yield TokenBatch(taken, offsets, _ids(taken, offsets))
+        part = np.asarray(tokens[start : start + ends[-1]])
+        yield TokenBatch(part, offsets, _ids(part, offsets))
         start += int(ends[-1])
 
 
-def _ids(tokens: Tokens, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def _ids(tokens: TokenIds, offsets: DocumentOffsets) -> npt.NDArray[np.uint8]:
     raw = tokens.astype("<u2", copy=False).tobytes()
     digests = [hashlib.blake2b(raw[2 * a : 2 * b - 2], digest_size=16).digest() for a, b in pairwise(offsets)]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
 
 
-def _streams(shards: Sequence[Shard]) -> Iterator[Tokens]:
+def _streams(shards: Sequence[Shard]) -> Iterator[TokenIds]:
     return (batch.tokens for shard in shards for batch in shard.batches)
 
 
-def _ended(tokens: Tokens, eot: int, path: Path) -> Tokens:
+def _check_end(tokens: TokenIds, eot: int, path: Path) -> TokenIds:
     if len(tokens) and tokens[-1] != eot:
         raise FormatError(
-            f"{path}: ends with {tokens[-1]}, not with the end of text {eot}; it was cut short or made with another tokenizer"
+            f"{path}: ends with {tokens[-1]}, not with the end of text {eot}; it is truncated or made with another tokenizer"
         )
     return tokens

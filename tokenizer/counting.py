@@ -1,4 +1,4 @@
-"""Distinct pieces of text and how often each occurs, in one growing hash table of compiled code."""
+"""Counts of a text's distinct pre-tokens, in one growing hash table of compiled code."""
 
 from typing import NamedTuple
 
@@ -9,73 +9,76 @@ import pyarrow as pa
 from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.characters import classes
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
-from tokenizer.pieces import NO_BORDER, hash_of, next_border
+from tokenizer.pre_tokens import NO_BOUNDARY, hash_of, next_boundary
 from tokenizer.strings import utf8
 
-PIECES, BYTES, NEED = range(3)
+_PRE_TOKENS, _BYTES, _NEED = range(3)
 
 
 class _Table(NamedTuple):
-    """Piece i is `arena[starts[i]:starts[i + 1]]`; `slots` are piece numbers by hash, -1 where none is; `at` are the used lengths."""
+    """Pre-token i is `arena[starts[i]:starts[i + 1]]`; `slots` are their numbers by hash, or -1; `sizes` are lengths in use."""
 
     arena: Array
     starts: Array
     times: Array
     hashes: Array
     slots: Array
-    at: Array
+    sizes: Array
 
 
-class PieceCounter:
-    """Counts GPT-2's pieces of any number of texts, in one thread; memory grows with the distinct pieces alone (some 45 bytes each)."""
+class PreTokenCounter:
+    """Counts GPT-2's pre-tokens of any number of texts, in one thread.
+
+    Memory grows only with the distinct pre-tokens: about 45 bytes each.
+    """
 
     def __init__(self) -> None:
-        pieces = 1 << 14
+        room = 1 << 14
         self._table = _Table(
             arena=np.empty(1 << 17, np.uint8),
-            starts=np.zeros(pieces + 1, np.int64),
-            times=np.zeros(pieces, np.int64),
-            hashes=np.zeros(pieces, np.uint32),
-            slots=np.full(2 * pieces, -1, np.int32),
-            at=np.zeros(3, np.int64),
+            starts=np.zeros(room + 1, np.int64),
+            times=np.zeros(room, np.int64),
+            hashes=np.zeros(room, np.uint32),
+            slots=np.full(2 * room, -1, np.int32),
+            sizes=np.zeros(3, np.int64),
         )
 
     def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
-        """Count the pieces of each text."""
+        """Count the pre-tokens of each text."""
         text, offsets = utf8(texts)
         ends = offsets[1:].copy()
         starts = offsets[:-1].copy()
         while not _count(text, starts, ends, classes(), self._table):
             self._grow()
 
-    def add_counted(self, counts: pa.Table) -> None:
-        """Add up another counter's table."""
-        pieces, offsets = utf8(counts.column("piece"))
+    def add_counts(self, counts: pa.Table) -> None:
+        """Add another counter's table."""
+        pre_tokens, offsets = utf8(counts.column("piece"))
         times = counts.column("count").to_numpy().copy()
         done = 0
-        while (done := _add(pieces, offsets, times, done, self._table)) < len(times):
+        while (done := _add(pre_tokens, offsets, times, done, self._table)) < len(times):
             self._grow()
 
     def __len__(self) -> int:
-        return int(self._table.at[PIECES])
+        return int(self._table.sizes[_PRE_TOKENS])
 
     def table(self) -> pa.Table:
-        """Pieces and counts, sorted by piece (tokenizer.bpe.COUNTS_SCHEMA)."""
-        pieces, used = len(self), int(self._table.at[BYTES])
-        buffers = [None, pa.py_buffer(self._table.starts[: pieces + 1]), pa.py_buffer(self._table.arena[:used])]
-        words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), pieces, buffers)
-        return pa.table([words, pa.array(self._table.times[:pieces])], schema=COUNTS_SCHEMA).sort_by("piece")
+        """Pre-tokens and counts, sorted by pre-token (tokenizer.bpe.COUNTS_SCHEMA)."""
+        rows, used = len(self), int(self._table.sizes[_BYTES])
+        buffers = [None, pa.py_buffer(self._table.starts[: rows + 1]), pa.py_buffer(self._table.arena[:used])]
+        pre_tokens = pa.LargeBinaryArray.from_buffers(pa.large_binary(), rows, buffers)
+        return pa.table([pre_tokens, pa.array(self._table.times[:rows])], schema=COUNTS_SCHEMA).sort_by("piece")
 
     def _grow(self) -> None:
         table = self._table
-        pieces = 2 * len(table.times)
+        room = 2 * len(table.times)
         self._table = _Table(
-            arena=_longer(table.arena, 2 * len(table.arena) + int(table.at[NEED])),
-            starts=_longer(table.starts, pieces + 1),
-            times=_longer(table.times, pieces),
-            hashes=_longer(table.hashes, pieces),
-            slots=np.full(2 * pieces, -1, np.int32),
-            at=table.at,
+            arena=_longer(table.arena, 2 * len(table.arena) + int(table.sizes[_NEED])),
+            starts=_longer(table.starts, room + 1),
+            times=_longer(table.times, room),
+            hashes=_longer(table.hashes, room),
+            slots=np.full(2 * room, -1, np.int32),
+            sizes=table.sizes,
         )
         _rehash(self._table)
 
@@ -88,13 +91,13 @@ def _longer(array: npt.NDArray[np.generic], length: int) -> npt.NDArray[np.gener
 
 @compiled
 def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Table) -> bool:
-    """Count until the end (True) or until the table must grow; `starts` move on, so that the next call goes on."""
+    """Count until the end (True) or until the table must grow (False). `starts` advance, so the next call continues there."""
     for document in range(len(starts)):
         at, end = starts[document], ends[document]
-        window, borders = at, NO_BORDER
+        window, boundaries = at, NO_BOUNDARY
         while at < end:
-            stop, window, borders = next_border(text, at, end, classes, window, borders)
-            if not _count_piece(text, at, stop, 1, table):
+            stop, window, boundaries = next_boundary(text, at, end, classes, window, boundaries)
+            if not _count_pre_token(text, at, stop, 1, table):
                 starts[document] = at
                 return False
             at = stop
@@ -103,45 +106,45 @@ def _count(text: Array, starts: Array, ends: Array, classes: Array, table: _Tabl
 
 
 @compiled
-def _add(pieces: Array, offsets: Array, times: Array, done: Integer, table: _Table) -> Integer:
-    """Add counted pieces from number `done` on until the end or until the table must grow; returns how many are done."""
-    for piece in range(done, len(times)):
-        if not _count_piece(pieces, offsets[piece], offsets[piece + 1], times[piece], table):
-            return piece
+def _add(pre_tokens: Array, offsets: Array, times: Array, done: Integer, table: _Table) -> Integer:
+    """Add counts from row `done` on, until the end or until the table must grow. Returns the number of rows added in all."""
+    for pre_token in range(done, len(times)):
+        if not _count_pre_token(pre_tokens, offsets[pre_token], offsets[pre_token + 1], times[pre_token], table):
+            return pre_token
     return len(times)
 
 
 @compiled_into_callers
-def _count_piece(text: Array, start: Integer, stop: Integer, times: Integer, table: _Table) -> bool:
+def _count_pre_token(text: Array, start: Integer, stop: Integer, times: Integer, table: _Table) -> bool:
     value = hash_of(text, start, stop)
     mask = len(table.slots) - 1
     slot = np.int64(value) & mask
     short = np.uint32(value >> np.uint64(32))
     while table.slots[slot] >= 0:
-        piece = table.slots[slot]
-        if table.hashes[piece] == short and _same(text, start, stop, table, piece):
-            table.times[piece] += times
+        pre_token = table.slots[slot]
+        if table.hashes[pre_token] == short and _is_equal(text, start, stop, table, pre_token):
+            table.times[pre_token] += times
             return True
         slot = (slot + 1) & mask
-    piece, used = table.at[PIECES], table.at[BYTES]
-    if piece + 1 >= len(table.times) or used + stop - start > len(table.arena):
-        table.at[NEED] = stop - start
+    pre_token, used = table.sizes[_PRE_TOKENS], table.sizes[_BYTES]
+    if pre_token + 1 >= len(table.times) or used + stop - start > len(table.arena):
+        table.sizes[_NEED] = stop - start
         return False
-    for i in range(stop - start):  # a slice would need memory, lest the two overlap
+    for i in range(stop - start):  # a slice would allocate memory, in case the two overlap
         table.arena[used + i] = text[start + i]
-    table.slots[slot] = piece
-    table.hashes[piece] = short
-    table.times[piece] = times
-    table.starts[piece + 1] = used + stop - start
-    table.at[PIECES] += 1
-    table.at[BYTES] += stop - start
+    table.slots[slot] = pre_token
+    table.hashes[pre_token] = short
+    table.times[pre_token] = times
+    table.starts[pre_token + 1] = used + stop - start
+    table.sizes[_PRE_TOKENS] += 1
+    table.sizes[_BYTES] += stop - start
     return True
 
 
 @compiled_into_callers
-def _same(text: Array, start: Integer, stop: Integer, table: _Table, piece: Integer) -> bool:
-    first = table.starts[piece]
-    if table.starts[piece + 1] - first != stop - start:
+def _is_equal(text: Array, start: Integer, stop: Integer, table: _Table, pre_token: Integer) -> bool:
+    first = table.starts[pre_token]
+    if table.starts[pre_token + 1] - first != stop - start:
         return False
     for i in range(stop - start):  # noqa: SIM110
         if table.arena[first + i] != text[start + i]:
@@ -152,8 +155,8 @@ def _same(text: Array, start: Integer, stop: Integer, table: _Table, piece: Inte
 @compiled
 def _rehash(table: _Table) -> None:
     mask = len(table.slots) - 1
-    for piece in range(table.at[PIECES]):
-        slot = np.int64(hash_of(table.arena, table.starts[piece], table.starts[piece + 1])) & mask
+    for pre_token in range(table.sizes[_PRE_TOKENS]):
+        slot = np.int64(hash_of(table.arena, table.starts[pre_token], table.starts[pre_token + 1])) & mask
         while table.slots[slot] >= 0:
             slot = (slot + 1) & mask
-        table.slots[slot] = piece
+        table.slots[slot] = pre_token

@@ -1,5 +1,5 @@
-"""What can be wrong with a file of this package's formats."""
+"""Errors of this package's file formats."""
 
 
 class FormatError(ValueError):
-    """A tokenizer, a shard or a manifest is missing, damaged or of another kind; the message names the file and the way out."""
+    """A tokenizer, shard or manifest is missing, damaged or of another format; the message names the file and what to do next."""

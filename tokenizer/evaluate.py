@@ -1,4 +1,4 @@
-"""How well a tokenizer fits some text."""
+"""Statistics of how well a tokenizer fits a text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from tokenizer.codec import Tokenizer
 
 Labels = Mapping[str, Sequence[str | None]]
+"""Labels of each text by kind, such as `{"language": ["en", None]}`."""
 
 
 @dataclass(slots=True)
 class Group:
-    """The documents of one language, or of one domain."""
+    """Sums over the documents of one language or one domain."""
 
     documents: int = 0
     text_bytes: int = 0
@@ -24,15 +25,15 @@ class Group:
 
     @property
     def bytes_per_token(self) -> float:
-        """UTF-8 bytes of text a token."""
+        """UTF-8 bytes of text per token."""
         return self.text_bytes / max(1, self.tokens)
 
 
 @dataclass(slots=True)
 class Fit:
-    """Sums over the texts added so far; `counts` holds how often each id occurs. Words are what white space divides.
+    """Sums over the texts added so far. `counts` are the occurrences of each id. Words are separated by white space.
 
-    `groups` are by kind and label: `groups["language"]["en"]`.
+    `groups` are by kind and label, such as `groups["language"]["en"]`.
     """
 
     tokenizer: Tokenizer
@@ -44,7 +45,7 @@ class Fit:
     groups: dict[str, dict[str, Group]] = field(default_factory=dict)
 
     def add(self, texts: pa.Array, labels: Labels | None = None) -> None:
-        """Encode and decode each text; `labels` name, by kind, the group of each."""
+        """Encode and decode each text, and add up the results, also by group: `labels` names each text's group of each kind."""
         ids, offsets = self.tokenizer.encode_arrow(texts, eot=False)
         self.counts += np.bincount(ids, minlength=1 << 16)
         for text, (start, stop) in zip(texts.to_pylist(), pairwise(offsets), strict=True):
@@ -62,40 +63,40 @@ class Fit:
 
     @property
     def tokens(self) -> int:
-        """All tokens, without ends of text."""
+        """Number of tokens, without ends of text."""
         return int(self.counts.sum())
 
     @property
     def bytes_per_token(self) -> float:
-        """UTF-8 bytes of text a token."""
+        """UTF-8 bytes of text per token."""
         return self.text_bytes / max(1, self.tokens)
 
     @property
     def tokens_per_word(self) -> float:
-        """Fertility."""
+        """Tokens per word of text, also called fertility."""
         return self.tokens / max(1, self.words)
 
     @property
     def unused(self) -> int:
-        """Ids that the texts never gave, the end of text not counted."""
+        """Number of ids that never occurred, not counting the end of text."""
         return int(np.count_nonzero(self.counts[: self.tokenizer.eot_id] == 0))
 
     @property
     def unigram_bits_per_byte(self) -> float:
-        """Entropy of the ids, were each drawn by itself, over the text's bytes."""
+        """Bits per byte of text under a unigram model of the ids with their own frequencies."""
         shares = self.counts[self.counts > 0] / max(1, self.tokens)
         return float(-(shares * np.log2(shares)).sum() * self.tokens / max(1, self.text_bytes))
 
 
 def never_final(tokenizer: Tokenizer) -> int:
-    """Tokens that no text of their own spelling gives: encoding what they spell gives something else (half characters not counted)."""
-    spelt = [(number, token) for number, token in enumerate(tokenizer.token_bytes[:-1]) if _is_text(token)]
-    encoded = tokenizer.encode_batch([token.decode() for _, token in spelt])
-    return sum(ids.tolist() != [number] for (number, _), ids in zip(spelt, encoded, strict=True))
+    """Number of tokens that their own spelling does not encode to. Tokens that are not valid UTF-8 are not counted."""
+    spellings = [(number, token) for number, token in enumerate(tokenizer.token_bytes[:-1]) if _is_text(token)]
+    batch = tokenizer.encode_batch([token.decode() for _, token in spellings])
+    return sum(ids.tolist() != [number] for (number, _), ids in zip(spellings, batch, strict=True))
 
 
 def longest(tokenizer: Tokenizer, number: int = 10) -> list[bytes]:
-    """The longest tokens, the earlier of equals first."""
+    """The longest tokens by bytes, in order of id where they are equally long."""
     return sorted(tokenizer.token_bytes, key=len, reverse=True)[:number]
 
 

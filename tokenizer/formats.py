@@ -1,6 +1,7 @@
-"""The files that hold a GPT-2 tokenizer, written and read: tokenizer.json, vocab.json with merges.txt, tiktoken's ranks.
+"""Reads and writes a GPT-2 tokenizer's files: tokenizer.json, vocab.json with merges.txt, and tiktoken's ranks.
 
-All of them say the same: which pairs are merged, in which order. OpenAI's own names, encoder.json and vocab.bpe, are read too.
+Each of them defines the same thing: which pairs are merged, and in which order. OpenAI's name for merges.txt, vocab.bpe, is read
+too.
 """
 
 import base64
@@ -15,65 +16,69 @@ import tokenizers
 from tokenizer.errors import FormatError
 from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
 
-Pair = tuple[int, int]
+MergePair = tuple[int, int]
+"""Ids of the two tokens that a merge joins."""
 
 TOKENIZER_JSON = "tokenizer.json"
 VOCAB_JSON = "vocab.json"
 MERGES_TXT = "merges.txt"
-TIKTOKEN = "ranks.tiktoken"
+TIKTOKEN_RANKS = "ranks.tiktoken"
 CONFIG_JSON = "tokenizer_config.json"
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
-"""Of OpenAI's vocab.bpe, which is byte for byte the merges.txt that we write of it."""
+"""sha256 of OpenAI's vocab.bpe. The merges.txt that we write for GPT-2 has the same bytes."""
 
 
-def spellings(pairs: Sequence[Pair]) -> list[str]:
-    """Each id as printable characters, the end of text not among them."""
-    spelt = sorted(byte_alphabet())
+def spellings(pairs: Sequence[MergePair]) -> list[str]:
+    """The printable characters of each id, without the end of text."""
+    tokens = sorted(byte_alphabet())
     for left, right in pairs:
-        spelt.append(spelt[left] + spelt[right])
-    return spelt
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
 
 
-def merges_text(pairs: Sequence[Pair]) -> bytes:
-    """merges.txt: a line a merge, the canonical form of a tokenizer."""
-    spelt = spellings(pairs)
-    lines = [f"{spelt[left]} {spelt[right]}\n" for left, right in pairs]
+def merges_text(pairs: Sequence[MergePair]) -> bytes:
+    """Content of merges.txt, the canonical form of a tokenizer: one line per merge."""
+    tokens = spellings(pairs)
+    lines = [f"{tokens[left]} {tokens[right]}\n" for left, right in pairs]
     return ("#version: 0.2\n" + "".join(lines)).encode()
 
 
-def all_files(pairs: Sequence[Pair]) -> dict[str, bytes]:
-    """Name to content of every format; the folder that holds them loads as Hugging Face's GPT2TokenizerFast."""
+def all_files(pairs: Sequence[MergePair]) -> dict[str, bytes]:
+    """Name and content of each file. A folder of these files loads as Hugging Face's GPT2TokenizerFast."""
     vocabulary = {token: number for number, token in enumerate([*spellings(pairs), END_OF_TEXT])}
     return {
         TOKENIZER_JSON: _tokenizer_json(pairs),
         VOCAB_JSON: json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode(),
         MERGES_TXT: merges_text(pairs),
-        TIKTOKEN: _tiktoken(pairs),
+        TIKTOKEN_RANKS: _tiktoken(pairs),
         CONFIG_JSON: _config(),
     }
 
 
-def library_tokenizer(pairs: Sequence[Pair]) -> tokenizers.Tokenizer:
-    """The tokenizers library's own, with no added token: text cannot become one. (Its switch for that is lost on pickling.)"""
-    spelt = spellings(pairs)
-    vocabulary = {token: number for number, token in enumerate(spelt)}
-    merges = [(spelt[left], spelt[right]) for left, right in pairs]
+def library_tokenizer(pairs: Sequence[MergePair]) -> tokenizers.Tokenizer:
+    """The tokenizers library's tokenizer, without added tokens, so that no text encodes to one.
+
+    (The library's own switch for that is lost on pickling.)
+    """
+    tokens = spellings(pairs)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    merges = [(tokens[left], tokens[right]) for left, right in pairs]
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     return tokenizer
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """The merges that a tokenizer's folder or file holds. Raises FormatError where it holds none that GPT-2's kind knows."""
+def read_pairs(path: Path) -> list[MergePair]:
+    """The merges in a tokenizer's folder or file. Raises FormatError where it holds no byte-level BPE with GPT-2's ids."""
     file = file_of(path)
     return parse_pairs(str(file), file.read_bytes())
 
 
-def parse_pairs(name: str, data: bytes) -> list[Pair]:
-    """The same from a file's name, whose ending tells its format, and content."""
+def parse_pairs(name: str, data: bytes) -> list[MergePair]:
+    """The merges in a file's content; the name's ending tells the format. Raises FormatError like `read_pairs`."""
     try:
         if name.endswith(".tiktoken"):
             return _from_ranks(data)
@@ -86,16 +91,16 @@ def parse_pairs(name: str, data: bytes) -> list[Pair]:
 
 
 def file_of(path: Path) -> Path:
-    """The file itself, or the one in the folder that is read. Raises FormatError where there is none."""
+    """The path itself if it is a file, or the tokenizer file in the folder. Raises FormatError where there is none."""
     if path.is_file():
         return path
-    for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN):
+    for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN_RANKS):
         if (path / name).is_file():
             return path / name
     raise FormatError(f"{path}: no tokenizer there; give a folder with tokenizer.json or merges.txt, or one such file")
 
 
-def _tokenizer_json(pairs: Sequence[Pair]) -> bytes:
+def _tokenizer_json(pairs: Sequence[MergePair]) -> bytes:
     tokenizer = library_tokenizer(pairs)
     tokenizer.add_special_tokens([tokenizers.AddedToken(END_OF_TEXT, special=True, normalized=False)])
     return str(tokenizer.to_str(pretty=False)).encode()
@@ -107,8 +112,8 @@ def _config() -> bytes:
     return (json.dumps(config, indent=1) + "\n").encode()
 
 
-def _tiktoken(pairs: Sequence[Pair]) -> bytes:
-    """A line a token, base64 of its bytes and its rank; ranks of single bytes are their ids, as in OpenAI's own file."""
+def _tiktoken(pairs: Sequence[MergePair]) -> bytes:
+    """One line per token: the base64 of its bytes, and its rank. As in OpenAI's file, the ranks of single bytes are their ids."""
     value = _byte_values()
     tokens = [bytes(value[c] for c in token) for token in spellings(pairs)]
     return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
@@ -119,10 +124,10 @@ def _byte_values() -> dict[str, int]:
     return {character: byte for byte, character in enumerate(byte_alphabet())}
 
 
-def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[Pair], dict[str, int]]:
-    """The merges as pairs of ids, and the id of each token that they make."""
+def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[MergePair], dict[str, int]]:
+    """The merges as pairs of ids, and the id of every token's spelling."""
     numbers = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
-    pairs: list[Pair] = []
+    pairs: list[MergePair] = []
     for merge in merges:
         left, right = merge
         pairs.append((numbers[left], numbers[right]))
@@ -130,8 +135,8 @@ def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[Pair], dict[str,
     return pairs, numbers
 
 
-def merges_of(data: dict[str, Any]) -> list[Pair]:
-    """The merges of a tokenizer.json's content. Raises ValueError where it is not of GPT-2's kind."""
+def merges_of(data: dict[str, Any]) -> list[MergePair]:
+    """The merges in a tokenizer.json's content. Raises ValueError where it is no byte-level BPE with GPT-2's ids."""
     model = data["model"]
     if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
         raise ValueError("its model is not byte-level BPE")
@@ -145,8 +150,8 @@ def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
     return pre_tokenizer is not None and pre_tokenizer["type"] == "ByteLevel" and not pre_tokenizer["add_prefix_space"]
 
 
-def _from_ranks(data: bytes) -> list[Pair]:
-    """The merge behind each token: the last two parts that the merges before it leave of its bytes."""
+def _from_ranks(data: bytes) -> list[MergePair]:
+    """The merge that makes each token: its two parts are what earlier merges leave of its bytes."""
     ranks = {}
     for line in data.splitlines():
         token, rank = line.split()

@@ -1,4 +1,4 @@
-"""What Ctrl-C does to a command that has nothing to save: it ends at once."""
+"""Immediate exit on Ctrl-C, for commands that have nothing to save."""
 
 import os
 import signal
@@ -8,24 +8,25 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""Exit code of a command that was told to stop by Ctrl-C."""
+"""Exit code of a command that Ctrl-C stopped."""
 
 
 @contextmanager
-def ends_on_interrupt(said: str) -> Iterator[None]:
-    """While the block runs, Ctrl-C prints a line and ends this process: nothing is half-written under its own name at any moment.
+def ends_on_interrupt(message: str) -> Iterator[None]:
+    """While the block runs, Ctrl-C prints `message` and ends this process with exit code 130.
 
-    KeyboardInterrupt is not enough. Where it strikes in a callback of Python's own, of a weak reference while a module is imported for
-    one, it is printed and forgotten.
+    The block must publish each file whole, since it can end at any moment. KeyboardInterrupt is not enough: Python prints and
+    drops one that is raised in a callback, such as a weak reference's during an import.
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        sys.stderr.write(f"\n{said}\n")
+        sys.stderr.write(f"\n{message}\n")
         sys.stderr.flush()
         os._exit(INTERRUPTED)
 
     before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN if before is signal.SIG_IGN else end)  # a shell's background job ignores it
+    ignored = before is signal.SIG_IGN  # as in a shell's background jobs
+    signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else end)
     try:
         yield
     finally:

@@ -1,23 +1,38 @@
-"""The learning of merges: byte pair encoding over distinct words and their counts, incremental, over plain arrays.
+"""Learns merges: incremental byte pair encoding over distinct words and their counts, in plain arrays.
 
-All distinct words stand in one array of cells, a byte a cell, a separator between words. A token's id stands in its first and last cell,
-so both neighbours of any token are found without links. A pair (x, z) can arise only in the merge that makes its younger member, so its
-places are written down once, then; those that went stale are recognised on use, and swept out where room runs short. No two pairs ever
-spell the same token: a stretch of text whose ends no token crosses is always cut alike, so the second pair would have become the first.
+One array of cells holds all distinct words, with one byte per cell and a separator between words. A token's id is in its first
+and its last cell, so both neighbours of any token are found without links. A pair can arise only in the merge that makes the
+younger of its two tokens, so its positions are recorded once, in that merge. Stale positions are recognised on use, and swept out
+when room runs short.
+
+No two pairs spell the same token: a stretch of text whose ends no token crosses is always merged in the same way, so both pairs
+would be one.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from tokenizer.compiled import Array, Integer, compiled
-from tokenizer.pair_table import HEAP, MERGES, PAIRS, POOL, WANTED, State, add, make_room, pop, push, slot_of
+from tokenizer.pair_table import (
+    HEAP_SIZE,
+    MERGE_COUNT,
+    PAIR_COUNT,
+    POOL_SIZE,
+    ROOM_NEEDED,
+    LearnerState,
+    add,
+    make_room,
+    pop,
+    push,
+    slot_of,
+)
 from tokenizer.paper import byte_ids
 
-SEPARATOR = 0xFFFF
+WORD_SEPARATOR = 0xFFFF
 HOLE = 0xFFFE
-MOST_IDS = HOLE
+MAX_IDS = HOLE
 BLOCK = 16
-"""The word of every 16th cell is stored; the words between are found by walking on."""
+"""The word of every 16th cell is stored; the words between are found by a short scan."""
 
 OLD_LEFT, OLD_RIGHT, NEW_LEFT, NEW_RIGHT = range(4)
 
@@ -31,29 +46,29 @@ def learn(
     min_frequency: int = 0,
     max_token_length: int | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """The merges, at most so many, as pairs of ids in the order learnt.
+    """At most `merges` merges, in order, as rows (left id, right id).
 
-    Word i is `text[offsets[i]:offsets[i + 1]]`, UTF-8, and occurs `counts[i]` times. The commonest pair is merged
-    first; of equally common ones the smaller (left, right). Counts are 64-bit. The order of words does not matter.
+    Word i is `text[offsets[i]:offsets[i + 1]]`, UTF-8, and occurs `counts[i]` times. The most common pair is merged first, and of
+    equally common pairs the smaller (left, right). Counts are 64-bit. The order of words does not matter.
     """
-    if 256 + merges > MOST_IDS:
-        raise ValueError(f"{merges} merges: at most {MOST_IDS - 256:,} fit into 16-bit ids")
+    if 256 + merges > MAX_IDS:
+        raise ValueError(f"{merges} merges: at most {MAX_IDS - 256:,} fit into 16-bit ids; ask for a smaller vocabulary")
     state = _begin(text, offsets, counts, merges)
     least, limit = max(1, min_frequency), max_token_length or np.iinfo(np.int32).max
     _index(state, least, *np.zeros((3, 1 << 16), np.int64))
     while not _merge_on(state, merges, least, limit):
         make_room(state, least)
-    return state.merges[: state.at[MERGES]].copy()
+    return state.merges[: state.counters[MERGE_COUNT]].copy()
 
 
-def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
+def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> LearnerState:
     cells = np.empty(len(text) + len(counts) + 1, np.uint16)
     blocks = np.empty(len(cells) // BLOCK + 1, np.int32)
     _lay_out(text, offsets, np.array(byte_ids(), np.uint16), cells, blocks)
     lengths = np.ones(1 << 16, np.int32)
     place = np.uint32 if len(cells) < 1 << 32 else np.int64
     pairs = max(1 << 17, len(counts))
-    return State(
+    return LearnerState(
         cells=cells,
         offsets=offsets,
         blocks=blocks,
@@ -69,35 +84,35 @@ def _begin(text: Array, offsets: Array, counts: Array, merges: int) -> State:
         heap_pair=np.empty(pairs, np.int32),
         sums=np.zeros((4, 1 << 16), np.int64),
         places=np.zeros((4, 1 << 16), np.int64),
-        touched=np.empty((4, 1 << 16), np.int32),
+        neighbours=np.empty((4, 1 << 16), np.int32),
         merges=np.empty((merges, 2), np.uint16),
-        at=np.zeros(5, np.int64),
+        counters=np.zeros(5, np.int64),
     )
 
 
 @compiled
 def _lay_out(text: Array, offsets: Array, alphabet: Array, cells: Array, blocks: Array) -> None:
-    cells[0] = SEPARATOR
+    cells[0] = WORD_SEPARATOR
     blocks[0] = 0
     for word in range(len(offsets) - 1):
         start = at = _start(offsets, word)
         for i in range(offsets[word], offsets[word + 1]):
             cells[at] = alphabet[text[i]]
             at += 1
-        cells[at] = SEPARATOR
+        cells[at] = WORD_SEPARATOR
         for block in range((start + BLOCK - 1) // BLOCK, at // BLOCK + 1):
             blocks[block] = word
 
 
 @compiled
 def _start(offsets: Array, word: Integer) -> Integer:
-    """The word's first cell: a separator stands before every word and after the last."""
+    """The word's first cell. A separator precedes every word and follows the last."""
     return offsets[word] + word + 1
 
 
 @compiled
-def _times(state: State, place: Integer) -> Integer:
-    """How often the word that holds this cell occurs."""
+def _times(state: LearnerState, place: Integer) -> Integer:
+    """Count of the word that holds a cell."""
     word = np.int64(state.blocks[place // BLOCK])
     while _start(state.offsets, word + 1) <= place:
         word += 1
@@ -105,8 +120,8 @@ def _times(state: State, place: Integer) -> Integer:
 
 
 @compiled
-def _index(state: State, least: Integer, sums: Array, sizes: Array, ends: Array) -> None:
-    """Count the pairs of single symbols, write down their places, queue them. `sums`, `sizes` and `ends` are room for each pair (zeros)."""
+def _index(state: LearnerState, least: Integer, sums: Array, sizes: Array, ends: Array) -> None:
+    """Count the pairs of bytes, record their positions and queue them. `sums`, `sizes`, `ends` are scratch: a zero per pair."""
     cells = state.cells
     for word in range(len(state.times)):
         for i in range(_start(state.offsets, word), _start(state.offsets, word + 1) - 2):
@@ -127,10 +142,10 @@ def _index(state: State, least: Integer, sums: Array, sizes: Array, ends: Array)
 
 
 @compiled
-def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> bool:
-    """Learn merges until there are enough or none is left (True), or until there is no room for the next one."""
-    at = state.at
-    while at[MERGES] < merges and at[HEAP] > 0:
+def _merge_on(state: LearnerState, merges: Integer, least: Integer, limit: Integer) -> bool:
+    """Learn merges until there are enough or none is left (True), or until there is no room for the next one (False)."""
+    counters = state.counters
+    while counters[MERGE_COUNT] < merges and counters[HEAP_SIZE] > 0:
         pair = state.heap_pair[0]
         count = state.frequency[pair]
         if state.heap_count[0] != count:
@@ -139,121 +154,125 @@ def _merge_on(state: State, merges: Integer, least: Integer, limit: Integer) -> 
                 push(state, count, pair)
             continue
         new = 2 * state.size[pair]
-        if at[PAIRS] + min(new, 2 * (257 + at[MERGES])) > len(state.key) or at[POOL] + new > len(state.pool):
-            at[WANTED] = new
+        pairs = counters[PAIR_COUNT] + min(new, 2 * (257 + counters[MERGE_COUNT]))
+        if pairs > len(state.key) or counters[POOL_SIZE] + new > len(state.pool):
+            counters[ROOM_NEEDED] = new
             return False
         pop(state)
-        _merge(state, pair, 256 + at[MERGES], least, limit)
-        state.merges[at[MERGES], 0] = state.key[pair] >> 16
-        state.merges[at[MERGES], 1] = state.key[pair] & 0xFFFF
-        at[MERGES] += 1
+        _merge(state, pair, 256 + counters[MERGE_COUNT], least, limit)
+        state.merges[counters[MERGE_COUNT], 0] = state.key[pair] >> 16
+        state.merges[counters[MERGE_COUNT], 1] = state.key[pair] & 0xFFFF
+        counters[MERGE_COUNT] += 1
     return True
 
 
 @compiled
-def _merge(state: State, pair: Integer, new: Integer, least: Integer, limit: Integer) -> None:
+def _merge(state: LearnerState, pair: Integer, new: Integer, least: Integer, limit: Integer) -> None:
     left, right = np.int64(state.key[pair] >> 16), np.int64(state.key[pair] & 0xFFFF)
     length = state.lengths[left] + state.lengths[right]
     state.lengths[new] = length
-    found = np.int64(state.first[pair])
-    merged = _replace(state, pair, left, right, new)
-    state.size[pair] = merged
+    first = np.int64(state.first[pair])
+    size = _replace(state, pair, left, right, new)
+    state.size[pair] = size
     state.frequency[pair] = 0
     _subtract(state, OLD_LEFT, 16, left, pair)
     _subtract(state, OLD_RIGHT, 0, right << 16, pair)
-    seen_left, seen_right = _see_neighbours(state, found, merged, new, limit)
-    _create(state, NEW_LEFT, seen_left, 16, new, least)
-    _create(state, NEW_RIGHT, seen_right, 0, new << 16, least)
-    for i in range(found, found + merged):
+    lefts, rights = _sum_neighbours(state, first, size, new, limit)
+    _create(state, NEW_LEFT, lefts, 16, new, least)
+    _create(state, NEW_RIGHT, rights, 0, new << 16, least)
+    for i in range(first, first + size):
         place = np.int64(state.pool[i])
         before, after = state.cells[place - 1], state.cells[place + length]
-        if before != SEPARATOR and state.lengths[before] + length <= limit:
+        if before != WORD_SEPARATOR and state.lengths[before] + length <= limit:
             state.pool[state.places[NEW_LEFT, before]] = place - state.lengths[before]
             state.places[NEW_LEFT, before] += 1
-        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+        if after not in (WORD_SEPARATOR, new) and state.lengths[after] + length <= limit:
             state.pool[state.places[NEW_RIGHT, after]] = place
             state.places[NEW_RIGHT, after] += 1
-    _forget(state, NEW_LEFT, seen_left)
-    _forget(state, NEW_RIGHT, seen_right)
+    _forget(state, NEW_LEFT, lefts)
+    _forget(state, NEW_RIGHT, rights)
 
 
 @compiled
-def _replace(state: State, pair: Integer, left: Integer, right: Integer, new: Integer) -> Integer:
-    """Write the new token over each standing place of the pair, left to right; keep those places, sum up the pairs that end."""
+def _replace(state: LearnerState, pair: Integer, left: Integer, right: Integer, new: Integer) -> Integer:
+    """Write the new token over each valid position of the pair, left to right, and sum the pairs that end there.
+
+    Keeps those positions, and returns their number.
+    """
     cells, pool, sums = state.cells, state.pool, state.sums
     width, length = state.lengths[left], state.lengths[new]
     first = np.int64(state.first[pair])
-    kept = first
-    seen_left = seen_right = 0
+    end = first
+    lefts = rights = 0
     for i in range(first, first + state.size[pair]):
         place = np.int64(pool[i])
         if cells[place] != left or cells[place + width] != right:
             continue
         times = _times(state, place)
         before, after = cells[place - 1], cells[place + length]
-        if before not in (SEPARATOR, new):
+        if before not in (WORD_SEPARATOR, new):
             if sums[OLD_LEFT, before] == 0:
-                state.touched[OLD_LEFT, seen_left] = before
-                seen_left += 1
+                state.neighbours[OLD_LEFT, lefts] = before
+                lefts += 1
             sums[OLD_LEFT, before] += times
-        if after != SEPARATOR:
+        if after != WORD_SEPARATOR:
             if sums[OLD_RIGHT, after] == 0:
-                state.touched[OLD_RIGHT, seen_right] = after
-                seen_right += 1
+                state.neighbours[OLD_RIGHT, rights] = after
+                rights += 1
             sums[OLD_RIGHT, after] += times
         cells[place + width - 1] = HOLE
         cells[place + width] = HOLE
         cells[place] = new
         cells[place + length - 1] = new
-        pool[kept] = place
-        kept += 1
-    state.places[OLD_LEFT, 0] = seen_left
-    state.places[OLD_RIGHT, 0] = seen_right
-    return kept - first
+        pool[end] = place
+        end += 1
+    state.places[OLD_LEFT, 0] = lefts
+    state.places[OLD_RIGHT, 0] = rights
+    return end - first
 
 
 @compiled
-def _subtract(state: State, side: Integer, shift: Integer, rest: Integer, merged: Integer) -> None:
-    """Take the ended occurrences from the counts of the old neighbours' pairs."""
+def _subtract(state: LearnerState, side: Integer, shift: Integer, rest: Integer, merge: Integer) -> None:
+    """Subtract the occurrences that ended from the counts of the old neighbours' pairs; `merge` is the merged pair itself."""
     for i in range(state.places[side, 0]):
-        other = np.int64(state.touched[side, i])
+        other = np.int64(state.neighbours[side, i])
         pair = state.slots[slot_of(state, other << shift | rest)]
-        if pair >= 0 and pair != merged:
+        if pair >= 0 and pair != merge:
             state.frequency[pair] -= state.sums[side, other]
         state.sums[side, other] = 0
 
 
 @compiled
-def _see_neighbours(state: State, first: Integer, merged: Integer, new: Integer, limit: Integer) -> tuple[Integer, Integer]:
-    """Sum up the pairs that the new token is part of, by neighbour."""
+def _sum_neighbours(state: LearnerState, first: Integer, size: Integer, new: Integer, limit: Integer) -> tuple[Integer, Integer]:
+    """Sum the pairs that contain the new token, by neighbour; returns the numbers of left and right neighbours."""
     cells, sums, sizes = state.cells, state.sums, state.places
     length = state.lengths[new]
-    seen_left = seen_right = 0
+    lefts = rights = 0
     sizes[OLD_LEFT, 0] = sizes[OLD_RIGHT, 0] = 0
-    for i in range(first, first + merged):
+    for i in range(first, first + size):
         place = np.int64(state.pool[i])
         times = _times(state, place)
         before, after = cells[place - 1], cells[place + length]
-        if before != SEPARATOR and state.lengths[before] + length <= limit:
+        if before != WORD_SEPARATOR and state.lengths[before] + length <= limit:
             if sizes[NEW_LEFT, before] == 0:
-                state.touched[NEW_LEFT, seen_left] = before
-                seen_left += 1
+                state.neighbours[NEW_LEFT, lefts] = before
+                lefts += 1
             sums[NEW_LEFT, before] += times
             sizes[NEW_LEFT, before] += 1
-        if after not in (SEPARATOR, new) and state.lengths[after] + length <= limit:
+        if after not in (WORD_SEPARATOR, new) and state.lengths[after] + length <= limit:
             if sizes[NEW_RIGHT, after] == 0:
-                state.touched[NEW_RIGHT, seen_right] = after
-                seen_right += 1
+                state.neighbours[NEW_RIGHT, rights] = after
+                rights += 1
             sums[NEW_RIGHT, after] += times
             sizes[NEW_RIGHT, after] += 1
-    return seen_left, seen_right
+    return lefts, rights
 
 
 @compiled
-def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: Integer, least: Integer) -> None:
-    """Make the new pairs; their `places` become where the next place is to be written."""
-    for i in range(seen):
-        other = np.int64(state.touched[side, i])
+def _create(state: LearnerState, side: Integer, neighbours: Integer, shift: Integer, rest: Integer, least: Integer) -> None:
+    """Add the new pairs; their `places` become where the next position is to be written."""
+    for i in range(neighbours):
+        other = np.int64(state.neighbours[side, i])
         count = state.sums[side, other]
         pair = add(state, other << shift | rest, count, state.places[side, other])
         state.places[side, other] = state.first[pair]
@@ -262,8 +281,8 @@ def _create(state: State, side: Integer, seen: Integer, shift: Integer, rest: In
 
 
 @compiled
-def _forget(state: State, side: Integer, seen: Integer) -> None:
-    for i in range(seen):
-        other = state.touched[side, i]
+def _forget(state: LearnerState, side: Integer, neighbours: Integer) -> None:
+    for i in range(neighbours):
+        other = state.neighbours[side, i]
         state.sums[side, other] = 0
         state.places[side, other] = 0

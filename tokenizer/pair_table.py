@@ -1,4 +1,4 @@
-"""The pairs that learning knows of: a table by their two ids, a queue by their counts, and where each occurs."""
+"""Pairs of adjacent tokens while merges are learned: a hash table by their ids, a queue by their counts, and their positions."""
 
 from typing import Any, NamedTuple
 
@@ -6,11 +6,12 @@ import numpy as np
 
 from tokenizer.compiled import Array, Integer, compiled
 
-PAIRS, POOL, HEAP, MERGES, WANTED = range(5)
+PAIR_COUNT, POOL_SIZE, HEAP_SIZE, MERGE_COUNT, ROOM_NEEDED = range(5)
+"""Indices into `LearnerState.counters`: the lengths in use, and the positions that the next merge needs."""
 
 
-class State(NamedTuple):
-    """The arrays of a run of learning. A pair is a number: its key is `left << 16 | right`, its places are `pool[first:first + size]`."""
+class LearnerState(NamedTuple):
+    """Arrays of a learner. A pair is a number; `key` is `left << 16 | right`, positions are `pool[first:first + size]`."""
 
     cells: Array
     offsets: Array
@@ -27,43 +28,43 @@ class State(NamedTuple):
     heap_pair: Array
     sums: Array
     places: Array
-    touched: Array
+    neighbours: Array
     merges: Array
-    at: Array
+    counters: Array
 
 
-def make_room(state: State, least: int) -> None:
-    """Sweep, and make room for the next merge and a good number after it: what is swept out is never needed again.
+def make_room(state: LearnerState, least: int) -> None:
+    """Sweep out stale pairs and positions, then grow the arrays for the next merge and many after it.
 
-    Arrays grow in place, so that none of them stands in memory twice.
+    Arrays grow in place, so none is in memory twice.
     """
     _sweep(state)
-    pairs, places = int(state.at[PAIRS]), int(state.at[POOL])
-    wanted = int(state.at[WANTED])
-    state.pool.resize(max(places + max(places // 8, wanted), min(len(state.pool), 2 * places)), refcheck=False)
-    need = pairs + max(pairs // 3, min(wanted, 2 * (257 + int(state.at[MERGES]))))
+    pairs, places = int(state.counters[PAIR_COUNT]), int(state.counters[POOL_SIZE])
+    needed = int(state.counters[ROOM_NEEDED])
+    state.pool.resize(max(places + max(places // 8, needed), min(len(state.pool), 2 * places)), refcheck=False)
+    need = pairs + max(pairs // 3, min(needed, 2 * (257 + int(state.counters[MERGE_COUNT]))))
     for array in (state.key, state.frequency, state.first, state.size, state.heap_count, state.heap_pair):
         _lengthen(array, need)
     while 2 * len(state.slots) < 3 * len(state.key):
         _lengthen(state.slots, 2 * len(state.slots))
-    _enter(state, least)
+    _rebuild(state, least)
 
 
 def _lengthen(array: Array, need: int) -> None:
     if need > len(array):
-        array.resize(need, refcheck=False)  # the state alone holds it, and nothing a view of it
+        array.resize(need, refcheck=False)  # safe: only the state refers to it, and no view of it exists
 
 
 @compiled
-def add(state: State, key: Integer, count: Integer, size: Integer) -> Integer:
-    """Enter a new pair, with room for so many places; returns its number."""
-    pair = state.at[PAIRS]
-    state.at[PAIRS] += 1
+def add(state: LearnerState, key: Integer, count: Integer, size: Integer) -> Integer:
+    """Add a new pair with room for `size` positions; returns its number."""
+    pair = state.counters[PAIR_COUNT]
+    state.counters[PAIR_COUNT] += 1
     state.key[pair] = key
     state.frequency[pair] = count
-    state.first[pair] = state.at[POOL]
+    state.first[pair] = state.counters[POOL_SIZE]
     state.size[pair] = size
-    state.at[POOL] += size
+    state.counters[POOL_SIZE] += size
     state.slots[slot_of(state, key)] = pair
     return pair
 
@@ -74,8 +75,8 @@ def _hash(key: Integer) -> Integer:
 
 
 @compiled
-def slot_of(state: State, key: Integer) -> Integer:
-    """Where the pair of this key stands in the hash table, or the empty slot that it would take."""
+def slot_of(state: LearnerState, key: Integer) -> Integer:
+    """The slot of a key's pair in the hash table, or the empty slot where it would go."""
     mask = len(state.slots) - 1
     at = _hash(key) & mask
     while state.slots[at] >= 0 and state.key[state.slots[at]] != key:
@@ -84,58 +85,58 @@ def slot_of(state: State, key: Integer) -> Integer:
 
 
 @compiled
-def _sweep(state: State) -> None:
-    """Forget the pairs that occur no more and the places that went stale: the others move up."""
-    cells, pool, at = state.cells, state.pool, state.at
-    pairs = at[PAIRS]
-    at[PAIRS] = at[POOL] = 0
+def _sweep(state: LearnerState) -> None:
+    """Remove pairs that no longer occur and stale positions; the others move up."""
+    cells, pool, counters = state.cells, state.pool, state.counters
+    pairs = counters[PAIR_COUNT]
+    counters[PAIR_COUNT] = counters[POOL_SIZE] = 0
     for pair in range(pairs):
         if state.frequency[pair] == 0:
             continue
         left, right = state.key[pair] >> 16, state.key[pair] & 0xFFFF
-        kept = at[POOL]
+        end = counters[POOL_SIZE]
         first = np.int64(state.first[pair])
         for i in range(first, first + state.size[pair]):
             place = np.int64(pool[i])
             if cells[place] == left and cells[place + state.lengths[left]] == right:
-                pool[kept] = place
-                kept += 1
-        state.key[at[PAIRS]], state.frequency[at[PAIRS]] = state.key[pair], state.frequency[pair]
-        state.first[at[PAIRS]], state.size[at[PAIRS]] = at[POOL], kept - at[POOL]
-        at[PAIRS] += 1
-        at[POOL] = kept
+                pool[end] = place
+                end += 1
+        state.key[counters[PAIR_COUNT]], state.frequency[counters[PAIR_COUNT]] = state.key[pair], state.frequency[pair]
+        state.first[counters[PAIR_COUNT]], state.size[counters[PAIR_COUNT]] = counters[POOL_SIZE], end - counters[POOL_SIZE]
+        counters[PAIR_COUNT] += 1
+        counters[POOL_SIZE] = end
 
 
 @compiled
-def _enter(state: State, least: Integer) -> None:
-    """Fill the hash table and the queue from the pairs."""
+def _rebuild(state: LearnerState, least: Integer) -> None:
+    """Rebuild the hash table and the queue from the pairs."""
     slots, mask = state.slots, len(state.slots) - 1
     slots[:] = -1
-    queued = 0
-    for pair in range(state.at[PAIRS]):
+    size = 0
+    for pair in range(state.counters[PAIR_COUNT]):
         slot = _hash(state.key[pair]) & mask
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
         slots[slot] = pair
         if state.frequency[pair] >= least:
-            state.heap_count[queued], state.heap_pair[queued] = state.frequency[pair], pair
-            queued += 1
-    state.at[HEAP] = queued
-    for at in range(queued // 2 - 1, -1, -1):
+            state.heap_count[size], state.heap_pair[size] = state.frequency[pair], pair
+            size += 1
+    state.counters[HEAP_SIZE] = size
+    for at in range(size // 2 - 1, -1, -1):
         _sink(state, at, state.heap_count[at], state.heap_pair[at])
 
 
 @compiled
-def _before(state: State, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
+def _before(state: LearnerState, count: Integer, pair: Integer, other_count: Integer, other: Integer) -> Any:
     return count > other_count or (count == other_count and state.key[pair] < state.key[other])
 
 
 @compiled
-def push(state: State, count: Integer, pair: Integer) -> None:
-    """Queue a pair: the commonest comes first, of equals the one of the smaller ids."""
+def push(state: LearnerState, count: Integer, pair: Integer) -> None:
+    """Add a pair to the queue. The most common pair comes first; of equally common pairs the one with the smaller key."""
     counts, pairs = state.heap_count, state.heap_pair
-    at = state.at[HEAP]
-    state.at[HEAP] += 1
+    at = state.counters[HEAP_SIZE]
+    state.counters[HEAP_SIZE] += 1
     while at > 0:
         up = (at - 1) >> 1
         if not _before(state, count, pair, counts[up], pairs[up]):
@@ -146,17 +147,17 @@ def push(state: State, count: Integer, pair: Integer) -> None:
 
 
 @compiled
-def pop(state: State) -> None:
-    """Take the first pair from the queue."""
-    state.at[HEAP] -= 1
-    last = state.at[HEAP]
+def pop(state: LearnerState) -> None:
+    """Remove the first pair from the queue."""
+    state.counters[HEAP_SIZE] -= 1
+    last = state.counters[HEAP_SIZE]
     _sink(state, 0, state.heap_count[last], state.heap_pair[last])
 
 
 @compiled
-def _sink(state: State, at: Integer, count: Integer, pair: Integer) -> None:
-    """Put a pair where those below it come after it, from this place on downwards."""
-    counts, pairs, size = state.heap_count, state.heap_pair, state.at[HEAP]
+def _sink(state: LearnerState, at: Integer, count: Integer, pair: Integer) -> None:
+    """Put a pair at position `at` of the heap or below, so that those under it come after it."""
+    counts, pairs, size = state.heap_count, state.heap_pair, state.counters[HEAP_SIZE]
     while 2 * at + 1 < size:
         down = 2 * at + 1
         if down + 1 < size and _before(state, counts[down + 1], pairs[down + 1], counts[down], pairs[down]):

@@ -1,4 +1,4 @@
-"""GPT-2's tokenizer as the paper (Radford et al. 2019, section 2.2) and OpenAI's published code fix it."""
+"""Constants of GPT-2's tokenizer, from the paper (Radford et al. 2019, section 2.2) and OpenAI's published code."""
 
 from typing import Final
 
@@ -6,18 +6,18 @@ VOCAB_SIZE: Final = 50_257
 """Section 2.2: "The vocabulary is expanded to 50,257": 256 bytes, 50,000 merges and the end of text."""
 
 END_OF_TEXT: Final = "<|endoftext|>"
-"""Stands after every document; in GPT-2's vocabulary it is the last id, 50256."""
+"""Ends every document. In GPT-2's vocabulary it is the last id, 50256."""
 
 EOT_ID: Final = VOCAB_SIZE - 1
 
-PIECES: Final = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-"""openai/gpt-2 src/encoder.py: text is cut into these pieces, and no merge crosses a cut."""
+SPLIT_PATTERN: Final = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+"""openai/gpt-2 src/encoder.py: text is split into these pre-tokens, and no merge crosses their boundaries."""
 
 
 def byte_alphabet() -> str:
     """The printable character of each byte, 0 to 255 (openai/gpt-2 src/encoder.py, bytes_to_unicode).
 
-    Bytes 33-126, 161-172 and 174-255 stand for themselves, the other 68 are U+0100 onwards in their order.
+    Bytes 33-126, 161-172 and 174-255 map to themselves; the other 68 map to U+0100 onwards, in order.
     """
     own = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 256 + 68))
@@ -25,6 +25,6 @@ def byte_alphabet() -> str:
 
 
 def byte_ids() -> tuple[int, ...]:
-    """The id of each byte: GPT-2 numbers the 256 printable characters by their code points."""
+    """The id of each byte. GPT-2 numbers the 256 printable characters in the order of their code points."""
     order = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
     return tuple(order[character] for character in byte_alphabet())

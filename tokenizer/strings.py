@@ -6,24 +6,25 @@ import pyarrow as pa
 
 
 def utf8(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All strings' bytes one after the other, and where each begins; the last offset is the end. No null may be among them.
+    """The concatenated bytes of all strings (uint8), and where each begins (int64); the last offset is the end.
 
-    Both are read-only, whether they are views or copies, so that compiled code meets one type and is made once.
+    Both arrays are read-only, whether views or copies: compiled code then sees one type and is compiled once. Raises ValueError
+    for nulls.
     """
     if isinstance(texts, pa.ChunkedArray):
-        texts = texts.chunk(0) if texts.num_chunks == 1 else texts.cast(_wide(texts.type)).combine_chunks()
+        texts = texts.chunk(0) if texts.num_chunks == 1 else texts.cast(_large_type(texts.type)).combine_chunks()
     if texts.null_count:
         raise ValueError(f"{texts.null_count} of {len(texts)} texts are null")
-    wide = texts.cast(_wide(texts.type))
-    _, offsets, data = wide.buffers()
-    if offsets is None or not len(wide):
+    large = texts.cast(_large_type(texts.type))
+    _, offsets, data = large.buffers()
+    if offsets is None or not len(large):
         return np.frombuffer(b"", np.uint8), np.frombuffer(bytes(8), np.int64)
-    places = np.frombuffer(offsets, np.int64, len(wide) + 1, 8 * wide.offset)
+    starts = np.frombuffer(offsets, np.int64, len(large) + 1, 8 * large.offset)
     text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.frombuffer(b"", np.uint8)
-    text, places = text[places[0] : places[-1]], places - places[0] if places[0] else places[:]
-    text.flags.writeable = places.flags.writeable = False
-    return text, places
+    text, starts = text[starts[0] : starts[-1]], starts - starts[0] if starts[0] else starts[:]
+    text.flags.writeable = starts.flags.writeable = False
+    return text, starts
 
 
-def _wide(kind: pa.DataType) -> pa.DataType:
+def _large_type(kind: pa.DataType) -> pa.DataType:
     return pa.large_binary() if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else pa.large_string()

@@ -15,7 +15,7 @@ from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Manifest as Dataset
-from tokenizer.shards import ShardEntry, Split
+from tokenizer.shards import ShardEntry, SplitEntry
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _dataset(folder: str) -> Dataset:
         raise InputError(str(error)) from error
 
 
-def _split(name: str, folders: Sequence[str], datasets: Sequence[Dataset], output: str) -> Split:
+def _split(name: str, folders: Sequence[str], datasets: Sequence[Dataset], output: str) -> SplitEntry:
     """A split of all folders, the first one's shards first; names are numbered anew."""
     mine = [(folder, dataset.splits[name]) for folder, dataset in zip(folders, datasets, strict=True) if name in dataset.splits]
     shards = [(folder, entry) for folder, split in mine for entry in split.shards]
@@ -73,7 +73,7 @@ def _split(name: str, folders: Sequence[str], datasets: Sequence[Dataset], outpu
         carry_file(files.join(folder, entry.name), files.join(output, named.name))
         entries.append(named)
     splits = [split for _, split in mine]
-    return Split(
+    return SplitEntry(
         sum(split.documents for split in splits),
         sum(split.tokens for split in splits),
         sum(split.text_bytes for split in splits),

@@ -12,7 +12,7 @@ from pipeline.corpus.next_folder import Gone, NextFolder
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from pipeline.tokens.merge import cross_entropy_nats
 from tokenizer.shards import Manifest as Dataset
-from tokenizer.shards import Shard, ShardEntry, ShardWriter, Split, TokenBatch
+from tokenizer.shards import Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 
 IDS = 1 << 16
 CHUNK = 1 << 22
@@ -24,13 +24,13 @@ def next_tokens(folder: NextFolder, gone: Sequence[Gone], dedup: str) -> StageMa
     dataset = Dataset.load(folder.source)
     dataset.verify()
     counters = Counter(folder.manifest.counters)
-    splits: dict[str, Split] = {}
+    splits: dict[str, SplitEntry] = {}
     for name, split in dataset.splits.items():
         kept = [_next_shard(folder, shard, removed) for shard in dataset.open(name, verify=False)]
         lost = sum(text_bytes for _, text_bytes in kept)
         entries = tuple(entry for entry, _ in kept)
         documents, tokens = sum(e.documents for e in entries), sum(e.tokens for e in entries)
-        splits[name] = Split(documents, tokens, split.text_bytes - lost, entries)
+        splits[name] = SplitEntry(documents, tokens, split.text_bytes - lost, entries)
         counters.subtract({f"text_bytes_{name}": lost} if f"text_bytes_{name}" in counters else {})
     for entry in folder.manifest.files:
         if entry.kind == "drops" or entry.kind == "tokenizer":

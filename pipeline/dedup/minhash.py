@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.dedup import words
 from tokenizer.compiled import compiled
-from tokenizer.wide import WINDOW, bytes_between, fold_words, load_8, lowest_bit
+from tokenizer.simd import WINDOW, bytes_between, fold_words, load_8, lowest_bit
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words32: TypeAlias = npt.NDArray[np.uint32]

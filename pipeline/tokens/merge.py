@@ -14,7 +14,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.tokens.sorted_runs import SPLITS, Index, Run, Tokens, merged, read_index, read_tokens, rows_of
 from tokenizer.compiled import Array, compiled
-from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, Split, TokenBatch
+from tokenizer.shards import BATCH_TOKENS, Header, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 
 BUCKETS = 1 << 16
 """Shards and record batches begin where the leading 16 bits of the order hash change."""
@@ -116,14 +116,14 @@ def even_borders(tokens: npt.NDArray[np.int64], most: int) -> list[int]:
     return [0, *sorted({int(cut) for cut in cuts if upto[cut - 1] < total}), len(tokens)]
 
 
-def split_of(receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str) -> Split:
+def split_of(receipts: Sequence[Receipt], plans: Sequence[ShardPlan], split: str) -> SplitEntry:
     """A split's entry in the dataset section, from its finished shards."""
     entries = []
     for plan in (p for p in plans if p.header.split == split):
         (entry,) = (e for r in receipts for e in r.files if e.name == plan.header.name)
         entries.append(ShardEntry(entry.name, plan.header.documents, plan.header.tokens, entry.bytes, entry.sha256))
     text = sum(receipt.counters.get(f"text_bytes_{split}", 0) for receipt in receipts)
-    return Split(sum(e.documents for e in entries), sum(e.tokens for e in entries), text, tuple(entries))
+    return SplitEntry(sum(e.documents for e in entries), sum(e.tokens for e in entries), text, tuple(entries))
 
 
 def unigram_counts(

@@ -14,7 +14,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, utf8_bytes
 from pipeline.storage.hashing import chosen
-from tokenizer.counting import PieceCounter
+from tokenizer.counting import PreTokenCounter
 
 BATCH_DOCUMENTS = 1024
 SAMPLE_SALT = b"vocabulary sample"
@@ -42,7 +42,7 @@ class CountShard:
 
     def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """A batch of documents at a time."""
-        counter = PieceCounter()
+        counter = PreTokenCounter()
         for texts in sampled_texts(part.work, self.share, self.seed, writer):
             counter.add(texts)
         counts = counter.table()
@@ -60,9 +60,9 @@ class MergePartition:
     def __call__(self, part: Part[Sequence[str]], writer: PartWriter) -> None:
         """A table at a time."""
         paths = part.work
-        total = PieceCounter()
+        total = PreTokenCounter()
         for path in paths:
-            total.add_counted(files.read_table(path))
+            total.add_counts(files.read_table(path))
             writer.advance()
         writer.counters["distinct_words"] += len(total)
         name = f"counts-{writer.key}.parquet"

@@ -17,8 +17,8 @@ from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books, Input, StageManifest, file_input
 from pipeline.vocabulary.counts import CountShard, MergePartition, sampled_texts
 from tokenizer import formats
-from tokenizer.bpe import COUNTS, LIBRARY, TRAINERS, train, train_with_library
-from tokenizer.codec import Tokenizer
+from tokenizer.bpe import COUNTS, TRAINERS, train, train_with_library
+from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.paper import VOCAB_SIZE
 

@@ -15,7 +15,7 @@ from pipeline.storage import files
 from pipeline.storage.manifest import Manifest
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
-from tokenizer.shards import Header, ShardEntry, Split, sha256_of
+from tokenizer.shards import Header, ShardEntry, SplitEntry, sha256_of
 from tokenizer.shards import Manifest as Dataset
 from trainer import checkpoint
 from trainer.config import InputError
@@ -98,7 +98,7 @@ def test_an_arrow_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
     del values
     assert path.stat().st_size < 1 << 20
     entry = ShardEntry(header.name, 1, 1 << 29, path.stat().st_size, sha256_of(path))
-    Dataset(str(tmp_path), header.tokenizer_sha256, 257, 256, {"train": Split(1, 1 << 29, 1, (entry,))}).save()
+    Dataset(str(tmp_path), header.tokenizer_sha256, 257, 256, {"train": SplitEntry(1, 1 << 29, 1, (entry,))}).save()
     script = (
         "import resource, sys; from tokenizer.errors import FormatError; from tokenizer.shards import Manifest\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -118,7 +118,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
     dataset = tmp_path / "tokens"
     dataset.mkdir()
     entry = ShardEntry("../sentinel", 0, 0, 0, sha256_of(sentinel))
-    Dataset(str(dataset), "cafe", 257, 256, {"train": Split(0, 0, 0, (entry,))}).save()
+    Dataset(str(dataset), "cafe", 257, 256, {"train": SplitEntry(0, 0, 0, (entry,))}).save()
     with pytest.raises(FormatError, match="sentinel: missing"):
         Dataset.load(dataset)
     body = {"name": "../sentinel", "kind": "x", "rows": 0, "bytes": 0, "sha256": entry.sha256}

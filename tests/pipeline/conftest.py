@@ -19,7 +19,7 @@ from pipeline.records import Document, Drop, Duplicate, Link, Page, Record, Subm
 from pipeline.storage.document_shards import KEEP_SCHEMA
 from pipeline.storage.manifest import stage_input
 from pipeline.urls import dedup_key
-from tokenizer.shards import Header, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.shards import Header, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 from tokenizer.shards import Manifest as TokenManifest
 
 INSTANT = datetime(2017, 5, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ def token_shards(corpus: Path, rows: list[tuple[bytes, list[int]]], text_bytes: 
     def dataset() -> dict[str, Any]:
         path = corpus / "tokens" / header.name
         entry = ShardEntry(header.name, len(rows), len(tokens), path.stat().st_size, sha256_of(path))
-        splits = {"train": Split(len(rows), len(tokens), text_bytes, (entry,))}
+        splits = {"train": SplitEntry(len(rows), len(tokens), text_bytes, (entry,))}
         return TokenManifest(str(corpus), "ab" * 32, EOT + 1, EOT, splits, {"train": 5.25}).section()
 
     return fill, dataset

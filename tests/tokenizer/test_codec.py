@@ -41,7 +41,7 @@ def library_ids(tokenizer: Tokenizer, texts: list[str]) -> list[int]:
 
 
 def awkward(documents: int) -> list[str]:
-    """Seeded strings of everything that is rare in prose."""
+    """Seeded random strings of characters that are rare in prose."""
     generator = random.Random(11)
     points = [
         *range(0x20, 0x250),
@@ -66,7 +66,7 @@ def awkward(documents: int) -> list[str]:
 
 @given(VALID)
 @settings(max_examples=100, deadline=None)
-def test_decoding_gives_the_text_back_and_no_text_gives_the_end_of_text(trained: Tokenizer, text: str) -> None:
+def test_any_text_round_trips_and_never_encodes_to_the_end_of_text(trained: Tokenizer, text: str) -> None:
     ids = trained.encode(text)
     assert trained.decode(ids) == text
     assert all(number < trained.eot_id for number in ids)
@@ -90,7 +90,7 @@ def test_text_never_becomes_a_special_token(trained: Tokenizer, text: str) -> No
         assert tokenizer.decode(ids) == f"a{text}b"
 
 
-def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer) -> None:
+def test_long_pre_tokens_encode_as_in_the_library(trained: Tokenizer) -> None:
     generator = random.Random(2)
     texts = ["".join(generator.choice("etaoin") for _ in range(generator.randint(40, 900))) for _ in range(200)]
     texts += [unit * 300 for unit in ("a", "ab", "-", "=-", "0", "é", "中", " ", "\n")]
@@ -98,8 +98,8 @@ def test_long_pieces_are_merged_as_the_library_merges_them(trained: Tokenizer) -
     assert ids.tolist() == library_ids(trained, texts)
 
 
-def test_pieces_that_are_nearly_alike_are_told_apart(trained: Tokenizer) -> None:
-    """Of every length about those that are remembered, and 256 more, each twice; the second tokenizer makes few ids of each."""
+def test_similar_pre_tokens_are_not_confused_in_the_cache(trained: Tokenizer) -> None:
+    """Pre-tokens of every length near the cache's limits and 256 beyond, each twice; the second tokenizer gives each few ids."""
     generator, e = random.Random(3), byte_ids()[ord("e")]
     texts = [piece for size in [*range(1, 64), *range(250, 290)] for piece in ("e" * size, "e" * (size - 1) + "t", "\0" * size)]
     texts += ["".join(generator.choices("et", [9, 1], k=generator.randint(8, 33))) for _ in range(30_000)]
@@ -109,7 +109,7 @@ def test_pieces_that_are_nearly_alike_are_told_apart(trained: Tokenizer) -> None
         assert ids.tolist() == library_ids(tokenizer, texts) * 2
 
 
-def test_slices_and_threads_share_an_encoder(trained: Tokenizer) -> None:
+def test_threads_and_array_slices_share_an_encoder(trained: Tokenizer) -> None:
     texts = awkward(2_000)
     whole = pa.array(texts, pa.large_string())
     expected = library_ids(trained, texts)
@@ -121,8 +121,8 @@ def test_slices_and_threads_share_an_encoder(trained: Tokenizer) -> None:
     assert not len(trained.encode_arrow(pa.chunked_array([], pa.string()))[0])
 
 
-def test_bytes_that_are_no_utf8_come_back_and_reach_no_other_memory(trained: Tokenizer) -> None:
-    """Arrow does not look into the strings of a file that it reads."""
+def test_invalid_utf8_round_trips_without_reading_out_of_bounds(trained: Tokenizer) -> None:
+    """Arrow does not validate the strings of a file that it reads."""
     generator = random.Random(4)
     texts = [b"\xf0", b"a\x80a", b"\xf7\xbf\xbf\xbf", b"\xe0", b"\xc3"] * 40
     texts += [
@@ -158,17 +158,17 @@ MONSTERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MONSTERS)
-def test_monsters_are_bounded_in_time_and_memory(trained: Tokenizer, name: str) -> None:
+def test_monster_texts_take_bounded_time_and_memory(trained: Tokenizer, name: str) -> None:
     unit = MONSTERS[name]
     text = unit * (10_000_000 // len(unit.encode()))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.process_time()
+    start = time.process_time()
     ids, _ = trained.encode_arrow(pa.array([text], pa.large_string()))
-    seconds = time.process_time() - started
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    seconds = time.process_time() - start
+    growth_mebibytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert trained.decode(ids) == text
     assert seconds < 30
-    assert grown < 600
+    assert growth_mebibytes < 600
 
 
 def test_pickling_keeps_the_merges(trained: Tokenizer) -> None:
@@ -177,23 +177,23 @@ def test_pickling_keeps_the_merges(trained: Tokenizer) -> None:
     assert again.sha256 == trained.sha256
 
 
-def test_half_a_character_decodes_to_the_replacement(trained: Tokenizer) -> None:
+def test_incomplete_character_decodes_to_the_replacement_character(trained: Tokenizer) -> None:
     ids = [trained.token_bytes.index(bytes([byte])) for byte in "é".encode()]
     assert trained.decode(ids[:1]) == "\ufffd"
     assert trained.decode_bytes(ids) == "é".encode()
 
 
-def test_a_lone_surrogate_is_refused(trained: Tokenizer) -> None:
+def test_lone_surrogate_is_refused(trained: Tokenizer) -> None:
     with pytest.raises(ValueError, match="surrogates"):
         trained.encode("\ud800")
 
 
-def test_an_unknown_encoder_is_refused(trained: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="'fast': one of compiled, tokenizers, tiktoken"):
+def test_unknown_encoder_is_refused(trained: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="'fast': must be one of compiled, tokenizers, tiktoken"):
         trained.encode_arrow(pa.array(["a"]), encoder="fast")
 
 
-def test_more_merges_than_16_bits_count_are_refused() -> None:
+def test_more_merges_than_fit_into_16_bit_ids_are_refused() -> None:
     with pytest.raises(FormatError, match="65,279 merges: at most 65,278"):
         Tokenizer([(0, 0)] * 65_279)
     assert Tokenizer([(0, 0)] * 65_278).eot_id == 0xFFFE
@@ -204,7 +204,7 @@ def test_merges_of_tokens_that_do_not_exist_are_refused() -> None:
         Tokenizer([(300, 1)])
 
 
-def test_nothing_encodes_to_nothing(trained: Tokenizer) -> None:
+def test_empty_text_encodes_to_no_ids(trained: Tokenizer) -> None:
     assert trained.encode("") == []
     assert trained.encode_batch([]) == []
     ids, offsets = trained.encode_arrow(pa.array(["", ""]))
@@ -212,13 +212,13 @@ def test_nothing_encodes_to_nothing(trained: Tokenizer) -> None:
     assert offsets.tolist() == [0, 1, 2]
 
 
-def test_gpt2_itself_cuts_webtext_beginnings_to_63_tokens(shared_data: Path) -> None:
+def test_openais_vocabulary_encodes_each_webtext_sample_to_63_tokens(shared_data: Path) -> None:
     gpt2 = Tokenizer.load(shared_data / "bpe")
     lines = (shared_data / "webtext" / "webtext.test.sample.jsonl").read_text().splitlines()
     texts = [json.loads(line)["text"] for line in lines]
-    encoded = gpt2.encode_batch(texts)
+    batch = gpt2.encode_batch(texts)
     assert len(texts) == 4_723
-    assert {len(ids) for ids in encoded} == {63}
-    assert [gpt2.decode(ids) for ids in encoded] == texts
-    published = tokenizers.models.BPE.read_file(str(shared_data / "bpe/encoder.json"), str(shared_data / "bpe/vocab.bpe"))[0]
-    assert published[END_OF_TEXT] == gpt2.eot_id == 50_256
+    assert {len(ids) for ids in batch} == {63}
+    assert [gpt2.decode(ids) for ids in batch] == texts
+    vocabulary = tokenizers.models.BPE.read_file(str(shared_data / "bpe/encoder.json"), str(shared_data / "bpe/vocab.bpe"))[0]
+    assert vocabulary[END_OF_TEXT] == gpt2.eot_id == 50_256

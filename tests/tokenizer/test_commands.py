@@ -19,13 +19,13 @@ from tokenizer.shards import Manifest
 
 @pytest.fixture
 def folder(trained: Tokenizer, english: list[str], tmp_path: Path) -> Path:
-    """Shards of 50 documents."""
+    """A folder of token shards with 50 documents."""
     tokens, _ = trained.encode_arrow(pa.array(english[:50], pa.large_string()))
     write_folder(tmp_path / "shards", {"train": tokens}, trained)
     return tmp_path / "shards"
 
 
-def test_train_writes_what_the_library_function_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_writes_the_vocabulary_that_bpe_train_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("the cat and the hat " * 50)
     pq.write_table(pa.table({"text": ["the bat", "the rat"]}), tmp_path / "b.parquet")
     arguments = [
@@ -43,14 +43,14 @@ def test_train_writes_what_the_library_function_learns(tmp_path: Path, capsys: p
         tokenizer.pairs
         == train({"the": 2, " cat": 50, " and": 50, " the": 99, " hat": 50, " ": 1, " bat": 1, " rat": 1}, 262).pairs
     )
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "8 distinct words"
-    assert told[1].startswith("262 entries: ")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "8 distinct words"
+    assert lines[1].startswith("262 entries: ")
     assert main([*arguments[:-3], str(tmp_path / "library"), *arguments[-2:], "--trainer", "tokenizers"]) == 0
     assert Tokenizer.load(tmp_path / "library").pairs == tokenizer.pairs
 
 
-def test_evaluate_sets_tokenizers_side_by_side(tmp_path: Path, trained: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_compares_tokenizers(tmp_path: Path, trained: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
     trained.save(tmp_path / "t")
     train({"ab": 3}, 258).save(tmp_path / "bytes")
     texts = ["a function returns", "eine Funktion gibt zurück", "the list"]
@@ -64,12 +64,12 @@ def test_evaluate_sets_tokenizers_side_by_side(tmp_path: Path, trained: Tokenize
     assert lines[2].split()[:2] == [paths[0], "5,000"]
     assert lines[3].split()[:5] == [paths[1], "258", "54", "1.019", "5.400"]
     assert lines[3].split()[-2:] == ["0", "0"]
-    assert lines[4] == "bytes a token by language, the 3 largest of 3:"
+    assert lines[4] == "bytes per token by language, the 3 largest of 3:"
     assert [line.split()[0] for line in lines[5:8]] == ["de", "en", "unknown"]
     assert lines[5].split()[1:5] == ["1", "documents", "26", "bytes"]
     assert float(lines[5].split()[5]) > float(lines[5].split()[6]) == 1
     assert [line.split()[0] for line in lines[9:12]] == ["a.example", "b.example", "unknown"]
-    assert lines[12].startswith(f"longest of {paths[0]}")
+    assert lines[12].startswith(f"longest tokens of {paths[0]}")
     assert ": 'ab' (2), '!' (1), " in lines[13]
 
 
@@ -78,7 +78,7 @@ def test_decode_prints_the_document(folder: Path, english: list[str], capsys: py
     assert main(["decode", shard, "--document", "7"]) == 0
     assert capsys.readouterr().out == english[7] + "\n"
     assert main(["decode", shard, "--document", "50"]) == 2
-    assert capsys.readouterr().err == "error: --document 50: the shard holds 50, from 0\n"
+    assert capsys.readouterr().err == "error: --document 50: the shard holds 50 documents, numbered from 0\n"
 
 
 def test_decode_refuses_another_tokenizer(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_decode_refuses_another_tokenizer(folder: Path, tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("kind", ["nanogpt", "llmc", "megatron"])
-def test_other_trainers_files_come_back_as_they_were(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_export_and_import_round_trip(folder: Path, tmp_path: Path, kind: str) -> None:
     file, back = str(tmp_path / "file"), str(tmp_path / "back")
     assert main(["export", str(folder), "--format", kind, "--output", file]) == 0
     name = f"{file}.bin" if kind == "megatron" else file
@@ -96,13 +96,13 @@ def test_other_trainers_files_come_back_as_they_were(folder: Path, tmp_path: Pat
     ours, theirs = Manifest.load(folder), Manifest.load(back)
     assert ours.splits == theirs.splits
     flat = np.concatenate([b.tokens for s in ours.open("train") for b in s.batches])
-    skipped = 1_024 if kind == "llmc" else 0
-    raw = np.fromfile(name, "<u2", offset=skipped)
+    header_bytes = 1_024 if kind == "llmc" else 0
+    raw = np.fromfile(name, "<u2", offset=header_bytes)
     assert np.array_equal(np.roll(raw, -1) if kind == "llmc" else raw, flat)
 
 
 @pytest.mark.parametrize("kind", ["nanogpt", "llmc", "megatron"])
-def test_a_file_cut_short_is_refused(folder: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truncated_file_is_refused(folder: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "file"
     assert main(["export", str(folder), "--format", kind, "--output", str(file)]) == 0
     cut = file.with_name("file.bin") if kind == "megatron" else file
@@ -112,7 +112,7 @@ def test_a_file_cut_short_is_refused(folder: Path, tmp_path: Path, kind: str, ca
     assert not (tmp_path / "back").exists()
 
 
-def test_verify_counts_and_finds_damage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_prints_counts_and_finds_damage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(folder)]) == 0
     assert "train: 1 shards, 50 documents" in capsys.readouterr().out
     path = folder / "tokens-train-00000-of-00001.arrow"
@@ -123,7 +123,7 @@ def test_verify_counts_and_finds_damage(folder: Path, capsys: pytest.CaptureFixt
     assert "damaged" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tmp_path / "none.txt"), "--output", str(tmp_path / "t")]) == 2
     assert main(["verify", str(tmp_path)]) == 2
     errors = capsys.readouterr().err.splitlines()
@@ -132,25 +132,25 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no manifest.json" in errors[1]
 
 
-def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tmp_path / "none.txt"), "--output", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path}/none.txt: No such file or directory; name another\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}/none.txt: No such file or directory; give another path\n"
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupted_command_ends_in_one_line(tmp_path: Path) -> None:
-    """In its midst: once a pipe that never ends is open for writing, the command reads it."""
+def test_interrupted_command_prints_one_line(tmp_path: Path) -> None:
+    """Opening the pipe for writing waits until the command reads it, so the interrupt comes while the command runs."""
     pipe = tmp_path / "endless.txt"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "tokenizer", "train", str(pipe), "--output", str(tmp_path / "out")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running, pipe.open("w"):
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
-    assert (running.returncode, said) == (130, "\ninterrupted: run the same command again\n")
+        _, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stderr) == (130, "\ninterrupted: run the same command again\n")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_fit_counts_bytes_tokens_and_words() -> None:
+def test_fit_counts_bytes_tokens_and_words() -> None:
     fit = Fit(train({"ab": 5, " ab": 3}, 259))
     fit.add(pa.array(["ab ab", "é"]))
     assert (fit.documents, fit.text_bytes, fit.tokens, fit.words, fit.not_restored) == (2, 7, 4, 3, 0)
@@ -159,6 +159,6 @@ def test_a_fit_counts_bytes_tokens_and_words() -> None:
     assert fit.unigram_bits_per_byte == pytest.approx(2 * 4 / 7)
 
 
-def test_merges_on_the_way_to_others_still_stand_for_their_spelling(trained: Tokenizer) -> None:
+def test_few_tokens_are_never_final(trained: Tokenizer) -> None:
     assert never_final(trained) < trained.vocab_size / 100
     assert len(longest(trained)[0]) >= len(longest(trained)[1]) > 10

@@ -22,7 +22,7 @@ print(twice())
 """
 
 
-def test_compiled_code_is_made_anew_where_a_file_that_it_holds_code_of_has_changed(tmp_path: Path) -> None:
+def test_code_is_compiled_again_when_a_file_it_inlines_changes(tmp_path: Path) -> None:
     package = tmp_path / "cut"
     package.mkdir()
     (package / "__init__.py").touch()

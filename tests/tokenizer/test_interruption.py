@@ -27,13 +27,13 @@ with ends_on_interrupt("stopped"):
 """
 
 
-def test_an_interrupt_in_a_callback_is_not_forgotten() -> None:
-    done = subprocess.run([sys.executable, "-c", IN_A_CALLBACK], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "\nstopped\n")
+def test_interrupt_in_a_callback_is_not_lost() -> None:
+    process = subprocess.run([sys.executable, "-c", IN_A_CALLBACK], capture_output=True, text=True, check=False, timeout=60)
+    assert (process.returncode, process.stdout, process.stderr) == (INTERRUPTED, "", "\nstopped\n")
 
 
-def test_one_that_was_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a shell's background job."""
+def test_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell starts background jobs with SIGINT ignored."""
     monkeypatch.setattr(os, "_exit", pytest.fail)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

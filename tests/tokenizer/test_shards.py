@@ -13,7 +13,7 @@ import pyarrow.dataset
 import pytest
 
 from tokenizer.errors import FormatError
-from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 from tokenizer.stream import Stream
 
 EOT = 50_256
@@ -43,7 +43,7 @@ def write_shard(folder: Path, batches: list[TokenBatch], *, shard: int = 0, shar
 def write_dataset(folder: Path, shards: list[list[TokenBatch]]) -> Manifest:
     folder.mkdir(exist_ok=True)
     entries = tuple(write_shard(folder, s, shard=i, shards=len(shards)) for i, s in enumerate(shards))
-    split = Split(sum(e.documents for e in entries), sum(e.tokens for e in entries), 12_345, entries)
+    split = SplitEntry(sum(e.documents for e in entries), sum(e.tokens for e in entries), 12_345, entries)
     manifest = Manifest(str(folder), "cafe", 50_257, EOT, {"train": split}, {"train": 7.25})
     manifest.save()
     return manifest
@@ -57,15 +57,15 @@ def dataset(tmp_path: Path) -> Manifest:
     return write_dataset(tmp_path / "tokens", SHARDS)
 
 
-def test_what_is_written_is_read(dataset: Manifest) -> None:
+def test_written_dataset_is_read_back(dataset: Manifest) -> None:
     manifest = Manifest.load(dataset.folder)
     assert manifest == dataset
     for shard, batches in zip(manifest.open("train"), SHARDS, strict=True):
         shard.verify_batches()
-        for got, wanted in zip(shard.batches, batches, strict=True):
-            assert np.array_equal(got.tokens, wanted.tokens)
-            assert np.array_equal(got.offsets, wanted.offsets)
-            assert np.array_equal(got.document_ids, wanted.document_ids)
+        for actual, expected in zip(shard.batches, batches, strict=True):
+            assert np.array_equal(actual.tokens, expected.tokens)
+            assert np.array_equal(actual.offsets, expected.offsets)
+            assert np.array_equal(actual.document_ids, expected.document_ids)
 
 
 def test_reading_copies_nothing_and_token_buffers_are_aligned(dataset: Manifest) -> None:
@@ -76,7 +76,7 @@ def test_reading_copies_nothing_and_token_buffers_are_aligned(dataset: Manifest)
     assert all(view.ctypes.data % 64 == 0 and not view.flags.owndata and not view.flags.writeable for view in views)
 
 
-def test_arrows_own_tools_open_the_files_as_they_are(dataset: Manifest) -> None:
+def test_arrow_tools_open_the_files(dataset: Manifest) -> None:
     paths = [str(Path(dataset.folder, entry.name)) for entry in dataset.split("train").shards]
     table = pyarrow.dataset.dataset(paths, format="ipc").to_table()
     table.validate(full=True)
@@ -86,8 +86,8 @@ def test_arrows_own_tools_open_the_files_as_they_are(dataset: Manifest) -> None:
     assert pa.ipc.open_file(paths[1]).read_all().num_rows == 40
 
 
-def test_polars_duckdb_and_datasets_open_the_files_as_they_are(dataset: Manifest, tmp_path: Path) -> None:
-    """`datasets.Dataset.from_file` does not: it reads Arrow's stream format alone."""
+def test_polars_duckdb_and_datasets_open_the_files(dataset: Manifest, tmp_path: Path) -> None:
+    """`datasets.Dataset.from_file` cannot open them: it reads only Arrow's stream format."""
     paths = [str(Path(dataset.folder, entry.name)) for entry in dataset.split("train").shards]
     documents = [document for shard in dataset.open("train") for document in shard.documents()]
     tokens = [ids.tolist() for _, ids in documents]
@@ -95,14 +95,14 @@ def test_polars_duckdb_and_datasets_open_the_files_as_they_are(dataset: Manifest
     assert frame["tokens"].to_list() == tokens
     assert frame["document_id"].to_list() == [name for name, _ in documents]
     rows = duckdb.from_arrow(pyarrow.dataset.dataset(paths, format="ipc"))
-    found = rows.aggregate("count(*), sum(len(tokens)), min(list_last(tokens)), max(octet_length(document_id))").fetchall()
-    assert found == [(len(tokens), sum(map(len, tokens)), EOT, 16)]
+    sums = rows.aggregate("count(*), sum(len(tokens)), min(list_last(tokens)), max(octet_length(document_id))").fetchall()
+    assert sums == [(len(tokens), sum(map(len, tokens)), EOT, 16)]
     loaded = datasets.load_dataset("arrow", data_files={"train": paths}, split="train", cache_dir=str(tmp_path / "cache"))
     assert [list(ids) for ids in loaded["tokens"]] == tokens
     assert loaded.features["tokens"].feature.dtype == "uint16"
 
 
-def test_a_shard_is_hardly_larger_than_its_tokens(tmp_path: Path) -> None:
+def test_shard_is_at_most_two_percent_larger_than_its_tokens(tmp_path: Path) -> None:
     lengths = np.full(2_000, 1_000)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     tokens = np.zeros(offsets[-1], np.uint16)
@@ -117,14 +117,14 @@ def test_equal_batches_give_equal_bytes(tmp_path: Path) -> None:
     assert write_shard(tmp_path / "a", SHARDS[0]) == write_shard(tmp_path / "b", SHARDS[0])
 
 
-def test_documents_come_in_order(dataset: Manifest) -> None:
+def test_documents_are_in_order(dataset: Manifest) -> None:
     documents = [document for shard in dataset.open("train") for document in shard.documents()]
     assert len(documents) == 544
     assert documents[503][0] == SHARDS[0][2].document_ids[0].tobytes()
     assert all(tokens[-1] == EOT and EOT not in tokens[:-1] for _, tokens in documents)
 
 
-def test_a_stream_reads_across_batches_and_shards(dataset: Manifest) -> None:
+def test_stream_reads_across_batches_and_shards(dataset: Manifest) -> None:
     stream = Stream(dataset.open("train"))
     flat = np.concatenate([item.tokens for shard in SHARDS for item in shard])
     assert len(stream) == len(flat)
@@ -139,7 +139,7 @@ def test_a_stream_reads_across_batches_and_shards(dataset: Manifest) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 700, 40_000])
-def test_many_windows_at_once_are_those_read_one_by_one(dataset: Manifest, length: int) -> None:
+def test_windows_read_at_once_equal_those_read_one_by_one(dataset: Manifest, length: int) -> None:
     stream = Stream(dataset.open("train"))
     flat = np.concatenate([item.tokens for shard in SHARDS for item in shard])
     last = len(flat) - length
@@ -154,7 +154,7 @@ def test_many_windows_at_once_are_those_read_one_by_one(dataset: Manifest, lengt
 
 
 @pytest.mark.parametrize("start", [-1, 10**9, 2**63 - 1, -(2**63)])
-def test_a_stream_refuses_positions_outside(dataset: Manifest, start: int) -> None:
+def test_stream_refuses_positions_outside(dataset: Manifest, start: int) -> None:
     with pytest.raises(IndexError, match="the stream holds"):
         Stream(dataset.open("train")).read(start, np.empty(10, np.int64))
 
@@ -168,20 +168,20 @@ def test_a_stream_refuses_positions_outside(dataset: Manifest, start: int) -> No
         TokenBatch(np.array([1, EOT], np.uint16), np.array([0, 2, 2]), np.zeros((2, 16), np.uint8)),
     ],
 )
-def test_what_is_no_document_is_not_written(tmp_path: Path, broken: TokenBatch) -> None:
+def test_invalid_documents_are_not_written(tmp_path: Path, broken: TokenBatch) -> None:
     with pytest.raises(ValueError, match="50256 once, at its end"):
         write_shard(tmp_path, [broken])
 
 
-def test_a_broken_promise_is_told(tmp_path: Path) -> None:
+def test_header_with_wrong_counts_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         writer = ShardWriter(file, Header("train", 0, 1, 7, 7, "cafe", 50_257, EOT))
         writer.write(batch(1, 3))
-        with pytest.raises(ValueError, match="promised 7 documents"):
+        with pytest.raises(ValueError, match="promises 7 documents and 7 tokens, its batches hold 3 and"):
             writer.close()
 
 
-def test_a_vocabulary_beyond_16_bits_is_refused(tmp_path: Path) -> None:
+def test_vocabulary_beyond_16_bit_ids_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file, pytest.raises(ValueError, match="vocab_size 70000"):
         ShardWriter(file, Header("train", 0, 1, 0, 0, "cafe", 70_000, EOT))
 
@@ -191,17 +191,17 @@ CORRUPTIONS = 600
 
 @pytest.mark.slow
 def test_600_corrupted_folders_are_refused_before_use(tmp_path: Path) -> None:
-    """Bits flipped, bytes overwritten, ends cut off, in shards and manifests; in a process of its own, which must not crash."""
+    """Flips bits, overwrites bytes and truncates files, in shards and manifests, in a separate process that must not crash."""
     dataset = write_dataset(tmp_path / "tokens", [[batch(1, 3), batch(2, 60)], [batch(4, 20)]])
-    finished = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", CORRUPT, dataset.folder, str(CORRUPTIONS)],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.split() == [str(CORRUPTIONS)]
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == [str(CORRUPTIONS)]
 
 
 CORRUPT = """
@@ -239,7 +239,7 @@ print(refused)
 """
 
 
-def test_a_batch_checksum_finds_a_flipped_bit(dataset: Manifest) -> None:
+def test_batch_checksum_finds_a_flipped_bit(dataset: Manifest) -> None:
     entry = dataset.split("train").shards[0]
     path = Path(dataset.folder, entry.name)
     data = bytearray(path.read_bytes())
@@ -253,20 +253,20 @@ def test_a_batch_checksum_finds_a_flipped_bit(dataset: Manifest) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_shard_opened_unverified_is_mapped_or_refused(dataset: Manifest, seed: int) -> None:
+def test_unverified_damaged_shard_is_mapped_or_refused(dataset: Manifest, seed: int) -> None:
     path = Path(dataset.folder, dataset.split("train").shards[0].name)
-    data, draw = bytearray(path.read_bytes()), random.Random(seed)
-    beside_the_tokens = (draw.randrange(1200), len(data) - 1 - draw.randrange(1200))
-    data[beside_the_tokens[seed % 2]] ^= 1 << draw.randrange(8)
+    data, generator = bytearray(path.read_bytes()), random.Random(seed)
+    beside_the_tokens = (generator.randrange(1200), len(data) - 1 - generator.randrange(1200))
+    data[beside_the_tokens[seed % 2]] ^= 1 << generator.randrange(8)
     path.write_bytes(data)
     try:
-        said = f"{path}: {len(Shard(path).batches)} batches"
+        message = f"{path}: {len(Shard(path).batches)} batches"
     except FormatError as error:
-        said = str(error)
-    assert said.startswith(f"{path}: ")
+        message = str(error)
+    assert message.startswith(f"{path}: ")
 
 
-def test_a_missing_shard_and_a_missing_manifest_are_named(dataset: Manifest) -> None:
+def test_missing_shard_and_missing_manifest_are_named(dataset: Manifest) -> None:
     Path(dataset.folder, dataset.split("train").shards[1].name).unlink()
     with pytest.raises(FormatError, match=r"tokens-train-00001-of-00002\.arrow: missing"):
         Manifest.load(dataset.folder)
@@ -275,7 +275,7 @@ def test_a_missing_shard_and_a_missing_manifest_are_named(dataset: Manifest) -> 
         Manifest.load(dataset.folder)
 
 
-def test_a_shard_of_another_tokenizer_is_refused(dataset: Manifest) -> None:
+def test_shard_of_another_tokenizer_is_refused(dataset: Manifest) -> None:
     section = dataset.section()
     other = Manifest(dataset.folder, "beef", 50_257, EOT, dataset.splits)
     other.save()
@@ -291,12 +291,12 @@ def test_other_arrow_files_are_refused(tmp_path: Path) -> None:
         Shard(tmp_path / "a.arrow")
 
 
-def test_an_unknown_split_is_named_with_those_there_are(dataset: Manifest) -> None:
+def test_unknown_split_is_named_with_the_existing_ones(dataset: Manifest) -> None:
     with pytest.raises(FormatError, match="no split 'dev'; it has train"):
         dataset.open("dev")
 
 
-def test_the_pipelines_whole_manifest_is_read_too(dataset: Manifest) -> None:
+def test_manifest_with_a_pipelines_own_keys_is_read(dataset: Manifest) -> None:
     path = Path(dataset.folder, "manifest.json")
     path.write_text(json.dumps({"stage": "tokens", "settings": {}, **json.loads(path.read_bytes())}, indent=1))
     assert Manifest.load(dataset.folder) == dataset
@@ -304,8 +304,8 @@ def test_the_pipelines_whole_manifest_is_read_too(dataset: Manifest) -> None:
 
 def test_random_batches_round_trip(tmp_path: Path) -> None:
     generator = random.Random(9)
-    for turn in range(20):
+    for shard_number in range(20):
         batches = [batch(generator.randrange(10**6), generator.randint(1, 30)) for _ in range(generator.randint(1, 5))]
-        shard = Shard(tmp_path / write_shard(tmp_path, batches, shard=turn).name)
+        shard = Shard(tmp_path / write_shard(tmp_path, batches, shard=shard_number).name)
         assert np.array_equal(np.concatenate([b.tokens for b in shard.batches]), np.concatenate([b.tokens for b in batches]))
         assert all(item.tokens.ctypes.data % 64 == 0 for item in shard.batches)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tokenizer.codec import Tokenizer
-from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, Split, TokenBatch, sha256_of
+from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 
 WriteCorpus = Callable[..., Path]
 
@@ -33,7 +33,7 @@ def texts() -> list[str]:
     return [topics[name] for name in sorted(topics)]
 
 
-def write_split(folder: Path, split: str, texts: list[str], tokenizer: Tokenizer, shards: int) -> Split:
+def write_split(folder: Path, split: str, texts: list[str], tokenizer: Tokenizer, shards: int) -> SplitEntry:
     entries = []
     for shard in range(shards):
         mine = texts[shard::shards]
@@ -52,7 +52,7 @@ def write_split(folder: Path, split: str, texts: list[str], tokenizer: Tokenizer
             writer.close()
         entries.append(ShardEntry(header.name, len(mine), len(tokens), path.stat().st_size, sha256_of(path)))
     sizes = sum(len(text.encode()) for text in texts)
-    return Split(len(texts), sum(entry.tokens for entry in entries), sizes, tuple(entries))
+    return SplitEntry(len(texts), sum(entry.tokens for entry in entries), sizes, tuple(entries))
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ from pipeline.vocabulary.counts import partition
 from pipeline.vocabulary.stage import STAGE, VocabularySettings
 from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
-from tokenizer.counting import PieceCounter
-from tokenizer.pieces import split
+from tokenizer.counting import PreTokenCounter
+from tokenizer.pre_tokens import pre_tokenize
 
 TEXTS = sorted(pydoc_data.topics.topics.values())
 
@@ -45,7 +45,7 @@ def test_the_merges_are_those_of_all_words(tmp_path: Path, corpus: str, engine: 
     manifest = run(tmp_path / "v", corpus, engine)
     counts: Counter[str] = Counter()
     for text in TEXTS:
-        counts.update(split(text))
+        counts.update(pre_tokenize(text))
     assert Tokenizer.load(tmp_path / "v").pairs == train(counts, 1_000).pairs
     assert (manifest.books.items_in, manifest.books.items_out) == (len(TEXTS), len(TEXTS))
     assert manifest.counters["words"] == sum(counts.values())
@@ -166,12 +166,12 @@ def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], mes
 
 
 def test_partitions_hold_every_word_once() -> None:
-    counter = PieceCounter()
+    counter = PreTokenCounter()
     counter.add(pa.array(TEXTS[:20]))
     table = counter.table()
     parts = partition(table, 7)
     assert min(part.num_rows for part in parts) > 0
-    together = PieceCounter()
+    together = PreTokenCounter()
     for part in parts:
-        together.add_counted(part)
+        together.add_counts(part)
     assert together.table().equals(table)

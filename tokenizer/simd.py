@@ -1,6 +1,7 @@
-"""For compiled code: many bytes of an array in one step, as the processor's wide registers allow; and numbers at an address.
+"""SIMD instructions for compiled code: many bytes of an array in one step, and numbers at a memory address.
 
-Nothing here knows where an array or a memory ends: to read or write past it is the caller's mistake. Little-endian, as Arrow's files.
+Nothing here checks bounds: callers must not read or write past the end of an array or a mapping. Numbers are little-endian, as in
+Arrow.
 """
 
 from collections.abc import Callable
@@ -15,52 +16,52 @@ from numba.np import arrayobj
 Instruction = Callable[..., Any]
 
 WINDOW: Final = 64
-"""The bytes that a function made by `bytes_between` looks at."""
+"""Bytes that `bytes_between` and `fold_words` read at once."""
 
-NUMBERS: Final = 16
-"""The numbers that `least_16` looks at."""
+LANES: Final = 16
+"""32-bit numbers that `least_16` reads at once."""
 
 WORD_BITS: Final = 64
 
 _WORD = ir.IntType(WORD_BITS)
 _BYTES = ir.VectorType(ir.IntType(8), WINDOW)
-_NUMBERS = ir.VectorType(ir.IntType(32), NUMBERS)
-_LEAST = f"llvm.vector.reduce.umin.v{NUMBERS}i32"
+_LANES = ir.VectorType(ir.IntType(32), LANES)
+_LEAST = f"llvm.vector.reduce.umin.v{LANES}i32"
 
 
 def _instruction(typed: Instruction) -> Instruction:
-    """`typed` gives the signature for the types of its arguments, and what writes the instructions; it is called in compiled code alone."""
+    """An instruction for compiled code. `typed` maps argument types to a signature and a function that writes the instruction."""
     return cast("Instruction", intrinsic(typed))
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, kind: ir.Type) -> Any:
-    """Where item `arguments[1]` of the array `arguments[0]` stands; the signature is of these or begins with them."""
+    """Pointer to item `arguments[1]` of the array `arguments[0]`; the signature begins with these two."""
     data = arrayobj.make_array(signature.args[0])(context, builder, arguments[0]).data
     return builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
 
 
 def bytes_between(low: int, high: int, *, fold: int = 0) -> Instruction:
-    """A function of an array of bytes and a place: which of the 64 bytes from there on are in low … high, a bit each, the first lowest.
+    """An instruction over (array, at) that gives a 64-bit mask: bit i is set where `array[at + i]` is in low … high.
 
-    The bits of `fold` are set in each byte before: 0x20 makes small letters of ASCII's capitals.
+    The bits of `fold` are set in each byte first: 0x20 makes ASCII letters lower case.
     """
 
     @_instruction
-    def found(_: Any, array: Any, at: Any) -> Any:
+    def mask(_: Any, array: Any, at: Any) -> Any:
         def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            read = builder.load(_pointer(context, builder, signature, arguments, _BYTES), align=1)
-            return builder.bitcast(_between(builder, builder.or_(read, _all_bytes(fold)), low, high), _WORD)
+            data = builder.load(_pointer(context, builder, signature, arguments, _BYTES), align=1)
+            return builder.bitcast(_between(builder, builder.or_(data, _all_bytes(fold)), low, high), _WORD)
 
         return types.uint64(array, types.int64), write
 
-    return found
+    return mask
 
 
 @_instruction
 def fold_words(_: Any, array: Any, at: Any, out: Any, to: Any) -> Any:
-    """Copy the 64 bytes of an array from `at` on to those of another from `to` on, letters as small ones, and 0 for what is in no word.
+    """Copy the 64 bytes at `array[at]` to `out[to]`, with letters in lower case, and 0 for bytes that belong to no word.
 
-    Words are letters, digits and underscores of ASCII. Returns which of the bytes are not 0, a bit each, the first lowest.
+    Words consist of ASCII letters, digits and underscores. Returns a 64-bit mask: bit i is set where copied byte i is not 0.
     """
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -87,7 +88,7 @@ def _all_bytes(value: int) -> ir.Constant:
 
 @_instruction
 def load_8(_: Any, array: Any, at: Any) -> Any:
-    """The eight bytes of an array from item `at` on, as a 64-bit number."""
+    """The eight bytes at `array[at]` as a 64-bit number."""
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_pointer(context, builder, signature, arguments, _WORD), align=1)
@@ -97,7 +98,7 @@ def load_8(_: Any, array: Any, at: Any) -> Any:
 
 @_instruction
 def store_8(_: Any, array: Any, at: Any, value: Any) -> Any:
-    """Write a 64-bit number over the eight bytes of an array from item `at` on."""
+    """Write a 64-bit number over the eight bytes at `array[at]`."""
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _pointer(context, builder, signature, arguments, _WORD), align=1)
@@ -108,7 +109,7 @@ def store_8(_: Any, array: Any, at: Any, value: Any) -> Any:
 
 @_instruction
 def lowest_bit(_: Any, value: Any) -> Any:
-    """The place of a 64-bit number's lowest set bit; 64 where none is."""
+    """Position of a 64-bit number's lowest set bit; 64 for zero."""
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -118,22 +119,23 @@ def lowest_bit(_: Any, value: Any) -> Any:
 
 @_instruction
 def least_16(_: Any, array: Any, at: Any) -> Any:
-    """The least of the sixteen 32-bit numbers of an array from item `at` on."""
+    """The least of the sixteen 32-bit numbers at `array[at]`."""
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        numbers = builder.load(_pointer(context, builder, signature, arguments, _NUMBERS), align=1)
-        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_NUMBERS.element, [_NUMBERS]), _LEAST)
+        numbers = builder.load(_pointer(context, builder, signature, arguments, _LANES), align=1)
+        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_LANES.element, [_LANES]), _LEAST)
         return builder.call(least, [numbers])
 
     return types.uint32(array, types.int64), write
 
 
 def number_at(bits: int) -> Instruction:
-    """A function of an address and a place: the number of so many bits, 64 with a sign or fewer without, that is the place's from there on.
+    """An instruction over (address, at) that reads item `at` of an array of `bits`-bit numbers.
 
-    An address is handed over as one number; of an array it is more than half of what calling compiled code from Python costs.
+    Numbers of 64 bits are signed, narrower ones unsigned. An address is passed as one number. Passing an array takes more than
+    half the cost of a call of compiled code from Python.
     """
-    kind, found = ir.IntType(bits), types.int64 if bits == WORD_BITS else getattr(types, f"uint{bits}")
+    kind, result = ir.IntType(bits), types.int64 if bits == WORD_BITS else getattr(types, f"uint{bits}")
 
     @_instruction
     def number(_: Any, address: Any, at: Any) -> Any:
@@ -141,6 +143,6 @@ def number_at(bits: int) -> Instruction:
             numbers = builder.inttoptr(arguments[0], kind.as_pointer())
             return builder.load(builder.gep(numbers, [arguments[1]]), align=bits // 8)
 
-        return found(types.int64, types.int64), write
+        return result(types.int64, types.int64), write
 
     return number

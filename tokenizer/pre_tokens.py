@@ -1,7 +1,8 @@
-"""Text to GPT-2's pieces, between which no merge reaches: the paper's pattern without a regex engine, on UTF-8 bytes.
+"""Splits text into GPT-2's pre-tokens, whose boundaries no merge crosses.
 
-Where 64 bytes lie ahead, all borders among them are found at once, a bit a byte, with no branch that depends on a character of ASCII; a few
-comparisons a character find the end of a longer piece, and of those near the end of all text.
+It implements the paper's pattern on UTF-8 bytes, without a regex engine. Where at least 64 bytes lie ahead, all boundaries among
+them are found at once, as one bit per byte, with no branch that depends on an ASCII character. For longer pre-tokens and near the
+end of the array, a slower loop finds each end one character at a time.
 """
 
 from typing import Final
@@ -10,73 +11,74 @@ import numpy as np
 
 from tokenizer.characters import LETTER, NUMBER, OTHER, SPACE, classes
 from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
-from tokenizer.wide import WINDOW, bytes_between, lowest_bit
+from tokenizer.simd import WINDOW, bytes_between, lowest_bit
 
-QUOTE, BLANK = 39, 32
+_QUOTE, _BLANK = 39, 32
 
-NO_BORDER = np.uint64(0)
-"""For a first call of `next_border`."""
+NO_BOUNDARY = np.uint64(0)
+"""Value of `boundaries` for the first call of `next_boundary`."""
 
 _letters = bytes_between(ord("a"), ord("z"), fold=0x20)
 _digits = bytes_between(ord("0"), ord("9"))
 _controls = bytes_between(9, 13)
-_blanks = bytes_between(BLANK, BLANK)
-_quotes = bytes_between(QUOTE, QUOTE)
+_blanks = bytes_between(_BLANK, _BLANK)
+_quotes = bytes_between(_QUOTE, _QUOTE)
 _leads = bytes_between(0xC0, 0xFF)
 
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
-_SURE: Final = WINDOW - 4
-_SURE_BITS = np.uint64((1 << _SURE + 1) - 1)
-"""Up to bit 60 no border hangs on a character that begins behind the window: white space and contractions have three bytes at most."""
+_CERTAIN: Final = WINDOW - 4
+_CERTAIN_BITS = np.uint64((1 << _CERTAIN + 1) - 1)
+"""Up to bit 60, no boundary depends on a character beyond the window: white space and contractions have at most three bytes."""
 
 
 @compiled
-def next_border(
-    text: Array, at: Integer, end: Integer, table: Array, window: Integer, borders: Integer
+def next_boundary(
+    text: Array, at: Integer, end: Integer, table: Array, window: Integer, boundaries: Integer
 ) -> tuple[Integer, Integer, Integer]:
-    """Where the piece that begins at byte `at` ends, in a text that ends at `end`; and `window` and `borders` for the next call.
+    """Where the pre-token that begins at byte `at` of a text ends, then `window` and `boundaries` for the next call.
 
-    Those are where the bytes looked at together begin, and a bit for each border found and not told yet.
+    `end` is the text's end. `window` is where the 64 bytes begin that were examined together. `boundaries` has a bit for each
+    boundary in them not yet returned.
     """
-    if borders == NO_BORDER:
-        window, borders = at, _borders(text, at, end, table)
-        if borders == NO_BORDER:
-            return piece_end(text, at, end, table), window, borders
-    return window + lowest_bit(borders), window, borders & (borders - _ONE)
+    if boundaries == NO_BOUNDARY:
+        window, boundaries = at, _boundaries(text, at, end, table)
+        if boundaries == NO_BOUNDARY:
+            return pre_token_end(text, at, end, table), window, boundaries
+    return window + lowest_bit(boundaries), window, boundaries & (boundaries - _ONE)
 
 
 @compiled
-def _borders(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
-    """The borders between the pieces of the 64 bytes from a border on, that one left out: bit i is the border before byte `at + i`.
+def _boundaries(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
+    """The boundaries among the 64 bytes from the boundary `at` on, without `at` itself; bit i is the one before byte `at + i`.
 
-    No bit where the array has fewer bytes left, those of later texts included, or where no border is sure.
+    No bit is set where the array (later texts included) has fewer bytes left, or where no boundary is certain.
     """
     if at + WINDOW > len(text):
-        return NO_BORDER
+        return NO_BOUNDARY
     letters, numbers, white, last_white = _kinds(text, at, end, table)
     others = ~(letters | numbers | white)
     first_of_run = (letters & ~(letters << _ONE)) | (numbers & ~(numbers << _ONE)) | (others & ~(others << _ONE))
     first_white = white & ~(white << _ONE)
-    borders = (first_of_run & ~(_blanks(text, at) << _ONE)) | first_white | last_white
-    quotes = _quotes(text, at) & (borders | _ONE) & _SURE_BITS
+    boundaries = (first_of_run & ~(_blanks(text, at) << _ONE)) | first_white | last_white
+    quotes = _quotes(text, at) & (boundaries | _ONE) & _CERTAIN_BITS
     while quotes:
         i = lowest_bit(quotes)
         quotes &= quotes - _ONE
         length = _contraction(text, at + i, end)
         if length:
             after = _ONE << np.uint64(i + length)
-            borders = (borders & ~(after - (_TWO << np.uint64(i)))) | after
-    if end - at <= _SURE:
+            boundaries = (boundaries & ~(after - (_TWO << np.uint64(i)))) | after
+    if end - at <= _CERTAIN:
         the_end = _ONE << np.uint64(end - at)
-        borders = (borders & (the_end - _ONE)) | the_end
-    return borders & _SURE_BITS & ~_ONE
+        boundaries = (boundaries & (the_end - _ONE)) | the_end
+    return boundaries & _CERTAIN_BITS & ~_ONE
 
 
 @compiled
 def _kinds(text: Array, at: Integer, end: Integer, table: Array) -> tuple[Integer, Integer, Integer, Integer]:
-    """The bytes of letters, of numbers, of white space, and the first byte of each white character that something else follows.
+    """Masks of the bytes of letters, numbers and white space, and of the first byte of white characters before a non-white one.
 
-    What lies behind the text's end counts as white: the last white character of a text is no piece apart.
+    Bytes beyond the text's end count as white, because a text's last white character is not a pre-token of its own.
     """
     narrow = _blanks(text, at) | _controls(text, at)
     letters, numbers, white = _letters(text, at), _digits(text, at), narrow
@@ -99,18 +101,18 @@ def _kinds(text: Array, at: Integer, end: Integer, table: Array) -> tuple[Intege
 
 
 @compiled
-def piece_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
-    """The same a character at a time.
+def pre_token_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
+    """Where the pre-token that begins at byte `at` ends, found one character at a time.
 
-    The pattern's alternatives in order: a contraction; an optional blank and a run of letters, of numbers, or of others; white space but
-    for its last character where something follows; white space.
+    The pattern's alternatives, in order: a contraction; an optional blank and a run of letters, numbers or other characters;
+    white space except its last character, where a non-white character follows; white space.
     """
     byte = text[at]
-    if byte == QUOTE:
+    if byte == _QUOTE:
         length = _contraction(text, at, end)
         if length:
             return at + length
-    start = at + 1 if byte == BLANK and at + 1 < end else at
+    start = at + 1 if byte == _BLANK and at + 1 < end else at
     kind, width = _class_at(text, start, table)
     if kind != SPACE:
         return _run_end(text, start + width, end, table, kind)
@@ -126,7 +128,7 @@ def piece_end(text: Array, at: Integer, end: Integer, table: Array) -> Integer:
 
 @compiled
 def _contraction(text: Array, at: Integer, end: Integer) -> Integer:
-    """The length of 's 't 'm 'd 're 've 'll at this quote, or 0."""
+    """Length of the contraction ('s 't 'm 'd 're 've 'll) at this quote, or 0."""
     if at + 1 >= end:
         return 0
     first = text[at + 1]
@@ -139,10 +141,10 @@ def _contraction(text: Array, at: Integer, end: Integer) -> Integer:
 
 
 @compiled
-def _run_end(text: Array, at: Integer, end: Integer, table: Array, wanted: Integer) -> Integer:
+def _run_end(text: Array, at: Integer, end: Integer, table: Array, run_kind: Integer) -> Integer:
     while at < end:
         kind, width = _class_at(text, at, table)
-        if kind != wanted:
+        if kind != run_kind:
             break
         at += width
     return min(at, end)
@@ -150,7 +152,7 @@ def _run_end(text: Array, at: Integer, end: Integer, table: Array, wanted: Integ
 
 @compiled
 def _class_at(text: Array, at: Integer, table: Array) -> tuple[Integer, Integer]:
-    """The class of the character whose UTF-8 bytes begin here, and their number. A byte that begins none, or lacks others, is alone."""
+    """Class and byte length of the character at `at`. A byte that begins no whole UTF-8 character is OTHER, of length 1."""
     first = np.int64(text[at])
     if first < 0x80:
         return table[first], 1
@@ -166,25 +168,25 @@ def _class_at(text: Array, at: Integer, table: Array) -> tuple[Integer, Integer]
 
 @compiled_into_callers
 def hash_of(text: Array, start: Integer, end: Integer) -> Integer:
-    """A 64-bit hash of the bytes (FNV-1a, its high half folded in)."""
+    """A 64-bit hash of the bytes: FNV-1a with its high half folded in."""
     value = np.uint64(0xCBF29CE484222325)
     for i in range(start, end):
         value = (value ^ np.uint64(text[i])) * np.uint64(0x100000001B3)
     return value ^ (value >> np.uint64(29))
 
 
-def split(text: str) -> list[str]:
-    """The pieces of a text.
+def pre_tokenize(text: str) -> list[str]:
+    """The pre-tokens of a text.
 
-    >>> split("We've 2 cats.")
+    >>> pre_tokenize("We've 2 cats.")
     ['We', "'ve", ' 2', ' cats', '.']
     """
     data = text.encode()
     padded = np.frombuffer(data + bytes(WINDOW), np.uint8)
-    pieces, at, window, borders = [], 0, 0, NO_BORDER
+    pre_tokens, at, window, boundaries = [], 0, 0, NO_BOUNDARY
     while at < len(data):
-        end, window, bits = next_border(padded, at, len(data), classes(), window, borders)
-        borders = np.uint64(bits)
-        pieces.append(data[at:end].decode())
+        end, window, bits = next_boundary(padded, at, len(data), classes(), window, boundaries)
+        boundaries = np.uint64(bits)
+        pre_tokens.append(data[at:end].decode())
         at = end
-    return pieces
+    return pre_tokens
