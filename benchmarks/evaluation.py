@@ -36,9 +36,9 @@ from trainer.config import ModelConfig
 from trainer.evals.candidate import Candidate, Network
 from trainer.evals.registry import TASKS
 from trainer.evals.results import Result
-from trainer.evals.scoring import Scorer
-from trainer.evals.windows import total
-from trainer.evals.winograd import hits, read_schemas
+from trainer.evals.scoring.scorer import Scorer
+from trainer.evals.scoring.windows import total
+from trainer.evals.tasks.winograd import hits, read_schemas
 from trainer.export import save_hf
 from trainer.model import GPT
 from trainer.presets import PRESETS

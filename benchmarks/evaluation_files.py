@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from trainer.evals.detokenisers import WIKITEXT, Detokeniser
 from trainer.evals.registry import TASKS
+from trainer.evals.text.detokenizers import WIKITEXT, Detokeniser
 
 LONG = 1 << 20
 HEADER = "task: {name}\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {path}}}}}\ntest_split: test\n"

@@ -15,7 +15,7 @@ from benchmarks import dedup, fetch, peers, products
 from benchmarks.page import Machine, Record, Section, number, render
 from benchmarks.scores import Absent, Growth, Limit, Race, collected, hand_over
 from trainer.config import ModelConfig
-from trainer.evals.scoring import Scorer
+from trainer.evals.scoring.scorer import Scorer
 from trainer.model import GPT
 
 MACHINE = Machine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trainer.evals.detokenisers import (
+from trainer.evals.text.detokenizers import (
     CHILDRENS_BOOKS,
     ONE_BILLION_WORD,
     PENN_TREEBANK,

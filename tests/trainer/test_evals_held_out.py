@@ -5,12 +5,13 @@ import pytest
 from evals_stubs import Bytes, Stub, knowing, uniform, write_tokens
 
 from trainer.config import InputError
-from trainer.evals import held_out, report
+from trainer.evals import report
 from trainer.evals.candidate import Candidate
 from trainer.evals.registry import TASKS
 from trainer.evals.results import Provenance, Result
 from trainer.evals.suite import Outcome, Suite
 from trainer.evals.task import Task
+from trainer.evals.tasks import held_out
 
 TEXTS = ("in the beginning was the word", "éclair", "a")
 PROVENANCE = Provenance("run", "c" * 64, 10, 300, "bytes", "fp32", "cpu", "d" * 40)

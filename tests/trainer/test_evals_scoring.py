@@ -7,8 +7,8 @@ from evals_stubs import SURE, Bytes, Stub, knowing, uniform
 
 from trainer.config import ModelConfig
 from trainer.evals.candidate import Network
-from trainer.evals.scoring import Request, Scorer, cut
-from trainer.evals.windows import total, windows
+from trainer.evals.scoring.scorer import Request, Scorer, cut
+from trainer.evals.scoring.windows import total, windows
 from trainer.model import GPT
 
 

@@ -9,12 +9,12 @@ import pytest
 from evals_stubs import SURE, Bytes, Stub, Words, knowing, uniform
 
 from trainer.config import InputError
-from trainer.evals import lambada, winograd
 from trainer.evals.candidate import Candidate
-from trainer.evals.childrens_books import read_questions
-from trainer.evals.coqa import read_turns
 from trainer.evals.registry import TASKS, where
 from trainer.evals.results import Result
+from trainer.evals.tasks import lambada, winograd
+from trainer.evals.tasks.childrens_books import read_questions
+from trainer.evals.tasks.coqa import read_turns
 
 LONG = 1 << 14
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")

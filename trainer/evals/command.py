@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _examine(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> Outcome:
     """Every rank scores its share of the examples; the first one keeps the records."""
-    tasks = registry.chosen(arguments.tasks)
+    tasks = registry.select(arguments.tasks)
     folders = existing([*arguments.data, *arguments.eval_data])
     model, tokenizer, _ = load_model(checkpoint, world.device)
     network = Network(model, arguments.precision)

@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from trainer.config import InputError, TrainConfig
 from trainer.evals.candidate import Candidate, Codec, Network
-from trainer.evals.registry import chosen
+from trainer.evals.registry import select
 from trainer.evals.task import Task
 from trainer.model import GPT
 
@@ -32,7 +32,7 @@ class Examiner:
     def prepared(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
         """For the tasks that have their data among the folders; a line about each that has not. Raises InputError for an unknown name."""
         found = []
-        for task in chosen(list(names)):
+        for task in select(list(names)):
             paths = task.locate(list(folders), config.model.context)
             if isinstance(paths, str):
                 log.info("%s: skipped: %s", task.name, paths)

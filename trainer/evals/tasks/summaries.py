@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.files import read_records
+from trainer.evals.metrics.rouge import rouge_l, rouge_n
 from trainer.evals.results import Result, mean
-from trainer.evals.rouge import rouge_l, rouge_n
+from trainer.evals.scoring.generation import continuations
 from trainer.evals.task import Source, Task
-from trainer.evals.writing import continuations, sentences
+from trainer.evals.text.files import read_records
+from trainer.evals.text.sentences import sentences
 
 HINT = "\nTL;DR:"
 NEW_TOKENS = 100
@@ -58,18 +59,20 @@ def _rouge(texts: list[str], truths: list[str], protocol: str, row: str) -> list
     ]
 
 
-TASK = Task(
-    "summaries",
-    "CNN and Daily Mail, ROUGE of summaries",
-    (
-        Source(
-            ("cnn_dailymail_test.jsonl", "cnn_dailymail*.jsonl"),
-            "https://github.com/abisee/cnn-dailymail",
-            note="one record a line: article, highlights (the non-anonymised test split, 11,490 articles)",
-            archive="cnn_stories.tgz, 158,577,824 bytes, sha256 e8fbc0027e54e0a916abd9c969eb35f708ed1467d7ef4e3b17a56739d65cb200; "
-            "dailymail_stories.tgz, 375,893,739 bytes, sha256 ad69010002210b7c406718248ee66e65868b9f6820f163aa966369878d14147e",
+TASKS = (
+    Task(
+        "summaries",
+        "CNN and Daily Mail, ROUGE of summaries",
+        (
+            Source(
+                ("cnn_dailymail_test.jsonl", "cnn_dailymail*.jsonl"),
+                "https://github.com/abisee/cnn-dailymail",
+                note="one record a line: article, highlights (the non-anonymised test split, 11,490 articles)",
+                archive="cnn_stories.tgz, 158,577,824 bytes, sha256 e8fbc0027e54e0a916abd9c969eb35f708ed1467d7ef4e3b17a56739d65cb200; "
+                "dailymail_stories.tgz, 375,893,739 bytes, sha256 ad69010002210b7c406718248ee66e65868b9f6820f163aa966369878d14147e",
+            ),
         ),
+        run,
+        new_tokens=NEW_TOKENS,
     ),
-    run,
-    new_tokens=NEW_TOKENS,
 )

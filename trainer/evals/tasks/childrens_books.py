@@ -11,12 +11,12 @@ from pathlib import Path
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
-from trainer.evals.choices import is_best, parted
-from trainer.evals.detokenisers import CHILDRENS_BOOKS, Detokeniser
-from trainer.evals.files import read_lines
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring import Scorer
+from trainer.evals.scoring.choices import is_best, parted
+from trainer.evals.scoring.scorer import Scorer
 from trainer.evals.task import Source, Task
+from trainer.evals.text.detokenizers import CHILDRENS_BOOKS, Detokeniser
+from trainer.evals.text.files import read_lines
 
 BLANK = "XXXXX"
 SENTENCES = 21

@@ -14,9 +14,9 @@ from tokenizer.stream import Stream
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
-from trainer.evals.scoring import Scorer
+from trainer.evals.scoring.scorer import Scorer
+from trainer.evals.scoring.windows import total
 from trainer.evals.task import Task
-from trainer.evals.windows import total
 
 HELD_OUT, TRAINED_ON = "validation", "train"
 

@@ -7,11 +7,11 @@ nats a BPE token (29.94) and near 37.50 by nats a word (37.37): so each row is s
 from pathlib import Path
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.detokenisers import WIKITEXT
-from trainer.evals.files import read_text
+from trainer.evals.metrics.perplexity import BPE_TOKENS, WORDS, Corpus, examine
 from trainer.evals.results import Result
 from trainer.evals.task import Source, Task
-from trainer.evals.texts import BPE_TOKENS, WORDS, Corpus, examine
+from trainer.evals.text.detokenizers import WIKITEXT
+from trainer.evals.text.files import read_text
 
 ADDRESS = "https://www.salesforce.com/products/einstein/ai-research/the-wikitext-dependency-language-modeling-dataset/"
 TWO = Corpus("wikitext2", WIKITEXT, "wikitext2", BPE_TOKENS)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from trainer.config import InputError
-from trainer.evals.answers import exact_match
 from trainer.evals.candidate import Candidate
-from trainer.evals.files import read_records
+from trainer.evals.metrics.answers import exact_match
 from trainer.evals.results import Result, percent
+from trainer.evals.scoring.generation import continuations
 from trainer.evals.task import Source, Task
-from trainer.evals.writing import continuations
+from trainer.evals.text.files import read_records
 
 EXAMPLES = 5
 NEW_TOKENS = 32
@@ -39,18 +39,20 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     ]
 
 
-TASK = Task(
-    "natural_questions",
-    "Natural Questions (open), exact match",
-    (
-        Source(
-            ("NQ-open.dev.jsonl", "NQ-open.dev*.jsonl"),
-            "https://github.com/google-research-datasets/natural-questions, nq_open/NQ-open.dev.jsonl",
-            391_316,
-            "f15567f38099f3615f5b8a685c0aef449c11ad90d3da3735e8d1b98115b40616",
-            note="3,610 questions",
+TASKS = (
+    Task(
+        "natural_questions",
+        "Natural Questions (open), exact match",
+        (
+            Source(
+                ("NQ-open.dev.jsonl", "NQ-open.dev*.jsonl"),
+                "https://github.com/google-research-datasets/natural-questions, nq_open/NQ-open.dev.jsonl",
+                391_316,
+                "f15567f38099f3615f5b8a685c0aef449c11ad90d3da3735e8d1b98115b40616",
+                note="3,610 questions",
+            ),
         ),
+        run,
+        new_tokens=NEW_TOKENS,
     ),
-    run,
-    new_tokens=NEW_TOKENS,
 )

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
+from trainer.evals.metrics.perplexity import strides
 from trainer.evals.results import Result
-from trainer.evals.scoring import Scorer
+from trainer.evals.scoring.scorer import Scorer
+from trainer.evals.scoring.windows import total
 from trainer.evals.task import Source, Task
-from trainer.evals.texts import strides
-from trainer.evals.windows import total
 
 WHOLE_BYTES = 100_000_000
 ENWIK8_SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"

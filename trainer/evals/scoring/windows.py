@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trainer.evals.scoring import Request, Scorer
+from trainer.evals.scoring.scorer import Request, Scorer
 
 
 class Tokens(Protocol):

@@ -7,11 +7,11 @@ from typing import Any
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
-from trainer.evals.choices import is_best
-from trainer.evals.files import read_records
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring import Score, Scorer
+from trainer.evals.scoring.choices import is_best
+from trainer.evals.scoring.scorer import Score, Scorer
 from trainer.evals.task import Source, Task
+from trainer.evals.text.files import read_records
 
 Cost = Callable[[Score, str], float]
 READINGS: dict[str, Cost] = {
@@ -59,17 +59,19 @@ def _label(path: Path, number: int, record: dict[str, Any]) -> int:
     return label
 
 
-TASK = Task(
-    "hellaswag",
-    "HellaSwag, accuracy on the validation split",
-    (
-        Source(
-            ("hellaswag_val.jsonl",),
-            "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl",
-            12_246_618,
-            "0aa3b88843990f3f10a97b9575c94d7b71fb2205240ba04ae4884d9e9c992588",
-            note="10,042 questions",
+TASKS = (
+    Task(
+        "hellaswag",
+        "HellaSwag, accuracy on the validation split",
+        (
+            Source(
+                ("hellaswag_val.jsonl",),
+                "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl",
+                12_246_618,
+                "0aa3b88843990f3f10a97b9575c94d7b71fb2205240ba04ae4884d9e9c992588",
+                note="10,042 questions",
+            ),
         ),
+        run,
     ),
-    run,
 )

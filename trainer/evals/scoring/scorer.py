@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.evals.candidate import LanguageModel, Prefix
-from trainer.evals.ranks import Ranks
+from trainer.evals.scoring.sharding import Ranks
 
 REQUESTS_AT_ONCE = 2048
 LENGTH_MULTIPLE = 16

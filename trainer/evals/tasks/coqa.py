@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import InputError
-from trainer.evals.answers import coqa_f1
 from trainer.evals.candidate import Candidate
-from trainer.evals.files import read_text
+from trainer.evals.metrics.answers import coqa_f1
 from trainer.evals.results import Result, mean
+from trainer.evals.scoring.generation import continuations
 from trainer.evals.task import Source, Task
-from trainer.evals.writing import continuations
+from trainer.evals.text.files import read_text
 
 NEW_TOKENS = 48
 
@@ -70,18 +70,20 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     ]
 
 
-TASK = Task(
-    "coqa",
-    "CoQA, F1 on the development set",
-    (
-        Source(
-            ("coqa-dev-v1.0.json", "coqa-dev*.json"),
-            "https://nlp.stanford.edu/data/coqa/coqa-dev-v1.0.json",
-            9_090_845,
-            "dfa367a9733ce53222918d0231d9b3bedc2b8ee831a2845f62dfc70701f2540a",
-            note="500 stories",
+TASKS = (
+    Task(
+        "coqa",
+        "CoQA, F1 on the development set",
+        (
+            Source(
+                ("coqa-dev-v1.0.json", "coqa-dev*.json"),
+                "https://nlp.stanford.edu/data/coqa/coqa-dev-v1.0.json",
+                9_090_845,
+                "dfa367a9733ce53222918d0231d9b3bedc2b8ee831a2845f62dfc70701f2540a",
+                note="500 stories",
+            ),
         ),
+        run,
+        new_tokens=NEW_TOKENS,
     ),
-    run,
-    new_tokens=NEW_TOKENS,
 )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.detokenisers import Detokeniser, Rules
 from trainer.evals.results import Result
-from trainer.evals.scoring import Scorer
-from trainer.evals.windows import Total, total
+from trainer.evals.scoring.scorer import Scorer
+from trainer.evals.scoring.windows import Total, total
+from trainer.evals.text.detokenizers import Detokeniser, Rules
 
 BPE_TOKENS = "BPE token"
 WORDS = "word of the original"

@@ -8,10 +8,11 @@ from sacrebleu.metrics.bleu import BLEU
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
-from trainer.evals.files import read_text
 from trainer.evals.results import Result
+from trainer.evals.scoring.generation import continuations
 from trainer.evals.task import Source, Task
-from trainer.evals.writing import continuations, sentences
+from trainer.evals.text.files import read_text
+from trainer.evals.text.sentences import sentences
 
 EXAMPLES = 5
 NEW_TOKENS = 100

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
-from trainer.evals.choices import is_best
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring import Request, Scorer
+from trainer.evals.scoring.choices import is_best
+from trainer.evals.scoring.scorer import Request, Scorer
 from trainer.evals.task import Source, Task
 
 USUAL_SCHEMAS = 273
@@ -112,17 +112,19 @@ def _result(hits: list[bool], scoring: str, row: str | None = None) -> Result:
     )
 
 
-TASK = Task(
-    "winograd",
-    "Winograd Schema Challenge, accuracy",
-    (
-        Source(
-            ("WSCollection.xml", "WSCollection*.xml"),
-            "https://cs.nyu.edu/~davise/papers/WinogradSchemas/WSCollection.xml",
-            113_073,
-            "8d72fe16331cfcddfc2f8ec6f87c5a07e186f913e023705a998a5cc6011994e4",
-            note="285 schemas, of which the first 273 are reported; hash of a copy in a public repository",
+TASKS = (
+    Task(
+        "winograd",
+        "Winograd Schema Challenge, accuracy",
+        (
+            Source(
+                ("WSCollection.xml", "WSCollection*.xml"),
+                "https://cs.nyu.edu/~davise/papers/WinogradSchemas/WSCollection.xml",
+                113_073,
+                "8d72fe16331cfcddfc2f8ec6f87c5a07e186f913e023705a998a5cc6011994e4",
+                note="285 schemas, of which the first 273 are reported; hash of a copy in a public repository",
+            ),
         ),
+        run,
     ),
-    run,
 )

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from trainer.evals.candidate import Candidate, Codec
-from trainer.evals.files import read_records
 from trainer.evals.results import Result, mean, percent
-from trainer.evals.scoring import Request, Score, Scorer, cut
-from trainer.evals.stop_words import STOP_WORDS
+from trainer.evals.scoring.scorer import Request, Score, Scorer, cut
 from trainer.evals.task import Source, Task
+from trainer.evals.text.files import read_records
+from trainer.evals.text.stop_words import STOP_WORDS
 
 NOTHING_BEFORE = "OpenAI's text as it is, nothing before it"
 
@@ -88,17 +88,19 @@ def _perplexity(nats: list[float], unit: str, row: str | None = None) -> Result:
     )
 
 
-TASK = Task(
-    "lambada",
-    "LAMBADA, accuracy and perplexity of the last word",
-    (
-        Source(
-            ("lambada_test.jsonl", "lambada_test_en.jsonl", "lambada_openai_test*.jsonl"),
-            "https://openaipublic.blob.core.windows.net/gpt-2/data/lambada_test.jsonl",
-            1_819_752,
-            sha256="4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
-            note="5,153 passages; not the tokenised file of the dataset's authors",
+TASKS = (
+    Task(
+        "lambada",
+        "LAMBADA, accuracy and perplexity of the last word",
+        (
+            Source(
+                ("lambada_test.jsonl", "lambada_test_en.jsonl", "lambada_openai_test*.jsonl"),
+                "https://openaipublic.blob.core.windows.net/gpt-2/data/lambada_test.jsonl",
+                1_819_752,
+                sha256="4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
+                note="5,153 passages; not the tokenised file of the dataset's authors",
+            ),
         ),
+        run,
     ),
-    run,
 )

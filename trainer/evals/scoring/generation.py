@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.ranks import Ranks
+from trainer.evals.scoring.sharding import Ranks
 
 PROMPTS_AT_ONCE = 8
 SEED = 1
@@ -32,17 +32,3 @@ def _text(candidate: Candidate, row: list[int], stop: str | None) -> str:
         row = row[: row.index(candidate.tokenizer.eot_id)]
     text = candidate.tokenizer.decode(row)
     return text if stop is None else text.split(stop, 1)[0]
-
-
-CLOSING_QUOTES = "\"')\N{RIGHT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
-
-
-def sentences(text: str, count: int) -> str:
-    """The first sentences of a text: a stop, an exclamation or a question mark before a space or line end closes one.
-
-    >>> sentences("It rained. We ran home! Who would not?  Then", 2)
-    'It rained. We ran home!'
-    """
-    words = text.split()
-    ends = [place for place, word in enumerate(words, 1) if word.rstrip(CLOSING_QUOTES).endswith((".", "!", "?"))]
-    return " ".join(words[: ends[count - 1]] if len(ends) >= count else words)
