@@ -61,7 +61,7 @@ def test_a_fault_of_one_tasks_data_leaves_the_others(run_folder: Path, tmp_path:
     assert {row["task"] for row in data["results"]} == {"held_out"}
     assert "line 2: not JSON" in data["faults"]["lambada"]
     assert data["skipped"] == {"summaries": "it writes 100 tokens, and the model's context is 64"}
-    assert "Failed, the data being at fault" in (out / "report.md").read_text()
+    assert "Failed because of bad data" in (out / "report.md").read_text()
 
 
 @pytest.mark.slow
@@ -81,7 +81,10 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
             _, said = first.communicate(timeout=60)
         finally:
             first.kill()
-    assert (first.returncode, said.splitlines()[-1]) == (130, "stopped; finished tasks are kept: the same command goes on")
+    assert (first.returncode, said.splitlines()[-1]) == (
+        130,
+        "interrupted; finished tasks are kept: run the same command again to continue",
+    )
     assert not (out / "results.json").exists()
     (tmp_path / "enwik8").write_text(sentence * 600)
     again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
@@ -134,7 +137,7 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
     ("argv", "line"),
     [
         (["nowhere"], "nowhere"),
-        ([], "which checkpoint"),
+        ([], "no checkpoint"),
         (["x", "--tasks", "sing"], "sing: no such task; there are held_out, trained_on, lambada"),
         (["x", "--data", "/missing"], "--data /missing: no such folder"),
     ],

@@ -12,19 +12,19 @@ from trainer.config import ModelConfig
 from trainer.evals import command
 from trainer.evals.curves import curves
 from trainer.evals.results import Provenance, Result, TaskRecord
-from trainer.evals.suite import Outcome
+from trainer.evals.suite import CheckpointEvaluation
 from trainer.export import save_hf
 from trainer.model import GPT
 
 
-def outcome(name: str, parameters: int, step: int | None = None, **values: float) -> Outcome:
+def outcome(name: str, parameters: int, step: int | None = None, **values: float) -> CheckpointEvaluation:
     records = []
     for task, value in values.items():
         metric = "accuracy, %" if task == "winograd" else "perplexity"
         result = Result(task, metric, value, None, 5, "", "", stride_tokens=64, row="winograd" if task == "winograd" else None)
         records.append(TaskRecord(task, (result,), (), 1.0, ""))
     about = Provenance(name, "c" * 64, parameters, step, "t", "fp32", "cpu", "d" * 40)
-    return Outcome(about, tuple(records), {})
+    return CheckpointEvaluation(about, tuple(records), {})
 
 
 def test_metrics_are_drawn_over_parameters_beside_the_papers() -> None:
@@ -82,4 +82,4 @@ def test_several_checkpoints_make_one_report(sizes: list[str], tmp_path: Path, c
 
 def test_two_checkpoints_of_one_name_are_refused(sizes: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([sizes[0], sizes[0]]) == 2
-    assert "two checkpoints of one name" in capsys.readouterr().err
+    assert "two checkpoints have one name" in capsys.readouterr().err

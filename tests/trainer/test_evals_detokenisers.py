@@ -9,8 +9,8 @@ from trainer.evals.text.detokenizers import (
     ONE_BILLION_WORD,
     PENN_TREEBANK,
     WIKITEXT,
-    Detokeniser,
-    Rules,
+    Detokenizer,
+    DetokenizerRules,
 )
 
 EVERY = [WIKITEXT, PENN_TREEBANK, ONE_BILLION_WORD, CHILDRENS_BOOKS]
@@ -53,18 +53,18 @@ AWKWARD = [
         (CHILDRENS_BOOKS, "` Well , ' said the bird -LRB- twice -RRB- .", "'Well,' said the bird (twice)."),
     ],
 )
-def test_text_is_written_as_people_write(rules: Rules, line: str, written: str) -> None:
-    detokeniser = Detokeniser(rules, line.split(" "))
-    assert detokeniser.join(line) == written
-    assert detokeniser.split(written) == line
+def test_text_is_written_as_people_write(rules: DetokenizerRules, line: str, written: str) -> None:
+    detokenizer = Detokenizer(rules, line.split(" "))
+    assert detokenizer.join(line) == written
+    assert detokenizer.split(written) == line
 
 
 def test_a_words_own_stop_is_told_from_a_sentences() -> None:
     lines = ["lived in the U.S. .", "lived in the U.S .", "No. 2 said No ."]
-    detokeniser = Detokeniser(WIKITEXT, [t for line in lines for t in line.split(" ")])
-    written = [detokeniser.join(line) for line in lines]
+    detokenizer = Detokenizer(WIKITEXT, [t for line in lines for t in line.split(" ")])
+    written = [detokenizer.join(line) for line in lines]
     assert written == ["lived in the U.S..", "lived in the U.S .", "No. 2 said No ."]
-    assert [detokeniser.split(line) for line in written] == lines
+    assert [detokenizer.split(line) for line in written] == lines
 
 
 @pytest.mark.parametrize("rules", EVERY, ids=lambda rules: rules.name)
@@ -73,36 +73,36 @@ def test_a_words_own_stop_is_told_from_a_sentences() -> None:
 @example(tokens=["a", "@-@", "-", "@-@", "b"])
 @example(tokens=["", "", "a", ""])
 @settings(deadline=None, max_examples=300)
-def test_any_line_comes_back(rules: Rules, tokens: list[str]) -> None:
+def test_any_line_comes_back(rules: DetokenizerRules, tokens: list[str]) -> None:
     line = " ".join(tokens)
-    detokeniser = Detokeniser(rules, line.split(" "))
-    assert detokeniser.split(detokeniser.join(line)) == line
+    detokenizer = Detokenizer(rules, line.split(" "))
+    assert detokenizer.split(detokenizer.join(line)) == line
 
 
 @pytest.mark.parametrize(
     "text", [" \n = A = \n \n b , c . \n", "a b .\nc ' s\n\n", " one \n", "", "x", "  \n", " a \n ", " \n \n "]
 )
 def test_files_come_back_with_their_line_ends(text: str) -> None:
-    detokeniser = Detokeniser.of_text(WIKITEXT, text)
-    assert detokeniser.split_text(detokeniser.join_text(text)) == text
+    detokenizer = Detokenizer.of_text(WIKITEXT, text)
+    assert detokenizer.split_text(detokenizer.join_text(text)) == text
 
 
 def test_wikitext_comes_back_line_by_line(shared_data: Path) -> None:
     text = (shared_data / "evals" / "wikitext2.valid.tokens").read_text()
-    detokeniser = Detokeniser.of_text(WIKITEXT, text)
-    written = detokeniser.join_text(text)
-    back = detokeniser.split_text(written)
+    detokenizer = Detokenizer.of_text(WIKITEXT, text)
+    written = detokenizer.join_text(text)
+    back = detokenizer.split_text(written)
     assert back.split("\n") == text.split("\n")
     assert len(text) - len(written) > 40_000
     assert written.count("@-@") < 0.01 * text.count("@-@")
 
 
 @pytest.mark.parametrize("rules", [PENN_TREEBANK, ONE_BILLION_WORD], ids=lambda rules: rules.name)
-def test_the_other_rules_undo_themselves_on_real_lines_too(rules: Rules, shared_data: Path) -> None:
+def test_the_other_rules_undo_themselves_on_real_lines_too(rules: DetokenizerRules, shared_data: Path) -> None:
     """Their own files are not at hand: WikiText's lines and the books', tokenised alike, stand in."""
     text = (shared_data / "evals" / "wikitext2.valid.tokens").read_text()[:300_000].lower().replace("@-@", "-")
     text += "".join(path.read_text() for path in sorted((shared_data / "evals" / "samples").glob("cbtest*.txt")))
-    detokeniser = Detokeniser.of_text(rules, text)
-    written = detokeniser.join_text(text)
-    assert detokeniser.split_text(written).split("\n") == text.split("\n")
+    detokenizer = Detokenizer.of_text(rules, text)
+    written = detokenizer.join_text(text)
+    assert detokenizer.split_text(written).split("\n") == text.split("\n")
     assert len(written) < len(text)

@@ -9,7 +9,7 @@ from trainer.evals import report
 from trainer.evals.candidate import Candidate
 from trainer.evals.registry import TASKS
 from trainer.evals.results import Provenance, Result
-from trainer.evals.suite import Outcome, Suite
+from trainer.evals.suite import CheckpointEvaluation, Suite
 from trainer.evals.task import Task
 from trainer.evals.tasks import held_out
 
@@ -60,7 +60,7 @@ def test_as_much_of_the_training_split_is_examined_as_there_is_held_out(tmp_path
 def test_another_tokenizer_is_refused(tokens_folder: Path) -> None:
     other = Bytes()
     other.sha256 = "f" * 64
-    with pytest.raises(InputError, match="made with tokenizer bytes, the model was trained with ffffffffffff"):
+    with pytest.raises(InputError, match="written with tokenizer bytes, the model was trained with ffffffffffff"):
         TASKS["held_out"].run(Candidate(uniform(), other), [tokens_folder])
 
 
@@ -109,7 +109,7 @@ def test_the_report_shows_every_result_and_the_papers_columns() -> None:
 
     result = Result("lambada", "accuracy, %", 12.5, 0.3, 2600, "last word", "examples", row="lambada_accuracy")
     record = TaskRecord("lambada", (result,), (), 1.0, "f")
-    outcome = Outcome(PROVENANCE, (record,), {"ptb": "ptb.test.txt not found"})
+    outcome = CheckpointEvaluation(PROVENANCE, (record,), {"ptb": "ptb.test.txt not found"})
     text = report.markdown([outcome])
     for part in (
         "| 12.5 ± 0.3 | 59.23 | 45.99 | 55.48 | 60.12 | 63.24 |",

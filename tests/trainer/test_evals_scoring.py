@@ -7,8 +7,8 @@ from evals_stubs import SURE, Bytes, Stub, knowing, uniform
 
 from trainer.config import ModelConfig
 from trainer.evals.candidate import Network
-from trainer.evals.scoring.scorer import Request, Scorer, cut
-from trainer.evals.scoring.windows import total, windows
+from trainer.evals.scoring.scorer import Request, Scorer, truncate_left
+from trainer.evals.scoring.windows import text_loss, windows
 from trainer.model import GPT
 
 
@@ -41,7 +41,7 @@ def test_a_model_of_two_halves_costs_a_bit_a_token() -> None:
 def test_banned_tokens_are_passed_over_but_cost_the_same() -> None:
     ranked = Stub(lambda _seen: {7: 3.0, 8: 2.0, 9: 1.0}, vocabulary=10)
     (score,) = Scorer(ranked, banned=(7, 8)).score([Request([0, 7], 1)])
-    assert (score.best.tolist(), score.allowed.tolist()) == ([7], [9])
+    assert (score.best.tolist(), score.best_allowed.tolist()) == ([7], [9])
     assert score.total == pytest.approx(-math.log(math.exp(3) / (math.exp(3) + math.exp(2) + math.exp(1) + 7)))
 
 
@@ -61,7 +61,7 @@ def test_scores_come_in_the_order_of_requests_whatever_the_batch() -> None:
 def test_sliding_windows_equal_a_plain_loop(stride: int) -> None:
     tokens = np.random.default_rng(stride).integers(0, 257, 101).tolist()
     gpt = small_gpt().double()
-    found = total(Scorer(Network(gpt)), tokens, stride)
+    found = text_loss(Scorer(Network(gpt)), tokens, stride)
     expected = 0.0
     for target in range(1, len(tokens)):
         over = target - 32
@@ -89,7 +89,7 @@ def test_a_stride_beyond_the_window_is_refused() -> None:
 def test_endings_after_a_prefix_read_once_cost_what_they_cost_whole() -> None:
     network = Network(small_gpt().double())
     prefix, endings = list(range(20)), [[5], [9, 8, 7], [250, 3]]
-    (shared, other) = Scorer(network).choices([(prefix, endings), ([4, 5], [[6], [7, 8]])])
+    (shared, other) = Scorer(network).score_endings([(prefix, endings), ([4, 5], [[6], [7, 8]])])
     assert [len(score.nats) for score in other] == [1, 2]
     whole = list(Scorer(network).score([Request([*prefix, *ending], 20) for ending in endings]))
     for a, b in zip(shared, whole, strict=True):
@@ -99,15 +99,15 @@ def test_endings_after_a_prefix_read_once_cost_what_they_cost_whole() -> None:
 def test_a_prefix_beyond_the_context_loses_its_beginning() -> None:
     network = Network(small_gpt().double())
     prefix, ending = list(range(60)), [200, 201, 202]
-    ((score,),) = Scorer(network).choices([(prefix, [ending])])
-    (cut_off,) = Scorer(network).score([cut([*prefix, *ending], 60, 32)])
+    ((score,),) = Scorer(network).score_endings([(prefix, [ending])])
+    (cut_off,) = Scorer(network).score([truncate_left([*prefix, *ending], 60, 32)])
     np.testing.assert_allclose(score.nats, cut_off.nats, rtol=1e-10)
 
 
 def test_a_sure_model_has_perplexity_one_and_an_adversary_none() -> None:
     text = [256, *Bytes().encode("the quick brown fox jumps over the lazy dog")]
-    good = total(Scorer(knowing([text])), text, 1024)
-    bad = total(Scorer(knowing([text], sign=-1)), text, 1024)
+    good = text_loss(Scorer(knowing([text])), text, 1024)
+    bad = text_loss(Scorer(knowing([text], sign=-1)), text, 1024)
     assert good.perplexity(good.tokens)[0] == pytest.approx(1.0)
-    assert good.bits(43)[0] == pytest.approx(0.0)
+    assert good.bits_per(43)[0] == pytest.approx(0.0)
     assert bad.perplexity(bad.tokens)[0] > 1e40

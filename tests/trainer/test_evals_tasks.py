@@ -84,7 +84,7 @@ def test_lambada_perfect_and_adversarial(passages: Path) -> None:
 
 
 def test_lambada_reads_the_word_with_its_space(passages: Path) -> None:
-    asked = lambada.request(Candidate(uniform(), Bytes()), "he gave her the ring")
+    asked = lambada.last_word_request(Candidate(uniform(), Bytes()), "he gave her the ring")
     assert bytes(list(asked.tokens)[asked.first :]) == b" ring"
 
 
@@ -120,9 +120,9 @@ def test_a_model_that_knows_nothing_takes_the_shortest_or_none(question: Path) -
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("1 a\n3 b\n", "line 2: sentence 2 should stand here, not '3'"),
+        ("1 a\n3 b\n", "line 2: expected sentence 2, not '3'"),
         ("1 a\n2 b\n", "ends in the middle of a story, after sentence 2"),
-        ("".join(f"{i} a\n" for i in range(1, 21)) + "21 no blank\tx\t\tx|y\n", "line 21: not 'sentence with XXXXX"),
+        ("".join(f"{i} a\n" for i in range(1, 21)) + "21 no blank\tx\t\tx|y\n", "line 21: expected 'sentence with XXXXX"),
     ],
 )
 def test_malformed_books_get_one_line(text: str, line: str, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_winograd_perfect_adversarial_and_ignorant(schemas: Path) -> None:
 
 def test_winograd_names_the_schema_that_is_malformed(schemas: Path) -> None:
     schemas.write_text(SCHEMAS.replace("<correctAnswer>B", "<correctAnswer>C"))
-    with pytest.raises(InputError, match="schema 2: needs a pronoun, two answers and A or B"):
+    with pytest.raises(InputError, match="schema 2: needs a pronoun, two answers, and A or B"):
         winograd.read_schemas(schemas)
     schemas.write_text("<collection>\n<schema>")
     with pytest.raises(InputError, match="line 2: not XML"):
@@ -340,7 +340,7 @@ def test_every_task_says_where_its_files_are_published() -> None:
     text = where()
     for task in TASKS.values():
         assert task.name in text
-        for source in task.sources:
+        for source in task.files:
             assert source.address in text
     assert "4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226" in text
 

@@ -23,7 +23,7 @@ MODULES = (
     "translation",
     "hellaswag",
 )
-"""Modules of `trainer.evals.tasks`, in the order of the report. A new task is one module that defines `TASKS`, and one line here."""
+"""Modules of `trainer.evals.tasks`, in the order of the report. A new task is a module that defines `TASKS`, and a line here."""
 
 
 def load(modules: Iterable[str]) -> dict[str, Task]:
@@ -60,12 +60,12 @@ def where() -> str:
     """Return the text of `--where`: the files that each task needs and where they are published."""
     blocks = []
     for task in TASKS.values():
-        lines = [f"{task.name}: {task.text}"]
-        for source in task.sources:
-            size = f"{source.bytes:,} bytes" if source.bytes else "size not pinned"
-            lines += [f"    {source.names[0]}  {size}, sha256 {source.sha256 or 'not pinned'}", f"    {source.address}"]
-            lines += [f"    {text}" for text in (source.archive, source.note) if text]
+        lines = [f"{task.name}: {task.summary}"]
+        for file in task.files:
+            size = f"{file.bytes:,} bytes" if file.bytes else "size not pinned"
+            lines += [f"    {file.names[0]}  {size}, sha256 {file.sha256 or 'not pinned'}", f"    {file.address}"]
+            lines += [f"    {text}" for text in (file.archive, file.note) if text]
         if task.reads_tokens:
-            lines.append("    a folder of token shards, as the pipeline's stage `tokens` writes it")
+            lines.append("    a folder of token shards, as `webtext tokens` writes it")
         blocks.append("\n".join(lines))
     return "\n".join(blocks) + "\n"

@@ -1,4 +1,4 @@
-"""Comparing answers as SQuAD's and CoQA's own scripts do: lower-cased, without punctuation and articles."""
+"""Match answers as the evaluation scripts of SQuAD and CoQA do: lower case, without punctuation and articles."""
 
 import re
 import string
@@ -9,31 +9,34 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def normalise(answer: str) -> str:
-    """The words that count.
+def normalize(answer: str) -> str:
+    """Return the answer's words in lower case, without punctuation and articles.
 
-    >>> normalise("The  Beatles!")
+    >>> normalize("The  Beatles!")
     'beatles'
     """
     return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
 
 
 def exact_match(answer: str, truths: Sequence[str]) -> bool:
-    """Whether it is one of them, once normalised."""
-    return normalise(answer) in {normalise(truth) for truth in truths}
+    """Whether the normalized answer equals one of the normalized truths."""
+    return normalize(answer) in {normalize(truth) for truth in truths}
 
 
 def f1(answer: str, truth: str) -> float:
-    """Harmonic mean of precision and recall of the words, repeated ones counted."""
-    said, meant = normalise(answer).split(), normalise(truth).split()
-    if not said or not meant:
-        return float(said == meant)
-    common = sum((Counter(said) & Counter(meant)).values())
-    return 2 * common / (len(said) + len(meant))
+    """Harmonic mean of precision and recall over words; repeated words count each time."""
+    answer_words, truth_words = normalize(answer).split(), normalize(truth).split()
+    if not answer_words or not truth_words:
+        return float(answer_words == truth_words)
+    common = sum((Counter(answer_words) & Counter(truth_words)).values())
+    return 2 * common / (len(answer_words) + len(truth_words))
 
 
 def coqa_f1(answer: str, truths: Sequence[str]) -> float:
-    """Against several people's answers: the best, averaged over leaving each of them out (as among people themselves)."""
+    """F1 against the answers of several people: the best of all but one, averaged over the one left out.
+
+    CoQA scores people in the same way, each against the others.
+    """
     if len(truths) == 1:
         return f1(answer, truths[0])
     scores = [f1(answer, truth) for truth in truths]

@@ -1,12 +1,12 @@
-"""What tasks of choosing share: candidates that begin alike, the likeliest of which is the answer."""
+"""Multiple choice: candidates that share a prefix, of which the most likely one is the answer."""
 
 from collections.abc import Sequence
 
 
-def parted(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
-    """The ids that all rows begin with, and what is left of each (at least one id).
+def split_common_prefix(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Return the ids that all rows begin with, and the rest of each row (at least one id).
 
-    >>> parted([[1, 2, 3], [1, 2, 4, 5]])
+    >>> split_common_prefix([[1, 2, 3], [1, 2, 4, 5]])
     ([1, 2], [[3], [4, 5]])
     """
     length = 0
@@ -15,6 +15,6 @@ def parted(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
     return list(rows[0][:length]), [list(row[length:]) for row in rows]
 
 
-def is_best(costs: Sequence[float], answer: int) -> bool:
-    """Whether the answer alone costs least: a tie is no answer, so that a model that knows nothing scores nothing."""
-    return all(costs[answer] < cost for place, cost in enumerate(costs) if place != answer)
+def is_lowest(costs: Sequence[float], answer: int) -> bool:
+    """Whether the answer costs less than every other choice. A tie is no answer, so a uniform model scores zero."""
+    return all(costs[answer] < cost for index, cost in enumerate(costs) if index != answer)

@@ -1,30 +1,30 @@
-"""What tasks of writing share: prompts in batches of fixed make-up, so that what is drawn depends on the seed alone."""
+"""Continue prompts, in batches that are the same for any number of ranks: the samples depend on the seed alone."""
 
 from collections.abc import Sequence
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.scoring.sharding import Ranks
+from trainer.evals.scoring.sharding import ExampleSharding
 
-PROMPTS_AT_ONCE = 8
+PROMPTS_PER_BATCH = 8
 SEED = 1
 
 
-def continuations(
+def continue_prompts(
     candidate: Candidate, prompts: Sequence[list[int]], new_tokens: int, *, top_k: int | None = None, stop: str | None = None
 ) -> list[str]:
-    """What the model writes after each prompt, before the first `stop` or end of text. Prompts keep their end where they are too long."""
+    """Return the model's text after each prompt, up to the first `stop` or end of text. A long prompt loses its start."""
     room = candidate.model.context_tokens - new_tokens
     if room < 1:
         raise ValueError(f"{new_tokens} new tokens: the context holds {candidate.model.context_tokens}")
-    kept = [list(prompt[-room:]) for prompt in prompts]
-    batches = [(start, kept[start : start + PROMPTS_AT_ONCE]) for start in range(0, len(kept), PROMPTS_AT_ONCE)]
-    ranks = Ranks.current()
+    tails = [list(prompt[-room:]) for prompt in prompts]
+    batches = [(start, tails[start : start + PROMPTS_PER_BATCH]) for start in range(0, len(tails), PROMPTS_PER_BATCH)]
+    sharding = ExampleSharding.current()
     stop_id = candidate.tokenizer.eot_id if stop is None else candidate.tokenizer.encode(stop)[0]
-    written = []
-    for start, batch in ranks.mine(batches):
+    texts = []
+    for start, batch in sharding.shard(batches):
         rows = candidate.model.generate(batch, new_tokens, top_k=top_k, seed=SEED + start, stop_id=stop_id)
-        written.append([_text(candidate, row, stop) for row in rows])
-    return [text for batch in ranks.merge(written) for text in batch]
+        texts.append([_text(candidate, row, stop) for row in rows])
+    return [text for batch in sharding.gather(texts) for text in batch]
 
 
 def _text(candidate: Candidate, row: list[int], stop: str | None) -> str:

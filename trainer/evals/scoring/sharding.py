@@ -1,4 +1,4 @@
-"""Several processes share the examples: each scores every n-th, all hold all scores."""
+"""Share examples among the ranks of a process group: each rank works every n-th example, and all ranks receive all results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
-    """This process among its peers; alone by default."""
+class ExampleSharding:
+    """This rank's share of the examples; without a process group, all of the examples."""
 
     rank: int = 0
-    world: int = 1
+    ranks: int = 1
 
     @classmethod
     def current(cls) -> Self:
-        """Of torch's process group, where one is up."""
+        """Sharding over torch's process group, if one is initialized."""
         if dist.is_available() and dist.is_initialized():
             return cls(dist.get_rank(), dist.get_world_size())
         return cls()
 
-    def mine(self, items: Sequence[T]) -> Sequence[T]:
-        """This rank's share."""
-        return items[self.rank :: self.world]
+    def shard(self, items: Sequence[T]) -> Sequence[T]:
+        """Items of this rank."""
+        return items[self.rank :: self.ranks]
 
-    def merge(self, own: Sequence[T]) -> list[T]:
-        """Everyone's shares, in the order of the whole."""
-        if self.world == 1:
-            return list(own)
-        shares: list[Sequence[T] | None] = [None] * self.world
-        dist.all_gather_object(shares, own)
-        whole: list[T | None] = [None] * sum(len(share or ()) for share in shares)
-        for rank, share in enumerate(shares):
-            whole[rank :: self.world] = share or ()
-        return whole  # type: ignore[return-value]  # every place is filled
+    def gather(self, shard: Sequence[T]) -> list[T]:
+        """Items of all ranks, in the order before `shard`. Every rank must call it."""
+        if self.ranks == 1:
+            return list(shard)
+        shards: list[Sequence[T] | None] = [None] * self.ranks
+        dist.all_gather_object(shards, shard)
+        items: list[T | None] = [None] * sum(len(each or ()) for each in shards)
+        for rank, each in enumerate(shards):
+            items[rank :: self.ranks] = each or ()
+        return items  # type: ignore[return-value]  # every element is set

@@ -1,4 +1,4 @@
-"""Perplexity of a long text by windows that slide over it: every token is scored once, after as many others as the window allows."""
+"""Loss of a long text by sliding windows: every token is scored once, after as many tokens as its window holds before it."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trainer.evals.scoring.scorer import Request, Scorer
 
 
-class Tokens(Protocol):
+class TokenSequence(Protocol):
     """A sequence of ids that may be larger than memory."""
 
     def __len__(self) -> int: ...
@@ -19,59 +19,60 @@ class Tokens(Protocol):
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
-def windows(tokens: Tokens, window_tokens: int, stride_tokens: int) -> Iterator[Request]:
-    """Requests that together score every token but the first.
+def windows(tokens: TokenSequence, window_tokens: int, stride_tokens: int) -> Iterator[Request]:
+    """Yield requests that together score every token but the first.
 
-    The first window scores all its `window_tokens`; each later one scores `stride_tokens` more, and reads `window_tokens` before its
-    last. A stride as large as the window is lm-evaluation-harness's rolling likelihood.
+    The first window scores all its `window_tokens`; each later one scores the next `stride_tokens` and reads the
+    `window_tokens` before its last. A stride as large as the window is the rolling likelihood of lm-evaluation-harness.
     """
     if not 1 <= stride_tokens <= window_tokens:
-        raise ValueError(f"stride of {stride_tokens} tokens: at least 1 and at most the window, {window_tokens}")
-    scored = 1
-    while scored < len(tokens):
-        stop = min(scored + (window_tokens if scored == 1 else stride_tokens), len(tokens))
+        raise ValueError(f"stride of {stride_tokens} tokens: must be from 1 to the window, {window_tokens}")
+    next_token = 1
+    while next_token < len(tokens):
+        stop = min(next_token + (window_tokens if next_token == 1 else stride_tokens), len(tokens))
         start = max(0, stop - 1 - window_tokens)
-        yield Request(tokens[start:stop], scored - start)
-        scored = stop
+        yield Request(tokens[start:stop], next_token - start)
+        next_token = stop
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """Nats of a whole text, and their standard error: windows are taken as the independent pieces, not tokens."""
+class TextLoss:
+    """Summed nats of a text and their standard error, with windows (not tokens) as the independent samples."""
 
     nats: float
     tokens: int
     windows: int
     nats_error: float | None
 
-    def per(self, units: int) -> tuple[float, float | None]:
-        """Nats a unit of the original text, and the standard error."""
+    def nats_per(self, units: int) -> tuple[float, float | None]:
+        """Nats per unit of the original text, and the standard error."""
         return self.nats / units, None if self.nats_error is None else self.nats_error / units
 
     def perplexity(self, units: int) -> tuple[float, float | None]:
-        """exp(nats a unit): losses are summed and divided by the original's count before the exponent."""
-        mean, error = self.per(units)
+        """Perplexity exp(nats / units) and its standard error. `units` count the original text, whatever its tokens."""
+        mean, error = self.nats_per(units)
         value = math.exp(mean) if mean < 700 else math.inf
         return value, None if error is None else value * error
 
-    def bits(self, units: int) -> tuple[float, float | None]:
-        """Bits a unit."""
-        mean, error = self.per(units)
+    def bits_per(self, units: int) -> tuple[float, float | None]:
+        """Bits per unit of the original text, and the standard error."""
+        mean, error = self.nats_per(units)
         return mean / math.log(2), None if error is None else error / math.log(2)
 
 
-def total(scorer: Scorer, tokens: Tokens, stride_tokens: int) -> Total:
-    """Score all of `tokens` but the first."""
-    scorer = replace(scorer, guess=False)
-    pieces = np.array([(s.total, len(s.nats)) for s in scorer.score(windows(tokens, scorer.model.context_tokens, stride_tokens))])
-    if not len(pieces):
+def text_loss(scorer: Scorer, tokens: TokenSequence, stride_tokens: int) -> TextLoss:
+    """Score every token but the first. Raises ValueError if there is none."""
+    scorer = replace(scorer, predict=False)
+    scores = scorer.score(windows(tokens, scorer.model.context_tokens, stride_tokens))
+    sums = np.array([(score.total, len(score.nats)) for score in scores])
+    if not len(sums):
         raise ValueError("nothing to score: the text holds no token")
-    nats, counts = math.fsum(pieces[:, 0]), int(pieces[:, 1].sum())
-    return Total(nats, counts, len(pieces), _error(pieces[:, 0], pieces[:, 1]))
+    nats, counts = math.fsum(sums[:, 0]), int(sums[:, 1].sum())
+    return TextLoss(nats, counts, len(sums), _error(sums[:, 0], sums[:, 1]))
 
 
 def _error(nats: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> float | None:
-    """Of the sum, by the ratio estimator over windows."""
+    """Standard error of the sum, by the ratio estimator over windows."""
     n = len(nats)
     if n < 2:
         return None

@@ -10,8 +10,8 @@ from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.metrics.answers import coqa_f1
 from trainer.evals.results import Result, mean
-from trainer.evals.scoring.generation import continuations
-from trainer.evals.task import Source, Task
+from trainer.evals.scoring.generation import continue_prompts
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.files import read_text
 
 NEW_TOKENS = 48
@@ -19,18 +19,18 @@ NEW_TOKENS = 48
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question as the model sees it, and people's answers."""
+    """A question as the model sees it, with the story and the conversation before it, and the answers of people."""
 
     prompt: str
     answers: tuple[str, ...]
 
 
 def read_turns(path: Path) -> Iterator[Turn]:
-    """The file as published. Raises InputError naming the story that is not as it should be."""
+    """Read the file as published. Raises InputError with the number of a malformed story."""
     try:
         stories = json.loads(read_text(path))["data"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not CoQA's JSON with its list 'data' ({error})") from error
+        raise InputError(f"{path}: not the JSON of CoQA, an object with a list 'data' ({error})") from error
     for number, story in enumerate(stories, 1):
         try:
             yield from _turns(story)
@@ -39,22 +39,22 @@ def read_turns(path: Path) -> Iterator[Turn]:
 
 
 def _turns(story: dict[str, Any]) -> Iterator[Turn]:
-    """The conversation goes on with people's answers, not with the model's."""
+    """Yield the questions of a story; the conversation before each holds the answers of people, not the model's."""
     people = [story["answers"], *story.get("additional_answers", {}).values()]
-    said = f"{story['story']}\n\n"
-    for place, question in enumerate(story["questions"]):
-        said += f"Q: {question['input_text']}\nA:"
-        answers = tuple(person[place]["input_text"] for person in people)
-        yield Turn(said, answers)
-        said += f" {answers[0]}\n"
+    transcript = f"{story['story']}\n\n"
+    for index, question in enumerate(story["questions"]):
+        transcript += f"Q: {question['input_text']}\nA:"
+        answers = tuple(person[index]["input_text"] for person in people)
+        yield Turn(transcript, answers)
+        transcript += f" {answers[0]}\n"
 
 
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    """Mean F1 over all turns."""
+    """Mean F1 over all questions."""
     turns = list(read_turns(paths[0]))[: candidate.limit]
     prompts = [list(candidate.tokenizer.encode(turn.prompt)) for turn in turns]
-    written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
-    scores = [coqa_f1(text, turn.answers) for text, turn in zip(written, turns, strict=True)]
+    answers = continue_prompts(candidate, prompts, NEW_TOKENS, stop="\n")
+    scores = [coqa_f1(text, turn.answers) for text, turn in zip(answers, turns, strict=True)]
     value, error = mean(scores)
     return [
         Result(
@@ -75,7 +75,7 @@ TASKS = (
         "coqa",
         "CoQA, F1 on the development set",
         (
-            Source(
+            PublishedFile(
                 ("coqa-dev-v1.0.json", "coqa-dev*.json"),
                 "https://nlp.stanford.edu/data/coqa/coqa-dev-v1.0.json",
                 9_090_845,

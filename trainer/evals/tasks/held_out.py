@@ -1,5 +1,8 @@
-"""The corpus's own held-out split: nats a token, perplexity, bits a byte, beside what counting tokens alone would score; and as much of
-the split that was trained on, since only the two together show whether a network has learnt or learnt by heart (Figure 4)."""
+"""The corpus's validation split and an equal part of its training split: nats per token, perplexity and bits per byte.
+
+The difference between the two splits shows how far the network memorizes its training text (Figure 4). The entropy of
+token frequencies is the baseline without a model.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +18,15 @@ from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
 from trainer.evals.scoring.scorer import Scorer
-from trainer.evals.scoring.windows import total
+from trainer.evals.scoring.windows import text_loss
 from trainer.evals.task import Task
 
 HELD_OUT, TRAINED_ON = "validation", "train"
 
 
 @dataclass(frozen=True, slots=True)
-class AfterEnd:
-    """A stream with the end of text before its first token, so that this one is scored too. `length` counts both."""
+class EotPrefixedStream:
+    """A stream with an end of text before its first token, so that this token is scored too. `length` includes both."""
 
     stream: Stream
     eot_id: int
@@ -35,14 +38,14 @@ class AfterEnd:
     def __getitem__(self, part: slice) -> Any:
         start, stop, _ = part.indices(self.length)
         ids = np.empty(stop - start, np.int64)
-        lead = 1 if start == 0 else 0
-        ids[:lead] = self.eot_id
-        self.stream.read(start + lead - 1, ids[lead:])
+        lead_tokens = 1 if start == 0 else 0
+        ids[:lead_tokens] = self.eot_id
+        self.stream.read(start + lead_tokens - 1, ids[lead_tokens:])
         return ids
 
 
 def run(candidate: Candidate, paths: list[Path], name: str = HELD_OUT) -> list[Result]:
-    """Examine on a split of a folder of token shards: the validation split whole, of the training split as many tokens."""
+    """Score a split of a folder of token shards: all of validation, or an equal number of tokens of the training split."""
     manifest = _manifest(paths[0], candidate, name)
     split = manifest.split(name)
     stream = Stream(manifest.open(name))
@@ -50,15 +53,15 @@ def run(candidate: Candidate, paths: list[Path], name: str = HELD_OUT) -> list[R
     scorer = Scorer(candidate.model, candidate.batch_tokens)
     results = []
     for stride in candidate.strides or (candidate.window_tokens,):
-        found = total(scorer, AfterEnd(stream, manifest.eot_id, length + 1), stride)
+        loss = text_loss(scorer, EotPrefixedStream(stream, manifest.eot_id, length + 1), stride)
         values = {
-            ("nats per token", "BPE tokens with the end of each text"): found.per(found.tokens),
-            ("perplexity", "BPE tokens with the end of each text"): found.perplexity(found.tokens),
+            ("nats per token", "BPE tokens with the end of each text"): loss.nats_per(loss.tokens),
+            ("perplexity", "BPE tokens with the end of each text"): loss.perplexity(loss.tokens),
         }
-        if length == len(stream):  # of a part the bytes are not known
-            values["bits per byte", "UTF-8 bytes of the texts"] = found.bits(split.text_bytes)
-        for (metric, normaliser), (value, error) in values.items():
-            results.append(_result(name, metric, value, error, found.windows, normaliser, candidate.window_tokens, stride))
+        if length == len(stream):  # the byte count is known for the whole split only
+            values["bits per byte", "UTF-8 bytes of the texts"] = loss.bits_per(split.text_bytes)
+        for (metric, normalizer), (value, error) in values.items():
+            results.append(_result(name, metric, value, error, loss.windows, normalizer, candidate.window_tokens, stride))
     entropy = manifest.unigram_entropy_nats.get(name)
     if entropy is not None and name == HELD_OUT:
         results.append(_unigram(entropy, split.tokens))
@@ -69,20 +72,22 @@ def _manifest(folder: Path, candidate: Candidate, name: str) -> Manifest:
     try:
         manifest = Manifest.load(folder)
         manifest.split(name)
-        kept = manifest.split(HELD_OUT)
+        held_out = manifest.split(HELD_OUT)
     except FormatError as error:
         raise InputError(str(error)) from error
-    if not kept.tokens:
-        raise InputError(f"{folder}: its {HELD_OUT} split holds no tokens; make the corpus with a larger held-out share")
+    if not held_out.tokens:
+        raise InputError(f"{folder}: its {HELD_OUT} split holds no tokens; write the tokens with a larger --validation-share")
     own = getattr(candidate.tokenizer, "sha256", manifest.tokenizer_sha256)
     if own != manifest.tokenizer_sha256:
-        raise InputError(f"{folder}: made with tokenizer {manifest.tokenizer_sha256[:12]}, the model was trained with {own[:12]}")
+        raise InputError(
+            f"{folder}: written with tokenizer {manifest.tokenizer_sha256[:12]}, the model was trained with {own[:12]}"
+        )
     return manifest
 
 
 def _result(
-    split: str, metric: str, value: float, error: float | None, windows: int, normaliser: str, window: int, stride: int
-) -> Result:  # one line of the record each
+    split: str, metric: str, value: float, error: float | None, windows: int, normalizer: str, window: int, stride: int
+) -> Result:
     return Result(
         task="held_out" if split == HELD_OUT else "trained_on",
         metric=metric,
@@ -90,7 +95,7 @@ def _result(
         standard_error=error,
         examples=windows,
         protocol=f"the {split} split as one stream of documents, read by sliding windows across their ends",
-        normaliser=normaliser,
+        normaliser=normalizer,
         window_tokens=window,
         stride_tokens=stride,
     )
@@ -109,6 +114,12 @@ def _unigram(entropy: float, tokens: int) -> Result:
 
 
 TASKS = (
-    Task("held_out", "the corpus's own validation split", (), run, reads_tokens=True),
-    Task("trained_on", "as many tokens of its training split", (), partial(run, name=TRAINED_ON), reads_tokens=True),
+    Task("held_out", "the corpus's validation split", (), run, reads_tokens=True),
+    Task(
+        "trained_on",
+        "an equal number of tokens of the corpus's training split",
+        (),
+        partial(run, name=TRAINED_ON),
+        reads_tokens=True,
+    ),
 )

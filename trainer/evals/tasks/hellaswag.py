@@ -1,4 +1,4 @@
-"""HellaSwag: which of four endings goes on. Not in the paper (it is younger); everybody compares by it since."""
+"""HellaSwag: which of four endings continues a text. It is newer than the paper; later models are compared on it."""
 
 import re
 from collections.abc import Callable
@@ -8,22 +8,22 @@ from typing import Any
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring.choices import is_best
+from trainer.evals.scoring.choices import is_lowest
 from trainer.evals.scoring.scorer import Score, Scorer
-from trainer.evals.task import Source, Task
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.files import read_records
 
-Cost = Callable[[Score, str], float]
-READINGS: dict[str, Cost] = {
-    "likelihood of the ending": lambda score, _text: score.total,
-    "likelihood a character of the ending": lambda score, text: score.total / len(text),
-    "likelihood a token of the ending": lambda score, _text: score.total / len(score.nats),
+CostFunction = Callable[[Score, str], float]
+READINGS: dict[str, CostFunction] = {
+    "likelihood of the ending": lambda score, _ending: score.total,
+    "likelihood a character of the ending": lambda score, ending: score.total / len(ending),
+    "likelihood a token of the ending": lambda score, _ending: score.total / len(score.nats),
 }
-"""lm-evaluation-harness's acc and acc_norm, and llm.c's."""
+"""Cost of an ending in each reading: acc and acc_norm of lm-evaluation-harness, and the reading of llm.c."""
 
 
 def clean(text: str) -> str:
-    """As lm-evaluation-harness does: WikiHow's marks go.
+    """Remove the markup of WikiHow, as lm-evaluation-harness does.
 
     >>> clean("Cut it [header] twice.  [title] Then")
     'Cut it twice. . Then'
@@ -32,18 +32,18 @@ def clean(text: str) -> str:
 
 
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    """Accuracy by three readings."""
+    """Accuracy in three readings."""
     records = read_records(paths[0], activity_label=str, ctx_a=str, ctx_b=str, endings=list, label=(int, str))[: candidate.limit]
     endings = [[clean(ending) for ending in record["endings"]] for record in records]
     labels = [_label(paths[0], number, record) for number, record in enumerate(records, 1)]
-    scorer = Scorer(candidate.model, candidate.batch_tokens, guess=False)
+    scorer = Scorer(candidate.model, candidate.batch_tokens, predict=False)
     encode = candidate.tokenizer.encode
     examples = ((encode(_context(r)), [encode(f" {e}") for e in four]) for r, four in zip(records, endings, strict=True))
-    scores = list(scorer.choices(examples))
+    scores = list(scorer.score_endings(examples))
     results = []
     for reading, cost in READINGS.items():
         costs = [[cost(s, text) for s, text in zip(*pair, strict=True)] for pair in zip(scores, endings, strict=True)]
-        value, error = percent([is_best(four, label) for four, label in zip(costs, labels, strict=True)])
+        value, error = percent([is_lowest(four, label) for four, label in zip(costs, labels, strict=True)])
         results.append(Result("hellaswag", "accuracy, %", value, error, len(records), reading, "question"))
     return results
 
@@ -55,7 +55,7 @@ def _context(record: dict[str, Any]) -> str:
 def _label(path: Path, number: int, record: dict[str, Any]) -> int:
     label = int(record["label"]) if str(record["label"]).isdecimal() else -1
     if not 0 <= label < len(record["endings"]):
-        raise InputError(f"{path}, line {number}: no label; the test split has none, take the validation split")
+        raise InputError(f"{path}, line {number}: no label; use the validation split, since the test split has no labels")
     return label
 
 
@@ -64,7 +64,7 @@ TASKS = (
         "hellaswag",
         "HellaSwag, accuracy on the validation split",
         (
-            Source(
+            PublishedFile(
                 ("hellaswag_val.jsonl",),
                 "https://github.com/rowanz/hellaswag, data/hellaswag_val.jsonl",
                 12_246_618,

@@ -1,20 +1,18 @@
-"""LAMBADA: the last word of a passage, by OpenAI's own file, which keeps case and punctuation.
+"""LAMBADA: predict the last word of a passage, on OpenAI's file, which keeps case and punctuation.
 
-The paper's 45.99 % (117M) is reproduced publicly only by the last BPE token (46.7); by the last word it is 32.6. Its text says that 63.24 %
-(1542M) is with a stop-word filter, and 52.66 % without. All four readings,
-{last token, last word} × {stop-word filter off, on}, are reported. With the filter, a prediction may not be a token that spells a whole
-stop word.
+Public replications reach the paper's 45.99 % (117M) only for the last BPE token (46.7 %); for the last word they reach 32.6 %.
+The paper's text says that 63.24 % (1542M) is with a stop-word filter, and 52.66 % without. All four readings are reported:
+{last token, last word} x {filter off, on}. With the filter, a prediction cannot be a token that spells a whole stop word.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from trainer.evals.candidate import Candidate, Codec
 from trainer.evals.results import Result, mean, percent
-from trainer.evals.scoring.scorer import Request, Score, Scorer, cut
-from trainer.evals.task import Source, Task
+from trainer.evals.scoring.scorer import Request, Score, Scorer, truncate_left
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.files import read_records
 from trainer.evals.text.stop_words import STOP_WORDS
 
@@ -22,9 +20,9 @@ NOTHING_BEFORE = "OpenAI's text as it is, nothing before it"
 
 
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    """Four accuracies and two perplexities."""
+    """Accuracy in four readings and perplexity in two."""
     texts = [record["text"] for record in read_records(paths[0], text=str)][: candidate.limit]
-    requests = [request(candidate, text) for text in texts]
+    requests = [last_word_request(candidate, text) for text in texts]
     scorer = Scorer(candidate.model, candidate.batch_tokens, banned=stop_word_ids(candidate.tokenizer))
     scores = list(scorer.score(requests))
     results = [
@@ -38,28 +36,27 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     return [result for result in results if result is not None]
 
 
-def request(candidate: Candidate, text: str) -> Request:
-    """The passage with its last word, and the space before it, to be scored."""
+def last_word_request(candidate: Candidate, text: str) -> Request:
+    """Request that scores the last word of the passage, with the space before it."""
     before, _, _ = text.rstrip().rpartition(" ")
     tokens = candidate.tokenizer.encode(text.rstrip())
-    return cut(tokens, max(1, len(candidate.tokenizer.encode(before))), candidate.model.context_tokens)
+    return truncate_left(tokens, max(1, len(candidate.tokenizer.encode(before))), candidate.model.context_tokens)
 
 
 def stop_word_ids(tokenizer: Codec) -> list[int]:
-    """Tokens that spell a whole stop word with the space before it."""
+    """Ids of tokens that spell a whole stop word after a space."""
     words = [form for word in sorted(STOP_WORDS) for form in (word, word.capitalize())]
-    spelled = [tokenizer.encode(f" {word}") for word in words]
-    return sorted({ids[0] for ids in spelled if len(ids) == 1})
+    encodings = [tokenizer.encode(f" {word}") for word in words]
+    return sorted({ids[0] for ids in encodings if len(ids) == 1})
 
 
 def _accuracy(requests: list[Request], scores: list[Score], unit: str, *, filtered: bool) -> Result:
-    guess: Callable[[Score], np.ndarray] = (lambda s: s.allowed) if filtered else (lambda s: s.best)
-    last = 1 if unit == "last token" else None
+    start = -1 if unit == "last token" else 0
     hits = []
-    for asked, score in zip(requests, scores, strict=True):
-        truth = np.asarray(asked.tokens[asked.first :])
-        wanted = -last if last else 0
-        hits.append(bool((guess(score)[wanted:] == truth[wanted:]).all()))
+    for request, score in zip(requests, scores, strict=True):
+        truth = np.asarray(request.tokens[request.first :])
+        prediction = score.best_allowed if filtered else score.best
+        hits.append(bool((prediction[start:] == truth[start:]).all()))
     value, error = percent(hits)
     return Result(
         task="lambada",
@@ -93,12 +90,12 @@ TASKS = (
         "lambada",
         "LAMBADA, accuracy and perplexity of the last word",
         (
-            Source(
+            PublishedFile(
                 ("lambada_test.jsonl", "lambada_test_en.jsonl", "lambada_openai_test*.jsonl"),
                 "https://openaipublic.blob.core.windows.net/gpt-2/data/lambada_test.jsonl",
                 1_819_752,
                 sha256="4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
-                note="5,153 passages; not the tokenised file of the dataset's authors",
+                note="5,153 passages; not the tokenized file of the dataset's authors",
             ),
         ),
         run,

@@ -1,4 +1,4 @@
-"""Natural Questions, closed book: exact match of what is written after "A:", seeded with example pairs (section 3.8)."""
+"""Natural Questions, closed book: exact match of the text after "A:", with example pairs in the prompt (section 3.8)."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.metrics.answers import exact_match
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring.generation import continuations
-from trainer.evals.task import Source, Task
+from trainer.evals.scoring.generation import continue_prompts
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.files import read_records
 
 EXAMPLES = 5
@@ -15,15 +15,15 @@ NEW_TOKENS = 32
 
 
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    """The file's first questions are the examples; the others are asked."""
+    """Exact match on all questions but the file's first ones, which are the examples of the prompt."""
     records = read_records(paths[0], question=str, answer=list)
-    examples, asked = records[:EXAMPLES], records[EXAMPLES:][: candidate.limit]
-    if not asked:
-        raise InputError(f"{paths[0]}: {len(records)} questions, at least {EXAMPLES + 1} are needed")
-    seed = "".join(f"Q: {r['question']}?\nA: {r['answer'][0]}\n\n" for r in examples)
-    prompts = [list(candidate.tokenizer.encode(f"{seed}Q: {r['question']}?\nA:")) for r in asked]
-    written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
-    hits = [exact_match(text, record["answer"]) for text, record in zip(written, asked, strict=True)]
+    examples, questions = records[:EXAMPLES], records[EXAMPLES:][: candidate.limit]
+    if not questions:
+        raise InputError(f"{paths[0]}: {len(records)} questions; the task needs at least {EXAMPLES + 1}")
+    examples_text = "".join(f"Q: {r['question']}?\nA: {r['answer'][0]}\n\n" for r in examples)
+    prompts = [list(candidate.tokenizer.encode(f"{examples_text}Q: {r['question']}?\nA:")) for r in questions]
+    answers = continue_prompts(candidate, prompts, NEW_TOKENS, stop="\n")
+    hits = [exact_match(text, record["answer"]) for text, record in zip(answers, questions, strict=True)]
     value, error = percent(hits)
     return [
         Result(
@@ -44,7 +44,7 @@ TASKS = (
         "natural_questions",
         "Natural Questions (open), exact match",
         (
-            Source(
+            PublishedFile(
                 ("NQ-open.dev.jsonl", "NQ-open.dev*.jsonl"),
                 "https://github.com/google-research-datasets/natural-questions, nq_open/NQ-open.dev.jsonl",
                 391_316,

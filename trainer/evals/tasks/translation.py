@@ -1,4 +1,7 @@
-"""WMT-14 English to French and back: greedy after example pairs "english sentence = french sentence" (section 3.7), BLEU by sacrebleu."""
+"""WMT-14 English to French and French to English: BLEU (sacrebleu) of greedy translations (section 3.7).
+
+The prompt holds example pairs "english sentence = french sentence".
+"""
 
 import re
 from functools import partial
@@ -9,10 +12,10 @@ from sacrebleu.metrics.bleu import BLEU
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
-from trainer.evals.scoring.generation import continuations
-from trainer.evals.task import Source, Task
+from trainer.evals.scoring.generation import continue_prompts
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.files import read_text
-from trainer.evals.text.sentences import sentences
+from trainer.evals.text.sentences import first_sentences
 
 EXAMPLES = 5
 NEW_TOKENS = 100
@@ -23,7 +26,7 @@ _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&
 
 
 def read_sentences(path: Path) -> list[str]:
-    """The segments of an SGML file as published, or the lines of a plain one."""
+    """Return the segments of an SGML file as published, or the lines of a plain text file."""
     text = read_text(path)
     if path.suffix != ".sgm":
         return text.rstrip("\n").split("\n")
@@ -34,21 +37,21 @@ def read_sentences(path: Path) -> list[str]:
 
 
 def run(candidate: Candidate, paths: list[Path], task: str) -> list[Result]:
-    """The files' first pairs are the examples; the others are translated."""
+    """BLEU on all pairs but the files' first ones, which are the examples of the prompt."""
     pairs = _pairs(paths)
-    examples, asked = pairs[:EXAMPLES], pairs[EXAMPLES:][: candidate.limit]
-    seed = "".join(f"{source} = {target}\n" for source, target in examples)
-    prompts = [list(candidate.tokenizer.encode(f"{seed}{source} =")) for source, _ in asked]
-    written = continuations(candidate, prompts, NEW_TOKENS, stop="\n")
+    examples, tests = pairs[:EXAMPLES], pairs[EXAMPLES:][: candidate.limit]
+    examples_text = "".join(f"{source} = {target}\n" for source, target in examples)
+    prompts = [list(candidate.tokenizer.encode(f"{examples_text}{source} =")) for source, _ in tests]
+    texts = continue_prompts(candidate, prompts, NEW_TOKENS, stop="\n")
     bleu = BLEU()
-    found = bleu.corpus_score([sentences(text, 1) for text in written], [[target for _, target in asked]])
+    score = bleu.corpus_score([first_sentences(text, 1) for text in texts], [[target for _, target in tests]])
     return [
         Result(
             task=task,
             metric="BLEU",
-            value=found.score,
+            value=score.score,
             standard_error=None,
-            examples=len(asked),
+            examples=len(tests),
             protocol=f"greedy, first sentence, after {EXAMPLES} example pairs; {bleu.get_signature()}",
             normaliser="corpus",
             row=task,
@@ -60,19 +63,19 @@ def _pairs(paths: list[Path]) -> list[tuple[str, str]]:
     source, target = (read_sentences(path) for path in paths)
     if len(source) != len(target):
         raise InputError(
-            f"{paths[0]} and {paths[1]}: {len(source)} and {len(target)} sentences; they must be each other's translation"
+            f"{paths[0]} and {paths[1]}: {len(source)} and {len(target)} sentences; the files must be translations of each other"
         )
     if len(source) <= EXAMPLES:
-        raise InputError(f"{paths[0]}: {len(source)} sentences, at least {EXAMPLES + 1} are needed")
+        raise InputError(f"{paths[0]}: {len(source)} sentences; the task needs at least {EXAMPLES + 1}")
     return list(zip(source, target, strict=True))
 
 
-def _side(role: str, language: str, size: int, sha256: str) -> Source:
+def _side(role: str, language: str, size: int, sha256: str) -> PublishedFile:
     names = (f"newstest2014-fren-{role}.{language}.sgm", f"newstest2014-fren-*.{language}.sgm", f"newstest2014*.{language}")
-    return Source(names, ADDRESS, size, sha256, note="3,003 sentences", archive=ARCHIVE)
+    return PublishedFile(names, ADDRESS, size, sha256, note="3,003 sentences", archive=ARCHIVE)
 
 
-SIDES = {
+FILES = {
     "en": (
         _side("src", "en", 441_845, "5521ed9b1d07763c7e8d7ddfc0fda269cd114612a6283bd3836979ea4dd10a26"),
         _side("ref", "fr", 514_587, "c57025c8a338c642fe3ad0206ddc75d258a5584e1d470b75f37af2fb666d7e93"),
@@ -86,14 +89,14 @@ TASKS = (
     Task(
         "translation_en_fr",
         "WMT-14 English to French, BLEU",
-        SIDES["en"],
+        FILES["en"],
         partial(run, task="translation_en_fr"),
         new_tokens=NEW_TOKENS,
     ),
     Task(
         "translation_fr_en",
         "WMT-14 French to English, BLEU",
-        SIDES["fr"],
+        FILES["fr"],
         partial(run, task="translation_fr_en"),
         new_tokens=NEW_TOKENS,
     ),

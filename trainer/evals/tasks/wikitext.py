@@ -1,29 +1,30 @@
-"""WikiText-2 and WikiText-103: perplexity of the test split, which is one text for both but for the words that are <unk>.
+"""WikiText-2 and WikiText-103: perplexity of the test split.
 
-The paper's 29.41 and 37.50 (117M) can therefore hardly differ but by normaliser and detokeniser. Public replications come near 29.41 by
-nats a BPE token (29.94) and near 37.50 by nats a word (37.37): so each row is set beside its own reading, and all readings are reported.
+Both have the same test text, except for the words that are <unk>, so the paper's 29.41 and 37.50 (117M) can hardly differ
+except by normalizer and detokenizer. Public replications come near 29.41 with nats per BPE token (29.94) and near 37.50 with
+nats per word (37.37). Each row is therefore compared with its own reading, and all readings are reported.
 """
 
 from pathlib import Path
 
 from trainer.evals.candidate import Candidate
-from trainer.evals.metrics.perplexity import BPE_TOKENS, WORDS, Corpus, examine
+from trainer.evals.metrics.perplexity import PER_BPE, PER_WORD, TokenizedText, evaluate
 from trainer.evals.results import Result
-from trainer.evals.task import Source, Task
+from trainer.evals.task import PublishedFile, Task
 from trainer.evals.text.detokenizers import WIKITEXT
 from trainer.evals.text.files import read_text
 
 ADDRESS = "https://www.salesforce.com/products/einstein/ai-research/the-wikitext-dependency-language-modeling-dataset/"
-TWO = Corpus("wikitext2", WIKITEXT, "wikitext2", BPE_TOKENS)
-HUNDRED = Corpus("wikitext103", WIKITEXT, "wikitext103", WORDS)
+WIKITEXT_2 = TokenizedText("wikitext2", WIKITEXT, "wikitext2", PER_BPE)
+WIKITEXT_103 = TokenizedText("wikitext103", WIKITEXT, "wikitext103", PER_WORD)
 
 
-def _run_two(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    return examine(candidate, TWO, read_text(paths[0]))
+def _run_wikitext2(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return evaluate(candidate, WIKITEXT_2, read_text(paths[0]))
 
 
-def _run_hundred(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    return examine(candidate, HUNDRED, read_text(paths[0]))
+def _run_wikitext103(candidate: Candidate, paths: list[Path]) -> list[Result]:
+    return evaluate(candidate, WIKITEXT_103, read_text(paths[0]))
 
 
 TASKS = (
@@ -31,7 +32,7 @@ TASKS = (
         "wikitext2",
         "WikiText-2, perplexity of the test split",
         (
-            Source(
+            PublishedFile(
                 ("wiki2.test.tokens", "wikitext2.test.tokens", "wiki.test.tokens", "wikitext2.valid.tokens"),
                 ADDRESS,
                 1_256_449,
@@ -40,19 +41,19 @@ TASKS = (
                 archive="wikitext-2-v1.zip, 4,475,746 bytes, sha256 92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c",
             ),
         ),
-        _run_two,
+        _run_wikitext2,
     ),
     Task(
         "wikitext103",
         "WikiText-103, perplexity of the test split",
         (
-            Source(
+            PublishedFile(
                 ("wiki103.test.tokens", "wikitext103.test.tokens"),
                 ADDRESS,
-                note="wiki.test.tokens of WikiText-103: fewer words are <unk> than in WikiText-2's",
+                note="wiki.test.tokens of WikiText-103: fewer words are <unk> than in WikiText-2",
                 archive="wikitext-103-v1.zip, 190,229,076 bytes, sha256 242ba0f20b329cfdf1ccc61e9e9e5b59becf189db7f7a81cd2a0e2fc31539590",
             ),
         ),
-        _run_hundred,
+        _run_wikitext103,
     ),
 )

@@ -1,7 +1,7 @@
-"""The Winograd Schema Challenge: which of two the pronoun stands for.
+"""Winograd Schema Challenge: which of two candidates a pronoun refers to.
 
-Partial scoring is the likelihood of what follows the substituted candidate, full scoring that of the whole sentence (Trinh and Le, 2018).
-The first 273 schemas of the collection are those that everybody reports.
+Partial scoring is the likelihood of the text after the substituted candidate, full scoring the likelihood of the whole
+sentence (Trinh and Le, 2018). Publications usually report the first 273 schemas of the collection.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result, percent
-from trainer.evals.scoring.choices import is_best
+from trainer.evals.scoring.choices import is_lowest
 from trainer.evals.scoring.scorer import Request, Scorer
-from trainer.evals.task import Source, Task
+from trainer.evals.task import PublishedFile, Task
 
 USUAL_SCHEMAS = 273
 POSSESSIVES = frozenset({"my", "his", "her", "our", "their"})
@@ -23,7 +23,7 @@ ARTICLES = frozenset({"A", "An", "The", "She", "He", "It", "They", "My", "His", 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A sentence around a pronoun, the two candidates as they would stand in its place, and which is right."""
+    """The text before and after a pronoun, the two candidates as written in its place, and the index of the correct one."""
 
     before: str
     after: str
@@ -31,18 +31,18 @@ class Schema:
     answer: int
 
     def sentence(self, candidate: int) -> str:
-        """With the candidate in the pronoun's place."""
+        """Sentence with the candidate in place of the pronoun."""
         return self.beginning(candidate) + self.after
 
     def beginning(self, candidate: int) -> str:
-        """Up to the end of the candidate."""
+        """Sentence up to the end of the candidate."""
         return f"{self.before} {self.candidates[candidate]}".strip()
 
 
 def read_schemas(path: Path) -> list[Schema]:
-    """The collection as published. Raises InputError naming the schema that is not as it should be."""
+    """Read the collection as published. Raises InputError with the number of a malformed schema."""
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314 - a file the user names; expat resolves nothing outside it
+        root = ElementTree.parse(path).getroot()  # noqa: S314 - the user names the file; expat resolves no external entity
     except ElementTree.ParseError as error:
         raise InputError(f"{path}, line {error.position[0]}: not XML ({error})") from error
     return [_schema(path, number, node) for number, node in enumerate(root.iter("schema"), 1)]
@@ -53,23 +53,26 @@ def _schema(path: Path, number: int, node: ElementTree.Element) -> Schema:
     answers = [_clean(answer.text) for answer in node.iterfind("answers/answer")]
     letter = _clean(node.findtext("correctAnswer")).strip(". ")
     if len(answers) != 2 or letter not in ("A", "B") or not texts[1]:
-        raise InputError(f"{path}, schema {number}: needs a pronoun, two answers and A or B as the right one")
+        raise InputError(f"{path}, schema {number}: needs a pronoun, two answers, and A or B as the correct answer")
     before, pronoun, after = texts
-    joined = after if not after or after[0] in ".,;:!?'" else f" {after}"
-    first, second = (_in_place(answer, pronoun, before) for answer in answers)
-    return Schema(before, joined, (first, second), "AB".index(letter))
+    rest = after if not after or after[0] in ".,;:!?'" else f" {after}"
+    first, second = (_as_written(answer, pronoun, before) for answer in answers)
+    return Schema(before, rest, (first, second), "AB".index(letter))
 
 
-def _in_place(answer: str, pronoun: str, before: str) -> str:
-    """As lm-evaluation-harness has it: a possessive takes 's, an article inside a sentence is lower-cased."""
+def _as_written(answer: str, pronoun: str, before: str) -> str:
+    """Answer as written in place of the pronoun: with 's for a possessive, its article in lower case inside a sentence.
+
+    lm-evaluation-harness substitutes in the same way.
+    """
     word = f"{answer}'s" if pronoun.lower() in POSSESSIVES else answer
-    begins = not before or before.endswith(".")
+    starts_sentence = not before or before.endswith(".")
     first = word.split(" ", 1)[0]
-    return word if begins or first not in ARTICLES else word[0].lower() + word[1:]
+    return word if starts_sentence or first not in ARTICLES else word[0].lower() + word[1:]
 
 
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
-    """Partial and full scoring, on the usual 273 and on the whole collection."""
+    """Accuracy by partial and full scoring, on the usual 273 schemas and on the whole collection."""
     schemas = read_schemas(paths[0])[: candidate.limit]
     partial, full = (hits(candidate, schemas, whole=whole) for whole in (False, True))
     usual = min(len(schemas), USUAL_SCHEMAS)
@@ -80,16 +83,16 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
 
 
 def hits(candidate: Candidate, schemas: Sequence[Schema], *, whole: bool) -> list[bool]:
-    """Whether the right candidate alone costs least, by the whole sentence or by what follows the candidate."""
-    requests = [_request(candidate, schema, place, whole=whole) for schema in schemas for place in (0, 1)]
-    costs = [score.total for score in Scorer(candidate.model, candidate.batch_tokens, guess=False).score(requests)]
-    return [is_best(costs[2 * i : 2 * i + 2], schema.answer) for i, schema in enumerate(schemas)]
+    """For each schema, whether the correct candidate costs less, in the whole sentence or in the text after the candidate."""
+    requests = [_request(candidate, schema, index, whole=whole) for schema in schemas for index in (0, 1)]
+    costs = [score.total for score in Scorer(candidate.model, candidate.batch_tokens, predict=False).score(requests)]
+    return [is_lowest(costs[2 * i : 2 * i + 2], schema.answer) for i, schema in enumerate(schemas)]
 
 
-def _request(candidate: Candidate, schema: Schema, place: int, *, whole: bool) -> Request:
+def _request(candidate: Candidate, schema: Schema, index: int, *, whole: bool) -> Request:
     if whole:
-        return Request(candidate.stream(schema.sentence(place)), 1)
-    beginning = candidate.tokenizer.encode(schema.beginning(place))
+        return Request(candidate.stream(schema.sentence(index)), 1)
+    beginning = candidate.tokenizer.encode(schema.beginning(index))
     return Request([*beginning, *candidate.tokenizer.encode(schema.after)], len(beginning))
 
 
@@ -99,14 +102,14 @@ def _clean(text: str | None) -> str:
 
 def _result(hits: list[bool], scoring: str, row: str | None = None) -> Result:
     value, error = percent(hits)
-    what = "what follows the candidate" if scoring == "partial" else "the whole sentence after an end of text"
+    scope = "what follows the candidate" if scoring == "partial" else "the whole sentence after an end of text"
     return Result(
         task="winograd",
         metric="accuracy, %",
         value=value,
         standard_error=error,
         examples=len(hits),
-        protocol=f"{scoring} scoring: likelihood of {what}; {len(hits)} schemas",
+        protocol=f"{scoring} scoring: likelihood of {scope}; {len(hits)} schemas",
         normaliser="schema",
         row=row,
     )
@@ -117,7 +120,7 @@ TASKS = (
         "winograd",
         "Winograd Schema Challenge, accuracy",
         (
-            Source(
+            PublishedFile(
                 ("WSCollection.xml", "WSCollection*.xml"),
                 "https://cs.nyu.edu/~davise/papers/WinogradSchemas/WSCollection.xml",
                 113_073,

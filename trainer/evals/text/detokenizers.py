@@ -1,8 +1,8 @@
-"""Invertible detokenisers: the text as people would write it, from which the original file can be made again, byte by byte.
+"""Invertible detokenizers: a tokenized file as people write text, and back to the same bytes.
 
-The paper: "Since these de-tokenizers are invertible, we can still calculate the log probability of a dataset" (section 3.1). Its own were
-never published. Here a rule never decides alone: two tokens are written together only where splitting what is written gives back exactly
-those tokens, and tokens that the rules would split (`No.`, `U.S.`) are collected from the file first. So the inverse holds for any file.
+The paper: "Since these de-tokenizers are invertible, we can still calculate the log probability of a dataset" (section 3.1).
+Its detokenizers were never published. Here two tokens are joined only if splitting the result returns exactly these tokens,
+and tokens that the rules would split (`No.`, `U.S.`) are collected from the file first. The inverse therefore holds for any file.
 """
 
 import re
@@ -12,11 +12,12 @@ from functools import cached_property
 
 
 @dataclass(frozen=True)
-class Rules:
-    """How a tokenised text is written. Each mapping is token to what is written for it.
+class DetokenizerRules:
+    """Spelling of a tokenized text. Each mapping is from a token to its written form.
 
-    `opening` tokens stand against the next one, `closing` against the last, `between` against both (with the pattern of the places where
-    it may be found again), `paired` open and close in turn, `repeated` stand against themselves, `inside` is written inside tokens.
+    `opening` tokens join the next token, `closing` tokens the previous one, `between` tokens both (with the pattern that finds
+    them again), `paired` tokens open and close in turn, `repeated` tokens join themselves. `inside` is a replacement within
+    tokens, from what the token holds to its written form.
     """
 
     name: str
@@ -29,133 +30,133 @@ class Rules:
 
     @cached_property
     def openers(self) -> list[tuple[str, str]]:
-        """(written, token), longest first."""
+        """Pairs (written, token) of opening tokens, longest first."""
         return _longest_first({**self.opening, **{p: p for p in self.paired}})
 
     @cached_property
     def closers(self) -> list[tuple[str, str]]:
-        """The same of what closes."""
+        """Pairs (written, token) of closing tokens, longest first."""
         return _longest_first({**self.closing, **{p: p for p in self.paired}})
 
     @cached_property
     def middles(self) -> list[tuple[re.Pattern[str], str]]:
-        """(places, token) of what stands between."""
+        """Pairs (pattern, token) of tokens that join both neighbors."""
         return [(re.compile(pattern), token) for token, (_, pattern) in self.between.items()]
 
 
-def same(*tokens: str) -> dict[str, str]:
-    """Tokens that are written as they are."""
+def verbatim(*tokens: str) -> dict[str, str]:
+    """Mapping of tokens that are written unchanged."""
     return {token: token for token in tokens}
 
 
 CONTRACTIONS = ("'s", "'m", "'re", "'ve", "'ll", "'d", "'S", "'")
 STOPS = (",", ".", ";", ":", "?", "!", ")", "]", "%")
 
-WIKITEXT = Rules(
+WIKITEXT = DetokenizerRules(
     "wikitext",
-    opening=same("(", "[", "$", "£"),
-    closing=same(*STOPS, *CONTRACTIONS, "'t"),
+    opening=verbatim("(", "[", "$", "£"),
+    closing=verbatim(*STOPS, *CONTRACTIONS, "'t"),
     between={"@-@": ("-", r"(?<=.)-(?=.)"), "@,@": (",", r"(?<=[\d>]),(?=[\d<])"), "@.@": (".", r"(?<=[\d>])\.(?=[\d<])")},
     paired=frozenset({'"'}),
     repeated=frozenset({"="}),
 )
-PENN_TREEBANK = Rules(
-    "ptb", opening=same("$", "#"), closing=same("n't", "%", *CONTRACTIONS), inside=("\\/", "/")
-)  # sentence punctuation is not in the file, so a stop is always a word's own
-ONE_BILLION_WORD = Rules(
-    "lm1b", opening=same("(", "[", "$", "£", "€"), closing=same("n't", *STOPS, *CONTRACTIONS), paired=frozenset({'"'})
+PENN_TREEBANK = DetokenizerRules(
+    "ptb", opening=verbatim("$", "#"), closing=verbatim("n't", "%", *CONTRACTIONS), inside=("\\/", "/")
+)  # the file has no sentence punctuation, so a stop belongs to its word
+ONE_BILLION_WORD = DetokenizerRules(
+    "lm1b", opening=verbatim("(", "[", "$", "£", "€"), closing=verbatim("n't", *STOPS, *CONTRACTIONS), paired=frozenset({'"'})
 )
-CHILDRENS_BOOKS = Rules(
+CHILDRENS_BOOKS = DetokenizerRules(
     "cbt",
     opening={"`": "'", "``": '"', "-LRB-": "(", "-LSB-": "["},
-    closing={"''": '"', "-RRB-": ")", "-RSB-": "]", **same("n't", *STOPS, *CONTRACTIONS)},
+    closing={"''": '"', "-RRB-": ")", "-RSB-": "]", **verbatim("n't", *STOPS, *CONTRACTIONS)},
 )
 
 
-class Detokeniser:
-    """The rules together with a text's own exceptions: `join` writes a line, `split` undoes it."""
+class Detokenizer:
+    """Rules with the exceptions of one text. `split` inverts `join`."""
 
-    def __init__(self, rules: Rules, tokens: Iterable[str] = (), *, padded: bool = False) -> None:
+    def __init__(self, rules: DetokenizerRules, tokens: Iterable[str] = (), *, padded: bool = False) -> None:
         self.rules = rules
         self.padded = padded
         self.exceptions: frozenset[str] = frozenset()
         self.exceptions = frozenset(token for token in set(tokens) if self._peel(token) != [token])
-        self._known: dict[str, list[str]] = {}
+        self._cache: dict[str, list[str]] = {}
 
     @classmethod
-    def of_text(cls, rules: Rules, text: str) -> "Detokeniser":
-        """For a file, whose tokens are what stands between single spaces; `padded` where each line has a space on either side."""
+    def of_text(cls, rules: DetokenizerRules, text: str) -> "Detokenizer":
+        """Detokenizer for a file whose tokens are separated by single spaces."""
         return cls(rules, (token for line in text.split("\n") for token in line.split(" ")), padded=is_padded(text))
 
     @property
     def name(self) -> str:
-        """For the record."""
+        """Description for results: the rules, and the number of exceptions."""
         return f"{self.rules.name}, invertible, {len(self.exceptions)} exceptions"
 
     def join(self, line: str) -> str:
-        """A tokenised line as it would be written.
+        """Detokenize a line.
 
-        >>> Detokeniser(WIKITEXT).join('He said , " well @-@ known " ( 1 @,@ 200 ) .')
+        >>> Detokenizer(WIKITEXT).join('He said , " well @-@ known " ( 1 @,@ 200 ) .')
         'He said, "well-known" (1,200).'
         """
         chunks: list[list[str]] = []
         open_pairs: set[str] = set()
         glue = False
         tokens = line.split(" ")
-        place = 0
-        while place < len(tokens):
-            token = tokens[place]
-            taken = 2 if token in self.rules.between and place + 1 < len(tokens) else 1
+        index = 0
+        while index < len(tokens):
+            token = tokens[index]
+            count = 2 if token in self.rules.between and index + 1 < len(tokens) else 1
             opens = token in self.rules.opening or (token in self.rules.paired and token not in open_pairs)
-            if not (self._leans(chunks, token, opens=opens, glue=glue) and self._extend(chunks, tokens[place : place + taken])):
+            if not (self._joins(chunks, token, opens=opens, glue=glue) and self._extend(chunks, tokens[index : index + count])):
                 chunks.append([token])
-                taken = 1
+                count = 1
             open_pairs ^= {token} & self.rules.paired
             glue = opens
-            place += taken
-        return " ".join(self._written(chunk) for chunk in chunks)
+            index += count
+        return " ".join(self._write(chunk) for chunk in chunks)
 
     def split(self, line: str) -> str:
-        """The tokenised line again."""
+        """Restore the tokenized line."""
         return " ".join(token for chunk in line.split(" ") for token in self._split_chunk(chunk))
 
     def join_text(self, text: str) -> str:
-        """A whole file, line by line. WikiText and Penn Treebank begin and end each line with a space: it goes, and comes back."""
+        """Detokenize a file line by line. A padded file (WikiText, Penn Treebank) loses the space at both ends of each line."""
         return "\n".join(self.join(_unpadded(line) if self.padded else line) for line in text.split("\n"))
 
     def split_text(self, text: str) -> str:
-        """The whole file again."""
+        """Restore the tokenized file."""
         lines = text.split("\n")
-        tokenised = [self.split(line) for line in lines]
+        tokenized = [self.split(line) for line in lines]
         if not self.padded:
-            return "\n".join(tokenised)
+            return "\n".join(tokenized)
         last = len(lines) - 1
-        return "\n".join(_padded(line) if i < last or line else line for i, line in enumerate(tokenised))
+        return "\n".join(_padded(line) if i < last or line else line for i, line in enumerate(tokenized))
 
-    def _leans(self, chunks: list[list[str]], token: str, *, opens: bool, glue: bool) -> bool:
-        """Whether the token is written against what stands before it."""
+    def _joins(self, chunks: list[list[str]], token: str, *, opens: bool, glue: bool) -> bool:
+        """Whether the token joins the token before it."""
         if not chunks:
             return False
         closes = token in self.rules.closing or (token in self.rules.paired and not opens)
-        again = token in self.rules.repeated and chunks[-1][-1] == token
-        return glue or closes or again or token in self.rules.between
+        repeats = token in self.rules.repeated and chunks[-1][-1] == token
+        return glue or closes or repeats or token in self.rules.between
 
     def _extend(self, chunks: list[list[str]], tokens: list[str]) -> bool:
-        """Add tokens to the last chunk if they can be told apart again."""
+        """Add tokens to the last chunk if splitting it restores them."""
         longer = [*chunks[-1], *tokens]
         if self._split_chunk(self._surface(longer)) != longer:
             return False
         chunks[-1] = longer
         return True
 
-    def _written(self, chunk: list[str]) -> str:
+    def _write(self, chunk: list[str]) -> str:
         surface = self._surface(chunk)
         return surface if self._split_chunk(surface) == chunk else chunk[0]
 
     def _surface(self, tokens: list[str]) -> str:
         rules = self.rules
         last = len(tokens) - 1
-        written = []
+        forms = []
         for i, token in enumerate(tokens):
             if i < last and token in rules.opening:
                 token = rules.opening[token]
@@ -163,15 +164,15 @@ class Detokeniser:
                 token = rules.closing[token]
             elif 0 < i < last and token in rules.between:
                 token = rules.between[token][0]
-            written.append(token if rules.inside is None else token.replace(*rules.inside))
-        return "".join(written)
+            forms.append(token if rules.inside is None else token.replace(*rules.inside))
+        return "".join(forms)
 
     def _split_chunk(self, chunk: str) -> list[str]:
-        """The tokens of what stands between spaces; most chunks come again and again."""
-        found = self._known.get(chunk)
-        if found is None:
-            found = self._known[chunk] = self._peel(chunk)
-        return found
+        """Tokens of a chunk between spaces, from the cache if possible: most chunks repeat."""
+        tokens = self._cache.get(chunk)
+        if tokens is None:
+            tokens = self._cache[chunk] = self._peel(chunk)
+        return tokens
 
     def _peel(self, chunk: str) -> list[str]:
         head: list[str] = []
@@ -196,16 +197,16 @@ class Detokeniser:
             return list(word)
         pieces = [word]
         for pattern, token in self.rules.middles:
-            pieces = [part for piece in pieces for part in _with_between(pattern.split(piece), token)]
+            pieces = [part for piece in pieces for part in _interleave(pattern.split(piece), token)]
         if self.rules.inside is None:
             return pieces
-        spelled, written = self.rules.inside
-        escaped = re.compile(rf"(?<!{re.escape(spelled[0])}){re.escape(written)}")
-        return [escaped.sub(lambda _: spelled, piece) for piece in pieces]
+        token_form, text_form = self.rules.inside
+        escaped = re.compile(rf"(?<!{re.escape(token_form[0])}){re.escape(text_form)}")
+        return [escaped.sub(lambda _: token_form, piece) for piece in pieces]
 
 
 def is_padded(text: str) -> bool:
-    """Whether every line begins and ends with a space, as WikiText's and Penn Treebank's do; a lone space at the file's end is no line."""
+    """Whether every line begins and ends with a space. A single space at the end of the file is not a line."""
     lines = text.split("\n")
     body = lines if lines[-1] else lines[:-1]
     return bool(body) and lines[-1] != " " and all(_padded(_unpadded(line)) == line for line in body)
@@ -221,7 +222,7 @@ def _padded(line: str) -> str:
     return f" {line} " if line else " "
 
 
-def _with_between(parts: list[str], token: str) -> list[str]:
+def _interleave(parts: list[str], token: str) -> list[str]:
     return [item for part in parts for item in (token, part)][1:]
 
 

@@ -1,4 +1,4 @@
-"""Function words that LAMBADA's filter passes over. The paper names no list; this is the usual one of English."""
+"""English function words that the filter of LAMBADA excludes. The paper names no list; this is the usual one for English."""
 
 STOP_WORDS = frozenset(
     """
@@ -8,5 +8,5 @@ STOP_WORDS = frozenset(
     of off on once only or other our ours ourselves out over own re s same shan she should shouldn so some such t than that the their
     theirs them themselves then there these they this those through to too under until up ve very was wasn we were weren what when where
     which while who whom why will with won wouldn y you your yours yourself yourselves
-    """.split()  # noqa: SIM905 - a list of words reads as one
+    """.split()  # noqa: SIM905 - a block of words is easier to read
 )
