@@ -53,13 +53,13 @@ AWKWARD = [
         (CHILDRENS_BOOKS, "` Well , ' said the bird -LRB- twice -RRB- .", "'Well,' said the bird (twice)."),
     ],
 )
-def test_text_is_written_as_people_write(rules: DetokenizerRules, line: str, written: str) -> None:
+def test_lines_are_detokenized_and_restored(rules: DetokenizerRules, line: str, written: str) -> None:
     detokenizer = Detokenizer(rules, line.split(" "))
     assert detokenizer.join(line) == written
     assert detokenizer.split(written) == line
 
 
-def test_a_words_own_stop_is_told_from_a_sentences() -> None:
+def test_the_stop_of_an_abbreviation_differs_from_a_sentence_end() -> None:
     lines = ["lived in the U.S. .", "lived in the U.S .", "No. 2 said No ."]
     detokenizer = Detokenizer(WIKITEXT, [t for line in lines for t in line.split(" ")])
     written = [detokenizer.join(line) for line in lines]
@@ -73,7 +73,7 @@ def test_a_words_own_stop_is_told_from_a_sentences() -> None:
 @example(tokens=["a", "@-@", "-", "@-@", "b"])
 @example(tokens=["", "", "a", ""])
 @settings(deadline=None, max_examples=300)
-def test_any_line_comes_back(rules: DetokenizerRules, tokens: list[str]) -> None:
+def test_any_line_is_restored(rules: DetokenizerRules, tokens: list[str]) -> None:
     line = " ".join(tokens)
     detokenizer = Detokenizer(rules, line.split(" "))
     assert detokenizer.split(detokenizer.join(line)) == line
@@ -82,12 +82,12 @@ def test_any_line_comes_back(rules: DetokenizerRules, tokens: list[str]) -> None
 @pytest.mark.parametrize(
     "text", [" \n = A = \n \n b , c . \n", "a b .\nc ' s\n\n", " one \n", "", "x", "  \n", " a \n ", " \n \n "]
 )
-def test_files_come_back_with_their_line_ends(text: str) -> None:
+def test_files_are_restored_with_their_line_ends(text: str) -> None:
     detokenizer = Detokenizer.of_text(WIKITEXT, text)
     assert detokenizer.split_text(detokenizer.join_text(text)) == text
 
 
-def test_wikitext_comes_back_line_by_line(shared_data: Path) -> None:
+def test_the_real_wikitext_file_is_restored(shared_data: Path) -> None:
     text = (shared_data / "evals" / "wikitext2.valid.tokens").read_text()
     detokenizer = Detokenizer.of_text(WIKITEXT, text)
     written = detokenizer.join_text(text)
@@ -98,8 +98,8 @@ def test_wikitext_comes_back_line_by_line(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("rules", [PENN_TREEBANK, ONE_BILLION_WORD], ids=lambda rules: rules.name)
-def test_the_other_rules_undo_themselves_on_real_lines_too(rules: DetokenizerRules, shared_data: Path) -> None:
-    """Their own files are not at hand: WikiText's lines and the books', tokenised alike, stand in."""
+def test_other_rules_restore_real_lines(rules: DetokenizerRules, shared_data: Path) -> None:
+    """Lines of WikiText and of the books, tokenized in the same way, replace the files of these rules."""
     text = (shared_data / "evals" / "wikitext2.valid.tokens").read_text()[:300_000].lower().replace("@-@", "-")
     text += "".join(path.read_text() for path in sorted((shared_data / "evals" / "samples").glob("cbtest*.txt")))
     detokenizer = Detokenizer.of_text(rules, text)

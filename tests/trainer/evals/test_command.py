@@ -19,7 +19,7 @@ from trainer.model import GPT
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """An untrained network whose tokens are bytes, exported."""
+    """Exported folder of an untrained network with one token per byte."""
     tokenizer = Tokenizer([])
     gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=64, vocabulary=tokenizer.vocab_size))
     gpt.initialise(1)
@@ -30,7 +30,7 @@ def evaluate(*argv: object) -> int:
     return command.main([str(item) for item in argv])
 
 
-def test_a_run_is_examined_and_the_report_written(run_folder: Path, tmp_path: Path) -> None:
+def test_a_run_is_evaluated_and_reported(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     out = tmp_path / "out"
     assert evaluate(run_folder, "--tasks", "held_out", "--data", tokens, "--out", out) == 0
@@ -44,7 +44,7 @@ def test_a_run_is_examined_and_the_report_written(run_folder: Path, tmp_path: Pa
     assert "<table>" in (out / "report.html").read_text()
 
 
-def test_two_runs_give_the_same_numbers(run_folder: Path, tmp_path: Path) -> None:
+def test_a_second_evaluation_gives_equal_results(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     for name in ("a", "b"):
         evaluate(run_folder, "--tasks", "held_out", "--data", tokens, "--out", tmp_path / name)
@@ -52,7 +52,7 @@ def test_two_runs_give_the_same_numbers(run_folder: Path, tmp_path: Path) -> Non
     assert [row["value"] for row in first] == [row["value"] for row in second]
 
 
-def test_a_fault_of_one_tasks_data_leaves_the_others(run_folder: Path, tmp_path: Path) -> None:
+def test_bad_data_fails_its_own_task_only(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     (tmp_path / "lambada_test.jsonl").write_text('{"text": "a b"}\n{"text": \n')
     out = tmp_path / "out"
@@ -65,10 +65,10 @@ def test_a_fault_of_one_tasks_data_leaves_the_others(run_folder: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folder: Path, tmp_path: Path) -> None:
+def test_finished_tasks_survive_a_keyboard_interrupt(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     sentence = "the cat sat on the mat "
-    (tmp_path / "enwik8").write_text(sentence * 60_000)  # more than can be read before the signal comes, however late
+    (tmp_path / "enwik8").write_text(sentence * 60_000)  # too long to finish before the signal arrives
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trainer", "eval", str(run_folder), "--tasks", "held_out", "enwik8", "--stride", "1"]
     command += ["--data", str(tokens), str(tmp_path), "--out", str(out), "--device", "cpu"]
@@ -78,10 +78,10 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
                 assert first.poll() is None
                 time.sleep(0.01)
             first.send_signal(signal.SIGINT)
-            _, said = first.communicate(timeout=60)
+            _, errors = first.communicate(timeout=60)
         finally:
             first.kill()
-    assert (first.returncode, said.splitlines()[-1]) == (
+    assert (first.returncode, errors.splitlines()[-1]) == (
         130,
         "interrupted; finished tasks are kept: run the same command again to continue",
     )
@@ -93,7 +93,7 @@ def test_interrupted_by_the_keyboard_it_keeps_what_is_done_and_goes_on(run_folde
 
 
 @pytest.mark.slow
-def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_batch_size_and_ranks(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 40, Tokenizer([]))
     wsc = tmp_path / "WSCollection.xml"
     wsc.write_text(
@@ -105,8 +105,8 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
     )  # fmt: skip
     passages = [{"text": f"number {i} is known as number {i}"} for i in range(9)]
     (tmp_path / "lambada_test.jsonl").write_text("".join(json.dumps(passage) + "\n" for passage in passages))
-    asked = [{"question": f"what is {i}", "answer": [str(i)]} for i in range(9)]
-    (tmp_path / "NQ-open.dev.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    questions = [{"question": f"what is {i}", "answer": [str(i)]} for i in range(9)]
+    (tmp_path / "NQ-open.dev.jsonl").write_text("".join(json.dumps(one) + "\n" for one in questions))
     choice = {"activity_label": "A", "ctx_a": "He went.", "ctx_b": "then", "endings": ["a bit", "bat", "c", "dog"], "label": 1}
     (tmp_path / "hellaswag_val.jsonl").write_text("".join(json.dumps(choice | {"ctx_a": "He." * i}) + "\n" for i in range(1, 9)))
     tasks = ["held_out", "winograd", "lambada", "natural_questions", "hellaswag"]
@@ -142,7 +142,7 @@ def test_batch_size_and_ranks_change_nothing(run_folder: Path, tmp_path: Path) -
         (["x", "--data", "/missing"], "--data /missing: no such folder"),
     ],
 )
-def test_bad_usage_gets_one_line(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_usage_is_reported_in_one_line(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(argv) == 2
     error = capsys.readouterr().err
     assert line in error

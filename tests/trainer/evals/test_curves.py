@@ -1,4 +1,4 @@
-"""Figures 1 and 4 from a set of checkpoints."""
+"""Figures 1 and 4 of the paper for a set of checkpoints."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from trainer.export import save_hf
 from trainer.model import GPT
 
 
-def outcome(name: str, parameters: int, step: int | None = None, **values: float) -> CheckpointEvaluation:
+def evaluation(name: str, parameters: int, step: int | None = None, **values: float) -> CheckpointEvaluation:
     records = []
     for task, value in values.items():
         metric = "accuracy, %" if task == "winograd" else "perplexity"
@@ -27,27 +27,27 @@ def outcome(name: str, parameters: int, step: int | None = None, **values: float
     return CheckpointEvaluation(about, tuple(records), {})
 
 
-def test_metrics_are_drawn_over_parameters_beside_the_papers() -> None:
-    found = curves([outcome("b", 200, winograd=61.0), outcome("a", 100, winograd=55.0)])
-    (curve,) = found
+def test_metrics_are_plotted_over_parameters_with_the_papers_figures() -> None:
+    panels = curves([evaluation("b", 200, winograd=61.0), evaluation("a", 100, winograd=55.0)])
+    (curve,) = panels
     assert (curve.axis, curve.series["ours"]) == ("parameters", [(100.0, 55.0), (200.0, 61.0)])
     assert curve.series["GPT-2 (paper)"] == [(1_557_611_200.0, 70.70)]
     assert curve.series["before GPT-2 (paper)"] == [(100.0, 63.7), (1_557_611_200.0, 63.7)]
 
 
 def test_training_and_test_text_share_a_panel() -> None:
-    (curve,) = curves([outcome(n, p, held_out=v, trained_on=v - 3) for n, p, v in (("a", 100, 30.0), ("b", 200, 20.0))])
+    (curve,) = curves([evaluation(n, p, held_out=v, trained_on=v - 3) for n, p, v in (("a", 100, 30.0), ("b", 200, 20.0))])
     assert curve.series == {"ours": [(100.0, 30.0), (200.0, 20.0)], "training text": [(100.0, 27.0), (200.0, 17.0)]}
     assert curve.logarithmic
 
 
-def test_checkpoints_of_one_run_are_drawn_over_its_steps() -> None:
-    (curve,) = curves([outcome("b", 100, 40, winograd=61.0), outcome("a", 100, 20, winograd=55.0)])
+def test_checkpoints_of_one_run_are_plotted_over_steps() -> None:
+    (curve,) = curves([evaluation("b", 100, 40, winograd=61.0), evaluation("a", 100, 20, winograd=55.0)])
     assert (curve.axis, curve.series) == ("steps", {"ours": [(20.0, 55.0), (40.0, 61.0)]})
 
 
 def test_one_checkpoint_has_no_curve() -> None:
-    assert curves([outcome("a", 100, winograd=50.0)]) == []
+    assert curves([evaluation("a", 100, winograd=50.0)]) == []
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def sizes(tmp_path: Path) -> list[str]:
     return folders
 
 
-def test_several_checkpoints_make_one_report(sizes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_checkpoints_share_one_report(sizes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     out = tmp_path / "out"
     assert command.main([*sizes, "--tasks", "held_out", "--data", str(tokens), "--out", str(out)]) == 0
@@ -80,6 +80,6 @@ def test_several_checkpoints_make_one_report(sizes: list[str], tmp_path: Path, c
     assert (out / "width8" / "tasks" / "held_out.json").exists()
 
 
-def test_two_checkpoints_of_one_name_are_refused(sizes: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_checkpoints_with_one_name_are_rejected(sizes: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([sizes[0], sizes[0]]) == 2
     assert "two checkpoints have one name" in capsys.readouterr().err
