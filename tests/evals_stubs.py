@@ -60,7 +60,7 @@ class WordTokenizer:
 
 @dataclass
 class StubModel:
-    """A model defined by `rule`: from the tokens so far to the logits of the next token, as {id: logit}; other logits are zero."""
+    """A model defined by `rule`: from the tokens so far to the next token's logits, as {id: logit}; other logits are zero."""
 
     rule: Callable[[tuple[int, ...]], dict[int, float]]
     vocabulary: int = 257
@@ -102,9 +102,9 @@ def uniform(vocabulary: int = 257, context_tokens: int = 1024) -> StubModel:
 
 
 def memorizing(texts: Sequence[Sequence[int]], memory: int = 12, sign: float = 1.0, least: int = 1, **shape: int) -> StubModel:
-    """Model that is sure of the next token of `texts` (token ids) after up to `memory` of their tokens; with sign -1, of any other token.
+    """Model that is sure of the next token of `texts` (token ids); with sign -1, that it is any other token.
 
-    It matches the longest suffix of the context, of at least `least` tokens unless a text begins there.
+    It matches the longest suffix of the context: at most `memory` tokens, and at least `least` unless a text begins there.
     """
     successors = {}
     for ids in texts:
