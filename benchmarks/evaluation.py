@@ -36,9 +36,9 @@ from trainer.config import ModelConfig
 from trainer.evals.candidate import Candidate, Network
 from trainer.evals.registry import TASKS
 from trainer.evals.results import Result
-from trainer.evals.scoring import Scorer
-from trainer.evals.windows import total
-from trainer.evals.winograd import hits, read_schemas
+from trainer.evals.scoring.scorer import Scorer
+from trainer.evals.scoring.windows import text_loss
+from trainer.evals.tasks.winograd import hits, read_schemas
 from trainer.export import save_hf
 from trainer.model import GPT
 from trainer.presets import PRESETS
@@ -168,7 +168,7 @@ def parity(models: Models, files: Files, folder: Path, peer: Peer) -> bool:
             good &= line(f"{name}: {metric}", ours[metric], scale * theirs[task][key], 5e-5)
         ids = [tokenizer.eot_id, *tokenizer.encode(files.page)[:LOOP_TOKENS]]
         for stride in STRIDES:
-            found = total(Scorer(candidate.model), ids, stride)
+            found = text_loss(Scorer(candidate.model), ids, stride)
             mean = peer.ask(loop=ids, stride=stride)["nats"] / found.tokens
             good &= line(f"{name}: perplexity at stride {stride}, plain loop", found.perplexity(found.tokens)[0], exp(mean), 1e-5)
     return good
@@ -288,7 +288,7 @@ def timed_tasks(candidate: Candidate, files: Files) -> dict[str, tuple[Callable[
     written = candidate.stream(files.page)
 
     def roll() -> object:
-        return total(Scorer(candidate.model), candidate.stream(files.page), candidate.window_tokens)
+        return text_loss(Scorer(candidate.model), candidate.stream(files.page), candidate.window_tokens)
 
     return {
         "lambada": (lambda: runs["lambada"](candidate), sum(len(encode(text)) for text in passages)),

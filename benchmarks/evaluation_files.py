@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from trainer.evals.detokenisers import WIKITEXT, Detokeniser
 from trainer.evals.registry import TASKS
+from trainer.evals.text.detokenizers import WIKITEXT, Detokenizer
 
 LONG = 1 << 20
 HEADER = "task: {name}\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {path}}}}}\ntest_split: test\n"
@@ -67,7 +67,7 @@ def prepare(folder: Path, data: Path, passages: int, lines: int, context_words: 
     tasks = folder / "tasks"
     tasks.mkdir()
     text = "".join(f"{line}\n" for line in Path(wikitext).read_text().split("\n")[:lines])
-    page = Detokeniser.of_text(WIKITEXT, text).join_text(text)
+    page = Detokenizer.of_text(WIKITEXT, text).join_text(text)
     words = len(text.split())
     docs = {
         "lambada": (LAMBADA, records),

@@ -15,7 +15,7 @@ from benchmarks import dedup, fetch, peers, products
 from benchmarks.page import Machine, Record, Section, number, render
 from benchmarks.scores import Absent, Growth, Limit, Race, collected, hand_over
 from trainer.config import ModelConfig
-from trainer.evals.scoring import Scorer
+from trainer.evals.scoring.scorer import Scorer
 from trainer.model import GPT
 
 MACHINE = Machine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")
@@ -144,7 +144,7 @@ def test_what_an_evaluation_reads_and_scores_is_counted() -> None:
     gpt = GPT(ModelConfig(layers=1, heads=1, width=8, context=8, vocabulary=50))
     gpt.initialise(1)
     network = products.Counted(gpt)
-    endings = list(Scorer(network).choices([([1, 2, 3, 4], [[5], [6, 7]])]))
+    endings = list(Scorer(network).score_endings([([1, 2, 3, 4], [[5], [6, 7]])]))
     assert [len(score.nats) for score in endings[0]] == [1, 2]
     assert (network.read_tokens, network.scored_tokens) == (3 + 2 * 2, 1 + 2)
 

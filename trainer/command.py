@@ -18,8 +18,8 @@ from trainer.checkpoint import DamagedCheckpointError
 from trainer.config import InputError, TrainConfig
 from trainer.data import Batches, Corpus
 from trainer.distributed import World, environment, joined
-from trainer.evals.in_training import Examiner
-from trainer.evals.task import existing
+from trainer.evals.in_training import InTrainingEvaluator
+from trainer.evals.task import check_folders
 from trainer.flags import with_given
 from trainer.loop import End, Run
 from trainer.model import GPT
@@ -62,12 +62,12 @@ def train(arguments: Namespace) -> int:
         return _outcome(run, run.train())
 
 
-def _examiner(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> Examiner | None:
+def _examiner(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
     """Of the tasks asked for."""
     if not arguments.eval_tasks:
         return None
-    folders = existing([arguments.data, *arguments.eval_data])
-    return Examiner.prepared(arguments.eval_tasks, folders, tokenizer, config)
+    folders = check_folders([arguments.data, *arguments.eval_data])
+    return InTrainingEvaluator.prepare(arguments.eval_tasks, folders, tokenizer, config)
 
 
 def resolved(config: TrainConfig, world: World) -> TrainConfig:

@@ -19,7 +19,7 @@ from trainer.compiling import Compiled
 from trainer.config import TrainConfig
 from trainer.data import Batch, Batches, Corpus, Prefetched, validation_starts
 from trainer.distributed import Agreement, World, accumulating, share
-from trainer.evals.in_training import Examiner
+from trainer.evals.in_training import InTrainingEvaluator
 from trainer.interruption import stop_signals
 from trainer.model import GPT
 from trainer.optim import GUARD_STATE, Guard, Optimizer, learning_rate_at
@@ -65,7 +65,7 @@ class Run:
     world: World
     at: Progressed = field(default_factory=Progressed)
     trackers: list[Tracker] = field(default_factory=list)
-    examiner: Examiner | None = None
+    examiner: InTrainingEvaluator | None = None
 
     def __post_init__(self) -> None:
         config = self.config
@@ -179,7 +179,7 @@ class Run:
             if self.at.step % self.config.validate_every == 0 or self.at.step == self.config.steps:
                 reporter.validation(self.validate())
             if self.examiner is not None and self.examiner.due(self.at.step, last=self.at.step == self.config.steps):
-                reporter.examination(self.examiner.examine(self.model))
+                reporter.examination(self.examiner.evaluate(self.model))
             if self.at.step % self.config.checkpoint_every == 0:
                 self.save()
                 saved = self.at.step

@@ -1,1 +1,1 @@
-"""Zero-shot evaluation: the GPT-2 paper's own tasks and a held-out split, one file a task, each number with its protocol."""
+"""Zero-shot evaluation: the tasks of the GPT-2 paper and the corpus's held-out split. Every result states its protocol."""

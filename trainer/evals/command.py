@@ -1,4 +1,4 @@
-"""`webtext-train eval`: examine checkpoints and set them beside the paper."""
+"""Evaluate checkpoints on zero-shot tasks and compare them with the GPT-2 paper (`webtext-train eval`)."""
 
 import argparse
 import hashlib
@@ -19,21 +19,21 @@ from trainer.evals.candidate import Candidate, Network
 from trainer.evals.curves import curves, draw, standalone
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
-from trainer.evals.suite import Outcome, Suite, publish, to_json
-from trainer.evals.task import existing
+from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
+from trainer.evals.task import check_folders
 from trainer.export import WEIGHTS
 from trainer.model import GPT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; the exit status: 0 done, 2 bad usage or input, 130 interrupted."""
+    """Run the command line and return its exit code: 0 done, 2 bad usage or input, 130 interrupted."""
     arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if arguments.where:
         sys.stdout.write(registry.where())
         return 0
     try:
-        with ends_on_interrupt("stopped; finished tasks are kept: the same command goes on"):
+        with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
             return _run(arguments)
     except InputError as error:
         sys.stderr.write(f"webtext-train eval: {error}\n")
@@ -43,25 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     checkpoints = [Path(name) for name in arguments.checkpoint]
     if not checkpoints:
-        raise InputError("which checkpoint? a run, a checkpoint or a Hugging Face folder is the first argument")
+        raise InputError("no checkpoint: name a run, a checkpoint or a Hugging Face folder")
     names = [_name(path) for path in checkpoints]
     if len(set(names)) < len(names):
-        raise InputError(f"{' '.join(names)}: two checkpoints of one name; the table tells them apart by it")
+        raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
     world = environment(arguments.device)
     with joined(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]
-        outcomes = [_examine(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
+        evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
-        write(outcomes, out)
+        write(evaluations, out)
         sys.stdout.write(f"{out / 'report.html'}\n")
-    return 2 if any(outcome.faults for outcome in outcomes) else 0
+    return 2 if any(evaluation.faults for evaluation in evaluations) else 0
 
 
-def _examine(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> Outcome:
-    """Every rank scores its share of the examples; the first one keeps the records."""
-    tasks = registry.chosen(arguments.tasks)
-    folders = existing([*arguments.data, *arguments.eval_data])
+def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> CheckpointEvaluation:
+    """Evaluate one checkpoint. Every rank scores its share of the examples; the first rank writes the records."""
+    tasks = registry.select(arguments.tasks)
+    folders = check_folders([*arguments.data, *arguments.eval_data])
     model, tokenizer, _ = load_model(checkpoint, world.device)
     network = Network(model, arguments.precision)
     candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)
@@ -75,11 +75,11 @@ def _examine(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: 
         device=network.device.type,
         commit=commit(),
     )
-    return Suite(candidate, provenance, folders, out, keeps=world.first).run(tasks)
+    return Suite(candidate, provenance, folders, out, writes_records=world.first).run(tasks)
 
 
 def _step(path: Path) -> int | None:
-    """Of a checkpoint of ours."""
+    """Step of a training checkpoint; None for a Hugging Face folder."""
     return None if (path / WEIGHTS).exists() else read_facts(newest(path)).step
 
 
@@ -87,20 +87,20 @@ def _name(path: Path) -> str:
     return path.resolve().name
 
 
-def write(outcomes: Sequence[Outcome], out: Path) -> None:
-    """results.json, report.md and report.html; of several checkpoints their curves too."""
-    drawn = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(outcomes), 1)}
-    pictures = [draw(curve) for curve in drawn.values()]
-    body = to_json(outcomes) | {"curves": [curve.to_json() for curve in drawn.values()]}
+def write(evaluations: Sequence[CheckpointEvaluation], out: Path) -> None:
+    """Write results.json, report.md, report.html and, for several checkpoints, their curves."""
+    panels = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(evaluations), 1)}
+    pictures = [draw(curve) for curve in panels.values()]
+    body = to_json(evaluations) | {"curves": [curve.to_json() for curve in panels.values()]}
     publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
-    for name, picture in zip(drawn, pictures, strict=True):
+    for name, picture in zip(panels, pictures, strict=True):
         publish(out / name, standalone(picture) + "\n")
-    publish(out / "report.md", report.markdown(outcomes, list(drawn)))
-    publish(out / "report.html", report.page(outcomes, pictures))
+    publish(out / "report.md", report.markdown(evaluations, list(panels)))
+    publish(out / "report.html", report.page(evaluations, pictures))
 
 
 def weights_sha256(model: GPT) -> str:
-    """Of the weights alone, name by name: the same for a run's checkpoint and its export."""
+    """Hash of the weights by name; a run's checkpoint and its export have one hash."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -109,26 +109,43 @@ def weights_sha256(model: GPT) -> str:
 
 
 def _dashed(item: str) -> str:
-    """Flags may be written with underscores, as the pipeline's are."""
+    """Flag with dashes; flags are also accepted with underscores, as in the pipeline."""
     name, mark, value = item.partition("=")
     return name.replace("_", "-") + mark + value if item.startswith("--") else item
 
 
 def _parser() -> argparse.ArgumentParser:
+    token_tasks = [task.name for task in registry.TASKS.values() if task.reads_tokens]
     parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
     parser.add_argument(
-        "checkpoint", nargs="*", help="runs, checkpoints of theirs, or Hugging Face GPT-2 folders; several are drawn as curves"
+        "checkpoint",
+        nargs="*",
+        metavar="CHECKPOINT",
+        help="runs, checkpoints or Hugging Face GPT-2 folders; several are also plotted as curves",
     )
-    parser.add_argument("--tasks", nargs="+", default=["all"], help="names, or all (default)")
     parser.add_argument(
-        "--data", nargs="+", default=[], help="folders: token shards for held_out, files as published for the others"
+        "--tasks", nargs="+", default=["all"], metavar="NAME", help=f"all (default), or any of: {', '.join(registry.TASKS)}"
     )
-    parser.add_argument("--eval-data", nargs="+", default=[], help="more such folders")
-    parser.add_argument("--out", default="evaluation", help="where results.json, report.md and report.html go")
-    parser.add_argument("--where", action="store_true", help="list what each task needs and where it is published")
-    parser.add_argument("--stride", nargs="+", type=_positive, default=[], help="of sliding windows (default: the task's own)")
-    parser.add_argument("--limit", type=_positive, help="at most so many examples a task, for a quick look")
-    parser.add_argument("--batch-tokens", type=_positive, default=8192, help="tokens at a time; changes speed alone")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help=f"folders with token shards (for {' and '.join(token_tasks)}) and with the files of the other tasks",
+    )
+    parser.add_argument("--eval-data", nargs="+", default=[], metavar="DIR", help="more folders, as --data")
+    parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder for results.json, report.md and report.html")
+    parser.add_argument("--where", action="store_true", help="list the files that each task needs and where they are published")
+    parser.add_argument(
+        "--stride",
+        nargs="+",
+        type=_positive,
+        default=[],
+        metavar="N",
+        help="strides of sliding windows, in tokens (default: the task's)",
+    )
+    parser.add_argument("--limit", type=_positive, metavar="N", help="evaluate at most N examples per task")
+    parser.add_argument("--batch-tokens", type=_positive, default=8192, metavar="N", help="tokens per batch; changes speed only")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
@@ -137,5 +154,5 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
     return value

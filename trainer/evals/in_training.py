@@ -1,4 +1,4 @@
-"""Zero-shot tasks between the steps of a training run, on the network as it stands; every rank takes its share of the examples."""
+"""Evaluate the network between the steps of a training run; every rank evaluates its share of the examples."""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from trainer.config import InputError, TrainConfig
 from trainer.evals.candidate import Candidate, Codec, Network
-from trainer.evals.registry import chosen
+from trainer.evals.registry import select
 from trainer.evals.task import Task
 from trainer.model import GPT
 
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Examiner:
-    """Tasks with the files that they read. `limit` is the most examples of each."""
+class InTrainingEvaluator:
+    """Tasks with the files that they read. `limit` is the most examples per task."""
 
     tasks: tuple[tuple[Task, tuple[Path, ...]], ...]
     tokenizer: Codec
@@ -29,43 +29,43 @@ class Examiner:
     limit: int | None
 
     @classmethod
-    def prepared(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
-        """For the tasks that have their data among the folders; a line about each that has not. Raises InputError for an unknown name."""
-        found = []
-        for task in chosen(list(names)):
+    def prepare(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
+        """Select the tasks whose files are in the folders, and log each other task. Raises InputError for an unknown name."""
+        tasks = []
+        for task in select(list(names)):
             paths = task.locate(list(folders), config.model.context)
             if isinstance(paths, str):
                 log.info("%s: skipped: %s", task.name, paths)
             else:
-                found.append((task, tuple(paths)))
+                tasks.append((task, tuple(paths)))
         precision = "bf16" if config.precision == "bf16" else "fp32"
-        return cls(tuple(found), tokenizer, precision, config.eval_every, config.eval_limit or None)
+        return cls(tuple(tasks), tokenizer, precision, config.eval_every, config.eval_limit or None)
 
     def due(self, step: int, *, last: bool) -> bool:
-        """Whether to examine after this step."""
+        """Whether to evaluate after this step."""
         return bool(self.tasks) and (last or (self.every_steps > 0 and step % self.every_steps == 0))
 
-    def examine(self, model: GPT) -> list[dict[str, Any]]:
-        """Each result as a line of results.json has it; training goes on as if nothing had been asked. Every rank calls it."""
+    def evaluate(self, model: GPT) -> list[dict[str, Any]]:
+        """Return the results as rows for log.jsonl; training continues as if there had been none. Every rank must call it."""
         was_training = model.training
-        candidate = Candidate(Network(_whole(model), self.precision), self.tokenizer, limit=self.limit)
-        lines: list[dict[str, Any]] = []
+        candidate = Candidate(Network(_gather(model), self.precision), self.tokenizer, limit=self.limit)
+        rows: list[dict[str, Any]] = []
         for task, paths in self.tasks:
             try:
-                lines += [result.to_json() for result in task.run(candidate, list(paths))]
+                rows += [result.to_json() for result in task.run(candidate, list(paths))]
             except InputError as error:
                 log.warning("%s: skipped: %s", task.name, error)
         model.train(was_training)
-        return lines
+        return rows
 
 
-def _whole(model: GPT) -> GPT:
-    """The network itself; of one that is split over ranks a copy in one piece."""
+def _gather(model: GPT) -> GPT:
+    """Return the network itself, or an unsharded copy if its parameters are sharded over ranks."""
     parameters = list(model.parameters())
     if not isinstance(parameters[0], DTensor):
         return model
     copy = GPT(model.config).to(parameters[0].device, parameters[0].dtype)
     with torch.no_grad():
-        for mine, theirs in zip(copy.parameters(), parameters, strict=True):
-            mine.copy_(theirs.full_tensor() if isinstance(theirs, DTensor) else theirs)
+        for target, source in zip(copy.parameters(), parameters, strict=True):
+            target.copy_(source.full_tensor() if isinstance(source, DTensor) else source)
     return copy

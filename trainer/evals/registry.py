@@ -1,44 +1,53 @@
-"""The list of tasks, in the order of the report."""
+"""Registry of evaluation tasks: every task by its name, in the order of the report."""
+
+import pkgutil
+from collections.abc import Iterable
+from importlib import import_module
 
 from trainer.config import InputError
-from trainer.evals import (
-    childrens_books,
-    compression,
-    coqa,
-    held_out,
-    hellaswag,
-    lambada,
-    natural_questions,
-    one_billion_words,
-    penn_treebank,
-    summaries,
-    translation,
-    wikitext,
-    winograd,
-)
+from trainer.evals import tasks as package
 from trainer.evals.task import Task
 
-_ALL = (
-    *held_out.TASKS,
-    lambada.TASK,
-    *childrens_books.TASKS,
-    winograd.TASK,
-    *wikitext.TASKS,
-    penn_treebank.TASK,
-    *compression.TASKS,
-    one_billion_words.TASK,
-    natural_questions.TASK,
-    coqa.TASK,
-    summaries.TASK,
-    *translation.TASKS,
-    hellaswag.TASK,
+MODULES = (
+    "held_out",
+    "lambada",
+    "childrens_books",
+    "winograd",
+    "wikitext",
+    "penn_treebank",
+    "compression",
+    "one_billion_words",
+    "natural_questions",
+    "coqa",
+    "summaries",
+    "translation",
+    "hellaswag",
 )
-TASKS: dict[str, Task] = {task.name: task for task in _ALL}
-"""By name; `--tasks NAME…` chooses."""
+"""Modules of `trainer.evals.tasks`, in the order of the report. A new task is a module that defines `TASKS`, and a line here."""
 
 
-def chosen(names: list[str]) -> list[Task]:
-    """The tasks of the names, `all` for every one. Raises InputError for a name that nobody knows."""
+def load(modules: Iterable[str]) -> dict[str, Task]:
+    """Import the modules and return their tasks by name.
+
+    Raises RuntimeError if a module of the folder is not listed, a listed one does not exist, or two tasks share a name.
+    """
+    names, existing = list(modules), {module.name for module in pkgutil.iter_modules(package.__path__)}
+    if sorted(names) != sorted(existing):
+        wrong = ", ".join(sorted({*names} ^ existing)) or "a module is listed twice"
+        raise RuntimeError(f"registry.MODULES must list each module of trainer/evals/tasks once: {wrong}")
+    tasks = [task for name in names for task in import_module(f"{package.__name__}.{name}").TASKS]
+    by_name = {task.name: task for task in tasks}
+    if len(by_name) < len(tasks):
+        raise RuntimeError(f"evaluation tasks need distinct names: {', '.join(task.name for task in tasks)}")
+    return by_name
+
+
+TASKS: dict[str, Task] = load(MODULES)
+"""Every task by name. `--tasks`, `--where` and their help read it."""
+
+
+def select(names: list[str]) -> list[Task]:
+    """Return the named tasks in the order of the report; `all` selects every task. Raises InputError for an unknown name."""
     if "all" in names:
         return list(TASKS.values())
     unknown = [name for name in names if name not in TASKS]
@@ -48,15 +57,15 @@ def chosen(names: list[str]) -> list[Task]:
 
 
 def where() -> str:
-    """What each task needs, as `--where` prints it."""
+    """Return the text of `--where`: the files that each task needs and where they are published."""
     blocks = []
     for task in TASKS.values():
-        lines = [f"{task.name}: {task.text}"]
-        for source in task.sources:
-            size = f"{source.bytes:,} bytes" if source.bytes else "size not pinned"
-            lines += [f"    {source.names[0]}  {size}, sha256 {source.sha256 or 'not pinned'}", f"    {source.address}"]
-            lines += [f"    {text}" for text in (source.archive, source.note) if text]
+        lines = [f"{task.name}: {task.summary}"]
+        for file in task.files:
+            size = f"{file.bytes:,} bytes" if file.bytes else "size not pinned"
+            lines += [f"    {file.names[0]}  {size}, sha256 {file.sha256 or 'not pinned'}", f"    {file.address}"]
+            lines += [f"    {text}" for text in (file.archive, file.note) if text]
         if task.reads_tokens:
-            lines.append("    a folder of token shards, as the pipeline's stage `tokens` writes it")
+            lines.append("    a folder of token shards, as `webtext tokens` writes it")
         blocks.append("\n".join(lines))
     return "\n".join(blocks) + "\n"

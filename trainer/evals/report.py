@@ -1,4 +1,4 @@
-"""The results beside the paper's four columns: a Markdown table and a page that needs nothing else."""
+"""Report of results beside the paper's figures: a Markdown table and a self-contained HTML page."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trainer.evals.curves import DARK, LIGHT
 from trainer.evals.results import Result
-from trainer.evals.suite import Outcome
+from trainer.evals.suite import CheckpointEvaluation
 from trainer.paper import ROWS, SIZES, Row
 
 STYLE = f"""
@@ -27,12 +27,12 @@ td.how {{ min-width: 16rem; }}
 
 
 PAPER = ("before GPT-2", *(f"GPT-2 {size.name}" for size in SIZES))
-"""The paper's columns."""
+"""Columns of the paper: the best result before GPT-2, and the four sizes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One row of the table: a figure a checkpoint, empty where it has none. `paper` is what stood before GPT-2, then its four sizes."""
+class TableRow:
+    """One row of the table: a figure per checkpoint and per column of PAPER, empty if there is none."""
 
     name: str
     metric: str
@@ -41,74 +41,74 @@ class Line:
     reading: str
 
 
-def lines(outcomes: Sequence[Outcome]) -> Iterator[Line]:
-    """A line a result, in the order of the tasks; those that stand beside a row of the paper name it."""
-    for task in dict.fromkeys(record.task for outcome in outcomes for record in outcome.records):
-        found = [_results(outcome, task) for outcome in outcomes]
-        longest: tuple[Result, ...] = max(found, key=len)
-        for place, result in enumerate(longest):
+def table_rows(evaluations: Sequence[CheckpointEvaluation]) -> Iterator[TableRow]:
+    """Yield a table row per result, in the order of the tasks, with the figures of the paper's row if the result names one."""
+    for task in dict.fromkeys(record.task for evaluation in evaluations for record in evaluation.records):
+        results_per_checkpoint = [_results(evaluation, task) for evaluation in evaluations]
+        longest: tuple[Result, ...] = max(results_per_checkpoint, key=len)
+        for index, result in enumerate(longest):
             row = ROWS.get(result.row or "")
-            ours = tuple(_value(results[place]) if place < len(results) else "" for results in found)
-            yield Line(row.name if row else task, result.metric, ours, _figures(row), _reading(result))
+            ours = tuple(_value(results[index]) if index < len(results) else "" for results in results_per_checkpoint)
+            yield TableRow(row.name if row else task, result.metric, ours, _figures(row), _reading(result))
 
 
-def markdown(outcomes: Sequence[Outcome], pictures: Sequence[str] = ()) -> str:
-    """The table, what was not run, and what was examined. `pictures` are addresses."""
-    head = ["task", "metric", *_names(outcomes), *PAPER, "how"]
-    table = [head, ["---", "---", *["--:"] * (len(outcomes) + len(PAPER)), "---"]]
-    table += [[line.name, line.metric, *line.ours, *line.paper, line.reading] for line in lines(outcomes)]
+def markdown(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str] = ()) -> str:
+    """Return the report in Markdown. `pictures` are paths of image files."""
+    head = ["task", "metric", *_names(evaluations), *PAPER, "how"]
+    table = [head, ["---", "---", *["--:"] * (len(evaluations) + len(PAPER)), "---"]]
+    table += [[line.name, line.metric, *line.ours, *line.paper, line.reading] for line in table_rows(evaluations)]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table)
-    about = "\n\n".join(_about(outcome) for outcome in outcomes)
-    drawn = "".join(f"\n\n![]({picture})" for picture in pictures)
+    about = "\n\n".join(_about(evaluation) for evaluation in evaluations)
+    images = "".join(f"\n\n![]({picture})" for picture in pictures)
     notes = "".join(
-        f"\n\n{title}:\n" + "".join(f"\n- {name}: {why}" for name, why in reasons.items())
-        for title, reasons in _not_run(outcomes)
+        f"\n\n{title}:\n" + "".join(f"\n- {name}: {reason}" for name, reason in reasons.items())
+        for title, reasons in _not_run(evaluations)
     )
-    return f"# {_title(outcomes)}\n\n{about}\n\n{body}{drawn}{notes}\n"
+    return f"# {_title(evaluations)}\n\n{about}\n\n{body}{images}{notes}\n"
 
 
-def page(outcomes: Sequence[Outcome], pictures: Sequence[str] = ()) -> str:
-    """One self-contained HTML page; `pictures` are SVG."""
-    names = "".join(f"<th class='n'>{html.escape(name)}</th>" for name in _names(outcomes))
+def page(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str] = ()) -> str:
+    """Return the report as one self-contained HTML page. `pictures` are SVG."""
+    names = "".join(f"<th class='n'>{html.escape(name)}</th>" for name in _names(evaluations))
     head = names + "".join(f'<th class="n">{column}</th>' for column in PAPER)
-    rows = "".join(_html_row(line) for line in lines(outcomes))
-    about = "".join(f"<p class='faint'>{html.escape(_about(outcome))}</p>" for outcome in outcomes)
-    drawn = f"<h2>Curves</h2><div class='curves'>{''.join(pictures)}</div>" if pictures else ""
+    rows = "".join(_html_row(line) for line in table_rows(evaluations))
+    about = "".join(f"<p class='faint'>{html.escape(_about(evaluation))}</p>" for evaluation in evaluations)
+    images = f"<h2>Curves</h2><div class='curves'>{''.join(pictures)}</div>" if pictures else ""
     notes = "".join(
         f"<h2>{title}</h2><ul class='faint'>"
-        + "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in reasons.items())
+        + "".join(f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in reasons.items())
         + "</ul>"
-        for title, reasons in _not_run(outcomes)
+        for title, reasons in _not_run(evaluations)
     )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Evaluation</title><style>{STYLE}</style></head><body>"
-        f"<h1>{html.escape(_title(outcomes))}</h1>{about}{drawn}"
+        f"<h1>{html.escape(_title(evaluations))}</h1>{about}{images}"
         f"<div class='wide'><table><thead><tr><th>task</th><th>metric</th>{head}<th>how</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>{notes}</body></html>\n"
     )
 
 
-def _results(outcome: Outcome, task: str) -> tuple[Result, ...]:
-    return next((record.results for record in outcome.records if record.task == task), ())
+def _results(evaluation: CheckpointEvaluation, task: str) -> tuple[Result, ...]:
+    return next((record.results for record in evaluation.records if record.task == task), ())
 
 
-def _names(outcomes: Sequence[Outcome]) -> list[str]:
-    return ["ours"] if len(outcomes) == 1 else [outcome.provenance.checkpoint for outcome in outcomes]
+def _names(evaluations: Sequence[CheckpointEvaluation]) -> list[str]:
+    return ["ours"] if len(evaluations) == 1 else [evaluation.provenance.checkpoint for evaluation in evaluations]
 
 
-def _title(outcomes: Sequence[Outcome]) -> str:
-    return f"Evaluation of {', '.join(outcome.provenance.checkpoint for outcome in outcomes)}"
+def _title(evaluations: Sequence[CheckpointEvaluation]) -> str:
+    return f"Evaluation of {', '.join(evaluation.provenance.checkpoint for evaluation in evaluations)}"
 
 
-def _not_run(outcomes: Sequence[Outcome]) -> list[tuple[str, dict[str, str]]]:
-    skipped = {name: why for outcome in outcomes for name, why in outcome.skipped.items()}
-    faults = {name: why for outcome in outcomes for name, why in outcome.faults.items()}
-    named = [("Not run", skipped), ("Failed, the data being at fault", faults)]
-    return [(title, reasons) for title, reasons in named if reasons]
+def _not_run(evaluations: Sequence[CheckpointEvaluation]) -> list[tuple[str, dict[str, str]]]:
+    skipped = {name: reason for evaluation in evaluations for name, reason in evaluation.skipped.items()}
+    faults = {name: reason for evaluation in evaluations for name, reason in evaluation.faults.items()}
+    sections = [("Not run", skipped), ("Failed because of bad data", faults)]
+    return [(title, reasons) for title, reasons in sections if reasons]
 
 
-def _html_row(line: Line) -> str:
+def _html_row(line: TableRow) -> str:
     ours = "".join(f"<td class='n ours'>{figure}</td>" for figure in line.ours)
     paper = "".join(f'<td class="n">{figure}</td>' for figure in line.paper)
     return (
@@ -117,8 +117,8 @@ def _html_row(line: Line) -> str:
     )
 
 
-def _about(outcome: Outcome) -> str:
-    about = outcome.provenance
+def _about(evaluation: CheckpointEvaluation) -> str:
+    about = evaluation.provenance
     step = "" if about.step is None else f", step {about.step:,}"
     return (
         f"{about.checkpoint}: {about.parameters:,} parameters{step}, weights {about.checkpoint_sha256[:12]}, "
@@ -140,7 +140,7 @@ def _value(result: Result) -> str:
 def _reading(result: Result) -> str:
     parts = [result.protocol, f"per {result.normaliser}" if result.normaliser else ""]
     if result.detokeniser != "none":
-        parts.append(f"detokeniser {result.detokeniser}")
+        parts.append(f"detokenizer {result.detokeniser}")
     if result.window_tokens:
         parts.append(f"window {result.window_tokens}, stride {result.stride_tokens}")
     return "; ".join(part for part in parts if part) + f"; n = {result.examples:,}"

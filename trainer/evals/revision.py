@@ -1,11 +1,11 @@
-"""Which state of this code made a number."""
+"""The revision of this code that computes a result."""
 
 from importlib.metadata import version
 from pathlib import Path
 
 
 def commit() -> str:
-    """The commit of the checkout this file stands in, read from git's own files; of an installed wheel its version."""
+    """Return the commit of this checkout, read from git's files; for an installed wheel, its version."""
     git = Path(__file__).parents[2] / ".git"
     head = _read(git / "HEAD")
     if head is None:
@@ -13,10 +13,10 @@ def commit() -> str:
     if not head.startswith("ref: "):
         return head
     name = head.removeprefix("ref: ")
-    return _read(git / name) or _packed(git, name) or "unknown"
+    return _read(git / name) or _packed_ref(git, name) or "unknown"
 
 
-def _packed(git: Path, name: str) -> str | None:
+def _packed_ref(git: Path, name: str) -> str | None:
     for line in (_read(git / "packed-refs") or "").splitlines():
         if line.endswith(f" {name}"):
             return line.split()[0]

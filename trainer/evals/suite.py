@@ -1,4 +1,4 @@
-"""Runs tasks one after the other; a finished one is written down at once and not done again."""
+"""Run tasks in turn, and record each one as soon as it is finished: a second run skips it."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ TASKS_FOLDER = "tasks"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """Of a whole run: the records of the tasks that were done, and why each of the others was not: without data, or with bad data."""
+class CheckpointEvaluation:
+    """Records of a checkpoint's finished tasks, and the reasons for the others: `skipped` (no data) and `faults` (bad data)."""
 
     provenance: Provenance
     records: tuple[TaskRecord, ...]
@@ -31,35 +31,35 @@ class Outcome:
     faults: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each result with all that it depends on."""
+        """One flat row per result, with everything that it depends on."""
         return [row for record in self.records for row in record.rows(self.provenance)]
 
 
-def to_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What results.json holds of one or several checkpoints."""
+def to_json(evaluations: Sequence[CheckpointEvaluation]) -> dict[str, Any]:
+    """Contents of results.json for one or several checkpoints."""
     return {
-        "checkpoints": [outcome.provenance.to_json() for outcome in outcomes],
-        "results": [row for outcome in outcomes for row in outcome.rows()],
-        "skipped": {name: why for outcome in outcomes for name, why in outcome.skipped.items()},
-        "faults": {name: why for outcome in outcomes for name, why in outcome.faults.items()},
+        "checkpoints": [evaluation.provenance.to_json() for evaluation in evaluations],
+        "results": [row for evaluation in evaluations for row in evaluation.rows()],
+        "skipped": {name: reason for evaluation in evaluations for name, reason in evaluation.skipped.items()},
+        "faults": {name: reason for evaluation in evaluations for name, reason in evaluation.faults.items()},
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Tasks on a candidate. `folders` are searched for data; `out` keeps a record a task (None keeps none).
+    """Runs tasks on a candidate, with data from `folders` and one record per task in `out` (None: no records).
 
-    Of several ranks all find kept records there, and only the one that `keeps` writes them.
+    Every rank reads earlier records; only the rank with `writes_records` writes them.
     """
 
     candidate: Candidate
     provenance: Provenance
     folders: list[Path]
     out: Path | None = None
-    keeps: bool = True
+    writes_records: bool = True
 
-    def run(self, tasks: Sequence[Task]) -> Outcome:
-        """Every task that has its data; a fault of one task's data does not keep the others from being run."""
+    def run(self, tasks: Sequence[Task]) -> CheckpointEvaluation:
+        """Run every task that has its data. Bad data fails its own task only."""
         records, skipped, faults = [], {}, {}
         for task in tasks:
             paths = task.locate(self.folders, self.candidate.model.context_tokens)
@@ -72,21 +72,21 @@ class Suite:
             except InputError as error:
                 faults[task.name] = str(error)
                 logger.warning("%s: failed: %s", task.name, error)
-        return Outcome(self.provenance, tuple(records), skipped, faults)
+        return CheckpointEvaluation(self.provenance, tuple(records), skipped, faults)
 
     def _run_task(self, task: Task, paths: list[Path]) -> TaskRecord:
-        files = tuple(_file(task, place, path) for place, path in enumerate(paths))
+        files = tuple(_file(task, index, path) for index, path in enumerate(paths))
         fingerprint = self._fingerprint(task, files)
-        kept = self._load(task, fingerprint)
-        if kept is not None:
+        earlier = self._load(task, fingerprint)
+        if earlier is not None:
             logger.info("%s: kept from an earlier run", task.name)
-            return kept
-        started = time.monotonic()
+            return earlier
+        start = time.monotonic()
         results = tuple(task.run(self.candidate, paths))
-        record = TaskRecord(task.name, results, files, time.monotonic() - started, fingerprint)
+        record = TaskRecord(task.name, results, files, time.monotonic() - start, fingerprint)
         for result in results:
             logger.info("%s: %s %.4f", task.name, result.metric, result.value)
-        if self.out is not None and self.keeps:
+        if self.out is not None and self.writes_records:
             publish(self._path(task), json.dumps(record.to_json(), indent=1))
         return record
 
@@ -103,22 +103,22 @@ class Suite:
         return record if record.fingerprint == fingerprint else None
 
     def _fingerprint(self, task: Task, files: Sequence[dict[str, Any]]) -> str:
-        """Of all that the numbers depend on."""
+        """Hash of everything that the task's results depend on."""
         candidate = self.candidate
         about = [task.name, [f["sha256"] for f in files], self.provenance.to_json(), candidate.strides, candidate.limit]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _file(task: Task, place: int, path: Path) -> dict[str, Any]:
-    """Name, sha256, and whether that is the official one's (None where it is not known)."""
+def _file(task: Task, index: int, path: Path) -> dict[str, Any]:
+    """Name and sha256 of a task's file, and whether the hash is the official one (None if that is not known)."""
     if task.reads_tokens:
         return {"name": path.name, "sha256": sha256_of(path / TOKENS_MANIFEST), "official": None}
-    found, official = sha256_of(path), task.sources[place].sha256
-    return {"name": path.name, "sha256": found, "official": None if official is None else found == official}
+    actual, official = sha256_of(path), task.files[index].sha256
+    return {"name": path.name, "sha256": actual, "official": None if official is None else actual == official}
 
 
 def publish(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
     aside.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A task: the files it needs, as published, and how a candidate is examined on them."""
+"""An evaluation task: the published files that it reads, and the function that evaluates a candidate on them."""
 
 import fnmatch
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from trainer.evals.results import Result
 TOKENS_MANIFEST = "manifest.json"
 
 
-def existing(names: Sequence[str]) -> list[Path]:
-    """The folders of `--data`. Raises InputError for one that is not there."""
+def check_folders(names: Sequence[str]) -> list[Path]:
+    """Return the folders of `--data` as paths. Raises InputError for a folder that does not exist."""
     folders = [Path(name) for name in names]
     for folder in folders:
         if not folder.is_dir():
@@ -22,10 +22,11 @@ def existing(names: Sequence[str]) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file as its authors publish it. `names` are patterns of file names, the official one first; size and sha256 (hex) where known.
+class PublishedFile:
+    """A file as its authors publish it, with its size and sha256 (hex) if known.
 
-    `address` is where people find it, `archive` the size and hash of what is found there when the file is inside; nothing here downloads.
+    `names` are patterns of file names, the official one first. `address` is where to find the file; if it is inside an archive,
+    `archive` gives the archive's size and hash. Nothing here downloads.
     """
 
     names: tuple[str, ...]
@@ -36,38 +37,40 @@ class Source:
     archive: str = ""
 
     def locate(self, folders: list[Path]) -> Path | None:
-        """The file in one of the folders or one level below, by the first pattern that matches; of several the first by name."""
+        """Find the file in a folder or one level below: the first pattern that matches, and its first match by name."""
         for name in self.names:
             for folder in folders:
-                found = [p for p in [*folder.iterdir(), *folder.glob("*/*")] if p.is_file() and fnmatch.fnmatch(p.name, name)]
-                if found:
-                    return min(found)
+                candidates = [*folder.iterdir(), *folder.glob("*/*")]
+                matches = [path for path in candidates if path.is_file() and fnmatch.fnmatch(path.name, name)]
+                if matches:
+                    return min(matches)
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`run` gets the candidate and a path a source; for the held-out split, the folder of token shards. `text` is one line.
+    """A task by name. `summary` is one line for `--where`.
 
-    `new_tokens` are what it writes after each prompt, for which the context must have room.
+    `run` takes the candidate and one path per file, or the folder of token shards if `reads_tokens`. `new_tokens` is the
+    number of tokens that the task generates after each prompt; the context must have room for them.
     """
 
     name: str
-    text: str
-    sources: tuple[Source, ...]
+    summary: str
+    files: tuple[PublishedFile, ...]
     run: Callable[[Candidate, list[Path]], list[Result]]
     reads_tokens: bool = False
     new_tokens: int = 0
 
     def locate(self, folders: list[Path], context_tokens: int) -> list[Path] | str:
-        """What `run` reads, or the line that says why it cannot be run."""
+        """Return the paths for `run`, or the reason why the task cannot run."""
         if self.new_tokens >= context_tokens:
             return f"it writes {self.new_tokens} tokens, and the model's context is {context_tokens}"
         if self.reads_tokens:
-            found = [folder for folder in folders if (folder / TOKENS_MANIFEST).is_file()]
-            return found[:1] or "no folder of token shards among --data"
-        paths = [source.locate(folders) for source in self.sources]
-        missing = [source.names[0] for source, path in zip(self.sources, paths, strict=True) if path is None]
+            token_folders = [folder for folder in folders if (folder / TOKENS_MANIFEST).is_file()]
+            return token_folders[:1] or "no folder of token shards among --data"
+        paths = [file.locate(folders) for file in self.files]
+        missing = [file.names[0] for file, path in zip(self.files, paths, strict=True) if path is None]
         if missing:
             return f"{', '.join(missing)} not found; `webtext-train eval --where` says where it is published"
         return [path for path in paths if path is not None]

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from evals_stubs import ByteTokenizer, uniform, write_tokens
+
+from trainer.evals.candidate import Candidate
+from trainer.evals.registry import TASKS
+from trainer.evals.results import Provenance, Result
+from trainer.evals.suite import Suite
+from trainer.evals.task import Task
+from trainer.evals.tasks import held_out
+
+TEXTS = ("in the beginning was the word", "éclair", "a")
+PROVENANCE = Provenance("run", "c" * 64, 10, 300, "bytes", "fp32", "cpu", "d" * 40)
+
+
+@pytest.fixture
+def tokens_folder(tmp_path: Path) -> Path:
+    return write_tokens(tmp_path / "tokens", TEXTS, ByteTokenizer())
+
+
+def test_a_finished_task_is_kept_until_its_settings_change(tokens_folder: Path, tmp_path: Path) -> None:
+    runs = []
+
+    def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+        runs.append(paths)
+        return held_out.run(candidate, paths)
+
+    task = Task("held_out", "", (), run, reads_tokens=True)
+    suite = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tokens_folder], tmp_path / "out")
+    first, second = suite.run([task]), suite.run([task])
+    assert (len(runs), first) == (1, second)
+    other = Suite(Candidate(uniform(), ByteTokenizer(), strides=(5,)), PROVENANCE, [tokens_folder], tmp_path / "out")
+    other.run([task])
+    assert len(runs) == 2
+
+
+def test_a_second_run_skips_tasks_finished_before_an_interrupt(tokens_folder: Path, tmp_path: Path) -> None:
+    runs = []
+
+    def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+        runs.append("good")
+        return held_out.run(candidate, paths)
+
+    def interrupted(_candidate: Candidate, _paths: list[Path]) -> list[Result]:
+        raise KeyboardInterrupt
+
+    good = Task("good", "", (), run, reads_tokens=True)
+    suite = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tokens_folder], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        suite.run([good, Task("late", "", (), interrupted, reads_tokens=True)])
+    evaluation = suite.run([good, Task("late", "", (), run, reads_tokens=True)])
+    assert runs == ["good", "good"]
+    assert [record.task for record in evaluation.records] == ["good", "late"]
+
+
+def test_a_task_without_data_is_skipped_with_a_reason(tokens_folder: Path, tmp_path: Path) -> None:
+    evaluation = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tmp_path], None).run([TASKS["held_out"]])
+    assert evaluation.skipped == {"held_out": "no folder of token shards among --data"}

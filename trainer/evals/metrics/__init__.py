@@ -1,0 +1,1 @@
+"""Metrics that several tasks share: answer matching, ROUGE, perplexity of tokenized text."""

@@ -1,0 +1,1 @@
+"""Text that the tasks read: file readers, invertible detokenizers, sentences, stop words."""
