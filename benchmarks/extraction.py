@@ -32,9 +32,9 @@ from gold import HALVES, GoldPage, load, score, strings, timed
 
 from pipeline.documents import charset, extractors, html
 from pipeline.documents.extract import extract
-from pipeline.documents.rules import DEFAULT_RULES, RawPage
+from pipeline.documents.rules import DEFAULT_RULES
 from pipeline.documents.sandbox import Sandbox
-from pipeline.records import Document
+from pipeline.records import Document, RawPage
 
 KEEP_ALL = replace(DEFAULT_RULES, languages=frozenset(), min_characters=0, excluded_sites=frozenset())
 SETTINGS: dict[str, dict[str, bool]] = {

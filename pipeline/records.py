@@ -133,6 +133,36 @@ class Page(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class RawPage:
+    """A page's bytes as fetched, decoded of any transfer coding, and what its document will say of it."""
+
+    url: str
+    body: bytes
+    media_type: str | None = "text/html"
+    charset: str | None = None
+    final_url: str = ""
+    dedup_key: str = ""
+    domain: str = ""
+    karma: int = 0
+    submitted_at: datetime | None = None
+
+    @classmethod
+    def of(cls, page: Page, body: bytes) -> Self:
+        """The page of a crawl's index with its body."""
+        return cls(
+            page.url,
+            body,
+            page.media_type,
+            page.charset,
+            page.final_url,
+            page.dedup_key,
+            page.domain,
+            page.karma,
+            page.submitted_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Document(Record):
     """The text of one page. `document_id` is blake2b-128 of the text's UTF-8 bytes, so equal texts have equal ids."""
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pipeline.documents.forkserver import Limits
 from pipeline.documents.page_ranges import PageRange, page_ranges
-from pipeline.documents.rules import RawPage, Rules
+from pipeline.documents.rules import Rules
 from pipeline.documents.sandbox import Answer, Sandbox
-from pipeline.records import Document, Page
+from pipeline.records import Document, Page, RawPage
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import load_stage
 

@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pipeline.documents import charset, cleaning, extractors, fast_extractor, html, language, pdf, pii, quality
-from pipeline.documents.rules import DEFAULT_RULES, STAGE_NAME, RawPage, Reason, Rules, Trail
-from pipeline.records import Document, Drop
+from pipeline.documents.rules import DEFAULT_RULES, STAGE_NAME, Reason, Rules, Trail
+from pipeline.records import Document, Drop, RawPage
 
 TEXT_TYPE: Final = "text/plain"
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})

@@ -23,8 +23,8 @@ import orjson
 
 from pipeline.documents.extract import extract
 from pipeline.documents.language import identify
-from pipeline.documents.rules import RawPage, Rules, Trail
-from pipeline.records import Document, Drop
+from pipeline.documents.rules import Rules, Trail
+from pipeline.records import Document, Drop, RawPage
 
 FORK: Final = b"f"
 WAIT: Final = b"w"

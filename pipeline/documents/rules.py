@@ -2,13 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final
 
 from pipeline import paper
 from pipeline.documents import extractors, html
-from pipeline.records import Page
 
 STAGE_NAME: Final = "documents"
 
@@ -35,36 +33,6 @@ class Reason(StrEnum):
     WALL_TIME = "wall_time"
     MEMORY = "memory"
     CRASHED = "crashed"
-
-
-@dataclass(frozen=True, slots=True)
-class RawPage:
-    """A page's bytes as fetched, decoded of any transfer coding, and what its document will say of it."""
-
-    url: str
-    body: bytes
-    media_type: str | None = "text/html"
-    charset: str | None = None
-    final_url: str = ""
-    dedup_key: str = ""
-    domain: str = ""
-    karma: int = 0
-    submitted_at: datetime | None = None
-
-    @classmethod
-    def of(cls, page: Page, body: bytes) -> Self:
-        """The page of a crawl's index with its body."""
-        return cls(
-            page.url,
-            body,
-            page.media_type,
-            page.charset,
-            page.final_url,
-            page.dedup_key,
-            page.domain,
-            page.karma,
-            page.submitted_at,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from pipeline.documents.forkserver import (
     receive_message,
     send_message,
 )
-from pipeline.documents.rules import DEFAULT_RULES, STAGE_NAME, RawPage, Reason, Rules
-from pipeline.records import Document, Drop
+from pipeline.documents.rules import DEFAULT_RULES, STAGE_NAME, Reason, Rules
+from pipeline.records import Document, Drop, RawPage
 
 START_SECONDS: Final = 120.0
 PATIENCE: Final = 4

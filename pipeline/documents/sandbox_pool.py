@@ -10,8 +10,9 @@ from queue import SimpleQueue
 from typing import Final, TypeVar
 
 from pipeline.documents.forkserver import Limits
-from pipeline.documents.rules import RawPage, Rules
+from pipeline.documents.rules import Rules
 from pipeline.documents.sandbox import Answer, Sandbox
+from pipeline.records import RawPage
 
 PAGES_AHEAD: Final = 32
 """Pages a sandbox may be ahead of one that takes long; their answers wait in memory."""

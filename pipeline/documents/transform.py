@@ -6,12 +6,12 @@ from typing import Any
 
 from pipeline.documents.forkserver import Limits
 from pipeline.documents.page_ranges import PageRange
-from pipeline.documents.rules import RawPage, Rules
+from pipeline.documents.rules import Rules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import answers, borrowed
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
-from pipeline.records import Document
+from pipeline.records import Document, RawPage
 
 DOCUMENTS_A_BATCH = 256
 """Documents in memory, and in a row group."""

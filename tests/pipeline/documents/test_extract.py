@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pipeline.documents import html
 from pipeline.documents.extract import extract
 from pipeline.documents.html import Gates
-from pipeline.documents.rules import DEFAULT_RULES, RawPage, Reason, Rules, Takedown, Trail
+from pipeline.documents.rules import DEFAULT_RULES, Reason, Rules, Takedown, Trail
 from pipeline.documents.sandbox import Sandbox
-from pipeline.records import Document, Drop
+from pipeline.records import Document, Drop, RawPage
 
 SENTENCE = "The harbour was quiet that morning and nobody had yet seen the ship that came in with the tide. "
 ALL = replace(DEFAULT_RULES, languages=frozenset(), min_characters=0)

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.documents import cleaning, pii, quality
 from pipeline.documents.extract import extract
-from pipeline.documents.rules import DEFAULT_RULES, RawPage, Reason, Takedown
-from pipeline.records import Drop
+from pipeline.documents.rules import DEFAULT_RULES, Reason, Takedown
+from pipeline.records import Drop, RawPage
 
 WORDS = re.findall(
     r"\w+",

@@ -14,9 +14,9 @@ import pytest
 from pipeline.documents.extract import extract
 from pipeline.documents.forkserver import Limits
 from pipeline.documents.html import Gates
-from pipeline.documents.rules import DEFAULT_RULES, RawPage, Reason, Rules
+from pipeline.documents.rules import DEFAULT_RULES, Reason, Rules
 from pipeline.documents.sandbox import Answer, Sandbox
-from pipeline.records import Document, Drop
+from pipeline.records import Document, Drop, RawPage
 
 WIDE_OPEN = replace(DEFAULT_RULES, languages=frozenset(), gates=Gates(10**9, 10**9, 10**9), extractor="trafilatura")
 SENTENCE = "The harbour was quiet that morning and nobody had yet seen the ship that came in with the tide. "

@@ -4,12 +4,12 @@ import psutil
 import pytest
 
 from pipeline.documents.forkserver import DEFAULT_LIMITS
-from pipeline.documents.rules import DEFAULT_RULES, RawPage
+from pipeline.documents.rules import DEFAULT_RULES
 from pipeline.documents.sandbox import Answer
 from pipeline.documents.sandbox_pool import PAGES_AHEAD, answers, borrowed
 from pipeline.documents.stage import spread
 from pipeline.engine.runner import Engine
-from pipeline.records import Document
+from pipeline.records import Document, RawPage
 from pipeline.storage.files import InputError
 
 SENTENCE = "The harbour was quiet that morning and nobody had yet seen the ship that came in with the tide. "
