@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.links.spill import PLACE_BITS, place_of
+from pipeline.links.buckets import HASH_BITS, host_hash
 from pipeline.pages.crawl import Visit
 from pipeline.pages.output import read_links, read_moved
 from pipeline.records import Link
@@ -39,7 +39,7 @@ class Share:
 
 def bucket_of(url: str, buckets: int) -> int:
     """The bucket of a URL's host, as the links stage deals them: all spellings of a host that fold together lie in one."""
-    return place_of(host_of(dedup_key(url))) * buckets >> PLACE_BITS
+    return host_hash(host_of(dedup_key(url))) * buckets >> HASH_BITS
 
 
 def shares(shards: list[tuple[str, int]], links_a_part: int) -> list[tuple[Share, int]]:

@@ -42,7 +42,7 @@ def dump_line(data: bytes) -> None:
     if isinstance(post, reddit.Post):
         row = intake.accept(post, ANY)
         if isinstance(row, tuple):
-            intake._batch([row])
+            intake.batch_of([row])
 
 
 def url(data: bytes) -> None:
@@ -156,10 +156,10 @@ def load() -> None:
     """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
     global ANY, Answer, Dataset, FormatError, InputError, Manifest, TrainerInputError, decoding, formats, header_parser, intake
     global outcomes, read_facts, reddit, retry, robots_module, urls, warc
-    from pipeline.links.rules import Rules
-    from pipeline.links.settings import LinksSettings
+    from pipeline.links.rules import LinkRules
+    from pipeline.links.settings import LinksSettings, SourceKind
 
-    ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")
+    ANY = LinkRules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), SourceKind.DUMP)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
