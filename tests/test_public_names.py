@@ -33,7 +33,7 @@ NAMES = {
     "trainer.export.save_hf": [],
 }
 TRANSFORMS = (
-    "pipeline.links.intake.Links",
+    "pipeline.links.transform.Links",
     "pipeline.pages.fetch.Fetch",
     "pipeline.documents.transform.Extract",
     "pipeline.dedup.transform.Deduplicate",
