@@ -30,6 +30,7 @@ def many_rows(count: int, seed: int) -> list[dict[str, Any]]:
     random = Random(seed)
     rows = []
     for number in range(count):
-        url = f"http{random.choice(['', 's'])}://{random.choice(['', 'www.', 'm.'])}host{random.randrange(90)}.com/{random.randrange(200)}"
+        scheme, prefix = random.choice(["http", "https"]), random.choice(["", "www.", "m."])
+        url = f"{scheme}://{prefix}host{random.randrange(90)}.com/{random.randrange(200)}"
         rows.append(row(seed * 10_000 + number, url, score=random.randrange(12), is_self=random.random() < 0.3))
     return rows

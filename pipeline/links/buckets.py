@@ -1,6 +1,6 @@
 """Buckets of hosts: a hash of the host decides the file of its links, whatever the number of workers.
 
-The number of buckets is a power of two, so a bucket is the highest bits of the hash. Slots are the buckets of a spill: always 256.
+The number of buckets is a power of two: the highest bits of the hash are the bucket. A spill has 256 buckets, called slots.
 """
 
 import hashlib
@@ -22,7 +22,10 @@ def host_hash(host: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BucketRange:
-    """The buckets of one part of the fold: `first` to `last` (excluded) of `buckets`. Their hosts are in the slots `low` to `high`."""
+    """The buckets of one part of the fold: `first` to `last` (excluded) of `buckets`.
+
+    Their hosts are in the slots `low` to `high` (excluded) of a spill.
+    """
 
     first: int
     last: int

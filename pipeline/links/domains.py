@@ -18,11 +18,13 @@ OPENWEBTEXT = (
     *("twitch.tv", "twitter.com", "vimeo.com", "voyagefusion.com", "walmart.com", "wikipedia.org", "xkcd.com", "youtu.be"),
     *("youtube.com", "youtubedoubler.com"),
 )
-"""The blocklist of jcpeterson/openwebtext (url_utils.py at 2a8aab2) without Reddit's hosts. It includes large sites of WebText."""
+"""The blocklist of jcpeterson/openwebtext (url_utils.py at 2a8aab2) without Reddit's hosts. Large sites of WebText are on it."""
 
 POLICIES: dict[str, tuple[str, ...]] = {"webtext": (), "openwebtext": OPENWEBTEXT}
-"""Sites to leave out, by policy. In WebText's published 1,000 most frequent domains google is first and github fourth, so `webtext` blocks
-none. GPT-2's model card (November 2019) mentions a blocklist of subreddits that was never published: `--without_subreddits` takes one.
+"""Sites to leave out, by policy.
+
+`webtext` blocks none: google is first and github fourth of WebText's published 1,000 most frequent domains. GPT-2's model card
+(November 2019) mentions a blocklist of subreddits that was never published: `--without_subreddits` takes one.
 """
 
 MEDIA_EXTENSIONS = frozenset(
@@ -72,7 +74,10 @@ def policy_sites(policy: str) -> tuple[str, ...]:
 
 
 def read_names(path: str, expected: str) -> tuple[str, ...]:
-    """The lines of a list file, without comments and blanks. Raises InputError where the file is missing; it names what is expected."""
+    """The lines of a list file, without comments and blanks.
+
+    Raises InputError where the file is missing; its message asks for what is `expected`.
+    """
     if not files.exists(path):
         raise InputError(f"{path}: no such file; give {expected}")
     lines = files.read_bytes(path).decode("utf-8-sig", "replace").splitlines()

@@ -1,7 +1,7 @@
 """Reddit's API as a source: listings and searches of subreddits through PRAW, stored as dump lines before the intake reads them.
 
-PRAW reads the keys from the environment or praw.ini; they are stored nowhere. A listing ends at about 1,000 submissions. Listings, windows
-of time and searches each reach other submissions; older ones are out of the API's reach.
+PRAW reads the keys from the environment or praw.ini; they are stored nowhere. A listing ends at about 1,000 submissions.
+Listings, windows of time and searches each reach other submissions; older ones are out of the API's reach.
 """
 
 import gzip
@@ -68,9 +68,9 @@ class PatientRequestor(prawcore.Requestor):
 
 
 def wait_seconds(response: Response | None, attempt: int) -> float:
-    """Seconds before the next attempt (the first is 0): Retry-After, else the end of the rate limit's window, else exponential backoff.
+    """Seconds to wait after a failed attempt (the first is 0), at most LONGEST_WAIT_SECONDS.
 
-    Never more than LONGEST_WAIT_SECONDS.
+    Retry-After decides, else the end of the rate limit's window, else exponential backoff.
     """
     headers = {} if response is None else response.headers
     header = headers.get("retry-after") or headers.get("x-ratelimit-reset")
@@ -124,7 +124,10 @@ def snapshot_name(subreddit: str) -> str:
 
 
 def gather(reddit: praw.Reddit, subreddit: str, query: SubredditQuery) -> dict[str, dict[str, Any]]:
-    """Every submission that the query reaches, by id. Raises InputError where the subreddit is not public or Reddit refuses the keys."""
+    """Every submission that the query reaches, by id.
+
+    Raises InputError where the subreddit is not public or Reddit refuses the keys.
+    """
     rows: dict[str, dict[str, Any]] = {}
     try:
         for listing in _listings(reddit.subreddit(subreddit), query):

@@ -36,7 +36,10 @@ class LinkDrop(StrEnum):
 
 @dataclass(frozen=True)
 class LinkRules:
-    """The rules for submissions of one kind of source. `min_karma` and `created_before` (seconds since 1970) are None for no limit."""
+    """The rules for submissions of one kind of source.
+
+    `min_karma` and `created_before` (seconds since 1970) are None for no limit, `only` is None for all subreddits.
+    """
 
     karma_known: bool
     min_karma: int | None

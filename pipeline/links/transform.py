@@ -36,11 +36,12 @@ class LinkOutputs(NamedTuple):
 class Links(beam.PTransform[PCollection[Post], LinkOutputs]):
     """Links of the submissions that pass the rules: the submissions of one page become one link.
 
-    `settings` give the rules; their sources (`submissions`, `urls`, `subreddits`) are not read. `kind` says which defaults hold: the
-    paper's date for dumps, no required karma for lists of URLs. The submissions are a bounded collection in the global window. Files of
-    sites and subreddits are read when the pipeline is built. A worker holds the submissions of 1/256 of the hosts in memory.
+    The submissions are a bounded collection in the global window. `settings` give the rules; their sources (`submissions`,
+    `urls`, `subreddits`) are not read. `kind` chooses the defaults: the paper's date for dumps, no required karma for lists of
+    URLs. Files of sites and subreddits are read when the pipeline is built. A worker holds the submissions of 1/256 of the hosts
+    in memory.
 
-        with beam.Pipeline() as pipeline:
+        with beam.Pipeline(FnApiRunner()) as pipeline:
             dumps = pipeline | beam.Create(["RS_2016-01.zst", "RS_2016-02.zst"])
             links, drops = dumps | beam.FlatMap(read_submissions) | Links(LinksSettings(min_karma=5))
     """

@@ -1,7 +1,7 @@
 """The lines of a compressed file: decompressed by content, split as bytes, in constant memory.
 
-Measured on real dumps: python-zstandard is silently short on 49 of 49 truncated files, backports.zstd raises on all. A reader that decodes
-fixed-size chunks loses 13.7 % of a dump with raw multibyte titles, so lines are split as bytes.
+Measured on real dumps: python-zstandard is silently short on 49 of 49 truncated files, backports.zstd raises on all. A reader
+that decodes fixed-size chunks loses 13.7 % of a dump with raw multibyte titles, so lines are split as bytes.
 """
 
 import bz2
@@ -32,8 +32,8 @@ LONG_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 def read_lines(path: str, progress: Callable[[int], object] | None = None) -> Iterator[bytes | int]:
     """The lines of a file (zstd, xz, bzip2, gzip or plain), as `split_lines` gives them.
 
-    `progress` is called with the number of (compressed) bytes read since its last call. Raises InputError where the file is missing,
-    truncated or damaged.
+    `progress` is called with the number of (compressed) bytes read since its last call. Raises InputError where the file is
+    missing, truncated or damaged.
     """
     return split_lines(decompressed_blocks(path, progress))
 

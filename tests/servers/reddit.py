@@ -36,7 +36,7 @@ def post(number: int, **fields: Any) -> dict[str, Any]:
 
 
 class FakeReddit:
-    """Submissions by listing (`new`, `top/week`, `search/day` …), responses that refuse the first requests, and counts of requests.
+    """Submissions by listing (`new`, `top/week`, `search/day` …), refusals of the first requests, and counts of requests.
 
     `closed` gives the status of subreddits that are not public; `id_counts` holds the number of ids of each request for scores.
     """
