@@ -33,7 +33,7 @@ from trainer.distributed import World
 from trainer.export import load_hf, save_hf
 from trainer.model import GPT
 from trainer.optim import Guard, Optimizer
-from trainer.pages import large_kept_pages
+from trainer.allocator import keep_large_pages
 
 SMALL = ModelConfig(layers=4, heads=4, width=256, context=256)
 GPT2_SMALL = ModelConfig()
@@ -49,7 +49,7 @@ HUGGING_FACE = {"Hugging Face, fp32": "hugging-face", "Hugging Face, bf16": "hug
 
 def ours(folder: Path, *, bf16: bool, compiled: bool) -> training_peer.Step:
     """A step as `trainer.loop` makes it."""
-    large_kept_pages()
+    keep_large_pages()
     model = load_hf(folder / "start")
     config = TrainConfig(model=model.config, learning_rate=6e-4, batch_tokens=model.config.context)
     optimizer, guard = Optimizer(model, config), Guard(config.spike_sigmas, torch.device("cpu"))

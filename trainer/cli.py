@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tokenizer.interruption import ends_on_interrupt
 from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
-from trainer.pages import large_kept_pages
+from trainer.allocator import keep_large_pages
 from trainer.presets import PRESETS, RECIPES
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -38,7 +38,7 @@ def _run(words: list[str]) -> int:
 
         return int(evaluate(words[1:]))
     if words[:1] == ["explain"]:
-        from trainer.explain import main as explain
+        from trainer.explain.page import main as explain
 
         return explain(words[1:])
     arguments = _parser().parse_args(words)
@@ -120,31 +120,31 @@ def _add_verify(parser: Parser) -> None:
 
 # The subcommands import torch when they are called: `--help` answers at once.
 def _train(arguments: Namespace) -> int:
-    large_kept_pages()
+    keep_large_pages()
     from trainer.command import train
 
     return train(arguments)
 
 
 def _sample(arguments: Namespace) -> int:
-    from trainer.sampling import sample
+    from trainer.commands import sample
 
     return sample(arguments)
 
 
 def _export(arguments: Namespace) -> int:
-    from trainer.sampling import export
+    from trainer.commands import export
 
     return export(arguments)
 
 
 def _rehearse(arguments: Namespace) -> int:
-    from trainer.rehearsal import main as rehearse
+    from trainer.dry_run import main as rehearse
 
     return rehearse(arguments)
 
 
 def _verify(arguments: Namespace) -> int:
-    from trainer.sampling import verify
+    from trainer.commands import verify
 
     return verify(arguments)

@@ -29,7 +29,7 @@ from small_web import Month, write_month
 
 from pipeline import commands
 from pipeline.jobs import dedup, documents, links, pages, tokens, vocabulary  # noqa: F401 (imported once, before the forks)
-from trainer import cli, command  # noqa: F401
+from trainer import cli, train  # noqa: F401
 
 Done = Callable[[], None]
 ATTEMPT_SECONDS = 200

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.codec import Tokenizer
-from trainer import explain
-from trainer.anatomy import dissect, likeness
+from trainer.explain import page as explain
+from trainer.explain.activations import dissect, likeness
 from trainer.config import InputError, ModelConfig
 from trainer.model import GPT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.codec import Tokenizer
-from trainer.anatomy import Anatomy, dissect, likeness
+from trainer.explain.activations import Anatomy, dissect, likeness
 from trainer.checkpoint import load_model
 from trainer.config import InputError
 from trainer.model import GPT
@@ -38,7 +38,7 @@ def page(model: GPT, tokenizer: Tokenizer, prompt: str, other: str | None = None
     first = _read(model, tokenizer, prompt)
     second = None if other is None else _read(model, tokenizer, other)
     data = json.dumps(describe(model, tokenizer, first, second), ensure_ascii=False).replace("</", "<\\/")
-    template = files("trainer").joinpath("explain.html").read_text(encoding="utf-8")
+    template = files("trainer.explain").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("__DATA__", data)
 
 

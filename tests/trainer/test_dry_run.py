@@ -13,7 +13,7 @@ from trainer import cli
 from trainer.distributed import World, share
 from trainer.model import GPT
 from trainer.presets import gpt2_small, gpt2_xl
-from trainer.rehearsal import _reduce, peak_bytes, rehearse
+from trainer.dry_run import _reduce, peak_bytes, rehearse
 
 
 def test_124m_on_256_ranks_by_ddp() -> None:

@@ -11,7 +11,7 @@ import os
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
-def large_kept_pages() -> None:
+def keep_large_pages() -> None:
     """Let torch ask for transparent huge pages, and malloc keep what it has. Torch reads this at its first allocation: call it before."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
