@@ -1,4 +1,4 @@
-"""`webtext-train train`: from a command line to a run that starts, goes on, or is already done."""
+"""`webtext-train train`: checks the input, then starts or resumes a run, or reports that it is done."""
 
 import json
 import logging
@@ -12,107 +12,114 @@ import torch
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.interruption import INTERRUPTED
-from trainer import checkpoint
-from trainer.attention import newest_flash
-from trainer.checkpoint import DamagedCheckpointError
+from trainer.attention import activate_newest_flash_attention
+from trainer.checkpoint.folders import checkpoints, sweep
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.config import InputError, TrainConfig
-from trainer.data import Batches, Corpus
-from trainer.distributed import World, environment, joined
-from trainer.evals.in_training import Examiner
+from trainer.data import Batches, TokenDataset
+from trainer.distributed import World, environment, process_group
+from trainer.evals.in_training import InTrainingEvaluator
 from trainer.evals.task import existing
-from trainer.flags import with_given
-from trainer.loop import End, Run
+from trainer.flags import apply_flags
+from trainer.loop import Trainer
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
-from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, check
+from trainer.state import StopReason
+from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_packages
 
 log = logging.getLogger(__name__)
 
 
 def train(arguments: Namespace) -> int:
-    """Run it. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted. Raises InputError for bad input."""
+    """Run the command. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted.
+
+    Raises InputError for bad input, before it creates anything.
+    """
     world = environment(arguments.device)
-    config = resolved(with_given(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments), world)
+    config = resolve_precision(apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments), world)
     folder = Path(arguments.out)
-    corpus = Corpus.open(arguments.data, verify=world.first)
-    tokenizer = find_tokenizer(corpus, arguments.tokenizer)
-    _check_fit(config, corpus, world)
-    _same_run(folder, config, corpus)
-    start = _place(folder, fall_back=arguments.fall_back)
+    dataset = TokenDataset.open(arguments.data, verify=world.first)
+    tokenizer = find_tokenizer(dataset, arguments.tokenizer)
+    _check_fit(config, dataset, world)
+    _check_same_run(folder, config, dataset)
+    start = _find_checkpoint(folder, fall_back=arguments.fall_back)
     if start is None and arguments.resume:
-        raise InputError(f"{folder}: no checkpoint to go on from; leave --resume out to begin")
-    if start is not None and checkpoint.read_facts(start).step >= config.steps:
-        _say(world, f"{folder}: up to date, {config.steps} steps done ({start})")
+        raise InputError(f"{folder}: no checkpoint to resume from; omit --resume to start a new run")
+    if start is not None and read_metadata(start).step >= config.steps:
+        _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start})")
         return 0
-    initial = _initial(arguments.init_from, config) if arguments.init_from and start is None else None
-    examiner = _examiner(arguments, config, tokenizer)
-    check(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
+    initial = _load_initial(arguments.init_from, config) if arguments.init_from and start is None else None
+    evaluator = _evaluator(arguments, config, tokenizer)
+    require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
     if world.first:
-        _prepare(folder, config, corpus)
-    with joined(world):
-        if world.device.type == "cuda" and (flash := newest_flash()):
-            _say(world, f"attention by {flash}")
-        run = Run(config, corpus, tokenizer, folder, world, examiner=examiner)
+        _prepare_folder(folder, config, dataset)
+    with process_group(world):
+        if world.device.type == "cuda" and (name := activate_newest_flash_attention()):
+            _print(world, f"attention uses {name}")
+        trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
         if start is not None:
-            run.resume(start)
-            _say(world, f"{folder}: goes on from step {run.at.step:,} of {config.steps:,}")
+            trainer.resume(start)
+            _print(world, f"{folder}: resuming from step {trainer.state.step:,} of {config.steps:,}")
         elif initial is not None:
-            run.begin_with(initial)
-        run.trackers = _trackers(arguments, run) if world.first else []
-        return _outcome(run, run.train())
+            trainer.copy_weights(initial)
+        trackers = _trackers(arguments, trainer) if world.first else []
+        return _exit_code(trainer, trainer.train(trackers))
 
 
-def _examiner(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> Examiner | None:
-    """Of the tasks asked for."""
+def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
     if not arguments.eval_tasks:
         return None
     folders = existing([arguments.data, *arguments.eval_data])
-    return Examiner.prepared(arguments.eval_tasks, folders, tokenizer, config)
+    return InTrainingEvaluator.prepared(arguments.eval_tasks, folders, tokenizer, config)
 
 
-def resolved(config: TrainConfig, world: World) -> TrainConfig:
-    """The recipe with `auto` precision made definite: bf16 on GPUs and on processors with bf16 products, else fp32."""
+def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
+    """The recipe with `auto` precision replaced: bf16 on GPUs and on CPUs with bf16 instructions, else fp32."""
     if config.precision != "auto":
         return config
     fast = world.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return replace(config, precision="bf16" if fast else "fp32")
 
 
-def find_tokenizer(corpus: Corpus, path: str | None) -> Tokenizer:
-    """The tokenizer that the corpus was written with: from `path`, or from the corpus's folder or beside it."""
-    folder = Path(corpus.manifest.folder)
-    places = [Path(path)] if path else [folder, folder / "tokenizer", folder.parent / "vocabulary", folder.parent / "tokenizer"]
-    wanted = corpus.manifest.tokenizer_sha256
-    for place in places:
+def find_tokenizer(dataset: TokenDataset, path: str | None) -> Tokenizer:
+    """The tokenizer of the token shards, from `path` or else from in or beside their folder. Raises InputError if it is not there."""
+    folder = Path(dataset.manifest.folder)
+    candidates = [folder, folder / "tokenizer", folder.parent / "vocabulary", folder.parent / "tokenizer"]
+    expected = dataset.manifest.tokenizer_sha256
+    for candidate in [Path(path)] if path else candidates:
         try:
-            found = Tokenizer.load(place)
+            tokenizer = Tokenizer.load(candidate)
         except FormatError as error:
             if path:
                 raise InputError(str(error)) from error
             continue
-        if found.sha256 != wanted:
-            raise InputError(f"{place}: its tokenizer is {found.sha256}, the corpus was written with {wanted}")
-        return found
-    raise InputError(f"{folder}: no tokenizer there or beside it; say --tokenizer PATH")
+        if tokenizer.sha256 != expected:
+            raise InputError(
+                f"{candidate}: the tokenizer's sha256 is {tokenizer.sha256}, but the token shards need {expected}; "
+                "use --tokenizer PATH"
+            )
+        return tokenizer
+    raise InputError(f"{folder}: no tokenizer in or beside this folder; use --tokenizer PATH")
 
 
-def _check_fit(config: TrainConfig, corpus: Corpus, world: World) -> None:
-    """All that can be wrong between recipe, corpus and ranks, before anything is made."""
-    if corpus.manifest.vocab_size != config.model.vocabulary:
+def _check_fit(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
+    """Raise InputError if recipe, dataset and number of ranks do not fit together."""
+    if dataset.manifest.vocab_size != config.model.vocabulary:
         raise InputError(
-            f"the corpus has {corpus.manifest.vocab_size} classes, the model {config.model.vocabulary}: "
-            f"--vocabulary {corpus.manifest.vocab_size}"
+            f"the token shards have a vocabulary of {dataset.manifest.vocab_size}, the model has {config.model.vocabulary}; "
+            f"use --vocabulary {dataset.manifest.vocab_size}"
         )
-    batches = Batches(corpus.train, context=config.model.context, windows=config.batch_windows, seed=config.seed)
+    batches = Batches(dataset.train, context=config.model.context, windows=config.batch_windows, seed=config.seed)
     if world.ranks > config.batch_windows:
         raise InputError(
-            f"{world.ranks} ranks, but {config.batch_windows} windows a step: raise --batch-tokens or start fewer ranks"
+            f"{world.ranks} ranks, but {config.batch_windows} windows per step: raise --batch-tokens or start fewer ranks"
         )
     batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
 
 
-def _same_run(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
-    """Raises InputError where the folder holds a run of other settings or another corpus."""
+def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
+    """Raise InputError if the folder contains a run with other settings or another corpus."""
     path = folder / "config.json"
     if not path.exists():
         return
@@ -125,74 +132,77 @@ def _same_run(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
     differences = config.differences(before)
     if differences:
         raise InputError(
-            f"{folder} holds a run of other settings ({'; '.join(differences)}): choose another --out, or its settings"
+            f"{folder}: contains a run with other settings ({'; '.join(differences)}); choose another --out, or use its settings"
         )
-    if fingerprint != corpus.manifest.sha256:
+    if fingerprint != dataset.manifest.sha256:
         raise InputError(
-            f"{folder} was trained on corpus {fingerprint}, but {corpus.manifest.folder} is {corpus.manifest.sha256}"
+            f"{folder}: contains a run on corpus {fingerprint}, but {dataset.manifest.folder} is {dataset.manifest.sha256}; "
+            "choose another --out or --data"
         )
 
 
-def _place(folder: Path, *, fall_back: bool) -> Path | None:
-    """The checkpoint to go on from, checked; None for a run to begin. Raises DamagedCheckpointError unless told to fall back."""
-    for path in reversed(checkpoint.checkpoints(folder)):
+def _find_checkpoint(folder: Path, *, fall_back: bool) -> Path | None:
+    """The newest checkpoint, verified, or None for a new run. Raises DamagedCheckpointError unless `fall_back`."""
+    for path in reversed(checkpoints(folder)):
         try:
-            checkpoint.read_facts(path)
+            read_metadata(path)
         except DamagedCheckpointError as error:
             if not fall_back:
-                raise DamagedCheckpointError(f"{error}; --fall-back goes on from the one before it") from error
+                raise DamagedCheckpointError(f"{error}; use --fall-back to continue from an earlier checkpoint") from error
             log.warning("%s; falling back to the checkpoint before it", error)
         else:
             return path
     return None
 
 
-def _initial(folder: str, config: TrainConfig) -> GPT:
-    """The network to begin with. Raises InputError where it is of another shape than the recipe's."""
-    model, _, _ = checkpoint.load_model(folder)
+def _load_initial(folder: str, config: TrainConfig) -> GPT:
+    """The network whose weights to start from. Raises InputError if its shape differs from the recipe's."""
+    model, _, _ = load_model(folder)
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
         f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
     ]
     if differences:
-        raise InputError(f"--init-from {folder}: another network ({'; '.join(differences)})")
+        raise InputError(f"--init-from {folder}: the network has another shape ({'; '.join(differences)})")
     return model
 
 
-def _prepare(folder: Path, config: TrainConfig, corpus: Corpus) -> None:
+def _prepare_folder(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        body = {"config": config.to_json(), "corpus_sha256": corpus.manifest.sha256}
+        body = {"config": config.to_json(), "corpus_sha256": dataset.manifest.sha256}
         aside = folder / ".config.json.aside"
         aside.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         aside.replace(folder / "config.json")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
-    checkpoint.sweep(folder)
+    sweep(folder)
 
 
-def _trackers(arguments: Namespace, run: Run) -> list[Tracker]:
-    found: list[Tracker] = []
+def _trackers(arguments: Namespace, trainer: Trainer) -> list[Tracker]:
+    trackers: list[Tracker] = []
     if arguments.tensorboard:
-        found.append(TensorBoard(run.folder, run.at.step))
+        trackers.append(TensorBoard(trainer.folder, trainer.state.step))
     if arguments.wandb:
-        found.append(WeightsAndBiases(run.folder, arguments.wandb, run.config.to_json()))
-    return found
+        trackers.append(WeightsAndBiases(trainer.folder, arguments.wandb, trainer.config.to_json()))
+    return trackers
 
 
-def _outcome(run: Run, end: End) -> int:
-    if end is End.DIVERGED:
-        _say(
-            run.world, f"{run.folder}: gave up at step {run.at.step:,}: {run.config.skip_limit} steps in a row had bad gradients"
-        )
-        return 1
-    if end is End.FINISHED:
+def _exit_code(trainer: Trainer, reason: StopReason) -> int:
+    """Exit code for a stopped run. Prints why it stopped, unless it finished."""
+    folder, step = trainer.folder, trainer.state.step
+    if reason is StopReason.FINISHED:
         return 0
-    _say(run.world, f"{run.folder}: stopped and saved at step {run.at.step:,}; the same command goes on")
-    return INTERRUPTED if run.interrupted else 0
+    if reason is StopReason.DIVERGED:
+        limit = trainer.config.skip_limit
+        _print(trainer.world, f"{folder}: stopped at step {step:,}: skipped {limit} steps in a row because of bad gradients")
+        return 1
+    _print(trainer.world, f"{folder}: stopped and saved at step {step:,}; run the same command again to continue")
+    return INTERRUPTED if trainer.stop.interrupted else 0
 
 
-def _say(world: World, text: str) -> None:
+def _print(world: World, text: str) -> None:
+    """Write a line to stderr on the first rank."""
     if world.first:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

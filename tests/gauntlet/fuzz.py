@@ -128,7 +128,7 @@ def checkpoint(data: bytes) -> None:
     """What a checkpoint says of itself."""
     path = written("checkpoint.json", data)
     with refused(TrainerInputError):
-        read_facts(Path(path).parent)
+        read_metadata(Path(path).parent)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def load() -> None:
         heads, \
         links, \
         outcomes, \
-        read_facts, \
+        read_metadata, \
         reddit, \
         retries, \
         robots_module
@@ -181,7 +181,7 @@ def load() -> None:
     from tokenizer import formats
     from tokenizer.errors import FormatError
     from tokenizer.shards import Manifest as Dataset
-    from trainer.checkpoint import read_facts
+    from trainer.checkpoint.metadata import read_metadata
     from trainer.config import InputError as TrainerInputError
 
     ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")

@@ -14,7 +14,7 @@ from trainer.model import GPT
 
 def small_gpt(seed: int = 3, context: int = 32) -> GPT:
     gpt = GPT(ModelConfig(layers=2, heads=2, width=32, context=context, vocabulary=257))
-    gpt.initialise(seed)
+    gpt.init_weights(seed)
     for parameter in gpt.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
     return gpt

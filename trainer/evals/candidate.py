@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.attention import Cache
+from trainer.attention import KeyValueCache
 from trainer.generate import generate
 from trainer.model import GPT
 
@@ -100,13 +100,13 @@ class Network:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
 
 
-def _empty(gpt: GPT, rows: int, tokens: int, kind: torch.dtype) -> Cache:
+def _empty(gpt: GPT, rows: int, tokens: int, kind: torch.dtype) -> KeyValueCache:
     """With room for so many tokens and no more: ten candidates with a whole context of GPT-2 small each would take 0.75 GB."""
     padding = torch.zeros(rows, dtype=torch.long, device=gpt.token_embedding.weight.device)
-    return Cache(replace(gpt.config, context=tokens), padding, dtype=kind)
+    return KeyValueCache(replace(gpt.config, context=tokens), padding, dtype=kind)
 
 
-def _spread(prefix: Cache, tokens_BT: Tensor, gpt: GPT) -> Cache:
+def _spread(prefix: KeyValueCache, tokens_BT: Tensor, gpt: GPT) -> KeyValueCache:
     """The same prefix for each of the rows; what they add is not seen by the next ones."""
     rows, tokens = tokens_BT.shape
     cache = _empty(gpt, rows, prefix.length + tokens, prefix.keys.dtype)

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Examiner:
+class InTrainingEvaluator:
     """Tasks with the files that they read. `limit` is the most examples of each."""
 
     tasks: tuple[tuple[Task, tuple[Path, ...]], ...]

@@ -1,4 +1,4 @@
-"""What goes on inside a network while it reads: every tensor that an explanation shows, taken from the very forward pass."""
+"""Activations of a network on a text: attention, residual stream and next-token probabilities, from one forward pass."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,11 @@ from trainer.model import GPT
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
-    """Of one text of T tokens in L layers of H heads and width D.
+class Activations:
+    """Activations on a text of T tokens in L layers of H heads and width D.
 
-    `stream_LTD` holds the vectors below the first block and above each block (L + 1 of them). `probabilities_TV` are the next token's.
+    `stream_LTD` is the residual stream before the first block and after each block: L + 1 entries. `probabilities_TV` is the prediction
+    of the next token after each token.
     """
 
     ids: tuple[int, ...]
@@ -28,33 +29,33 @@ class Anatomy:
 
     @property
     def nats(self) -> list[float]:
-        """What each token but the first cost."""
-        after = torch.tensor(self.ids[1:])
-        return (-self.probabilities_TV[:-1].gather(1, after[:, None]).log())[:, 0].tolist()
+        """Loss of each token except the first, in nats."""
+        targets = torch.tensor(self.ids[1:])
+        return (-self.probabilities_TV[:-1].gather(1, targets[:, None]).log())[:, 0].tolist()
 
-    def likeliest(self, position: int, count: int) -> list[tuple[int, float]]:
-        """The likeliest tokens after the position, with their probabilities."""
-        found = self.probabilities_TV[position].topk(min(count, self.probabilities_TV.shape[1]))
-        return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
+    def most_likely(self, position: int, count: int) -> list[tuple[int, float]]:
+        """The `count` most likely tokens after a position, with their probabilities."""
+        top = self.probabilities_TV[position].topk(min(count, self.probabilities_TV.shape[1]))
+        return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
 
-def dissect(gpt: GPT, ids: Sequence[int]) -> Anatomy:
-    """Read the text once and keep what is shown. Raises ValueError where it is empty or longer than the context."""
+def record_activations(gpt: GPT, ids: Sequence[int]) -> Activations:
+    """Activations on a text. Raises ValueError if the text is empty or longer than the context."""
     if not 1 <= len(ids) <= gpt.config.context:
-        raise ValueError(f"{len(ids)} tokens: at least 1, and at most the context of {gpt.config.context}")
+        raise ValueError(f"{len(ids)} tokens: must be at least 1 and at most the context of {gpt.config.context}")
     device = gpt.token_embedding.weight.device
     was_training = gpt.training
     gpt.eval()
-    with torch.inference_mode(), _recording(gpt) as (streams, projections):
+    with torch.inference_mode(), _hooks(gpt) as (streams, projections):
         logits_TV = gpt(torch.tensor([list(ids)], device=device))[0]
         modules = [cast("Attention", block.attention) for block in gpt.blocks]
-        attention = [weights(module, qkv) for module, qkv in zip(modules, projections, strict=True)]
+        attention = [attention_weights(module, qkv) for module, qkv in zip(modules, projections, strict=True)]
     gpt.train(was_training)
-    return Anatomy(tuple(ids), torch.stack(attention).cpu(), torch.cat(streams).cpu(), logits_TV.float().softmax(-1).cpu())
+    return Activations(tuple(ids), torch.stack(attention).cpu(), torch.cat(streams).cpu(), logits_TV.float().softmax(-1).cpu())
 
 
-def weights(attention: Attention, qkv_BTD: Tensor) -> Tensor:
-    """How much each token (row) of the first sequence takes from each one before it (column), a head: (H, T, T)."""
+def attention_weights(attention: Attention, qkv_BTD: Tensor) -> Tensor:
+    """Attention weights (H, T, T) of the first sequence: how much each token (row) reads from itself and earlier ones (columns)."""
     config = attention.config
     shape = (*qkv_BTD.shape[:2], config.heads, config.head_width)
     q, k, _ = (part.view(shape).transpose(1, 2) for part in qkv_BTD.chunk(3, dim=-1))
@@ -64,18 +65,18 @@ def weights(attention: Attention, qkv_BTD: Tensor) -> Tensor:
         positions = torch.arange(q.shape[2], device=q.device)[None]
         q, k = rotate(q, positions), rotate(k, positions)
     scores_HTT = (q[0] @ k[0].transpose(-1, -2)).float() / config.head_width**0.5
-    hidden = torch.ones_like(scores_HTT, dtype=torch.bool).triu(1)
-    return torch.softmax(scores_HTT.masked_fill(hidden, -torch.inf), -1)
+    future = torch.ones_like(scores_HTT, dtype=torch.bool).triu(1)
+    return torch.softmax(scores_HTT.masked_fill(future, -torch.inf), -1)
 
 
-def likeness(first: Anatomy, place: int, second: Anatomy, other: int) -> list[float]:
-    """Cosine of two tokens' vectors, below the first block and above each."""
-    return F.cosine_similarity(first.stream_LTD[:, place], second.stream_LTD[:, other], dim=-1).tolist()
+def cosine_similarities(first: Activations, position: int, second: Activations, other: int) -> list[float]:
+    """Cosine similarity of a token of each text, before the first block and after each block."""
+    return F.cosine_similarity(first.stream_LTD[:, position], second.stream_LTD[:, other], dim=-1).tolist()
 
 
 @contextmanager
-def _recording(gpt: GPT) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """While the block runs: the stream before the first block and after each, and each attention's queries, keys and values."""
+def _hooks(gpt: GPT) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Lists that forward passes fill while the block runs: the residual stream per block, and queries, keys and values per layer."""
     streams: list[Tensor] = []
     projections: list[Tensor] = []
     hooks: list[RemovableHandle] = [gpt.blocks[0].register_forward_pre_hook(lambda _m, inputs: streams.append(inputs[0]))]
