@@ -1,8 +1,8 @@
 """Memory on CPU: large pages for large tensors, kept from one step to the next.
 
-A step allocates and frees hundreds of MB. By default glibc maps each tensor above 32 MB separately, and the kernel clears its pages every
-time. With 4 KiB pages, that took as long as the arithmetic (copy of 206 MB: 154 ms; with large pages: 28 ms). Keeping freed pages made
-steps another 6 % faster and removed most of the variation between steps.
+A step allocates and frees hundreds of MB. By default glibc maps each tensor above 32 MB separately, and the kernel clears its
+pages every time. With 4 KiB pages, that took as long as the arithmetic (copy of 206 MB: 154 ms; with large pages: 28 ms). Keeping
+freed pages made steps another 6 % faster and removed most of the variation between steps.
 """
 
 import ctypes

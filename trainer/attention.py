@@ -15,7 +15,7 @@ from trainer.config import ModelConfig
 ROTARY_BASE = 10_000.0
 
 FLASH = (("FA4", "flash_attn.cute", (9, 10)), ("FA3", "flash_attn_interface", (9,)))
-"""FlashAttention versions newer than torch's own: torch's name, the module that provides it, the GPUs' major compute capabilities."""
+"""FlashAttention newer than torch's own: torch's name for it, the module that provides it, the GPUs' compute capabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class KeyValueCache:
         return self.keys[layer, :, :, :stop], self.values[layer, :, :, :stop]
 
     def mask(self, queries: int) -> Tensor:
-        """Mask (B, 1, Q, K) of the newest `queries` tokens: earlier tokens without padding. A padding token attends to itself only."""
+        """Mask (B, 1, Q, K) of the newest `queries` tokens: earlier tokens, not padding. A padding token attends to itself."""
         keys = torch.arange(self.length + queries, device=self.padding_B.device)
         own = keys[self.length :, None]
         visible_BQK = (keys <= own) & (keys >= self.padding_B[:, None, None]) | (keys == own)

@@ -1,7 +1,8 @@
 """torch.compile with a cache that belongs to the run.
 
-All processes of a user share torch's default cache. A process killed while compiling left a half-written file in it, and the next start
-crashed on that file. So each rank has its own cache, and deletes it at the start unless a complete training step has used it.
+All processes of a user share torch's default cache. A process killed while compiling left a half-written file in it, and the next
+start crashed on that file. So each rank has its own cache, and deletes it at the start unless a complete training step has used
+it.
 """
 
 import os

@@ -41,7 +41,7 @@ class TokenDataset:
 
     @classmethod
     def open(cls, folder: str | Path, *, verify: bool = True) -> Self:
-        """Memory-map a folder's shards. Raises InputError if it is missing, damaged, of another format, or without training tokens."""
+        """Memory-map a folder's shards. Raises InputError if it is missing, damaged, of another format or empty."""
         try:
             manifest = Manifest.load(folder)
             train = Stream(manifest.open("train", verify=verify))
@@ -74,8 +74,8 @@ class MicroBatch:
 class Batches:
     """Windows of `context` + 1 tokens for each step; `windows` is their number per step over all ranks.
 
-    With `eot_id`, micro-batches carry document numbers; with `flat` too, they carry cumulative lengths instead, whose array has the same
-    size in all micro-batches. Raises InputError if the stream is shorter than one window.
+    With `eot_id`, micro-batches carry document numbers; with `flat` too, they carry cumulative lengths instead, whose array has
+    the same size in all micro-batches. Raises InputError if the stream is shorter than one window.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ def most_documents(stream: Stream, context: int) -> int:
 
 
 def validation_starts(tokens: int, context: int, budget_tokens: int, *, rank: int, ranks: int, micro_batch: int) -> Windows:
-    """A rank's share of the validation windows. Their text does not depend on the ranks; -1 pads each share to full micro-batches."""
+    """A rank's share of the validation windows, whose text is the same for any ranks; -1 pads it to full micro-batches."""
     count = max(1, min(budget_tokens // context, (tokens - 1) // context))
     rows = -(-count // (ranks * micro_batch)) * ranks * micro_batch
     starts = np.full(rows, -1, np.int64)

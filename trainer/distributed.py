@@ -90,8 +90,8 @@ def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedel
     """A namespace of the store that no earlier start of these ranks has written to. All ranks call this together.
 
     torchrun keeps one store across restarts (--max-restarts). Entries of dead processes remain in it: Gloo would connect to their
-    addresses, and NCCL would join with their id. So rank 0 invents a name for this start and announces it to each rank that registers,
-    until that rank confirms. The restart count cannot serve as the name because each node counts its own restarts.
+    addresses, and NCCL would join with their id. So rank 0 invents a name for this start and announces it to each rank that
+    registers, until that rank confirms. The restart count cannot serve as the name because each node counts its own restarts.
     """
     if rank > 0:
         me = uuid4().hex

@@ -68,8 +68,9 @@ def main(arguments: Namespace) -> int:
 def formula_peak_bytes(config: TrainConfig, ranks: int) -> int:
     """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
 
-    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. Per token, each block keeps inputs and
-    outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after GELU.
+    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. Per token, each block keeps
+    inputs and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after
+    GELU.
     """
     model, sharded = config.model, config.strategy == "fsdp"
     width, layers, rows = model.width, model.layers, model.padded_rows

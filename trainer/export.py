@@ -1,7 +1,7 @@
 """Hugging Face GPT-2 folders: model.safetensors, config.json and the tokenizer, as `transformers` reads and writes them.
 
-Their linear layers are OpenAI's Conv1D, whose weights (in, out) are the transpose of ours. Exporting copies numbers without arithmetic:
-importing an export gives the same bits.
+Their linear layers are OpenAI's Conv1D, whose weights (in, out) are the transpose of ours. Exporting copies numbers without
+arithmetic: importing an export gives the same bits.
 """
 
 import json

@@ -18,7 +18,7 @@ def generate(
     seed: int = 0,
     stop_id: int | None = None,
 ) -> list[list[int]]:
-    """New tokens for each prompt, up to and without `stop_id`. All prompts run as one batch. Temperature 0 picks the most likely token.
+    """New tokens for each prompt, up to and without `stop_id`, all in one batch. Temperature 0 picks the most likely token.
 
     Raises ValueError for an empty prompt, or if the longest prompt and the new tokens exceed the context.
     """

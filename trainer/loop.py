@@ -118,7 +118,7 @@ class Trainer:
         return {"val_loss": nats / tokens, "bits_per_byte": nats / (math.log(2) * text_bytes)}
 
     def save(self) -> None:
-        """Start writing a checkpoint of the current step; training continues meanwhile. Old checkpoints are deleted afterwards."""
+        """Start writing a checkpoint of the current step in the background, and delete old ones afterwards."""
         self.state.update_best()
         manifest = self.dataset.manifest
         metadata = CheckpointMetadata(
@@ -161,7 +161,7 @@ class Trainer:
         return StopReason.FINISHED if self.state.step >= self.config.steps else StopReason.SIGNAL
 
     def _step(self, micro_batches: list[MicroBatch]) -> tuple[Tensor, Tensor, float]:
-        """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. Nothing here waits for the device."""
+        """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. It never waits for the device."""
         self.optimizer.zero_grad()
         dtype = torch.float64 if self.config.precision == "fp64" else torch.float32
         total = torch.zeros((), dtype=dtype, device=self.world.device)
@@ -181,7 +181,7 @@ class Trainer:
         return total, norm, scale * self.config.learning_rate
 
     def _dropout_seed(self, position: int) -> int:
-        """Seed for the micro-batch at `position` of the global batch: masks depend on the micro-batch size, but not on the ranks."""
+        """Seed for the micro-batch at `position` of the global batch: masks depend on its size, but not on the ranks."""
         return hash((self.config.seed, self.state.step, position)) & 0x7FFF_FFFF_FFFF_FFFF
 
     def _loss(self, batch: MicroBatch, network: nn.Module) -> Tensor:

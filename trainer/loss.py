@@ -1,7 +1,7 @@
 """Cross-entropy of the output layer in chunks of rows, so that the logits of a whole micro-batch are never in memory.
 
-torch 2.13's fused loss (`F.linear_cross_entropy`) sums its chunks in bf16 for bf16 inputs, and returned 9.19 where 10.88 is correct.
-Here matrix products have the input's type, and sums are in fp32 or fp64.
+torch 2.13's fused loss (`F.linear_cross_entropy`) sums its chunks in bf16 for bf16 inputs, and returned 9.19 where 10.88 is
+correct. Here matrix products have the input's type, and sums are in fp32 or fp64.
 """
 
 from typing import Any
@@ -73,9 +73,9 @@ class _HeadLoss(torch.autograd.Function):
 def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Four results for a chunk: summed loss, exponentials, factor per row, and probability of all classes but the target.
 
-    The exponentials are exp(logit - largest logit of the row), with 0 at the target and in padding columns. Times the row's factor they
-    are probabilities; the factor is 0 for a row that does not count. So loss and gradient share one exponential per logit. The gradient
-    at the target is minus the sum of the other probabilities: p - 1 would round to 0 when p is close to 1.
+    The exponentials are exp(logit - largest logit of the row), with 0 at the target and in padding columns. Times the row's
+    factor they are probabilities; the factor is 0 for a row that does not count. So loss and gradient share one exponential per
+    logit. The gradient at the target is minus the sum of the other probabilities: p - 1 would round to 0 when p is close to 1.
     """
     kind, wide = logits.dtype, _at_least_fp32(logits)
     targets_n1, counted_n1 = targets_n[:, None], counted_n[:, None].to(wide)

@@ -28,11 +28,11 @@ BF16_TFLOPS = {
     "RTX 3090": 71.0,
     "RTX 4090": 165.0,
 }
-"""Dense bf16 TFLOPS with fp32 accumulation from the vendors' data sheets. The longest name that occurs in a device's name applies."""
+"""Dense bf16 TFLOPS with fp32 sums from the vendors' data sheets. The longest name that occurs in a device's name applies."""
 
 
 def model_flops_utilization(model: ModelConfig, tokens_per_second: float, device_name: str, devices: int) -> float | None:
-    """MFU: the model's FLOPs per second over the devices' nominal bf16 FLOPs per second. None for a device that BF16_TFLOPS lacks."""
+    """MFU: the model's FLOPs per second over the devices' nominal ones in bf16. None for a device that BF16_TFLOPS lacks."""
     matches = [name for name in BF16_TFLOPS if name in device_name]
     if not matches:
         return None

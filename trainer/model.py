@@ -17,7 +17,7 @@ from trainer.loss import head_loss
 __all__ = ["GPT", "Block", "FeedForward"]
 
 STANDARD_DEVIATION = 0.02
-"""Standard deviation of initial weights. Section 2.3 of the paper scales projections into the residual stream by 1/sqrt(2·layers)."""
+"""Standard deviation of initial weights. Projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3)."""
 
 NORM_EPSILON = 1e-5
 

@@ -19,8 +19,8 @@ ITERATIONS = 5
 class Muon(torch.optim.Optimizer):
     """Muon for parameters with two axes. A `found_inf` of 1.0 leaves weights and momentum unchanged, bit for bit.
 
-    An update's root mean square is 0.2, as is usual with AdamW (arXiv 2502.16982), so that both optimizers share learning rate and weight
-    decay. `dtype` is the type of the iteration's matrix products.
+    An update's root mean square is 0.2, as is usual with AdamW (arXiv 2502.16982), so that both optimizers share learning rate
+    and weight decay. `dtype` is the type of the iteration's matrix products.
     """
 
     def __init__(

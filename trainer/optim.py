@@ -99,8 +99,8 @@ def _with_axis(value: Tensor) -> Tensor:
 class GradientGuard:
     """Decides from each step's gradient norm whether to skip the step: if the norm is not finite or far above its history.
 
-    All state is in tensors, so that the host never waits for the device. `norms` is the history, newest last, NaN where it is not yet
-    filled; `skipped` counts skipped steps in a row, `unlogged` those that the log does not yet report.
+    All state is in tensors, so that the host never waits for the device. `norms` is the history, newest last, NaN where it is not
+    yet filled; `skipped` counts skipped steps in a row, `unlogged` those that the log does not yet report.
     """
 
     def __init__(self, sigmas: float, device: torch.device) -> None:

@@ -1,8 +1,8 @@
 """Order of the windows: a keyed permutation that is computed instead of stored.
 
-It is a Feistel network over the smallest even number of bits that can represent `size`, applied again while its output is `size` or more
-(cycle walking, Black and Rogaway 2002). Its round function multiplies and shifts. Multiplication and addition alone leak low bits: in
-another implementation the low bits of the output were fully predictable.
+It is a Feistel network over the smallest even number of bits that can represent `size`, applied again while its output is `size`
+or more (cycle walking, Black and Rogaway 2002). Its round function multiplies and shifts. Multiplication and addition alone leak
+low bits: in another implementation the low bits of the output were fully predictable.
 """
 
 import hashlib

@@ -35,7 +35,7 @@ SIZES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """A result in the paper: the state of the art before GPT-2, and GPT-2's four sizes in the order of SIZES. None if not reported."""
+    """A result in the paper: the state of the art before GPT-2, and GPT-2's sizes in the order of SIZES. None if not reported."""
 
     name: str
     unit: str
@@ -57,7 +57,7 @@ TABLE_3: Final = {
     "wikitext103": PaperRow("WikiText-103", "perplexity", True, 18.3, (37.50, 26.37, 22.05, 17.48)),
     "lm1b": PaperRow("One Billion Word", "perplexity", True, 21.8, (75.20, 55.72, 44.575, 42.16)),
 }
-"""Table 3, complete. WikiText-2 and WikiText-103 share one test text: only normalizer and detokenizer can make the rows differ."""
+"""Table 3, complete. WikiText-2 and WikiText-103 share one test text: only normalizer and detokenizer make the rows differ."""
 
 _ROUGE: Final = ("ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE, mean of three")
 TABLE_4: Final = {
@@ -93,8 +93,9 @@ OTHER_TASKS: Final = {
     "translation_fr_en": PaperRow("WMT-14 French to English", "BLEU", False, 33.5, (None, None, None, 11.5), "section 3.7"),
     **_summaries(),
 }
-"""Results of the largest model from the text and the other tables. The state of the art is a supervised system's for CoQA (89), an
-unsupervised one's for French to English (33.5), and for LAMBADA (19) language models' without a restriction to words of the passage."""
+"""Results of the largest model from the text and the other tables. The state of the art is a supervised system's for CoQA (89),
+an unsupervised one's for French to English (33.5), and for LAMBADA (19) language models' without a restriction to words of the
+passage."""
 
 ROWS: Final = TABLE_3 | OTHER_TASKS
 """All rows for comparison with our results, by the name in `Result.row`."""

@@ -1,7 +1,8 @@
 """Recipes for GPT-2's four sizes and for a laptop. A flag can change each setting.
 
-The paper gives shapes, context, vocabulary and batch (trainer/paper.py) but no learning rate, schedule, optimizer or number of steps.
-These come from GPT-3's table 2.1 and section B (AdamW 0.9/0.95, weight decay 0.1, clipping 1.0, cosine to a tenth) for the nearest size.
+The paper gives shapes, context, vocabulary and batch (trainer/paper.py) but no learning rate, schedule, optimizer or number of
+steps. These come from GPT-3's table 2.1 and section B (AdamW 0.9/0.95, weight decay 0.1, clipping 1.0, cosine to a tenth) for the
+nearest size.
 """
 
 from collections.abc import Callable
@@ -82,8 +83,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 def modern(config: TrainConfig) -> TrainConfig:
     """The recipe `--recipe modern`: the changes that helped in the ablation in docs/log.md. Each has a flag of its own.
 
-    It leaves out ReLU squared, which hurt, and zero-initialized projections, whose effect was within the noise. Muon's best learning rate
-    was five times AdamW's, but the preset's learning rate stays: pass --learning-rate.
+    It leaves out ReLU squared, which hurt, and zero-initialized projections, whose effect was within the noise. Muon's best
+    learning rate was five times AdamW's, but the preset's learning rate stays: pass --learning-rate.
     """
     return config.with_options(optimizer="muon", schedule="wsd", decay_fraction=0.6, positions="rotary", qk_norm=True, tied=False)
 

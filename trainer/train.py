@@ -83,7 +83,7 @@ def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
 
 
 def find_tokenizer(dataset: TokenDataset, path: str | None) -> Tokenizer:
-    """The tokenizer of the token shards, from `path` or else from in or beside their folder. Raises InputError if it is not there."""
+    """The token shards' tokenizer, from `path`, or else from in or beside their folder. Raises InputError if there is none."""
     folder = Path(dataset.manifest.folder)
     candidates = [folder, folder / "tokenizer", folder.parent / "vocabulary", folder.parent / "tokenizer"]
     expected = dataset.manifest.tokenizer_sha256

@@ -18,8 +18,8 @@ from trainer.model import GPT
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
     """A network in evaluation mode and fp32, its tokenizer and its recipe (for a Hugging Face folder only the network's shape).
 
-    `path` is a Hugging Face folder, a checkpoint, or a run, which stands for its newest checkpoint. Raises InputError for anything else,
-    and DamagedCheckpointError for a damaged checkpoint.
+    `path` is a Hugging Face folder, a checkpoint, or a run, which stands for its newest checkpoint. Raises InputError for
+    anything else, and DamagedCheckpointError for a damaged checkpoint.
     """
     folder = Path(path)
     try:

@@ -18,8 +18,8 @@ from trainer.model import GPT
 class Activations:
     """Activations on a text of T tokens in L layers of H heads and width D.
 
-    `stream_LTD` is the residual stream before the first block and after each block: L + 1 entries. `probabilities_TV` is the prediction
-    of the next token after each token.
+    `stream_LTD` is the residual stream before the first block and after each block: L + 1 entries. `probabilities_TV` is the
+    prediction of the next token after each token.
     """
 
     ids: tuple[int, ...]
@@ -55,7 +55,7 @@ def record_activations(gpt: GPT, ids: Sequence[int]) -> Activations:
 
 
 def attention_weights(attention: Attention, qkv_BTD: Tensor) -> Tensor:
-    """Attention weights (H, T, T) of the first sequence: how much each token (row) reads from itself and earlier ones (columns)."""
+    """Attention weights (H, T, T) of the first sequence: each row is a token, each column a token that it reads."""
     config = attention.config
     shape = (*qkv_BTD.shape[:2], config.heads, config.head_width)
     q, k, _ = (part.view(shape).transpose(1, 2) for part in qkv_BTD.chunk(3, dim=-1))
@@ -76,7 +76,7 @@ def cosine_similarities(first: Activations, position: int, second: Activations, 
 
 @contextmanager
 def _hooks(gpt: GPT) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Lists that forward passes fill while the block runs: the residual stream per block, and queries, keys and values per layer."""
+    """Lists that forward passes in the block fill: residual stream per block, and queries, keys and values per layer."""
     streams: list[Tensor] = []
     projections: list[Tensor] = []
     hooks: list[RemovableHandle] = [gpt.blocks[0].register_forward_pre_hook(lambda _m, inputs: streams.append(inputs[0]))]
