@@ -152,7 +152,7 @@ class Trainer:
             if step % self.config.validate_every == 0 or last:
                 reporter.validation(self.validate())
             if self.evaluator is not None and self.evaluator.due(step, last=last):
-                reporter.evaluation(self.evaluator.examine(self.model))
+                reporter.evaluation(self.evaluator.evaluate(self.model))
             if step % self.config.checkpoint_every == 0:
                 self.save()
                 saved = step

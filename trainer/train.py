@@ -20,7 +20,7 @@ from trainer.config import InputError, TrainConfig
 from trainer.data import Batches, TokenDataset
 from trainer.distributed import World, environment, process_group
 from trainer.evals.in_training import InTrainingEvaluator
-from trainer.evals.task import existing
+from trainer.evals.task import check_folders
 from trainer.flags import apply_flags
 from trainer.loop import Trainer
 from trainer.model import GPT
@@ -70,8 +70,8 @@ def train(arguments: Namespace) -> int:
 def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
     if not arguments.eval_tasks:
         return None
-    folders = existing([arguments.data, *arguments.eval_data])
-    return InTrainingEvaluator.prepared(arguments.eval_tasks, folders, tokenizer, config)
+    folders = check_folders([arguments.data, *arguments.eval_data])
+    return InTrainingEvaluator.prepare(arguments.eval_tasks, folders, tokenizer, config)
 
 
 def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:

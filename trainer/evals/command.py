@@ -22,7 +22,7 @@ from trainer.evals.curves import curves, draw, standalone
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import Outcome, Suite, publish, to_json
-from trainer.evals.task import existing
+from trainer.evals.task import check_folders
 from trainer.export import WEIGHTS
 from trainer.model import GPT
 
@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _examine(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> Outcome:
     """Every rank scores its share of the examples; the first one keeps the records."""
     tasks = registry.chosen(arguments.tasks)
-    folders = existing([*arguments.data, *arguments.eval_data])
+    folders = check_folders([*arguments.data, *arguments.eval_data])
     model, tokenizer, _ = load_model(checkpoint, world.device)
     network = Network(model, arguments.precision)
     candidate = Candidate(network, tokenizer, tuple(arguments.stride), arguments.batch_tokens, arguments.limit)

@@ -29,7 +29,7 @@ class InTrainingEvaluator:
     limit: int | None
 
     @classmethod
-    def prepared(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
+    def prepare(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
         """For the tasks that have their data among the folders; a line about each that has not. Raises InputError for an unknown name."""
         found = []
         for task in chosen(list(names)):
@@ -45,7 +45,7 @@ class InTrainingEvaluator:
         """Whether to examine after this step."""
         return bool(self.tasks) and (last or (self.every_steps > 0 and step % self.every_steps == 0))
 
-    def examine(self, model: GPT) -> list[dict[str, Any]]:
+    def evaluate(self, model: GPT) -> list[dict[str, Any]]:
         """Each result as a line of results.json has it; training goes on as if nothing had been asked. Every rank calls it."""
         was_training = model.training
         candidate = Candidate(Network(_whole(model), self.precision), self.tokenizer, limit=self.limit)

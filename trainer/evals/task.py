@@ -12,7 +12,7 @@ from trainer.evals.results import Result
 TOKENS_MANIFEST = "manifest.json"
 
 
-def existing(names: Sequence[str]) -> list[Path]:
+def check_folders(names: Sequence[str]) -> list[Path]:
     """The folders of `--data`. Raises InputError for one that is not there."""
     folders = [Path(name) for name in names]
     for folder in folders:
