@@ -140,9 +140,9 @@ def test_pointing_at_the_heat_map_shows_the_weight(scheme: int, paper: str, tmp_
     flags += ["--virtual-time-budget=5000", f"--blink-settings=preferredColorScheme={scheme}", "--dump-dom", path.as_uri()]
     done = subprocess.run([chromium, *flags], capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
-    found = re.search(r"result:(\[.*\]):result</pre>", done.stdout)
-    assert found is not None
-    reads, cannot, fits, color = json.loads(unescape(found[1]))
+    match = re.search(r"result:(\[.*\]):result</pre>", done.stdout)
+    assert match is not None
+    reads, cannot, fits, color = json.loads(unescape(match[1]))
     weight = float(record_activations(gpt, [tokenizer.eot_id, *tokenizer.encode("abc")]).attention_LHTT[0, 0, 2, 0])
     assert reads == f"Layer 1, head 1: b reads {100 * weight:.2f} % from ⏎start"
     assert cannot == "Layer 1, head 1: ⏎start cannot read b, which comes later"

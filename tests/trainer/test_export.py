@@ -98,12 +98,12 @@ folder = sys.argv[1]
 tokens = load_file(f"{folder}/tokens.safetensors")["tokens"]
 model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
 assert model.dtype == torch.float32
-found = {"logits": model(tokens[:, :-1]).logits.detach()}
+results = {"logits": model(tokens[:, :-1]).logits.detach()}
 model.double()
 logits = model(tokens[:, :-1]).logits
 torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
-found.update({name: parameter.grad for name, parameter in model.named_parameters()})
-save_file({name: value.contiguous().clone() for name, value in found.items()}, f"{folder}/found.safetensors")
+results.update({name: parameter.grad for name, parameter in model.named_parameters()})
+save_file({name: value.contiguous().clone() for name, value in results.items()}, f"{folder}/results.safetensors")
 tokenizer = AutoTokenizer.from_pretrained(folder)
 texts = json.loads(sys.argv[2])
 print(json.dumps([tokenizer(text)["input_ids"] for text in texts]), tokenizer.eos_token_id)
@@ -125,23 +125,23 @@ def test_logits_gradients_and_ids_equal_those_of_transformers(model: GPT, byte_t
     assert json.loads(ids) == [byte_tokenizer.encode(text) for text in texts]
     assert int(eos) == byte_tokenizer.eot_id
 
-    found = load_file(folder / "found.safetensors")
-    assert (model(tokens[:, :-1]) - found.pop("logits")).abs().max() < 1e-4
+    results = load_file(folder / "results.safetensors")
+    assert (model(tokens[:, :-1]) - results.pop("logits")).abs().max() < 1e-4
     model.double()
     model(tokens[:, :-1], tokens[:, 1:]).backward()
     mine = dict(model.named_parameters())
     compared = {f"transformer.{theirs}": mine[ours].grad for ours, theirs in names(SHAPE)}
-    assert compared.keys() == found.keys()
+    assert compared.keys() == results.keys()
     for name, gradient in compared.items():
         conv1d = name.startswith("transformer.h.") and gradient.ndim == 2
-        assert ((gradient.T if conv1d else gradient) - found[name]).abs().max() < 1e-8, name
+        assert ((gradient.T if conv1d else gradient) - results[name]).abs().max() < 1e-8, name
 
 
 def test_a_hugging_face_folder_loads_as_a_model(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    found, tokenizer, config = load_model(save_hf(model, byte_tokenizer, tmp_path / "hf"))
+    loaded, tokenizer, config = load_model(save_hf(model, byte_tokenizer, tmp_path / "hf"))
     assert tokenizer.sha256 == byte_tokenizer.sha256
     assert config.model == SHAPE
-    assert not found.training
+    assert not loaded.training
 
 
 def test_export_rejects_architectures_other_than_gpt2(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
