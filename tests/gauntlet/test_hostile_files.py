@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.shards import Header, ShardEntry, SplitEntry, sha256_of
@@ -125,7 +125,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
     written = {"stage": "links", "settings": {}, "inputs": {}, "files": [body], "books": {}, "format_version": 1}
     (dataset / "manifest.json").write_text(json.dumps(written))
     with pytest.raises(files.InputError, match="leads out of its folder"):
-        Manifest.load(str(dataset))
+        StageManifest.load(str(dataset))
 
 
 def test_nothing_that_runs_code_or_unpacks_is_imported() -> None:
