@@ -11,7 +11,7 @@ from pipeline.cli.registry import RUN, STAGES
 from pipeline.cli.tools import TOOLS
 from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
-from pipeline.engine.worker_pool import standing
+from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import DISK_ERRORS, InputError, join
 from tokenizer.errors import FormatError
 
@@ -132,7 +132,7 @@ def _run_all(argv: Sequence[str]) -> None:
     beam_flags.add_engine_arguments(parser)
     arguments, engine = beam_flags.parse(parser, argv)
     settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
-    with standing(engine, engine.workers) as engine:
+    with persistent_workers(engine, engine.workers) as engine:
         for name in RUN:
             stage = STAGES[name]
             inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}

@@ -13,7 +13,7 @@ import os, signal, sys, time
 import apache_beam as beam
 from contextlib import nullcontext
 from pipeline.engine import Engine
-from pipeline.standing import standing
+from pipeline.standing import persistent_workers
 
 def work(number):
     if number == 0:
@@ -21,7 +21,7 @@ def work(number):
         time.sleep(600)
 
 engine = Engine(workers=2)
-with standing(engine, 4) if sys.argv[1] == "standing" else nullcontext(engine) as engine:
+with persistent_workers(engine, 4) if sys.argv[1] == "standing" else nullcontext(engine) as engine:
     engine.run(lambda pipeline: pipeline | beam.Create(range(4), reshuffle=False) | beam.Map(work), 4)
 print("not reached")
 """

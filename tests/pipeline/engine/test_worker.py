@@ -9,7 +9,7 @@ import pytest
 from apache_beam.runners.worker.statesampler import StateSampler
 
 from pipeline.engine.runner import Engine
-from pipeline.engine.worker import SAMPLED_EVERY_MS
+from pipeline.engine.worker import SAMPLE_INTERVAL_MS
 
 ARENAS = """
 import ctypes, sys, threading
@@ -105,4 +105,4 @@ def test_what_lies_freed_below_what_is_held_is_given_back() -> None:
 
 def test_beam_waits_no_fifth_of_a_second_at_the_end_of_a_bundle() -> None:
     Engine().pipeline(1)
-    assert inspect.signature(StateSampler).parameters["sampling_period_ms"].default == SAMPLED_EVERY_MS
+    assert inspect.signature(StateSampler).parameters["sampling_period_ms"].default == SAMPLE_INTERVAL_MS

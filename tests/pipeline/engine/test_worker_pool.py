@@ -11,13 +11,13 @@ import apache_beam as beam
 import pytest
 
 from pipeline.engine.runner import Engine
-from pipeline.engine.worker_pool import standing
+from pipeline.engine.worker_pool import persistent_workers
 
 CODE = """
 import sys, time
 from pipeline.engine import Engine
-from pipeline.standing import standing
-with standing(Engine(workers=2), 2):
+from pipeline.standing import persistent_workers
+with persistent_workers(Engine(workers=2), 2):
     print("standing", flush=True)
     time.sleep(60)
 """
@@ -46,7 +46,7 @@ def gone(process: int) -> bool:
 
 @pytest.mark.slow
 def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path: Path) -> None:
-    with standing(Engine(workers=2), 9) as engine:
+    with persistent_workers(Engine(workers=2), 9) as engine:
         for turn in ("first", "second"):
             folder = tmp_path / turn
             folder.mkdir()
@@ -62,13 +62,13 @@ def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path
 
 def test_one_process_needs_none() -> None:
     for engine, parts in ((Engine(), 9), (Engine(workers=2), 1), (Engine(workers=2, beam_flags=("--runner=PrismRunner",)), 9)):
-        with standing(engine, parts) as same:
+        with persistent_workers(engine, parts) as same:
             assert same is engine
 
 
 @pytest.mark.slow
 def test_workers_that_stand_already_serve_inner_blocks() -> None:
-    with standing(Engine(workers=2), 2) as engine, standing(engine, 2) as same:
+    with persistent_workers(Engine(workers=2), 2) as engine, persistent_workers(engine, 2) as same:
         assert same is engine
 
 
@@ -76,7 +76,7 @@ def test_workers_that_stand_already_serve_inner_blocks() -> None:
 def test_modules_are_loaded_once_for_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(tmp_path, "loaded_once.py").write_text("import os\nFROM = 0\ndef load():\n    global FROM\n    FROM = os.getpid()\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    with standing(Engine(workers=2), 2, "loaded_once") as engine:
+    with persistent_workers(Engine(workers=2), 2, "loaded_once") as engine:
         engine.run(lambda pipeline: pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(note_loader, str(tmp_path)), 8)
     told = {path.name for path in tmp_path.iterdir() if path.name.isdecimal()}
     assert len(told) == 1
