@@ -12,7 +12,7 @@ from pipeline.dedup.minhash import Words64
 from pipeline.dedup.repeated_keys import may_repeat
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import RunSlices, Pieces
+from pipeline.engine.shuffle import Pieces, RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 from tokenizer.compiled import compiled

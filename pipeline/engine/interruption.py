@@ -14,7 +14,7 @@ from tokenizer.interruption import INTERRUPTED
 WORKER_LOST = 1
 CHANNELS = "apache_beam.runners.worker.data_plane"
 LOST_SECONDS = 5.0
-"""How long a pipeline may go on after one of its workers ended badly. A pipeline that fails by itself ends within this, with its own error."""
+"""How long a pipeline may go on after a worker ended badly: one that fails by itself ends within this time, with its own error."""
 
 
 def stop_on_signals(advice: str) -> None:

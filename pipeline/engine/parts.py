@@ -148,9 +148,7 @@ def is_done(phase: PhaseFolder, key: str) -> bool:
     except ValueError:  # an incomplete receipt
         return False
     spills = [entry for entry in receipt.files if is_spill(entry.name)]
-    return all(
-        files.exists(path := files.join(phase.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills
-    )
+    return all(files.exists(path := files.join(phase.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
 
 
 def is_spill(name: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ LOG_EVERY_SECONDS = 30.0
 
 
 @contextmanager
-def progress(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Any:
+def progress(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Iterator[None]:
     """While the block runs, show items, rate and time left: one line on a terminal, a log line every 30 s elsewhere."""
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(phase, parts, unit, done), name="progress", daemon=True)
@@ -69,7 +69,7 @@ def _duration(seconds: float) -> str:
 
 
 def _items_done(phase: PhaseFolder, parts: Sequence[Part[Any]]) -> int:
-    """Items of finished parts and of running ones, as far as they report them; 0 for a folder that is not local."""
+    """Items of finished parts, plus those that running parts report; 0 for a folder that is not local."""
     if not files.is_local(phase.folder):
         return 0
     items = 0

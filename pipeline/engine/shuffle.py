@@ -81,9 +81,7 @@ def write_run(writer: PartWriter, kind: str, found: Entries, destination: Destin
     _write_run(writer, kind, len(ordered), sizes * ordered[:1].nbytes, [ordered.reshape(-1).view(np.uint8).data])
 
 
-def _write_run(
-    writer: PartWriter, kind: str, rows: int, sizes: npt.NDArray[np.int64], pieces: Sequence[memoryview]
-) -> None:
+def _write_run(writer: PartWriter, kind: str, rows: int, sizes: npt.NDArray[np.int64], pieces: Sequence[memoryview]) -> None:
     """A run: the byte offset of each destination's first entry, the offset of the end, then all entries. `sizes` are bytes."""
     bounds = np.concatenate([[0], np.cumsum(sizes)]) + _BOUND_BYTES * (len(sizes) + 1)
     writer.publish(

@@ -24,7 +24,7 @@ class TableSink:
     """A Parquet file that is written batch by batch and published when its part is done. Equal rows give equal bytes."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        options = {"compression": "zstd", "store_schema": True, "write_batch_size": files.PARQUET_ROWS_A_CHECK}
+        options = {"compression": "zstd", "store_schema": True, "write_batch_size": files.PARQUET_ROWS_PER_CHECK}
         self._writer = pq.ParquetWriter(file, schema, **options)
         self.schema = schema
         self.rows = 0
@@ -82,7 +82,7 @@ class PartWriter:
         self.publish(
             kind,
             table.num_rows,
-            lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_A_GROUP, **options),
+            lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_PER_GROUP, **options),
             name,
         )
 

@@ -17,7 +17,7 @@ from pipeline.storage.files import InputError
 def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
     """A file that will be synced is handed over range by range, none twice; the bytes are those written, whatever the pieces."""
     begun: list[tuple[int, int]] = []
-    monkeypatch.setattr(files, "_begin_writing", lambda _, start, size: begun.append((start, size)))
+    monkeypatch.setattr(files, "_start_writeback", lambda _, start, size: begun.append((start, size)))
     generator = random.Random(1)
     pieces = [generator.randbytes(generator.choice((1, 300, 70_000, 1_500_000))) for _ in range(40)]
     whole = b"".join(pieces)
@@ -27,7 +27,7 @@ def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: py
     if kept:
         assert begun[0][0] == 0
         assert all(start + size == following for (start, size), (following, _) in pairwise(begun))
-        assert len(whole) - files.BEGUN_AT_ONCE_BYTES < sum(begun[-1]) <= len(whole)
+        assert len(whole) - files.WRITEBACK_BYTES < sum(begun[-1]) <= len(whole)
     else:
         assert not begun
 
@@ -35,9 +35,9 @@ def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: py
 def test_the_call_takes_a_range_of_a_file_and_forgives_what_is_none(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb", buffering=0) as file:
         file.write(bytes(3 << 20))
-        files._begin_writing(file.fileno(), 0, 3 << 20)
+        files._start_writeback(file.fileno(), 0, 3 << 20)
         descriptor = file.fileno()
-    files._begin_writing(descriptor, 0, 1)  # closed: left to the sync, which would say so
+    files._start_writeback(descriptor, 0, 1)  # closed: left to the sync, which would say so
     assert (tmp_path / "file").stat().st_size == 3 << 20
 
 
