@@ -111,7 +111,8 @@ class Engine:
 
     def _run_in_pipeline(self, phase: PhaseFolder, waiting: Sequence[Part[Any]], work: Work[Any]) -> None:
         def build(pipeline: beam.Pipeline) -> object:
-            return pipeline | "Parts" >> beam.Create(list(waiting), reshuffle=False) | RunParts(phase, work)
+            create = beam.Create(list(waiting), reshuffle=False).with_output_types(Part[Any])
+            return pipeline | "Parts" >> create | RunParts(phase, work)
 
         try:
             self.run(build, len(waiting))
