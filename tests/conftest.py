@@ -8,7 +8,9 @@ import pytest
 from pipeline.engine.runner import Engine
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background: programs that tests start would ignore Ctrl-C too
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # started in the background: programs that tests start would ignore Ctrl-C too
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
