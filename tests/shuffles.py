@@ -1,4 +1,4 @@
-"""Looks at what goes through the shuffles of a graph that runs in this process. A module of its own: Beam pickles it by its name."""
+"""Records the elements that are shuffled by graphs in this process. Its own module, since Beam pickles it by name."""
 
 import pickle
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from unittest.mock import patch
 import apache_beam as beam
 
 SHUFFLED: list[bytes] = []
-"""Each element, as bytes."""
+"""Each shuffled element, as bytes."""
 
 _GroupByKey = beam.GroupByKey
 
 
 @contextmanager
-def watched() -> Iterator[list[bytes]]:
-    """What graphs built and run within the block shuffle."""
+def recorded_shuffles() -> Iterator[list[bytes]]:
+    """The elements that graphs shuffle if they are built and run within the block."""
     SHUFFLED.clear()
-    with patch.object(beam, "GroupByKey", _Watched):
+    with patch.object(beam, "GroupByKey", _RecordingGroupByKey):
         yield SHUFFLED
 
 
-class _Watched(beam.PTransform[Any, Any]):
+class _RecordingGroupByKey(beam.PTransform[Any, Any]):
     def expand(self, elements: Any) -> Any:
         weighed = elements | "Weigh" >> beam.Map(_weigh).with_output_types(elements.element_type)
         return weighed | "Group" >> _GroupByKey()

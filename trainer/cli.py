@@ -1,20 +1,16 @@
 """The command `webtext-train`: parses the command line, runs a subcommand and returns its exit code."""
 
-import errno
 import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
 from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
 from trainer.presets import PRESETS, RECIPES
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-DISK_FAILED = 74
-"""Exit code for a full or failing disk: EX_IOERR of sysexits.h."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from pipeline.dedup.minhash import Words64
 from pipeline.dedup.repeated_keys import may_repeat
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import Gathered, Pieces
+from pipeline.engine.shuffle import Pieces, RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 from tokenizer.compiled import compiled
@@ -46,7 +46,7 @@ class PairUp:
         writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
 
 
-def _numbered(work: Pieces | Gathered, number_of: npt.NDArray[np.uint32]) -> tuple[Words64, Words64]:
+def _numbered(work: Pieces | RunSlices, number_of: npt.NDArray[np.uint32]) -> tuple[Words64, Words64]:
     """Keys and numbers of a bucket's documents that are compared, of those alone whose key may be there twice."""
     entries = shuffle.entries(work, _ENTRY)
     met = entries[may_repeat(entries[:, 0].copy())]

@@ -42,7 +42,7 @@ class Compare:
     def __call__(self, part: Part[Any], writer: PartWriter) -> None:
         """Read each document's shingles once, compare."""
         a, b = unpacked(arrays.distinct(shuffle.entries(part.work, np.uint64)))
-        measured = similarities(shuffle.listed(self.shingles), arrays.load(self.ranking.places), a, b, self.threshold)
+        measured = similarities(shuffle.read_paths(self.shingles), arrays.load(self.ranking.places), a, b, self.threshold)
         alike = np.flatnonzero((measured > 0.0) | (self.threshold == 0.0))
         edges = np.empty(len(alike), EDGES)
         edges["a"], edges["b"], edges["similarity"] = a[alike], b[alike], measured[alike]

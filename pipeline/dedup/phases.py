@@ -107,7 +107,7 @@ class Phases:
 
     def rank(self, everyone: Census, pairs: Sequence[str]) -> Ranking:
         """Write the ranking, and what else `compare` reads."""
-        shuffle.list_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
+        shuffle.write_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
         self.ranking.write(everyone, pairs)
         return self.ranking
 

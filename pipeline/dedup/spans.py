@@ -74,7 +74,7 @@ class FindSpans:
 
 @dataclass(frozen=True)
 class FindRepeats:
-    """The work of one bucket (Gathered): its entries but the first of equal ones, sorted by document shard."""
+    """The work of one bucket (RunSlices): its entries but the first of equal ones, sorted by document shard."""
 
     shard_of: str
     shards: int

@@ -30,7 +30,7 @@ from pipeline.engine.execute import Work
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
-from pipeline.engine.worker_pool import standing
+from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import Input, stage_input
 
@@ -155,7 +155,7 @@ def work(call: Call[DedupSettings], place: PhaseFolder) -> StageResult:
     cutting = settings.cutting
     logger.info("dedup: %d bands of %d rows find of the pairs %s", *cutting, lsh_parameters.s_curve(*cutting))
     phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
-    with standing(call.engine, len(phases.documents), signing.__name__) as engine:
+    with persistent_workers(call.engine, len(phases.documents), signing.__name__) as engine:
         run = Run(phases, engine)
         signed = run.sign()
         give_back_freed_memory()

@@ -13,7 +13,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.engine.execute import Work, compute_part, publish_part
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
+from pipeline.engine.parts import PhaseFolder, Receipt, is_done
 from pipeline.storage import files
 from pipeline.storage.manifest import Books
 
@@ -21,32 +21,35 @@ T = TypeVar("T")
 
 
 @dataclass
-class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
-    """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out."""
+class RunParts(beam.PTransform[PCollection[Any], PCollection[str]]):
+    """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out.
 
-    folder: PhaseFolder
+    Annotated with Any: Beam takes `Part[Any]` for a type hint that no `Part` matches.
+    """
+
+    phase: PhaseFolder
     work: Work[Any]
 
-    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
+    def expand(self, parts: PCollection[Any]) -> PCollection[str]:
         """Spread by a GroupByKey on the part's key: it is not random, so a retry finds the same one."""
         keys: PCollection[str] = (
             parts
             | "Key" >> beam.Map(_keyed)
             | "Spread" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(RunPart(self.folder, self.work))
+            | "Work" >> beam.ParDo(RunPart(self.phase, self.work))
         )
         return keys
 
 
-def _keyed(part: Part[Any]) -> tuple[str, Part[Any]]:
+def _keyed(part: Any) -> tuple[str, Any]:
     return part.key, part
 
 
 class RunPart(beam.DoFn):
     """Works a part while the files of the previous one are published: publishing waits for the disk, some 5 ms per part."""
 
-    def __init__(self, folder: PhaseFolder, work: Work[Any]) -> None:
-        self._folder = folder
+    def __init__(self, phase: PhaseFolder, work: Work[Any]) -> None:
+        self._phase = phase
         self._work = work
 
     def setup(self) -> None:
@@ -57,13 +60,13 @@ class RunPart(beam.DoFn):
         """Begin with nothing to publish."""
         self._previous: Callable[[], Receipt] | None = None
 
-    def process(self, element: tuple[str, Iterable[Part[Any]]]) -> Iterator[str]:
+    def process(self, element: tuple[str, Iterable[Any]]) -> Iterator[str]:
         """The key of the previous part, once it is published; this one's where its receipt exists."""
         key, (part, *_) = element
-        if is_done(self._folder, key):
+        if is_done(self._phase, key):
             yield key
             return
-        writer = self._unless_failed(lambda: compute_part(self._folder, self._work, part))
+        writer = self._unless_failed(lambda: compute_part(self._phase, self._work, part))
         with writer or nullcontext():
             yield from self._published()
         if writer:
@@ -82,19 +85,19 @@ class RunPart(beam.DoFn):
         """The key of the previous part, if it ended well."""
         previous, self._previous = self._previous, None
         if previous and (receipt := self._unless_failed(previous)):
-            _count(self._folder.stage, receipt.books)
+            _count(self._phase.stage, receipt.books)
             yield receipt.key
 
     def _unless_failed(self, step: Callable[[], T]) -> T | None:
         """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury its line."""
-        if self._folder.input_errors() or self._folder.disk_errors():
+        if self._phase.input_errors() or self._phase.disk_errors():
             return None
         try:
             return step()
         except files.InputError:
             return None
         except OSError:
-            if not self._folder.disk_errors():
+            if not self._phase.disk_errors():
                 raise
             return None
 

@@ -14,6 +14,7 @@ import pytest
 from damage import flip_a_bit
 
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import DISK_FAILED
 from tokenizer.shards import Manifest, sha256_of
 from trainer import cli
 from trainer.checkpoint.folders import checkpoints
@@ -166,7 +167,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_intact(
         return inner(self, *rest)
 
     monkeypatch.setattr(HuggingFaceStorageWriter, "write_data", write_data)
-    assert cli.main(words) == cli.DISK_FAILED
+    assert cli.main(words) == DISK_FAILED
     monkeypatch.undo()
     assert [path.name for path in checkpoints(tmp_path / "run")] == ["step_00000004"]
     assert cli.main(["verify", str(tmp_path / "run")]) == 0
