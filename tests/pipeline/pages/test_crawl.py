@@ -8,8 +8,8 @@ from servers.hostile import BOMBS, CASES, PAGE, SLOW, WHOLE, HostileServer
 from servers.outcomes import LOOPBACK, crawl
 from servers.witness import WitnessServer
 
-from pipeline.pages.answer import RequestError
-from pipeline.pages.client import Client, Limits
+from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.http_response import RequestError
 
 
 def open_descriptors() -> int:
@@ -22,7 +22,7 @@ def test_every_broken_answer_is_one_page_or_one_named_failure(robots: bool) -> N
     assert len(cases) >= 100
     with HostileServer() as server:
         urls = {server.url(name): case.expected for name, case in cases.items()}
-        crawled = crawl(server, list(urls), 32, Limits(4.0, 2_000_000), robots=robots)
+        crawled = crawl(server, list(urls), 32, RequestLimits(4.0, 2_000_000), robots=robots)
     assert {url: crawled.word(url) for url in urls} == urls
     assert set(crawled.bodies) == {WHOLE}
 
@@ -34,7 +34,7 @@ def test_slow_servers_do_not_hold_up_good_ones() -> None:
         slow = [server.url(name, number=number) for number, name in enumerate(names, 1)]
         good = [server.url("good", number=number) for number in range(1, 201)]
         started = time.monotonic()
-        crawled = crawl(server, slow + good, 64, Limits(3.0), robots=False)
+        crawled = crawl(server, slow + good, 64, RequestLimits(3.0), robots=False)
         seconds = time.monotonic() - started
     assert Counter(crawled.word(url) for url in good) == {PAGE: 200}
     assert Counter(crawled.word(url) for url in slow) == {"timeout": 200}
@@ -75,7 +75,7 @@ def test_bombs_are_refused_at_little_cost() -> None:
     assert len(BOMBS) == 12
     with (
         HostileServer() as server,
-        Client("webtext/test", LOOPBACK, Limits(20.0), lookup=server.lookup) as client,
+        Client("webtext/test", LOOPBACK, RequestLimits(20.0), lookup=server.lookup) as client,
         Peak() as memory,
     ):
         for name, case in BOMBS.items():
@@ -93,7 +93,7 @@ def test_no_host_is_hurried_and_none_is_late() -> None:
     with WitnessServer(service_seconds=0.01) as server:
         urls = [server.url(f"h{host}", f"/{number}") for number in range(20) for host in range(50)]
         started = time.monotonic()
-        crawled = crawl(server, urls, 64, Limits(10.0), delay_seconds=delay)
+        crawled = crawl(server, urls, 64, RequestLimits(10.0), delay_seconds=delay)
         seconds = time.monotonic() - started
     assert len(crawled.bodies) == 1000
     assert set(server.most_at_once.values()) == {1}
@@ -110,7 +110,7 @@ def test_a_giant_host_is_not_late_and_holds_up_nobody() -> None:
         giant = [server.url("giant", f"/{number}") for number in range(40)]
         small = [server.url(f"s{host}", f"/{number}") for host in range(60) for number in range(4)]
         started = time.monotonic()
-        crawl(server, small + giant, 8, Limits(10.0), delay_seconds=delay)
+        crawl(server, small + giant, 8, RequestLimits(10.0), delay_seconds=delay)
         seconds = time.monotonic() - started
         others = max(request.end for request in server.requests if not request.host.startswith("giant")) - started
     ideal = 40 * delay + 41 * server.service_seconds
@@ -124,7 +124,7 @@ def test_robots_rules_are_asked_once_a_host_and_heeded() -> None:
     )
     with WitnessServer(robots=robots) as server:
         urls = [server.url("a", path) for path in ("/yes", "/no", "/no/but", "/none", "/yes/2")]
-        crawled = crawl(server, urls, 4, Limits(10.0))
+        crawled = crawl(server, urls, 4, RequestLimits(10.0))
     words = [crawled.word(url) for url in urls]
     assert words == [PAGE, "robots", PAGE, "robots", PAGE]
     assert server.asked() == {f"a.test{path}": 1 for path in ("/robots.txt", "/yes", "/no/but", "/yes/2")}

@@ -3,13 +3,13 @@ import time
 
 import pytest
 
-from pipeline.pages.deadlines import Handle, Watchdog
+from pipeline.pages.deadlines import SocketHandle, Watchdog
 
 
 def test_a_wait_ends_at_the_deadline() -> None:
     near, far = socket.socketpair()
     with far, Watchdog() as watchdog, watchdog.guard(0.2) as guard:
-        handle = Handle(near)
+        handle = SocketHandle(near)
         guard.watch(handle)
         assert not guard.expired
         started = time.monotonic()
@@ -25,7 +25,7 @@ def test_what_comes_late_is_cut_at_once() -> None:
     with near, far, Watchdog() as watchdog, watchdog.guard(0.0) as guard:
         while not guard._cut:
             time.sleep(0.001)
-        handle = Handle(near)
+        handle = SocketHandle(near)
         guard.watch(handle)
         assert near.recv(10) == b""
         handle.close()
@@ -34,7 +34,7 @@ def test_what_comes_late_is_cut_at_once() -> None:
 def test_a_finished_request_is_left_alone() -> None:
     near, far = socket.socketpair()
     with near, far, Watchdog() as watchdog:
-        handle = Handle(near)
+        handle = SocketHandle(near)
         with watchdog.guard(0.1) as guard:
             guard.watch(handle)
         near.settimeout(0.3)
@@ -49,7 +49,7 @@ def test_a_finished_request_is_left_alone() -> None:
 def test_a_closed_handle_is_cut_without_harm() -> None:
     near, far = socket.socketpair()
     with near, far:
-        handle = Handle(near)
+        handle = SocketHandle(near)
         handle.close()
         handle.close()
         handle.cut()
@@ -60,7 +60,7 @@ def test_a_closed_handle_is_cut_without_harm() -> None:
 def test_a_nearer_deadline_that_comes_later_is_met_first() -> None:
     near, far = socket.socketpair()
     with near, far, Watchdog() as watchdog, watchdog.guard(60.0), watchdog.guard(0.1) as guard:
-        handle = Handle(near)
+        handle = SocketHandle(near)
         guard.watch(handle)
         far.settimeout(10)
         assert far.recv(1) == b""

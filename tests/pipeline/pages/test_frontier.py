@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pipeline.pages.frontier import Hosts, host_key
+from pipeline.pages.frontier import Frontier, host_key
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_one_host_whatever_the_scheme(url: str, key: str) -> None:
 
 
 def test_the_longest_queue_first_and_each_host_once() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
+    hosts: Frontier[int] = Frontier(0.0)
     for name, items in (("short", 1), ("long", 3), ("middle", 2)):
         for item in range(items):
             hosts.add(name, item)
@@ -31,7 +31,7 @@ def test_the_longest_queue_first_and_each_host_once() -> None:
 
 
 def test_a_host_waits_for_its_turn() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
+    hosts: Frontier[int] = Frontier(0.0)
     hosts.add("a", 1)
     hosts.add("a", 2)
     host = hosts.take()
@@ -48,7 +48,7 @@ def test_a_host_waits_for_its_turn() -> None:
 
 
 def test_a_parked_host_runs_errands_only() -> None:
-    hosts: Hosts[str] = Hosts(0.0)
+    hosts: Frontier[str] = Frontier(0.0)
     hosts.add("a", "page")
     host = hosts.take()
     assert host is not None
@@ -66,7 +66,7 @@ def test_a_parked_host_runs_errands_only() -> None:
 
 
 def test_takers_wait_for_work_that_others_may_make() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
+    hosts: Frontier[int] = Frontier(0.0)
     hosts.add("a", 1)
     host = hosts.take()
     assert host is not None
@@ -84,7 +84,7 @@ def test_takers_wait_for_work_that_others_may_make() -> None:
 
 
 def test_stop_ends_the_wait() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
+    hosts: Frontier[int] = Frontier(0.0)
     hosts.add("a", 1)
     assert hosts.take() is not None
     ended: list[object] = []

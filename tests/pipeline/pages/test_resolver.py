@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.pages.addresses import AddressPolicy
-from pipeline.pages.answer import Failure, RequestError
-from pipeline.pages.client import Client, Limits
+from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.http_response import RequestError, RequestFailure
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Dialer
 
@@ -43,12 +43,12 @@ def test_a_silent_name_server_costs_no_more_than_the_deadline() -> None:
         answered.wait(30)
         return answer(port, "127.0.0.1")
 
-    with Client("webtext/test", LOOPBACK, Limits(0.4), lookup=slow) as client:
+    with Client("webtext/test", LOOPBACK, RequestLimits(0.4), lookup=slow) as client:
         started = time.monotonic()
         with pytest.raises(RequestError) as late:
             client.get("http://slow.test/")
         assert 0.3 < time.monotonic() - started < 2
-    assert late.value.failure is Failure.TIMEOUT
+    assert late.value.failure is RequestFailure.TIMEOUT
     answered.set()
     ends = time.monotonic() + 5
     while set(threading.enumerate()) - before and time.monotonic() < ends:
