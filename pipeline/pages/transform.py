@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Queue
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.typehints.decorators import no_annotations
 
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
@@ -35,12 +36,17 @@ class FetchOutputs(NamedTuple):
     drops: PCollection[Drop]
 
 
-class MovedRequest(NamedTuple):
-    """A link that was redirected to the host of another bucket."""
+@dataclass(frozen=True, slots=True)
+class BucketRequest:
+    """A link to fetch from `target`, where `redirects` have led, in the crawl of the target's bucket."""
 
     link: Link
     target: str
-    redirects: int
+    redirects: int = 0
+
+
+DroppedOutput = TaggedOutput[Literal["drops"], Drop]
+MovedOutput = TaggedOutput[Literal["moved"], BucketRequest]
 
 
 @dataclass
@@ -70,6 +76,7 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
         if self.buckets < 1:
             raise ValueError(f"buckets {self.buckets}: must be 1 or more")
 
+    @no_annotations  # a NamedTuple of PCollections is no type for Beam, and it would warn
     def expand(self, links: PCollection[Link]) -> FetchOutputs:
         """Crawl in rounds, one more than a link may have redirects; each GroupByKey waits for the end of the round before."""
         crawl = CrawlBucket(self.settings, self.buckets)
@@ -88,11 +95,11 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
         return FetchOutputs(pages | "Pages" >> beam.Flatten(), drops | "Drops" >> beam.Flatten())
 
 
-def _first_request(link: Link) -> MovedRequest:
-    return MovedRequest(link, link.url, 0)
+def _first_request(link: Link) -> BucketRequest:
+    return BucketRequest(link, link.url)
 
 
-def _with_bucket(request: MovedRequest, buckets: int) -> tuple[int, MovedRequest]:
+def _with_bucket(request: BucketRequest, buckets: int) -> tuple[int, BucketRequest]:
     return bucket_of(request.target, buckets), request
 
 
@@ -111,24 +118,25 @@ class CrawlBucket(beam.DoFn):
         """Close the HTTP client."""
         self._client.close()
 
-    def process(self, element: tuple[int, Iterable[MovedRequest]]) -> Iterator[RawPage | TaggedOutput]:
+    def process(self, element: tuple[int, Iterable[BucketRequest]]) -> Iterator[RawPage | DroppedOutput | MovedOutput]:
         """Pages and drops as the crawl finishes them."""
-        bucket, moved = element
+        bucket, bucket_requests = element
         links: dict[str, list[Link]] = defaultdict(list)
         requests: dict[str, CrawlRequest] = {}
-        for link, target, redirects in moved:
-            links[link.url].append(link)
-            requests[link.url] = CrawlRequest(link.url, target, redirects)
+        for request in bucket_requests:
+            url = request.link.url
+            links[url].append(request.link)
+            requests[url] = CrawlRequest(url, request.target, request.redirects)
         share = Share((), bucket, bucket + 1, self._buckets)
         for outcome in crawl_outcomes(self._client, self._settings, share, [requests[url] for url in sorted(requests)]):
             for link in links[outcome.url]:
                 yield _output(link, outcome)
 
 
-def _output(link: Link, outcome: FetchOutcome) -> RawPage | TaggedOutput:
+def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | MovedOutput:
     """An outcome as an element of one of the outputs, counted in the pipeline's metrics."""
     if isinstance(outcome, MovedLink):
-        return TaggedOutput(MOVED, MovedRequest(link, outcome.target, outcome.redirects))
+        return TaggedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects))
     Metrics.counter(STAGE, "in").inc()
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
