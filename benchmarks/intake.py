@@ -95,7 +95,7 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 def take_in(path: str, folder: str) -> tuple[PhaseFolder, Receipt]:
     """Take in one dump, as a worker does. Returns the phase folder and the receipt."""
-    phase = PhaseFolder.first("links", tempfile.mkdtemp(dir=folder), {}, {}).next("intake")
+    phase = PhaseFolder.first("links", tempfile.mkdtemp(dir=folder), {}, {}).sibling("intake")
     return phase, run_part(phase, TakeIn(LinksSettings()), Part("intake-00000", Source("dump", path, Path(path).name)))
 
 
