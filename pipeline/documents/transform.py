@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.typehints.decorators import no_annotations
 
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
@@ -40,6 +41,7 @@ class Extract(beam.PTransform[PCollection[RawPage], ExtractOutputs]):
     rules: ExtractionRules = DEFAULT_RULES
     limits: SandboxLimits = DEFAULT_LIMITS
 
+    @no_annotations  # Beam would warn that it does not read a NamedTuple
     def expand(self, pages: PCollection[RawPage]) -> ExtractOutputs:
         """Extract each page in a sandbox."""
         results = pages | "Extract" >> beam.ParDo(_ExtractPage(self.rules, self.limits)).with_outputs(DROPS, main="documents")
