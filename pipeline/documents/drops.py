@@ -10,7 +10,7 @@ STAGE_NAME: Final = "documents"
 
 
 class ExtractDrop(StrEnum):
-    """Why a page gives no document; a page that a quality filter drops has the filter itself as its reason."""
+    """All reasons but the quality filters: where a filter drops a page, the filter itself is the reason."""
 
     TAKEN_DOWN = "taken_down"
     EXCLUDED_SITE = "excluded_site"

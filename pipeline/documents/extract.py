@@ -47,7 +47,7 @@ def document_id(text: str) -> bytes:
 
 
 def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
-    domain = page.domain or urlsplit(page.url).hostname or ""
+    domain = page.domain or _host(page.url)
     _admit(page, domain, rules)
     text, title, published = _main_text(page, rules, trail)
     text = _clean(text, rules, trail)
@@ -61,10 +61,17 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     )
 
 
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # such as an IPv6 address without its closing bracket
+        return ""
+
+
 def _admit(page: RawPage, domain: str, rules: ExtractionRules) -> None:
     if not rules.takedown.keys.isdisjoint((page.dedup_key, page.url, page.final_url)):
         raise _Rejection(ExtractDrop.TAKEN_DOWN, "its URL is listed")
-    for host in (domain, urlsplit(page.final_url).hostname or ""):
+    for host in (domain, _host(page.final_url)):
         if site := cleaning.on_site(host, rules.takedown.domains):
             raise _Rejection(ExtractDrop.TAKEN_DOWN, f"domain {site}")
         if site := cleaning.on_site(host, rules.excluded_sites):

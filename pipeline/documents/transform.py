@@ -41,7 +41,7 @@ class Extract(beam.PTransform[PCollection[RawPage], ExtractOutputs]):
     rules: ExtractionRules = DEFAULT_RULES
     limits: SandboxLimits = DEFAULT_LIMITS
 
-    @no_annotations  # Beam would warn that it does not read a NamedTuple
+    @no_annotations  # type: ignore[untyped-decorator]  # without it Beam warns that it does not read a NamedTuple
     def expand(self, pages: PCollection[RawPage]) -> ExtractOutputs:
         """Extract each page in a sandbox."""
         results = pages | "Extract" >> beam.ParDo(_ExtractPage(self.rules, self.limits)).with_outputs(DROPS, main="documents")

@@ -62,6 +62,12 @@ def test_each_cause_of_a_drop_has_its_reason(
         assert drop[1] == detail
 
 
+def test_url_without_a_readable_host_is_no_error() -> None:
+    result = extract(RawPage("http://[::1/", article(SENTENCE * 5), final_url="http://[x"))
+    assert isinstance(result, Document)
+    assert result.domain == ""
+
+
 def test_only_the_chosen_languages_are_kept() -> None:
     german = article("Der Hafen war an diesem Morgen ruhig, und niemand hatte das Schiff gesehen, das mit der Flut kam. " * 4)
     assert dropped(RawPage("http://e.org/", german))[0] == ExtractDrop.LANGUAGE
