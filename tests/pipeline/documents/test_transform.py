@@ -52,7 +52,7 @@ def test_transform_gives_the_documents_and_drops_of_the_stage(tmp_path: Path, en
 def test_transform_keeps_its_rules_and_limits() -> None:
     german = Extract(replace(DEFAULT_RULES, languages=frozenset({"de"})))
     check([RawPage(URL, html_page(1))], german, [], [Drop("documents", URL, "language", "en 1.00")])
-    hasty = Extract(limits=SandboxLimits(cpu_seconds=0.01))
+    hasty = Extract(limits=SandboxLimits(cpu_seconds=0.01, wall_seconds=120))
     check([RawPage(URL, b"<p>word by word</p>" * 20_000)], hasty, [], [Drop("documents", URL, "cpu_time", "more than 0.01 s")])
 
 
