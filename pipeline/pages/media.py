@@ -2,15 +2,18 @@
 
 import re
 
-PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
-UNSPECIFIC_TYPES = frozenset(
-    {"", "application/octet-stream", "application/xml", "text/xml", "unknown/unknown", "content/unknown", "*/*"}
-)
+HTML = "text/html"
+PLAIN_TEXT = "text/plain"
+PDF = "application/pdf"
+HTML_TYPES = frozenset({HTML, "application/xhtml+xml"})
+XML_TYPES = frozenset({"application/xml", "text/xml"})
+PAGE_TYPES = HTML_TYPES | {PLAIN_TEXT}
+UNSPECIFIC_TYPES = XML_TYPES | {"", "application/octet-stream", "unknown/unknown", "content/unknown", "*/*"}
 """Types under which servers also send HTML: the first bytes decide."""
 
 SNIFFED_BYTES = 1024
 _MAGIC = (
-    (b"%PDF-", "application/pdf"),
+    (b"%PDF-", PDF),
     (b"\x89PNG\r\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
@@ -59,7 +62,7 @@ def media_type(content_type: str, body: bytes) -> str:
     if b"\0" in start and not start.startswith(_WIDE_MARKS) and "utf-16" not in content_type.lower():
         return "application/octet-stream"
     if declared in UNSPECIFIC_TYPES:
-        return "text/html" if _HTML.match(start) else declared or "application/octet-stream"
+        return HTML if _HTML.match(start) else declared or "application/octet-stream"
     return declared
 
 
