@@ -50,10 +50,10 @@ def test_every_link_is_a_page_or_a_drop_with_its_reason(tmp_path: Path, engine: 
     moved = pages["http://two.example/old"]
     assert (moved.final_url, body_of(tmp_path / "pages", moved)) == ("https://two.example/new", b"<html><p>New")
     assert moved.fetched_at == datetime.fromisoformat(NOON)
-    assert web.asked["https://four.example/private/x"] == 0
+    assert web.hits["https://four.example/private/x"] == 0
     timings = json.loads((tmp_path / "pages" / "run.json").read_bytes())["timings"]
     answered = (url for url, reply in WEB.items() if reply is not None and not url.endswith("robots.txt"))
-    assert sum(timings.values()) == sum(web.asked[url] for url in answered) + 1  # and one request whose connection failed
+    assert sum(timings.values()) == sum(web.hits[url] for url in answered) + 1  # and one request whose connection failed
 
 
 def test_bytes_do_not_depend_on_parts_and_threads(tmp_path: Path, engine: Engine) -> None:
@@ -68,9 +68,9 @@ def test_second_run_makes_no_request(tmp_path: Path, engine: Engine) -> None:
     links = links_folder(tmp_path / "links", [link("https://one.example/a")])
     with ReplayServer(WEB) as web:
         run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
-        before = sum(web.asked.values())
+        before = sum(web.hits.values())
         run(links, tmp_path / "pages", engine, proxy="http://127.0.0.1:9", ca_bundle=None)
-        assert sum(web.asked.values()) == before
+        assert sum(web.hits.values()) == before
 
 
 @pytest.mark.parametrize(
