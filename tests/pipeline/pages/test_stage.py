@@ -8,8 +8,7 @@ from servers.replay import NOT_FOUND, ReplayServer, Reply
 from servers.stage_runs import NOON, body_of, contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.engine.runner import Engine
-from pipeline.pages.settings import PagesSettings
-from pipeline.pages.share import bucket_of, shares
+from pipeline.pages.share import bucket_of
 from pipeline.records import Link
 from pipeline.storage.manifest import StageManifest
 
@@ -71,29 +70,6 @@ def test_second_run_makes_no_request(tmp_path: Path, engine: Engine) -> None:
         before = sum(web.hits.values())
         run(links, tmp_path / "pages", engine, proxy="http://127.0.0.1:9", ca_bundle=None)
         assert sum(web.hits.values()) == before
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"allow_addresses": ("127.0.0.0/33",)}, "--allow_addresses 127.0.0.0/33: not a network"),
-        ({"threads": 0}, "--threads 0: must be more than 0"),
-        ({"host_delay": -1.0}, "--host_delay -1.0: must be 0 or more"),
-        ({"fetched_at": "yesterday"}, "--fetched_at yesterday: not an instant such as 2026"),
-        ({"proxy": "ftp://me:secret@x"}, "--proxy ftp://x: not of the form"),
-        ({"ca_bundle": "/nowhere.pem"}, "--ca_bundle /nowhere.pem: no such file"),
-        ({"contact": "a\nb"}, "--contact: printable ASCII only"),
-    ],
-)
-def test_invalid_settings_are_named(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match="^" + message.replace(".", r"\.")):
-        PagesSettings(**settings)  # type: ignore[arg-type]
-
-
-def test_shards_join_until_a_part_is_full() -> None:
-    shards = [("a", 5), ("b", 4), ("c", 3), ("d", 20), ("e", 1)]
-    joined = [(share.shards, share.first, share.last, links) for share, links in shares(shards, 10)]
-    assert joined == [(("a", "b"), 0, 2, 9), (("c",), 2, 3, 3), (("d",), 3, 4, 20), (("e",), 4, 5, 1)]
 
 
 @pytest.mark.slow
