@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from pipeline.pages.answer import Answer
-from pipeline.pages.warc import exchange_members
-
 from pipeline.documents.settings import DocumentsSettings
 from pipeline.documents.stage import STAGE
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.warc_writer import exchange_members
 from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
@@ -44,7 +43,7 @@ def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1, numbers: li
     with (folder / "warc-00000.warc.gz").open("wb") as warc:
         for number, body in zip(numbers or range(len(bodies)), bodies, strict=True):
             url = f"http://example.org/{number}"
-            exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
+            exchange = exchange_members(HttpResponse(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             pages.append(page(url, body, warc.tell(), exchange.response_length))
             warc.write(exchange.members)
     entries = [_entry(folder, "warc-00000.warc.gz", "warc", len(bodies))]

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.stage import Call, Stage, StageResult
-from pipeline.pages.archives import archive_files, copy_from_archives
+from pipeline.pages.archive_index import archive_files
+from pipeline.pages.archives import copy_from_archives
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.output import MOVED
 from pipeline.pages.politeness import MAX_REDIRECTS

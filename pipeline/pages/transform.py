@@ -24,7 +24,8 @@ from pipeline.records import Drop, Link, RawPage
 __all__ = ["Fetch", "FetchOutputs"]
 
 STAGE = "pages"
-DROPS, MOVED = "drops", "moved"
+DROPS: Literal["drops"] = "drops"
+MOVED: Literal["moved"] = "moved"
 QUEUED_OUTCOMES = 64
 """Finished pages that may wait for the rest of the pipeline: more would fill the memory while the crawl goes on."""
 
@@ -76,7 +77,7 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
         if self.buckets < 1:
             raise ValueError(f"buckets {self.buckets}: must be 1 or more")
 
-    @no_annotations  # a NamedTuple of PCollections is no type for Beam, and it would warn
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam takes no NamedTuple of PCollections for a type, and would warn
     def expand(self, links: PCollection[Link]) -> FetchOutputs:
         """Crawl in rounds, one more than a link may have redirects; each GroupByKey waits for the end of the round before."""
         crawl = CrawlBucket(self.settings, self.buckets)
@@ -136,11 +137,11 @@ class CrawlBucket(beam.DoFn):
 def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | MovedOutput:
     """An outcome as an element of one of the outputs, counted in the pipeline's metrics."""
     if isinstance(outcome, MovedLink):
-        return TaggedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects))
+        return MovedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects))
     Metrics.counter(STAGE, "in").inc()
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
-        return TaggedOutput(DROPS, outcome.drop(STAGE))
+        return DroppedOutput(DROPS, outcome.drop(STAGE))
     Metrics.counter(STAGE, "out").inc()
     return raw_page(link, outcome)
 
@@ -171,7 +172,8 @@ def crawl_outcomes(
         running.add_done_callback(lambda _: outcomes.put(None))
         finished = False
         try:
-            yield from iter(outcomes.get, None)
+            while (outcome := outcomes.get()) is not None:
+                yield outcome
             finished = True
         finally:
             if not finished:

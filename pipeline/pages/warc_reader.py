@@ -83,7 +83,7 @@ def gunzip_member(data: bytes) -> bytes:
 
 
 def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
-    """The record in uncompressed `data`, which stands at `offset` of its file in `length` bytes. Raises WarcError."""
+    """The record in uncompressed `data`, which takes `length` bytes at `offset` of its file. Raises WarcError."""
     head, mark, rest = data.partition(b"\r\n\r\n")
     if not mark or not head.startswith(b"WARC/"):
         raise WarcError(f"no WARC record at byte {offset}")

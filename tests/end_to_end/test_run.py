@@ -77,12 +77,12 @@ def test_two_workers_write_the_same_bytes(undisturbed: tuple[Job, float], web: R
 
 def test_a_second_run_runs_no_stage(undisturbed: tuple[Job, float], web: ReplayServer) -> None:
     job, _ = undisturbed
-    asked = sum(web.asked.values())
+    asked = sum(web.hits.values())
     before = {path: path.stat().st_mtime_ns for path in job.corpus.rglob("*")}
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     assert [line for line in ended.stderr.splitlines() if line] == [f"{name}: up to date" for name in RUN]
-    assert sum(web.asked.values()) == asked
+    assert sum(web.hits.values()) == asked
     assert {path: path.stat().st_mtime_ns for path in job.corpus.rglob("*")} == before
 
 

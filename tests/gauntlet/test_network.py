@@ -40,7 +40,7 @@ class ChangingRules(ReplayServer):
 
     def reply(self, url: str) -> Reply | Reset | None:
         answer = super().reply(url)
-        asked = sum(times for name, times in self.asked.items() if not name.endswith("robots.txt"))
+        asked = sum(times for name, times in self.hits.items() if not name.endswith("robots.txt"))
         if url.endswith("/robots.txt"):
             return Reply(b"User-agent: *\nDisallow: /" if asked >= 3 else b"User-agent: *\nAllow: /", "text/plain")
         return answer
@@ -65,7 +65,7 @@ def test_rules_that_change_half_way_lose_no_link(tmp_path: Path, engine: Engine)
     links = links_folder(tmp_path / "links", [link(url) for url in web])
     with ChangingRules(web) as server:
         run(links, tmp_path / "pages", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
-        assert server.asked["https://one.example/robots.txt"] == 1
+        assert server.hits["https://one.example/robots.txt"] == 1
     assert {page.url for page in pages_of(tmp_path / "pages")} | drops_of(tmp_path / "pages").keys() == web.keys()
 
 

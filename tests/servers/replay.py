@@ -1,6 +1,6 @@
 """A proxy on 127.0.0.1 that plays the whole web: given URLs answer with given bytes, all others with a default.
 
-https works as behind any proxy: CONNECT, then TLS with a certificate for the requested host, issued by the server's own authority.
+https works as behind any proxy: CONNECT, then TLS with a certificate for the requested host, from the server's own authority.
 """
 
 import shutil
@@ -52,13 +52,13 @@ NOT_FOUND = Reply(b"<html><title>404</title><p>Not found", status=404)
 class ReplayServer:
     """Use as a context manager. `pages` maps URLs to bytes (HTML) or to a Reply; None is a connection that fails.
 
-    `others` answers all other URLs (None: a connection that fails). robots.txt is 404 unless given. `asked` counts requests per URL.
+    `others` answers all other URLs (None: a connection that fails). robots.txt is 404 unless given. `hits` counts requests by URL.
     """
 
     def __init__(self, pages: dict[str, bytes | Reply | None], others: Reply | None = NOT_FOUND) -> None:
         self.pages = {fetch_url(url): page for url, page in pages.items()}
         self.others = others
-        self.asked: Counter[str] = Counter()
+        self.hits: Counter[str] = Counter()
         self._authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class ReplayServer:
     def reply(self, url: str) -> Reply | Reset | None:
         """The reply to a URL; the request is counted."""
         with self._lock:
-            self.asked[url] += 1
+            self.hits[url] += 1
         if url in self.pages:
             page = self.pages[url]
             return Reply(page) if isinstance(page, bytes) else page

@@ -52,7 +52,7 @@ class WitnessServer:
     def lookup(self, _host: str, port: int, **_options: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    def asked(self) -> Counter[str]:
+    def hits(self) -> Counter[str]:
         """Number of requests for each page: host and path."""
         return Counter(f"{r.host}{r.path}" for r in list(self.requests))
 
@@ -83,7 +83,7 @@ class WitnessServer:
 
 
 def _whole(status: int, body: bytes, kind: str = "text/html") -> bytes:
-    return f"HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"HTTP/1.1 {status} Answered\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class _Server(socketserver.ThreadingTCPServer):

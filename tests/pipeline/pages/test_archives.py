@@ -17,7 +17,7 @@ HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
 def capture(url: str, body: bytes, day: int = 1, status: int = 200, headers: tuple[tuple[str, str], ...] = HTML) -> bytes:
-    response = HttpResponse(url, status, "Said", headers, body, ())
+    response = HttpResponse(url, status, "Answered", headers, body, ())
     return exchange_members(response, datetime(2016, 5, day, tzinfo=UTC)).members
 
 

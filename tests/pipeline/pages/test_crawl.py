@@ -142,5 +142,5 @@ def test_robots_txt_is_requested_once_per_host_and_obeyed() -> None:
         record = crawl(server, urls, 4, RequestLimits(10.0))
     words = [record.word(url) for url in urls]
     assert words == [PAGE, "robots", PAGE, "robots", PAGE]
-    assert server.asked() == {f"a.test{path}": 1 for path in ("/robots.txt", "/yes", "/no/but", "/yes/2")}
+    assert server.hits() == {f"a.test{path}": 1 for path in ("/robots.txt", "/yes", "/no/but", "/yes/2")}
     assert min(server.gaps()["a.test"]) >= 0.19

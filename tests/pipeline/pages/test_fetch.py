@@ -52,11 +52,11 @@ def test_thirty_kills_lose_nothing_and_repeat_only_open_requests(tmp_path: Path)
         arguments: tuple[Any, ...] = (str(tmp_path / "killed"), links_in(tmp_path, urls), settings(server))
         kills = 0
         while True:
-            asked = len(server.requests)
+            before = len(server.requests)
             child = processes.Process(target=crawl_part, args=arguments)
             child.start()
             if kills < KILLS:
-                enough = asked + 40 + chance.randrange(24)  # the robots.txt of 40 hosts, and some pages
+                enough = before + 40 + chance.randrange(24)  # the robots.txt of 40 hosts, and some pages
                 while len(server.requests) < enough and child.is_alive():
                     time.sleep(chance.random() * 0.01)
                 child.kill()
@@ -67,7 +67,7 @@ def test_thirty_kills_lose_nothing_and_repeat_only_open_requests(tmp_path: Path)
             kills += 1
         assert kills == KILLS
         receipt = Receipt.load(phase_in(str(tmp_path / "killed")), "00000-of-00001")
-        fetched = {f"http://{page}": times for page, times in server.asked().items() if not page.endswith("robots.txt")}
+        fetched = {f"http://{page}": times for page, times in server.hits().items() if not page.endswith("robots.txt")}
         crawl_part(str(tmp_path / "whole"), arguments[1], arguments[2])
     assert set(fetched) == set(urls)
     assert sum(fetched.values()) <= URLS + KILLS * settings(server).threads
@@ -102,8 +102,8 @@ def test_killed_crawl_into_an_object_store_continues_on_another_machine(tmp_path
         child.join()
         server.service_seconds = 0.0
         crawl_part(*arguments)
-        again = sum(times - 1 for page, times in server.asked().items() if not page.endswith("robots.txt"))
-        assert len(server.asked()) == len(urls) + 10
+        again = sum(times - 1 for page, times in server.hits().items() if not page.endswith("robots.txt"))
+        assert len(server.hits()) == len(urls) + 10
         assert again < 30  # open requests, and those answered since that piece was made
         pages = {Path(n).name: store.get_object(Bucket="corpora", Key=n)["Body"].read() for n in stored() if ".work" not in n}
         crawl_part(str(tmp_path / "whole"), *arguments[1:])

@@ -98,7 +98,7 @@ def test_stop_ends_the_wait() -> None:
 
 
 class Simulation:
-    """Workers on a frontier in simulated time: `clock` moves on when `take` would wait. `ends` is when each host's last request ended."""
+    """Workers on a frontier in simulated time: `clock` moves on when `take` would wait. `ends` holds each host's last time."""
 
     def __init__(self, queues: dict[str, int], workers: int, delay: float, service: float, patch: pytest.MonkeyPatch) -> None:
         self.clock = 0.0

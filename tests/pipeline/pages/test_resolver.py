@@ -59,10 +59,10 @@ def test_request_does_not_wait_for_a_silent_name_server() -> None:
 
 
 def test_answers_are_cached_and_failures_are_not() -> None:
-    asked: list[str] = []
+    looked_up: list[str] = []
 
     def lookup(host: str, port: int, **_: Any) -> list[Any]:
-        asked.append(host)
+        looked_up.append(host)
         if host == "lost.test":
             raise socket.gaierror("no such name")
         return answer(port, "127.0.0.1")
@@ -72,7 +72,7 @@ def test_answers_are_cached_and_failures_are_not() -> None:
         assert resolver("good.test", 80, 5) == answer(80, "127.0.0.1")
         with pytest.raises(socket.gaierror):
             resolver("lost.test", 80, 5)
-    assert asked == ["good.test", "lost.test", "lost.test", "lost.test"]
+    assert looked_up == ["good.test", "lost.test", "lost.test", "lost.test"]
 
 
 @pytest.mark.parametrize(("last", "reached"), [("127.0.0.3", True), ("127.0.0.2", False)])

@@ -36,10 +36,10 @@ class Turns:
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.hits = 0
 
     def __call__(self) -> object:
-        self.asked += 1
+        self.hits += 1
         yield self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -51,7 +51,7 @@ def test_busy_server_is_asked_again() -> None:
     with HostileServer({"busy": Case(turns, PAGE)}) as server:  # type: ignore[arg-type]
         crawled = crawl(server, [server.url("busy")], 4, RequestLimits(5.0), retries=2, robots=False)
     assert crawled.word(server.url("busy")) == PAGE
-    assert turns.asked == 3
+    assert turns.hits == 3
 
 
 def test_retries_end() -> None:
@@ -59,7 +59,7 @@ def test_retries_end() -> None:
     with HostileServer({"busy": Case(turns, PAGE)}) as server:  # type: ignore[arg-type]
         crawled = crawl(server, [server.url("busy")], 4, RequestLimits(5.0), retries=2, robots=False)
     assert crawled.word(server.url("busy")) == "http_503"
-    assert turns.asked == 3
+    assert turns.hits == 3
 
 
 def test_retry_after_is_capped() -> None:

@@ -25,7 +25,7 @@ WEB: dict[str, bytes | Reply | None] = {
     "https://e.example/": Reply(b"<p>bad", headers=(("a broken line", f"token={CANARY}"),)),
     f"https://f.example/?api_key={CANARY}": Reply(status=401, headers=(("WWW-Authenticate", f'Basic realm="{CANARY}"'),)),
 }
-ASKED = [url for url in WEB if "/in?" not in url]
+LINKED = [url for url in WEB if "/in?" not in url]
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -57,11 +57,11 @@ def test_secrets_are_written_nowhere(
     tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    links = links_folder(tmp_path / "links", [link(url) for url in ASKED])
+    links = links_folder(tmp_path / "links", [link(url) for url in LINKED])
     with ReplayServer(WEB) as web:
         proxy = web.proxy_url.replace("http://", f"http://me:{CANARY}@")
         run(links, tmp_path / "pages", engine, proxy=proxy, ca_bundle=web.ca_bundle)
-        assert web.asked[TOKEN] == 1
+        assert web.hits[TOKEN] == 1
     manifest = StageManifest.load(str(tmp_path / "pages"))
     assert manifest.books.items_out == 2
     out = written(tmp_path / "pages")

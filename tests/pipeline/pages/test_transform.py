@@ -93,7 +93,7 @@ def test_a_page_of_two_links_with_one_url_is_requested_once() -> None:
         about = (first.dedup_key, first.domain, first.karma, first.submitted_at)
         page = RawPage("https://one.example/", b"<p>One", "text/html", "utf-8", "https://one.example/", *about)
         check(links, settings, [page, page], [], 1, 4)
-        assert server.asked["https://one.example/"] == 1
+        assert server.hits["https://one.example/"] == 1
 
 
 def test_hosts_get_one_request_at_a_time_with_several_workers() -> None:
@@ -104,8 +104,8 @@ def test_hosts_get_one_request_at_a_time_with_several_workers() -> None:
         with beam.Pipeline(FnApiRunner(), options) as pipeline:
             outputs = pipeline | beam.Create(links) | Fetch(settings, 6)
             assert_that(outputs.drops, equal_to([]))
-    assert set(server.asked().values()) == {1}
-    assert len(server.asked()) == len(links) + 8  # and robots.txt once per host
+    assert set(server.hits().values()) == {1}
+    assert len(server.hits()) == len(links) + 8  # and robots.txt once per host
     assert set(server.most_at_once.values()) == {1}
 
 
@@ -117,7 +117,7 @@ def test_closing_the_outcomes_ends_the_crawl() -> None:
             outcomes = crawl_outcomes(client, settings, Share(()), requests)
             next(outcomes)
             outcomes.close()
-        assert len(server.asked()) < len(requests)
+        assert len(server.hits()) < len(requests)
 
 
 def test_an_error_of_the_crawl_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
