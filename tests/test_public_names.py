@@ -37,8 +37,8 @@ TRANSFORMS = (
     "pipeline.pages.fetch.Fetch",
     "pipeline.documents.transform.Extract",
     "pipeline.dedup.transform.Deduplicate",
-    "pipeline.vocabulary.counts.CountWords",
-    "pipeline.tokens.encode.Tokenize",
+    "pipeline.vocabulary.transform.CountWords",
+    "pipeline.tokens.transform.Tokenize",
 )
 
 
