@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
@@ -69,10 +69,7 @@ class _EncodeBatches(beam.DoFn):
         self._clear()
 
     def process(
-        self,
-        element: tuple[Id, str],
-        timestamp: Timestamp = beam.DoFn.TimestampParam,
-        window: BoundedWindow = beam.DoFn.WindowParam,
+        self, element: tuple[Id, str], timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[WindowedValue]:
         """The encoded batch that this text fills, if any."""
         key, text = element
@@ -94,7 +91,7 @@ class _EncodeBatches(beam.DoFn):
             return
         tokens, offsets = self._encoder.encode(pa.array(self._texts, pa.large_string()), lambda row: repr(self._origins[row][0]))
         for (start, stop), (key, timestamp, window) in zip(pairwise(offsets), self._origins, strict=True):
-            yield WindowedValue((key, tokens[start:stop].copy()), timestamp, [window])
+            yield WindowedValue((key, tokens[start:stop].copy()), timestamp, (window,))
         self._clear()
 
     def _clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -83,7 +84,7 @@ class _CountBundle(beam.DoFn):
         """Begin with no counts."""
         self._counters: dict[BoundedWindow, _TextCounter] = {}
 
-    def process(self, text: str, window: BoundedWindow = beam.DoFn.WindowParam) -> None:
+    def process(self, text: str, window: Any = beam.DoFn.WindowParam) -> None:
         """Count the text."""
         if window not in self._counters:
             self._counters[window] = _TextCounter()
@@ -94,7 +95,7 @@ class _CountBundle(beam.DoFn):
         for window, counter in self._counters.items():
             for number, table in enumerate(partition(counter.table(), self._partitions)):
                 if table.num_rows:
-                    yield WindowedValue((number, _write_stream(table)), window.max_timestamp(), [window])
+                    yield WindowedValue((number, _write_stream(table)), window.max_timestamp(), (window,))
 
 
 def _add_up(tables: tuple[int, Iterable[bytes]]) -> Iterator[tuple[bytes, int]]:
