@@ -129,7 +129,7 @@ def _hash(grams: NgramWords, salt: int) -> NgramHashes:
 
 
 def _distinct_hashes(grams: NgramWords) -> tuple[NgramHashes, int]:
-    """Hashes of distinct n-grams under the first salt that gives no two of them one hash, and the salt."""
+    """Distinct hashes of distinct n-grams, and the first salt that gives them."""
     salt = 0
     while True:
         hashes = _hash(grams, salt)

@@ -97,7 +97,7 @@ class CheckedEncoder:
 def compare_with_oracle(
     tokenizer: Tokenizer, texts: pa.Array, tokens: TokenIds, offsets: DocumentOffsets, name: Callable[[int], str]
 ) -> int:
-    """Encode a batch's first texts, up to ORACLE_BYTES of them, with the tokenizers library too. Returns how many were compared.
+    """Encode a batch's first texts, at most ORACLE_BYTES, with the tokenizers library too. Returns how many were compared.
 
     Raises RuntimeError with the name of the document where the ids differ.
     """

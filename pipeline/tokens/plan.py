@@ -51,7 +51,7 @@ def _plan_split(
 
 
 def even_borders(tokens: npt.NDArray[np.int64], group_tokens: int) -> list[int]:
-    """Borders that cut buckets into groups of about `group_tokens` tokens, none of them empty; no borders where there are no tokens.
+    """Borders that cut buckets into non-empty groups of about `group_tokens` tokens; no borders where there are no tokens.
 
     >>> even_borders(np.array([3, 1, 0, 4]), 4)
     [0, 2, 4]

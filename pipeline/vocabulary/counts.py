@@ -1,6 +1,6 @@
 """Counts of a corpus' pre-tokens: each document shard is counted into partitions by hash, then each partition is added up.
 
-No element and no file row stands for one occurrence of a word: the compiled counter sums within a shard.
+No element and no file row is a single occurrence of a word: the compiled counter sums within a shard.
 """
 
 import zlib

@@ -22,7 +22,7 @@ BATCH_CHARACTERS = 1 << 22
 
 @dataclass
 class CountWords(beam.PTransform[PCollection[str], PCollection[tuple[bytes, int]]]):
-    """Texts in; each distinct pre-token (UTF-8 bytes) and how often it occurs out. `tokenizer.bpe.train` takes a dict of them.
+    """Texts in; each distinct pre-token (UTF-8 bytes) and how often it occurs out. `tokenizer.bpe.train` takes a dict of these.
 
     Each bundle is counted by the compiled counter. What is shuffled are the bundles' tables of counts, split into `partitions` by a
     hash of the pre-token; the number of partitions limits how many workers add up, and does not change the result. Windows are
