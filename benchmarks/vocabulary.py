@@ -113,7 +113,8 @@ def stage(vocab_size: int, corpus: str, folder: str) -> Figures:
 
     from pipeline.engine.runner import Engine
     from pipeline.engine.stage import Call
-    from pipeline.vocabulary.stage import STAGE, VocabularySettings
+    from pipeline.vocabulary.settings import VocabularySettings
+    from pipeline.vocabulary.stage import STAGE
     from tokenizer.bpe import train
     from tokenizer.counting import PreTokenCounter
 

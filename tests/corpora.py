@@ -1,6 +1,7 @@
-"""Folders of documents for the stages that read them."""
+"""Texts, and folders of documents for the stages that read them."""
 
 import hashlib
+import pydoc_data.topics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,13 +9,16 @@ from pipeline.records import Document
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
+TOPICS = sorted(set(pydoc_data.topics.topics.values()))
+"""The topics of Python's own documentation."""
+
 
 def document_id(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def documents_folder(folder: Path, texts: Sequence[str], shards: int = 3) -> str:
-    """A finished documents folder of these texts, dealt out over the shards."""
+    """A finished documents folder of the texts; text i is in shard `i % shards`."""
     entries = []
     for shard in range(shards):
         name = f"documents-{shard:05d}-of-{shards:05d}.parquet"

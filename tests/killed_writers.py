@@ -1,7 +1,7 @@
-"""Run `pipeline tokens` again and again, each time killed at another moment of writing: `killed_writers.py FOLDER CORPUS VOCABULARY KILLS`.
+"""Run `pipeline tokens` again and again, killed at another moment of writing each time: `killed_writers.py FOLDER CORPUS VOCABULARY KILLS`.
 
-A run goes on where the killed one before it stopped; one that comes to its end is compared, and another folder begun. Each run is a fork of
-this process, which has imported all and started nothing; the fork kills itself at its n-th write or rename.
+Each run continues where the killed one before it stopped. A run that ends is compared, and the next begins in another folder. Each run is
+a fork of this process, which has imported everything and started nothing; the fork kills itself at its n-th write or rename.
 """
 
 import os
@@ -20,63 +20,68 @@ SETTINGS = TokensSettings(validation_share=0.2, shard_tokens=60_000)
 NOT_FINAL = ("run.json", ".progress", files.ASIDE_SUFFIX)
 
 
-def counted(function: Callable[..., Any], moments: list[int], last: int) -> Callable[..., Any]:
-    """The function, which kills this process on the `last` of all such calls, half of the times before it did anything."""
+def kill_at(function: Callable[..., Any], calls: list[int], last: int) -> Callable[..., Any]:
+    """The function, which kills this process at call number `last`: before its work where `last` is odd, after it where it is even.
+
+    `calls` holds the count of calls, which several functions share.
+    """
 
     def call(*arguments: Any, **options: Any) -> Any:
-        moments[0] += 1
-        if moments[0] == last and last % 2:
+        calls[0] += 1
+        if calls[0] == last and last % 2:
             os.kill(os.getpid(), signal.SIGKILL)
         result = function(*arguments, **options)
-        if moments[0] == last:
+        if calls[0] == last:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
     return call
 
 
-def forked(folder: Path, inputs: dict[str, str], last: int) -> int:
-    """How a run that is killed at moment `last` (0: never) ended: 0, or the signal."""
+def run_fork(folder: Path, inputs: dict[str, str], last: int) -> int:
+    """Run the stage in a fork that is killed at write or rename number `last` (0: never); returns 0 or the signal."""
     child = os.fork()
     if not child:
-        moments = [0]
-        files.HashingWriter.write = counted(files.HashingWriter.write, moments, last)  # type: ignore[method-assign]
-        files._rename = counted(files._rename, moments, last)
+        calls = [0]
+        files.HashingWriter.write = kill_at(files.HashingWriter.write, calls, last)  # type: ignore[method-assign]
+        files._rename = kill_at(files._rename, calls, last)
         STAGE.run(Call(inputs, str(folder), SETTINGS, Engine()))
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
 
-def final(folder: Path) -> dict[str, bytes]:
-    """Every file under its final name."""
-    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(NOT_FINAL))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+def final_files(folder: Path) -> dict[str, bytes]:
+    """Name and content of every file that has its final name."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(NOT_FINAL))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def main() -> None:
-    """Print the number of runs that were killed, left nothing wrong and came to the undisturbed bytes."""
-    place, inputs, kills = Path(sys.argv[1]), {"dedup": sys.argv[2], "vocabulary": sys.argv[3]}, int(sys.argv[4])
-    if forked(place / "undisturbed", inputs, 0):
+    """Print the number of killed runs; each left no wrong file, and all ended in the undisturbed run's bytes."""
+    parent, inputs, kills = Path(sys.argv[1]), {"dedup": sys.argv[2], "vocabulary": sys.argv[3]}, int(sys.argv[4])
+    if run_fork(parent / "undisturbed", inputs, 0):
         sys.exit("the undisturbed run failed")
-    undisturbed = final(place / "undisturbed")
-    killed, folder = 0, place / "killed-0"
+    undisturbed = final_files(parent / "undisturbed")
+    killed, folder = 0, parent / "killed-0"
     while killed < kills:
-        status = forked(folder, inputs, 1 + killed * 5 % 23)
-        wrong = [name for name, data in final(folder).items() if not name.startswith(".work") and undisturbed[name] != data]
+        status = run_fork(folder, inputs, 1 + killed * 5 % 23)
+        finals = final_files(folder)
+        wrong = [name for name, data in finals.items() if not name.startswith(".work") and undisturbed[name] != data]
         if status not in (0, signal.SIGKILL) or wrong:
             sys.exit(f"kill {killed}: ended with {status}, wrong files {wrong}")
         killed += status == signal.SIGKILL
         if not status or killed == kills:
             finish(folder, inputs, undisturbed)
-            folder = place / f"killed-{killed}"
+            folder = parent / f"killed-{killed}"
     print(killed)
 
 
 def finish(folder: Path, inputs: dict[str, str], undisturbed: dict[str, bytes]) -> None:
-    """Run to the end; exit with a message where the bytes are not the undisturbed run's."""
-    status = forked(folder, inputs, 0)
-    if status or final(folder) != undisturbed:
-        sys.exit(f"{folder}: ended with {status}, other files than undisturbed: {final(folder).keys() ^ undisturbed.keys()}")
+    """Run to the end; exit with a message where the files differ from the undisturbed run's."""
+    status = run_fork(folder, inputs, 0)
+    finals = final_files(folder)
+    if status or finals != undisturbed:
+        sys.exit(f"{folder}: ended with {status}; files that are missing or too many: {finals.keys() ^ undisturbed.keys()}")
 
 
 if __name__ == "__main__":

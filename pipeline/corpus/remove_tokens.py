@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.corpus.next_folder import Gone, NextFolder
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
-from pipeline.tokens.merge import cross_entropy_nats
+from pipeline.tokens.dataset import cross_entropy_nats
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 

@@ -1,1 +1,1 @@
-"""The stage `tokens`: documents to Arrow token shards."""
+"""The stage `tokens`: unique documents to Arrow token shards."""

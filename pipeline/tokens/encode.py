@@ -1,15 +1,11 @@
-"""Documents to token shards: each document shard is encoded into sorted runs, then each shard is merged from its ranges of all runs.
+"""Documents to token ids: document shards are encoded in batches into sorted runs, and a sample of each is checked by another encoder."""
 
-Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits
-(`pipeline.tokens.sorted_runs`). Memory holds one run or one record batch, however large the corpus is.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,12 +14,15 @@ from pipeline.engine.writer import PartWriter
 from pipeline.records import Drop
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
-from pipeline.tokens.sorted_runs import Runs, Splitting, Tokens
-from tokenizer.codec import LIBRARY, Tokenizer
+from pipeline.tokens.sorted_runs import DocumentSizes, SortedRunWriter
+from pipeline.tokens.splits import Splitting
+from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
+from tokenizer.formats import TOKENIZER_JSON
+from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 BATCH_DOCUMENTS = 1024
 ORACLE_BYTES = 1 << 13
-"""Of each document shard's text, at most, are encoded by the oracle too, which takes twenty times as long."""
+"""Limit of the text that the oracle encodes too, per document shard: it takes twenty times as long."""
 
 
 class TokensDrop(StrEnum):
@@ -34,55 +33,81 @@ class TokensDrop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncodeShard:
-    """Encodes one document shard into runs: tokens in the order of split, order hash and id, and their index."""
+    """Encodes one document shard into sorted runs. `tokenizer` is the path of a tokenizer.json, `encoder` one of ENCODERS."""
 
     tokenizer: str
     splitting: Splitting
     encoder: str
 
     def __call__(self, part: Part[DocumentShard], writer: PartWriter) -> None:
-        """A batch of documents at a time."""
-        tokenizer = load_tokenizer(self.tokenizer)
-        checked = 0
-        shard = part.work
-        runs = Runs(writer, self.splitting)
-        for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
+        """Spill the runs; drop documents without text."""
+        encoder = CheckedEncoder(load_tokenizer(self.tokenizer), self.encoder)
+        runs = SortedRunWriter(writer, self.splitting)
+        for batch in part.work.batches(["document_id", "text"], BATCH_DOCUMENTS):
             writer.items_in += batch.num_rows
-            texts = batch.column("text")
-            lengths = pc.binary_length(texts).to_numpy().astype(np.int64)
-            for row in np.flatnonzero(lengths == 0):
-                writer.drop(Drop("tokens", batch.column("document_id")[row].as_py().hex(), TokensDrop.NO_TEXT))
-            if not lengths.all():
-                batch = batch.filter(pa.array(lengths > 0))
-            writer.items_out += batch.num_rows
-            tokens, offsets = tokenizer.encode_arrow(batch.column("text"), encoder=self.encoder)
-            checked = checked or compare_with_oracle(tokenizer, batch, tokens, offsets)
-            runs.add(batch.column("document_id"), tokens, offsets, lengths[lengths > 0])
+            full, text_bytes = _drop_empty(batch, writer)
+            writer.items_out += full.num_rows
+            ids = full.column("document_id")
+            tokens, offsets = encoder.encode(full.column("text"), lambda row, ids=ids: ids[row].as_py().hex())  # type: ignore[misc]
+            runs.add(ids, tokens, offsets, text_bytes)
             writer.advance(batch.num_rows)
         runs.close()
 
 
+def _drop_empty(batch: pa.RecordBatch, writer: PartWriter) -> tuple[pa.RecordBatch, DocumentSizes]:
+    """The documents with text, and the bytes of each one's text."""
+    text_bytes = pc.binary_length(batch.column("text")).to_numpy().astype(np.int64)
+    for row in np.flatnonzero(text_bytes == 0):
+        writer.drop(Drop("tokens", batch.column("document_id")[row].as_py().hex(), TokensDrop.NO_TEXT))
+    if text_bytes.all():
+        return batch, text_bytes
+    return batch.filter(pa.array(text_bytes > 0)), text_bytes[text_bytes > 0]
+
+
 def load_tokenizer(path: str) -> Tokenizer:
-    """A tokenizer.json on any file system; a worker process parses it once."""
-    return _parsed(files.base_name(path), files.read_bytes(path))
+    """The tokenizer in a file, or in a folder's tokenizer.json, on any file system; a worker process parses it once."""
+    file = files.join(path, TOKENIZER_JSON)
+    path = file if files.exists(file) else path
+    return _parse(files.base_name(path), files.read_bytes(path))
 
 
 @lru_cache(maxsize=2)
-def _parsed(name: str, data: bytes) -> Tokenizer:
+def _parse(name: str, data: bytes) -> Tokenizer:
     return Tokenizer.parse(name, data)
 
 
-def compare_with_oracle(tokenizer: Tokenizer, batch: pa.RecordBatch, tokens: Tokens, offsets: npt.NDArray[np.int64]) -> int:
-    """Encode a batch's first documents with the tokenizers library too, as many as ORACLE_BYTES hold; how many were compared.
+@dataclass(slots=True)
+class CheckedEncoder:
+    """Encodes batches of texts, and compares the first one that has a text below ORACLE_BYTES with the oracle's ids."""
 
-    Raises RuntimeError naming the document where the ids differ.
+    tokenizer: Tokenizer
+    encoder: str = COMPILED
+    checked: bool = field(default=False, init=False)
+
+    def encode(self, texts: pa.Array, name: Callable[[int], str]) -> tuple[TokenIds, DocumentOffsets]:
+        """The concatenated ids of all texts, each ending in the end of text, and where each text's ids begin.
+
+        Raises RuntimeError with the `name` of a row where the ids differ from the oracle's.
+        """
+        tokens, offsets = self.tokenizer.encode_arrow(texts, encoder=self.encoder)
+        self.checked = self.checked or compare_with_oracle(self.tokenizer, texts, tokens, offsets, name) > 0
+        return tokens, offsets
+
+
+def compare_with_oracle(
+    tokenizer: Tokenizer, texts: pa.Array, tokens: TokenIds, offsets: DocumentOffsets, name: Callable[[int], str]
+) -> int:
+    """Encode a batch's first texts, at most ORACLE_BYTES, with the tokenizers library too. Returns how many were compared.
+
+    Raises RuntimeError with the name of the document where the ids differ.
     """
-    sizes = pc.binary_length(batch.column("text")).to_numpy()
+    sizes = pc.binary_length(texts).to_numpy()
     small = np.flatnonzero(sizes <= ORACLE_BYTES)
     rows = small[np.cumsum(sizes[small], dtype=np.int64) <= ORACLE_BYTES]
-    for row, text in zip(rows, batch.column("text").take(pa.array(rows)).to_pylist(), strict=True):
+    for row, text in zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True):
         expected, _ = tokenizer.encode_arrow(pa.array([text], pa.large_string()), encoder=LIBRARY)
         if not np.array_equal(expected, tokens[offsets[row] : offsets[row + 1]]):
-            name = batch.column("document_id")[int(row)].as_py().hex()
-            raise RuntimeError(f"document {name}: this encoder's ids differ from those of tokenizers; use --encoder {LIBRARY}")
+            raise RuntimeError(
+                f"document {name(row)}: this encoder's ids differ from those of tokenizers; use --encoder {LIBRARY}"
+            )
     return len(rows)

@@ -1,9 +1,11 @@
-"""Unique documents to the Arrow token shards that a trainer maps."""
+"""The stage `tokens`: unique documents to the Arrow token shards that a trainer maps.
+
+Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.settings import setting
@@ -13,84 +15,83 @@ from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest, load_stage
+from pipeline.tokens.dataset import describe_dataset
 from pipeline.tokens.encode import EncodeShard, load_tokenizer
-from pipeline.tokens.merge import MergeShard, ShardPlan, cross_entropy_nats, plan_shards, split_of, unigram_counts
-from pipeline.tokens.sorted_runs import SPLITS, Splitting, runs_of
+from pipeline.tokens.merge import MergeShard
+from pipeline.tokens.plan import ShardPlan, plan_shards
+from pipeline.tokens.sorted_runs import SortedRun, list_runs
+from pipeline.tokens.splits import SPLITS, Splitting
 from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
 from tokenizer.formats import TOKENIZER_JSON
-from tokenizer.shards import Header, Manifest
+from tokenizer.shards import Header
+
+__all__ = ["STAGE", "TokensSettings"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokensSettings:
-    """How documents become shards."""
+    """Splits, order and shards, and the encoder."""
 
     validation_share: float = setting(0.0005, "share of documents held out for validation (OpenWebText's)", metavar="SHARE")
     test_share: float = setting(0.0, "share of documents held out for testing", metavar="SHARE")
     split_seed: int = setting(0, "seed of the hash that splits", metavar="N")
     order_seed: int = setting(0, "seed of the hash that orders the documents of a split", metavar="N")
-    shard_tokens: int = setting(1 << 27, "about so many tokens a shard, of 2 bytes each", metavar="N")
-
-    encoder: str = setting(COMPILED, "who encodes; all give the same ids", choices=ENCODERS, recorded=False)
+    shard_tokens: int = setting(1 << 27, "tokens per shard, about; a token takes 2 bytes", metavar="N")
+    encoder: str = setting(COMPILED, "encoder; all give the same ids", choices=ENCODERS, recorded=False)
 
     def __post_init__(self) -> None:
         if min(self.validation_share, self.test_share) < 0 or self.validation_share + self.test_share >= 1:
             raise ValueError(
-                f"--validation_share {self.validation_share}, --test_share {self.test_share}: at least 0 each, together below 1"
+                f"--validation_share {self.validation_share}, --test_share {self.test_share}: each must be at least 0, "
+                "and their sum below 1"
             )
         if self.encoder == TIKTOKEN and find_spec(TIKTOKEN) is None:
             raise ValueError(f"--encoder {self.encoder}: the package is not installed; install it or leave the flag out")
         if self.shard_tokens < 1:
-            raise ValueError(f"--shard_tokens {self.shard_tokens}: at least 1")
+            raise ValueError(f"--shard_tokens {self.shard_tokens}: must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class CopyTokenizer:
-    """Lays the tokenizer beside the shards, so that a trainer needs one folder."""
+    """Copies the tokenizer into the stage's folder, so that a trainer needs one folder."""
 
     path: str
 
-    def __call__(self, _part: Part[Any], writer: PartWriter) -> None:
-        """One small file: no work for an engine."""
+    def __call__(self, _part: Part[None], writer: PartWriter) -> None:
+        """Publish tokenizer.json."""
         data = files.read_bytes(self.path)
         writer.publish("tokenizer", 1, lambda file: file.write(data), TOKENIZER_JSON)
 
 
-def work(call: Call[TokensSettings], place: PhaseFolder) -> StageResult:
-    """Encode into runs, plan the shards, merge them."""
-    settings = call.settings
+def work(call: Call[TokensSettings], phase: PhaseFolder) -> StageResult:
+    """Encode document shards into sorted runs, plan the token shards, merge each from all runs."""
     path = _tokenizer_path(call.inputs["vocabulary"])
     tokenizer = load_tokenizer(path)
-    encoded = _encode(call, place, path)
+    encoded = _encode(call, phase, path)
+    runs = list_runs(phase, encoded)
+    plans = _plan(call, tokenizer, runs)
+    parts = numbered(plans, lambda plan: plan.header.tokens)
+    merged = call.engine.work(phase.sibling("merge"), parts, MergeShard(runs), "tokens")
+    copied = call.engine.work(phase.sibling("tokenizer"), [Part("tokenizer", None)], CopyTokenizer(path), light=True)
+    dataset = describe_dataset(phase, tokenizer, merged, plans)
+    return StageResult([*encoded, *merged, *copied], dataset=dataset.section())
+
+
+def _encode(call: Call[TokensSettings], phase: PhaseFolder, tokenizer: str) -> list[Receipt]:
+    settings = call.settings
+    splitting = Splitting(settings.validation_share, settings.test_share, settings.split_seed, settings.order_seed)
+    parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
+    return call.engine.work(phase.sibling("encode"), parts, EncodeShard(tokenizer, splitting, settings.encoder), "documents")
+
+
+def _plan(call: Call[TokensSettings], tokenizer: Tokenizer, runs: Sequence[SortedRun]) -> list[ShardPlan]:
     header = Header("", 0, 0, 0, 0, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
-    runs = runs_of(place, encoded)
-    plans = plan_shards(runs, header, settings.shard_tokens)
+    plans = plan_shards(runs, header, call.settings.shard_tokens)
     if not any(plan.header.split == SPLITS[0] for plan in plans):
         raise InputError(
             f"{call.inputs['dedup']}: no document is left for training; give more documents or smaller held-out shares"
         )
-    merging = place.sibling("merge")
-    parts = numbered(plans, lambda plan: plan.header.tokens)
-    merged = call.engine.work(merging, parts, MergeShard(runs), "tokens")
-    copied = call.engine.work(place.sibling("tokenizer"), [Part("tokenizer", None)], CopyTokenizer(path), light=True)
-    manifest = _dataset(place, tokenizer, merged, plans)
-    return StageResult([*encoded, *merged, *copied], dataset=manifest.section())
-
-
-def _encode(call: Call[TokensSettings], place: PhaseFolder, tokenizer: str) -> list[Receipt]:
-    settings = call.settings
-    splitting = Splitting(settings.validation_share, settings.test_share, settings.split_seed, settings.order_seed)
-    encoding = place.sibling("encode")
-    parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
-    return call.engine.work(encoding, parts, EncodeShard(tokenizer, splitting, settings.encoder), "documents")
-
-
-def _dataset(place: PhaseFolder, tokenizer: Tokenizer, merged: Sequence[Receipt], plans: Sequence[ShardPlan]) -> Manifest:
-    splits = {split: split_of(merged, plans, split) for split in SPLITS if any(p.header.split == split for p in plans)}
-    counts = {split: unigram_counts(place, merged, plans, split) for split in splits}
-    training = counts[SPLITS[0]][: tokenizer.vocab_size]
-    entropies = {split: cross_entropy_nats(counts[split][: tokenizer.vocab_size], training) for split in splits}
-    return Manifest(place.folder, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, splits, entropies)
+    return plans
 
 
 def _tokenizer_path(folder: str) -> str:
@@ -99,7 +100,7 @@ def _tokenizer_path(folder: str) -> str:
 
 
 def token_count(manifest: StageManifest) -> str:
-    """The number of tokens in all splits."""
+    """The number of tokens in all splits, for the closing line."""
     splits = (manifest.dataset or {}).get("splits", {})
     return f"{sum(split['tokens'] for split in splits.values()):,} tokens"
 

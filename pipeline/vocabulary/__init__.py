@@ -1,1 +1,1 @@
-"""The stage `vocabulary`: documents to a byte-level BPE vocabulary."""
+"""The stage `vocabulary`: unique documents to a byte-level BPE tokenizer."""

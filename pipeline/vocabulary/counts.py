@@ -1,9 +1,11 @@
-"""Words and their counts of a whole corpus, as a map-reduce over spilled tables: never a word as an element."""
+"""Counts of a corpus' pre-tokens: each document shard is counted into partitions by hash, then each partition is added up.
+
+No element and no file row is a single occurrence of a word: the compiled counter sums within a shard.
+"""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,30 +22,30 @@ BATCH_DOCUMENTS = 1024
 SAMPLE_SALT = b"vocabulary sample"
 
 
-def sampled_texts(shard: DocumentShard, share: float, seed: int, writer: PartWriter) -> Iterator[pa.Array]:
-    """The texts of a document shard that fall into the seeded sample, a batch at a time; the writer keeps the books."""
+def read_sample(shard: DocumentShard, share: float, seed: int, writer: PartWriter) -> Iterator[pa.Array]:
+    """The texts of a document shard that fall into the seeded sample, in batches; the writer gets the books and the progress."""
     for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
-        sampled = batch.filter(pa.array(in_sample(batch.column("document_id"), share, seed, SAMPLE_SALT)))
-        writer.counters["documents_not_sampled"] += batch.num_rows - sampled.num_rows
-        writer.items_in += sampled.num_rows
-        writer.items_out += sampled.num_rows
-        writer.counters["text_bytes"] += utf8_bytes(sampled.column("text"))
-        yield sampled.column("text")
+        sample = batch.filter(pa.array(in_sample(batch.column("document_id"), share, seed, SAMPLE_SALT)))
+        writer.counters["documents_not_sampled"] += batch.num_rows - sample.num_rows
+        writer.items_in += sample.num_rows
+        writer.items_out += sample.num_rows
+        writer.counters["text_bytes"] += utf8_bytes(sample.column("text"))
+        yield sample.column("text")
         writer.advance(batch.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class CountShard:
-    """Counts the words of one document shard's sampled documents into `partitions` tables, by a hash of the word."""
+    """Counts the pre-tokens of one document shard's sample into `partitions` tables, by a hash of the pre-token."""
 
     partitions: int
     share: float
     seed: int
 
-    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
-        """A batch of documents at a time."""
+    def __call__(self, part: Part[DocumentShard], writer: PartWriter) -> None:
+        """Spill a table of counts per partition."""
         counter = PreTokenCounter()
-        for texts in sampled_texts(part.work, self.share, self.seed, writer):
+        for texts in read_sample(part.work, self.share, self.seed, writer):
             counter.add(texts)
         counts = counter.table()
         writer.counters["words"] += int(pc.sum(counts.column("count")).as_py() or 0)
@@ -53,25 +55,35 @@ class CountShard:
 
 @dataclass(frozen=True, slots=True)
 class MergePartition:
-    """Adds up one partition's tables of all document shards; the part's work is their paths. The sums are kept when told."""
+    """Adds up one partition's tables of all document shards; the part's work is their paths. `keep` makes the sums an output."""
 
     keep: bool
 
     def __call__(self, part: Part[Sequence[str]], writer: PartWriter) -> None:
-        """A table at a time."""
-        paths = part.work
-        total = PreTokenCounter()
-        for path in paths:
-            total.add_counts(files.read_table(path))
-            writer.advance()
+        """Publish or spill the table of sums."""
+        total = add_up(_read_tables(part.work, writer))
         writer.counters["distinct_words"] += len(total)
         name = f"counts-{writer.key}.parquet"
         writer.publish_table("counts", total.table(), name if self.keep else writer.spill_name(name))
 
 
-def partition(table: pa.Table, partitions: int) -> list[pa.Table]:
-    """The table's rows by a hash of the word; their order stays."""
+def _read_tables(paths: Sequence[str], writer: PartWriter) -> Iterator[pa.Table]:
+    for path in paths:
+        yield files.read_table(path)
+        writer.advance()
+
+
+def add_up(tables: Iterable[pa.Table]) -> PreTokenCounter:
+    """The sum of tables of counts (tokenizer.bpe.COUNTS_SCHEMA); one table is in memory at a time."""
+    total = PreTokenCounter()
+    for table in tables:
+        total.add_counts(table)
+    return total
+
+
+def partition(counts: pa.Table, partitions: int) -> list[pa.Table]:
+    """The table's rows by a hash of the pre-token, one table per partition; the rows of each keep their order."""
     if partitions == 1:
-        return [table]
-    numbers = np.array([zlib.crc32(word.as_buffer()) % partitions for word in table.column("piece")], np.int64)
-    return [table.filter(pa.array(numbers == number)) for number in range(partitions)]
+        return [counts]
+    numbers = np.array([zlib.crc32(word.as_buffer()) % partitions for word in counts.column("piece")], np.int64)
+    return [counts.filter(pa.array(numbers == number)) for number in range(partitions)]

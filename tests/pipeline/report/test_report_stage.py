@@ -14,7 +14,7 @@ from pipeline.corpus.folder import Corpus
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.overlap import stage as overlap
-from pipeline.overlap.find import OverlapSettings
+from pipeline.overlap.settings import OverlapSettings
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Curve, Numbers, Run
 from pipeline.report.page_html import render

@@ -1,18 +1,15 @@
 import json
 import random
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from corpora import documents_folder
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from naive_overlap import count_naively
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
-from pipeline.overlap.find import OverlapSettings
-from pipeline.overlap.ngrams import build_index, examples, words
+from pipeline.overlap.settings import OverlapSettings
 from pipeline.overlap.stage import STAGE
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
@@ -23,17 +20,6 @@ VOCABULARY = [f"w{i}" for i in range(4000)]
 
 def prose(seed: int, length: int) -> list[str]:
     return random.Random(seed).choices(VOCABULARY, k=length)
-
-
-def naive(sets: list[list[str]], corpus: list[str], size: int) -> list[tuple[int, int]]:
-    """Places of n-grams, and those found in the corpus, of each set, by sets of strings."""
-
-    def grams(text: str) -> list[str]:
-        own = re.findall(r"[^\W_]+", text.lower())
-        return [" ".join(own[i : i + size]) for i in range(len(own) - size + 1)]
-
-    known = {gram for text in corpus for gram in grams(text)}
-    return [(len(all_), sum(g in known for g in all_)) for texts in sets for all_ in [[g for text in texts for g in grams(text)]]]
 
 
 def run(documents: str, output: Path, engine: Engine, *sets: str, **options: Any) -> StageManifest:
@@ -50,8 +36,8 @@ def write_lines(path: Path, texts: list[str]) -> str:
 
 
 @pytest.fixture
-def planted(tmp_path: Path) -> tuple[str, str, list[str]]:
-    """A corpus into which each third of the evaluation examples was planted, in other case and punctuation."""
+def planted_corpus(tmp_path: Path) -> tuple[str, str, list[str]]:
+    """A corpus that holds every third evaluation example, in other case and punctuation; the examples' file; the texts."""
     tests = [" ".join(prose(1000 + i, 30)) for i in range(60)]
     corpus = []
     for i in range(90):
@@ -62,8 +48,10 @@ def planted(tmp_path: Path) -> tuple[str, str, list[str]]:
     return documents_folder(tmp_path / "documents", corpus), write_lines(tmp_path / "lambada.jsonl", tests), corpus
 
 
-def test_planted_overlaps_are_found_and_nothing_else(planted: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
-    documents, tests, _ = planted
+def test_planted_overlaps_are_found_and_nothing_else(
+    planted_corpus: tuple[str, str, list[str]], tmp_path: Path, engine: Engine
+) -> None:
+    documents, tests, _ = planted_corpus
     manifest = run(documents, tmp_path / "overlap", engine, tests)
     (row,) = read(tmp_path / "overlap").values()
     assert (row["examples"], row["grams"]) == (60, 60 * 23)
@@ -74,7 +62,7 @@ def test_planted_overlaps_are_found_and_nothing_else(planted: tuple[str, str, li
 
 
 def test_counts_equal_a_naive_search(tmp_path: Path, engine: Engine) -> None:
-    """Few words, so that n-grams meet by chance all the time."""
+    """The vocabulary is small, so that many n-grams occur by chance."""
     rng = random.Random(5)
     few = [f"w{i}" for i in range(7)]
     corpus = [" ".join(rng.choices(few, k=40)) for _ in range(12)]
@@ -82,25 +70,15 @@ def test_counts_equal_a_naive_search(tmp_path: Path, engine: Engine) -> None:
     paths = [f"set{i}={write_lines(tmp_path / f'{i}.jsonl', texts)}" for i, texts in enumerate(sets)]
     for size in (1, 3, 5):
         run(documents_folder(tmp_path / f"d{size}", corpus), tmp_path / f"o{size}", engine, *paths, ngram_words=size)
-        found = [(row["grams"], row["found_grams"]) for row in read(tmp_path / f"o{size}").values()]
-        assert found == naive(sets, corpus, size)
-        assert any(0 < hits < total for total, hits in found) or size == 1
+        counts = [(row["grams"], row["found_grams"]) for row in read(tmp_path / f"o{size}").values()]
+        assert counts == count_naively(sets, corpus, size)
+        assert any(0 < hits < total for total, hits in counts) or size == 1
 
 
-@given(
-    st.lists(st.text("ab ,.é1_\n", max_size=40), min_size=1, max_size=4),
-    st.lists(st.text("ab ,.É1_\n", max_size=60), max_size=4),
-    st.integers(1, 3),
-)
-@settings(deadline=None, max_examples=150)
-def test_the_index_finds_what_stands_there(tests: list[str], corpus: list[str], size: int) -> None:
-    index, (where,) = build_index([tests], size)
-    seen = {int(number) for text in corpus for number in index.find(text)}
-    assert (len(where.grams), sum(int(g) in seen for g in where.grams)) == naive([tests], corpus, size)[0]
-
-
-def test_a_corpus_without_the_overlap_is_a_corpus(planted: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
-    documents, tests, corpus = planted
+def test_folder_without_the_overlap_is_read_as_a_corpus(
+    planted_corpus: tuple[str, str, list[str]], tmp_path: Path, engine: Engine
+) -> None:
+    documents, tests, corpus = planted_corpus
     manifest = run(documents, tmp_path / "clean", engine, tests, remove_overlapping=True)
     assert manifest.books == Books(90, 70, {"overlap": 20})
     texts = [
@@ -113,37 +91,29 @@ def test_a_corpus_without_the_overlap_is_a_corpus(planted: tuple[str, str, list[
     assert read(tmp_path / "again")["lambada"]["found_grams"] == 0
 
 
-def test_a_threshold_lets_short_quotations_stay(planted: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
-    documents, tests, _ = planted
+def test_documents_below_least_grams_are_kept(planted_corpus: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
+    documents, tests, _ = planted_corpus
     assert run(documents, tmp_path / "a", engine, tests, remove_overlapping=True, least_grams=24).books.items_out == 90
     assert run(documents, tmp_path / "b", engine, tests, remove_overlapping=True, least_grams=23).books.items_out == 70
 
 
 @pytest.mark.slow
-def test_two_workers_write_the_same_bytes(planted: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
-    documents, tests, _ = planted
+def test_two_workers_write_the_same_bytes(planted_corpus: tuple[str, str, list[str]], tmp_path: Path, engine: Engine) -> None:
+    documents, tests, _ = planted_corpus
     contents = []
-    for name, chosen in (("one", engine), ("two", Engine(workers=2))):
-        run(documents, tmp_path / name, chosen, tests, remove_overlapping=True)
+    for name, workers in (("one", engine), ("two", Engine(workers=2))):
+        run(documents, tmp_path / name, workers, tests, remove_overlapping=True)
         paths = sorted(p for p in (tmp_path / name).rglob("*") if p.is_file() and p.name != "run.json")
         contents.append({p.relative_to(tmp_path / name): p.read_bytes() for p in paths})
     assert contents[0] == contents[1]
 
 
-def test_table_6_stands_beside_ours(tmp_path: Path, engine: Engine) -> None:
+def test_table_6_is_beside_our_figures(tmp_path: Path, engine: Engine) -> None:
     path = tmp_path / "ptb.test.txt"
     path.write_text(" ".join(prose(1, 100)))
     run(documents_folder(tmp_path / "d", [" ".join(prose(2, 50))]), tmp_path / "o", engine, f"ptb={path}")
     row = read(tmp_path / "o")["ptb"]
     assert (row["percent"], row["paper_own_train_percent"], row["paper_webtext_percent"]) == (0.0, 2.67, 0.88)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [("Don't  STOP_it!", ["don", "t", "stop", "it"]), ("Caf\u00c9 4,5", ["caf\u00e9", "4", "5"]), ("--", [])],
-)
-def test_words_are_lower_cased_and_alphanumeric(text: str, found: list[str]) -> None:
-    assert words(text) == found
 
 
 @pytest.mark.parametrize(
@@ -154,28 +124,10 @@ def test_words_are_lower_cased_and_alphanumeric(text: str, found: list[str]) -> 
         (None, "", "no such file"),
     ],
 )
-def test_bad_sets_get_one_line(name: str | None, data: str, line: str, tmp_path: Path, engine: Engine) -> None:
+def test_bad_sets_raise_one_line(name: str | None, data: str, line: str, tmp_path: Path, engine: Engine) -> None:
     path = tmp_path / (name or "missing")
     if name:
         path.write_text(data)
     documents = documents_folder(tmp_path / "d", ["one two three"])
     with pytest.raises(InputError, match=line):
         run(documents, tmp_path / "o", engine, str(path))
-
-
-def test_no_sets_and_twins_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="at least one evaluation file"):
-        OverlapSettings().sets()
-    with pytest.raises(InputError, match="two of one name"):
-        OverlapSettings(("a/x.txt", "b/x.txt")).sets()
-
-
-def test_real_sets_are_read(shared_data: Path) -> None:
-    folder = shared_data / "evals"
-    counts = {
-        name: sum(1 for _ in examples(str(folder / name)))
-        for name in ("lambada_openai_test.part1.jsonl", "NQ-open.dev.part1.jsonl")
-    }
-    assert counts == {"lambada_openai_test.part1.jsonl": 2600, "NQ-open.dev.part1.jsonl": 1805}
-    (schemas,) = examples(str(folder / "WSCollection285.xml"))
-    assert words(schemas)[:5] == ["the", "city", "councilmen", "refused", "the"]

@@ -1,16 +1,14 @@
 import json
 import logging
 import os
-import pydoc_data.topics
 import random
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from corpora import documents_folder
+from corpora import TOPICS, documents_folder
 
 from benchmarks import real_text
 from pipeline.engine.runner import Engine
@@ -18,14 +16,11 @@ from pipeline.engine.stage import Call
 from pipeline.storage import files
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
-from pipeline.vocabulary.counts import partition
-from pipeline.vocabulary.stage import STAGE, VocabularySettings
+from pipeline.vocabulary.settings import VocabularySettings
+from pipeline.vocabulary.stage import STAGE
 from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
-from tokenizer.counting import PreTokenCounter
 from tokenizer.pre_tokens import pre_tokenize
-
-TEXTS = sorted(pydoc_data.topics.topics.values())
 
 
 def run(folder: Path, corpus: str, engine: Engine, **settings: Any) -> StageManifest:
@@ -38,46 +33,46 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return documents_folder(tmp_path_factory.mktemp("documents"), TEXTS)
+    return documents_folder(tmp_path_factory.mktemp("documents"), TOPICS)
 
 
-def test_the_merges_are_those_of_all_words(tmp_path: Path, corpus: str, engine: Engine) -> None:
+def test_merges_are_learned_from_all_pre_tokens(tmp_path: Path, corpus: str, engine: Engine) -> None:
     manifest = run(tmp_path / "v", corpus, engine)
     counts: Counter[str] = Counter()
-    for text in TEXTS:
+    for text in TOPICS:
         counts.update(pre_tokenize(text))
     assert Tokenizer.load(tmp_path / "v").pairs == train(counts, 1_000).pairs
-    assert (manifest.books.items_in, manifest.books.items_out) == (len(TEXTS), len(TEXTS))
+    assert (manifest.books.items_in, manifest.books.items_out) == (len(TOPICS), len(TOPICS))
     assert manifest.counters["words"] == sum(counts.values())
     assert manifest.counters["distinct_words"] == len(counts)
-    assert manifest.counters["text_bytes"] == sum(len(text.encode()) for text in TEXTS)
+    assert manifest.counters["text_bytes"] == sum(len(text.encode()) for text in TOPICS)
     names = [entry.name for entry in manifest.of_kind("tokenizer")]
     assert names == ["merges.txt", "ranks.tiktoken", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
 
 
 @pytest.mark.slow
-def test_workers_shards_and_order_do_not_matter(tmp_path: Path, corpus: str, engine: Engine) -> None:
+def test_tokenizer_does_not_depend_on_workers_shards_or_order(tmp_path: Path, corpus: str, engine: Engine) -> None:
     one = run(tmp_path / "one", corpus, engine)
     two = run(tmp_path / "two", corpus, Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    shuffled = random.Random(4).sample(TEXTS, len(TEXTS))
+    shuffled = random.Random(4).sample(TOPICS, len(TOPICS))
     other = run(tmp_path / "other", documents_folder(tmp_path / "shuffled", shuffled, 5), Engine(workers=4))
     assert one.of_kind("tokenizer") == two.of_kind("tokenizer") == other.of_kind("tokenizer")
 
 
 @pytest.mark.slow
-def test_all_merges_of_100_megabytes_are_the_librarys(tmp_path: Path, engine: Engine) -> None:
-    """For 1, 2 and 4 workers and in shuffled order; source, documentation and prose of the machine at hand."""
+def test_all_merges_of_100_megabytes_equal_the_librarys(tmp_path: Path, engine: Engine) -> None:
+    """With 1, 2 and 4 workers and in shuffled order, on source code, documentation and prose of this machine."""
     if "WEBTEXT_FULL" not in os.environ:
-        pytest.skip("minutes of work: WEBTEXT_FULL=1 does it")
+        pytest.skip("takes minutes: set WEBTEXT_FULL=1 to run it")
     texts = list(real_text.documents(["/usr/share", "/usr/lib", sys.prefix], 100))
     corpus = documents_folder(tmp_path / "documents", texts, 8)
     shuffled = documents_folder(tmp_path / "shuffled", random.Random(4).sample(texts, len(texts)), 5)
-    theirs = run(tmp_path / "library", corpus, engine, vocab_size=50_257, trainer="tokenizers")
+    library = run(tmp_path / "library", corpus, engine, vocab_size=50_257, trainer="tokenizers")
     for workers, folder in ((1, corpus), (2, corpus), (4, corpus), (2, shuffled)):
         output = tmp_path / f"{workers}-{Path(folder).name}"
         ours = run(output, folder, Engine(workers=workers), vocab_size=50_257)
-        assert ours.of_kind("tokenizer") == theirs.of_kind("tokenizer")
+        assert ours.of_kind("tokenizer") == library.of_kind("tokenizer")
         assert ours.counters["vocab_size"] == 50_257
 
 
@@ -90,10 +85,10 @@ def test_kept_counts_are_in_the_manifest(tmp_path: Path, corpus: str, engine: En
     assert pieces == sorted(pieces)
 
 
-def test_a_sample_trains_on_a_part_and_says_so(tmp_path: Path, corpus: str, engine: Engine) -> None:
+def test_sample_trains_on_a_part_and_counts_the_rest(tmp_path: Path, corpus: str, engine: Engine) -> None:
     manifest = run(tmp_path / "v", corpus, engine, sample_bytes=200_000, vocab_size=400)
     counters = manifest.counters
-    assert manifest.books.items_in + counters["documents_not_sampled"] == len(TEXTS)
+    assert manifest.books.items_in + counters["documents_not_sampled"] == len(TOPICS)
     assert 50_000 < counters["text_bytes"] < 400_000
     again = run(tmp_path / "w", corpus, engine, sample_bytes=200_000, vocab_size=400, sample_seed=1)
     assert again.counters["text_bytes"] != counters["text_bytes"]
@@ -102,9 +97,7 @@ def test_a_sample_trains_on_a_part_and_says_so(tmp_path: Path, corpus: str, engi
 @pytest.mark.parametrize(
     "settings", [{}, {"sample_bytes": 200_000}, {"min_frequency": 30, "smaller_vocabulary": True}, {"max_token_length": 4}]
 )
-def test_the_librarys_trainer_gives_the_same_tokenizer(
-    tmp_path: Path, corpus: str, engine: Engine, settings: dict[str, Any]
-) -> None:
+def test_library_trainer_gives_the_same_tokenizer(tmp_path: Path, corpus: str, engine: Engine, settings: dict[str, Any]) -> None:
     ours = run(tmp_path / "ours", corpus, engine, **settings)
     theirs = run(tmp_path / "theirs", corpus, engine, trainer="tokenizers", **settings)
     assert ours.of_kind("tokenizer") == theirs.of_kind("tokenizer")
@@ -114,7 +107,7 @@ def test_the_librarys_trainer_gives_the_same_tokenizer(
         assert ours.settings[name] == theirs.settings[name] == value
 
 
-def test_too_little_text_names_the_way_out(tmp_path: Path, engine: Engine) -> None:
+def test_too_little_text_raises_with_the_flags_that_help(tmp_path: Path, engine: Engine) -> None:
     corpus = documents_folder(tmp_path / "documents", ["ab ab", "cd cd"], 1)
     with pytest.raises(InputError, match=r"--vocab_size 1000: the text runs out of pairs at 261 entries; .*--smaller_vocabulary"):
         run(tmp_path / "v", corpus, engine)
@@ -122,7 +115,7 @@ def test_too_little_text_names_the_way_out(tmp_path: Path, engine: Engine) -> No
     assert smaller.counters["vocab_size"] == Tokenizer.load(tmp_path / "w").vocab_size == 261
 
 
-def test_a_ready_tokenizer_is_taken_and_its_content_counts(tmp_path: Path, corpus: str, engine: Engine) -> None:
+def test_ready_tokenizer_is_published_and_its_content_is_an_input(tmp_path: Path, corpus: str, engine: Engine) -> None:
     ready = train({"hello": 5}, 260)
     ready.save(tmp_path / "ready")
     manifest = run(tmp_path / "v", corpus, engine, tokenizer="given", tokenizer_path=str(tmp_path / "ready"))
@@ -134,7 +127,7 @@ def test_a_ready_tokenizer_is_taken_and_its_content_counts(tmp_path: Path, corpu
         run(tmp_path / "x", corpus, engine, tokenizer="given", tokenizer_path=str(tmp_path))
 
 
-def test_gpt2s_own_files_are_taken(tmp_path: Path, corpus: str, engine: Engine, shared_data: Path) -> None:
+def test_gpt2_files_are_accepted(tmp_path: Path, corpus: str, engine: Engine, shared_data: Path) -> None:
     run(tmp_path / "v", corpus, engine, tokenizer="gpt2", tokenizer_path=str(shared_data / "bpe"))
     assert (tmp_path / "v" / "merges.txt").read_bytes() == (shared_data / "bpe" / "vocab.bpe").read_bytes()
     assert json.loads((tmp_path / "v" / "vocab.json").read_bytes()) == json.loads(
@@ -142,36 +135,8 @@ def test_gpt2s_own_files_are_taken(tmp_path: Path, corpus: str, engine: Engine, 
     )
 
 
-def test_it_is_not_done_twice(tmp_path: Path, corpus: str, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_finished_stage_is_not_run_again(tmp_path: Path, corpus: str, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     first = run(tmp_path / "v", corpus, engine)
     with caplog.at_level(logging.INFO):
         assert run(tmp_path / "v", corpus, engine) == first
     assert "vocabulary: up to date" in caplog.messages
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"vocab_size": 256}, "--vocab_size 256: from 257"),
-        ({"vocab_size": 70_000}, "--vocab_size 70000"),
-        ({"tokenizer": "gpt2"}, "--tokenizer_path goes with"),
-        ({"tokenizer_path": "x"}, "--tokenizer_path goes with"),
-        ({"max_token_length": 1}, "--max_token_length 1: at least 2"),
-        ({"sample_bytes": 0}, "--sample_bytes 0"),
-    ],
-)
-def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        VocabularySettings(**settings)
-
-
-def test_partitions_hold_every_word_once() -> None:
-    counter = PreTokenCounter()
-    counter.add(pa.array(TEXTS[:20]))
-    table = counter.table()
-    parts = partition(table, 7)
-    assert min(part.num_rows for part in parts) > 0
-    together = PreTokenCounter()
-    for part in parts:
-        together.add_counts(part)
-    assert together.table().equals(table)

@@ -1,0 +1,47 @@
+"""Settings of the stage `overlap`."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.engine.settings import setting
+from pipeline.paper import OVERLAP_NGRAM_WORDS
+from pipeline.storage.files import InputError
+
+__all__ = ["OverlapSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapSettings:
+    """The evaluation sets to search for, and whether documents that hold them are removed."""
+
+    evaluation_sets: tuple[str, ...] = setting(
+        (), "files as published, each PATH or NAME=PATH (names of Table 6: ptb wikitext2 …)", recorded=False, metavar="SET"
+    )
+    ngram_words: int = setting(OVERLAP_NGRAM_WORDS, "words per n-gram (the paper's 8)", metavar="N")
+    remove_overlapping: bool = setting(
+        False, "leave overlapping documents out of the corpus that this folder gives to later stages"
+    )
+    least_grams: int = setting(1, "a document overlaps if n-grams are found at this many places of it or more", metavar="N")
+
+    def __post_init__(self) -> None:
+        for name in ("ngram_words", "least_grams"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}: must be at least 1")
+
+    def sets(self) -> dict[str, str]:
+        """Name to path. Raises InputError where no set is given, or two have one name.
+
+        >>> OverlapSettings(("evals/ptb.txt", "lambada=evals/test.jsonl")).sets()
+        {'ptb': 'evals/ptb.txt', 'lambada': 'evals/test.jsonl'}
+        """
+        pairs = [_name_and_path(item) for item in self.evaluation_sets]
+        if not pairs:
+            raise InputError("--evaluation_sets: name at least one evaluation file to search for")
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise InputError(f"--evaluation_sets {' '.join(self.evaluation_sets)}: two sets have one name; write NAME=PATH")
+        return dict(pairs)
+
+
+def _name_and_path(item: str) -> tuple[str, str]:
+    name, mark, path = item.partition("=")
+    return (name, path) if mark else (PurePosixPath(item).stem, item)

@@ -1,0 +1,43 @@
+"""Settings of the stage `vocabulary`."""
+
+from dataclasses import dataclass
+
+from pipeline.engine.settings import setting
+from tokenizer.bpe import COUNTS, TRAINERS
+from tokenizer.paper import VOCAB_SIZE
+
+__all__ = ["VocabularySettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularySettings:
+    """Whether to train a tokenizer or to use a ready one, and the limits of training."""
+
+    tokenizer: str = setting("train", "train a tokenizer, or use the one at --tokenizer_path", choices=("train", "gpt2", "given"))
+    tokenizer_path: str | None = setting(None, "folder or file of a ready tokenizer", recorded=False, metavar="PATH")
+    trainer: str = setting(
+        COUNTS, "train from counts of pre-tokens, or from the text by the tokenizers library, in one process", choices=TRAINERS
+    )
+    vocab_size: int = setting(VOCAB_SIZE, "entries: 256 bytes, merges, end of text", metavar="N")
+    min_frequency: int = setting(0, "merge only pairs that occur this often; the vocabulary may end smaller", metavar="N")
+    max_token_length: int | None = setting(None, "longest token in bytes (GPT-2 has no limit; its longest is 128)", metavar="N")
+    smaller_vocabulary: bool = setting(False, "accept fewer entries where the text runs out of pairs")
+    sample_bytes: int | None = setting(None, "train on a seeded sample of about this many bytes of text", metavar="N")
+    sample_seed: int = setting(0, "seed of the sample", metavar="N")
+    keep_counts: bool = setting(False, "keep the tables of pre-tokens and counts")
+
+    def __post_init__(self) -> None:
+        if not 257 <= self.vocab_size <= 1 << 16:
+            raise ValueError(
+                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to 65,536 (ids have 16 bits)"
+            )
+        if self.max_token_length is not None and self.max_token_length < 2:
+            raise ValueError(f"--max_token_length {self.max_token_length}: must be at least 2 bytes, the shortest merge")
+        if self.tokenizer == "train" and self.tokenizer_path is not None:
+            raise ValueError(
+                f"--tokenizer_path {self.tokenizer_path}: needs --tokenizer gpt2 or given; leave it out to train a tokenizer"
+            )
+        if self.tokenizer != "train" and self.tokenizer_path is None:
+            raise ValueError(f"--tokenizer {self.tokenizer} needs --tokenizer_path: the folder or file of a ready tokenizer")
+        if self.sample_bytes is not None and self.sample_bytes < 1:
+            raise ValueError(f"--sample_bytes {self.sample_bytes}: must be at least 1; leave it out to train on all text")

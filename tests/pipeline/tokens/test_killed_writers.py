@@ -1,0 +1,22 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLS = 40
+
+
+@pytest.mark.slow
+def test_kill_9_at_40_writes_or_renames_leaves_no_wrong_file(tmp_path: Path, corpus: str, vocabulary: str) -> None:
+    """Each run is killed at another write or rename, checked, and run again to its end."""
+    script = Path(__file__).parents[2] / "killed_writers.py"
+    finished = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), corpus, vocabulary, str(KILLS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert finished.stdout.split() == [str(KILLS)]
