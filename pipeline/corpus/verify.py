@@ -1,24 +1,26 @@
-"""The command `verify`: every file of a corpus beside its manifest."""
+"""`python -m pipeline verify`: compare every file of a corpus with its stage's manifest."""
 
 import argparse
 import sys
 
-from pipeline.cli.registry import NAMES
+from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME
 from pipeline.storage.verification import check
 
+__all__ = ["TOOL"]
+
 
 def _work(arguments: argparse.Namespace) -> None:
-    folders = {name: files.join(arguments.corpus, name) for name in NAMES}
+    folders = {name: files.join(arguments.corpus, name) for name in STAGE_NAMES}
     finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
     if not finished:
-        raise InputError(f"{arguments.corpus}: no finished stage there")
+        raise InputError(f"{arguments.corpus}: no finished stage in this folder; run a stage first, or name another folder")
     for name, folder in finished.items():
         count, size = check(folder)
-        sys.stdout.write(f"{name}: {count:,} files of {size:,} bytes are what their manifest says\n")
+        sys.stdout.write(f"{name}: {count:,} files ({size:,} bytes) match their manifest\n")
 
 
-TOOL = Tool("verify", "every file of a corpus compared with the size and sha256 in its manifest", lambda _: None, _work)
+TOOL = Tool("verify", "compare every file of a corpus with the size and sha256 in its manifest", lambda _: None, _work)
