@@ -147,13 +147,17 @@ def answer_lines(corpus: CorpusFolder, arguments: argparse.Namespace) -> Iterato
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", nargs="*", default=[], help="trace these pages, in any spelling of their addresses")
     parser.add_argument("--document", nargs="*", default=[], metavar="ID", help="trace these documents")
-    parser.add_argument("--submission", nargs="*", default=[], metavar="ID", help="trace the pages that these Reddit submissions link to")
+    parser.add_argument(
+        "--submission", nargs="*", default=[], metavar="ID", help="trace the pages that these Reddit submissions link to"
+    )
     parser.add_argument("--text", help=f"trace the first {TEXT_MATCHES_SHOWN} documents that contain this text")
     parser.add_argument(
         "--like", metavar="FILE|TEXT", help="find copies and near copies of the text of a file, or of a text, by dedup's index"
     )
     parser.add_argument("--start", type=int, metavar="N", help="trace the tokens from this position of a split")
-    parser.add_argument("--tokens", type=int, default=256, metavar="N", help="number of tokens to trace from --start (default: 256)")
+    parser.add_argument(
+        "--tokens", type=int, default=256, metavar="N", help="number of tokens to trace from --start (default: 256)"
+    )
     parser.add_argument("--split", default="train", help="split of --start (default: train)")
     parser.add_argument("--show", action="store_true", help="print the texts of the traced documents")
 
@@ -165,5 +169,8 @@ def _work(arguments: argparse.Namespace) -> None:
 
 
 TOOL = Tool(
-    "inspect", "show what a corpus holds; trace pages, documents, submissions and tokens; find near copies of a text", _flags, _work
+    "inspect",
+    "show what a corpus holds; trace pages, documents, submissions and tokens; find near copies of a text",
+    _flags,
+    _work,
 )

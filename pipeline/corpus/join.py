@@ -107,7 +107,11 @@ def _work(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.output}: holds the output of a stage; choose another --output")
     files.remove(earlier)
     manifest = join(arguments.tokens, arguments.output)
-    logger.info("join: joined %d documents of %d folders in %s", manifest.books.items_out, len(arguments.tokens), arguments.output)
+    logger.info(
+        "join: joined %d documents of %d folders in %s", manifest.books.items_out, len(arguments.tokens), arguments.output
+    )
 
 
-TOOL = Tool("join", "join the token shards of several months into one dataset, by links, not copies", _flags, _work, of_corpus=False)
+TOOL = Tool(
+    "join", "join the token shards of several months into one dataset, by links, not copies", _flags, _work, of_corpus=False
+)

@@ -96,7 +96,9 @@ def read_query(file_or_text: str) -> Query:
 def open_index(corpus: CorpusFolder) -> SignatureIndex:
     """The signatures of the corpus. Raises InputError if dedup has not run, wrote no index, or a file has another size."""
     if "dedup" not in corpus.folders:
-        raise InputError("the corpus has not been de-duplicated yet, so --like has nothing to search; run the stage 'dedup' first")
+        raise InputError(
+            "the corpus has not been de-duplicated yet, so --like has nothing to search; run the stage 'dedup' first"
+        )
     folder = corpus.folders["dedup"]
     rows, signatures, keep_lists = (tuple(corpus.paths("dedup", kind)) for kind in ("rows", "signatures", "keep"))
     if keep_lists and not signatures:
@@ -139,7 +141,9 @@ def _warn_of_other_unicode(index: SignatureIndex) -> None:
     stored = (files.read_schema(index.rows[0]).metadata or {}).get(b"unicode", b"").decode()
     if stored != words.UNICODE_VERSION:
         logger.warning(
-            "inspect: the index was made with Unicode %s, this Python has %s: some words may differ", stored, words.UNICODE_VERSION
+            "inspect: the index was made with Unicode %s, this Python has %s: some words may differ",
+            stored,
+            words.UNICODE_VERSION,
         )
 
 
@@ -167,7 +171,9 @@ def _lsh_parameters(index: SignatureIndex) -> tuple[int, int]:
     datasketch demands two bands at least. A signature that was one band is cut into bands of one row, which find more candidates.
     """
     if index.permutations < 2:
-        raise InputError("--like: signatures of 1 permutation are too short to search; run dedup again with more --bands or --rows")
+        raise InputError(
+            "--like: signatures of 1 permutation are too short to search; run dedup again with more --bands or --rows"
+        )
     bands, rows = index.settings.cutting
     return (bands, rows) if bands > 1 and bands * rows <= index.permutations else (index.permutations, 1)
 

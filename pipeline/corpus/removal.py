@@ -34,7 +34,9 @@ Mask = npt.NDArray[np.bool_]
 def removed_rows_by_shard(removed: Sequence[RemovedDocument]) -> dict[int, RowNumbers]:
     """Shard number to the removed rows of that shard, ascending."""
     shards = sorted({document.shard for document in removed})
-    return {shard: np.array(sorted(document.row for document in removed if document.shard == shard), np.int64) for shard in shards}
+    return {
+        shard: np.array(sorted(document.row for document in removed if document.shard == shard), np.int64) for shard in shards
+    }
 
 
 def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument]) -> StageManifest:
@@ -80,7 +82,7 @@ def _write_without(path: str, rows: RowNumbers) -> Callable[[IO[bytes]], object]
 
 
 def next_dedup(folder: NextFolder, removed: Sequence[RemovedDocument], documents: str) -> StageManifest:
-    """Write the dedup stage for the next documents: rows renumbered in keep lists and index, duplicates and drops of the removed left out."""
+    """Write the dedup stage for the next documents: keep lists and index renumbered, duplicates and drops of removed rows left out."""
     affected = removed_rows_by_shard(removed)
     urls = [document.url for document in removed if not document.kept]
     dropped: Counter[str] = Counter()

@@ -53,9 +53,7 @@ class Story:
     spans: tuple[TokenSpan, ...] = field(default=())
 
 
-def rows_where(
-    paths: Iterable[str], column: str, values: Sequence[Any], columns: list[str] | None = None
-) -> list[ParquetRow]:
+def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns: list[str] | None = None) -> list[ParquetRow]:
     """The rows of Parquet files whose `column` is one of `values`; all columns unless `columns` names some."""
     rows: list[ParquetRow] = []
     for path in paths:
