@@ -142,7 +142,7 @@ def _draw_losses(axes: Axes, run: TrainingRun, color: str, prefix: str) -> None:
     loss, validation = run.curve("loss"), run.curve("val_loss")
     if loss:
         shown = _thin(loss)
-        axes.plot(shown.steps, shown.values, color=color, alpha=0.45, linewidth=1.0, label=f"{prefix}training")
+        axes.plot(shown.steps, shown.values, color=color, alpha=0.6, linewidth=1.0, label=f"{prefix}training")
     if validation:
         label = f"{prefix}validation, last {validation.values[-1]:.3f}"
         marker = "o" if len(validation.steps) <= 40 else ""

@@ -16,7 +16,7 @@ from trainer.config import InputError
 from trainer.distributed import World, environment, joined
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network
-from trainer.evals.curves import curves, draw, standalone
+from trainer.evals.curves import curves, draw
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
@@ -90,13 +90,14 @@ def _name(path: Path) -> str:
 def write(evaluations: Sequence[CheckpointEvaluation], out: Path) -> None:
     """Write results.json, report.md, report.html and, for several checkpoints, their curves."""
     panels = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(evaluations), 1)}
-    pictures = [draw(curve) for curve in panels.values()]
+    pictures = {name: draw(curve) for name, curve in panels.items()}
     body = to_json(evaluations) | {"curves": [curve.to_json() for curve in panels.values()]}
     publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
-    for name, picture in zip(panels, pictures, strict=True):
-        publish(out / name, standalone(picture) + "\n")
+    for name, picture in pictures.items():
+        publish(out / name, picture.decode())
     publish(out / "report.md", report.markdown(evaluations, list(panels)))
-    publish(out / "report.html", report.page(evaluations, pictures))
+    titles = {f"{curve.name}: {curve.metric}": pictures[name] for name, curve in panels.items()}
+    publish(out / "report.html", report.page(evaluations, titles))
 
 
 def weights_sha256(model: GPT) -> str:
