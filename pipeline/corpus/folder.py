@@ -9,8 +9,6 @@ from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME, StageManifest
 
-__all__ = ["DATA_STAGES", "STAGE_NAMES", "CorpusFolder", "FunnelStep", "funnel", "stage_folders"]
-
 STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
 """Every stage, in the order of the data. A corpus folder holds one folder per stage, named after it."""
 

@@ -14,8 +14,6 @@ from pipeline.corpus.trace import ParquetRow, Story
 from tokenizer.codec import Tokenizer
 from tokenizer.stream import Stream
 
-__all__ = ["TOOL"]
-
 TEXT_MATCHES_SHOWN = 10
 DUPLICATES_SHOWN = 20
 

@@ -19,8 +19,6 @@ from tokenizer.shards import ShardEntry, SplitEntry
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["TOOL", "join"]
-
 
 def join(folders: Sequence[str], output: str) -> StageManifest:
     """Write the joined dataset. Raises InputError if the folders' tokenizers differ or a file differs from its manifest.

@@ -24,8 +24,6 @@ from pipeline.storage.verification import check
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Query", "SignatureIndex", "SimilarDocument", "find_similar", "open_index", "read_query"]
-
 SCHEME = "affine32"
 """datasketch's name for the permutations that `pipeline.dedup.minhash` computes."""
 
@@ -162,7 +160,7 @@ def _candidates(index: SignatureIndex, query: MinHash) -> list[_Candidate]:
             signed = MinHash(hashvalues=signatures[row], permutations=query.permutations, seed=query.seed, scheme=SCHEME)
             stored[shard, row] = signed
             lsh.insert((shard, row), signed)
-    return sorted(_Candidate(*key, query.jaccard(stored[key])) for key in lsh.query(query))
+    return sorted(_Candidate(shard, row, query.jaccard(stored[shard, row])) for shard, row in lsh.query(query))
 
 
 def _lsh_parameters(index: SignatureIndex) -> tuple[int, int]:

@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, resolve, stage_input
 
-__all__ = ["NextFolder", "RemovedDocument", "carry_file"]
-
 
 @dataclass(frozen=True, slots=True)
 class RemovedDocument:

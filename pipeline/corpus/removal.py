@@ -23,8 +23,6 @@ from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 
-__all__ = ["REASON", "next_dedup", "next_documents", "next_tokens"]
-
 REASON = "taken_down"
 SHINGLE_BYTES = 6
 RowNumbers = npt.NDArray[np.int64]

@@ -23,8 +23,6 @@ from pipeline.storage.verification import check_folder
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["TOOL"]
-
 REMOVED = "removed.jsonl"
 NEXT = ("documents", "dedup", "tokens")
 """Stages that hold texts or data derived from them, in the order of the data."""

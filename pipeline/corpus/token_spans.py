@@ -13,8 +13,6 @@ from tokenizer.errors import FormatError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import TokenBatch
 
-__all__ = ["TokenSpan", "open_dataset", "spans_in_window", "spans_of_documents"]
-
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Tool"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tool:

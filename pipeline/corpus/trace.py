@@ -17,19 +17,6 @@ from pipeline.storage import files
 from pipeline.storage.files import InputError
 from pipeline.urls import dedup_key
 
-__all__ = [
-    "ParquetRow",
-    "Story",
-    "key_of",
-    "keys_of_documents",
-    "keys_of_submissions",
-    "keys_with_text",
-    "parse_document_ids",
-    "rows_where",
-    "stories",
-    "text_of",
-]
-
 URL_STAGES = ("pages", "documents", "dedup")
 """Stages whose drops name their item by the URL that was fetched."""
 

@@ -5,8 +5,6 @@ import numpy as np
 from pipeline.tokens.merge import cross_entropy_nats
 from tokenizer.shards import Manifest as Dataset
 
-__all__ = ["unigram_entropies"]
-
 TOKEN_IDS = 1 << 16
 TOKENS_PER_CHUNK = 1 << 22
 

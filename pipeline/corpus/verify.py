@@ -10,8 +10,6 @@ from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME
 from pipeline.storage.verification import check
 
-__all__ = ["TOOL"]
-
 
 def _work(arguments: argparse.Namespace) -> None:
     folders = {name: files.join(arguments.corpus, name) for name in STAGE_NAMES}

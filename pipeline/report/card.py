@@ -18,8 +18,6 @@ from pipeline.storage.manifest import NAME
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["TOOL"]
-
 README = "README.md"
 CHECKSUMS = "SHA256SUMS"
 LANGUAGE_MIN_SHARE = 0.01

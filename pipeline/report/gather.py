@@ -15,8 +15,6 @@ from pipeline.report.tokens import token_numbers
 from pipeline.report.training import read_evaluation, read_run
 from pipeline.storage import files
 
-__all__ = ["gather"]
-
 
 def gather(
     corpus: CorpusFolder,

@@ -15,8 +15,6 @@ from pipeline.report.tallies import CHARACTERS, KARMA, BinTally, ValueTally
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
 
-__all__ = ["document_histograms", "evenly_spaced", "link_histograms", "page_histograms"]
-
 T = TypeVar("T")
 LENGTH_SAMPLE_DOCUMENTS = 50_000
 SUBREDDITS = "submissions.list.element.subreddit"

@@ -7,21 +7,6 @@ import orjson
 
 from pipeline.corpus.folder import FunnelStep
 
-__all__ = [
-    "Curve",
-    "DuplicatePair",
-    "EvaluationFigure",
-    "Histogram",
-    "OverlapNumbers",
-    "ReportNumbers",
-    "Site",
-    "SiteNumbers",
-    "SplitNumbers",
-    "StageNumbers",
-    "TokenNumbers",
-    "TrainingRun",
-]
-
 FORMAT_VERSION = 1
 
 

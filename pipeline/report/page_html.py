@@ -21,8 +21,6 @@ from pipeline.report.markup import (
 from pipeline.report.numbers import ReportNumbers, SiteNumbers, StageNumbers
 from pipeline.report.training_html import evaluations, training
 
-__all__ = ["render", "style"]
-
 SECTIONS = {
     "funnel": "Funnel",
     "links": "Links",

@@ -17,8 +17,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipeline.report.numbers import Curve, Histogram, TrainingRun
 
-__all__ = ["draw_curve", "draw_histogram", "draw_loss"]
-
 INK, MUTED, GRID = "#1b1d20", "#5a6068", "#dcdcd7"
 SERIES = ("#2f6391", "#b3541e", "#4d7a3a")
 

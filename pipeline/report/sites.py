@@ -9,8 +9,6 @@ from pipeline.report.tallies import NOT_KNOWN, ValueTally
 from pipeline.storage import files
 from pipeline.storage.files import InputError
 
-__all__ = ["read_webtext_domains", "site_name", "site_numbers"]
-
 DOMAINS_MATCHED = 20_000
 SITES_SHOWN = 25
 

@@ -15,7 +15,7 @@ from pipeline.report.gather import gather
 from pipeline.report.numbers import ReportNumbers
 from pipeline.report.page_html import render
 from pipeline.report.training import LOG, RESULTS
-from pipeline.report.watch import server, watched_page
+from pipeline.report.watch import live_page, server
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Input, StageManifest, file_input
 
@@ -98,7 +98,7 @@ class ReportStage(Stage[ReportSettings]):
 
     def _serve(self, call: Call[ReportSettings], settings: ReportSettings) -> None:
         def page() -> str:
-            return watched_page(call.inputs, lambda: render(gather_numbers(settings, call.inputs)))
+            return live_page(call.inputs, lambda: render(gather_numbers(settings, call.inputs)))
 
         with server(settings.watch or 0, page) as served:
             logger.info("report: serving http://%s:%d/ until Ctrl-C", *served.server_address[:2])

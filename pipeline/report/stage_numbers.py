@@ -9,8 +9,6 @@ from pipeline.report.numbers import StageNumbers
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 
-__all__ = ["read_run_record", "stage_numbers"]
-
 
 def stage_numbers(corpus: CorpusFolder) -> tuple[StageNumbers, ...]:
     """One record per finished stage, in the order of the data."""

@@ -9,8 +9,6 @@ import pyarrow.compute as pc
 
 from pipeline.report.numbers import Histogram
 
-__all__ = ["CHARACTERS", "DASH", "KARMA", "NOT_KNOWN", "TOKENS", "BinTally", "Bins", "ValueTally"]
-
 TABLES_PER_MERGE = 32
 DASH = "\N{EN DASH}"
 OTHERS = "others"

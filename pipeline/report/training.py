@@ -9,8 +9,6 @@ import orjson
 from pipeline.report.numbers import Curve, EvaluationFigure, TrainingRun
 from pipeline.storage.files import InputError
 
-__all__ = ["LOG", "RESULTS", "read_evaluation", "read_run"]
-
 LOG = "log.jsonl"
 RESULTS = "results.json"
 CURVES = ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_second")

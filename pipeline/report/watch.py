@@ -42,7 +42,7 @@ def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
         raise InputError(f"--watch {port}: cannot listen on this port ({error.strerror}); choose another port") from error
 
 
-def watched_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
+def live_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
     """The report so far, below one line per running stage; only these lines before the first stage has finished."""
     lines = "".join(f"<p>{escape(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
     running = f'<section aria-label="Running stages">{lines}</section>' if lines else ""

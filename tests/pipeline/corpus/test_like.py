@@ -14,6 +14,7 @@ from pipeline.corpus import inspect, like
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.dedup import minhash, words
 from pipeline.dedup.settings import DedupSettings
+from pipeline.engine.runner import Engine
 from pipeline.engine.settings import recorded
 from pipeline.records import Link, Submission
 from pipeline.storage import arrays, files
@@ -45,7 +46,7 @@ def make_corpus(folder: Path, settings: DedupSettings | None = None) -> Path:
     texts = [*map(text_of, range(DOCUMENTS)), edit(text_of(3), 5), text_of(5)]
     documents = [document(text, url_of(seed), day=seed) for seed, text in enumerate(texts)]
     write_documents(folder / "documents", [documents[:20], documents[20:]])
-    dedup(folder / "documents", folder / "dedup", settings)
+    dedup(folder / "documents", folder / "dedup", settings, Engine(workers=1))
     submissions = (Submission("abc", "books", 5, None), Submission("def", "history", 4, None))
     links = [Link(d.url, d.dedup_key, d.domain, 3, None, submissions if d.url == url_of(7) else ()) for d in documents]
     digest = files.publish_table(str(folder / "links" / "links.parquet"), Link.table(links))

@@ -13,14 +13,14 @@ import requests
 from pipeline.corpus.folder import stage_folders
 from pipeline.report.page_html import render
 from pipeline.report.stage import ReportSettings, gather_numbers
-from pipeline.report.watch import progress_text, server, watched_page
+from pipeline.report.watch import live_page, progress_text, server
 from pipeline.storage.files import InputError
 
 
 @contextmanager
 def serve(corpus: Path) -> Iterator[str]:
     folders = stage_folders(str(corpus))
-    with server(0, lambda: watched_page(folders, lambda: render(gather_numbers(ReportSettings(), folders)))) as served:
+    with server(0, lambda: live_page(folders, lambda: render(gather_numbers(ReportSettings(), folders)))) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
         try:
