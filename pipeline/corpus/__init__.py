@@ -1,1 +1,1 @@
-"""What a person does with a finished corpus: look into it, trace, join, remove from it, write its card."""
+"""What a person does with a finished corpus: inspect it, trace its tokens, verify it, join it, remove documents from it."""

@@ -1,7 +1,8 @@
-"""A finished corpus: its stages' folders and manifests, and the funnel from submissions to unique documents."""
+"""A corpus folder: the list of stages, their folders and manifests, and the funnel from submissions to unique documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, document_shards
@@ -21,40 +22,40 @@ def stage_folders(corpus: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
-    """The finished stages of a corpus: their folders and manifests, in the order of the data."""
+class CorpusFolder:
+    """The finished stages of a corpus: folders and manifests by stage name, in the order of the data."""
 
     folders: Mapping[str, str]
     manifests: Mapping[str, StageManifest]
 
     @classmethod
-    def open(cls, folders: Mapping[str, str]) -> "Corpus":
-        """The stages among `folders` (name to folder) that have finished. Raises InputError where none has."""
+    def open(cls, folders: Mapping[str, str]) -> Self:
+        """The finished stages among `folders` (stage name to folder). Raises InputError if none has finished."""
         done = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
         if not done:
-            named = ", ".join(folders.values())
-            raise InputError(f"no finished stage in any of {named}; run one first, or name another folder")
+            searched = ", ".join(folders.values())
+            raise InputError(f"no finished stage in any of {searched}; run a stage first, or name another folder")
         return cls(done, {name: StageManifest.load(folder) for name, folder in done.items()})
 
     def paths(self, stage: str, kind: str) -> list[str]:
-        """The files of one kind that a stage published; none where it has not run."""
+        """Paths of the files of one kind that a stage published; empty if the stage has not run."""
         manifest = self.manifests.get(stage)
         entries = manifest.of_kind(kind) if manifest else []
         return [files.join(self.folders[stage], entry.name) for entry in entries]
 
     def rows(self, stage: str, kind: str) -> int:
-        """Their rows."""
+        """Rows in all files of one kind of a finished stage."""
         return sum(entry.rows for entry in self.manifests[stage].of_kind(kind))
 
     def unique_shards(self) -> list[DocumentShard]:
-        """The documents that are left at the end: after de-duplication, or before it where that has not run."""
+        """The unique documents; all documents if `dedup` has not run, none if `documents` has not."""
         stage = "dedup" if "dedup" in self.folders else "documents"
         return document_shards(self.folders[stage]) if stage in self.folders else []
 
 
 @dataclass(frozen=True, slots=True)
 class FunnelStep:
-    """How many came so far, and why the others of the step before did not."""
+    """Items that reached this step, and the items lost since the step before, by reason."""
 
     name: str
     items: int
@@ -62,32 +63,32 @@ class FunnelStep:
     note: str = ""
 
 
-def funnel(corpus: Corpus) -> tuple[FunnelStep, ...]:
+def funnel(corpus: CorpusFolder) -> tuple[FunnelStep, ...]:
     """Submissions → links → pages → documents → unique documents, with the reasons of every loss."""
     steps: list[FunnelStep] = []
     if "links" in corpus.manifests:
         steps += _link_steps(corpus)
-    for stage, kind, word in (
+    for stage, kind, name in (
         ("pages", "pages", "pages"),
         ("documents", "documents", "documents"),
         ("dedup", "keep", "unique documents"),
     ):
         if stage in corpus.manifests:
             books = corpus.manifests[stage].books
-            steps.append(FunnelStep(word, corpus.rows(stage, kind) or books.items_out, _commonest_first(books.dropped)))
+            steps.append(FunnelStep(name, corpus.rows(stage, kind) or books.items_out, _most_common_first(books.dropped)))
     return tuple(steps)
 
 
-def _link_steps(corpus: Corpus) -> list[FunnelStep]:
+def _link_steps(corpus: CorpusFolder) -> list[FunnelStep]:
     books = corpus.manifests["links"].books
     links = corpus.rows("links", "links")
     steps = [FunnelStep("submissions", books.items_in)]
     if books.items_out == links:
-        return [*steps, FunnelStep("links", links, _commonest_first(books.dropped))]
-    accepted = FunnelStep("accepted submissions", books.items_out, _commonest_first(books.dropped))
-    note = f"{books.items_out - links:,} submissions name a link that another one names too; a link remembers them all"
+        return [*steps, FunnelStep("links", links, _most_common_first(books.dropped))]
+    accepted = FunnelStep("accepted submissions", books.items_out, _most_common_first(books.dropped))
+    note = f"{books.items_out - links:,} submissions repeat the link of another one; each link lists all its submissions"
     return [*steps, accepted, FunnelStep("links", links, note=note)]
 
 
-def _commonest_first(dropped: Mapping[str, int]) -> dict[str, int]:
+def _most_common_first(dropped: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""The next version of a stage's folder: files carried over or written anew, then the manifest."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManife
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A removed document: its shard of the documents stage, its row there, and whether it was in the keep list."""
+class RemovedDocument:
+    """A document to remove: its shard number and row in the documents stage, and whether dedup kept it."""
 
     shard: int
     row: int
@@ -30,7 +30,7 @@ class Gone:
 
 @dataclass
 class NextFolder:
-    """A stage's next folder on its way: files carried over or written, then the manifest."""
+    """The folder `target` that becomes the next version of `source`. `written` counts the files that were not carried over."""
 
     source: str
     target: str
@@ -39,23 +39,23 @@ class NextFolder:
     written: int = 0
 
     def carry(self, entry: FileEntry) -> None:
-        """Take a file over as it is."""
+        """Carry a file over unchanged."""
         carry_file(files.join(self.source, entry.name), files.join(self.target, entry.name))
         self.entries.append(entry)
 
     def write(self, entry: FileEntry, rows: int, fill: Callable[[IO[bytes]], object]) -> FileEntry:
-        """Write a file anew under its old name."""
+        """Write new content under the file's old name; returns the new entry."""
         digest = files.publish(files.join(self.target, entry.name), fill)
         self.entries.append(FileEntry(entry.name, entry.kind, rows, digest.bytes, digest.sha256))
         self.written += 1
         return self.entries[-1]
 
     def write_table(self, entry: FileEntry, table: pa.Table) -> None:
-        """The same for a table."""
+        """Write a table as Parquet under the file's old name."""
         self.write(entry, table.num_rows, lambda file: pq.write_table(table, file, compression="zstd", row_group_size=4096))
 
     def filter_table(self, entry: FileEntry, column: str, values: Sequence[Any]) -> pa.Table:
-        """Write a table anew without the rows whose `column` is one of `values`; carried over where there are none. Those rows."""
+        """Write a table without the rows whose `column` is one of `values`, or carry it over if no row is; returns those rows."""
         table = files.read_table(files.join(self.source, entry.name))
         hits = pc.is_in(table.column(column), value_set=pa.array(values, table.schema.field(column).type))
         if pc.any(hits).as_py():
@@ -65,24 +65,25 @@ class NextFolder:
         return table.filter(hits)
 
     def close(self, books: Books, counters: Mapping[str, int], inputs: Mapping[str, str], dataset: Any = None) -> StageManifest:
-        """Publish the manifest; `inputs` are the folders that now stand for the old ones, by name."""
-        now = {name: self._seen_from_here(entry) for name, entry in self.manifest.inputs.items()}
-        now |= {name: stage_input(folder, self.target) for name, folder in inputs.items()}
-        books.check(f"{self.manifest.stage} without the removed")
+        """Publish the manifest. `inputs` are the folders that replace the old inputs, by name."""
+        next_inputs = {name: self._relocate(entry) for name, entry in self.manifest.inputs.items()}
+        next_inputs |= {name: stage_input(folder, self.target) for name, folder in inputs.items()}
+        books.check(f"{self.manifest.stage} without the removed documents")
         entries = tuple(sorted(self.entries, key=lambda e: e.name))
-        left = {name: value for name, value in counters.items() if value}
-        next_manifest = replace(self.manifest, inputs=now, files=entries, books=books, counters=left, dataset=dataset)
+        nonzero = {name: value for name, value in counters.items() if value}
+        next_manifest = replace(self.manifest, inputs=next_inputs, files=entries, books=books, counters=nonzero, dataset=dataset)
         next_manifest.save(self.target)
         return next_manifest
 
-    def _seen_from_here(self, entry: Input) -> Input:
+    def _relocate(self, entry: Input) -> Input:
+        """The input with its path relative to `target`; unchanged if its folder is gone or has changed."""
         folder = resolve(self.source, entry)
-        standing = files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == entry.sha256
-        return stage_input(folder, self.target) if standing else entry
+        unchanged = files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == entry.sha256
+        return stage_input(folder, self.target) if unchanged else entry
 
 
 def carry_file(source: str, target: str) -> None:
-    """Let a published file stand at `target` too: linked where the file system can, else copied."""
+    """Publish the file `source` at `target` too: as a hard link if the file system allows it, else as a copy."""
     if not (files.is_local(source) and files.is_local(target)):
         files.publish_bytes(target, files.read_bytes(source))
         return

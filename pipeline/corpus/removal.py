@@ -1,69 +1,77 @@
-"""The next version of a stage's files without some documents: only the files concerned are written, the others are carried over.
+"""The next version of the stages `documents`, `dedup` and `tokens` without some documents.
 
-A document that was kept for others is not replaced by one of them: what was asked to go has gone with its near-duplicates.
+Only files that hold a removed document are written; the others are carried over. If a removed document had duplicates, none of them
+takes its place: a request to remove a text covers its near-duplicates.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.corpus.next_folder import Gone, NextFolder
+from pipeline.corpus.next_folder import NextFolder, RemovedDocument
+from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.engine.writer import TableSink
 from pipeline.records import Drop
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import KEEP_SCHEMA
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
+from tokenizer.shards import Manifest as Dataset
+from tokenizer.shards import Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 
 REASON = "taken_down"
 SHINGLE_BYTES = 6
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
-def by_shard(gone: Sequence[Gone]) -> dict[int, Rows]:
-    """The removed rows of each shard concerned, ascending."""
-    shards = sorted({one.shard for one in gone})
-    return {shard: np.array(sorted(one.row for one in gone if one.shard == shard), np.int64) for shard in shards}
+def removed_rows_by_shard(removed: Sequence[RemovedDocument]) -> dict[int, RowNumbers]:
+    """Shard number to the removed rows of that shard, ascending."""
+    shards = sorted({document.shard for document in removed})
+    return {
+        shard: np.array(sorted(document.row for document in removed if document.shard == shard), np.int64) for shard in shards
+    }
 
 
-def next_documents(folder: NextFolder, gone: Sequence[Gone]) -> StageManifest:
-    """The documents stage without the removed; they stand in a drops file of their own."""
-    concerned = by_shard(gone)
+def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument]) -> StageManifest:
+    """Write the documents stage without the removed documents, and list them in a new drops file."""
+    affected = removed_rows_by_shard(removed)
     for number, entry in enumerate(folder.manifest.of_kind("documents")):
-        if number in concerned:
+        if number in affected:
             folder.write(
-                entry, entry.rows - len(concerned[number]), _without(files.join(folder.source, entry.name), concerned[number])
+                entry, entry.rows - len(affected[number]), _write_without(files.join(folder.source, entry.name), affected[number])
             )
         else:
             folder.carry(entry)
     for entry in folder.manifest.of_kind("drops"):
         folder.carry(entry)
     earlier = sum(entry.name.startswith("drops/removed-") for entry in folder.manifest.files)
-    drops = Drop.table([Drop("documents", one.url, REASON, one.document_id.hex()) for one in gone])
+    drops = Drop.table([Drop("documents", document.url, REASON, document.document_id.hex()) for document in removed])
     folder.write_table(FileEntry(f"drops/removed-{earlier + 1:04d}.parquet", "drops", 0, 0, ""), drops)
     old = folder.manifest.books
-    books = Books(old.items_in, old.items_out - len(gone), {**old.dropped, REASON: old.dropped.get(REASON, 0) + len(gone)})
+    books = Books(old.items_in, old.items_out - len(removed), {**old.dropped, REASON: old.dropped.get(REASON, 0) + len(removed)})
     counters = Counter(folder.manifest.counters)
-    counters.subtract({"text_bytes": sum(one.text_bytes for one in gone)})
-    counters.subtract(Counter(name for one in gone if (name := f"language_{one.language}") in counters))
+    counters.subtract({"text_bytes": sum(document.text_bytes for document in removed)})
+    counters.subtract(Counter(name for document in removed if (name := f"language_{document.language}") in counters))
     return folder.close(books, counters, {})
 
 
-def _without(path: str, rows: Rows) -> Callable[[IO[bytes]], object]:
-    """Fill a file with the table at `path` but for some rows, a batch at a time."""
+def _write_without(path: str, rows: RowNumbers) -> Callable[[IO[bytes]], object]:
+    """A function that fills a file with the table at `path` without some rows, batch by batch."""
 
     def fill(file: IO[bytes]) -> None:
         start, sink = 0, None
         for batch in files.record_batches(path, rows=1024):
             sink = sink or TableSink(file, batch.schema)
             low, high = np.searchsorted(rows, (start, start + batch.num_rows))
-            stays = np.ones(batch.num_rows, bool)
-            stays[rows[low:high] - start] = False
-            if stays.any():
-                sink.write(batch.filter(pa.array(stays)))
+            keep = np.ones(batch.num_rows, bool)
+            keep[rows[low:high] - start] = False
+            if keep.any():
+                sink.write(batch.filter(pa.array(keep)))
             start += batch.num_rows
         if sink:
             sink.close()
@@ -71,10 +79,10 @@ def _without(path: str, rows: Rows) -> Callable[[IO[bytes]], object]:
     return fill
 
 
-def next_dedup(folder: NextFolder, gone: Sequence[Gone], documents: str) -> StageManifest:
-    """The dedup stage of the next documents: keep lists and index renumbered, the removed ones' duplicates and drops left out."""
-    concerned = by_shard(gone)
-    urls = [one.url for one in gone if not one.kept]
+def next_dedup(folder: NextFolder, removed: Sequence[RemovedDocument], documents: str) -> StageManifest:
+    """Write the dedup stage for the next documents: keep lists and index renumbered, duplicates and drops of removed rows left out."""
+    affected = removed_rows_by_shard(removed)
+    urls = [document.url for document in removed if not document.kept]
     dropped: Counter[str] = Counter()
     for kind in dict.fromkeys(entry.kind for entry in folder.manifest.files):
         for number, entry in enumerate(folder.manifest.of_kind(kind)):
@@ -82,51 +90,112 @@ def next_dedup(folder: NextFolder, gone: Sequence[Gone], documents: str) -> Stag
                 dropped.update(folder.filter_table(entry, "item", urls).column("reason").to_pylist())
             elif kind == "duplicates":
                 folder.filter_table(entry, "url", urls)
-            elif number in concerned:
-                _renumber(folder, kind, entry, number, concerned[number])
+            elif number in affected:
+                _renumber(folder, kind, entry, number, affected[number])
             else:
                 folder.carry(entry)
     old, left = folder.manifest.books, Counter(folder.manifest.books.dropped)
     left.subtract(dropped)
-    kept = [one for one in gone if one.kept]
-    books = Books(old.items_in - len(gone), old.items_out - len(kept), {name: items for name, items in left.items() if items})
+    kept = [document for document in removed if document.kept]
+    books = Books(old.items_in - len(removed), old.items_out - len(kept), {name: items for name, items in left.items() if items})
     counters = Counter(folder.manifest.counters)
-    counters.subtract({"text_bytes": sum(one.text_bytes for one in kept)})
+    counters.subtract({"text_bytes": sum(document.text_bytes for document in kept)})
     return folder.close(books, counters, {"documents": documents})
 
 
-def _renumber(folder: NextFolder, kind: str, entry: FileEntry, number: int, rows: Rows) -> None:
+def _renumber(folder: NextFolder, kind: str, entry: FileEntry, number: int, rows: RowNumbers) -> None:
+    """Write the file of shard `number` without the removed rows of the documents shard."""
     path = files.join(folder.source, entry.name)
     if kind == "keep":
         kept = files.read_table(path)
         numbers = kept.column("row").to_numpy()
-        stays = ~np.isin(numbers, rows)
-        moved = numbers[stays] - np.searchsorted(rows, numbers[stays])
-        ids = kept.column("document_id").filter(pa.array(stays))
-        folder.write_table(entry, pa.table([pa.array(moved), ids.combine_chunks()], schema=KEEP_SCHEMA))
+        keep = ~np.isin(numbers, rows)
+        renumbered = numbers[keep] - np.searchsorted(rows, numbers[keep])
+        ids = kept.column("document_id").filter(pa.array(keep))
+        folder.write_table(entry, pa.table([pa.array(renumbered), ids.combine_chunks()], schema=KEEP_SCHEMA))
     elif kind == "rows":
         table = files.read_table(path)
-        folder.write_table(entry, table.filter(pa.array(_stays(table.num_rows, rows))))
+        folder.write_table(entry, table.filter(pa.array(_all_but(rows, table.num_rows))))
     elif kind == "signatures":
         matrix = arrays.load(path)
-        left = matrix[_stays(len(matrix), rows)]
+        left = matrix[_all_but(rows, len(matrix))]
         folder.write(entry, len(left), lambda file: arrays.write(file, left))
     elif kind == "shingles":
-        counts = _shingles_of(folder, number)
+        counts = _shingle_counts(folder, number)
         data = np.frombuffer(files.read_bytes(path), np.uint8).reshape(-1, SHINGLE_BYTES)
-        left = data[np.repeat(_stays(len(counts), rows), counts)]
+        left = data[np.repeat(_all_but(rows, len(counts)), counts)]
         folder.write(entry, entry.rows - len(rows), lambda file: file.write(left.tobytes()))
     else:
-        raise ValueError(f"{entry.name}: a file of kind '{kind}', which this program cannot write without some documents")
+        raise ValueError(f"{entry.name}: documents cannot be removed from a file of kind '{kind}'")
 
 
-def _shingles_of(folder: NextFolder, number: int) -> Rows:
+def _shingle_counts(folder: NextFolder, number: int) -> RowNumbers:
     entry = folder.manifest.of_kind("rows")[number]
-    counts: Rows = files.read_table(files.join(folder.source, entry.name), ["shingles"]).column("shingles").to_numpy()
+    counts: RowNumbers = files.read_table(files.join(folder.source, entry.name), ["shingles"]).column("shingles").to_numpy()
     return counts
 
 
-def _stays(total: int, rows: Rows) -> npt.NDArray[np.bool_]:
-    stays = np.ones(total, bool)
-    stays[rows] = False
-    return stays
+def _all_but(rows: RowNumbers, total: int) -> Mask:
+    keep = np.ones(total, bool)
+    keep[rows] = False
+    return keep
+
+
+def next_tokens(folder: NextFolder, removed: Sequence[RemovedDocument], dedup: str) -> StageManifest:
+    """Write the tokens stage without the removed documents that dedup kept. Raises FormatError if a shard is damaged."""
+    text_bytes = {document.document_id: document.text_bytes for document in removed if document.kept}
+    dataset = Dataset.load(folder.source)
+    dataset.verify()
+    counters = Counter(folder.manifest.counters)
+    splits: dict[str, SplitEntry] = {}
+    for name, split in dataset.splits.items():
+        shards = [_next_shard(folder, shard, text_bytes) for shard in dataset.open(name, verify=False)]
+        lost_bytes = sum(lost for _, lost in shards)
+        entries = tuple(entry for entry, _ in shards)
+        documents, tokens = sum(e.documents for e in entries), sum(e.tokens for e in entries)
+        splits[name] = SplitEntry(documents, tokens, split.text_bytes - lost_bytes, entries)
+        counters.subtract({f"text_bytes_{name}": lost_bytes} if f"text_bytes_{name}" in counters else {})
+    for entry in folder.manifest.files:
+        if entry.kind in ("drops", "tokenizer"):
+            folder.carry(entry)
+    after = replace(dataset, folder=folder.target, splits=splits, unigram_entropy_nats={})
+    after = replace(after, unigram_entropy_nats=unigram_entropies(after))
+    old = folder.manifest.books
+    books = Books(old.items_in - len(text_bytes), old.items_out - len(text_bytes), old.dropped)
+    return folder.close(books, counters, {"dedup": dedup}, after.section())
+
+
+def _next_shard(folder: NextFolder, shard: Shard, text_bytes: Mapping[bytes, int]) -> tuple[ShardEntry, int]:
+    """The shard's next entry, and the bytes of text that it lost. `text_bytes` are those of the removed documents, by id."""
+    (entry,) = (e for e in folder.manifest.files if e.name == shard.header.name)
+    masks = [_keep_mask(batch, text_bytes) for batch in shard.batches]
+    lost = [
+        batch.document_ids[i].tobytes() for batch, keep in zip(shard.batches, masks, strict=True) for i in np.flatnonzero(~keep)
+    ]
+    if not lost:
+        folder.carry(entry)
+        return ShardEntry(entry.name, shard.header.documents, shard.header.tokens, entry.bytes, entry.sha256), 0
+    batches = [_select(batch, keep) for batch, keep in zip(shard.batches, masks, strict=True)]
+    documents, tokens = sum(len(b) for b in batches), sum(len(b.tokens) for b in batches)
+    header = replace(shard.header, documents=documents, tokens=tokens)
+
+    def fill(file: IO[bytes]) -> None:
+        writer = ShardWriter(file, header)
+        for batch in batches:
+            writer.write(batch)
+        writer.close()
+
+    written: FileEntry = folder.write(entry, documents, fill)
+    return ShardEntry(written.name, documents, tokens, written.bytes, written.sha256), sum(text_bytes[key] for key in lost)
+
+
+def _keep_mask(batch: TokenBatch, removed: Collection[bytes]) -> Mask:
+    ids = np.ascontiguousarray(batch.document_ids).view("V16").ravel()
+    removed_ids = np.array(sorted(removed), "V16") if removed else np.array([], "V16")
+    return ~np.isin(ids, removed_ids)
+
+
+def _select(batch: TokenBatch, keep: Mask) -> TokenBatch:
+    lengths = np.diff(batch.offsets)
+    offsets = np.concatenate([[0], np.cumsum(lengths[keep])])
+    return TokenBatch(batch.tokens[np.repeat(keep, lengths)], offsets, batch.document_ids[keep])

@@ -1,4 +1,4 @@
-"""What the commands beside the stages have in common: they answer or mend, and keep no manifest of their own."""
+"""The interface of the commands that are not stages: they read or change a finished corpus and write no manifest of their own."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command: its name, a line about it, its flags, and what it does with them (InputError for what the user must mend).
+    """A command: its name, one line of help, its flags, and its work, which raises InputError for what the user must correct.
 
-    One `of_corpus` has the flag --corpus.
+    The command has the flag --corpus if `of_corpus` is set.
     """
 
     name: str
@@ -19,7 +19,7 @@ class Tool:
     of_corpus: bool = True
 
     def run(self, argv: Sequence[str]) -> None:
-        """Parse the flags and work; an unknown flag ends in SystemExit(2) and one line."""
+        """Parse the flags and do the work. An unknown flag exits with SystemExit(2) and one line."""
         parser = argparse.ArgumentParser(prog=f"python -m pipeline {self.name}", description=self.text, allow_abbrev=False)
         if self.of_corpus:
             parser.add_argument(

@@ -1,4 +1,4 @@
-"""The command `verify`: every file of a corpus beside its manifest."""
+"""`python -m pipeline verify`: compare every file of a corpus with its stage's manifest."""
 
 import argparse
 import sys
@@ -15,10 +15,10 @@ def _work(arguments: argparse.Namespace) -> None:
     folders = {name: files.join(arguments.corpus, name) for name in STAGE_NAMES}
     finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
     if not finished:
-        raise InputError(f"{arguments.corpus}: no finished stage there")
+        raise InputError(f"{arguments.corpus}: no finished stage in this folder; run a stage first, or name another folder")
     for name, folder in finished.items():
         count, size = check(folder)
-        sys.stdout.write(f"{name}: {count:,} files of {size:,} bytes are what their manifest says\n")
+        sys.stdout.write(f"{name}: {count:,} files ({size:,} bytes) match their manifest\n")
 
 
-TOOL = Tool("verify", "every file of a corpus compared with the size and sha256 in its manifest", lambda _: None, _work)
+TOOL = Tool("verify", "compare every file of a corpus with the size and sha256 in its manifest", lambda _: None, _work)

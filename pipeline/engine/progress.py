@@ -58,11 +58,12 @@ def _watch(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str, done: thre
 def progress_line(name: str, done: int, total: int, new: int, seconds: float, unit: str) -> str:
     """`documents: 1,200 of 4,000 pages, 61/s, 46 s left`."""
     rate = new / seconds if seconds > 0 else 0.0
-    left = f", {_duration((total - done) / rate)} left" if rate > 0 and total > done else ""
+    left = f", {duration_text((total - done) / rate)} left" if rate > 0 and total > done else ""
     return f"{name}: {done:,} of {total:,} {unit}, {rate:,.0f}/s{left}"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """`14 s`, `12 min`, `3.4 h`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

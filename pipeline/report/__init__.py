@@ -1,1 +1,1 @@
-"""The corpus report: numbers from manifests, Parquet, token shards and training logs; one page and one JSON of them."""
+"""The corpus report and the dataset card: numbers from manifests, Parquet, token shards and training logs, rendered."""

@@ -1,25 +1,25 @@
-"""Duplicates on the page: figures, and pairs side by side with what differs marked."""
+"""The page's section on duplicates: figures, and pairs of texts side by side with their differences marked."""
 
 import difflib
 import re
 from html import escape
 
 from pipeline.report.markup import details, histogram
-from pipeline.report.numbers import Numbers, Pair
+from pipeline.report.numbers import DuplicatePair, ReportNumbers
 
 
-def duplicates(numbers: Numbers) -> str:
-    """The section's body."""
-    drawn = "".join(histogram(found) for name in ("duplicates", "clusters", "similarity") if (found := numbers.histogram(name)))
-    if not drawn:
+def duplicates(numbers: ReportNumbers) -> str:
+    """The section's body; empty if there is no histogram of duplicates to draw."""
+    figures = "".join(histogram(shown) for name in ("duplicates", "clusters", "similarity") if (shown := numbers.histogram(name)))
+    if not figures:
         return ""
     pairs = "".join(_pair(pair) for pair in numbers.pairs)
-    shown = f"<h3>Removed and kept, side by side</h3>{pairs}" if pairs else ""
-    return f'<div class="figures">{drawn}</div>\n<br>{shown}'
+    compared = f"<h3>Removed and kept, side by side</h3>{pairs}" if pairs else ""
+    return f'<div class="figures">{figures}</div>\n<br>{compared}'
 
 
-def _pair(pair: Pair) -> str:
-    removed, kept = marked(pair.text, pair.kept_text)
+def _pair(pair: DuplicatePair) -> str:
+    removed, kept = mark_differences(pair.text, pair.kept_text)
     summary = f"similarity {pair.similarity:.3f}, {pair.reason.replace('_', ' ')}, cluster of {pair.cluster_size}: {pair.url}"
     sides = _side("Removed", pair.url, removed) + _side("Kept", pair.kept_url, kept)
     return details(summary, f'<div class="pair">{sides}</div>')
@@ -31,16 +31,16 @@ def _side(title: str, url: str, text: str) -> str:
     return f"<div><h3>{title}</h3>{address}{body}</div>"
 
 
-def marked(removed: str, kept: str) -> tuple[str, str]:
-    """Both texts as HTML; words that only the first has stand in <del>, those of the second in <ins>.
+def mark_differences(removed: str, kept: str) -> tuple[str, str]:
+    """Both texts as HTML, words that only the first has in <del>, words that only the second has in <ins>.
 
-    >>> marked("a red fox", "a blue fox")
+    >>> mark_differences("a red fox", "a blue fox")
     ('a <del>red</del> fox', 'a <ins>blue</ins> fox')
     """
     first, second = (re.findall(r"\s+|\S+", text) for text in (removed, kept))
     left, right = [], []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        gone, come = escape("".join(first[a:b])), escape("".join(second[c:d]))
-        left.append(gone if kind == "equal" or not gone else f"<del>{gone}</del>")
-        right.append(come if kind == "equal" or not come else f"<ins>{come}</ins>")
+        deleted, inserted = escape("".join(first[a:b])), escape("".join(second[c:d]))
+        left.append(deleted if kind == "equal" or not deleted else f"<del>{deleted}</del>")
+        right.append(inserted if kind == "equal" or not inserted else f"<ins>{inserted}</ins>")
     return "".join(left), "".join(right)

@@ -1,5 +1,6 @@
-"""Small pieces of HTML: escaped text, numbers that say which figure of report.json they are, tables, figures."""
+"""Building blocks of the page: numbers with their key in report.json, tables, figures, foldable details."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -7,18 +8,18 @@ from pipeline.report import plots
 from pipeline.report.numbers import Histogram
 
 NONE = "\N{EN DASH}"
-"""What a cell shows that has nothing to show."""
+"""The content of a table cell without a value."""
 
 
 def number(value: float, key: str = "") -> str:
-    """A number for people, its exact value beside it for programs; `key` is its path in report.json."""
+    """A rounded number with its exact value for programs; `key` is its path in report.json."""
     shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-    named = f' data-key="{escape(key)}"' if key else ""
-    return f'<data value="{value!r}"{named}>{shown}</data>'
+    attribute = f' data-key="{escape(key)}"' if key else ""
+    return f'<data value="{value!r}"{attribute}>{shown}</data>'
 
 
 def share(part: float, whole: float) -> str:
-    """`12.3 %`; nothing where there is no whole."""
+    """`12.3 %`; empty if `whole` is 0."""
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
@@ -30,34 +31,27 @@ def bytes_text(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def seconds_text(seconds: float) -> str:
-    """`14 s`, `12 min`, `3.4 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def words(name: str) -> str:
-    """A counter's or reason's name for people: `low_karma` is `low karma`."""
+    """A name of a counter or a reason as HTML: `low_karma` becomes `low karma`."""
     return escape(name.replace("_", " "))
 
 
 def section(anchor: str, title: str, body: str) -> str:
-    """A part of the page with its heading; nothing where it has no body."""
+    """A section of the page with its heading; empty if it has no body."""
     return f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{escape(title)}</h2>\n{body}</section>\n' if body else ""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numeric: Iterable[int] = ()) -> str:
-    """A table of cells that are HTML already; `numeric` are the columns to set flush right. The first cell heads its row."""
+    """A table of HTML cells. `numeric` are the numbers of the right-aligned columns; the first cell is the row's heading."""
     right = set(numeric)
     titles = "".join(f'<th scope="col"{_class(i, right)}>{escape(title)}</th>' for i, title in enumerate(head))
     body = "".join(f"<tr>{''.join(_cell(i, cell, right) for i, cell in enumerate(row))}</tr>\n" for row in rows)
-    named = f"<caption hidden>{escape(caption)}</caption>" if caption else ""
-    filled = f"<table>{named}<thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table>"
-    return f'<div class="scroll" {_reachable(caption)}>{filled}</div>\n'
+    caption_tag = f"<caption hidden>{escape(caption)}</caption>" if caption else ""
+    element = f"<table>{caption_tag}<thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table>"
+    return f'<div class="scroll" {_focusable(caption)}>{element}</div>\n'
 
 
-def _reachable(caption: str) -> str:
+def _focusable(caption: str) -> str:
     return f'tabindex="0" role="region" aria-label="{escape(caption)}"' if caption else 'tabindex="0"'
 
 
@@ -72,7 +66,7 @@ def _cell(column: int, cell: str, right: set[int]) -> str:
 
 
 def histogram(shown: Histogram) -> str:
-    """The figure, and its numbers as a table to open. Nothing where nothing was counted."""
+    """The figure, with its numbers in a foldable table; empty if all counts are 0."""
     if not any(shown.counts):
         return ""
     rows = [
@@ -83,20 +77,20 @@ def histogram(shown: Histogram) -> str:
     return figure(shown.name, shown.title, plots.draw_histogram(shown), escape(shown.note), numbers)
 
 
-def figure(name: str, title: str, svg: str, note: str = "", below: str = "", *, wide: bool = False) -> str:
-    """An SVG with its heading, named for those who cannot see it."""
-    image = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{name}-title" ', 1)
-    said = f"<p>{note}</p>" if note else ""
-    caption = f"<figcaption>{said}{below}</figcaption>" if said or below else ""
+def figure(name: str, title: str, svg: bytes, note: str = "", below: str = "", *, wide: bool = False) -> str:
+    """A heading and an SVG file as an image, with a note and more HTML below."""
+    image = f'<img alt="Chart: {escape(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
+    text = f"<p>{note}</p>" if note else ""
+    caption = f"<figcaption>{text}{below}</figcaption>" if text or below else ""
     kind = ' class="wide"' if wide else ""
     return f'<figure{kind}><h3 id="{name}-title">{escape(title)}</h3>{image}{caption}</figure>\n'
 
 
 def details(summary: str, body: str) -> str:
-    """To be opened by hand."""
+    """HTML that the reader can unfold."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>\n"
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:
-    """Names and their values, HTML already."""
+    """A list of names and values, both HTML."""
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in pairs)}</dl>\n"

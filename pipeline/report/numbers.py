@@ -1,4 +1,4 @@
-"""What the report says, as plain records: the page and report.json are two renderings of one `Numbers`."""
+"""The numbers of a report as plain records. The page and report.json are two renderings of one `ReportNumbers`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts by bin or category, in the order to show. `of` is what is counted, `axis` what the labels are."""
+    """Counts by bin or category, in display order. `of` names the counted items, `axis` the quantity on the axis.
+
+    `binned` tells bins, which have an order, from categories.
+    """
 
     name: str
     title: str
@@ -26,7 +29,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class StageNumbers:
-    """A finished stage's manifest, and what its run.json says of time and versions (None where there is none)."""
+    """A finished stage: its manifest, and its run.json with time and versions (None if there is no such file)."""
 
     name: str
     items_in: int
@@ -43,7 +46,7 @@ class StageNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site's documents here and in WebText, whose list names sites without their suffix (`bbc`)."""
+    """Documents of a site in this corpus and in WebText. WebText's list names sites without suffix (`bbc`)."""
 
     name: str
     documents: int
@@ -53,8 +56,8 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Sites:
-    """The commonest sites. The last two are None without WebText's own list."""
+class SiteNumbers:
+    """The most common sites. `webtext_sites_found` and `share_in_webtext_sites` are None without WebText's list."""
 
     top: tuple[Site, ...]
     distinct: int
@@ -64,8 +67,8 @@ class Sites:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A removed document beside the kept one: the beginnings of their texts."""
+class DuplicatePair:
+    """A removed document and the kept one, with the beginnings of their texts."""
 
     url: str
     kept_url: str
@@ -78,7 +81,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SplitNumbers:
-    """A split's sums. `unigram_entropy` is what a model scores that knows only how common each token is, in nats a token."""
+    """Sums of a split. `unigram_entropy` is the loss, in nats per token, of a model that knows only token frequencies."""
 
     documents: int
     tokens: int
@@ -87,14 +90,14 @@ class SplitNumbers:
     unigram_entropy: float | None
 
     @property
-    def bytes_a_token(self) -> float | None:
-        """UTF-8 bytes of text a token, the ends of text counted as tokens."""
+    def bytes_per_token(self) -> float | None:
+        """UTF-8 bytes of text per token; ends of text count as tokens."""
         return self.text_bytes / self.tokens if self.tokens else None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenNumbers:
-    """The token shards by split, and the vocabulary that made them."""
+    """The token shards by split, and their vocabulary."""
 
     splits: dict[str, SplitNumbers]
     vocab_size: int
@@ -102,17 +105,17 @@ class TokenNumbers:
 
     @property
     def tokens(self) -> int:
-        """Of all splits."""
+        """Tokens of all splits."""
         return sum(split.tokens for split in self.splits.values())
 
     @property
     def text_bytes(self) -> int:
-        """Of all splits."""
+        """UTF-8 bytes of text of all splits."""
         return sum(split.text_bytes for split in self.splits.values())
 
     @property
     def held_out(self) -> str | None:
-        """The split that the trainer validates on; the training split where there is no other."""
+        """The split that the trainer validates on; the training split if there is no other, None without splits."""
         return next((name for name in ("validation", "test", "train") if name in self.splits), None)
 
     @property
@@ -123,7 +126,7 @@ class TokenNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A quantity by training step."""
+    """A quantity at each logged training step."""
 
     name: str
     steps: tuple[int, ...]
@@ -131,8 +134,8 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A training run's log."""
+class TrainingRun:
+    """The log of a training run."""
 
     name: str
     config: dict[str, Any]
@@ -140,13 +143,13 @@ class Run:
     tokens: int
 
     def curve(self, name: str) -> Curve | None:
-        """The curve of that name, if the log has it."""
+        """The curve of this name, None if the log has none."""
         return next((c for c in self.curves if c.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One figure of an evaluation; `paper` holds the paper's columns where they are known."""
+class EvaluationFigure:
+    """One figure of an evaluation. `paper` holds the paper's figures by column; it is empty if the paper has none."""
 
     source: str
     task: str
@@ -159,8 +162,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """How much of an evaluation set's n-grams stands in the corpus, in percent; the paper's figures where it has that set."""
+class OverlapNumbers:
+    """Percentage of an evaluation set's n-grams that occur in the corpus; the paper's figures are None if it lacks the set."""
 
     name: str
     grams: int
@@ -170,25 +173,25 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """All of it."""
+class ReportNumbers:
+    """All numbers of a report; the field names are the keys of report.json."""
 
     title: str
     stages: tuple[StageNumbers, ...]
     funnel: tuple[FunnelStep, ...]
     histograms: tuple[Histogram, ...]
-    sites: Sites | None
-    pairs: tuple[Pair, ...]
+    sites: SiteNumbers | None
+    pairs: tuple[DuplicatePair, ...]
     tokens: TokenNumbers | None
-    runs: tuple[Run, ...]
-    evaluations: tuple[Evaluation, ...]
-    overlap: tuple[Overlap, ...]
+    runs: tuple[TrainingRun, ...]
+    evaluations: tuple[EvaluationFigure, ...]
+    overlap: tuple[OverlapNumbers, ...]
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> bytes:
-        """Canonical JSON."""
+        """The bytes of report.json: sorted keys, so that equal numbers give equal bytes."""
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
     def histogram(self, name: str) -> Histogram | None:
-        """The histogram of that name, if there is one."""
+        """The histogram of this name, None if there is none."""
         return next((h for h in self.histograms if h.name == name), None)

@@ -1,9 +1,10 @@
-"""The report as one HTML page: no script, nothing from elsewhere; light, dark, print and small screens by its style sheet."""
+"""The report as one self-contained HTML page without scripts; its style sheet covers light, dark, print and small screens."""
 
 from html import escape
 from importlib.resources import files as package_files
 
 from pipeline.corpus.folder import FunnelStep
+from pipeline.engine.progress import duration_text
 from pipeline.report.duplicates_html import duplicates
 from pipeline.report.markup import (
     NONE,
@@ -12,16 +13,15 @@ from pipeline.report.markup import (
     details,
     histogram,
     number,
-    seconds_text,
     section,
     share,
     table,
     words,
 )
-from pipeline.report.numbers import Numbers, Sites, StageNumbers
+from pipeline.report.numbers import ReportNumbers, SiteNumbers, StageNumbers
 from pipeline.report.training_html import evaluations, training
 
-PARTS = {
+SECTIONS = {
     "funnel": "Funnel",
     "links": "Links",
     "pages": "Pages",
@@ -32,12 +32,12 @@ PARTS = {
     "training": "Training",
     "evaluation": "Evaluation",
     "overlap": "Overlap",
-    "making": "How it was made",
+    "stages": "Stages",
 }
 
 
-def render(numbers: Numbers) -> str:
-    """The whole page. The same numbers give the same bytes."""
+def render(numbers: ReportNumbers) -> str:
+    """The page; equal numbers give equal bytes."""
     bodies = {
         "funnel": _funnel(numbers.funnel),
         "links": _figures(numbers, "karma", "year", "subreddits"),
@@ -49,10 +49,10 @@ def render(numbers: Numbers) -> str:
         "training": training(numbers),
         "evaluation": evaluations(numbers.evaluations),
         "overlap": _overlap(numbers),
-        "making": "".join(_stage(stage) for stage in numbers.stages),
+        "stages": "".join(_stage(stage) for stage in numbers.stages),
     }
-    sections = "".join(section(name, PARTS[name], body) for name, body in bodies.items())
-    links = "".join(f'<li><a href="#{name}">{PARTS[name]}</a></li>' for name, body in bodies.items() if body)
+    sections = "".join(section(name, SECTIONS[name], body) for name, body in bodies.items())
+    links = "".join(f'<li><a href="#{name}">{SECTIONS[name]}</a></li>' for name, body in bodies.items() if body)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -68,12 +68,12 @@ def render(numbers: Numbers) -> str:
 <a class="skip" href="#content">Skip to content</a>
 <header>
 <h1>{escape(numbers.title)}</h1>
-<p class="quiet">A corpus in the manner of WebText: what was taken in, what was left out and why, and what was made of it.</p>
-{_tiles(numbers)}<nav aria-label="Parts of the report"><ul>{links}</ul></nav>
+<p class="quiet">A corpus built like WebText: what went in, what was dropped and why, and what was trained on it.</p>
+{_tiles(numbers)}<nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
 <main id="content" tabindex="-1">
 {sections}</main>
-<footer class="quiet small"><p>Every number on this page stands in report.json beside it.</p></footer>
+<footer class="quiet small"><p>Every number on this page is also in report.json.</p></footer>
 </body>
 </html>
 """
@@ -84,31 +84,31 @@ def style() -> str:
     return (package_files("pipeline.report") / "page.css").read_text(encoding="utf-8")
 
 
-def _tiles(numbers: Numbers) -> str:
+def _tiles(numbers: ReportNumbers) -> str:
     tiles = [(number(step.items), step.name) for step in (numbers.funnel[:1] + numbers.funnel[-1:])]
     if numbers.tokens:
         tiles += [(number(numbers.tokens.tokens), "tokens"), (bytes_text(numbers.tokens.text_bytes), "of text")]
     for run in numbers.runs[:1]:
         if validation := run.curve("val_loss"):
-            tiles.append((f"{validation.values[-1]:.3f}", "validation loss, nats a token"))
+            tiles.append((f"{validation.values[-1]:.3f}", "validation loss, nats per token"))
     return f'<ul class="tiles">{"".join(f"<li><b>{value}</b><span>{escape(name)}</span></li>" for value, name in tiles)}</ul>\n'
 
 
-def _figures(numbers: Numbers, *names: str) -> str:
-    drawn = "".join(histogram(found) for name in names if (found := numbers.histogram(name)))
-    return f'<div class="figures">{drawn}</div>\n' if drawn else ""
+def _figures(numbers: ReportNumbers, *names: str) -> str:
+    figures = "".join(histogram(shown) for name in names if (shown := numbers.histogram(name)))
+    return f'<div class="figures">{figures}</div>\n' if figures else ""
 
 
 def _funnel(steps: tuple[FunnelStep, ...]) -> str:
-    """A table with bars: each step's items, its share of the first, and below it what was lost on the way to it."""
+    """A table with bars: the items of each step, their share of the first step, and below it the losses since the step before."""
     most = max((step.items for step in steps), default=0)
     first = steps[0].items if steps else 0
     if not steps:
         return ""
     rows = "".join(_step(i, step, most, first) for i, step in enumerate(steps))
-    titles = '<th scope="col">Step</th><th scope="col" class="number">Items</th><th scope="col" class="number">Left</th>'
-    filled = f'<table class="funnel"><thead><tr>{titles}<td></td></tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="card scroll" tabindex="0" role="region" aria-label="Funnel, by step">{filled}</div>\n'
+    titles = '<th scope="col">Step</th><th scope="col" class="number">Items</th><th scope="col" class="number">Share</th>'
+    element = f'<table class="funnel"><thead><tr>{titles}<td></td></tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="card scroll" tabindex="0" role="region" aria-label="Funnel, by step">{element}</div>\n'
 
 
 def _step(i: int, step: FunnelStep, most: int, first: int) -> str:
@@ -119,29 +119,29 @@ def _step(i: int, step: FunnelStep, most: int, first: int) -> str:
         f'<td class="bar"><span class="track"><i style="width:{width:.2f}%"></i></span></td></tr>\n'
     )
     lost = ", ".join(f"<b>{number(n, f'funnel.{i}.lost.{reason}')}</b> {words(reason)}" for reason, n in step.lost.items())
-    said = " ".join(part for part in (f"Lost: {lost}." if lost else "", escape(step.note)) if part)
-    return row + (f'<tr class="lost"><td colspan="4" class="lost">{said}</td></tr>\n' if said else "")
+    text = " ".join(part for part in (f"Dropped: {lost}." if lost else "", escape(step.note)) if part)
+    return row + (f'<tr class="lost"><td colspan="4" class="lost">{text}</td></tr>\n' if text else "")
 
 
-def _sites(sites: Sites | None) -> str:
+def _sites(sites: SiteNumbers | None) -> str:
     if not sites or not sites.top:
         return ""
-    said = f"<p>The documents come from {number(sites.distinct, 'sites.distinct')} domains."
+    text = f"<p>The documents come from {number(sites.distinct, 'sites.distinct')} domains."
     head, numeric = ["site", "documents", "share"], [1, 2, 3, 4]
     rows = [[escape(site.name), number(site.documents, f"sites.{site.name}"), share(site.share, 1)] for site in sites.top]
     if sites.webtext_sites_found is not None and sites.share_in_webtext_sites is not None:
-        said += (
-            f" Of WebText's {number(sites.webtext_sites)} commonest sites {number(sites.webtext_sites_found)} are among them,"
-            f" and {share(sites.share_in_webtext_sites, 1)} of the documents come from those."
+        text += (
+            f" They include {number(sites.webtext_sites_found)} of WebText's {number(sites.webtext_sites)} most common sites, which give"
+            f" {share(sites.share_in_webtext_sites, 1)} of the documents."
         )
-        head += ["share of WebText's list", "rank in WebText"]
+        head += ["share in WebText's list", "rank in WebText"]
         for row, site in zip(rows, sites.top, strict=True):
             known = site.webtext_rank is not None and site.webtext_share is not None
             row += [share(site.webtext_share or 0, 1), f"{site.webtext_rank:,}"] if known else [NONE, NONE]
-    return f'{said}</p>\n<div class="card">{table(head, rows, "Commonest sites", numeric)}</div>\n'
+    return f'{text}</p>\n<div class="card">{table(head, rows, "Most common sites", numeric)}</div>\n'
 
 
-def _tokens(numbers: Numbers) -> str:
+def _tokens(numbers: ReportNumbers) -> str:
     tokens = numbers.tokens
     if not tokens:
         return ""
@@ -151,21 +151,21 @@ def _tokens(numbers: Numbers) -> str:
             number(split.documents, f"tokens.splits.{name}.documents"),
             number(split.tokens, f"tokens.splits.{name}.tokens"),
             bytes_text(split.text_bytes),
-            f"{split.bytes_a_token:.3f}" if split.bytes_a_token else "",
+            f"{split.bytes_per_token:.3f}" if split.bytes_per_token else "",
             f"{split.unigram_entropy:.3f}" if split.unigram_entropy is not None else "",
         ]
         for name, split in tokens.splits.items()
     ]
-    said = (
-        f"The vocabulary has {number(tokens.vocab_size, 'tokens.vocab_size')} entries. Unigram entropy is what a model scores, in nats a"
-        " token, that knows only how common each token is: one that has learned anything at all lies below it."
+    text = (
+        f"The vocabulary has {number(tokens.vocab_size, 'tokens.vocab_size')} entries. Unigram entropy is the loss, in nats per token, of a"
+        " model that knows only how common each token is. A model that has learned more has a lower loss."
     )
-    head = ["split", "documents", "tokens", "text", "bytes a token", "unigram entropy"]
+    head = ["split", "documents", "tokens", "text", "bytes per token", "unigram entropy"]
     splits = table(head, rows, "Splits", range(1, len(head)))
-    return f'<p>{said}</p>\n<div class="card">{splits}</div><br>{_figures(numbers, "tokens")}'
+    return f'<p>{text}</p>\n<div class="card">{splits}</div><br>{_figures(numbers, "tokens")}'
 
 
-def _overlap(numbers: Numbers) -> str:
+def _overlap(numbers: ReportNumbers) -> str:
     if not numbers.overlap:
         return ""
     rows = [
@@ -183,7 +183,7 @@ def _overlap(numbers: Numbers) -> str:
 
 def _stage(stage: StageNumbers) -> str:
     run = stage.run or {}
-    took = f", {seconds_text(run['seconds'])} on {run['workers']} worker{'s' if run['workers'] != 1 else ''}" if run else ""
+    took = f", {duration_text(run['seconds'])} on {run['workers']} worker{'s' if run['workers'] != 1 else ''}" if run else ""
     settings = definitions(
         (f"<code>{escape(name)}</code>", f"<code>{escape(str(value))}</code>") for name, value in stage.settings.items()
     )

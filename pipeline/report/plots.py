@@ -1,12 +1,13 @@
-"""Figures as SVG: the same bytes for the same numbers, colours by CSS variables so that light and dark are one drawing.
+"""Figures as SVG files: equal numbers give equal bytes.
 
-Text stays text (selectable, small, read aloud). matplotlib knows no CSS variables: it draws in stand-in colours, replaced afterwards.
+The figures are drawn once, in the colors of the light theme; the page's style sheet inverts them for the dark theme.
 """
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from math import fsum
 from typing import Any
 
 import matplotlib as mpl
@@ -14,21 +15,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pipeline.report.numbers import Histogram, Run
-from pipeline.report.training import thinned
+from pipeline.report.numbers import Curve, Histogram, TrainingRun
 
-INK, MUTED, GRID, FIRST, SECOND, THIRD = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f", "#101112"
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", THIRD: "third"}
-LIGHT = {"ink": "#1b1d20", "muted": "#5a6068", "grid": "#e3e3df", "first": "#2f6391", "second": "#b3541e", "third": "#4d7a3a"}
-DARK = {"ink": "#e8e9eb", "muted": "#a4abb4", "grid": "#31363d", "first": "#7fb2e5", "second": "#f0a06a", "third": "#9cc987"}
-SERIES = (FIRST, SECOND, THIRD)
+INK, MUTED, GRID = "#1b1d20", "#5a6068", "#dcdcd7"
+SERIES = ("#2f6391", "#b3541e", "#4d7a3a")
 
 SMALL = (5.0, 3.05)
 WIDE = (7.4, 3.9)
-FEW_BARS = 5
-"""Fewer bars than these are no wider for it."""
-LYING_BAR = 0.27
-"""Inches a bar: the figure grows with their number, the bars do not."""
+"""Sizes of figures, in inches."""
+MIN_BAR_SLOTS = 5
+"""Fewer bars than this keep the width that they would have among this many."""
+INCHES_PER_CATEGORY = 0.27
+POINTS_PER_CURVE = 1000
+"""More points than this do not show on a screen."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "webtext",
@@ -51,7 +50,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def short(value: float) -> str:
@@ -66,27 +65,26 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def draw_histogram(histogram: Histogram) -> str:
-    """Upright bars for bins, which have an order of their own; lying ones for categories, whose names want room."""
-    lying = (SMALL[0], 0.35 + LYING_BAR * len(histogram.counts))
-    with _drawing(SMALL if histogram.binned else lying) as figure:
+def draw_histogram(histogram: Histogram) -> bytes:
+    """An SVG file: vertical bars for bins, which have an order; horizontal bars for categories, whose names need room."""
+    by_category = (SMALL[0], 0.35 + INCHES_PER_CATEGORY * len(histogram.counts))
+    with _new_figure(SMALL if histogram.binned else by_category) as figure:
         axes = figure.add_subplot()
         if histogram.binned:
-            _upright(axes, histogram)
+            _draw_bins(axes, histogram)
         else:
-            _lying(axes, histogram)
-        return _svg(figure, histogram.name)
+            _draw_categories(axes, histogram)
+        return _to_svg(figure)
 
 
-def _upright(axes: Axes, histogram: Histogram) -> None:
+def _draw_bins(axes: Axes, histogram: Histogram) -> None:
     places = range(len(histogram.counts))
-    axes.bar(places, histogram.counts, width=0.86, color=FIRST)
-    axes.set_xlim(-0.6, max(len(places), FEW_BARS) - 0.4)
-    every = max(1, -(-len(places) // 12))
-    crowded = len(places) // every > 6 or sum(map(len, histogram.labels[::every])) > 44
-    axes.set_xticks(
-        list(places)[::every], histogram.labels[::every], rotation=35 if crowded else 0, ha="right" if crowded else "center"
-    )
+    axes.bar(places, histogram.counts, width=0.86, color=SERIES[0])
+    axes.set_xlim(-0.6, max(len(places), MIN_BAR_SLOTS) - 0.4)
+    step = max(1, -(-len(places) // 12))
+    labels = histogram.labels[::step]
+    crowded = len(places) // step > 6 or sum(map(len, labels)) > 44
+    axes.set_xticks(list(places)[::step], labels, rotation=35 if crowded else 0, ha="right" if crowded else "center")
     axes.tick_params(axis="x", length=0, pad=2 if crowded else 4)
     axes.set_xlabel(histogram.axis)
     axes.set_ylabel(histogram.of)
@@ -95,10 +93,10 @@ def _upright(axes: Axes, histogram: Histogram) -> None:
     axes.grid(axis="y")
 
 
-def _lying(axes: Axes, histogram: Histogram) -> None:
+def _draw_categories(axes: Axes, histogram: Histogram) -> None:
     places = list(range(len(histogram.counts)))
-    axes.barh(places, histogram.counts, height=0.74, color=FIRST)
-    axes.set_yticks(places, [clipped(label.replace("_", " ")) for label in histogram.labels])
+    axes.barh(places, histogram.counts, height=0.74, color=SERIES[0])
+    axes.set_yticks(places, [clip(label.replace("_", " ")) for label in histogram.labels])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xticks([])
@@ -109,52 +107,53 @@ def _lying(axes: Axes, histogram: Histogram) -> None:
     axes.set_xlim(0, most * 1.2)
 
 
-def clipped(label: str, most: int = 26) -> str:
-    """The label, or its beginning and an ellipsis."""
+def clip(label: str, most: int = 26) -> str:
+    """The label, cut to `most` characters with an ellipsis if it is longer.
+
+    >>> clip("application", 4)
+    'app…'
+    """
     return label if len(label) <= most else label[: most - 1] + "…"
 
 
-def loss_figure(runs: Sequence[Run], entropy: float | None) -> Figure:
-    """Training loss faint, validation loss on top of it, a run a colour; the unigram entropy as the line to beat."""
-    figure = Figure(figsize=WIDE)
-    axes = figure.add_subplot()
-    for i, run in enumerate(runs):
-        _loss_lines(axes, run, SERIES[i % len(SERIES)], name=f"{run.name}: " if len(runs) > 1 else "")
-    if entropy is not None:
-        axes.axhline(entropy, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.1, label=f"unigram entropy {entropy:.2f}")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss, nats a token")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.set_xlim(left=0)
-    axes.grid()
-    axes.legend(loc="upper right")
-    return figure
+def draw_loss(runs: Sequence[TrainingRun], entropy: float | None, *, transparent: bool = True) -> bytes:
+    """An SVG file of training and validation loss, one color per run, with the unigram entropy as the line to beat.
+
+    A figure that is not `transparent` has a white background, so that it is legible on any page.
+    """
+    with _new_figure(WIDE) as figure:
+        axes = figure.add_subplot()
+        for i, run in enumerate(runs):
+            _draw_losses(axes, run, SERIES[i % len(SERIES)], prefix=f"{run.name}: " if len(runs) > 1 else "")
+        if entropy is not None:
+            axes.axhline(entropy, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.1, label=f"unigram entropy {entropy:.2f}")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss, nats per token")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.set_xlim(left=0)
+        axes.grid()
+        axes.legend(loc="upper right")
+        return _to_svg(figure, transparent=transparent)
 
 
-def _loss_lines(axes: Axes, run: Run, colour: str, name: str) -> None:
+def _draw_losses(axes: Axes, run: TrainingRun, color: str, prefix: str) -> None:
     loss, validation = run.curve("loss"), run.curve("val_loss")
     if loss:
-        shown = thinned(loss)
-        axes.plot(shown.steps, shown.values, color=colour, alpha=0.45, linewidth=1.0, label=f"{name}training")
+        shown = _thin(loss)
+        axes.plot(shown.steps, shown.values, color=color, alpha=0.6, linewidth=1.0, label=f"{prefix}training")
     if validation:
-        label = f"{name}validation, last {validation.values[-1]:.3f}"
+        label = f"{prefix}validation, last {validation.values[-1]:.3f}"
         marker = "o" if len(validation.steps) <= 40 else ""
-        axes.plot(validation.steps, validation.values, color=colour, linewidth=2.0, marker=marker, markersize=3.5, label=label)
+        axes.plot(validation.steps, validation.values, color=color, linewidth=2.0, marker=marker, markersize=3.5, label=label)
 
 
-def draw_loss(runs: Sequence[Run], entropy: float | None) -> str:
-    """The loss curves for the page."""
-    with mpl.rc_context(STYLE):
-        return _svg(loss_figure(runs, entropy), "loss")
-
-
-def draw_curve(runs: Sequence[Run], name: str, label: str) -> str:
-    """One quantity of every run by step."""
-    with _drawing(SMALL) as figure:
+def draw_curve(runs: Sequence[TrainingRun], name: str, label: str) -> bytes:
+    """An SVG file of one quantity by step, one color per run."""
+    with _new_figure(SMALL) as figure:
         axes = figure.add_subplot()
         for i, run in enumerate(runs):
             if curve := run.curve(name):
-                shown = thinned(curve)
+                shown = _thin(curve)
                 axes.plot(shown.steps, shown.values, color=SERIES[i % len(SERIES)], linewidth=1.2, label=run.name)
         axes.set_xlabel("step")
         axes.set_ylabel(label)
@@ -164,41 +163,26 @@ def draw_curve(runs: Sequence[Run], name: str, label: str) -> str:
         axes.grid()
         if len(runs) > 1:
             axes.legend()
-        return _svg(figure, name)
+        return _to_svg(figure)
 
 
-def standalone(svg: str) -> str:
-    """The figure as a file of its own, light or dark as its reader prefers."""
-    light = "".join(f"--{name}:{value};" for name, value in LIGHT.items())
-    dark = "".join(f"--{name}:{value};" for name, value in DARK.items())
-    style = f"<style>svg{{font-family:{FONT};{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(r"(<svg [^>]*>)", lambda m: m[1] + style, svg, count=1)
+def _thin(curve: Curve) -> Curve:
+    """The curve as means over at most POINTS_PER_CURVE equal stretches of its points."""
+    size = len(curve.steps)
+    if size <= POINTS_PER_CURVE:
+        return curve
+    stretches = list(pairwise(i * size // POINTS_PER_CURVE for i in range(POINTS_PER_CURVE + 1)))
+    steps = tuple(curve.steps[high - 1] for _, high in stretches)
+    return Curve(curve.name, steps, tuple(fsum(curve.values[low:high]) / (high - low) for low, high in stretches))
 
 
 @contextmanager
-def _drawing(size: tuple[float, float]) -> Iterator[Figure]:
+def _new_figure(size: tuple[float, float]) -> Iterator[Figure]:
     with mpl.rc_context(STYLE):
         yield Figure(figsize=size)
 
 
-def _svg(figure: Figure, name: str) -> str:
-    target = io.StringIO()
-    figure.patch.set_visible(False)
-    for axes in figure.axes:
-        axes.patch.set_visible(False)
-    figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _inlined(target.getvalue(), name)
-
-
-def _inlined(svg: str, name: str) -> str:
-    """Without XML head, metadata, fonts and fixed size; ids made unique by `name`, colours made variables."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg [^>]*?)\swidth="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg [^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font-family: [^;\"]*; ?", "", svg)
-    for stand_in, variable in VARIABLES.items():
-        svg = svg.replace(stand_in, f"var(--{variable})")
-    return svg.strip()
+def _to_svg(figure: Figure, *, transparent: bool = True) -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="svg", transparent=transparent, metadata=METADATA)
+    return target.getvalue()

@@ -1,8 +1,8 @@
-"""Numbers of the token shards: sums from the manifest, documents' lengths from the shards' offsets alone."""
+"""Numbers of the token shards: sums from the manifest, document lengths from the shards' offsets."""
 
 import numpy as np
 
-from pipeline.corpus.folder import Corpus
+from pipeline.corpus.folder import CorpusFolder
 from pipeline.report.numbers import Histogram, SplitNumbers, TokenNumbers
 from pipeline.report.tallies import TOKENS, BinTally
 from pipeline.storage.files import InputError
@@ -10,8 +10,8 @@ from tokenizer.errors import FormatError
 from tokenizer.shards import Manifest
 
 
-def token_numbers(corpus: Corpus) -> tuple[TokenNumbers, Histogram]:
-    """The tokens stage's dataset, and the histogram of tokens a document. Raises InputError where shards are damaged."""
+def token_numbers(corpus: CorpusFolder) -> tuple[TokenNumbers, Histogram]:
+    """Numbers of the token dataset, and the histogram of tokens per document. Raises InputError if a shard is damaged."""
     lengths = BinTally(TOKENS)
     try:
         dataset = Manifest.load(corpus.folders["tokens"])
@@ -32,4 +32,4 @@ def token_numbers(corpus: Corpus) -> tuple[TokenNumbers, Histogram]:
         for name, split in dataset.splits.items()
     }
     numbers = TokenNumbers(splits, dataset.vocab_size, dataset.tokenizer_sha256)
-    return numbers, lengths.histogram("tokens", "Tokens a document", "tokens, the end of text included", "documents")
+    return numbers, lengths.histogram("tokens", "Tokens per document", "tokens, end of text included", "documents")

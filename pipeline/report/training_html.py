@@ -1,26 +1,26 @@
-"""Training runs and evaluations on the page."""
+"""The page's sections on training runs and evaluations."""
 
 from html import escape
 
 from pipeline.report import plots
 from pipeline.report.markup import NONE, definitions, details, figure, number, table, words
-from pipeline.report.numbers import Evaluation, Numbers, Run
+from pipeline.report.numbers import EvaluationFigure, ReportNumbers, TrainingRun
 
 CURVES = {
     "lr": ("Learning rate", "learning rate"),
-    "grad_norm": ("Gradient norm", "norm of the gradient"),
-    "tokens_per_second": ("Speed", "tokens a second"),
-    "bits_per_byte": ("Validation, bits a byte", "bits a byte"),
+    "grad_norm": ("Gradient norm", "gradient norm"),
+    "tokens_per_second": ("Speed", "tokens per second"),
+    "bits_per_byte": ("Validation, bits per byte", "bits per byte"),
 }
 
 
-def training(numbers: Numbers) -> str:
-    """The section's body: nothing without runs."""
+def training(numbers: ReportNumbers) -> str:
+    """The body of the section on training; empty without runs."""
     runs = [run for run in numbers.runs if run.curves]
     if not runs:
         return ""
     entropy = numbers.tokens.entropy_to_beat if numbers.tokens else None
-    loss = figure("loss", "Loss", plots.draw_loss(runs, entropy), _against_entropy(runs, entropy), wide=True)
+    loss = figure("loss", "Loss", plots.draw_loss(runs, entropy), _validation_text(runs, entropy), wide=True)
     others = "".join(
         figure(name, title, plots.draw_curve(runs, name, label))
         for name, (title, label) in CURVES.items()
@@ -29,18 +29,20 @@ def training(numbers: Numbers) -> str:
     return f'<div class="figures">{loss}{others}</div>\n{"".join(_config(run) for run in runs)}'
 
 
-def _against_entropy(runs: list[Run], entropy: float | None) -> str:
-    said = []
+def _validation_text(runs: list[TrainingRun], entropy: float | None) -> str:
+    sentences = []
     for run in runs:
         validation = run.curve("val_loss")
         if validation:
-            against = f"; the unigram entropy of the text is {entropy:.3f}" if entropy is not None else ""
-            at = f"{escape(run.name)}: validation loss {validation.values[-1]:.3f} nats a token at step {validation.steps[-1]:,}"
-            said.append(f"{at} after {number(run.tokens)} tokens{against}.")
-    return " ".join(said)
+            comparison = f"; the unigram entropy of the text is {entropy:.3f}" if entropy is not None else ""
+            at = (
+                f"{escape(run.name)}: validation loss {validation.values[-1]:.3f} nats per token at step {validation.steps[-1]:,}"
+            )
+            sentences.append(f"{at} after {number(run.tokens)} tokens{comparison}.")
+    return " ".join(sentences)
 
 
-def _config(run: Run) -> str:
+def _config(run: TrainingRun) -> str:
     pairs = [(name, value) for name, value in _flat("", run.config)]
     if not pairs:
         return ""
@@ -54,11 +56,11 @@ def _flat(prefix: str, value: object) -> list[tuple[str, object]]:
     return [(prefix, value)]
 
 
-def evaluations(found: tuple[Evaluation, ...]) -> str:
-    """A row a figure, beside the paper's columns where the results name them."""
-    if not found:
+def evaluations(figures: tuple[EvaluationFigure, ...]) -> str:
+    """The body of the section on evaluations: one row per figure, with the paper's columns if the results have them."""
+    if not figures:
         return ""
-    columns = list(dict.fromkeys(name for evaluation in found for name in evaluation.paper))
+    columns = list(dict.fromkeys(name for evaluation in figures for name in evaluation.paper))
     head = ["task", "protocol", "metric", "ours", "± standard error", "examples", *(f"paper {name}" for name in columns)]
     rows = [
         [
@@ -70,6 +72,6 @@ def evaluations(found: tuple[Evaluation, ...]) -> str:
             f"{e.examples:,}" if e.examples is not None else "",
             *(f"{e.paper[name]:g}" if name in e.paper else NONE for name in columns),
         ]
-        for e in found
+        for e in figures
     ]
     return f'<div class="card">{table(head, rows, "Evaluation", range(3, len(head)))}</div>\n'

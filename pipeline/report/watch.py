@@ -1,4 +1,4 @@
-"""The report while a run goes on: served on loopback, made anew as stages finish, with a line for each that is at work."""
+"""The report during a run: served on loopback, rendered on each request, with one line per running stage."""
 
 from collections.abc import Callable, Mapping
 from html import escape
@@ -16,11 +16,11 @@ REFRESH_SECONDS = 10
 
 
 def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
-    """A server of `page()` on loopback; port 0 takes a free one. Raises InputError where the port is taken."""
+    """A server of `page()` on loopback; port 0 chooses a free port. Raises InputError if the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the base class names it
-            """The page at /, nothing elsewhere."""
+            """Answer / with the page and any other path with 404."""
             if self.path != "/":
                 self.send_error(404)
                 return
@@ -34,42 +34,42 @@ def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Not a word a request."""
+            """Log no requests."""
 
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
     except OSError as error:
-        raise InputError(f"--watch {port}: cannot listen there ({error.strerror}); choose another port") from error
+        raise InputError(f"--watch {port}: cannot listen on this port ({error.strerror}); choose another port") from error
 
 
-def watched_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
-    """The report so far, under the lines of the stages at work; before any has finished, those lines alone."""
-    lines = "".join(f"<p>{escape(line)}</p>" for name, folder in folders.items() if (line := at_work(name, folder)))
-    now = f'<section aria-label="At work">{lines}</section>' if lines else ""
+def live_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
+    """The report so far, below one line per running stage; only these lines before the first stage has finished."""
+    lines = "".join(f"<p>{escape(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
+    running = f'<section aria-label="Running stages">{lines}</section>' if lines else ""
     try:
-        return make().replace('<main id="content" tabindex="-1">', f'<main id="content" tabindex="-1">{now}', 1)
+        return make().replace('<main id="content" tabindex="-1">', f'<main id="content" tabindex="-1">{running}', 1)
     except InputError as error:
-        said = now or f"<p>{escape(str(error))}</p>"
+        body = running or f"<p>{escape(str(error))}</p>"
         head = f'<html lang="en"><head><meta charset="utf-8"><title>Corpus report</title><style>{style()}</style></head>'
-        return f"<!DOCTYPE html>{head}<body><main><h1>Nothing has finished yet</h1>{said}</main></body></html>"
+        return f"<!DOCTYPE html>{head}<body><main><h1>No stage has finished yet</h1>{body}</main></body></html>"
 
 
-def at_work(name: str, folder: str) -> str | None:
-    """`pages: fetch, 3 parts done, 1,200 items in the others`; None of a stage that is done, has not begun, or is not local."""
+def progress_text(name: str, folder: str) -> str | None:
+    """`pages: running, fetch, 3 parts done, 1,200 items done in the others`; None if the stage is done, not started or not local."""
     work = Path(folder, WORK_FOLDER)
     if not files.is_local(folder) or files.exists(files.join(folder, NAME)) or not work.is_dir():
         return None
     phases = sorted((p for p in work.glob("*/*") if p.is_dir()), key=lambda p: (p.stat().st_mtime_ns, p.name))
     if not phases:
-        return f"{name}: at work"
+        return f"{name}: running"
     done = {p.name.removesuffix(".receipt.json") for p in phases[-1].glob("*.receipt.json")}
-    items = sum(_number(p) for p in phases[-1].glob("*.progress") if p.stem not in done)
+    items = sum(_read_count(p) for p in phases[-1].glob("*.progress") if p.stem not in done)
     phase = "" if phases[-1].name == "main" else f"{phases[-1].name}, "
-    return f"{name}: at work, {phase}{len(done):,} parts done, {items:,} items in the others"
+    return f"{name}: running, {phase}{len(done):,} parts done, {items:,} items done in the others"
 
 
-def _number(path: Path) -> int:
+def _read_count(path: Path) -> int:
     try:
         return int(path.read_text() or 0)
-    except (OSError, ValueError):  # it is being written, or was just removed
+    except (OSError, ValueError):  # the file is being written, or was just removed
         return 0

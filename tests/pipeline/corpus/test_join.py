@@ -1,4 +1,4 @@
-"""Token shards of several months as one dataset."""
+"""Token shards of several months are joined into one dataset."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from tokenizer.shards import sha256_of
 
 @pytest.fixture
 def months(chosen: Any, tmp_path: Path) -> list[str]:
-    """Two folders of different documents: the corpus, and the same without a site. They name a tokenizer, as the stage does."""
+    """Two tokens folders with different documents: the corpus, and the corpus without a site. Both name a tokenizer file."""
     remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(tmp_path / "second"), "--sites", "bbc.co.uk"])
     folders = [tmp_path / "first", tmp_path / "second" / "tokens"]
     folders[0].mkdir()
@@ -39,7 +39,7 @@ def documents(dataset: Dataset) -> list[tuple[bytes, list[int]]]:
     return [(key, ids.tolist()) for shard in dataset.open("train") for key, ids in shard.documents()]
 
 
-def test_the_join_is_all_months_in_order(tmp_path: Path, months: list[str]) -> None:
+def test_join_holds_all_months_in_order(tmp_path: Path, months: list[str]) -> None:
     dataset = joined(tmp_path / "joined", months)
     parts = [Dataset.load(folder) for folder in months]
     assert documents(dataset) == [row for part in parts for row in documents(part)]
@@ -50,7 +50,7 @@ def test_the_join_is_all_months_in_order(tmp_path: Path, months: list[str]) -> N
     assert [entry.sha256 for entry in manifest.inputs.values()] == [StageManifest.load(folder).sha256 for folder in months]
 
 
-def test_files_are_linked_and_the_same_again(tmp_path: Path, months: list[str]) -> None:
+def test_shards_are_linked_and_a_second_join_gives_the_same_bytes(tmp_path: Path, months: list[str]) -> None:
     joined(tmp_path / "joined", months)
     first = (tmp_path / "joined" / "manifest.json").read_bytes()
     assert (tmp_path / "joined" / "tokens-train-00000-of-00002.arrow").stat().st_nlink > 1
@@ -58,7 +58,7 @@ def test_files_are_linked_and_the_same_again(tmp_path: Path, months: list[str]) 
     assert (tmp_path / "joined" / "manifest.json").read_bytes() == first
 
 
-def test_another_tokenizer_is_refused(tmp_path: Path, months: list[str]) -> None:
+def test_different_tokenizers_are_an_error(tmp_path: Path, months: list[str]) -> None:
     dataset = Dataset.load(months[1])
     other = replace(dataset, tokenizer_sha256="cd" * 32)
     replace(StageManifest.load(months[1]), dataset=other.section()).save(months[1])
@@ -66,14 +66,14 @@ def test_another_tokenizer_is_refused(tmp_path: Path, months: list[str]) -> None
         joined(tmp_path / "joined", months)
 
 
-def test_a_damaged_shard_is_refused(tmp_path: Path, months: list[str]) -> None:
+def test_damaged_shard_is_an_error(tmp_path: Path, months: list[str]) -> None:
     flip_a_bit(Path(months[1], "tokens-train-00000-of-00001.arrow"))
     with pytest.raises(InputError, match=r"second/tokens/tokens-train-00000-of-00001\.arrow: damaged"):
         joined(tmp_path / "joined", months)
     assert not (tmp_path / "joined").exists()
 
 
-def test_a_stage_is_not_written_over(tmp_path: Path, months: list[str]) -> None:
+def test_output_of_a_stage_is_not_overwritten(tmp_path: Path, months: list[str]) -> None:
     with pytest.raises(InputError, match="holds the output of a stage"):
         joined(Path(months[0]), months)
     with pytest.raises(InputError, match=r"no manifest\.json there"):

@@ -1,4 +1,4 @@
-"""`python -m pipeline verify`: what a folder holds is what its manifests say, or the file is named."""
+"""`python -m pipeline verify` accepts a corpus that matches its manifests and names a file that does not."""
 
 import shutil
 from pathlib import Path
@@ -16,22 +16,22 @@ def corpus(chosen: Any, tmp_path: Path) -> Path:
     return Path(shutil.copytree(chosen.folder, tmp_path / "corpus"))
 
 
-def test_a_whole_corpus_is_told_stage_by_stage(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_undamaged_corpus_gives_one_line_per_stage(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TOOL.run(["--corpus", str(corpus)])
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["links", "pages", "documents", "dedup", "tokens"]
 
 
 @pytest.mark.parametrize("stage", ["links", "documents", "tokens"])
-def test_a_flipped_bit_is_named(corpus: Path, stage: str) -> None:
-    victim = max(
-        (path for path in (corpus / stage).rglob("*") if path.suffix in (".parquet", ".arrow")), key=lambda p: p.stat().st_size
+def test_file_with_a_flipped_bit_is_named(corpus: Path, stage: str) -> None:
+    path = max(
+        (file for file in (corpus / stage).rglob("*") if file.suffix in (".parquet", ".arrow")), key=lambda p: p.stat().st_size
     )
-    flip_a_bit(victim)
-    with pytest.raises(InputError, match=victim.name):
+    flip_a_bit(path)
+    with pytest.raises(InputError, match=path.name):
         TOOL.run(["--corpus", str(corpus)])
 
 
-def test_a_folder_without_a_stage_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_stage_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished stage"):
         TOOL.run(["--corpus", str(tmp_path)])

@@ -1,3 +1,5 @@
+"""The report during a run, served on loopback."""
+
 import shutil
 import threading
 from collections.abc import Iterator
@@ -8,17 +10,17 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.corpus.folder import STAGE_NAMES
+from pipeline.corpus.folder import stage_folders
 from pipeline.report.page_html import render
-from pipeline.report.stage import ReportSettings, gather_by
-from pipeline.report.watch import at_work, server, watched_page
+from pipeline.report.stage import ReportSettings, gather_numbers
+from pipeline.report.watch import live_page, progress_text, server
 from pipeline.storage.files import InputError
 
 
 @contextmanager
-def watching(corpus: Path) -> Iterator[str]:
-    folders = {name: str(corpus / name) for name in STAGE_NAMES}
-    with server(0, lambda: watched_page(folders, lambda: render(gather_by(ReportSettings(), folders)))) as served:
+def serve(corpus: Path) -> Iterator[str]:
+    folders = stage_folders(str(corpus))
+    with server(0, lambda: live_page(folders, lambda: render(gather_numbers(ReportSettings(), folders)))) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
         try:
@@ -28,10 +30,10 @@ def watching(corpus: Path) -> Iterator[str]:
             thread.join()
 
 
-def test_the_page_grows_with_the_run(chosen: Any, tmp_path: Path) -> None:
-    with watching(tmp_path) as address:
+def test_page_grows_with_the_run(chosen: Any, tmp_path: Path) -> None:
+    with serve(tmp_path) as address:
         first = requests.get(address, timeout=30)
-        assert "Nothing has finished yet" in first.text
+        assert "No stage has finished yet" in first.text
         assert int(first.headers["Refresh"]) > 0
         shutil.copytree(chosen.folder / "links", tmp_path / "links")
         work = tmp_path / "pages" / ".work" / "0123" / "main"
@@ -40,18 +42,18 @@ def test_the_page_grows_with_the_run(chosen: Any, tmp_path: Path) -> None:
         (work / "a.progress").write_text("7")
         (work / "b.progress").write_text("5")
         second = requests.get(address, timeout=30).text
-        assert "pages: at work, 1 parts done, 5 items in the others" in second
+        assert "pages: running, 1 parts done, 5 items done in the others" in second
         assert "low karma" in second
         assert requests.get(f"{address}/etc/passwd", timeout=30).status_code == 404
 
 
-def test_a_finished_stage_is_not_at_work(chosen: Any) -> None:
-    assert at_work("links", str(chosen.folder / "links")) is None
-    assert at_work("overlap", str(chosen.folder / "overlap")) is None
+def test_finished_and_missing_stages_are_not_running(chosen: Any) -> None:
+    assert progress_text("links", str(chosen.folder / "links")) is None
+    assert progress_text("overlap", str(chosen.folder / "overlap")) is None
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    with watching(tmp_path) as address:
+def test_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with serve(tmp_path) as address:
         port = int(address.rpartition(":")[2])
         with pytest.raises(InputError, match=f"--watch {port}: cannot listen"):
             server(port, str)

@@ -19,7 +19,7 @@ def folder(chosen: Any) -> Path:
     return Path(chosen.folder)
 
 
-def test_the_header_is_a_dataset_cards(folder: Path) -> None:
+def test_hugging_face_reads_the_header(folder: Path) -> None:
     header = DatasetCard.load(folder / card.README).data.to_dict()
     assert header["pretty_name"] == "A: small | WebText"
     assert header["language"] == ["en", "de"]
@@ -27,7 +27,7 @@ def test_the_header_is_a_dataset_cards(folder: Path) -> None:
     assert header["configs"][0]["data_files"] == [{"split": "train", "path": "documents/documents-*.parquet"}]
 
 
-def test_the_figures_are_the_corpus_own(folder: Path, chosen: Any) -> None:
+def test_figures_match_the_corpus(folder: Path, chosen: Any) -> None:
     text = (folder / card.README).read_text()
     unique = len(chosen.documents) - len(chosen.duplicates)
     tokens = sum(len(ids) + 1 for ids in chosen.tokens)
@@ -39,29 +39,29 @@ def test_the_figures_are_the_corpus_own(folder: Path, chosen: Any) -> None:
         assert StageManifest.load(str(folder / stage)).sha256 in text
 
 
-def test_the_sums_are_of_every_file(folder: Path) -> None:
-    lines = (folder / card.SUMS).read_text().splitlines()
-    found = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    for name, digest in found.items():
+def test_checksums_cover_every_file(folder: Path) -> None:
+    lines = (folder / card.CHECKSUMS).read_text().splitlines()
+    checksums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    for name, digest in checksums.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert there - set(found) == {card.README, card.SUMS}
+    names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert names - set(checksums) == {card.README, card.CHECKSUMS}
 
 
-def test_the_snippet_loads_documents_and_tokens(
+def test_loading_snippet_loads_documents_and_tokens(
     folder: Path, chosen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    pytest.importorskip("datasets", reason="no datasets here: the card's snippet was not run")
+    pytest.importorskip("datasets", reason="package datasets is not installed")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / card.README).read_text(), flags=re.DOTALL)
-    found: dict[str, Any] = {}
-    exec(code.replace("FOLDER", str(folder)), found)
-    assert found["documents"]["text"] == [document.text for document in chosen.documents]
-    assert [row[:-1] for row in found["tokens"]["train"]["tokens"]] == chosen.tokens
+    loaded: dict[str, Any] = {}
+    exec(code.replace("FOLDER", str(folder)), loaded)
+    assert loaded["documents"]["text"] == [document.text for document in chosen.documents]
+    assert [row[:-1] for row in loaded["tokens"]["train"]["tokens"]] == chosen.tokens
 
 
-def test_an_empty_corpus_has_no_card(tmp_path: Path) -> None:
+def test_empty_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished stage"):
         card.TOOL.run(["--corpus", str(tmp_path), "--contact", "x"])
     assert not (tmp_path / card.README).exists()
