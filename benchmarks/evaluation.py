@@ -31,7 +31,7 @@ from evaluation_files import Files, copy_their_code, prepare
 
 from tokenizer.bpe import train as learn_vocabulary
 from tokenizer.codec import Tokenizer
-from trainer.checkpoint import load_model
+from trainer.checkpoint.load import load_model
 from trainer.config import ModelConfig
 from trainer.evals.candidate import Candidate, Network
 from trainer.evals.registry import TASKS
@@ -130,12 +130,12 @@ def networks(trained: Path | None, files: Files) -> Models:
         counts = Counter(f" {word}".encode() for word in files.page.split())
         tokenizer = learn_vocabulary(counts, vocab_size=2_000)
         model = GPT(ModelConfig(layers=3, heads=4, width=64, context=128, vocabulary=tokenizer.vocab_size))
-        model.initialise(1)
+        model.init_weights(1)
         practise(model, tokenizer, files.page)
     else:
         model, tokenizer, _ = load_model(trained)
     random = GPT(model.config)
-    random.initialise(1)
+    random.init_weights(1)
     return {"random": (random, tokenizer), "trained": (model, tokenizer)}
 
 
@@ -227,7 +227,7 @@ def subject(arguments: argparse.Namespace, files: Files) -> tuple[GPT, Tokenizer
         return networks(arguments.trained, files)["trained"]
     tokenizer = networks(arguments.trained, files)["trained"][1]
     model = GPT(PRESETS[arguments.preset]().model)
-    model.initialise(1)
+    model.init_weights(1)
     return model, tokenizer
 
 

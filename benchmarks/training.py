@@ -26,14 +26,14 @@ import training_peer
 
 from tokenizer.bpe import train
 from tokenizer.pre_tokens import pre_tokenize
-from trainer.compiling import Compiled
+from trainer.allocator import keep_large_pages
+from trainer.compiling import CompiledNetwork
 from trainer.config import ModelConfig, TrainConfig
-from trainer.data import Batches, Corpus
+from trainer.data import Batches, TokenDataset
 from trainer.distributed import World
 from trainer.export import load_hf, save_hf
 from trainer.model import GPT
-from trainer.optim import Guard, Optimizer
-from trainer.pages import large_kept_pages
+from trainer.optim import GradientGuard, Optimizer
 
 SMALL = ModelConfig(layers=4, heads=4, width=256, context=256)
 GPT2_SMALL = ModelConfig()
@@ -49,11 +49,11 @@ HUGGING_FACE = {"Hugging Face, fp32": "hugging-face", "Hugging Face, bf16": "hug
 
 def ours(folder: Path, *, bf16: bool, compiled: bool) -> training_peer.Step:
     """A step as `trainer.loop` makes it."""
-    large_kept_pages()
+    keep_large_pages()
     model = load_hf(folder / "start")
     config = TrainConfig(model=model.config, learning_rate=6e-4, batch_tokens=model.config.context)
-    optimizer, guard = Optimizer(model, config), Guard(config.spike_sigmas, torch.device("cpu"))
-    network = Compiled(model, folder, World()).network if compiled else model
+    optimizer, guard = Optimizer(model, config), GradientGuard(config.spike_sigmas, torch.device("cpu"))
+    network = CompiledNetwork(model, folder, World()).network if compiled else model
 
     def step(inputs: torch.Tensor, targets: torch.Tensor) -> float:
         optimizer.zero_grad()
@@ -99,7 +99,7 @@ class Runner:
 def prepare(folder: Path, shape: ModelConfig, steps: int, rows: int) -> None:
     """The weights to begin with and the windows: Python's language reference, in a vocabulary learnt from it."""
     model = GPT(shape)
-    model.initialise(1)
+    model.init_weights(1)
     text = "".join(topics[name] for name in sorted(topics))
     tokenizer = train(Counter(pre_tokenize(text)), 8192)
     save_hf(model, tokenizer, folder / "start")
@@ -184,7 +184,7 @@ def rows(taken: dict[str, list[dict[str, Any]]], limit: list[float], each: int, 
 
 def load(folder: str) -> None:
     """Print the loader's speed on a folder of token shards: random windows, one core."""
-    corpus = Corpus.open(folder)
+    corpus = TokenDataset.open(folder)
     batches = Batches(corpus.train, context=1024, windows=512, seed=1)
     batches.micro_batches(0)
     speeds = []

@@ -142,7 +142,7 @@ def test_an_interrupt_ends_the_benchmark_that_runs(tmp_path: Path, monkeypatch: 
 
 def test_what_an_evaluation_reads_and_scores_is_counted() -> None:
     gpt = GPT(ModelConfig(layers=1, heads=1, width=8, context=8, vocabulary=50))
-    gpt.initialise(1)
+    gpt.init_weights(1)
     network = products.Counted(gpt)
     endings = list(Scorer(network).score_endings([([1, 2, 3, 4], [[5], [6, 7]])]))
     assert [len(score.nats) for score in endings[0]] == [1, 2]

@@ -128,7 +128,7 @@ def checkpoint(data: bytes) -> None:
     """What a checkpoint says of itself."""
     path = written("checkpoint.json", data)
     with refused(TrainerInputError):
-        read_facts(Path(path).parent)
+        read_metadata(Path(path).parent)
 
 
 @contextmanager
@@ -155,9 +155,21 @@ def written(name: str, data: bytes) -> str:
 def load() -> None:
     """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
     global ANY, Answer, Dataset, FormatError, InputError, Manifest, TrainerInputError, decoding, formats, header_parser, intake
-    global outcomes, read_facts, reddit, retry, robots_module, urls, warc
+    global outcomes, read_metadata, reddit, retry, robots_module, urls, warc
+    from pipeline import reddit, urls
+    from pipeline.links import intake
     from pipeline.links.rules import Rules
     from pipeline.links.settings import LinksSettings
+    from pipeline.pages import decoding, header_parser, outcomes, retry, warc
+    from pipeline.pages import robots as robots_module
+    from pipeline.pages.answer import Answer
+    from pipeline.storage.files import InputError
+    from pipeline.storage.manifest import StageManifest as Manifest
+    from tokenizer import formats
+    from tokenizer.errors import FormatError
+    from tokenizer.shards import Manifest as Dataset
+    from trainer.checkpoint.metadata import read_metadata
+    from trainer.config import InputError as TrainerInputError
 
     ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import torch
 
+from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
-from trainer.checkpoint import load_model, newest, read_facts
-from trainer.config import InputError
-from trainer.distributed import World, environment, joined
+from trainer.checkpoint.folders import newest
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import read_metadata
+from trainer.distributed import World, environment, process_group
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network
 from trainer.evals.curves import curves, draw, standalone
@@ -49,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
     world = environment(arguments.device)
-    with joined(world):
+    with process_group(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
@@ -80,7 +82,7 @@ def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world:
 
 def _step(path: Path) -> int | None:
     """Step of a training checkpoint; None for a Hugging Face folder."""
-    return None if (path / WEIGHTS).exists() else read_facts(newest(path)).step
+    return None if (path / WEIGHTS).exists() else read_metadata(newest(path)).step
 
 
 def _name(path: Path) -> str:

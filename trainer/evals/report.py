@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from trainer.evals.curves import DARK, LIGHT
 from trainer.evals.results import Result
 from trainer.evals.suite import CheckpointEvaluation
-from trainer.paper import ROWS, SIZES, Row
+from trainer.paper import ROWS, SIZES, PaperRow
 
 STYLE = f"""
 :root {{ color-scheme: light dark; --paper: #fff; --line: #d4d7dc; --ours: #eef4ff; {LIGHT} }}
@@ -126,7 +126,7 @@ def _about(evaluation: CheckpointEvaluation) -> str:
     )
 
 
-def _figures(row: Row | None) -> tuple[str, ...]:
+def _figures(row: PaperRow | None) -> tuple[str, ...]:
     if row is None:
         return ("",) * len(PAPER)
     return tuple("" if figure is None else f"{figure:g}" for figure in (row.sota, *row.sizes))

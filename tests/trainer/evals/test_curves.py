@@ -56,7 +56,7 @@ def sizes(tmp_path: Path) -> list[str]:
     folders = []
     for width in (8, 16):
         gpt = GPT(ModelConfig(layers=1, heads=2, width=width, context=64, vocabulary=tokenizer.vocab_size))
-        gpt.initialise(1)
+        gpt.init_weights(1)
         folders.append(str(save_hf(gpt, tokenizer, tmp_path / f"width{width}")))
     return folders
 

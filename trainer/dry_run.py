@@ -1,6 +1,6 @@
-"""`webtext-train rehearse`: a step of one rank among many, in one process, with fake tensors and a group of fake peers.
+"""`webtext-train rehearse`: dry run of a training step on many ranks, in one process with fake tensors and fake peers.
 
-It gives the collectives that a step sends and the most memory that a rank holds, beside what a closed formula says of both.
+It counts the collectives that a step sends and a rank's peak memory, and compares the memory with a closed formula.
 """
 
 import sys
@@ -24,15 +24,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from trainer.config import InputError, TrainConfig
-from trainer.distributed import World, share
-from trainer.flags import with_given
+from tokenizer.errors import InputError
+from trainer.config import TrainConfig
+from trainer.distributed import World, parallelize
+from trainer.flags import apply_flags
 from trainer.loss import chunk_rows
 from trainer.model import GPT
-from trainer.optim import Guard, Optimizer
+from trainer.optim import GradientGuard, Optimizer
 from trainer.presets import PRESETS, RECIPES
 
-DEBUG = True
 COLLECTIVES = {
     "c10d.allreduce_": "all-reduce",
     "_c10d_functional.all_reduce": "all-reduce",
@@ -42,99 +42,102 @@ COLLECTIVES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a step of a rank sends, by kind, and the most bytes of tensors that it holds."""
+class DryRun:
+    """Collectives that a rank sends per step, by kind, and the peak size of its tensors."""
 
     collectives: dict[str, int]
     peak_bytes: int
 
 
 def main(arguments: Namespace) -> int:
-    """Rehearse a preset's step of one micro-batch and print what came out. Raises InputError for a recipe that is none."""
+    """Dry-run a preset's step with one micro-batch and print the result. Raises InputError for an invalid recipe."""
     if arguments.ranks < 2:
-        raise InputError(f"--ranks {arguments.ranks}: at least 2")
-    config = with_given(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+        raise InputError(f"--ranks {arguments.ranks}: must be at least 2")
+    config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
     config = replace(config, precision="bf16" if config.precision == "auto" else config.precision)
-    found = rehearse(config, arguments.ranks)
-    sent = ", ".join(f"{count} {kind}" for kind, count in found.collectives.items())
+    result = dry_run(config, arguments.ranks)
+    collectives = ", ".join(f"{count} {kind}" for kind, count in result.collectives.items())
     sys.stdout.write(
-        f"{arguments.preset} over {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows a micro-batch\n"
-        f"a step sends: {sent}\n"
-        f"a rank holds at most {found.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
-        f"GPT-2's own recipe by formula {peak_bytes(config, arguments.ranks) / 2**30:.2f}\n"
+        f"{arguments.preset} on {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows per micro-batch\n"
+        f"collectives per step: {collectives}\n"
+        f"peak memory of a rank: {result.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
+        f"the formula for GPT-2's recipe gives {formula_peak_bytes(config, arguments.ranks) / 2**30:.2f} GiB\n"
     )
     return 0
 
 
-def peak_bytes(config: TrainConfig, ranks: int) -> int:
-    """The closed formula for GPT-2 in bf16 over fp32 weights without recomputation: the moment when the last chunk of the loss is made.
+def formula_peak_bytes(config: TrainConfig, ranks: int) -> int:
+    """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
 
-    Weights, gradients and two moments are 16 bytes a parameter, in pieces under FSDP. A token leaves in each block its two normalised
-    inputs and outputs, queries, keys, values and what was gathered, and four times the width before and after GELU.
+    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. Per token, each block keeps
+    inputs and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after
+    GELU.
     """
-    model, split = config.model, config.strategy == "fsdp"
+    model, sharded = config.model, config.strategy == "fsdp"
     width, layers, rows = model.width, model.layers, model.padded_rows
     tokens = config.micro_batch * model.context
-    stream = 2 if split else 4  # bytes of a number of the residual stream: FSDP's weights, and so its embeddings, are bf16
-    state = 16 * model.parameters // (ranks if split else 1)
+    stream = 2 if sharded else 4  # bytes per number of the residual stream: bf16 under FSDP, like its weights
+    state = 16 * model.parameters // (ranks if sharded else 1)
     matrices = 12 * width**2
-    cast = 2 * (matrices + (model.vocabulary + model.context) * width) if split else 2 * layers * matrices
-    kept = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
+    cast = 2 * (matrices + (model.vocabulary + model.context) * width) if sharded else 2 * layers * matrices
+    activations = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
     chunk = min(chunk_rows(tokens, rows, "cpu"), tokens)
     head = 6 * tokens * width + (2 + 4 + 2) * rows * width + (2 + 4) * chunk * rows
-    return state + cast + kept + head
+    return state + cast + activations + head
 
 
-def rehearse(config: TrainConfig, ranks: int) -> Rehearsal:
-    """A step of one micro-batch on the first of so many ranks."""
+def dry_run(config: TrainConfig, ranks: int) -> DryRun:
+    """Result of a step with one micro-batch on rank 0 of `ranks`."""
     world = World(0, ranks)
     with ExitStack() as stack:
         stack.enter_context(_fake_group(ranks))
         mesh = init_device_mesh("cpu", (ranks,))
         stack.enter_context(FakeTensorMode())
-        held = stack.enter_context(_Held())
+        tracker = stack.enter_context(_Tracker())
         model = GPT(config.model)
-        shared = share(model, world, config.strategy, bf16=config.precision == "bf16", mesh=mesh, begin_alike=False)
-        arrived: list[Tensor] = []
-        if isinstance(shared, DistributedDataParallel):
-            shared.register_comm_hook(None, _reduce)
+        network = parallelize(model, world, config.strategy, bf16=config.precision == "bf16", mesh=mesh, init_sync=False)
+        order: list[Tensor] = []
+        if isinstance(network, DistributedDataParallel):
+            network.register_comm_hook(None, _reduce)
             for parameter in model.parameters():
-                parameter.register_post_accumulate_grad_hook(arrived.append)  # type: ignore[no-untyped-call]
-        optimizer, guard = Optimizer(model, config), Guard(config.spike_sigmas, world.device)
+                parameter.register_post_accumulate_grad_hook(order.append)  # type: ignore[no-untyped-call]
+        optimizer, guard = Optimizer(model, config), GradientGuard(config.spike_sigmas, world.device)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        _update(model, optimizer, guard, config)  # makes the moments, and DTensor's notes on each product, which are no memory
+        _update(
+            model, optimizer, guard, config
+        )  # creates the moments, and DTensor's entries about each operation, which are not the step's memory
         optimizer.zero_grad()
-        held.collectives.clear()
-        held.peak = held.live
+        tracker.collectives.clear()
+        tracker.peak = tracker.live
         tokens = torch.zeros((config.micro_batch, config.model.context), dtype=torch.long)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = shared(tokens, tokens)
+            loss = network(tokens, tokens)
         loss.backward()
         _update(model, optimizer, guard, config)
-        if isinstance(shared, DistributedDataParallel):
-            held.collectives["all-reduce"] += _buckets(shared, arrived) - 1
-        return Rehearsal(dict(held.collectives), held.peak)
+        if isinstance(network, DistributedDataParallel):
+            tracker.collectives["all-reduce"] += _count_buckets(network, order) - 1
+        return DryRun(dict(tracker.collectives), tracker.peak)
 
 
-def _update(model: GPT, optimizer: Optimizer, guard: Guard, config: TrainConfig) -> None:
+def _update(model: GPT, optimizer: Optimizer, guard: GradientGuard, config: TrainConfig) -> None:
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
     optimizer.step(1.0, guard.judge(norm.full_tensor() if isinstance(norm, DTensor) else norm))
 
 
 def _reduce(_: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
-    """What DDP does by itself, but for the fake group's answer, which holds no tensor."""
+    """DDP's default reduction. The fake group's own result would contain no tensor."""
     dist.all_reduce(bucket.buffer())
     done: torch.futures.Future[Tensor] = torch.futures.Future()
     done.set_result(bucket.buffer())
     return done
 
 
-def _buckets(shared: DistributedDataParallel, arrived: list[Tensor]) -> int:
-    """From its second step on DDP sends gradients as they arrive, in buckets; in its first, which was rehearsed, in one."""
-    limits = [dist._DEFAULT_FIRST_BUCKET_BYTES, shared.bucket_bytes_cap]  # type: ignore[attr-defined]
-    found, _ = dist._compute_bucket_assignment_by_size(arrived, limits)  # type: ignore[attr-defined]
-    return len(found)
+def _count_buckets(network: DistributedDataParallel, order: list[Tensor]) -> int:
+    """Number of gradient buckets from DDP's second step on. Its first step, which the dry run executes, sends a single bucket."""
+    limits = [dist._DEFAULT_FIRST_BUCKET_BYTES, network.bucket_bytes_cap]  # type: ignore[attr-defined]
+    buckets, _ = dist._compute_bucket_assignment_by_size(order, limits)  # type: ignore[attr-defined]
+    return len(buckets)
 
 
 @contextmanager
@@ -146,8 +149,8 @@ def _fake_group(ranks: int) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts collectives and the bytes of living tensors."""
+class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts collectives, and the bytes of live tensors and their peak."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -155,15 +158,15 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._sizes: Any = WeakIdKeyDictionary()
 
-    def __enter__(self) -> "_Held":
+    def __enter__(self) -> "_Tracker":
         resize = self._resize = torch.UntypedStorage.resize_
 
-        def noted(storage: torch.UntypedStorage, size: int) -> torch.UntypedStorage:
+        def resize_and_note(storage: torch.UntypedStorage, size: int) -> torch.UntypedStorage:
             resize(storage, size)
             self._note(storage)
             return storage
 
-        torch.UntypedStorage.resize_ = noted  # type: ignore[method-assign,assignment]
+        torch.UntypedStorage.resize_ = resize_and_note  # type: ignore[method-assign,assignment]
         return super().__enter__()  # type: ignore[no-untyped-call,no-any-return]
 
     def __exit__(self, *error: Any) -> None:

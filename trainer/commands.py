@@ -1,22 +1,24 @@
-"""`webtext-train sample`, `export` and `verify`: what is done with a trained network besides evaluating it."""
+"""`webtext-train sample`, `export` and `verify`: commands on a trained network or its checkpoint."""
 
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from trainer.checkpoint import load_model, newest, read_facts
-from trainer.config import InputError
+from tokenizer.errors import InputError
+from trainer.checkpoint.folders import newest
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import read_metadata
 from trainer.export import save_hf
 from trainer.generate import generate
 
 
 def sample(arguments: Namespace) -> int:
-    """Print each prompt with what follows."""
+    """Print each prompt and its continuation."""
     model, tokenizer, _ = load_model(Path(arguments.checkpoint))
     prompts = [prompt for prompt in arguments.prompt or [""] for _ in range(arguments.samples)]
     ids = [tokenizer.encode(prompt) or [tokenizer.eot_id] for prompt in prompts]
     try:
-        found = generate(
+        continuations = generate(
             model,
             ids,
             arguments.tokens,
@@ -28,8 +30,8 @@ def sample(arguments: Namespace) -> int:
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    for prompt, new in zip(prompts, found, strict=True):
-        sys.stdout.write(prompt + tokenizer.decode(new) + ("\n\n" if len(prompts) > 1 else "\n"))
+    for prompt, continuation in zip(prompts, continuations, strict=True):
+        sys.stdout.write(prompt + tokenizer.decode(continuation) + ("\n\n" if len(prompts) > 1 else "\n"))
     return 0
 
 
@@ -41,9 +43,9 @@ def export(arguments: Namespace) -> int:
 
 
 def verify(arguments: Namespace) -> int:
-    """Read a checkpoint whole and compare it with what it says of itself."""
-    facts = read_facts(newest(Path(arguments.checkpoint)))
+    """Compare a checkpoint's files with the hashes in its metadata."""
+    metadata = read_metadata(newest(Path(arguments.checkpoint)))
     sys.stdout.write(
-        f"step {facts.step:,}, {facts.tokens:,} tokens of corpus {facts.corpus_sha256}: every file is as it was written\n"
+        f"step {metadata.step:,}, {metadata.tokens:,} tokens of corpus {metadata.corpus_sha256}: all files match their hashes\n"
     )
     return 0
