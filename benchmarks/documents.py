@@ -35,8 +35,8 @@ import psutil
 import pyarrow.parquet as pq
 import scores
 
-from pipeline.pages.answer import Answer
-from pipeline.pages.warc import exchange_members
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.warc_writer import exchange_members
 from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
@@ -83,7 +83,7 @@ def crawl(data: Path, folder: Path, number: int, most_bytes: int) -> None:
     with (folder / WARC).open("wb") as warc:
         for i, body in enumerate(bodies(data, number, most_bytes)):
             url = f"http://site{i % 97}.example/{i}"
-            exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
+            exchange = exchange_members(HttpResponse(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             at, digest = warc.tell(), sha256(body).digest()
             warc.write(exchange.members)
             pages.append(

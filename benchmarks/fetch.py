@@ -152,9 +152,11 @@ def measured(asked: list[str], fetch: Callable[[str], int], limit_bytes: int = 2
 
 def run_webtext_client(asked: list[str], ca_bundle: str) -> dict[str, float]:
     from pipeline.pages.addresses import AddressPolicy
-    from pipeline.pages.client import Client, Limits
+    from pipeline.pages.client import Client, RequestLimits
 
-    with Client("webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), Limits(), ca_bundle=ca_bundle, pools=4 * THREADS) as client:
+    with Client(
+        "webtext/bench", AddressPolicy.of(["127.0.0.0/8"]), RequestLimits(), ca_bundle=ca_bundle, pools=4 * THREADS
+    ) as client:
         return measured(asked, lambda url: len(client.get(url).body))
 
 

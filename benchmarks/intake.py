@@ -28,11 +28,12 @@ import zstandard
 
 from pipeline.engine.execute import run_part
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
-from pipeline.links.fold import Fold, Range
-from pipeline.links.intake import TakeIn
-from pipeline.links.settings import LinksSettings, Source
-from pipeline.reddit import _blocks as blocks
-from pipeline.reddit import parse_lines, split_lines, zstd
+from pipeline.links.buckets import BucketRange
+from pipeline.links.fold import FoldBuckets
+from pipeline.links.intake import SpillSource
+from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
+from pipeline.reddit import parse_lines
+from pipeline.storage.lines import decompressed_blocks, read_lines, zstd
 
 ROUNDS = 3
 SLOPE_COPIES = (1, 2, 4, 8, 16)
@@ -69,7 +70,7 @@ def as_zstd(dump: str, folder: str) -> str:
     """The dump with a 2^31 window and checksums, as real ones are."""
     path = Path(folder, Path(dump).stem + ".zst")
     with zstd.open(path, "wb", options=LONG) as file:
-        for block in blocks(dump, None):
+        for block in decompressed_blocks(dump):
             file.write(block)
     return str(path)
 
@@ -94,24 +95,25 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 def take_in(path: str, folder: str) -> tuple[PhaseFolder, Receipt]:
     """The intake of one dump, as a worker does it."""
-    place = PhaseFolder.first("links", tempfile.mkdtemp(dir=folder), {}, {}).next("intake")
-    return place, run_part(place, TakeIn(LinksSettings()), Part("intake-00000", Source("dump", path, Path(path).name)))
+    phase = PhaseFolder.first(STAGE_NAME, tempfile.mkdtemp(dir=folder), {}, {}).sibling("intake")
+    source = LinkSource(SourceKind.DUMP, path, Path(path).name)
+    return phase, run_part(phase, SpillSource(LinksSettings()), Part("intake-00000", source))
 
 
 def steps(path: str, folder: str) -> list[scores.Row]:
     """Decompress; split; parse; the whole intake with rules, spill and drops; the fold."""
-    lines = sum(1 for _ in split_lines(blocks(path, None)))
-    place, receipt = take_in(path, folder)
-    everything = Part("fold-00000", Range(0, 4, 4, 0, 256))
+    lines = sum(1 for _ in read_lines(path))
+    phase, receipt = take_in(path, folder)
+    everything = Part("fold-00000", BucketRange(0, 4, 4, 0, 256))
     works: dict[str, Callable[[], Any]] = {
-        "decompress": lambda: sum(map(len, blocks(path, None))),
-        "and split": lambda: sum(1 for _ in split_lines(blocks(path, None))),
+        "decompress": lambda: sum(map(len, decompressed_blocks(path))),
+        "and split": lambda: sum(1 for _ in read_lines(path)),
         "and parse": lambda: sum(1 for _ in parse_lines(path)),
         "whole intake": lambda: take_in(path, folder),
         "json.loads a line": lambda: read_by_line(path),
         "in chunks to SQLite": lambda: read_by_chunk(path, folder),
         "fold of its links": lambda: run_part(
-            place.sibling(f"fold{time.monotonic_ns()}"), Fold((receipt.path(place, "spill"),), LinksSettings()), everything
+            phase.sibling(f"fold{time.monotonic_ns()}"), FoldBuckets((receipt.path(phase, "spill"),), LinksSettings()), everything
         ),
     }
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -171,7 +173,7 @@ def read_by_chunk(path: str, folder: str) -> None:
 
 def json_libraries(path: str) -> None:
     """The same lines through each library, and the fields of a submission picked out."""
-    lines = [line for line in islice(split_lines(blocks(path, None)), 100_000) if isinstance(line, bytes)]
+    lines = [line for line in islice(read_lines(path), 100_000) if isinstance(line, bytes)]
     seconds: dict[str, list[float]] = {name: [] for name, _ in parsers()}
     for _ in range(ROUNDS):
         for name, parse in parsers():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pipeline.pages.warc import WarcError, read_body
+from pipeline.pages.warc_reader import WarcError, read_body
 from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.files import InputError

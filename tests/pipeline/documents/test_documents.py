@@ -13,8 +13,8 @@ from pipeline.documents.page_ranges import page_ranges
 from pipeline.documents.stage import SANDBOXES_A_PROCESS, STAGE, DocumentsSettings
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
-from pipeline.pages.answer import Answer
-from pipeline.pages.warc import exchange_members
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.warc_writer import exchange_members
 from pipeline.records import Drop, Page
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
@@ -49,7 +49,7 @@ def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1, numbers: li
     with (folder / "warc-00000.warc.gz").open("wb") as warc:
         for number, body in zip(numbers or range(len(bodies)), bodies, strict=True):
             url = f"http://example.org/{number}"
-            exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
+            exchange = exchange_members(HttpResponse(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             pages.append(page(url, body, warc.tell(), exchange.response_length))
             warc.write(exchange.members)
     entries = [_entry(folder, "warc-00000.warc.gz", "warc", len(bodies))]
