@@ -1,8 +1,8 @@
-"""One month of Reddit becomes a corpus, and the corpora of all months a trained GPT-2: the commands that a user would type, in order.
+"""One month of Reddit becomes a corpus, and the corpora of all months a trained GPT-2, by the commands that a user would type.
 
-Each run turns one month's dump into OUTPUT/YYYY-MM. Its documents are compared with those kept from all earlier months, without reading
-their text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one at a time, oldest first (catch-up).
-Airflow only starts programs: `python` names the interpreter of the environment that webtext is installed in.
+Each run turns one month's dump into OUTPUT/YYYY-MM. Its documents are compared with those kept from all earlier months, without
+reading their text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one at a time, oldest
+first (catch-up). Airflow only starts programs: `python` names the interpreter of the environment that webtext is installed in.
 
 Before the first run, create the pool that allows one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
 """
@@ -33,7 +33,7 @@ LAUNCHERS = {
     "slurm": "sbatch --wait --gpus-per-node {gpus} {launch_script}",
     "kubernetes": "{launch_script}",
 }
-"""Commands that the trainer's arguments (preset, --data, --out) are appended to. A `launch_script` must wait for the end of its job."""
+"""Commands to append the trainer's arguments to (preset, --data, --out). A `launch_script` must wait for the end of its job."""
 
 PARAMS = {
     "dump": Param("/data/reddit/RS_{month}.zst", type="string", description="a month's dump; {month} is YYYY-MM"),
@@ -138,7 +138,7 @@ def join(month: str) -> str:
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)
-def wanted() -> bool:
+def check_training() -> bool:
     """Whether to train: the parameter `train`."""
     return bool(get_current_context()["params"]["train"])
 
@@ -185,11 +185,11 @@ def report(month: str) -> str:
 )
 def webtext() -> None:
     """The order of the tasks."""
-    grown = join(MONTH)
-    made = report(MONTH)
-    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> grown  # type: ignore[operator]
-    grown >> wanted() >> train(MONTH) >> evaluate(MONTH) >> made  # type: ignore[operator]
-    grown >> made  # type: ignore[operator]
+    dataset = join(MONTH)
+    page = report(MONTH)
+    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> dataset  # type: ignore[operator]
+    dataset >> check_training() >> train(MONTH) >> evaluate(MONTH) >> page  # type: ignore[operator]
+    dataset >> page  # type: ignore[operator]
 
 
 webtext()

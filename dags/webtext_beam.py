@@ -1,8 +1,8 @@
 """The Beam stages of one month by Airflow's Beam operator, for an Airflow with the Apache Beam and Google providers.
 
-The operator cannot be imported without the Google provider, so this DAG exists only if that is installed. It starts the same commands as
-the DAG `webtext`. A stage is several short pipelines, and on Dataflow the operator would stop waiting at the id of the first job. So the
-operator gets the local runner, and the options name the real one: of two --runner flags the last counts.
+The operator cannot be imported without the Google provider, so this DAG exists only if that is installed. It starts the same
+commands as the DAG `webtext`. A stage is several short pipelines, and on Dataflow the operator would stop waiting at the id of
+the first job. So the operator gets the local runner, and the options name the real one: of two --runner flags the last counts.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,8 @@ if find_spec("airflow.providers") and find_spec("airflow.providers.apache") and 
     from airflow.providers.apache.beam.operators.beam import BeamRunPythonPipelineOperator
 
     class StageOperator(BeamRunPythonPipelineOperator):  # type: ignore[misc]
-        """Runs `python -m pipeline STAGE` with its flags as pipeline options; runner and Beam's options come from the run's parameters."""
+        """Runs `python -m pipeline STAGE` with its flags as pipeline options; runner and Beam's options come from the run's
+        parameters."""
 
         template_fields = (*BeamRunPythonPipelineOperator.template_fields, "py_interpreter")
 

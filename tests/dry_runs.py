@@ -3,8 +3,8 @@
     python tests/dry_runs.py FOLDER dataflow     # Dataflow's dry run; needs an interpreter with the `gcp` extra
     python tests/dry_runs.py FOLDER local        # the graphs alone, without Dataflow's own checks; any interpreter
 
-It needs no network and no account: the bucket is a folder, and the local engine does each graph's work, so that the next graph has its
-input. The elements of its shuffles are inspected on the way.
+It needs no network and no account: the bucket is a folder, and the local engine does each graph's work, so that the next graph
+has its input. The elements of its shuffles are inspected on the way.
 """
 
 import json

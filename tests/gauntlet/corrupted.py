@@ -1,4 +1,5 @@
-"""Damage one file of a whole corpus at a time, by a flipped bit or a cut, and run its next reader: `corrupted.py FOLDER FLIPS CUTS`.
+"""Damage one file of a whole corpus at a time, by a flipped bit or a cut, and run its next reader: `corrupted.py FOLDER FLIPS
+CUTS`.
 
 Each reader is a fork of this process, so that a crash is counted. Prints JSON: kind of file to [found, missed, crashed].
 """

@@ -1,9 +1,9 @@
 """The whole pipeline and a training run under external faults, compared with an undisturbed run: `faulted.py FOLDER FAULT TIMES`.
 
-FAULT is one of: `kill`, kill -9 of the whole process group at random moments, resuming each time; `disk`, a tmpfs that is full at TIMES
-points (root only); `file`, RLIMIT_FSIZE instead; `io`, each read, write, open, fsync and rename fails once in a hundred (libfiu: Debian's
-fiu-utils); `none`, an undisturbed run, for a clock that jumps. Every run is a fork of this process, which has imported everything and
-started nothing. Prints JSON.
+FAULT is one of: `kill`, kill -9 of the whole process group at random moments, resuming each time; `disk`, a tmpfs that is full at
+TIMES points (root only); `file`, RLIMIT_FSIZE instead; `io`, each read, write, open, fsync and rename fails once in a hundred
+(libfiu: Debian's fiu-utils); `none`, an undisturbed run, for a clock that jumps. Every run is a fork of this process, which has
+imported everything and started nothing. Prints JSON.
 """
 
 import ctypes
@@ -174,7 +174,8 @@ def near(some: list[tuple[int, float | None, float | None]], others: list[tuple[
 
 
 def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
-    """kill -9 at random moments; the next run resumes, and no finished stage runs again. The first run compiles, so it sets no measure."""
+    """kill -9 at random moments; the next run resumes, and no finished stage runs again. The first run compiles, so it sets no
+    measure."""
     undisturbed = statistics.median(judge.seconds_of(Job(place / f"undisturbed-{i}", judge.month)) for i in range(3))
     draw, kills, runs, spent, wrong = random.Random(9), 0, 0, 0.0, []
     while kills < times:

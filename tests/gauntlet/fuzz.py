@@ -1,7 +1,9 @@
-"""Coverage-guided fuzzing of every parser of foreign bytes (atheris): `fuzz.py TARGET SECONDS [FOLDER]`. Inputs that break one are kept.
+"""Coverage-guided fuzzing of every parser of foreign bytes (atheris): `fuzz.py TARGET SECONDS [FOLDER]`. Inputs that break one
+are kept.
 
 A target allows only the errors that its parser documents; any other ends the fuzzing. `found/` holds every input ever found, as
-`TARGET-…`, and `test_fuzz.py` gives them to their targets again. atheris needs its own Python environment: benchmarks/peers.py makes it.
+`TARGET-…`, and `test_fuzz.py` gives them to their targets again. atheris needs its own Python environment: benchmarks/peers.py
+makes it.
 """
 
 import http.client

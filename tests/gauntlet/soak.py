@@ -1,7 +1,8 @@
 """64 threads fetch from servers, 30 percent hostile, for SECONDS: `soak.py SECONDS`. Prints JSON: memory, descriptors, rate.
 
-Rounds of the same hosts, one crawl after the other in this process; the servers are another process, so that their memory is not counted.
-A clean round has as many addresses, none of them hostile. The last second of a mixed round is the slowest hosts' deadline.
+Rounds of the same hosts, one crawl after the other in this process; the servers are another process, so that their memory is not
+counted. A clean round has as many addresses, none of them hostile. The last second of a mixed round is the slowest hosts'
+deadline.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Canaries in PRAW's keys and token, URLs, headers, a proxy's password and the environment: no output of a whole run holds one."""
+"""Canaries in PRAW's keys and token, URLs, headers, a proxy's password and the environment: no output of a whole run holds
+one."""
 
 import gzip
 import json
