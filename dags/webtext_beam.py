@@ -38,8 +38,7 @@ if find_spec("airflow.providers") and find_spec("airflow.providers.apache") and 
     from airflow.providers.apache.beam.operators.beam import BeamRunPythonPipelineOperator
 
     class StageOperator(BeamRunPythonPipelineOperator):  # type: ignore[misc]
-        """Runs `python -m pipeline STAGE` with its flags as pipeline options; runner and Beam's options come from the run's
-        parameters."""
+        """Runs `python -m pipeline STAGE`. Its flags are pipeline options; the run's parameters give the runner and Beam's options."""
 
         template_fields = (*BeamRunPythonPipelineOperator.template_fields, "py_interpreter")
 

@@ -1,5 +1,4 @@
-"""Worker processes that serve one pipeline after another, for a stage or a whole run: importing Beam and numba takes two
-seconds."""
+"""Worker processes that serve one pipeline after another: a new process takes two seconds to import Beam and numba."""
 
 import shlex
 import socket

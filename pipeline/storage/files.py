@@ -122,8 +122,7 @@ def make_folder(folder: str) -> None:
 
 
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
-    """Open a file for reading its raw bytes: Beam does not guess a compression from the name. `buffered` reads a local file
-    ahead."""
+    """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
         return FileSystems.open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
@@ -244,8 +243,7 @@ def _open_arrow(path: str) -> pa.RecordBatchFileReader:
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
-    """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. Single-threaded: workers are
-    processes."""
+    """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. One thread: workers are processes."""
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
         yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
@@ -253,8 +251,7 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
 
 @contextmanager
 def decoding(path: str) -> Iterator[None]:
-    """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of the disk or the object store pass
-    through."""
+    """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of a disk or store pass through."""
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:

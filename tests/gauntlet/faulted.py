@@ -174,8 +174,7 @@ def near(some: list[tuple[int, float | None, float | None]], others: list[tuple[
 
 
 def kill(place: Path, judge: Judge, times: int) -> dict[str, Any]:
-    """kill -9 at random moments; the next run resumes, and no finished stage runs again. The first run compiles, so it sets no
-    measure."""
+    """kill -9 at random moments; the next run resumes, and no finished stage runs again. The first run is slow: it compiles."""
     undisturbed = statistics.median(judge.seconds_of(Job(place / f"undisturbed-{i}", judge.month)) for i in range(3))
     draw, kills, runs, spent, wrong = random.Random(9), 0, 0, 0.0, []
     while kills < times:

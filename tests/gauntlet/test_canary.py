@@ -1,5 +1,4 @@
-"""Canaries in PRAW's keys and token, URLs, headers, a proxy's password and the environment: no output of a whole run holds
-one."""
+"""Canaries in PRAW's keys and token, URLs, headers, a proxy's password and the environment: no output of a run holds one."""
 
 import gzip
 import json

@@ -26,8 +26,7 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *until, st
     return syscall(SYS_clock_nanosleep, clock, flags, until, left) ? errno : 0;
 }
 """
-"""Replaces libfaketime's sleep, which up to 0.9.10 shifts the end of every sleep by the clock's jump, even on the monotonic
-clock."""
+"""Replaces libfaketime's sleep, which up to 0.9.10 shifts the end of every sleep by the jump, even on the monotonic clock."""
 
 
 def run_program(program: str, *words: object, **variables: str) -> dict[str, Any]:
