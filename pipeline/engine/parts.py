@@ -72,7 +72,7 @@ class PhaseFolder:
 
     @property
     def errors_folder(self) -> str:
-        """Errors that ended parts, in their own folder: it is listed before each part, and a million receipts take long to list."""
+        """Errors that ended parts, in their own folder: it is listed before each part, since listing a million receipts is slow."""
         return files.join(self.work_folder, "errors")
 
     def error_path(self, key: str) -> str:
