@@ -1,10 +1,10 @@
-"""A month of Reddit to a corpus, the corpora of all months to a trained GPT-2: the commands that a person would type, in order.
+"""One month of Reddit becomes a corpus, and the corpora of all months a trained GPT-2, by the commands that a user would type.
 
-Each run takes one month's dump into OUTPUT/YYYY-MM; its documents are compared with those kept of all earlier months without reading their
-text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one after the other, oldest first (catch-up).
-Airflow starts programs and nothing more: `python` names the interpreter of the environment that webtext is installed in.
+Each run turns one month's dump into OUTPUT/YYYY-MM. Its documents are compared with those kept from all earlier months, without
+reading their text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one at a time, oldest
+first (catch-up). Airflow only starts programs: `python` names the interpreter of the environment that webtext is installed in.
 
-Before the first run, make the pool that keeps one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
+Before the first run, create the pool that allows one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
 """
 
 import shlex
@@ -21,7 +21,7 @@ PATIENT = {
     "max_retry_delay": timedelta(hours=1),
     "execution_timeout": timedelta(days=2),
 }
-"""Every command goes on where a killed one stopped, so trying again is safe and costs only what was in flight."""
+"""Every command resumes where a killed one stopped, so a retry is safe and repeats only unfinished parts."""
 
 CORPUS = Asset("webtext_corpus")
 TOKENIZER = Asset("webtext_tokenizer")
@@ -33,47 +33,47 @@ LAUNCHERS = {
     "slurm": "sbatch --wait --gpus-per-node {gpus} {launch_script}",
     "kubernetes": "{launch_script}",
 }
-"""What the trainer's arguments (preset, --data, --out) are appended to. The script of `slurm` and `kubernetes` waits for the job's end."""
+"""Commands to append the trainer's arguments to (preset, --data, --out). A `launch_script` must wait for the end of its job."""
 
 PARAMS = {
     "dump": Param("/data/reddit/RS_{month}.zst", type="string", description="a month's dump; {month} is YYYY-MM"),
     "month": Param("", type="string", pattern=r"^(\d{4}-\d{2})?$", description="take this month instead of the run's own"),
     "output": Param("/data/webtext", type="string", minLength=1, description="folder of all months"),
     "python": Param("python", type="string", minLength=1, description="interpreter that webtext is installed for"),
-    "min_karma": Param(3, type="integer", minimum=0, description="least karma of a link"),
+    "min_karma": Param(3, type="integer", minimum=0, description="minimum karma of a link"),
     "created_before": Param("none", type="string", description="only submissions before this day (the paper: 2018-01-01)"),
     "only_subreddits": Param("", type="string", description="file of the only subreddits to keep; empty: all"),
-    "threshold": Param(0.7, type="number", minimum=0, maximum=1, description="least similarity of near-duplicates"),
-    "contact": Param("", type="string", description="address in the crawler's User-Agent, for webmasters"),
+    "threshold": Param(0.7, type="number", minimum=0, maximum=1, description="minimum similarity of near-duplicates"),
+    "contact": Param("", type="string", description="contact address in the crawler's User-Agent"),
     "runner": Param("FnApiRunner", type="string", description="Beam runner of the stages"),
-    "flags": Param([], type="array", items={"type": "string"}, description="more flags for every stage, Beam's among them"),
+    "flags": Param([], type="array", items={"type": "string"}, description="more flags for every stage, also Beam's"),
     "pages_flags": Param([], type="array", items={"type": "string"}, description="more flags for the crawl"),
     "vocabulary_flags": Param([], type="array", items={"type": "string"}, description="more flags for the vocabulary"),
     "tokens_flags": Param([], type="array", items={"type": "string"}, description="more flags for the token shards"),
-    "train": Param(True, type="boolean", description="train after the corpus has grown"),
+    "train": Param(True, type="boolean", description="train on the grown corpus"),
     "preset": Param("gpt2-small", enum=["tiny", "gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl"], description="model"),
     "train_flags": Param([], type="array", items={"type": "string"}, description="more flags for the trainer"),
     "launcher": Param("torchrun", enum=[*LAUNCHERS], description="what submits the training"),
-    "gpus": Param(1, type="integer", minimum=1, description="processes of torchrun, GPUs a node of Slurm"),
-    "launch_script": Param("", type="string", description="Slurm script or Kubernetes launcher, for those two"),
+    "gpus": Param(1, type="integer", minimum=1, description="processes of torchrun, or GPUs per node of Slurm"),
+    "launch_script": Param("", type="string", description="Slurm script or Kubernetes launcher"),
 }
 
 
 def stage(name: str, month: str, *more: str, runner: bool = True) -> str:
-    """The shell line of one stage on one month's corpus folder."""
+    """Shell command of one stage on the corpus folder of one month."""
     params = get_current_context()["params"]
     beam = [f"--runner={params['runner']}", *params["flags"]] if runner else []
     return shlex.join([params["python"], "-m", "pipeline", name, "--corpus", folder(month), *more, *beam])
 
 
 def folder(month: str) -> str:
-    """A month's corpus folder."""
+    """The corpus folder of a month."""
     params = get_current_context()["params"]
     return f"{params['output']}/{params['month'] or month}"
 
 
 def earlier(month: str, kind: str) -> str:
-    """A shell word: the months' `kind` folders that finished before `month`, oldest first; nothing where there is none."""
+    """Shell substitution that lists the finished `kind` folders of the months before `month`, oldest first."""
     params = get_current_context()["params"]
     here = shlex.quote(params["month"] or month)
     listing = f'for m in {shlex.quote(params["output"])}/????-??; do [ "$(basename "$m")" \\< {here} ] && [ -e "$m/{kind}/manifest.json" ]'
@@ -82,7 +82,7 @@ def earlier(month: str, kind: str) -> str:
 
 @task.bash
 def links(month: str) -> str:
-    """A month's dump to links."""
+    """Turn a month's dump into links."""
     params = get_current_context()["params"]
     dump = params["dump"].replace("{month}", params["month"] or month)
     rules = ["--min_karma", str(params["min_karma"]), "--created_before", params["created_before"]]
@@ -92,7 +92,7 @@ def links(month: str) -> str:
 
 @task.bash(pool=FETCH_POOL, execution_timeout=timedelta(days=7))
 def pages(month: str) -> str:
-    """The crawl: one at a time, by its pool."""
+    """Crawl the links; the pool allows one crawl at a time."""
     params = get_current_context()["params"]
     contact = ["--contact", params["contact"]] if params["contact"] else []
     return stage("pages", month, *contact, *params["pages_flags"])
@@ -100,13 +100,13 @@ def pages(month: str) -> str:
 
 @task.bash
 def documents(month: str) -> str:
-    """Pages to text."""
+    """Extract text from the pages."""
     return stage("documents", month)
 
 
 @task.bash
 def dedup(month: str) -> str:
-    """Compared with the kept documents of all earlier months."""
+    """Remove duplicates, also of documents kept from earlier months."""
     threshold = str(get_current_context()["params"]["threshold"])
     line = stage("dedup", month, "--threshold", threshold)
     return f"earlier={earlier(month, 'dedup')}\n{line} ${{earlier:+--against $earlier}}"
@@ -114,7 +114,7 @@ def dedup(month: str) -> str:
 
 @task.bash(outlets=[TOKENIZER])
 def vocabulary(month: str) -> str:
-    """Trained once, on the first month."""
+    """Train the vocabulary, on the first month only."""
     params = get_current_context()["params"]
     output = f"{params['output']}/vocabulary"
     line = stage("vocabulary", month, "--output", output, *params["vocabulary_flags"])
@@ -123,14 +123,14 @@ def vocabulary(month: str) -> str:
 
 @task.bash
 def tokens(month: str) -> str:
-    """Token shards of the month."""
+    """Write the token shards of the month."""
     params = get_current_context()["params"]
     return stage("tokens", month, "--vocabulary", f"{params['output']}/vocabulary", *params["tokens_flags"])
 
 
 @task.bash(outlets=[CORPUS])
 def join(month: str) -> str:
-    """All months' shards as one dataset, linked."""
+    """Join the shards of all months into one dataset, by links."""
     params = get_current_context()["params"]
     output = f"{params['output']}/tokens/{params['month'] or month}"
     line = shlex.join([params["python"], "-m", "pipeline", "join", "--output", output, "--tokens"])
@@ -138,14 +138,14 @@ def join(month: str) -> str:
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)
-def wanted() -> bool:
-    """Whether to train at all."""
+def check_training() -> bool:
+    """Whether to train: the parameter `train`."""
     return bool(get_current_context()["params"]["train"])
 
 
 @task.bash(outlets=[CHECKPOINT], execution_timeout=timedelta(days=10))
 def train(month: str) -> str:
-    """By what `launcher` names; a retry goes on from the last checkpoint."""
+    """Train by the chosen launcher; a retry resumes from the last checkpoint."""
     params = get_current_context()["params"]
     launch = LAUNCHERS[params["launcher"]].format(**{name: shlex.quote(str(value)) for name, value in params.items()})
     name = params["month"] or month
@@ -155,7 +155,7 @@ def train(month: str) -> str:
 
 @task.bash
 def evaluate(month: str) -> str:
-    """On the held-out split."""
+    """Evaluate on the held-out split."""
     params = get_current_context()["params"]
     base, name = params["output"], params["month"] or month
     line = [params["python"], "-m", "trainer", "eval", f"{base}/runs/{name}", "--data", f"{base}/tokens/{name}"]
@@ -164,7 +164,7 @@ def evaluate(month: str) -> str:
 
 @task.bash(trigger_rule="none_failed_min_one_success")
 def report(month: str) -> str:
-    """Of the month, and of the training where there was one."""
+    """Report on the month, and on the training if there was one."""
     params = get_current_context()["params"]
     base, name = params["output"], params["month"] or month
     trained = ["--run", f"{base}/runs/{name}", "--evaluation", f"{base}/evaluations/{name}"] if params["train"] else []
@@ -184,12 +184,12 @@ def report(month: str) -> str:
     doc_md=__doc__,
 )
 def webtext() -> None:
-    """The order of things."""
-    grown = join(MONTH)
-    made = report(MONTH)
-    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> grown  # type: ignore[operator]
-    grown >> wanted() >> train(MONTH) >> evaluate(MONTH) >> made  # type: ignore[operator]
-    grown >> made  # type: ignore[operator]
+    """The order of the tasks."""
+    dataset = join(MONTH)
+    page = report(MONTH)
+    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> dataset  # type: ignore[operator]
+    dataset >> check_training() >> train(MONTH) >> evaluate(MONTH) >> page  # type: ignore[operator]
+    dataset >> page  # type: ignore[operator]
 
 
 webtext()

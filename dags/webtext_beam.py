@@ -1,8 +1,8 @@
-"""The Beam stages of one month by Airflow's own Beam operator, for those whose Airflow has the Apache Beam and Google providers.
+"""The Beam stages of one month by Airflow's Beam operator, for an Airflow with the Apache Beam and Google providers.
 
-The operator cannot even be imported without the Google provider, so this DAG exists only where that is. It starts the very commands that
-the DAG `webtext` starts. A stage is several short pipelines, and on Dataflow the operator would stop waiting at the id of the first job:
-so it is told of the local runner, and the engine that does the work is named among the options, where the last word wins.
+The operator cannot be imported without the Google provider, so this DAG exists only if that is installed. It starts the same
+commands as the DAG `webtext`. A stage is several short pipelines, and on Dataflow the operator would stop waiting at the id of
+the first job. So the operator gets the local runner, and the options name the real one: of two --runner flags the last counts.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,18 +32,18 @@ STAGES: dict[str, dict[str, Any]] = {
     "vocabulary": {},
     "tokens": {},
 }
-"""In the order of the data, with what each takes from the parameters."""
+"""Stages in the order of the data, with their options from the parameters."""
 
 if find_spec("airflow.providers") and find_spec("airflow.providers.apache") and find_spec("airflow.providers.google"):
     from airflow.providers.apache.beam.operators.beam import BeamRunPythonPipelineOperator
 
     class StageOperator(BeamRunPythonPipelineOperator):  # type: ignore[misc]
-        """`python -m pipeline STAGE`, its flags as pipeline options; the runner and Beam's options from the run's parameters."""
+        """Runs `python -m pipeline STAGE`. Its flags are pipeline options; the run's parameters add Beam's."""
 
         template_fields = (*BeamRunPythonPipelineOperator.template_fields, "py_interpreter")
 
         def execute(self, context: Any) -> Any:
-            """Put the options together and start the stage."""
+            """Merge the options and start the stage."""
             params = context["params"]
             more = params.get(f"{self.py_file}_options", {}) | ({"against": params["against"]} if self.py_file == "dedup" else {})
             self.pipeline_options = {**self.pipeline_options, **params["options"], **more, "runner": params["runner"]}
@@ -59,7 +59,7 @@ if find_spec("airflow.providers") and find_spec("airflow.providers.apache") and 
         doc_md=__doc__,
     )
     def webtext_beam() -> None:
-        """One stage after the other."""
+        """Run the stages one after another."""
         before = None
         for name, options in STAGES.items():
             stage = StageOperator(

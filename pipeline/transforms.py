@@ -1,7 +1,7 @@
 """The stages as composable Beam transforms: ordinary PCollections in and out, in anyone's pipeline.
 
-`Links` takes submissions, `Fetch` links, `Extract` pages, `Deduplicate` and `Tokenize` (id, text) pairs, `CountWords` texts. Each class
-documents its outputs; outputs named `drops` hold the dropped items with their reasons.
+`Links` takes submissions, `Fetch` links, `Extract` pages, `Deduplicate` and `Tokenize` (id, text) pairs, `CountWords` texts. Each
+class documents its outputs; outputs named `drops` hold the dropped items with their reasons.
 """
 
 from pipeline.dedup.transform import Deduplicate

@@ -1,4 +1,4 @@
-"""What a run of the DAG on a small month is told."""
+"""Parameters for a run of the DAG on a small month."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ SUBMISSIONS = PAGES + PAGES // 4
 
 
 def parameters(folder: Path) -> dict[str, Any]:
-    """Of a run for 2017-12: dump and pages lie in `folder`, and the corpus will."""
+    """Parameters of a run for 2017-12. Writes dump and pages to `folder`; the corpus goes there too."""
     month = write_month(folder, PAGES)
     return {
         "dump": month.dump.replace("2017-12", "{month}"),

@@ -3,8 +3,8 @@
     python tests/dry_runs.py FOLDER dataflow     # Dataflow's dry run; needs an interpreter with the `gcp` extra
     python tests/dry_runs.py FOLDER local        # the graphs alone, without Dataflow's own checks; any interpreter
 
-It needs no network and no account: the bucket is a folder, and the local engine does each graph's work, so that the next graph has its
-input. The elements of its shuffles are inspected on the way.
+It needs no network and no account: the bucket is a folder, and the local engine does each graph's work, so that the next graph
+has its input. The elements of its shuffles are inspected on the way.
 """
 
 import json
@@ -20,7 +20,7 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
-from shuffles import recorded_shuffles
+from shuffles import record_shuffles
 from small_web import every_stage, passages, write_month
 
 from pipeline.engine.runner import Engine
@@ -85,7 +85,7 @@ class DryRuns(Engine):
         pipeline = beam.Pipeline(options=PipelineOptions(list(self.checked_by))) if self.checked_by else self.pipeline(1)
         build(pipeline)
         graph = pipeline.run().job.proto_pipeline if self.checked_by else pipeline.to_runner_api()
-        with recorded_shuffles() as shuffled:
+        with record_shuffles() as shuffled:
             Engine.run(self, build, 1)
         weights = {"elements": len(shuffled), "largest": max(map(len, shuffled))}
         sys.stdout.write("graph:" + json.dumps(properties(graph) | weights) + "\n")

@@ -53,7 +53,7 @@ FACES = [name for name, tree in modules().items() if any("__all__" in assigned(n
 
 @pytest.mark.parametrize("name", FACES)
 def test_a_public_face_lists_exactly_what_it_exposes(name: str) -> None:
-    """A module that defines names exposes those, and may list imported ones too; a module without definitions exposes its imports."""
+    """A module that defines names exposes those, and may list imported ones too; one without definitions exposes its imports."""
     tree, module = modules()[name], import_module(name)
     listed = set(module.__all__)
     assert len(listed) == len(module.__all__)

@@ -1,4 +1,4 @@
-"""What is installed: exactly three import packages, from this distribution, every pinned requirement among the constraints."""
+"""The distribution: three import packages, type markers, and requirements that the constraints pin."""
 
 import tomllib
 from importlib.metadata import files
@@ -25,7 +25,7 @@ def test_each_package_ships_its_type_marker(package: str) -> None:
     assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["*"]
 
 
-def test_it_cannot_be_uploaded() -> None:
+def test_the_distribution_cannot_be_uploaded() -> None:
     assert "Private :: Do Not Upload" in PROJECT["project"]["classifiers"]
 
 

@@ -5,10 +5,10 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
-from trainer.config import InputError, SaveError
+from trainer.config import SaveError
 from trainer.flags import Parser, add_options
 from trainer.presets import PRESETS, RECIPES
 

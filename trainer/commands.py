@@ -4,10 +4,10 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from tokenizer.errors import InputError
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
-from trainer.config import InputError
 from trainer.export import save_hf
 from trainer.generate import generate
 

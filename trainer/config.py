@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
-from tokenizer.errors import InputError as InputError
 from trainer.paper import CONTEXT_TOKENS, VOCABULARY_TOKENS
 
 ROWS_MULTIPLE = 64

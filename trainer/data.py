@@ -17,10 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest
 from tokenizer.stream import Stream
-from trainer.config import InputError
 from trainer.order import Permutation
 
 __all__ = ["Batches", "MicroBatch", "Prefetcher", "TokenDataset", "validation_starts"]

@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.rendezvous import rendezvous
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.model import GPT
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from trainer.config import InputError, TrainConfig
+from tokenizer.errors import InputError
+from trainer.config import TrainConfig
 from trainer.distributed import World, parallelize
 from trainer.flags import apply_flags
 from trainer.loss import chunk_rows

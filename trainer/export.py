@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tokenizer.codec import Tokenizer
-from trainer.config import InputError, ModelConfig
+from tokenizer.errors import InputError
+from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
 __all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]

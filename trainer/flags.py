@@ -5,7 +5,8 @@ import typing
 from dataclasses import Field, fields
 from typing import Any
 
-from trainer.config import InputError, ModelConfig, TrainConfig
+from tokenizer.errors import InputError
+from trainer.config import ModelConfig, TrainConfig
 
 
 class Parser(argparse.ArgumentParser):

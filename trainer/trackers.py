@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 
 log = logging.getLogger(__name__)
 

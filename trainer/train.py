@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.interruption import INTERRUPTED
 from trainer.attention import activate_newest_flash_attention
 from trainer.checkpoint.folders import checkpoints, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
-from trainer.config import InputError, TrainConfig
+from trainer.config import TrainConfig
 from trainer.data import Batches, TokenDataset
 from trainer.distributed import World, environment, process_group
 from trainer.evals.in_training import InTrainingEvaluator

@@ -16,8 +16,8 @@ KEPT_FREE_BYTES = 16 << 20
 def choose_allocators() -> None:
     """Choose this process's allocators. Call it before an import that allocates, and before a thread starts.
 
-    Arrow uses jemalloc where it is built in: 30 MB less than Arrow's default. glibc's malloc uses one arena: with 16 arenas, 64 fetching
-    threads held 20 to 30 MB more and grew by 1.6 MB per minute; with one they grow by 0.15.
+    Arrow uses jemalloc where it is built in: 30 MB less than Arrow's default. glibc's malloc uses one arena: with 16 arenas, 64
+    fetching threads held 20 to 30 MB more and grew by 1.6 MB per minute; with one they grow by 0.15.
     """
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
@@ -27,8 +27,8 @@ def choose_allocators() -> None:
 def keep_freed_memory() -> None:
     """Fix glibc's thresholds, for work on one batch of arrays after another.
 
-    By default glibc raises its thresholds to the size of freed blocks. Large arrays then leave holes in the heap (40 MB of 390 in dedup),
-    or memory goes back to the system just before the next batch asks for it.
+    By default glibc raises its thresholds to the size of freed blocks. Large arrays then leave holes in the heap (40 MB of 390 in
+    dedup), or memory goes back to the system just before the next batch asks for it.
     """
     _mallopt({M_MMAP_THRESHOLD: MAPPED_FROM_BYTES, M_TRIM_THRESHOLD: KEPT_FREE_BYTES})
 

@@ -14,14 +14,14 @@ from tokenizer.interruption import INTERRUPTED
 WORKER_LOST = 1
 CHANNELS = "apache_beam.runners.worker.data_plane"
 LOST_SECONDS = 5.0
-"""How long a pipeline may go on after a worker ended badly: one that fails by itself ends within this time, with its own error."""
+"""How long a pipeline may go on after a worker ended badly: one that fails by itself ends sooner, with its own error."""
 
 
 def stop_on_signals(advice: str) -> None:
-    """From here on Ctrl-C and SIGTERM print one line and end this process at once. Finished parts are on disk with their receipts.
+    """From here on Ctrl-C and SIGTERM print one line and end this process at once. Finished parts stay on disk.
 
-    Call it before any thread or child process starts, so before Beam is imported: they inherit the blocked signals, and no worker prints a
-    traceback.
+    Call it before any thread or child process starts, so before Beam is imported: they inherit the blocked signals, and no worker
+    prints a traceback.
     """
     watched = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)

@@ -1,7 +1,8 @@
 """Parts of a stage's work, the folder of a phase, and receipts: exactly once out of at-least-once.
 
-A part reads its inputs, publishes its files, then its receipt. A part whose receipt exists is never worked again, on a retry, after a crash
-or by another worker. A part without a receipt is worked anew and gives the same bytes under the same names. Receipts hold the books.
+A part reads its inputs, publishes its files, then its receipt. A part whose receipt exists is never worked again, on a retry,
+after a crash or by another worker. A part without a receipt is worked anew and gives the same bytes under the same names.
+Receipts hold the books.
 """
 
 import hashlib
@@ -71,7 +72,7 @@ class PhaseFolder:
 
     @property
     def errors_folder(self) -> str:
-        """Errors that ended parts. Their own folder: it is read before each part, and reading it among a million receipts takes long."""
+        """Errors that ended parts, in their own folder: it is listed before each part, since listing a million receipts is slow."""
         return files.join(self.work_folder, "errors")
 
     def error_path(self, key: str) -> str:

@@ -68,9 +68,10 @@ class Engine:
     ) -> list[Receipt]:
         """Run `work` for the parts that have no receipt; the receipts of all parts, sorted by key.
 
-        The engine chooses how: threads of this process where the work is `light` (it costs less than a pipeline's start, 0.15 s) or a local
-        engine has one part to run; else a Beam pipeline, on local worker processes or on the runner that the flags name. `unit` names the
-        parts' items on the progress line. Raises InputError, or a disk's OSError, where a part ended with one; no further part is started.
+        The engine chooses how: threads of this process where the work is `light` (it costs less than a pipeline's start, 0.15 s)
+        or a local engine has one part to run; else a Beam pipeline, on local worker processes or on the runner that the flags
+        name. `unit` names the parts' items on the progress line. Raises InputError, or a disk's OSError, where a part ended with
+        one; no further part is started.
         """
         phase.create()
         waiting = [part for part in parts if not is_done(phase, part.key)]

@@ -60,7 +60,7 @@ def add_argument_groups(parser: argparse.ArgumentParser, kinds: Mapping[str, typ
 
 
 def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:
-    """Settings from parsed flags. Raises InputError where the dataclass raises ValueError, for a value out of range for example."""
+    """Settings from parsed flags. Raises InputError where the dataclass raises ValueError, as for a value out of range."""
     values = {item.name: getattr(arguments, item.name) for item in fields(kind)}  # type: ignore[arg-type]
     try:
         return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

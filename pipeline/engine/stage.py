@@ -53,10 +53,11 @@ def no_note(_manifest: StageManifest) -> str:
 class Stage(Generic[S]):
     """A stage of the pipeline.
 
-    `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files` gives the
-    user's own files that the settings name, so that their content counts as an input. `unit` names the items that it counts; `note` gives
-    a further count for its closing line. `explain_input` (folder, item, settings) says what the stage does to one item of its first input,
-    `explain_output` (folder, item) what its finished folder holds on one item: a stage with either has the flag --explain.
+    `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
+    gives the user's own files that the settings name, so that their content counts as an input. `unit` names the items that it
+    counts; `note` gives a further count for its closing line. `explain_input` (folder, item, settings) says what the stage does
+    to one item of its first input, `explain_output` (folder, item) what its finished folder holds on one item: a stage with
+    either has the flag --explain.
     """
 
     name: str

@@ -89,7 +89,8 @@ class RunPart(beam.DoFn):
             yield receipt.key
 
     def _unless_failed(self, step: Callable[[], T]) -> T | None:
-        """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury its line."""
+        """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury
+        its line."""
         if self._phase.input_errors() or self._phase.disk_errors():
             return None
         try:

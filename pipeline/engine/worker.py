@@ -2,9 +2,9 @@
 
 `python -m pipeline.engine.worker` serves one pipeline, which its environment variables describe.
 
-`python -m pipeline.engine.worker FD COUNT MODULE…` imports Beam and the modules, calls each module's `load`, and forks COUNT workers, which
-share the memory of everything loaded. Each worker serves one pipeline after another, as calls (`pipeline.engine.worker_call`) arrive on the
-socket FD, until standard input ends.
+`python -m pipeline.engine.worker FD COUNT MODULE…` imports Beam and the modules, calls each module's `load`, and forks COUNT
+workers, which share the memory of everything loaded. Each worker serves one pipeline after another, as calls
+(`pipeline.engine.worker_call`) arrive on the socket FD, until standard input ends.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Worker processes that serve one pipeline after another, for a stage or a whole run: importing Beam and numba takes two seconds."""
+"""Worker processes that serve one pipeline after another: a new process takes two seconds to import Beam and numba."""
 
 import shlex
 import socket
@@ -17,9 +17,11 @@ from pipeline.engine.runner import WORKER_PROCESS, Engine
 
 @contextmanager
 def persistent_workers(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
-    """An engine whose worker processes live until the block ends. Before they start, `modules` are imported and their `load` is called.
+    """An engine whose worker processes live until the block ends. Before they start, `modules` are imported and their `load` is
+    called.
 
-    Gives `engine` itself where it needs no such workers: for one part, one worker or another runner, and inside another such block.
+    Gives `engine` itself where it needs no such workers: for one part, one worker or another runner, and inside another such
+    block.
     """
     count = min(engine.workers, parts)
     if count < 2 or not engine.is_local or engine.worker is not WORKER_PROCESS:

@@ -44,8 +44,9 @@ class TableSink:
 class PartWriter:
     """A part's files, drops, counters, books and progress.
 
-    The work sets `items_in` and `items_out`; `drop` counts drops. File names are relative to the stage's folder; `spill_name` gives names
-    in the work folder, for a later phase. Leaving the `with` block by an error removes all files that are not published.
+    The work sets `items_in` and `items_out`; `drop` counts drops. File names are relative to the stage's folder; `spill_name`
+    gives names in the work folder, for a later phase. Leaving the `with` block by an error removes all files that are not
+    published.
     """
 
     def __init__(self, phase: PhaseFolder, part: Part[Any]) -> None:

@@ -11,8 +11,8 @@ from pipeline.storage import files
 
 T = TypeVar("T", bound=np.generic)
 _PARSING = threading.Lock()
-"""NumPy parses a header by `ast`. CPython 3.11 counts the parser's depth for all threads together: if garbage collection lets another
-thread run meanwhile, the count is wrong (SystemError)."""
+"""NumPy parses a header by `ast`. CPython 3.11 counts the parser's depth for all threads together: if garbage collection lets
+another thread run meanwhile, the count is wrong (SystemError)."""
 
 
 def write(file: IO[bytes], array: npt.NDArray[Any]) -> None:

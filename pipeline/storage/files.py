@@ -1,7 +1,7 @@
 """Files on any Beam file system, published whole or not at all.
 
-A file is written aside in its own folder, synced, and renamed; the folder is synced after it. Measured: writing in place left 11 of 12
-killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
+A file is written aside in its own folder, synced, and renamed; the folder is synced after it. Measured: writing in place left 11
+of 12 killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 """
 
 import ctypes
@@ -45,8 +45,8 @@ class Digest:
 class HashingWriter(io.RawIOBase):
     """Passes bytes to `sink` and digests them, so that the hash of a file needs no second reading. A file not `kept` has no hash.
 
-    For a file that will be `synced`, the disk starts to write each finished megabyte, so that the sync has little left to wait for. Without
-    that, two workers of dedup waited one second of nine in it, as long as a single worker that writes everything.
+    For a file that will be `synced`, the disk starts to write each finished megabyte, so that the sync has little left to wait
+    for. Without that, two workers of dedup waited one second of nine in it, as long as a single worker that writes everything.
     """
 
     def __init__(self, sink: IO[bytes], *, kept: bool = True, synced: bool = False) -> None:
@@ -122,7 +122,7 @@ def make_folder(folder: str) -> None:
 
 
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
-    """Open a file for reading its raw bytes: Beam does not guess a compression from the name. `buffered` reads a local file ahead."""
+    """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
         return FileSystems.open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
@@ -155,7 +155,8 @@ def fingerprint(path: str) -> str:
 
 @contextmanager
 def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
-    """A writer whose bytes appear at `path` when the block ends without an error; until then readers see the previous file, if any.
+    """A writer whose bytes appear at `path` when the block ends without an error; until then readers see the previous file, if
+    any.
 
     A file not `kept` beyond the run is neither hashed nor synced: after a power cut it may exist and be empty.
     """
@@ -213,7 +214,8 @@ def write_arrow(file: IO[bytes], table: pa.Table) -> None:
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file or its named columns as a table; a file of `write_arrow` as a view, which maps the file while the table lives.
+    """A Parquet file or its named columns as a table; a file of `write_arrow` as a view, which maps the file while the table
+    lives.
 
     Unlike `pq.read_table`, it does not load Arrow's dataset library, which takes megabytes.
     """
@@ -241,7 +243,7 @@ def _open_arrow(path: str) -> pa.RecordBatchFileReader:
 
 
 def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
-    """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. Single-threaded: workers are processes."""
+    """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. One thread: workers are processes."""
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
         yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
@@ -249,7 +251,7 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
 
 @contextmanager
 def decoding(path: str) -> Iterator[None]:
-    """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of the disk or the object store pass through."""
+    """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of a disk or store pass through."""
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:

@@ -61,7 +61,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input of a stage: `path` relative to the stage's folder, for tracing; `sha256` of the folder's manifest or of the file."""
+    """An input of a stage: `path` relative to the stage's folder, for tracing; `sha256` of its manifest or of the file."""
 
     path: str
     sha256: str

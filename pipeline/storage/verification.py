@@ -17,7 +17,8 @@ VIEWED = {"dedup": "documents", "overlap": "dedup"}
 def check_input(folder: str, threads: int) -> None:
     """Compare all files that reading a stage's folder may touch with their manifests. Call it before their first use.
 
-    In an object store, which keeps checksums itself, only sizes are compared. Raises InputError naming the first file that differs.
+    In an object store, which keeps checksums itself, only sizes are compared. Raises InputError naming the first file that
+    differs.
     """
     for each in _with_viewed(folder):
         check_folder(each, threads)

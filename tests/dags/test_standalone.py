@@ -1,6 +1,6 @@
-"""Airflow as people meet it: `airflow standalone`, the DAG started over REST, its grid in a browser.
+"""Airflow as users run it: `airflow standalone`, the DAG started over REST, its grid in a browser.
 
-Skips where .venv-airflow is missing. WEBTEXT_SCREENSHOTS=FOLDER keeps the picture.
+Skips without .venv-airflow. WEBTEXT_SCREENSHOTS=FOLDER keeps the picture.
 """
 
 import json
@@ -34,7 +34,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def settings(home: Path, port: int, logs: list[int]) -> dict[str, str]:
-    """Everything on the loopback, on ports of its own; whoever asks is the admin."""
+    """Environment of an Airflow on the loopback, on free ports, where every client is the admin."""
     chosen = {
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_FOLDER": str(home / "dags"),
@@ -53,7 +53,7 @@ def settings(home: Path, port: int, logs: list[int]) -> dict[str, str]:
 
 @contextmanager
 def standalone(python: Path, environment: dict[str, str], base: str) -> Iterator[None]:
-    """All of Airflow's processes, from when the API server says that it is up; ended together."""
+    """Run all of Airflow's processes. The block starts when the API server is up; they end together."""
     path = f"{python.parent}:{environment['PATH']}"
     with subprocess.Popen(
         [str(python), "-m", "airflow", "standalone"],
@@ -64,15 +64,15 @@ def standalone(python: Path, environment: dict[str, str], base: str) -> Iterator
         start_new_session=True,
     ) as process:
         assert process.stdout
-        said: list[str] = []
+        log: list[str] = []
         try:
             for line in process.stdout:
-                said.append(line)
+                log.append(line)
                 if f"running on {base}" in line:
                     break
             else:
-                pytest.fail("".join(said[-40:]))
-            reader = Thread(target=said.extend, args=(process.stdout,))  # or its pipe fills up
+                pytest.fail("".join(log[-40:]))
+            reader = Thread(target=log.extend, args=(process.stdout,))  # otherwise the pipe fills up
             reader.start()
             yield
         finally:
@@ -91,12 +91,12 @@ def ask(base: str, path: str, method: str = "GET", body: Any = None, token: str 
 def python() -> Path:
     found = ROOT / ".venv-airflow" / "bin" / "python"
     if not found.exists():
-        pytest.skip("no .venv-airflow (`make test-all` makes it): Airflow was not started")
+        pytest.skip("no .venv-airflow (`make test-all` makes it): Airflow is not tested")
     return found
 
 
 @pytest.mark.slow
-def test_a_run_is_started_over_rest_and_ends_well(python: Path, tmp_path: Path) -> None:
+def test_a_run_started_over_rest_succeeds(python: Path, tmp_path: Path) -> None:
     dag = (ROOT / "dags" / "webtext.py").read_text()
     assert MONTHLY in dag
     (tmp_path / "dags").mkdir()
@@ -112,8 +112,8 @@ def test_a_run_is_started_over_rest_and_ends_well(python: Path, tmp_path: Path) 
         ask(base, "/api/v2/dags/webtext", "PATCH", {"is_paused": False}, token)
         run = json.loads(ask(base, DAG_RUNS, "POST", {"logical_date": "2017-12-01T00:00:00Z", "conf": conf}, token))
         name = run["dag_run_id"]
-        ended = ask(base, f"{DAG_RUNS}/{name}/wait?interval=1", token=token).splitlines()[-1]
-        assert json.loads(ended)["state"] == "success"
+        last = ask(base, f"{DAG_RUNS}/{name}/wait?interval=1", token=token).splitlines()[-1]
+        assert json.loads(last)["state"] == "success"
         tasks = json.loads(ask(base, f"{DAG_RUNS}/{name}/taskInstances", token=token))["task_instances"]
         assert len(tasks) == TASKS
         assert {task["state"] for task in tasks} == {"success"}
@@ -122,7 +122,7 @@ def test_a_run_is_started_over_rest_and_ends_well(python: Path, tmp_path: Path) 
 
 
 def photograph(address: str, folder: Path) -> None:
-    """A picture of the finished grid, where there is a browser."""
+    """Take a picture of the finished grid, if there is a browser."""
     chromium = shutil.which("chromium")
     if chromium is None:
         return

@@ -1,4 +1,4 @@
-"""Real dumps and real pages through the whole job: `make real-demo`. A proxy answers for the pages' addresses; dead links fail."""
+"""Real dumps and real pages through the whole job: `make real-demo`. A proxy answers for the pages' hosts; dead links fail."""
 
 import io
 import json

@@ -1,6 +1,7 @@
-"""Flip a bit of, or cut, one file of a whole corpus and let its next reader have it: `corrupted.py FOLDER FLIPS CUTS`, over and over.
+"""Damage one file of a whole corpus at a time, by a flipped bit or a cut, and run its next reader: `corrupted.py FOLDER FLIPS
+CUTS`.
 
-Each reader is a fork of this process, so that one that crashes is counted. Prints JSON: kind of file to [found, missed, crashed].
+Each reader is a fork of this process, so that a crash is counted. Prints JSON: kind of file to [found, missed, crashed].
 """
 
 import json
@@ -14,19 +15,18 @@ from pathlib import Path
 from gauntlet.whole import reader_of, write_all
 from small_web import Month
 
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
-from trainer.config import InputError as TrainerInputError
 from trainer.data import TokenDataset
 
 FOUND, MISSED, CRASHED = range(3)
 READ_BY_NOBODY = ("run.json", "tokens/tokenizer.json")
-"""Never an input of anything; and a copy for people, of which a trainer compares the merges with the manifest."""
+"""No stage reads run.json. tokens/tokenizer.json is a copy for users; the trainer compares its merges with the manifest."""
 
 
 def read(path: Path, folder: Path, month: Month) -> None:
-    """What reads the file first."""
+    """Run the first reader of the file."""
     stage = path.relative_to(folder).parts[1]
     if "run" in path.relative_to(folder).parts:
         load_model(folder / "run")
@@ -37,14 +37,14 @@ def read(path: Path, folder: Path, month: Month) -> None:
         reader.run(call)
 
 
-def outcome(path: Path, folder: Path, month: Month) -> int:
-    """How a reader in a process of its own took it."""
+def read_in_fork(path: Path, folder: Path, month: Month) -> int:
+    """Run the reader in a fork; returns FOUND, MISSED or CRASHED."""
     shutil.rmtree(folder / "output", ignore_errors=True)
     child = os.fork()
     if not child:
         try:
             read(path, folder, month)
-        except (InputError, TrainerInputError) as error:
+        except InputError as error:
             os._exit(FOUND if str(path) in str(error) else CRASHED)
         except BaseException as error:  # noqa: BLE001 (a fork must not return)
             os.write(2, f"{path}: {error!r}\n".encode())
@@ -55,7 +55,7 @@ def outcome(path: Path, folder: Path, month: Month) -> int:
 
 
 def kind_of(path: Path) -> str:
-    """The kinds that the project writes."""
+    """The kind of a file that the project writes."""
     if "checkpoints" in path.parts:
         return "checkpoint"
     if path.name == "manifest.json":
@@ -66,7 +66,7 @@ def kind_of(path: Path) -> str:
 
 
 def victims(folder: Path) -> dict[str, list[Path]]:
-    """The files of each kind; the newest checkpoint alone is read."""
+    """The files of each kind. Only the newest checkpoint is read."""
     stages = ("links", "pages", "documents", "dedup", "vocabulary", "tokens")
     found = [path for stage in stages for path in sorted((folder / "corpus" / stage).rglob("*")) if path.is_file()]
     found += [path for path in sorted(newest(folder / "run").rglob("*")) if path.is_file()]
@@ -78,7 +78,7 @@ def victims(folder: Path) -> dict[str, list[Path]]:
 
 
 def main() -> None:
-    """Damage, look, mend."""
+    """Damage a file, run its reader, restore the file; over and over."""
     folder, flips, cuts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     month = write_all(folder)
     draw, kinds = random.Random(600), victims(folder)
@@ -93,13 +93,13 @@ def main() -> None:
         else:
             del bad[draw.randrange(len(bad)) :]
         path.write_bytes(bad)
-        how = outcome(path, folder, month)
+        how = read_in_fork(path, folder, month)
         counts[kind][how] += 1
         if how != FOUND:
-            sys.stderr.write(f"turn {turn}: {path.relative_to(folder)} was not found out ({how})\n")
+            sys.stderr.write(f"turn {turn}: {path.relative_to(folder)} was not noticed ({how})\n")
         path.write_bytes(good)
-    refused = [str(paths[0]) for paths in kinds.values() if outcome(paths[0], folder, month) != MISSED]
-    assert not refused, f"whole files were refused: {refused}"
+    refused = [str(paths[0]) for paths in kinds.values() if read_in_fork(paths[0], folder, month) != MISSED]
+    assert not refused, f"undamaged files were refused: {refused}"
     print(json.dumps(counts))
 
 

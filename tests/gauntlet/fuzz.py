@@ -1,7 +1,9 @@
-"""Coverage-guided fuzzing of every parser of foreign bytes (atheris): `fuzz.py TARGET SECONDS [FOLDER]`, an input that breaks it is kept.
+"""Coverage-guided fuzzing of every parser of foreign bytes (atheris): `fuzz.py TARGET SECONDS [FOLDER]`. Inputs that break one
+are kept.
 
-A target lets through only the errors that its parser names; anything else ends the fuzzing. `found/` holds what was ever found, as
-`TARGET-…`, and `test_fuzz.py` gives it to the same targets. atheris needs a Python of its own beside it: benchmarks/peers.py makes one.
+A target allows only the errors that its parser documents; any other ends the fuzzing. `found/` holds every input ever found, as
+`TARGET-…`, and `test_fuzz.py` gives them to their targets again. atheris needs its own Python environment: benchmarks/peers.py
+makes it.
 """
 
 import http.client
@@ -37,7 +39,7 @@ SEEDS: dict[str, list[bytes]] = {
 
 
 def dump_line(data: bytes) -> None:
-    """One line of a dump is a post or is rejected; a post is dropped by name or becomes a row of the spill."""
+    """A line of a dump is a post or is rejected; a post is dropped by name or becomes a row of the spill."""
     post = reddit.parse_line(data, 1)
     if isinstance(post, reddit.Post):
         row = intake.accept(post, ANY)
@@ -46,7 +48,7 @@ def dump_line(data: bytes) -> None:
 
 
 def url(data: bytes) -> None:
-    """An address has both of its forms or none; a form is its own form."""
+    """A URL has both of its forms or none, and each form is normalized already."""
     text = data.decode("utf-8", "replace")
     with refused(ValueError):
         fetched, key = urls.keys(text)
@@ -58,7 +60,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class Wire:
-    """A socket as http.client wants one."""
+    """A socket for http.client."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -89,7 +91,7 @@ def http_record(data: bytes) -> None:
 
 
 def robots(data: bytes) -> None:
-    """Rules are read whatever they are."""
+    """Any bytes are read as robots rules."""
     rules = robots_module.Robots.parse(data, "webtext")
     rules.allows("https://a.example/x?y=%20é")
     rules.delay_seconds(1.0)
@@ -125,15 +127,15 @@ def tokenizer(data: bytes) -> None:
 
 
 def checkpoint(data: bytes) -> None:
-    """What a checkpoint says of itself."""
+    """The metadata of a checkpoint."""
     path = written("checkpoint.json", data)
-    with refused(TrainerInputError):
+    with refused(InputError):
         read_metadata(Path(path).parent)
 
 
 @contextmanager
 def refused(*errors: type[Exception]):  # type: ignore[no-untyped-def]
-    """The errors that a parser names."""
+    """Allow the errors that a parser documents."""
     try:
         yield
     except errors:
@@ -145,7 +147,7 @@ FOLDER = Path(MEMORY if MEMORY.is_dir() else tempfile.gettempdir(), f"fuzz-{os.g
 
 
 def written(name: str, data: bytes) -> str:
-    """The bytes as a file, always the same one."""
+    """Write the bytes to a file; returns its path. The file is reused."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / name
     path.write_bytes(data)
@@ -153,8 +155,8 @@ def written(name: str, data: bytes) -> str:
 
 
 def load() -> None:
-    """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
-    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, TrainerInputError, decoding, formats, header_parser
+    """Import the parsers, instrumented where atheris runs. Of the trainer only the JSON reader is imported."""
+    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, header_parser
     global intake, outcomes, read_metadata, reddit, retry, robots_module, urls, warc_reader
     from pipeline import reddit, urls
     from pipeline.links import intake
@@ -163,13 +165,11 @@ def load() -> None:
     from pipeline.pages import decoding, header_parser, outcomes, retry, warc_reader
     from pipeline.pages import robots as robots_module
     from pipeline.pages.http_response import HttpResponse
-    from pipeline.storage.files import InputError
     from pipeline.storage.manifest import StageManifest
     from tokenizer import formats
-    from tokenizer.errors import FormatError
+    from tokenizer.errors import FormatError, InputError
     from tokenizer.shards import Manifest as Dataset
     from trainer.checkpoint.metadata import read_metadata
-    from trainer.config import InputError as TrainerInputError
 
     ANY = LinkRules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), SourceKind.DUMP)
 

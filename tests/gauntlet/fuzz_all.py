@@ -1,6 +1,6 @@
-"""Fuzz every target for so many seconds each: `fuzz_all.py SECONDS [FOLDER]`; a line a target, exit code 1 where one was broken.
+"""Fuzz every target for SECONDS each: `fuzz_all.py SECONDS [FOLDER]`. Prints one line per target; exits with 1 if one broke.
 
-atheris comes into an environment of its own, which sees this one's packages too.
+atheris is installed into its own environment, which sees this one's packages too.
 """
 
 import os
@@ -30,8 +30,8 @@ def main() -> int:
     for name in TARGETS:
         command = [str(interpreter), str(HERE / "fuzz.py"), name, *sys.argv[1:]]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        said = [line for line in done.stderr.splitlines() if "number_of_executed_units" in line or "Test unit written" in line]
-        print(f"{name}: code {done.returncode}, {'; '.join(said)}", flush=True)
+        shown = [line for line in done.stderr.splitlines() if "number_of_executed_units" in line or "Test unit written" in line]
+        print(f"{name}: code {done.returncode}, {'; '.join(shown)}", flush=True)
         broken += done.returncode != 0
     return int(broken > 0)
 

@@ -1,7 +1,8 @@
-"""64 threads fetch from servers, 30 in 100 of them hostile, for so long: `soak.py SECONDS`. Prints JSON: memory, descriptors, rate.
+"""64 threads fetch from servers, 30 percent hostile, for SECONDS: `soak.py SECONDS`. Prints JSON: memory, descriptors, rate.
 
-Rounds of the same hosts, one crawl after the other in this process; the servers are another process, so that their memory is not counted.
-A clean round has as many addresses, none of them hostile. The last second of a mixed round is the slowest hosts' deadline.
+Rounds of the same hosts, one crawl after the other in this process; the servers are another process, so that their memory is not
+counted. A clean round has as many addresses, none of them hostile. The last second of a mixed round is the slowest hosts'
+deadline.
 """
 
 import json
@@ -80,10 +81,10 @@ def rounds(seconds: float, good: list[str], mixed: list[str]) -> dict[str, Any]:
         "rounds": len(rows),
         "urls": 2 * ALL * len(rows),
         "memory_mb": [round(warmed[0][1], 1), round(warmed[-1][1], 1)],
-        "slope_mb_a_minute": round(slope, 3),
+        "slope_mb_per_minute": round(slope, 3),
         "descriptors": [warmed[0][2], warmed[-1][2]],
-        "clean_urls_a_second": round(float(np.median(rates["clean"])), 1),
-        "mixed_urls_a_second": round(float(np.median(rates["mixed"])), 1),
+        "clean_urls_per_second": round(float(np.median(rates["clean"])), 1),
+        "mixed_urls_per_second": round(float(np.median(rates["mixed"])), 1),
     }
 
 

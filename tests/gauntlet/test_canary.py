@@ -1,4 +1,4 @@
-"""A canary in PRAW's keys and token, in addresses, headers, a proxy's password, the environment: no byte of a whole run holds it."""
+"""Canaries in PRAW's keys and token, URLs, headers, a proxy's password and the environment: no output of a run holds one."""
 
 import gzip
 import json

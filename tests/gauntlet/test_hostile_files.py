@@ -1,4 +1,4 @@
-"""Files that attack whoever reads them: each is refused by name, and the sentinel that it would write is never there."""
+"""Files that attack their reader: each is refused by name, and the sentinel that it would write never appears."""
 
 import json
 import os
@@ -14,11 +14,10 @@ import pytest
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Header, ShardEntry, SplitEntry, sha256_of
 from tokenizer.shards import Manifest as Dataset
 from trainer.checkpoint.load import load_model
-from trainer.config import InputError
 
 HERE = Path(__file__).parents[2]
 PANICS = "(" * 40_000
@@ -26,7 +25,7 @@ PANICS = "(" * 40_000
 
 
 class Touch:
-    """Unpickled, it writes the sentinel."""
+    """Writes the sentinel when unpickled."""
 
     def __init__(self, sentinel: Path) -> None:
         self.sentinel = sentinel
@@ -62,7 +61,7 @@ def test_a_pickled_checkpoint_never_runs(tmp_path: Path, sentinel: Path) -> None
         struct.pack("<Q", 2) + b"[]",
     ],
 )
-def test_a_lying_safetensors_header_is_refused_by_name(tmp_path: Path, header: bytes) -> None:
+def test_a_false_safetensors_header_is_refused_by_name(tmp_path: Path, header: bytes) -> None:
     Tokenizer([]).save(tmp_path)
     config = {"model_type": "gpt2", "vocab_size": 257, "n_positions": 8, "n_embd": 16, "n_layer": 1, "n_head": 1}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -73,7 +72,7 @@ def test_a_lying_safetensors_header_is_refused_by_name(tmp_path: Path, header: b
 
 @pytest.mark.parametrize("kind", ["Split", "Sequence"])
 def test_a_tokenizer_with_a_hostile_pattern_is_refused_by_name(tmp_path: Path, kind: str) -> None:
-    """The tokenizers library panics at some patterns, which is no Exception in Python; ours never gives a file to it."""
+    """The tokenizers library panics at some patterns, which is not an Exception in Python. Our code never hands a file to it."""
     Tokenizer([]).save(tmp_path)
     path = tmp_path / "tokenizer.json"
     body = json.loads(path.read_bytes())
@@ -85,7 +84,7 @@ def test_a_tokenizer_with_a_hostile_pattern_is_refused_by_name(tmp_path: Path, k
 
 
 def test_an_arrow_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
-    """A shard of a few kilobytes whose compressed buffers unfold to a GiB, vouched for by a manifest of its own."""
+    """A shard of a few kilobytes whose compressed buffers expand to 1 GiB, with a matching manifest."""
     header = Header("train", 0, 1, 1, 1 << 29, Tokenizer([]).sha256, 257, 256)
     path = tmp_path / header.name
     values = pa.array([bytes(1 << 30)], pa.large_binary())
@@ -113,7 +112,7 @@ def test_an_arrow_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel: Path) -> None:
-    """What an archive's ../ would do, a manifest's names could: nothing here unpacks an archive, but names are joined to folders."""
+    """A manifest's names are joined to folders, so `../` in one could lead out, as in an archive."""
     sentinel.write_bytes(b"")
     dataset = tmp_path / "tokens"
     dataset.mkdir()
@@ -129,7 +128,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
 
 
 def test_nothing_that_runs_code_or_unpacks_is_imported() -> None:
-    """No YAML, no archive reader; pickle only between the sandbox's own processes."""
+    """No YAML and no archive reader; pickle only between the sandbox's own processes."""
     allowed = {"pipeline/documents/forkserver.py", "pipeline/documents/sandbox.py"}
     words = (
         "import pickle",

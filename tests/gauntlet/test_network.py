@@ -1,4 +1,4 @@
-"""A network that fails and comes back, and a host that changes its mind half-way."""
+"""A network that fails and recovers, and a host that changes its robots rules during the crawl."""
 
 import random
 import socket
@@ -46,7 +46,7 @@ class ChangingRules(ReplayServer):
         return answer
 
 
-def test_five_in_a_hundred_resets_change_no_byte(tmp_path: Path, engine: Engine, monkeypatch: Any) -> None:
+def test_five_percent_resets_change_no_byte(tmp_path: Path, engine: Engine, monkeypatch: Any) -> None:
     monkeypatch.setattr(crawl_module, "back_off_seconds", lambda *_: 0.01)
     web = {url: page for url, page in pages(60).items() if page is not None}
     links = links_folder(tmp_path / "links", [link(url) for url in web])
@@ -59,7 +59,7 @@ def test_five_in_a_hundred_resets_change_no_byte(tmp_path: Path, engine: Engine,
     assert [name for name in calm.keys() | resetting.keys() if calm.get(name) != resetting.get(name)] == []
 
 
-def test_rules_that_change_half_way_lose_no_link(tmp_path: Path, engine: Engine) -> None:
+def test_robots_rules_that_change_during_the_crawl_lose_no_link(tmp_path: Path, engine: Engine) -> None:
     """Rules are read once a host in a crawl: its pages are taken by the rules that stood at its first."""
     web = {f"https://one.example/{i}": b"<html><p>Words" for i in range(12)}
     links = links_folder(tmp_path / "links", [link(url) for url in web])
@@ -69,7 +69,7 @@ def test_rules_that_change_half_way_lose_no_link(tmp_path: Path, engine: Engine)
     assert {page.url for page in pages_of(tmp_path / "pages")} | drops_of(tmp_path / "pages").keys() == web.keys()
 
 
-def test_names_that_come_back_are_pages_and_those_that_do_not_are_named(monkeypatch: Any) -> None:
+def test_names_that_resolve_again_become_pages_and_others_become_dns_drops(monkeypatch: Any) -> None:
     monkeypatch.setattr(crawl_module, "back_off_seconds", lambda *_: 0.01)
     lock, asked = threading.Lock(), dict[str, int]()
     with HostileServer() as server:

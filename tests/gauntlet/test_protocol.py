@@ -1,4 +1,4 @@
-"""The protocol of parts, receipts and manifest under any order of starts, crashes, duplicates and late files (hypothesis)."""
+"""Parts, receipts and manifest under any order of starts, crashes, duplicates and late parts (hypothesis)."""
 
 import os
 import shutil
@@ -22,47 +22,47 @@ SETTINGS = {"a": 1}
 
 
 class CrashError(BaseException):
-    """A process that ends in the middle: nothing after it runs."""
+    """The death of a process: no code after it runs."""
 
 
 def work(part: Part, writer: PartWriter) -> None:
-    """Two files, one of them for a later phase."""
+    """Write two files, one of which is a spill."""
     writer.items_in = writer.items_out = 1
     writer.publish("lines", 1, lambda file: file.write(f"{part.work}\n".encode()))
     writer.publish("spill", 1, lambda file: file.write(part.key.encode()), writer.spill_name(part.key))
 
 
 class Protocol(RuleBasedStateMachine):
-    """One stage's folder. The model: which parts have been finished since the folder was opened, and whether the stage was closed."""
+    """A stage's folder. The model: the parts finished since it was opened, and whether the stage is closed."""
 
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="protocol-"))
         self.finished: set[str] = set()
         self.closed = False
-        self.place: PhaseFolder | None = None
+        self.phase: PhaseFolder | None = None
         self.first_manifest: bytes | None = None
         self.restart()
 
     @rule()
     def restart(self) -> None:
-        place = open_stage("lines", str(self.folder), SETTINGS, {}, replace=False)
-        assert (place is None) == self.closed
-        self.place = place or self.place
+        phase = open_stage("lines", str(self.folder), SETTINGS, {}, replace=False)
+        assert (phase is None) == self.closed
+        self.phase = phase or self.phase
 
     @precondition(lambda self: not self.closed)
     @rule(part=st.sampled_from(PARTS))
     def deliver(self, part: Part) -> None:
-        """Once or again: an engine that gives a part twice may run both to their ends."""
-        assert self.place is not None
-        run_part(self.place, work, part)
+        """Run a part, perhaps again: an engine may deliver a part twice and finish both."""
+        assert self.phase is not None
+        run_part(self.phase, work, part)
         self.finished.add(part.key)
 
     @precondition(lambda self: not self.closed)
     @rule(part=st.sampled_from(PARTS), renames=st.integers(0, 2), after=st.booleans())
     def crash(self, part: Part, renames: int, after: bool) -> None:
-        """The process dies before or after its n-th file got its final name, and leaves what it left."""
-        assert self.place is not None
+        """The process dies before or after its n-th rename, and its files stay as they are."""
+        assert self.phase is not None
         left, real, removing = [renames], files._rename, files.remove
 
         def dying(*names: str, **options: bool) -> None:
@@ -75,7 +75,7 @@ class Protocol(RuleBasedStateMachine):
 
         files._rename, files.remove = dying, lambda _path: None
         try:
-            run_part(self.place, work, part)
+            run_part(self.phase, work, part)
         except CrashError:
             if renames == 2 and after:
                 self.finished.add(part.key)
@@ -86,29 +86,29 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(part=st.sampled_from(PARTS))
     def late(self, part: Part) -> None:
-        """A worker that everybody took for dead finishes a part after all, perhaps when the stage is closed."""
-        assert self.place is not None
-        run_part(self.place, work, part)
+        """A worker that was believed dead finishes a part, perhaps after the stage was closed."""
+        assert self.phase is not None
+        run_part(self.phase, work, part)
         if not self.closed:
             self.finished.add(part.key)
 
     @precondition(lambda self: not self.closed and len(self.finished) == len(PARTS))
     @rule()
     def close(self) -> None:
-        assert self.place is not None
-        close_stage(self.place, SETTINGS, {}, [Receipt.load(self.place, part.key) for part in PARTS])
+        assert self.phase is not None
+        close_stage(self.phase, SETTINGS, {}, [Receipt.load(self.phase, part.key) for part in PARTS])
         self.closed = True
 
     @precondition(lambda self: self.closed)
     @rule()
-    def begin_anew(self) -> None:
-        """Other settings are refused; with --replace the folder begins again."""
+    def replace(self) -> None:
+        """Other settings are refused; --replace empties the folder."""
         try:
             open_stage("lines", str(self.folder), {"a": 2}, {}, replace=False)
         except files.InputError:
             pass
         else:
-            raise AssertionError("other settings were taken for the same")
+            raise AssertionError("other settings were accepted")
         self.first_manifest = (self.folder / NAME).read_bytes()
         (self.folder / NAME).unlink()
         shutil.rmtree(self.folder / ".work", ignore_errors=True)
@@ -117,18 +117,18 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def receipts_are_the_finished_parts(self) -> None:
-        if self.place is not None and not self.closed:
-            standing = {part.key for part in PARTS if files.exists(self.place.receipt_path(part.key))}
-            assert standing == self.finished
+        if self.phase is not None and not self.closed:
+            receipts = {part.key for part in PARTS if files.exists(self.phase.receipt_path(part.key))}
+            assert receipts == self.finished
 
     @invariant()
-    def a_final_name_never_holds_half_a_file(self) -> None:
+    def a_final_name_never_holds_a_partial_file(self) -> None:
         for part in PARTS:
             path = self.folder / f"lines-{part.key}.parquet"
             assert not path.exists() or path.read_text() == f"{part.work}\n"
 
     @invariant()
-    def a_manifest_names_whole_files_and_is_always_the_same(self) -> None:
+    def a_manifest_names_whole_files_and_never_changes(self) -> None:
         assert (self.folder / NAME).exists() == self.closed
         if self.closed:
             manifest = StageManifest.load(str(self.folder))

@@ -1,4 +1,4 @@
-"""A whole small corpus and a network trained on it, for the gauntlet: every kind of file that the project writes."""
+"""A small corpus and a model trained on it, for the gauntlet: every kind of file that the project writes."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ TRAIN = (
 
 
 def write_all(folder: Path) -> Month:
-    """The month's dump and WARC in `web`, every stage's folder in `corpus`, a training run in `run`."""
+    """Write a month's dump and WARC to `web`, every stage's folder to `corpus`, and a training run to `run`."""
     month = write_month(folder / "web", PAGES)
     every_stage(str(folder / "corpus"), month, Engine())
     assert cli.main(train_words(folder, "run")) == 0

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from tokenizer.errors import InputError
 from tokenizer.stream import Stream
-from trainer.config import InputError
 from trainer.data import Batches, Prefetcher, TokenDataset, document_numbers, most_documents, validation_starts
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.codec import Tokenizer
-from trainer.config import InputError, ModelConfig
+from tokenizer.errors import InputError
+from trainer.config import ModelConfig
 from trainer.explain.activations import cosine_similarities, record_activations
 from trainer.explain.page import page as render
 from trainer.model import GPT

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks import peers
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import InputError
 from trainer.checkpoint.load import load_model
-from trainer.config import InputError, ModelConfig
+from trainer.config import ModelConfig
 from trainer.export import load_hf, names, save_hf
 from trainer.model import GPT
 

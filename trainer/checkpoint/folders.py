@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 
 CHECKPOINTS = "checkpoints"
 ASIDE = ".aside"

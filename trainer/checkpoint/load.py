@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.metadata import read_metadata
 from trainer.checkpoint.tensors import load_tensors
-from trainer.config import InputError, TrainConfig
+from trainer.config import TrainConfig
 from trainer.distributed import World
 from trainer.export import WEIGHTS, load_hf
 from trainer.model import GPT

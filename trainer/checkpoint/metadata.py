@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizer.errors import InputError
 from trainer.checkpoint.folders import METADATA
-from trainer.config import InputError, TrainConfig
+from trainer.config import TrainConfig
 
 FORMAT = "webtext-checkpoint"
 VERSION = 1

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
-from trainer.config import InputError
 from trainer.distributed import World, environment, process_group
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network

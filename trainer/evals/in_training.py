@@ -9,7 +9,8 @@ from typing import Any, Self
 import torch
 from torch.distributed.tensor import DTensor
 
-from trainer.config import InputError, TrainConfig
+from tokenizer.errors import InputError
+from trainer.config import TrainConfig
 from trainer.evals.candidate import Candidate, Codec, Network
 from trainer.evals.registry import select
 from trainer.evals.task import Task

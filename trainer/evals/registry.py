@@ -4,7 +4,7 @@ import pkgutil
 from collections.abc import Iterable
 from importlib import import_module
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals import tasks as package
 from trainer.evals.task import Task
 

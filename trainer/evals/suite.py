@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokenizer.errors import InputError
 from tokenizer.shards import sha256_of
-from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Provenance, TaskRecord
 from trainer.evals.task import TOKENS_MANIFEST, Task

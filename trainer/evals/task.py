@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
 

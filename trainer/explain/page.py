@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import InputError
 from trainer.checkpoint.load import load_model
-from trainer.config import InputError
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
 

@@ -1,4 +1,4 @@
-"""The stages on another engine: Beam's portable job service, with a pool of two worker processes, writes the local engine's bytes."""
+"""The stages on another engine: Beam's portable job service, with a pool of two workers, writes the local engine's bytes."""
 
 import os
 import re

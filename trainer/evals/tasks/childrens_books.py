@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result, percent
 from trainer.evals.scoring.choices import is_lowest, split_common_prefix

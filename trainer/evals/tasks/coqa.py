@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.metrics.answers import coqa_f1
 from trainer.evals.results import Result, mean

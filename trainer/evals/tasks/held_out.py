@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest
 from tokenizer.stream import Stream
-from trainer.config import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
 from trainer.evals.scoring.scorer import Scorer

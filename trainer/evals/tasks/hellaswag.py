@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result, percent
 from trainer.evals.scoring.choices import is_lowest

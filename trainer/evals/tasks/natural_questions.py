@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.metrics.answers import exact_match
 from trainer.evals.results import Result, percent

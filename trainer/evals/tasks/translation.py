@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sacrebleu.metrics.bleu import BLEU
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Result
 from trainer.evals.scoring.generation import continue_prompts

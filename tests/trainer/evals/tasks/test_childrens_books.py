@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import LONG_CONTEXT, headline, memorizing_texts, run_task, uniform
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.tasks.childrens_books import read_questions
 
 STORY = [f"Sentence {i} is of Mary and the {w} ." for i, w in enumerate(["cat", "dog"] * 10, 1)]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import ByteTokenizer, StubModel, memorizing, uniform, write_tokens
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate
 from trainer.evals.registry import TASKS
 from trainer.evals.results import Result

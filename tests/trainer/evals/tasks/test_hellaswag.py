@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import memorizing_texts, run_task, uniform, write_records
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 
 
 def test_hellaswag_by_hand(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import LONG_CONTEXT, headline, memorizing_texts, run_task, uniform
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import memorizing_texts, run_task, uniform
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 from trainer.evals.tasks import winograd
 
 SCHEMAS = """<collection>

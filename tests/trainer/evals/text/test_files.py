@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from evals_stubs import run_task, uniform
 
-from trainer.config import InputError
+from tokenizer.errors import InputError
 
 
 @pytest.mark.parametrize(
