@@ -19,8 +19,6 @@ from pipeline.links.spill import SPILL, by_slot
 from pipeline.records import Drop, Link
 from pipeline.reddit import Post
 
-__all__ = ["LinkOutputs", "Links"]
-
 DROPS = "drops"
 PASSED = "passed"
 

@@ -12,8 +12,6 @@ from pipeline.storage.document_shards import document_shards
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Input, file_input
 
-__all__ = ["STAGE", "OverlapSettings"]
-
 
 def work(call: Call[OverlapSettings], phase: PhaseFolder) -> StageResult:
     """Index the sets, search every shard once, measure."""

@@ -5,10 +5,11 @@ Modules for other rooms of the pipeline:
 - `stage`: the stage's command; `settings`: its flags.
 - `transform`: `Fetch`, the stage's crawl as a transform for any Beam pipeline.
 - `warc_reader`: reads records and bodies of WARC files; it needs no HTTP client.
+- `media`: media type and charset of a body.
 - `latencies`: names of the ranges in which run.json counts request times.
 
 Everything else is internal: network (`client`, `transport`, `resolver`, `addresses`, `deadlines`, `header_parser`, `decoding`,
-`http_response`, `failures`), crawl (`crawl`, `frontier`, `politeness`, `robots`, `robots_cache`, `retry`, `media`, `outcomes`),
+`http_response`, `failures`), crawl (`crawl`, `frontier`, `politeness`, `robots`, `robots_cache`, `retry`, `outcomes`),
 the work of a part (`fetch`, `share`, `journal`, `output`, `warc_writer`, `redaction`) and archives in place of the web
 (`archives`, `archive_index`).
 """

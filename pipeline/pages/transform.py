@@ -21,8 +21,6 @@ from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
 from pipeline.records import Drop, Link, RawPage
 
-__all__ = ["Fetch", "FetchOutputs"]
-
 STAGE = "pages"
 DROPS: Literal["drops"] = "drops"
 MOVED: Literal["moved"] = "moved"

@@ -14,8 +14,6 @@ from pipeline.pages.decoding import GZIP_WINDOW, codings, decode
 from pipeline.pages.http_response import HttpResponse
 from pipeline.storage import files
 
-__all__ = ["WarcError", "WarcRecord", "http_response", "http_status", "parse_record", "read_body", "read_record", "read_records"]
-
 MAX_RECORD_BYTES = 256 << 20
 READ_BYTES = 1 << 18
 _FOLD = re.compile(rb"\r?\n[ \t]+")

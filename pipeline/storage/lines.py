@@ -21,8 +21,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["LONGEST_LINE_BYTES", "decompressed_blocks", "read_lines", "split_lines", "zstd"]
-
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 4 << 20
 LONG_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}

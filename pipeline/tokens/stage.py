@@ -25,8 +25,6 @@ from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Header
 
-__all__ = ["STAGE", "TokensSettings"]
-
 
 @dataclass(frozen=True, slots=True)
 class TokensSettings:

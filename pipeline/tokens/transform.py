@@ -17,8 +17,6 @@ from pipeline.tokens.encode import BATCH_DOCUMENTS, CheckedEncoder, TokensDrop, 
 from tokenizer.codec import COMPILED
 from tokenizer.token_ids import TokenIds
 
-__all__ = ["Tokenize"]
-
 BATCH_CHARACTERS = 1 << 22
 
 Id = TypeVar("Id", str, bytes)

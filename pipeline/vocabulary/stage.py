@@ -14,8 +14,6 @@ from tokenizer import formats
 from tokenizer.codec import LIBRARY
 from tokenizer.errors import FormatError
 
-__all__ = ["STAGE", "VocabularySettings"]
-
 TEXT_BYTES_PER_PARTITION = 1 << 28
 MAX_PARTITIONS = 256
 

@@ -14,8 +14,6 @@ from pipeline.vocabulary.counts import add_up, partition
 from tokenizer.bpe import COUNTS_SCHEMA
 from tokenizer.counting import PreTokenCounter
 
-__all__ = ["CountWords"]
-
 BATCH_TEXTS = 1024
 BATCH_CHARACTERS = 1 << 22
 
