@@ -22,7 +22,18 @@ from tokenizer.shards import Manifest
 from tokenizer.stream import Stream
 from trainer.order import Permutation
 
-__all__ = ["Batches", "MicroBatch", "Prefetcher", "TokenDataset", "validation_starts"]
+__all__ = [
+    "IGNORED",
+    "Batches",
+    "MicroBatch",
+    "Prefetcher",
+    "TokenDataset",
+    "Windows",
+    "cumulative_lengths",
+    "document_numbers",
+    "most_documents",
+    "validation_starts",
+]
 
 Windows = npt.NDArray[np.int64]
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from trainer.attention import Attention, Documents, KeyValueCache
 from trainer.config import ModelConfig
 from trainer.loss import head_loss
 
-__all__ = ["GPT", "Block", "FeedForward"]
+__all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward"]
 
 STANDARD_DEVIATION = 0.02
 """Standard deviation of initial weights. Projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3)."""

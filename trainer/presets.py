@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from trainer.config import ModelConfig, TrainConfig
 
-__all__ = ["PRESETS", "RECIPES", "gpt2_large", "gpt2_medium", "gpt2_small", "gpt2_xl", "modern", "tiny"]
+__all__ = ["EPOCH_TOKENS", "PRESETS", "RECIPES", "gpt2_large", "gpt2_medium", "gpt2_small", "gpt2_xl", "modern", "tiny"]
 
 EPOCH_TOKENS = 10_000_000_000
 """Tokens in about one epoch over WebText: 40 GB of text at 4.4 bytes per token. It sets `steps` of the four sizes."""

@@ -24,7 +24,7 @@ LOGITS_BYTES = 1 << 26
 ROWS_IN_CACHE = 8
 """On one core, the loss of 8 rows at a time takes a quarter of the time of 256 rows (45 and 180 us per token)."""
 
-Int64Ids = npt.NDArray[np.int64]
+Int64Tokens = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 class Request:
     """Score each token of `tokens[first:]` given all tokens before it. At most context + 1 tokens; `first` is at least 1."""
 
-    tokens: Sequence[int] | Int64Ids
+    tokens: Sequence[int] | Int64Tokens
     first: int
 
 
@@ -41,8 +41,8 @@ class Score:
     """For each scored token of a request: its nats, the most likely token there, and the most likely token that is not banned."""
 
     nats: Floats
-    best: Int64Ids
-    best_allowed: Int64Ids
+    best: Int64Tokens
+    best_allowed: Int64Tokens
 
     @property
     def total(self) -> float:
@@ -55,7 +55,7 @@ class _Targets:
     """A batch's targets, the features that predict each target, and the number of targets per request."""
 
     features_ND: Tensor
-    ids: Int64Ids
+    ids: Int64Tokens
     lengths: list[int]
 
 
@@ -170,7 +170,7 @@ class Scorer:
         """Rows of logits per product."""
         return max(64, LOGITS_BYTES // (4 * self.model.vocabulary) // 64 * 64)
 
-    def _score_features(self, features_ND: Tensor, targets_N: Tensor) -> tuple[Floats, Int64Ids, Int64Ids]:
+    def _score_features(self, features_ND: Tensor, targets_N: Tensor) -> tuple[Floats, Int64Tokens, Int64Tokens]:
         """Return the nats, the best token and the best allowed token of each target, one chunk of logits at a time."""
         banned = torch.tensor(list(self.banned), dtype=torch.long, device=self.model.device)
         rows = self._logits_rows
