@@ -1,7 +1,7 @@
-"""Arrays shuffled to the parts of a phase, never text, never one entry alone: in pieces by a GroupByKey on the part's key, or in files.
+"""Arrays shuffled to the parts of a phase by way of files; text is never shuffled.
 
-A local runner holds all that a GroupByKey shuffles, six times over. What may be large goes through files: each part of one phase writes a
-run, its entries sorted by destination, and each part of the next reads its own of all runs. Many runs are merged into fewer before.
+A local runner holds everything that a GroupByKey shuffles six times over. Therefore each part of one phase writes a run, its entries sorted
+by destination, and each part of the next phase reads its own entries from all runs. Many runs are merged into fewer first.
 """
 
 import math
@@ -10,36 +10,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import PCollection
 
-from pipeline.engine.execute import Work, run_part
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done, numbered
+from pipeline.engine.execute import Work
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 
 Entries = npt.NDArray[Any]
 Destinations = npt.NDArray[np.integer[Any]]
-Split = Callable[[Any], Iterator[tuple[str, bytes]]]
-"""From a source (a shard, a file) to pieces of entries, each with the key of the part that it is for."""
 
 RUNS_READ_BY_EACH = 256
 """More runs than this are merged first: parts times runs are so many openings of a file."""
 RUNS_MERGED = 32
 _BOUND_BYTES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """What a part's work gets by a GroupByKey: entries in pieces, in no order."""
-
-    pieces: tuple[bytes, ...]
-
-    def read(self, kind: Any) -> Iterator[Entries]:
-        """The entries of each piece."""
-        yield from (np.frombuffer(piece, kind) for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,7 @@ class Gathered:
                     yield np.frombuffer(file.read(stop - start), kind)
 
 
-def entries(work: Pieces | Gathered, kind: Any) -> Entries:
+def entries(work: Gathered, kind: Any) -> Entries:
     """All entries that a part's work gets."""
     return np.concatenate([np.empty(0, kind), *work.read(kind)])
 
@@ -148,53 +133,3 @@ def gather(place: PhaseFolder, phase: str, kind: str, runs: list[str], destinati
         runs = run_paths(merging, kind, run(merging, groups, MergeRuns(kind, destinations), f"groups of {kind}"))
     listing = list_paths(files.join(place.sibling(phase).work_folder, f"{kind}.list"), runs)
     return numbered(Gathered(listing, i) for i in range(destinations))
-
-
-@dataclass
-class ShuffleToParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
-    """Parts to the keys of finished parts: every part waits for the pieces that `split` makes of the `sources`; `work` gets Pieces."""
-
-    place: PhaseFolder
-    sources: tuple[Any, ...]
-    split: Split
-    work: Work[Any]
-
-    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
-        """An empty piece stands for each part, so that one without entries is worked too."""
-        waiting = parts | "Name" >> beam.Map(_named)
-        pieces = parts.pipeline | "Sources" >> beam.Create(self.sources, reshuffle=False) | "Split" >> beam.FlatMap(self.split)
-        keys: PCollection[str] = (
-            (waiting, pieces)
-            | "Together" >> beam.Flatten()
-            | "By part" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(WorkPieces(self.place, self.work))
-        )
-        return keys
-
-
-def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
-    """The entries of each part in one piece; `part` is each entry's."""
-    ordered, sizes = scatter(found, part, parts)
-    ends = np.cumsum(sizes)
-    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        if start < end:
-            yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()
-
-
-def _named(part: Part[Any]) -> tuple[str, bytes]:
-    return part.key, b""
-
-
-class WorkPieces(beam.DoFn):
-    """Works grouped pieces to a receipt, unless it stands."""
-
-    def __init__(self, place: PhaseFolder, work: Work[Any]) -> None:
-        self._place = place
-        self._work = work
-
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
-        """The key, once its part is done."""
-        key, pieces = element
-        if not is_done(self._place, key):
-            run_part(self._place, self._work, Part(key, Pieces(tuple(pieces))))
-        yield key

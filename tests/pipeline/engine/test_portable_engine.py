@@ -14,7 +14,6 @@ from zlib import crc32
 import pytest
 from small_web import Month, every_stage, write_month
 
-from pipeline.engine import shuffle
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.transform import RunPart
@@ -145,8 +144,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
         return deliver
 
     monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
-    for fn in (RunPart, shuffle.WorkPieces):
-        monkeypatch.setattr(fn, "process", delivered_again(fn.process))
+    monkeypatch.setattr(RunPart, "process", delivered_again(RunPart.process))
     run_waiting = Engine._run_waiting
     monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))
     every_stage(str(tmp_path / "corpus"), month, Engine())
