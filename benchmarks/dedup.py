@@ -355,7 +355,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from pipeline.dedup.stage import STAGE
     from pipeline.engine.runner import Engine
     from pipeline.engine.stage import Call
-    from pipeline.engine.worker_pool import standing
+    from pipeline.engine.worker_pool import persistent_workers
     from pipeline.storage import files
     from pipeline.storage.document_shards import document_shards
 
@@ -368,7 +368,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
         write(f"{folder}/few", iter([pa.concat_tables([one, other.cast(one.schema)])]))
         STAGE.run(Call({"documents": f"{folder}/few"}, f"{folder}/warm", settings, Engine()))
         workers = arguments.workers
-        engine = stack.enter_context(standing(Engine(workers=workers), workers, signing.__name__))
+        engine = stack.enter_context(persistent_workers(Engine(workers=workers), workers, signing.__name__))
         engine.run(lambda pipeline: pipeline | beam.Create(range(workers), reshuffle=False) | beam.Map(str), workers)
         if arguments.told:
             print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""`python -m pipeline STAGE …`: logging, then dispatch."""
+"""`python -m pipeline COMMAND …`: set up logging and signals, then run the command."""
 
 import logging
 import sys
@@ -11,14 +11,14 @@ NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad usage or input, 74 disk full or failing (one line says what), 1 failed."""
+    """Run one command. Exit codes: 0 done, 2 bad usage or input, 74 disk full or failing, 1 failed, 130 interrupted."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pipeline").setLevel(logging.INFO)
     stop_on_signals("Run the same command to go on.")
     choose_allocators()
-    from pipeline.cli.main import run  # Beam warns of what it lacks and makes threads while it is imported
+    from pipeline.cli.main import run  # late: importing Beam logs warnings and starts threads
 
     return run(sys.argv[1:] if argv is None else argv)
 

@@ -1,4 +1,15 @@
-"""Errors of this package's file formats."""
+"""Errors that commands report in one line, and the exit codes of a failing disk: all three packages share them."""
+
+import errno
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""The disk is full or fails. The user's input is not at fault, and the same command goes on once the disk has room or works again."""
+DISK_FAILED = 74
+"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message is one line that names it and says what to do next. Commands exit with 2."""
 
 
 class FormatError(ValueError):

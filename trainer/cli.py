@@ -1,20 +1,16 @@
 """The command `webtext-train`: train, sample, eval, explain, export, rehearse, verify."""
 
-import errno
 import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED
 from tokenizer.interruption import ends_on_interrupt
 from trainer.config import InputError, SaveError
 from trainer.flags import Parser, add_options
 from trainer.pages import large_kept_pages
 from trainer.presets import PRESETS, RECIPES
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-DISK_FAILED = 74
-"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+from tokenizer.errors import InputError as InputError
 from trainer.paper import CONTEXT_TOKENS, VOCABULARY_TOKENS
 
 ROWS_MULTIPLE = 64
@@ -10,10 +11,6 @@ ROWS_MULTIPLE = 64
 
 
 PRECISIONS = ("auto", "bf16", "fp32", "fp64")
-
-
-class InputError(Exception):
-    """What the user gave cannot be used; the message is one line that names it and the way out. Commands exit with 2."""
 
 
 class SaveError(OSError):

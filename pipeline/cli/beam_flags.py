@@ -1,4 +1,4 @@
-"""Command-line flags: ours from the stages' settings, Beam's from Beam; a flag that neither knows is an error.
+"""Flags that say where and how to run: our own and Beam's. A flag that neither we nor Beam know is an error.
 
 Beam alone only warns of unknown flags: a typo in --min_karma would silently build another corpus.
 """
@@ -13,22 +13,22 @@ from pipeline.engine.runner import Engine
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that say where and how to run, the same for every stage."""
-    group = parser.add_argument_group("running", "Beam's own flags are taken too (--runner DataflowRunner --region …)")
+    """Add the flags that every stage takes besides its settings."""
+    group = parser.add_argument_group("running", "Beam's own flags work too (--runner DataflowRunner --region …)")
     group.add_argument(
         "--workers",
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="local processes, and threads that hash the input (default: one a core)",
+        help="local processes, and threads that hash the input (default: one per core)",
     )
     group.add_argument(
-        "--replace", action="store_true", help="rebuild stages whose settings or inputs changed, instead of refusing"
+        "--replace", action="store_true", help="rebuild a stage whose settings or inputs changed, instead of refusing"
     )
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
-    """Our flags, and the engine that the others describe. Exits with 2 and one line on a flag that nobody knows."""
+    """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2)."""
     arguments, rest = parser.parse_known_args(list(argv))
     unknown = unknown_to_beam(rest)
     if unknown:
@@ -37,7 +37,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argpars
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
-    """Those of `flags` that no option class of Beam takes."""
+    """The flags that no option class of Beam takes."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):

@@ -1,28 +1,24 @@
-"""The command line: one command a stage, its flags from its settings; `run` is all stages into one folder."""
+"""The command line: one command per stage, with flags from its settings; `run` for all stages; and one command per tool."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from pipeline.cli import beam_flags
-from pipeline.cli.registry import RUN, STAGES
-from pipeline.cli.tools import TOOLS
-from pipeline.engine.settings import add_arguments, from_arguments
+from pipeline.cli.registry import RUN, STAGES, TOOLS
+from pipeline.engine.settings import add_argument_groups, add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
-from pipeline.engine.worker_pool import standing
-from pipeline.storage.files import DISK_ERRORS, InputError, join
-from tokenizer.errors import FormatError
+from pipeline.engine.worker_pool import persistent_workers
+from pipeline.storage.files import join
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
-DISK_FAILED = 74
-"""Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
-EVERYTHING = "all of them into one folder; those that are done are skipped"
+RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command; its exit code. Usage errors leave as SystemExit(2)."""
+    """Run one command and return its exit code. Usage errors raise SystemExit(2)."""
     name = argv[0] if argv else "--help"
     if name not in {*STAGES, *TOOLS, "run"}:
         _parser().parse_args([name])
@@ -41,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
             raise
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(
-            f"error: {where}{error.strerror}; what is finished is kept: mend the disk and run the same command again\n"
+            f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
         )
         return DISK_FAILED
     return 0
@@ -53,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
-        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {EVERYTHING}"
-        f"\n\nand of a corpus folder:\n{tools}",
+        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {RUN_TEXT}"
+        f"\n\ntools for a corpus folder:\n{tools}",
         epilog="python -m pipeline STAGE --help shows a stage's flags.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -71,15 +67,14 @@ def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=_Tight,
     )
-    for position, name in enumerate(stage.inputs):
-        flag = "--input" if position == 0 else f"--{name}"
-        parser.add_argument(flag, dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
+    for name in stage.inputs:
+        parser.add_argument(_input_flag(stage, name), dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
     parser.add_argument("--output", metavar="DIR", help="folder to fill")
-    parser.add_argument("--corpus", metavar="DIR", help="instead of those: a corpus folder, whose folders have the stages' names")
+    parser.add_argument("--corpus", metavar="DIR", help="corpus folder: stands for all folders, which have the stages' names")
     if stage.explain_input is not None:
-        parser.add_argument("--explain", metavar="URL", help="only say what these settings do to one page of --input")
+        parser.add_argument("--explain", metavar="URL", help="only print what these settings do to one page of --input")
     if stage.explain_output is not None:
-        parser.add_argument("--explain", metavar="ID", help="only say what became of one document in --output")
+        parser.add_argument("--explain", metavar="ID", help="only print what --output holds on one document")
     add_arguments(parser.add_argument_group("settings"), stage.settings)
     beam_flags.add_engine_arguments(parser)
     return parser
@@ -87,60 +82,61 @@ def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
 
 def _usage(stage: Stage[Any]) -> str:
     folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
-    given = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
-    return f"python -m pipeline {stage.name} {' '.join(given)} [flags] [Beam flags]"
+    shown = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
+    return f"python -m pipeline {stage.name} {' '.join(shown)} [flags] [Beam flags]"
 
 
 def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
     if stage.explain_output is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "output", stage.name), arguments.explain) + "\n")
+        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
-    inputs = {name: _folder(parser, arguments, f"input_{name}", name) for name in stage.inputs}
+    inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)
     if stage.explain_input is not None and arguments.explain is not None:
         sys.stdout.write(stage.explain_input(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
         return
-    output = _folder(parser, arguments, "output", stage.name)
+    output = _folder(parser, arguments, "--output", stage.name)
     stage.run(Call(inputs, output, settings, engine))
 
 
+def _input_flag(stage: Stage[Any], name: str) -> str:
+    return "--input" if name == stage.inputs[0] else f"--{name}"
+
+
 def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag: str, name: str) -> str:
-    given: str | None = getattr(arguments, flag)
-    if given is None and arguments.corpus is None:
-        parser.error(f"missing: the folder of '{name}' (or --corpus DIR for all folders)")
-    return given or join(arguments.corpus, name)
+    """The folder of the stage `name`, from its own flag or below --corpus."""
+    folder: str | None = getattr(arguments, "output" if flag == "--output" else f"input_{name}")
+    if folder is None and arguments.corpus is None:
+        parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
+    return folder or join(arguments.corpus, name)
 
 
 def _run_all(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline run",
         usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
-        description=f"Runs the stages {', '.join(RUN)}: {EVERYTHING}.",
+        description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
         allow_abbrev=False,
         formatter_class=_Tight,
     )
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
     )
-    flags: set[str] = set()
-    for name in RUN:
-        kind = STAGES[name].settings
-        add_arguments(parser.add_argument_group(name), kind, flags)
-        flags |= {item.name for item in fields(kind)}
+    add_argument_groups(parser, {name: STAGES[name].settings for name in RUN})
     beam_flags.add_engine_arguments(parser)
     arguments, engine = beam_flags.parse(parser, argv)
     settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
-    with standing(engine, engine.workers) as engine:
+    with persistent_workers(engine, engine.workers) as engine:
         for name in RUN:
             stage = STAGES[name]
-            inputs = {needed: join(arguments.output, needed) for needed in stage.inputs}
+            inputs = {read: join(arguments.output, read) for read in stage.inputs}
             stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
 
 
 class _Tight(argparse.HelpFormatter):
-    """Help that fits a screen: one line a flag where it can."""
+    """Help that fits a screen: one line per flag where possible."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=34, width=120)

@@ -8,7 +8,16 @@ from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME, StageManifest
 
-STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap")
+STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
+"""Every stage, in the order of the data. A corpus folder holds one folder per stage, named after it."""
+
+DATA_STAGES = STAGE_NAMES[:-1]
+"""The stages that the report reads: every stage but itself."""
+
+
+def stage_folders(corpus: str) -> dict[str, str]:
+    """Stage name to its folder, finished or not, for every stage of DATA_STAGES."""
+    return {name: files.join(corpus, name) for name in DATA_STAGES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.corpus import trace
-from pipeline.corpus.folder import STAGE_NAMES, Corpus, funnel
+from pipeline.corpus.folder import DATA_STAGES, Corpus, funnel
 from pipeline.corpus.tool import Tool
 from pipeline.corpus.trace import Row, Span, Story
 from pipeline.storage import files
@@ -139,7 +139,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in STAGE_NAMES})
+    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in DATA_STAGES})
     for line in answers(corpus, arguments):
         sys.stdout.write(f"{line}\n")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus import trace
-from pipeline.corpus.folder import STAGE_NAMES, Corpus
+from pipeline.corpus.folder import DATA_STAGES, Corpus
 from pipeline.corpus.inspect import document_ids
 from pipeline.corpus.next_folder import Gone, NextFolder
 from pipeline.corpus.removal import next_dedup, next_documents
@@ -112,10 +112,10 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in STAGE_NAMES})
+    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in DATA_STAGES})
     if "documents" not in corpus.folders:
         raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
-    if any(files.exists(files.join(arguments.output, name, NAME)) for name in STAGE_NAMES):
+    if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
         raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
     for name in NEXT:
         if name in corpus.folders:

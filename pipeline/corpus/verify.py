@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pipeline.cli.registry import NAMES
+from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.files import InputError
@@ -12,7 +12,7 @@ from pipeline.storage.verification import check
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    folders = {name: files.join(arguments.corpus, name) for name in NAMES}
+    folders = {name: files.join(arguments.corpus, name) for name in STAGE_NAMES}
     finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
     if not finished:
         raise InputError(f"{arguments.corpus}: no finished stage there")

@@ -11,7 +11,7 @@ from pipeline.dedup.repeated_keys import may_repeat
 from pipeline.dedup.string_hashes import UInt64Array
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import Gathered
+from pipeline.engine.shuffle import RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 from tokenizer.compiled import compiled
@@ -38,14 +38,14 @@ class PairUp:
     numbers: str
     earlier: int = 0
 
-    def __call__(self, part: Part[Gathered], writer: PartWriter) -> None:
+    def __call__(self, part: Part[RunSlices], writer: PartWriter) -> None:
         """Sort, pair, spill."""
         keys, numbers = _number_entries(part.work, np.asarray(arrays.load(self.numbers)))
         paired = pairs(keys, numbers, self.earlier)
         writer.publish("pairs", len(paired), lambda f: arrays.write(f, paired), writer.spill_name(f"pairs-{part.key}.npy"))
 
 
-def _number_entries(work: Gathered, number_of: npt.NDArray[np.uint32]) -> tuple[UInt64Array, UInt64Array]:
+def _number_entries(work: RunSlices, number_of: npt.NDArray[np.uint32]) -> tuple[UInt64Array, UInt64Array]:
     """Keys and numbers of a bucket's compared documents, only those whose key may occur twice."""
     entries = shuffle.entries(work, _ENTRY)
     repeated = entries[may_repeat(entries[:, 0].copy())]

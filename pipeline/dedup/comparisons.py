@@ -9,7 +9,7 @@ from pipeline.dedup.ranking import EDGES, Ranking
 from pipeline.dedup.similarity import similarities
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import Gathered
+from pipeline.engine.shuffle import RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 
@@ -39,10 +39,10 @@ class Compare:
     ranking: Ranking
     shingles: str
 
-    def __call__(self, part: Part[Gathered], writer: PartWriter) -> None:
+    def __call__(self, part: Part[RunSlices], writer: PartWriter) -> None:
         """Read each document's shingles once, compare."""
         a, b = unpack_pairs(arrays.distinct(shuffle.entries(part.work, np.uint64)))
-        jaccard = similarities(shuffle.listed(self.shingles), arrays.load(self.ranking.places), a, b, self.threshold)
+        jaccard = similarities(shuffle.read_paths(self.shingles), arrays.load(self.ranking.places), a, b, self.threshold)
         similar = np.flatnonzero((jaccard > 0.0) | (self.threshold == 0.0))
         edges = np.empty(len(similar), EDGES)
         edges["a"], edges["b"], edges["similarity"] = a[similar], b[similar], jaccard[similar]

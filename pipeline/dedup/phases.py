@@ -106,7 +106,7 @@ class Phases:
         receipts = [Receipt.load(phase, key) for key in paired]
         paths = [receipt.path(phase, "pairs") for receipt in receipts]
         self._ranking.write(everyone, paths)
-        shuffle.list_paths(self._shingle_listing, [shard.shingles for shard in everyone.shards])
+        shuffle.write_paths(self._shingle_listing, [shard.shingles for shard in everyone.shards])
         groups = numbered(group_by_rows(paths, [receipt.files[0].rows for receipt in receipts], PAIRS_PER_RUN))
         return Step(self._sibling("pairs"), groups, SpreadPairs(self._ranking), "files of pairs")
 

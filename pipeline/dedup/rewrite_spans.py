@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.dedup.spans import SPAN, SpanArray, SpanShard, cut
-from pipeline.engine.shuffle import Gathered, entries
+from pipeline.engine.shuffle import RunSlices, entries
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document, required
 from pipeline.storage import arrays
@@ -30,7 +30,7 @@ class ShardCuts:
     """A shard and the spans to cut from it."""
 
     shard: SpanShard
-    cuts: Gathered
+    cuts: RunSlices
 
 
 def rewrite(shard_cuts: ShardCuts, kept: npt.NDArray[np.int64], writer: PartWriter) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from pipeline.dedup.folding import decode
 from pipeline.dedup.string_hashes import TextOffsets, UInt32Array, UInt64Array, Utf8Bytes, buffers, mix
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import Gathered
+from pipeline.engine.shuffle import RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 from pipeline.storage.document_shards import DocumentShard
@@ -80,7 +80,7 @@ class FindRepeats:
     shard_of: str
     shards: int
 
-    def __call__(self, part: Part[Gathered], writer: PartWriter) -> None:
+    def __call__(self, part: Part[RunSlices], writer: PartWriter) -> None:
         """Sort, compare, spill."""
         cuts = repeats(shuffle.entries(part.work, SPAN))
         shuffle.write_run(writer, "cuts", cuts, arrays.load(self.shard_of)[cuts["number"]].astype(np.int64), self.shards)

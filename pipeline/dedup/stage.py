@@ -21,7 +21,7 @@ from pipeline.engine.execute import Work
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
-from pipeline.engine.worker_pool import standing
+from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import Input, stage_input
 
@@ -111,7 +111,7 @@ def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
     bands_and_rows = settings.bands_and_rows
     logger.info("dedup: %d bands of %d rows find of the pairs %s", *bands_and_rows, lsh_parameters.s_curve(*bands_and_rows))
     phases = Phases(phase, settings, tuple(document_shards(call.inputs["documents"])))
-    with standing(call.engine, len(phases.documents), signing.__name__) as engine:
+    with persistent_workers(call.engine, len(phases.documents), signing.__name__) as engine:
         run = DedupRun(phases, engine)
         signed = run.sign()
         give_back_freed_memory()

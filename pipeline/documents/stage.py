@@ -33,7 +33,7 @@ class DocumentsSettings:
     languages: tuple[str, ...] = setting(("en",), "ISO 639-1 codes of the languages to keep, or 'all'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
-        paper.REMOVED_SITES, "drop pages of these sites, also where a link was redirected there", metavar="SITE"
+        paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
     strip_title: bool = setting(True, "take the title out of the text, it has its own column")
     strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")

@@ -20,36 +20,36 @@ class Work(Protocol[W_contra]):
         """Read what `part.work` names, write through `writer`."""
 
 
-def run_part(folder: PhaseFolder, work: Work[W], part: Part[W]) -> Receipt:
+def run_part(phase: PhaseFolder, work: Work[W], part: Part[W]) -> Receipt:
     """Work one part to its receipt.
 
-    An InputError or a disk's errno is also left in a file of the folder, since runners change the types of exceptions.
+    An InputError or a disk's errno is also written to a file of the phase, since runners change the types of exceptions.
     """
-    return publish_part(compute_part(folder, work, part))
+    return publish_part(compute_part(phase, work, part))
 
 
-def compute_part(folder: PhaseFolder, work: Work[W], part: Part[W]) -> PartWriter:
+def compute_part(phase: PhaseFolder, work: Work[W], part: Part[W]) -> PartWriter:
     """Run the part's work; publish nothing."""
-    files.make_folder(folder.errors_folder)
-    with _recorded_errors(folder, part.key), PartWriter(folder, part) as writer:
+    files.make_folder(phase.errors_folder)
+    with _recorded_errors(phase, part.key), PartWriter(phase, part) as writer:
         work(part, writer)
         return writer
 
 
 def publish_part(writer: PartWriter) -> Receipt:
     """Commit the part's files and write its receipt."""
-    with _recorded_errors(writer.folder, writer.key), writer:
+    with _recorded_errors(writer.phase, writer.key), writer:
         return writer.commit()
 
 
 @contextmanager
-def _recorded_errors(folder: PhaseFolder, key: str) -> Iterator[None]:
+def _recorded_errors(phase: PhaseFolder, key: str) -> Iterator[None]:
     try:
         yield
     except files.InputError as error:
-        files.publish_bytes(folder.error_path(key), str(error).encode())
+        files.publish_bytes(phase.error_path(key), str(error).encode())
         raise
     except OSError as error:
-        if error.errno in files.DISK_ERRORS and files.is_local(folder.work_folder):
-            Path(folder.disk_error_path(error.errno)).touch()
+        if error.errno in files.DISK_ERRORS and files.is_local(phase.work_folder):
+            Path(phase.disk_error_path(error.errno)).touch()
         raise

@@ -1,4 +1,4 @@
-"""What Ctrl-C and the death of a worker process do: nothing is half-written at any moment, so a command may end at once."""
+"""Prompt exits: on Ctrl-C, and when a worker process dies. Files are published whole, so a command may end at any moment."""
 
 import logging
 import os
@@ -14,14 +14,14 @@ from tokenizer.interruption import INTERRUPTED
 WORKER_LOST = 1
 CHANNELS = "apache_beam.runners.worker.data_plane"
 LOST_SECONDS = 5.0
-"""So long a pipeline may go on after one of its workers ended badly: one that failed by itself ends within this, with its own error."""
+"""How long a pipeline may go on after a worker ended badly: one that fails by itself ends within this time, with its own error."""
 
 
 def stop_on_signals(advice: str) -> None:
-    """From here on Ctrl-C and SIGTERM print one line and end this process at once: all that is finished is on disk under its receipt.
+    """From here on Ctrl-C and SIGTERM print one line and end this process at once. Finished parts are on disk with their receipts.
 
-    To be called before any thread or child is made, and so before Beam is imported: they inherit that the signals are blocked, so no
-    worker writes a traceback.
+    Call it before any thread or child process starts, so before Beam is imported: they inherit the blocked signals, and no worker prints a
+    traceback.
     """
     watched = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -35,21 +35,24 @@ def stop_on_signals(advice: str) -> None:
 
 @contextmanager
 def heed_lost_workers() -> Iterator[None]:
-    """While the block runs, end this process with one line where a local worker process was killed, for want of memory say.
+    """While the block runs, end this process with one line if a local worker process is killed, for lack of memory for example.
 
-    Beam's local runner tells of it by an exception in a thread of its own, and waits for the worker's answer for ever.
+    Beam's local runner reports it as an exception in one of its threads, and waits for the worker's answer for ever.
     """
     over, before, channels = threading.Event(), threading.excepthook, logging.getLogger(CHANNELS)
     level = channels.level
 
     def heed(raised: threading.ExceptHookArgs) -> None:
         if raised.exc_type.__module__.startswith("grpc"):
-            return  # a channel to the worker: what comes of that is told below, or by the pipeline's own end
+            return  # a channel to the worker broke: the next message, or the pipeline's own end, reports the consequence
         if "Worker subprocess exited" not in str(raised.exc_value):
             before(raised)
         elif not over.wait(LOST_SECONDS):
-            said = "error: a worker process was killed (by hand, or for want of memory); finished parts are kept. "
-            _end(WORKER_LOST, f"{said}Run the same command to go on, with fewer --workers where memory is short.\n")
+            _end(
+                WORKER_LOST,
+                "error: a worker process was killed (by hand, or for lack of memory); finished parts are kept. "
+                "Run the same command to go on, with fewer --workers if memory is short.\n",
+            )
 
     threading.excepthook = heed
     channels.setLevel(logging.CRITICAL)
@@ -61,20 +64,20 @@ def heed_lost_workers() -> Iterator[None]:
         channels.setLevel(level)
 
 
-def _end(code: int, said: str) -> None:
-    """Workers go first: those that lose their runner say so in tracebacks."""
-    for process in list(_below("self")):
-        with suppress(OSError):  # one that is gone
+def _end(code: int, message: str) -> None:
+    """Kill all descendants, print the message and exit. Workers that lose their runner would print tracebacks."""
+    for process in list(_descendants("self")):
+        with suppress(OSError):  # it has ended
             os.kill(int(process), signal.SIGKILL)
-    sys.stderr.write(said)
+    sys.stderr.write(message)
     sys.stderr.flush()
     os._exit(code)
 
 
-def _below(process: str) -> Iterator[str]:
-    """The processes that it started, each before those that it started itself."""
+def _descendants(process: str) -> Iterator[str]:
+    """Ids of the processes that `process` started, each before those that it started itself."""
     for thread in Path("/proc", process, "task").glob("*/children"):
-        with suppress(OSError):  # a thread that is gone by now
+        with suppress(OSError):  # the thread has ended
             for child in thread.read_text().split():
                 yield child
-                yield from _below(child)
+                yield from _descendants(child)

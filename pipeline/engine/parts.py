@@ -43,23 +43,23 @@ class PhaseFolder:
 
     stage: str
     folder: str
-    phase: str
+    name: str
     fingerprint: str
 
     @classmethod
     def first(cls, stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input]) -> "PhaseFolder":
-        """The folder of a stage's phase `main`; `.sibling(phase)` gives the others."""
+        """The folder of a stage's phase `main`; `.sibling(name)` gives the others."""
         key = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
         return cls(stage, folder, "main", hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest())
 
-    def sibling(self, phase: str) -> "PhaseFolder":
+    def sibling(self, name: str) -> "PhaseFolder":
         """The folder of another phase of this stage."""
-        return PhaseFolder(self.stage, self.folder, phase, self.fingerprint)
+        return PhaseFolder(self.stage, self.folder, name, self.fingerprint)
 
     @property
     def work_folder(self) -> str:
         """Receipts, progress, spills: removed when the stage is done."""
-        return files.join(self.folder, WORK_FOLDER, self.fingerprint[:16], self.phase)
+        return files.join(self.folder, WORK_FOLDER, self.fingerprint[:16], self.name)
 
     def receipt_path(self, key: str) -> str:
         """Path of the receipt of the part `key`."""
@@ -110,18 +110,18 @@ class Receipt:
     counters: dict[str, int] = field(default_factory=dict)
     timings: dict[str, int] = field(default_factory=dict)
 
-    def save(self, folder: PhaseFolder) -> None:
+    def save(self, phase: PhaseFolder) -> None:
         """Publish the receipt: the part is done.
 
         It is not synced: its files were synced before, and a receipt that is lost in a power cut costs one part.
         """
         data = json.dumps(asdict(self), sort_keys=True).encode()
-        files.publish(folder.receipt_path(self.key), lambda file: file.write(data), kept=False)
+        files.publish(phase.receipt_path(self.key), lambda file: file.write(data), kept=False)
 
     @classmethod
-    def load(cls, folder: PhaseFolder, key: str) -> Self:
+    def load(cls, phase: PhaseFolder, key: str) -> Self:
         """The receipt of a finished part."""
-        data = json.loads(files.read_bytes(folder.receipt_path(key)))
+        data = json.loads(files.read_bytes(phase.receipt_path(key)))
         return cls(
             data["key"],
             data["items"],
@@ -131,26 +131,24 @@ class Receipt:
             data["timings"],
         )
 
-    def path(self, folder: PhaseFolder, kind: str) -> str:
+    def path(self, phase: PhaseFolder, kind: str) -> str:
         """Path of the part's only file of `kind`."""
         (entry,) = (e for e in self.files if e.kind == kind)
-        return files.join(folder.folder, entry.name)
+        return files.join(phase.folder, entry.name)
 
 
-def is_done(folder: PhaseFolder, key: str) -> bool:
+def is_done(phase: PhaseFolder, key: str) -> bool:
     """Whether a part has a receipt and all its spills. Neither is synced, so a power cut may leave them empty."""
-    if not files.exists(folder.receipt_path(key)):
+    if not files.exists(phase.receipt_path(key)):
         return False
-    if not files.is_local(folder.folder):
+    if not files.is_local(phase.folder):
         return True
     try:
-        receipt = Receipt.load(folder, key)
+        receipt = Receipt.load(phase, key)
     except ValueError:  # an incomplete receipt
         return False
     spills = [entry for entry in receipt.files if is_spill(entry.name)]
-    return all(
-        files.exists(path := files.join(folder.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills
-    )
+    return all(files.exists(path := files.join(phase.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
 
 
 def is_spill(name: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ LOG_EVERY_SECONDS = 30.0
 
 
 @contextmanager
-def progress(folder: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Any:
+def progress(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Iterator[None]:
     """While the block runs, show items, rate and time left: one line on a terminal, a log line every 30 s elsewhere."""
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(folder, parts, unit, done), name="progress", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(phase, parts, unit, done), name="progress", daemon=True)
     watcher.start()
     try:
         yield
@@ -30,15 +30,15 @@ def progress(folder: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Any:
         watcher.join()
 
 
-def _watch(folder: PhaseFolder, parts: Sequence[Part[Any]], unit: str, done: threading.Event) -> None:
+def _watch(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str, done: threading.Event) -> None:
     terminal = sys.stderr.isatty()
     total = sum(part.items for part in parts)
     started = time.monotonic()
-    before = _items_done(folder, parts)
+    before = _items_done(phase, parts)
     while not done.wait(0.5 if terminal else LOG_EVERY_SECONDS):
-        now = _items_done(folder, parts)
+        now = _items_done(phase, parts)
         line = progress_line(
-            f"{folder.stage} {folder.phase}".removesuffix(" main"),
+            f"{phase.stage} {phase.name}".removesuffix(" main"),
             now,
             total,
             now - before,
@@ -68,17 +68,17 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _items_done(folder: PhaseFolder, parts: Sequence[Part[Any]]) -> int:
-    """Items of finished parts and of running ones, as far as they report them; 0 for a folder that is not local."""
-    if not files.is_local(folder.folder):
+def _items_done(phase: PhaseFolder, parts: Sequence[Part[Any]]) -> int:
+    """Items of finished parts, plus those that running parts report; 0 for a folder that is not local."""
+    if not files.is_local(phase.folder):
         return 0
     items = 0
     for part in parts:
-        if Path(folder.receipt_path(part.key)).exists():
+        if Path(phase.receipt_path(part.key)).exists():
             items += part.items
             continue
         try:
-            items += min(part.items, int(Path(folder.progress_path(part.key)).read_text() or 0))
+            items += min(part.items, int(Path(phase.progress_path(part.key)).read_text() or 0))
         except (OSError, ValueError):
             continue
     return items

@@ -64,7 +64,7 @@ class Engine:
         return runner is None or runner.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
 
     def work(
-        self, folder: PhaseFolder, parts: Sequence[Part[W]], work: Work[W], unit: str = "items", *, light: bool = False
+        self, phase: PhaseFolder, parts: Sequence[Part[W]], work: Work[W], unit: str = "items", *, light: bool = False
     ) -> list[Receipt]:
         """Run `work` for the parts that have no receipt; the receipts of all parts, sorted by key.
 
@@ -72,15 +72,15 @@ class Engine:
         engine has one part to run; else a Beam pipeline, on local worker processes or on the runner that the flags name. `unit` names the
         parts' items on the progress line. Raises InputError, or a disk's OSError, where a part ended with one; no further part is started.
         """
-        folder.create()
-        waiting = [part for part in parts if not is_done(folder, part.key)]
+        phase.create()
+        waiting = [part for part in parts if not is_done(phase, part.key)]
         if waiting:
-            with progress(folder, parts, unit):
+            with progress(phase, parts, unit):
                 if light or (self.is_local and len(waiting) == 1):
-                    self._run_on_threads(folder, waiting, work)
+                    self._run_on_threads(phase, waiting, work)
                 else:
-                    self._run_in_pipeline(folder, waiting, work)
-        return [Receipt.load(folder, part.key) for part in sorted(parts, key=lambda part: part.key)]
+                    self._run_in_pipeline(phase, waiting, work)
+        return [Receipt.load(phase, part.key) for part in sorted(parts, key=lambda part: part.key)]
 
     def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
         """Build one pipeline for `parts` parts and wait for its end. Raises RuntimeError where it did not end well."""
@@ -100,30 +100,31 @@ class Engine:
         options = Options([f"--direct_num_workers={workers}", *self.beam_flags])
         return beam.Pipeline(FnApiRunner(self.worker if workers > 1 else None), options)
 
-    def _run_on_threads(self, folder: PhaseFolder, waiting: Sequence[Part[W]], work: Work[W]) -> None:
+    def _run_on_threads(self, phase: PhaseFolder, waiting: Sequence[Part[W]], work: Work[W]) -> None:
         with ThreadPoolExecutor(self.workers) as pool:
-            running = [pool.submit(run_part, folder, work, part) for part in waiting]
+            running = [pool.submit(run_part, phase, work, part) for part in waiting]
             try:
                 for finished in as_completed(running):
                     finished.result()
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _run_in_pipeline(self, folder: PhaseFolder, waiting: Sequence[Part[Any]], work: Work[Any]) -> None:
+    def _run_in_pipeline(self, phase: PhaseFolder, waiting: Sequence[Part[Any]], work: Work[Any]) -> None:
         def build(pipeline: beam.Pipeline) -> object:
-            return pipeline | "Parts" >> beam.Create(list(waiting), reshuffle=False) | RunParts(folder, work)
+            create = beam.Create(list(waiting), reshuffle=False).with_output_types(Part[Any])
+            return pipeline | "Parts" >> create | RunParts(phase, work)
 
         try:
             self.run(build, len(waiting))
         except Exception as error:
-            _raise_recorded(folder, error)
+            _raise_recorded(phase, error)
             raise
-        _raise_recorded(folder, None)
+        _raise_recorded(phase, None)
 
 
-def _raise_recorded(folder: PhaseFolder, cause: Exception | None) -> None:
+def _raise_recorded(phase: PhaseFolder, cause: Exception | None) -> None:
     """Raise the error that ended a part, with its own type: a runner gives it another one, or none."""
-    if lines := folder.input_errors():
+    if lines := phase.input_errors():
         raise InputError(lines[0]) from cause
-    if numbers := folder.disk_errors():
-        raise OSError(numbers[0], os.strerror(numbers[0]), folder.folder) from cause
+    if numbers := phase.disk_errors():
+        raise OSError(numbers[0], os.strerror(numbers[0]), phase.folder) from cause

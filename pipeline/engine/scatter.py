@@ -1,4 +1,4 @@
-"""Entries of a shuffle dealt to where they go, in compiled code."""
+"""Compiled code that scatters shuffle entries to their destinations."""
 
 from typing import Any
 
@@ -10,11 +10,17 @@ from tokenizer.compiled import compiled
 
 @compiled
 def scatter_words(
-    words: npt.NDArray[np.uint32], to: npt.NDArray[np.integer[Any]], places: npt.NDArray[np.int64], out: npt.NDArray[np.uint32]
+    words: npt.NDArray[np.uint32],
+    destination: npt.NDArray[np.integer[Any]],
+    positions: npt.NDArray[np.int64],
+    out: npt.NDArray[np.uint32],
 ) -> None:
-    """Put entry i, `words[i]`, at the next place of `to[i]` in `out`; `places` says where the first of each goes."""
+    """Copy each row of `words` (entries, words per entry) to the next row of its destination in `out`.
+
+    `positions[d]` is the row of the first entry of destination `d`; it is advanced in place.
+    """
     for i in range(len(words)):
-        at = places[to[i]]
-        places[to[i]] += 1
+        at = positions[destination[i]]
+        positions[destination[i]] += 1
         for j in range(words.shape[1]):
             out[at, j] = words[i, j]

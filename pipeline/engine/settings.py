@@ -1,9 +1,9 @@
-"""Settings of a stage: a frozen dataclass gives its flags, its defaults, its help and what its manifest records."""
+"""Settings of a stage: one frozen dataclass defines its flags, their defaults and help, and what its manifest records."""
 
 import argparse
 import types
 import typing
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -23,25 +23,44 @@ def setting(
     file: bool = False,
     metavar: str | None = None,
 ) -> Any:
-    """A field that is also the flag `--name`.
+    """A dataclass field that is also the flag `--name`; `text` is its help.
 
-    `recorded=False` is for what cannot change the output (a number of threads, say): it stays out of the manifest.
-    `file=True` marks a path (or several) whose content, not name, is recorded.
+    `recorded=False` keeps a setting that cannot change the output, such as a number of threads, out of the manifest.
+    `file=True` marks a path, or several, whose content is recorded instead of its name.
     """
     metadata = {"text": text, "choices": choices, "recorded": recorded, "file": file, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 
-def add_arguments(parser: argparse._ActionsContainer, kind: type[Any], shared: Collection[str] = ()) -> None:
-    """Give the parser a flag for every setting of the dataclass `kind`, but those `shared` with one that has given it already."""
+def add_arguments(parser: argparse._ActionsContainer, kind: type[Any]) -> None:
+    """Give the parser a flag for every setting of the dataclass `kind`."""
     hints = typing.get_type_hints(kind)
     for item in fields(kind):
-        if item.name not in shared:
-            _add_argument(parser, item, hints[item.name])
+        _add_argument(parser, item, hints[item.name])
+
+
+def add_argument_groups(parser: argparse.ArgumentParser, kinds: Mapping[str, type[Any]]) -> None:
+    """Give the parser a group of flags per dataclass; a setting that several have becomes one flag, in the first group.
+
+    Raises ValueError where such a setting differs in type, default or help: one flag cannot serve both.
+    """
+    first: dict[str, tuple[str, object]] = {}
+    for name, kind in kinds.items():
+        group, hints = parser.add_argument_group(name), typing.get_type_hints(kind)
+        for item in fields(kind):
+            declaration = (hints[item.name], item.default, item.default_factory, dict(item.metadata))
+            if item.name not in first:
+                first[item.name] = name, declaration
+                _add_argument(group, item, hints[item.name])
+            elif first[item.name][1] != declaration:
+                raise ValueError(
+                    f"--{item.name}: '{first[item.name][0]}' and '{name}' declare it differently; "
+                    "give it the same type, default and help in both, or two names"
+                )
 
 
 def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:
-    """The settings that the parsed flags give. A ValueError of the dataclass (a value out of range) becomes an InputError."""
+    """Settings from parsed flags. Raises InputError where the dataclass raises ValueError, for a value out of range for example."""
     values = {item.name: getattr(arguments, item.name) for item in fields(kind)}  # type: ignore[arg-type]
     try:
         return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
@@ -49,18 +68,18 @@ def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:
         raise InputError(str(error)) from error
 
 
-def recorded(settings: Any) -> dict[str, Any]:
-    """What the manifest says of the settings: JSON values, files by their sha256."""
+def to_manifest(settings: Any) -> dict[str, Any]:
+    """The settings as the manifest records them: JSON values, and the sha256 of files."""
     return {
-        item.name: _recorded_value(getattr(settings, item.name), file=item.metadata["file"])
+        item.name: _manifest_value(getattr(settings, item.name), file=item.metadata["file"])
         for item in fields(settings)
         if item.metadata["recorded"]
     }
 
 
-def _recorded_value(value: Any, *, file: bool) -> Any:
+def _manifest_value(value: Any, *, file: bool) -> Any:
     if isinstance(value, (tuple, list)):
-        return [_recorded_value(item, file=file) for item in value]
+        return [_manifest_value(item, file=file) for item in value]
     if file and value is not None and files.exists(value):
         return f"sha256:{files.fingerprint(value)}"
     return str(value) if isinstance(value, StrEnum) else value
@@ -90,7 +109,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
 
 
 def _value_type(hint: Any) -> tuple[Any, bool]:
-    """The type of one value and whether the flag takes many, of `int`, `str | None`, `tuple[str, ...]`."""
+    """The type of one value, and whether the flag takes several. Hints are such as `int`, `str | None` and `tuple[str, ...]`."""
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)[0], True
     if isinstance(hint, types.UnionType):
@@ -99,7 +118,7 @@ def _value_type(hint: Any) -> tuple[Any, bool]:
 
 
 class _Many(argparse.Action):
-    """`--name a b` and `--name a --name b` are the same: a flag given twice loses nothing."""
+    """Appends values, so that `--name a b` and `--name a --name b` mean the same."""
 
     def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
         before = getattr(namespace, self.dest)
@@ -107,7 +126,7 @@ class _Many(argparse.Action):
 
 
 class _Switch(argparse.Action):
-    """`--name` and `--no_name`, snake_case as Beam's flags are."""
+    """`--name` sets True, `--no_name` False; snake_case, as Beam's flags are."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **options)

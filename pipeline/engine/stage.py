@@ -1,4 +1,4 @@
-"""What every stage has in common: name, settings, inputs, and the protocol around its work (open, work, close, report)."""
+"""The interface of a stage: name, settings, inputs, work; and its run: open the folder, work, publish the manifest, report."""
 
 import gc
 import logging
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
-from pipeline.engine.settings import recorded
+from pipeline.engine.settings import to_manifest
 from pipeline.engine.stage_folder import close_stage, open_stage, record_run
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.verification import check_input
@@ -40,12 +40,12 @@ class StageResult:
 
 
 def no_files(_settings: Any) -> dict[str, Input]:
-    """Files of a stage that reads none of the user's."""
+    """The default of `Stage.files`: the stage reads no file of the user."""
     return {}
 
 
 def no_note(_manifest: StageManifest) -> str:
-    """The closing line of a stage that adds nothing to its counts."""
+    """The default of `Stage.note`: the closing line has no further count."""
     return ""
 
 
@@ -72,19 +72,19 @@ class Stage(Generic[S]):
 
     def run(self, call: Call[S]) -> StageManifest:
         """Run the stage, unless its manifest already matches. Raises InputError for what the user must correct."""
-        settings = recorded(call.settings)
+        settings = to_manifest(call.settings)
         inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()} | self.files(call.settings)
         started = time.monotonic()
         _freeze_imports()
-        folder = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
-        if folder is None:
+        phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
+        if phase is None:
             logger.info("%s: up to date", self.name)
             return StageManifest.load(call.output)
-        for read in call.inputs.values():
-            check_input(read, call.engine.workers)
-        result = self.work(call, folder)
+        for folder in call.inputs.values():
+            check_input(folder, call.engine.workers)
+        result = self.work(call, phase)
         manifest = close_stage(
-            folder, settings, inputs, result.receipts, books=result.books, counters=result.counters, dataset=result.dataset
+            phase, settings, inputs, result.receipts, books=result.books, counters=result.counters, dataset=result.dataset
         )
         seconds = time.monotonic() - started
         record_run(call.output, seconds, call.engine, result.receipts)
@@ -109,6 +109,6 @@ class Stage(Generic[S]):
 
 @cache
 def _freeze_imports() -> None:
-    """Exempt imported objects from garbage collection: searching them again and again took 3 to 5 % of the tokens stage."""
+    """Exempt imported objects from garbage collection: scanning them repeatedly took 3 to 5 % of the tokens stage."""
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""A stage's folder: opened for work, closed by its manifest, with a record of the run beside it."""
+"""The folder of a stage: opened for work, closed by its manifest, with a record of the run beside the manifest."""
 
 import platform
 import time
@@ -76,7 +76,7 @@ def close_stage(
 
 
 def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
-    """Write run.json beside the manifest: when, how long, with which versions, what clocks counted. Nothing reads it as input."""
+    """Write run.json beside the manifest: time, duration, versions and timings. No stage reads it."""
     timings: Counter[str] = Counter()
     for receipt in receipts:
         timings.update(receipt.timings)

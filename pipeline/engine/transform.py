@@ -24,7 +24,7 @@ T = TypeVar("T")
 class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
     """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out."""
 
-    folder: PhaseFolder
+    phase: PhaseFolder
     work: Work[Any]
 
     def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
@@ -33,7 +33,7 @@ class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
             parts
             | "Key" >> beam.Map(_keyed)
             | "Spread" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(RunPart(self.folder, self.work))
+            | "Work" >> beam.ParDo(RunPart(self.phase, self.work))
         )
         return keys
 
@@ -45,8 +45,8 @@ def _keyed(part: Part[Any]) -> tuple[str, Part[Any]]:
 class RunPart(beam.DoFn):
     """Works a part while the files of the previous one are published: publishing waits for the disk, some 5 ms per part."""
 
-    def __init__(self, folder: PhaseFolder, work: Work[Any]) -> None:
-        self._folder = folder
+    def __init__(self, phase: PhaseFolder, work: Work[Any]) -> None:
+        self._phase = phase
         self._work = work
 
     def setup(self) -> None:
@@ -60,10 +60,10 @@ class RunPart(beam.DoFn):
     def process(self, element: tuple[str, Iterable[Part[Any]]]) -> Iterator[str]:
         """The key of the previous part, once it is published; this one's where its receipt exists."""
         key, (part, *_) = element
-        if is_done(self._folder, key):
+        if is_done(self._phase, key):
             yield key
             return
-        writer = self._unless_failed(lambda: compute_part(self._folder, self._work, part))
+        writer = self._unless_failed(lambda: compute_part(self._phase, self._work, part))
         with writer or nullcontext():
             yield from self._published()
         if writer:
@@ -82,19 +82,19 @@ class RunPart(beam.DoFn):
         """The key of the previous part, if it ended well."""
         previous, self._previous = self._previous, None
         if previous and (receipt := self._unless_failed(previous)):
-            _count(self._folder.stage, receipt.books)
+            _count(self._phase.stage, receipt.books)
             yield receipt.key
 
     def _unless_failed(self, step: Callable[[], T]) -> T | None:
         """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury its line."""
-        if self._folder.input_errors() or self._folder.disk_errors():
+        if self._phase.input_errors() or self._phase.disk_errors():
             return None
         try:
             return step()
         except files.InputError:
             return None
         except OSError:
-            if not self._folder.disk_errors():
+            if not self._phase.disk_errors():
                 raise
             return None
 

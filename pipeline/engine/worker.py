@@ -1,8 +1,10 @@
-"""The local engine's worker process: Beam's own harness, whose log goes to the runner and not to the terminal as well.
+"""The local engine's worker process: Beam's own harness, whose log goes to the runner only, not to the terminal.
 
-`python -m pipeline.engine.worker` serves one pipeline; the environment says which. `python -m pipeline.engine.worker FD COUNT MODULE…`
-imports Beam and the modules, calls `load` of each, and forks COUNT workers, which share the memory of all that is loaded. Each worker
-serves one pipeline after another, as calls (`pipeline.engine.worker_call`) on the socket FD ask, until standard input ends.
+`python -m pipeline.engine.worker` serves one pipeline, which its environment variables describe.
+
+`python -m pipeline.engine.worker FD COUNT MODULE…` imports Beam and the modules, calls each module's `load`, and forks COUNT workers, which
+share the memory of everything loaded. Each worker serves one pipeline after another, as calls (`pipeline.engine.worker_call`) arrive on the
+socket FD, until standard input ends.
 """
 
 import gc
@@ -17,22 +19,22 @@ import threading
 
 from pipeline.engine.allocator import choose_allocators
 
-SAMPLED_EVERY_MS = 10
+SAMPLE_INTERVAL_MS = 10
 
 
 def end_bundles_promptly() -> None:
-    """Let Beam look every 10 ms, not every 200, at what a bundle is doing: the end of a bundle waits for the last look."""
+    """Make Beam sample the state of a bundle every 10 ms instead of every 200: the end of a bundle waits for the last sample."""
     from apache_beam.runners.worker.statesampler import StateSampler
 
-    StateSampler.__init__.__defaults__ = (SAMPLED_EVERY_MS,)
+    StateSampler.__init__.__defaults__ = (SAMPLE_INTERVAL_MS,)
 
 
 def main() -> None:
     """Serve the runner that started this process until it ends."""
     choose_allocators()
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or one pipeline in sixty ends with a line about a closing channel
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # otherwise one pipeline in sixty ends with a line about a closing channel
     quiet = logging.NullHandler()
-    logging.getLogger().addHandler(quiet)  # or the first warning of an import sets up a log on stderr
+    logging.getLogger().addHandler(quiet)  # otherwise the first warning of an import sets up a log on stderr
     from apache_beam.runners.worker import sdk_worker_main
 
     end_bundles_promptly()
@@ -40,20 +42,8 @@ def main() -> None:
         sdk_worker_main.main(sys.argv)
         return
     fd, count, *modules = sys.argv[1:]
-    for module in modules:
-        importlib.import_module(module).load()
-    gc.freeze()  # what the workers share is no garbage of theirs
-    workers: list[int] = []
-    while len(workers) < int(count):
-        if not (worker := os.fork()):
-            break
-        workers.append(worker)
-    else:
-        sys.stdin.read()
-        for worker in workers:
-            os.kill(worker, signal.SIGKILL)
-            os.waitpid(worker, 0)
-        os._exit(0)
+    _load(modules)
+    _fork(int(count))
     threading.Thread(target=_end_with_input, daemon=True).start()
     listener = socket.socket(fileno=int(fd))
     while True:
@@ -65,8 +55,28 @@ def main() -> None:
             connection.sendall(b"\n")
 
 
+def _load(modules: list[str]) -> None:
+    for module in modules:
+        importlib.import_module(module).load()
+    gc.freeze()  # the collector of a worker would copy the pages that the workers share
+
+
+def _fork(count: int) -> None:
+    """Fork the workers and return in each. The parent kills them when its input ends, and exits."""
+    workers: list[int] = []
+    while len(workers) < count:
+        if not (worker := os.fork()):
+            return
+        workers.append(worker)
+    sys.stdin.read()
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+    os._exit(0)
+
+
 def _end_with_input() -> None:
-    """The process that started this one holds the other end: it is closed even where that one is killed."""
+    """Exit when the driver goes: the driver holds the other end of standard input, which closes even if the driver is killed."""
     sys.stdin.read()
     os._exit(0)
 

@@ -1,7 +1,7 @@
-"""What the runner starts in place of a worker process: hands what it was told to a standing one and waits for its end.
+"""The program that the runner starts as a worker process: it passes the call to a persistent worker and waits for that to finish.
 
 `python -I -S pipeline/engine/worker_call.py SOCKET`; see `pipeline.engine.worker_pool`.
-Imports next to nothing: it is started for every pipeline.
+It imports next to nothing, since it is started for every pipeline.
 """
 
 import json
@@ -9,15 +9,16 @@ import os
 import socket
 import sys
 
-TOLD = ("CONTROL_API_SERVICE_DESCRIPTOR", "LOGGING_API_SERVICE_DESCRIPTOR", "PIPELINE_OPTIONS", "WORKER_ID")
+VARIABLES = ("CONTROL_API_SERVICE_DESCRIPTOR", "LOGGING_API_SERVICE_DESCRIPTOR", "PIPELINE_OPTIONS", "WORKER_ID")
+"""Environment variables by which Beam's runner tells a worker process what to serve."""
 
 
 def call(path: str) -> int:
-    """0 where the standing worker ended well, else 1."""
+    """Hand the pipeline to a persistent worker. Returns 0 if the worker finished it, else 1."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
-        told = {name: os.environ[name] for name in TOLD if name in os.environ}
-        connection.sendall(json.dumps(told).encode() + b"\n")
+        request = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+        connection.sendall(json.dumps(request).encode() + b"\n")
         return 0 if connection.recv(1) else 1
 
 

@@ -1,4 +1,4 @@
-"""Worker processes that stay from one pipeline to the next, of a stage or of a run: importing Beam and numba takes two seconds."""
+"""Worker processes that serve one pipeline after another, for a stage or a whole run: importing Beam and numba takes two seconds."""
 
 import shlex
 import socket
@@ -16,9 +16,10 @@ from pipeline.engine.runner import WORKER_PROCESS, Engine
 
 
 @contextmanager
-def standing(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
-    """The engine with workers that stand until the block ends, the modules loaded; or as it is where one process does the work of so many
-    parts, and where its workers stand already.
+def persistent_workers(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
+    """An engine whose worker processes live until the block ends. Before they start, `modules` are imported and their `load` is called.
+
+    Gives `engine` itself where it needs no such workers: for one part, one worker or another runner, and inside another such block.
     """
     count = min(engine.workers, parts)
     if count < 2 or not engine.is_local or engine.worker is not WORKER_PROCESS:
@@ -35,4 +36,4 @@ def standing(engine: Engine, parts: int, *modules: str) -> Iterator[Engine]:
         try:
             yield replace(engine, worker=SubprocessSDKEnvironment.from_command_string(f"exec {client}"))
         finally:
-            parent.communicate()  # workers and parent end with their input
+            parent.communicate()  # closes its input: parent and workers end with it

@@ -24,7 +24,7 @@ class TableSink:
     """A Parquet file that is written batch by batch and published when its part is done. Equal rows give equal bytes."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        options = {"compression": "zstd", "store_schema": True, "write_batch_size": files.PARQUET_ROWS_A_CHECK}
+        options = {"compression": "zstd", "store_schema": True, "write_batch_size": files.PARQUET_ROWS_PER_CHECK}
         self._writer = pq.ParquetWriter(file, schema, **options)
         self.schema = schema
         self.rows = 0
@@ -48,8 +48,8 @@ class PartWriter:
     in the work folder, for a later phase. Leaving the `with` block by an error removes all files that are not published.
     """
 
-    def __init__(self, folder: PhaseFolder, part: Part[Any]) -> None:
-        self.folder = folder
+    def __init__(self, phase: PhaseFolder, part: Part[Any]) -> None:
+        self.phase = phase
         self.key = part.key
         self.items_in = 0
         self.items_out = 0
@@ -82,7 +82,7 @@ class PartWriter:
         self.publish(
             kind,
             table.num_rows,
-            lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_A_GROUP, **options),
+            lambda f: pq.write_table(table, f, row_group_size=files.PARQUET_ROWS_PER_GROUP, **options),
             name,
         )
 
@@ -107,7 +107,7 @@ class PartWriter:
 
     def spill_name(self, name: str) -> str:
         """The stage-relative name of a file that only later phases read."""
-        return f"{WORK_FOLDER}/{self.folder.fingerprint[:16]}/{self.folder.phase}/{name}"
+        return f"{WORK_FOLDER}/{self.phase.fingerprint[:16]}/{self.phase.name}/{name}"
 
     def drop(self, drop: Drop) -> None:
         """Record an item that goes no further, with its reason."""
@@ -126,20 +126,20 @@ class PartWriter:
         """Report finished items to the progress line; cheap enough to call for every batch."""
         self._advanced += items
         now = time.monotonic()
-        if now - self._reported > PROGRESS_SECONDS and files.is_local(self.folder.folder):
+        if now - self._reported > PROGRESS_SECONDS and files.is_local(self.phase.folder):
             self._reported = now
-            Path(self.folder.progress_path(self.key)).write_text(str(self._advanced))
+            Path(self.phase.progress_path(self.key)).write_text(str(self._advanced))
 
     def commit(self) -> Receipt:
         """Publish all files, check the books, publish the receipt. Raises RuntimeError where the books do not balance."""
         self._flush_drops()
         self._open.close()
         books = Books(self.items_in, self.items_out, dict(sorted(self._dropped.items())))
-        books.check(f"{self.folder.stage} {self.key}")
+        books.check(f"{self.phase.stage} {self.key}")
         entries = tuple(sorted(self._entries, key=lambda e: e.name))
         counters = dict(sorted(self.counters.items()))
         receipt = Receipt(self.key, self._part.items, entries, books, counters, dict(self.timings))
-        receipt.save(self.folder)
+        receipt.save(self.phase)
         return receipt
 
     def __enter__(self) -> Self:
@@ -150,7 +150,7 @@ class PartWriter:
             self._open.__exit__(*error)  # type: ignore[arg-type]
 
     def _opened(self, name: str) -> files.HashingWriter:
-        return self._open.enter_context(files.publishing(files.join(self.folder.folder, name), kept=not is_spill(name)))
+        return self._open.enter_context(files.publishing(files.join(self.phase.folder, name), kept=not is_spill(name)))
 
     def _flush_drops(self) -> None:
         if self._drops:

@@ -34,7 +34,7 @@ class LinksSettings:
     domain_policy: str = setting(
         "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, metavar="POLICY"
     )
-    exclude_sites: tuple[str, ...] = setting(REMOVED_SITES, "more sites to leave out", metavar="SITE")
+    exclude_sites: tuple[str, ...] = setting(REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE")
     media: bool = setting(False, "keep addresses of pictures, sound, video, documents, archives")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")

@@ -159,7 +159,7 @@ class TakePart:
         share = part.work
         links = {link.url: link for path in share.shards for link in read_links(path)}
         captures = Captures(self.archives, self.buckets)
-        with Journal.at(files.join(writer.folder.work_folder, f"{part.key}.journal")) as journal:
+        with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:

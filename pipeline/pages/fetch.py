@@ -24,7 +24,7 @@ class FetchPart:
         """Fetch what the journal does not hold, then publish all it holds, sorted by URL."""
         share = part.work
         links, first = share.read()
-        with Journal.at(files.join(writer.folder.work_folder, f"{part.key}.journal")) as journal:
+        with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             self._fetch([visit for url, visit in first.items() if url not in journal.entries], share, journal, links, writer)
             publish(journal, links, writer, self.settings.warc_bytes, self.settings.about)

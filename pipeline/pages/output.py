@@ -72,7 +72,7 @@ def publish(journal: Journal, links: dict[str, Link], writer: PartWriter, warc_b
     for url in sorted(links):
         head = journal.head(url)
         if "reason" in head:
-            writer.drop(Drop(writer.folder.stage, url, Reason(head["reason"]), head["detail"] or None))
+            writer.drop(Drop(writer.phase.stage, url, Reason(head["reason"]), head["detail"] or None))
         else:
             (moved if "target" in head else fetched).append(url)
     writer.items_in = len(links) - len(moved)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.folder import STAGE_NAMES, Corpus
+from pipeline.corpus.folder import DATA_STAGES, Corpus
 from pipeline.corpus.tool import Tool
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Histogram, Numbers
@@ -270,7 +270,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 def _work(arguments: argparse.Namespace) -> None:
     """Write README.md and SHA256SUMS into the corpus folder."""
-    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in STAGE_NAMES})
+    corpus = Corpus.open({name: files.join(arguments.corpus, name) for name in DATA_STAGES})
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))
     files.publish_bytes(files.join(arguments.corpus, README), text.encode())

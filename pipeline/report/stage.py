@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
 
-from pipeline.corpus.folder import STAGE_NAMES, Corpus
+from pipeline.corpus.folder import DATA_STAGES, Corpus
 from pipeline.engine.parts import Part, PhaseFolder
 from pipeline.engine.settings import setting
 from pipeline.engine.stage import Call, Stage, StageResult
@@ -110,7 +110,7 @@ STAGE = ReportStage(
     name="report",
     text="the corpus, its training runs and evaluation as one HTML page",
     settings=ReportSettings,
-    inputs=STAGE_NAMES,
+    inputs=DATA_STAGES,
     work=_work,
     unit="stages",
     files=_logs,

@@ -11,12 +11,12 @@ from pipeline.storage import files
 
 T = TypeVar("T", bound=np.generic)
 _PARSING = threading.Lock()
-"""NumPy reads a header by `ast`, which counts its depth for all threads together in CPython 3.11: where garbage is collected in the midst
-of it, another thread may go on, and the count is wrong (SystemError)."""
+"""NumPy parses a header by `ast`. CPython 3.11 counts the parser's depth for all threads together: if garbage collection lets another
+thread run meanwhile, the count is wrong (SystemError)."""
 
 
 def write(file: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write an array in NumPy's own format, without the copy that `write_array` makes."""
+    """Write an array in NumPy's format, without the copy that `numpy.lib.format.write_array` makes."""
     array = np.ascontiguousarray(array)
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
     if array.size:
@@ -35,7 +35,7 @@ def spill(path: str, array: npt.NDArray[Any]) -> str:
 
 
 def load(path: str) -> npt.NDArray[Any]:
-    """The array of a file, mapped, not read; of one that is not local a copy is, which goes with the array."""
+    """Map the array of a file. A file that is not local is copied first; the copy lives as long as the array."""
     if files.is_local(path):
         return _mapped(path)
     with tempfile.NamedTemporaryFile(suffix=".npy") as copy:
@@ -51,7 +51,7 @@ def _mapped(path: str) -> npt.NDArray[Any]:
 
 
 def distinct(values: npt.NDArray[T]) -> npt.NDArray[T]:
-    """The values ascending, each once; `np.unique` hashes integers, which takes several times as long."""
+    """The distinct values, ascending. Several times faster than `np.unique`, which hashes integers."""
     ordered = np.sort(values, axis=None)
     new = np.ones(len(ordered), bool)
     new[1:] = ordered[1:] != ordered[:-1]

@@ -1,6 +1,6 @@
-"""The documents of a corpus as later stages see them: a documents folder whole, or the view of it that a dedup or overlap folder gives.
+"""The document shards that later stages read: all rows of a documents folder, or those that a dedup or overlap folder keeps.
 
-No text is copied.
+No text is copied: keep lists select rows of the documents folder.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("
 
 @dataclass(frozen=True, slots=True)
 class DocumentShard:
-    """One Parquet file of documents; `keep` is the keep list that selects rows of it, None for all. `rows` counts the selected."""
+    """A Parquet file of documents, and the keep list that selects its rows (None: all). `rows` counts the selected rows."""
 
     path: str
     keep: str | None
@@ -40,12 +40,12 @@ class DocumentShard:
             start += batch.num_rows
 
     def table(self, columns: list[str]) -> pa.Table:
-        """The selected rows at once: for columns that are small."""
+        """The selected rows as one table, for small columns."""
         table = files.read_table(self.path, columns)
         return table if self.keep is None else table.take(self.selected())
 
     def selected(self) -> npt.NDArray[np.int64]:
-        """The places of the selected rows in the file."""
+        """Row numbers of the selected rows in the file, ascending."""
         return np.arange(self.rows) if self.keep is None else kept_rows(self.keep)
 
 
@@ -64,7 +64,7 @@ def document_shards(folder: str) -> list[DocumentShard]:
         shards = document_shards(resolve(folder, manifest.inputs["dedup"]))
         keeps = manifest.of_kind("keep")
         return [replace(s, keep=files.join(folder, k.name), rows=k.rows) for s, k in zip(shards, keeps, strict=True)]
-    if rewritten := manifest.of_kind("documents"):  # spans were cut: the texts stand in the dedup folder itself
+    if rewritten := manifest.of_kind("documents"):  # spans were cut: the dedup folder holds the texts itself
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in rewritten]
     documents = resolve(folder, manifest.inputs["documents"])
     entries = load_stage(documents, "documents").of_kind("documents")
@@ -76,10 +76,10 @@ def document_shards(folder: str) -> list[DocumentShard]:
 
 
 def text_bytes(manifest: StageManifest) -> int:
-    """UTF-8 bytes of all text of a documents or dedup folder, from its counters."""
+    """UTF-8 bytes of the text of a documents or dedup folder, from its counters."""
     return manifest.counters["text_bytes"]
 
 
 def utf8_bytes(texts: pa.Array) -> int:
-    """UTF-8 bytes of a string array's texts."""
+    """UTF-8 bytes of a string array."""
     return int(pc.sum(pc.binary_length(texts)).as_py() or 0)

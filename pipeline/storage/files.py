@@ -5,7 +5,6 @@ killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 """
 
 import ctypes
-import errno
 import hashlib
 import io
 import os
@@ -22,22 +21,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from tokenizer.errors import DISK_ERRORS as DISK_ERRORS
+from tokenizer.errors import InputError as InputError
+
 ASIDE_SUFFIX = ".aside"
 ARROW_SUFFIX = ".arrow"
-PARQUET_ROWS_A_GROUP = 4096
-PARQUET_ROWS_A_CHECK = 64
-"""A page ends at the first check that finds it past 1 MB. By default one in 1,024 rows: megabytes of text in a reader's memory."""
+PARQUET_ROWS_PER_GROUP = 4096
+PARQUET_ROWS_PER_CHECK = 64
+"""How often Parquet checks whether a page exceeds 1 MB. The default, 1,024 rows, makes pages of many megabytes of text."""
 PARQUET_BUFFER_BYTES = 1 << 18
-BEGUN_AT_ONCE_BYTES = 1 << 20
+WRITEBACK_BYTES = 1 << 20
 SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
-
-
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""A disk that is full or fails: nothing of the user's input is wrong, and the same command goes on when it is mended. Exit code 74."""
-
-
-class InputError(Exception):
-    """What the user gave cannot be used; the message is one line that names it and the way out. Commands exit with 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +43,20 @@ class Digest:
 
 
 class HashingWriter(io.RawIOBase):
-    """Passes bytes on to `sink` and digests them: the hash of a file costs no second reading. A file not `kept` has no hash.
+    """Passes bytes to `sink` and digests them, so that the hash of a file needs no second reading. A file not `kept` has no hash.
 
-    Of one that will be `synced` the disk begins to write what is there, every megabyte, so that its sync has little left to wait for: two
-    workers of dedup waited a second of nine in it, as long as one that writes all by itself.
+    For a file that will be `synced`, the disk starts to write each finished megabyte, so that the sync has little left to wait for. Without
+    that, two workers of dedup waited one second of nine in it, as long as a single worker that writes everything.
     """
 
     def __init__(self, sink: IO[bytes], *, kept: bool = True, synced: bool = False) -> None:
         self._sink = sink
         self._sha256 = hashlib.sha256() if kept else None
         self._bytes = 0
-        self._begun = 0 if synced else None
+        self._written_back = 0 if synced else None
 
     def writable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def write(self, data: object) -> int:
@@ -72,9 +66,9 @@ class HashingWriter(io.RawIOBase):
         if self._sha256:
             self._sha256.update(view)
         self._bytes += len(view)
-        if self._begun is not None and self._bytes - self._begun >= BEGUN_AT_ONCE_BYTES:
-            _begin_writing(self._sink.fileno(), self._begun, self._bytes - self._begun)
-            self._begun = self._bytes
+        if self._written_back is not None and self._bytes - self._written_back >= WRITEBACK_BYTES:
+            _start_writeback(self._sink.fileno(), self._written_back, self._bytes - self._written_back)
+            self._written_back = self._bytes
         return len(view)
 
     def tell(self) -> int:
@@ -82,21 +76,21 @@ class HashingWriter(io.RawIOBase):
         return self._bytes
 
     def digest(self) -> Digest:
-        """Of all bytes so far."""
+        """Size and hash of all bytes so far."""
         return Digest(self._bytes, self._sha256.hexdigest() if self._sha256 else "")
 
 
 @cache
 def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Linux's call of the name, which Python has not; None on other systems."""
+    """Linux's system call, which Python does not offer; None on other systems."""
     call = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if call is not None:
         call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return call
 
 
-def _begin_writing(descriptor: int, start: int, size: int) -> None:
-    """Let the disk begin to write a range of a file, and wait for nothing. An error is left to the sync, which meets it again."""
+def _start_writeback(descriptor: int, start: int, size: int) -> None:
+    """Ask the disk to start writing a range of a file, without waiting. Errors are ignored here: the sync reports them."""
     if call := _sync_file_range():
         call(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
 
@@ -107,7 +101,7 @@ def is_local(path: str) -> bool:
 
 
 def join(folder: str, *names: str) -> str:
-    """The path of `names` below `folder`, on its own file system."""
+    """The path of `names` below `folder`, in the syntax of the folder's file system."""
     return str(Path(folder, *names)) if is_local(folder) else FileSystems.join(folder, *names)
 
 
@@ -117,18 +111,18 @@ def base_name(path: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder stands there."""
+    """Whether there is a file or folder."""
     return Path(path).exists() if is_local(path) else FileSystems.exists(path)
 
 
 def make_folder(folder: str) -> None:
-    """Make the folder and those above it; no harm if it stands."""
+    """Make the folder and its parents, unless they exist."""
     if is_local(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
-    """The file for reading, as it is: Beam's own guess at compression by name is off. A local one is read ahead if it is `buffered`."""
+    """Open a file for reading its raw bytes: Beam does not guess a compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
         return FileSystems.open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
@@ -141,13 +135,13 @@ def read_bytes(path: str) -> bytes:
 
 
 def size(path: str) -> int:
-    """A file's bytes."""
+    """Size of a file in bytes."""
     return Path(path).stat().st_size if is_local(path) else int(FileSystems.match([path])[0].metadata_list[0].size_in_bytes)
 
 
 def matching(pattern: str) -> list[str]:
     """The paths that match a glob, sorted by name."""
-    return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)
+    return sorted(match.path for match in FileSystems.match([pattern])[0].metadata_list)
 
 
 def fingerprint(path: str) -> str:
@@ -161,9 +155,9 @@ def fingerprint(path: str) -> str:
 
 @contextmanager
 def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
-    """A writer whose bytes stand at `path` once the block ends without an error; until then readers see what stood there.
+    """A writer whose bytes appear at `path` when the block ends without an error; until then readers see the previous file, if any.
 
-    What is not `kept` beyond the run is neither hashed nor synced: after a power cut it may be there and empty.
+    A file not `kept` beyond the run is neither hashed nor synced: after a power cut it may exist and be empty.
     """
     folder, name = path.rsplit("/", 1) if "/" in path else (".", path)
     make_folder(folder)
@@ -182,29 +176,29 @@ def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
 
 
 def publish(path: str, write: Callable[[IO[bytes]], object], *, kept: bool = True) -> Digest:
-    """Let `write` fill the file at `path`: readers see the whole of it or nothing. Returns size and hash."""
+    """Let `write` fill the file at `path`; readers see the whole file or none. Returns size and hash."""
     with publishing(path, kept=kept) as writer:
         write(cast("IO[bytes]", writer))
     return writer.digest()
 
 
 def publish_bytes(path: str, data: bytes) -> Digest:
-    """The same for bytes at hand."""
+    """Publish `data` as the file at `path`. Returns size and hash."""
     return publish(path, lambda file: file.write(data))
 
 
 def publish_table(path: str, table: pa.Table, *, kept: bool = True) -> Digest:
-    """The same for a table, as Parquet, with zstd if it is kept; equal tables give equal bytes."""
+    """Publish a table as Parquet, with zstd if it is `kept`. Equal tables give equal bytes."""
 
     def write(file: IO[bytes]) -> None:
-        options = {"compression": "zstd" if kept else "none", "store_schema": True, "write_batch_size": PARQUET_ROWS_A_CHECK}
-        pq.write_table(table, file, row_group_size=PARQUET_ROWS_A_GROUP, **options)
+        options = {"compression": "zstd" if kept else "none", "store_schema": True, "write_batch_size": PARQUET_ROWS_PER_CHECK}
+        pq.write_table(table, file, row_group_size=PARQUET_ROWS_PER_GROUP, **options)
 
     return publish(path, write, kept=kept)
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """How a kept table is written: with zstd, but columns of hashes, all different, as they are: smaller, and 2.5 times as quickly."""
+    """Options of pyarrow for a kept table: zstd, but plain columns of hashes, which all differ: smaller, and 2.5 times faster."""
     hashes = {field.name for field in schema if pa.types.is_fixed_size_binary(field.type)}
     if not hashes:
         return {"compression": "zstd"}
@@ -213,15 +207,15 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def write_arrow(file: IO[bytes], table: pa.Table) -> None:
-    """Fill an Arrow IPC file (.arrow), uncompressed, in one batch: a spill that many read is mapped, not decoded."""
+    """Write an Arrow IPC file (.arrow), uncompressed, in one batch: readers of a spill map it instead of decoding it."""
     with pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table.combine_chunks())
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file as a table, or the named columns of it; of one of `write_arrow` a view. Memory goes with the table.
+    """A Parquet file or its named columns as a table; a file of `write_arrow` as a view, which maps the file while the table lives.
 
-    `pq.read_table` would load Arrow's datasets, megabytes of library.
+    Unlike `pq.read_table`, it does not load Arrow's dataset library, which takes megabytes.
     """
     with decoding(path):
         if path.endswith(ARROW_SUFFIX):
@@ -233,7 +227,7 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
 
 
 def read_schema(path: str) -> pa.Schema:
-    """The schema of a Parquet file or of one of `write_arrow`, its metadata too."""
+    """The schema, with metadata, of a Parquet file or a file of `write_arrow`."""
     with decoding(path):
         if path.endswith(ARROW_SUFFIX):
             with _open_arrow(path) as reader:
@@ -246,8 +240,8 @@ def _open_arrow(path: str) -> pa.RecordBatchFileReader:
     return pa.ipc.open_file(pa.memory_map(path) if is_local(path) else pa.py_buffer(read_bytes(path)))
 
 
-def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_A_GROUP) -> Iterator[pa.RecordBatch]:
-    """A Parquet file, a batch of at most `rows` rows at a time: memory does not grow with the file. Workers are processes, not threads."""
+def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQUET_ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+    """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. Single-threaded: workers are processes."""
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
         yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
@@ -255,26 +249,26 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
 
 @contextmanager
 def decoding(path: str) -> Iterator[None]:
-    """Raises InputError where the file's bytes are not what Arrow can read: it says only what it met, and not where."""
+    """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of the disk or the object store pass through."""
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
-            raise  # the disk's or an object store's, not Arrow's: to be tried again, not done again
+            raise  # of the disk or an object store, not Arrow's: trying again may help
         first = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"{path}: damaged ({first}); `python -m pipeline verify` tells what else is: run its stage again"
+            f"{path}: damaged ({first}); run `python -m pipeline verify` to find all damaged files, and their stages again"
         ) from error
 
 
 def remove(path: str) -> None:
-    """Remove a file; no harm if it is not there."""
+    """Remove a file, if it exists."""
     if exists(path):
         FileSystems.delete([path])
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder and all below it; no harm if it is not there. An object store has no folders, only names that begin alike."""
+    """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
     elif below := matching(join(folder, "**")):
@@ -282,7 +276,7 @@ def remove_folder(folder: str) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Sweep what killed writers left aside in a folder."""
+    """Remove the unfinished files that killed writers left in a folder."""
     if is_local(folder) and Path(folder).is_dir():
         for aside in Path(folder).rglob(f".*{ASIDE_SUFFIX}"):
             aside.unlink(missing_ok=True)
@@ -296,7 +290,7 @@ def _create(path: str) -> AbstractContextManager[IO[bytes]]:
 
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
-        if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces what stands there
+        if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces the target
             FileSystems.delete([path])
         FileSystems.rename([aside], [path])
         return

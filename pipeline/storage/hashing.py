@@ -1,4 +1,4 @@
-"""Choices by a document's id: the same for any number of workers, and unmoved when the corpus grows."""
+"""Pseudo-random choices by document id: independent of the number of workers, and stable when the corpus grows."""
 
 import hashlib
 
@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 
-def mixed(ids: pa.Array, seed: int, salt: bytes) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each 16-byte id, evenly spread; other seeds and salts give unrelated ones.
+def hash_ids(ids: pa.Array, seed: int, salt: bytes) -> npt.NDArray[np.uint64]:
+    """Uniform 64-bit hashes of 16-byte ids; another seed or salt gives unrelated hashes.
 
-    Ids are hashes of text already, so their first half is only mixed further (splitmix64's finish).
+    Ids are hashes of text already, so only their first half is mixed further (the finalizer of splitmix64).
     """
     raw = np.frombuffer(ids.buffers()[1], "<u8", 2 * len(ids), 16 * ids.offset)[::2] if len(ids) else np.zeros(0, np.uint64)
     digest = hashlib.blake2b(salt + seed.to_bytes(8, "little", signed=True), digest_size=8).digest()
@@ -20,8 +20,8 @@ def mixed(ids: pa.Array, seed: int, salt: bytes) -> npt.NDArray[np.uint64]:
     return np.asarray(value ^ (value >> np.uint64(31)), np.uint64)
 
 
-def chosen(ids: pa.Array, share: float, seed: int, salt: bytes) -> npt.NDArray[np.bool_]:
-    """Whether each id falls into the seeded share (0 to 1)."""
+def in_sample(ids: pa.Array, share: float, seed: int, salt: bytes) -> npt.NDArray[np.bool_]:
+    """Whether each id falls into the seeded sample. `share` is the expected share of ids in it, 0 to 1."""
     if share >= 1:
         return np.ones(len(ids), bool)
-    return mixed(ids, seed, salt) < np.uint64(int(share * 2.0**64))
+    return hash_ids(ids, seed, salt) < np.uint64(int(share * 2.0**64))

@@ -1,6 +1,6 @@
-"""A stage's manifest: what it wrote, from what, under which settings, and its books. Written last; the only thing a reader trusts.
+"""The manifest of a stage: its output files, inputs, settings and books. It is written last, and readers trust nothing else.
 
-It holds no wall clock and no versions, so that equal input and equal settings give equal bytes; those stand in run.json beside it.
+It holds no time and no versions, so that equal inputs and settings give equal bytes. run.json beside it holds those.
 """
 
 import hashlib
@@ -30,28 +30,28 @@ class FileEntry:
     sha256: str
 
     def __post_init__(self) -> None:
-        """Folders come from others: a name that leads out of one is refused."""
+        """Raise ValueError for a name that leads out of the folder: folders may come from others."""
         if ".." in self.name.split("/") or self.name.startswith("/"):
             raise ValueError(f"the file name {self.name!r} leads out of its folder")
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """in = out + dropped, in items of the stage."""
+    """Counts of a stage's items: in = out + dropped. `dropped` maps reasons to counts."""
 
     items_in: int = 0
     items_out: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def check(self, what: str) -> None:
-        """Raise RuntimeError unless the books balance: an item was lost or doubled."""
+        """Raise RuntimeError if the books do not balance, since an item was lost or counted twice. `what` names their owner."""
         gone = sum(self.dropped.values())
         if self.items_in != self.items_out + gone:
             raise RuntimeError(f"{what}: books do not balance: {self.items_in} in, {self.items_out} out, {gone} dropped")
 
     @classmethod
     def total(cls, parts: Iterable["Books"]) -> "Books":
-        """The sum of many books."""
+        """The sum of several books."""
         parts = list(parts)
         dropped: Counter[str] = Counter()
         for books in parts:
@@ -61,7 +61,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a stage read: `path` as seen from the stage's folder (for tracing), `sha256` of its manifest or of the file itself."""
+    """An input of a stage: `path` relative to the stage's folder, for tracing; `sha256` of the folder's manifest or of the file."""
 
     path: str
     sha256: str
@@ -69,7 +69,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class StageManifest:
-    """See the module."""
+    """The content of manifest.json. `dataset` is the section that the trainer reads; only the stage `tokens` has one."""
 
     stage: str
     settings: dict[str, Any]
@@ -81,28 +81,28 @@ class StageManifest:
     format_version: int = FORMAT_VERSION
 
     def to_bytes(self) -> bytes:
-        """The file: canonical JSON, its own sha256 among it, so that no flipped bit passes."""
+        """Canonical JSON that includes its own sha256, so that a flipped bit is noticed."""
         return _canonical({**asdict(self), "sha256": self.sha256})
 
     @property
     def sha256(self) -> str:
-        """Of the canonical JSON of all but itself: the next stage's input fingerprint."""
+        """Hash of the canonical JSON without this field; the next stage records it as its input's fingerprint."""
         return hashlib.sha256(_canonical(asdict(self))).hexdigest()
 
     def of_kind(self, kind: str) -> list[FileEntry]:
-        """The files of one kind, by name."""
+        """The files of one kind, sorted by name."""
         return [entry for entry in self.files if entry.kind == kind]
 
     def save(self, folder: str) -> None:
-        """Publish it as the folder's manifest.json."""
+        """Publish the manifest as the folder's manifest.json."""
         files.publish_bytes(files.join(folder, NAME), self.to_bytes())
 
     @classmethod
     def load(cls, folder: str) -> Self:
-        """The folder's manifest. Raises InputError where it is missing or is not one."""
+        """The manifest of a folder. Raises InputError if it is missing or damaged."""
         path = files.join(folder, NAME)
         if not files.exists(path):
-            raise InputError(f"{folder}: no {NAME} there: the stage that fills this folder has not finished; run it first")
+            raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first")
         try:
             return cls._parse(files.read_bytes(path))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -111,11 +111,11 @@ class StageManifest:
             ) from error
 
     @classmethod
-    def _parse(cls, written: bytes) -> Self:
-        data = json.loads(written)
+    def _parse(cls, content: bytes) -> Self:
+        data = json.loads(content)
         if data["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {data['format_version']}, this program reads {FORMAT_VERSION}")
-        said = data.pop("sha256", None)  # manifests of before it stood there have none
+        sha256 = data.pop("sha256", None)  # manifests of early versions have none
         manifest = cls(
             **{
                 **data,
@@ -124,7 +124,7 @@ class StageManifest:
                 "books": Books(**data["books"]),
             }
         )
-        if said is not None and written != manifest.to_bytes():
+        if sha256 is not None and content != manifest.to_bytes():
             raise ValueError("it does not match its own sha256")
         return manifest
 
@@ -134,7 +134,7 @@ def _canonical(body: dict[str, Any]) -> bytes:
 
 
 def load_stage(folder: str, *stages: str) -> StageManifest:
-    """The manifest of a folder that must be the output of one of `stages`. Raises InputError otherwise."""
+    """The manifest of a folder. Raises InputError unless it is the output of one of `stages`."""
     manifest = StageManifest.load(folder)
     if manifest.stage not in stages:
         raise InputError(f"{folder}: holds the output of stage '{manifest.stage}', needed: {' or '.join(stages)}")
@@ -142,32 +142,32 @@ def load_stage(folder: str, *stages: str) -> StageManifest:
 
 
 def stage_input(folder: str, seen_from: str) -> Input:
-    """A stage's folder as an input of another stage."""
+    """The folder of a finished stage as an input of the stage in the folder `seen_from`."""
     return Input(_relative(folder, seen_from), StageManifest.load(folder).sha256)
 
 
 def file_input(path: str) -> Input:
-    """A user's file as an input: only its name and content count, so that it may move. Raises InputError where it is missing."""
+    """A user's file as an input. Only its name and content count, so the file may move. Raises InputError if it is missing."""
     if not files.exists(path):
         raise InputError(f"{path}: no such file")
     return Input(files.base_name(path), files.fingerprint(path))
 
 
 def resolve(folder: str, entry: Input) -> str:
-    """Where an input that `folder`'s manifest names stands today."""
+    """The present path of an input that the manifest of `folder` names."""
     if not files.is_local(entry.path) or Path(entry.path).is_absolute():
         return entry.path
-    root, below = _parted(folder)
+    root, below = _split_root(folder)
     return root + os.path.normpath(Path(below, entry.path))
 
 
 def _relative(folder: str, seen_from: str) -> str:
-    (root, below), (here, path) = _parted(folder), _parted(seen_from)
+    (root, below), (here, path) = _split_root(folder), _split_root(seen_from)
     return Path(os.path.relpath(below, path)).as_posix() if root == here else folder
 
 
-def _parted(folder: str) -> tuple[str, str]:
-    """`s3://bucket/` and what is below it; of a local folder, nothing and all of it."""
+def _split_root(folder: str) -> tuple[str, str]:
+    """The root and the path below it: `s3://bucket/` and `a/b`, or an empty root and the whole path of a local folder."""
     if files.is_local(folder):
         return "", folder
     scheme, _, rest = folder.partition("://")

@@ -1,4 +1,4 @@
-"""Files beside what their manifests say of them: a flipped bit in a file that is read unchecked can end a process, or pass unseen."""
+"""Comparison of files with their manifests: a flipped bit in an unchecked file can crash a process, or go unnoticed."""
 
 import os
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ from pipeline.storage.files import InputError
 from pipeline.storage.manifest import FileEntry, StageManifest, resolve
 
 VIEWED = {"dedup": "documents", "overlap": "dedup"}
-"""A folder of keep lists is a view of another stage's files: whoever reads the one reads the other."""
+"""Stages whose folders hold keep lists, and the stage whose files those select from: reading the first reads the second too."""
 
 
 def check_input(folder: str, threads: int) -> None:
-    """Compare every file of a stage's folder, and of those that it is a view of, with its manifest, before its first use.
+    """Compare all files that reading a stage's folder may touch with their manifests. Call it before their first use.
 
-    An object store keeps checksums of its own: there only sizes are compared. Raises InputError naming the first file that differs.
+    In an object store, which keeps checksums itself, only sizes are compared. Raises InputError naming the first file that differs.
     """
     for each in _with_viewed(folder):
         check_folder(each, threads)
 
 
 def check_folder(folder: str, threads: int | None = None) -> None:
-    """The same of one folder alone."""
+    """Compare the files of one folder with its manifest, as `check_input` does."""
     check(folder, hashes=files.is_local(folder), threads=threads)
 
 
 def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tuple[int, int]:
-    """The same by so many threads (one a core): how many files, how many bytes.
+    """Compare sizes, and hashes if `hashes`, by `threads` threads (default: one per core). Returns files and bytes.
 
-    What this process found whole is not read again while it stays untouched.
+    A file that this process found intact is not read again while its modification time stays. Raises InputError.
     """
     entries = StageManifest.load(folder).files
     for entry in entries:
@@ -54,9 +54,9 @@ def _with_viewed(folder: str) -> Iterator[str]:
 def _check_size(folder: str, entry: FileEntry) -> None:
     path = files.join(folder, entry.name)
     if not files.exists(path):
-        raise InputError(f"{path}: missing; its manifest names it: remove {folder} and run its stage again")
-    if (found := files.size(path)) != entry.bytes:
-        raise InputError(f"{path}: {found} bytes, its manifest says {entry.bytes}: remove {folder} and run its stage again")
+        raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
+    if (size := files.size(path)) != entry.bytes:
+        raise InputError(f"{path}: {size} bytes, its manifest says {entry.bytes}; remove {folder} and run its stage again")
 
 
 def _damage(folder: str, entry: FileEntry) -> str | None:
@@ -64,7 +64,7 @@ def _damage(folder: str, entry: FileEntry) -> str | None:
     touched = Path(path).stat().st_mtime_ns if files.is_local(path) else 0
     if _fingerprint(path, touched) == entry.sha256:
         return None
-    return f"{path}: damaged, its sha256 is not the one that its manifest names: remove {folder} and run its stage again"
+    return f"{path}: damaged: its sha256 differs from its manifest; remove {folder} and run its stage again"
 
 
 @cache

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
-from pipeline.storage.hashing import mixed
+from pipeline.storage.hashing import hash_ids
 from tokenizer.compiled import Array, compiled
 
 SPLITS = ("train", "validation", "test")
@@ -45,7 +45,7 @@ class Splitting:
 
     def split(self, ids: pa.Array) -> npt.NDArray[np.uint8]:
         """The split of each document, a position in SPLITS."""
-        where = mixed(ids, self.split_seed, b"split").astype(np.float64) / 2.0**64
+        where = hash_ids(ids, self.split_seed, b"split").astype(np.float64) / 2.0**64
         held_out = np.where(where < self.validation_share, 1, 2)
         return np.where(where < self.validation_share + self.test_share, held_out, 0).astype(np.uint8)
 
@@ -53,7 +53,7 @@ class Splitting:
         """The index of documents that lie one after the other, of so many tokens each."""
         index = np.empty(len(ids), INDEX)
         raw = np.frombuffer(ids.buffers()[1], ">u8", 2 * len(ids), 16 * ids.offset)
-        index["split"], index["order"] = self.split(ids), mixed(ids, self.order_seed, b"order")
+        index["split"], index["order"] = self.split(ids), hash_ids(ids, self.order_seed, b"order")
         index["id_high"], index["id_low"] = raw[::2], raw[1::2]
         index["start"], index["tokens"], index["text_bytes"] = np.cumsum(lengths) - lengths, lengths, text_bytes
         return index

@@ -13,7 +13,7 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, utf8_bytes
-from pipeline.storage.hashing import chosen
+from pipeline.storage.hashing import in_sample
 from tokenizer.counting import PreTokenCounter
 
 BATCH_DOCUMENTS = 1024
@@ -23,7 +23,7 @@ SAMPLE_SALT = b"vocabulary sample"
 def sampled_texts(shard: DocumentShard, share: float, seed: int, writer: PartWriter) -> Iterator[pa.Array]:
     """The texts of a document shard that fall into the seeded sample, a batch at a time; the writer keeps the books."""
     for batch in shard.batches(["document_id", "text"], BATCH_DOCUMENTS):
-        sampled = batch.filter(pa.array(chosen(batch.column("document_id"), share, seed, SAMPLE_SALT)))
+        sampled = batch.filter(pa.array(in_sample(batch.column("document_id"), share, seed, SAMPLE_SALT)))
         writer.counters["documents_not_sampled"] += batch.num_rows - sampled.num_rows
         writer.items_in += sampled.num_rows
         writer.items_out += sampled.num_rows

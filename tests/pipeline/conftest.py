@@ -88,7 +88,7 @@ def table_of(kind: str, records: list[Any], items_in: int, reasons: dict[str, in
         writer.items_in, writer.items_out = items_in, len(records)
         for reason, items in reasons.items():
             for i in range(items):
-                writer.drop(Drop(writer.folder.stage, f"item {i}", reason))
+                writer.drop(Drop(writer.phase.stage, f"item {i}", reason))
         more(writer)
 
     return fill

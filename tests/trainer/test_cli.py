@@ -14,6 +14,7 @@ import pytest
 from damage import flip_a_bit
 
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import DISK_FAILED
 from tokenizer.shards import Manifest, sha256_of
 from trainer import checkpoint, cli
 
@@ -162,7 +163,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(small_run: Command, tmp_path: 
         return inner(self, *rest)
 
     monkeypatch.setattr(checkpoint.HuggingFaceStorageWriter, "write_data", write_data)
-    assert cli.main(words) == cli.DISK_FAILED
+    assert cli.main(words) == DISK_FAILED
     monkeypatch.undo()
     assert [path.name for path in checkpoint.checkpoints(tmp_path / "run")] == ["step_00000004"]
     assert cli.main(["verify", str(tmp_path / "run")]) == 0

@@ -200,8 +200,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
 def test_many_small_shuffles_write_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "whole")
     monkeypatch.setattr(bands, "ENTRIES_A_BUCKET", 8)
-    monkeypatch.setattr(shuffle, "RUNS_READ_BY_EACH", 1)
-    monkeypatch.setattr(shuffle, "RUNS_MERGED", 2)
+    monkeypatch.setattr(shuffle, "MAX_RUNS_PER_PART", 1)
+    monkeypatch.setattr(shuffle, "RUNS_PER_MERGE", 2)
     monkeypatch.setattr(ranking, "SHINGLES_A_PART", 40)
     monkeypatch.setattr(similarity, "SHINGLES_AT_ONCE", 100)
     dedup(small, tmp_path / "pieces")

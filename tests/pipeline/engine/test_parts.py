@@ -1,3 +1,5 @@
+"""Parts, receipts and the folder of a stage: each part runs once, whatever fails in between."""
+
 import errno
 import os
 import threading
@@ -20,7 +22,7 @@ from pipeline.storage.manifest import StageManifest
 
 @dataclass(frozen=True)
 class Double:
-    """Passes on twice each even number, drops the odd, refuses the negative."""
+    """Doubles even numbers, drops odd ones, refuses negative ones."""
 
     log: str
 
@@ -44,11 +46,11 @@ def run(
     folder: Path, works: list[tuple[int, ...]], engine: Engine, *, replace: bool = False, factor: int = 2
 ) -> StageManifest | None:
     settings = {"factor": factor}
-    place = open_stage("double", str(folder), settings, {}, replace=replace)
-    if place is None:
+    phase = open_stage("double", str(folder), settings, {}, replace=replace)
+    if phase is None:
         return None
-    receipts = engine.work(place, numbered(works), Double(str(folder.parent / "log")))
-    return close_stage(place, settings, {}, receipts)
+    receipts = engine.work(phase, numbered(works), Double(str(folder.parent / "log")))
+    return close_stage(phase, settings, {}, receipts)
 
 
 WORKS = [(1, 2, 3), (4,), (), (5, 6)]
@@ -58,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_books_and_files_are_in_the_manifest(tmp_path: Path, engine: Engine) -> None:
+def test_the_manifest_holds_books_and_files(tmp_path: Path, engine: Engine) -> None:
     manifest = run(tmp_path / "out", WORKS, engine)
     assert manifest is not None
     assert (manifest.books.items_in, manifest.books.items_out, manifest.books.dropped) == (6, 3, {"odd": 3})
@@ -73,21 +75,21 @@ def test_books_and_files_are_in_the_manifest(tmp_path: Path, engine: Engine) -> 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_threads_write_the_same_bytes(tmp_path: Path, engine: Engine, workers: int) -> None:
     run(tmp_path / "pipeline", WORKS, engine)
-    place = open_stage("double", str(tmp_path / "here"), {"factor": 2}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("double", str(tmp_path / "here"), {"factor": 2}, {}, replace=False)
+    assert phase is not None
     works = Double(str(tmp_path / "log"))
-    receipts = Engine(workers=workers).work(place, numbered(WORKS), works, light=True)
-    assert Engine(workers=workers).work(place, numbered(WORKS), works, light=True) == receipts
+    receipts = Engine(workers=workers).work(phase, numbered(WORKS), works, light=True)
+    assert Engine(workers=workers).work(phase, numbered(WORKS), works, light=True) == receipts
     assert len((tmp_path / "log").read_text().splitlines()) == 2 * len(WORKS)
-    close_stage(place, {"factor": 2}, {}, receipts)
+    close_stage(phase, {"factor": 2}, {}, receipts)
     assert contents(tmp_path / "pipeline") == contents(tmp_path / "here")
 
 
-def test_threads_begin_no_part_after_one_that_failed(tmp_path: Path) -> None:
-    place = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+def test_threads_start_no_part_after_a_failed_one(tmp_path: Path) -> None:
+    phase = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     with pytest.raises(InputError, match=r"-1: negative"):
-        Engine().work(place, numbered([(2,), (-1,), *[(4,)] * 400]), Double(str(tmp_path / "log")), light=True)
+        Engine().work(phase, numbered([(2,), (-1,), *[(4,)] * 400]), Double(str(tmp_path / "log")), light=True)
     assert 2 <= len((tmp_path / "log").read_text().splitlines()) < 400
 
 
@@ -98,13 +100,13 @@ def test_two_workers_write_the_same_bytes(tmp_path: Path, engine: Engine) -> Non
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_a_finished_stage_is_not_done_again(tmp_path: Path, engine: Engine) -> None:
+def test_a_finished_stage_is_not_run_again(tmp_path: Path, engine: Engine) -> None:
     run(tmp_path / "out", WORKS, engine)
     assert run(tmp_path / "out", WORKS, engine) is None
     assert len((tmp_path / "log").read_text().splitlines()) == len(WORKS)
 
 
-def test_finished_parts_are_not_done_again(tmp_path: Path, engine: Engine) -> None:
+def test_finished_parts_are_not_run_again(tmp_path: Path, engine: Engine) -> None:
     with pytest.raises(InputError, match=r"-1: negative"):
         run(tmp_path / "out", [*WORKS, (-1,)], engine)
     first = (tmp_path / "log").read_text().splitlines()
@@ -116,66 +118,64 @@ def test_finished_parts_are_not_done_again(tmp_path: Path, engine: Engine) -> No
     assert not done & set(again)
 
 
-ANOTHER_BEGAN = threading.Event()
+SECOND_STARTED = threading.Event()
 
 
-def begin_and_write(part: Part, writer: PartWriter) -> None:
+def write_after_start(part: Part, writer: PartWriter) -> None:
     if part.work:
-        ANOTHER_BEGAN.set()
+        SECOND_STARTED.set()
     writer.publish("written", 1, lambda file: file.write(b"written"))
 
 
-def test_a_part_is_worked_while_the_disk_has_the_one_before(
-    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    met = []
+def test_a_part_runs_while_the_previous_one_is_synced(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlapped = []
 
     def sync(_descriptor: int) -> None:
-        met.append(ANOTHER_BEGAN.wait(60))
+        overlapped.append(SECOND_STARTED.wait(60))
 
-    place = open_stage("overlapping", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("overlapping", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", sync)
-        engine.work(place, numbered([0, 1]), begin_and_write)
-    assert met
-    assert all(met)
+        engine.work(phase, numbered([0, 1]), write_after_start)
+    assert overlapped
+    assert all(overlapped)
     assert sorted(path.name for path in (tmp_path / "out").glob("written-*")) == [
         f"written-0000{i}-of-00002.parquet" for i in range(2)
     ]
 
 
-def test_a_disk_that_fails_in_the_sync_of_the_last_part_is_told(
+def test_a_disk_error_in_the_sync_of_the_last_part_is_raised(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sync(_descriptor: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    place = open_stage("failing", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("failing", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", sync)
         with pytest.raises(OSError, match="Input/output error") as raised:
-            engine.work(place, numbered([0]), begin_and_write)
+            engine.work(phase, numbered([0]), write_after_start)
     assert raised.value.errno == errno.EIO
     assert not list((tmp_path / "out").glob("written-*"))
-    engine.work(place, numbered([0]), begin_and_write)
+    engine.work(phase, numbered([0]), write_after_start)
     assert [path.read_bytes() for path in (tmp_path / "out").glob("written-*")] == [b"written"]
 
 
-def test_a_part_that_is_worked_when_the_one_before_fails_leaves_nothing(
+def test_a_part_running_when_the_previous_one_fails_leaves_no_file(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("double", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     work = Double(str(tmp_path / "log"))
     with monkeypatch.context() as patched:
         patched.setattr(Receipt, "save", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division by zero"):
-            engine.work(place, numbered([(1,), (3,)]), work)
+            engine.work(phase, numbered([(1,), (3,)]), work)
     assert len((tmp_path / "log").read_text().splitlines()) == 2
     assert not list((tmp_path / "out").rglob("*.aside"))
-    engine.work(place, numbered([(1,), (3,)]), work)
+    engine.work(phase, numbered([(1,), (3,)]), work)
 
 
 def spill(part: Part, writer: PartWriter) -> None:
@@ -184,22 +184,22 @@ def spill(part: Part, writer: PartWriter) -> None:
 
 @pytest.mark.parametrize("of", ["receipt", "spill"])
 @pytest.mark.parametrize("lost", [Path.unlink, lambda path: path.write_bytes(b"")])
-def test_a_part_whose_receipt_or_spill_a_power_cut_took_is_done_again(
+def test_a_part_that_lost_its_receipt_or_spill_is_run_again(
     tmp_path: Path, engine: Engine, of: str, lost: Callable[[Path], None]
 ) -> None:
-    place = open_stage("spilling", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("spilling", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     parts = numbered(["a", "b"])
-    receipts = engine.work(place, parts, spill)
-    spills = [Path(receipt.path(place, "spill")) for receipt in receipts]
-    lost(spills[0] if of == "spill" else Path(place.receipt_path(receipts[0].key)))
+    receipts = engine.work(phase, parts, spill)
+    spills = [Path(receipt.path(phase, "spill")) for receipt in receipts]
+    lost(spills[0] if of == "spill" else Path(phase.receipt_path(receipts[0].key)))
     untouched = spills[1].stat().st_mtime_ns
-    assert engine.work(place, parts, spill) == receipts
+    assert engine.work(phase, parts, spill) == receipts
     assert [path.read_bytes() for path in spills] == [b"spilled", b"spilled"]
     assert spills[1].stat().st_mtime_ns == untouched
 
 
-def test_other_settings_are_refused_by_name_and_replaced_when_told(tmp_path: Path, engine: Engine) -> None:
+def test_other_settings_are_refused_by_name_unless_replace_is_given(tmp_path: Path, engine: Engine) -> None:
     run(tmp_path / "out", WORKS, engine)
     before = contents(tmp_path / "out")
     with pytest.raises(InputError, match=r"factor was 2, now 3.*--replace"):
@@ -211,10 +211,10 @@ def test_other_settings_are_refused_by_name_and_replaced_when_told(tmp_path: Pat
 
 
 def test_unbalanced_books_stop_the_stage(tmp_path: Path, engine: Engine) -> None:
-    place = open_stage("lossy", str(tmp_path / "out"), {}, {}, replace=False)
-    assert place is not None
+    phase = open_stage("lossy", str(tmp_path / "out"), {}, {}, replace=False)
+    assert phase is not None
     with pytest.raises(RuntimeError, match="books do not balance: 1 in, 0 out, 0 dropped"):
-        engine.work(place, numbered([1]), lose_one)
+        engine.work(phase, numbered([1]), lose_one)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

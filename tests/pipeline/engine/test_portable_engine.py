@@ -1,4 +1,4 @@
-"""The stages on another engine: Beam's portable job service, with a pool of two worker processes, gives the local engine's bytes."""
+"""The stages on another engine: Beam's portable job service, with a pool of two worker processes, writes the local engine's bytes."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(log: Path, *program: str) -> Iterator[None]:
-    """A server of Beam's own; its workers are started by the name `python`, so that must be this one."""
+    """One of Beam's servers. It starts its workers by the name `python`, so the path must lead to this interpreter."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [sys.executable, *program]
     with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=sink, env={**os.environ, "PATH": path}) as process:
@@ -42,19 +42,19 @@ def running(log: Path, *program: str) -> Iterator[None]:
 
 
 def until_open(port: int) -> None:
-    """Wait until somebody listens: the connection itself is retried, nothing sleeps in between for long."""
+    """Wait until a server listens on the port, by trying to connect."""
     for _ in range(600):
         with socket.socket() as probe:
             probe.settimeout(0.2)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         subprocess.run([sys.executable, "-c", ""], check=True)
-    raise TimeoutError(f"nobody listens at {port}")
+    raise TimeoutError(f"no server listens on port {port}")
 
 
 @dataclass(frozen=True)
 class Service:
-    """An engine that sends its graphs to a job service, and what its pool of workers said."""
+    """An engine that sends its graphs to a job service, and the log of that service's worker pool."""
 
     engine: Engine
     pool_log: Path
@@ -78,12 +78,12 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.pages.stage.LINKS_A_PART", 10)  # so that there are parts to deal out
+        patch.setattr("pipeline.pages.stage.LINKS_A_PART", 10)  # so that there are several parts
         yield write_month(tmp_path_factory.mktemp("month"))
 
 
 def published(corpus: Path) -> dict[str, bytes]:
-    """Every byte but run.json's, which tells the clock."""
+    """The bytes of every file but run.json, which holds times."""
     paths = [path for path in sorted(corpus.rglob("*")) if path.is_file() and path.name != "run.json"]
     return {str(path.relative_to(corpus)): path.read_bytes() for path in paths}
 
@@ -102,26 +102,26 @@ def test_the_job_service_writes_the_same_bytes(month: Month, portable: Service, 
     assert len(found) > 20
     assert found == local
     started = re.findall(r'SdkHarness\("[^"]+",worker_id="(worker_\d+)"', portable.pool_log.read_text())
-    assert len(set(started)) == len(started) >= 7 * WORKERS  # a graph a stage at least, each on processes of its own
+    assert len(set(started)) == len(started) >= 7 * WORKERS  # at least one graph per stage, each on its own processes
     assert len(started) % WORKERS == 0
 
 
 @pytest.mark.slow
-def test_bundles_that_come_again_in_any_order_change_nothing(
+def test_repeated_and_reordered_bundles_change_no_byte(
     month: Month, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part is a bundle, delivered one to three times, its first delivery cut before the receipt; the parts come in another order."""
+    """Each part is a bundle, delivered one to three times in reversed order; its first delivery may be cut before the receipt."""
     deliveries: list[int] = []
-    delivering: list[bool] = []  # what the driver itself does, no engine repeats
+    delivering: list[bool] = []  # not empty within a bundle: no engine repeats what the driver itself does
     cut: set[str] = set()
     save = Receipt.save
 
-    def save_at_the_second_try(receipt: Receipt, place: PhaseFolder) -> None:
-        path = place.receipt_path(receipt.key)
+    def save_at_the_second_try(receipt: Receipt, phase: PhaseFolder) -> None:
+        path = phase.receipt_path(receipt.key)
         if delivering and crc32(path.encode()) % 3 and path not in cut:
             cut.add(path)
             raise InterruptedError(path)
-        save(receipt, place)
+        save(receipt, phase)
 
     def delivered_again(process):
         def deliver(self, element, *more):
@@ -136,7 +136,7 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
                     outputs = list(process(self, element, *more))
                     outputs += [output.value for output in self.finish_bundle() or ()]
                 except InterruptedError:
-                    continue  # what the cut delivery published stands there, without a receipt
+                    continue  # the cut delivery left its files, without a receipt
                 finished += 1
             delivering.pop()
             yield from outputs
@@ -145,8 +145,8 @@ def test_bundles_that_come_again_in_any_order_change_nothing(
 
     monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
     monkeypatch.setattr(RunPart, "process", delivered_again(RunPart.process))
-    run_waiting = Engine._run_waiting
-    monkeypatch.setattr(Engine, "_run_waiting", lambda self, place, waiting, fn: run_waiting(self, place, waiting[::-1], fn))
+    run = Engine._run_in_pipeline
+    monkeypatch.setattr(Engine, "_run_in_pipeline", lambda self, phase, waiting, work: run(self, phase, waiting[::-1], work))
     every_stage(str(tmp_path / "corpus"), month, Engine())
     assert published(tmp_path / "corpus") == local
     assert len(cut) > 4

@@ -11,7 +11,7 @@ ENTRIES = [np.dtype("<u8"), np.dtype((np.uint64, (2,))), np.dtype([("hash", "<u8
 @pytest.mark.parametrize("kind", ENTRIES, ids=str)
 @settings(deadline=None)
 @given(destination=st.lists(st.integers(0, 6), max_size=50))
-def test_entries_come_to_their_destinations_in_their_order(kind: np.dtype, destination: list[int]) -> None:
+def test_scatter_keeps_the_order_of_entries_per_destination(kind: np.dtype, destination: list[int]) -> None:
     to = np.array(destination, np.int64)
     entries = np.frombuffer(np.random.default_rng(1).bytes(kind.itemsize * len(to)), kind)
     ordered, sizes = scatter(entries, to, 7)

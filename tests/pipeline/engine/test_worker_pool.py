@@ -1,4 +1,4 @@
-"""Workers that stand between pipelines: the same processes, ended with the block or with whoever started them."""
+"""Persistent workers: the same processes serve every pipeline, and end with the block or with the driver."""
 
 import importlib
 import os
@@ -11,19 +11,19 @@ import apache_beam as beam
 import pytest
 
 from pipeline.engine.runner import Engine
-from pipeline.engine.worker_pool import standing
+from pipeline.engine.worker_pool import persistent_workers
 
 CODE = """
 import sys, time
-from pipeline.engine import Engine
-from pipeline.standing import standing
-with standing(Engine(workers=2), 2):
-    print("standing", flush=True)
+from pipeline.engine.runner import Engine
+from pipeline.engine.worker_pool import persistent_workers
+with persistent_workers(Engine(workers=2), 2):
+    print("started", flush=True)
     time.sleep(60)
 """
 
 
-def note(number: int, folder: str) -> None:
+def note_process(number: int, folder: str) -> None:
     Path(folder, f"{os.getpid()}").touch()
     time.sleep(0.2)
 
@@ -32,11 +32,11 @@ def note_loader(number: int, folder: str) -> None:
     Path(folder, str(importlib.import_module("loaded_once").FROM)).touch()
 
 
-def started_by(process: int) -> list[str]:
+def children(process: int) -> list[str]:
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
-def gone(process: int) -> bool:
+def has_ended(process: int) -> bool:
     for _ in range(100):
         if not Path(f"/proc/{process}").exists():
             return True
@@ -46,29 +46,29 @@ def gone(process: int) -> bool:
 
 @pytest.mark.slow
 def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path: Path) -> None:
-    with standing(Engine(workers=2), 9) as engine:
+    with persistent_workers(Engine(workers=2), 9) as engine:
         for turn in ("first", "second"):
             folder = tmp_path / turn
             folder.mkdir()
             numbers = beam.Create(range(8)) | beam.Reshuffle()
-            engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note, str(f)), 8)  # type: ignore[misc]
+            engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note_process, str(f)), 8)  # type: ignore[misc]
     first, second = ({path.name for path in (tmp_path / turn).iterdir()} for turn in ("first", "second"))
     assert first
     assert second
     assert len(first | second) <= 2
     assert str(os.getpid()) not in first | second
-    assert all(gone(int(process)) for process in first | second)
+    assert all(has_ended(int(process)) for process in first | second)
 
 
-def test_one_process_needs_none() -> None:
+def test_one_worker_one_part_or_another_runner_needs_no_pool() -> None:
     for engine, parts in ((Engine(), 9), (Engine(workers=2), 1), (Engine(workers=2, beam_flags=("--runner=PrismRunner",)), 9)):
-        with standing(engine, parts) as same:
+        with persistent_workers(engine, parts) as same:
             assert same is engine
 
 
 @pytest.mark.slow
-def test_workers_that_stand_already_serve_inner_blocks() -> None:
-    with standing(Engine(workers=2), 2) as engine, standing(engine, 2) as same:
+def test_an_inner_block_uses_the_workers_of_the_outer_one() -> None:
+    with persistent_workers(Engine(workers=2), 2) as engine, persistent_workers(engine, 2) as same:
         assert same is engine
 
 
@@ -76,21 +76,21 @@ def test_workers_that_stand_already_serve_inner_blocks() -> None:
 def test_modules_are_loaded_once_for_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(tmp_path, "loaded_once.py").write_text("import os\nFROM = 0\ndef load():\n    global FROM\n    FROM = os.getpid()\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    with standing(Engine(workers=2), 2, "loaded_once") as engine:
+    with persistent_workers(Engine(workers=2), 2, "loaded_once") as engine:
         engine.run(lambda pipeline: pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(note_loader, str(tmp_path)), 8)
-    told = {path.name for path in tmp_path.iterdir() if path.name.isdecimal()}
-    assert len(told) == 1
-    assert told != {str(os.getpid())}
+    loaders = {path.name for path in tmp_path.iterdir() if path.name.isdecimal()}
+    assert len(loaders) == 1
+    assert loaders != {str(os.getpid())}
 
 
 @pytest.mark.slow
-def test_workers_end_with_a_killed_driver() -> None:
+def test_workers_end_when_the_driver_is_killed() -> None:
     driver = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE)
     assert driver.stdout
     with driver:
-        assert driver.stdout.readline() == b"standing\n"
-        (parent,) = started_by(driver.pid)
-        while len(workers := started_by(int(parent))) < 2:
+        assert driver.stdout.readline() == b"started\n"
+        (parent,) = children(driver.pid)
+        while len(workers := children(int(parent))) < 2:
             time.sleep(0.05)
         driver.kill()
-    assert all(gone(int(process)) for process in (parent, *workers))
+    assert all(has_ended(int(process)) for process in (parent, *workers))

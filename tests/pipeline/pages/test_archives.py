@@ -102,7 +102,7 @@ def test_an_index_in_many_buckets_finds_the_same(tmp_path: Path, engine: Engine,
     archives = tuple(str(path) for path in sorted(tmp_path.glob("*.gz")))
     run(links, tmp_path / "one", engine, fetch_from=archives)
     monkeypatch.setattr("pipeline.pages.archives.ARCHIVE_BYTES_A_BUCKET", 1000)
-    monkeypatch.setattr("pipeline.engine.shuffle.RUNS_READ_BY_EACH", 3)
+    monkeypatch.setattr("pipeline.engine.shuffle.MAX_RUNS_PER_PART", 3)
     assert bucket_count(archives) > 3
     run(links, tmp_path / "many", engine, fetch_from=archives)
     assert len(pages_of(tmp_path / "one")) == 60

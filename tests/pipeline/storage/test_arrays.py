@@ -13,7 +13,7 @@ KIND = np.dtype([("number", "<u4"), ("start", "<i8")])
 
 
 class Garbage:
-    """Its end takes so long that another thread goes on meanwhile."""
+    """Takes so long to collect that another thread runs meanwhile."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -24,8 +24,8 @@ class Garbage:
 
 
 @pytest.fixture
-def impatient() -> Iterator[None]:
-    """Threads take turns all the time, garbage is collected all the time."""
+def frequent_switches() -> Iterator[None]:
+    """Switch threads and collect garbage as often as possible."""
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(1e-6)
     gc.set_threshold(50)
@@ -34,8 +34,8 @@ def impatient() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_threads_load_while_garbage_is_collected(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("frequent_switches")
+def test_arrays_load_in_threads_while_garbage_is_collected(tmp_path: Path) -> None:
     path = arrays.spill(str(tmp_path / "array.npy"), np.zeros(3, KIND))
 
     def load(_: int) -> int:

@@ -14,10 +14,10 @@ from pipeline.storage.files import InputError
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
-    """A file that will be synced is handed over range by range, none twice; the bytes are those written, whatever the pieces."""
-    begun: list[tuple[int, int]] = []
-    monkeypatch.setattr(files, "_begin_writing", lambda _, start, size: begun.append((start, size)))
+def test_writeback_starts_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """The ranges of a file that will be synced are handed to the disk in order, none twice; the bytes are those written."""
+    started: list[tuple[int, int]] = []
+    monkeypatch.setattr(files, "_start_writeback", lambda _, start, size: started.append((start, size)))
     generator = random.Random(1)
     pieces = [generator.randbytes(generator.choice((1, 300, 70_000, 1_500_000))) for _ in range(40)]
     whole = b"".join(pieces)
@@ -25,24 +25,24 @@ def test_the_disk_begins_while_a_file_is_written(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "file").read_bytes() == whole
     assert digest == files.Digest(len(whole), hashlib.sha256(whole).hexdigest() if kept else "")
     if kept:
-        assert begun[0][0] == 0
-        assert all(start + size == following for (start, size), (following, _) in pairwise(begun))
-        assert len(whole) - files.BEGUN_AT_ONCE_BYTES < sum(begun[-1]) <= len(whole)
+        assert started[0][0] == 0
+        assert all(start + size == following for (start, size), (following, _) in pairwise(started))
+        assert len(whole) - files.WRITEBACK_BYTES < sum(started[-1]) <= len(whole)
     else:
-        assert not begun
+        assert not started
 
 
-def test_the_call_takes_a_range_of_a_file_and_forgives_what_is_none(tmp_path: Path) -> None:
+def test_writeback_of_a_closed_descriptor_is_ignored(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb", buffering=0) as file:
         file.write(bytes(3 << 20))
-        files._begin_writing(file.fileno(), 0, 3 << 20)
+        files._start_writeback(file.fileno(), 0, 3 << 20)
         descriptor = file.fileno()
-    files._begin_writing(descriptor, 0, 1)  # closed: left to the sync, which would say so
+    files._start_writeback(descriptor, 0, 1)  # closed: the sync would report it
     assert (tmp_path / "file").stat().st_size == 3 << 20
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
+def test_a_damaged_table_is_read_or_refused_by_name(tmp_path: Path, seed: int) -> None:
     path, draw = str(tmp_path / "table.parquet"), random.Random(seed)
     files.publish_table(path, pa.table({"text": [str(draw.random()) for _ in range(200)], "row": range(200)}))
     data = bytearray(Path(path).read_bytes())
@@ -51,13 +51,13 @@ def test_a_damaged_table_is_read_or_named(tmp_path: Path, seed: int) -> None:
     for read in (files.read_table, files.read_schema, lambda damaged: list(files.record_batches(damaged))):
         try:
             read(path)
-            said = ""
+            message = ""
         except InputError as error:
-            said = str(error)
-        assert not said or said.startswith(f"{path}: damaged (")
+            message = str(error)
+        assert not message or message.startswith(f"{path}: damaged (")
 
 
-def test_a_spilled_table_is_a_view_of_its_file_and_one_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_spilled_table_is_mapped_and_a_truncated_one_is_refused_by_name(tmp_path: Path) -> None:
     path = str(tmp_path / "table.arrow")
     table = pa.table({"row": [1, 2, 3], "text": ["a", None, "c"]}).replace_schema_metadata({"shingle": "words:5"})
     files.publish(path, lambda file: files.write_arrow(file, table))
@@ -71,13 +71,13 @@ def test_a_spilled_table_is_a_view_of_its_file_and_one_cut_short_is_named(tmp_pa
         files.read_table(path)
 
 
-def test_what_the_disk_says_stays_the_disks(tmp_path: Path) -> None:
+def test_errors_of_the_disk_pass_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read_table(str(tmp_path / "none.parquet"))
 
 
 @pytest.mark.parametrize("error", [BeamIOError("no answer"), RequestException("no answer"), OSError(errno.EIO, "no answer")])
-def test_what_a_store_says_stays_the_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+def test_errors_of_an_object_store_pass_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     def unreachable(_: str) -> None:
         raise error
 

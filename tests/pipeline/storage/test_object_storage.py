@@ -1,4 +1,4 @@
-"""Every stage on a real S3-compatible server through Beam's file system: the same bytes as on disk, and a killed stage goes on."""
+"""Every stage on an S3-compatible server through Beam's file system: equal bytes as on disk, and a killed stage resumes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +19,7 @@ BUCKET = "corpora"
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     session = boto3.session.Session()
-    monkeypatch.setattr(
-        boto3.session, "Session", lambda: session
-    )  # Beam makes one for every call: a quarter of a CPU second each
+    monkeypatch.setattr(boto3.session, "Session", lambda: session)  # Beam makes one per call, a quarter of a CPU second each
     with object_store(BUCKET) as address:
         for name, value in ACCESS.items():
             monkeypatch.setenv(name, value)
@@ -30,8 +28,8 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def stored(store: Any, prefix: str) -> dict[str, bytes]:
-    """Every object below the prefix but run.json, which tells the clock."""
-    names = [found["Key"] for found in store.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
+    """The bytes of every object below the prefix but run.json, which holds times."""
+    names = [item["Key"] for item in store.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
     return {
         name.removeprefix(prefix): store.get_object(Bucket=BUCKET, Key=name)["Body"].read()
         for name in names
@@ -58,13 +56,13 @@ def test_every_stage_writes_the_same_bytes_to_s3(store: Any, tmp_path: Path, mon
 
 
 @pytest.mark.slow
-def test_a_stage_that_died_goes_on_and_leaves_nothing_behind(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_stage_resumes_and_leaves_nothing_behind(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     month = write_month(tmp_path / "month")
     corpus = f"s3://{BUCKET}/corpus"
     with monkeypatch.context() as patch:
         save = Receipt.save
-        patch.setattr(Receipt, "save", lambda receipt, place: die() if place.stage == tokens.STAGE.name else save(receipt, place))
-        with pytest.raises(Exception, match="the power is gone"):
+        patch.setattr(Receipt, "save", lambda receipt, phase: die() if phase.stage == tokens.STAGE.name else save(receipt, phase))
+        with pytest.raises(Exception, match="power cut"):
             every_stage(corpus, month, Engine())
     assert not any(name.startswith("tokens/manifest") for name in stored(store, "corpus/"))
     every_stage(corpus, month, Engine())
@@ -73,4 +71,4 @@ def test_a_stage_that_died_goes_on_and_leaves_nothing_behind(store: Any, tmp_pat
 
 
 def die() -> None:
-    raise KeyError("the power is gone")
+    raise KeyError("power cut")

@@ -18,8 +18,8 @@ def folder(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_so_many_files_are_hashed_at_once(folder: str, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    """As many threads as were asked for meet, and no other is there."""
+def test_files_are_hashed_by_the_given_number_of_threads(folder: str, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """The threads meet at a barrier of their number; no other thread hashes."""
     met, seen = threading.Barrier(threads), set()
     fingerprint = files.fingerprint
 

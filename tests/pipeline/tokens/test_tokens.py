@@ -14,7 +14,7 @@ from corpora import document_id, documents_folder
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.storage.files import InputError
-from pipeline.storage.hashing import chosen, mixed
+from pipeline.storage.hashing import hash_ids, in_sample
 from pipeline.storage.manifest import StageManifest
 from pipeline.tokens import encode, sorted_runs
 from pipeline.tokens.merge import even_borders
@@ -173,10 +173,10 @@ def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], mes
 
 def test_hashes_spread_evenly_and_differ_by_seed_and_salt() -> None:
     ids = pa.array([document_id(str(number)) for number in range(20_000)], pa.binary(16))
-    assert chosen(ids, 0.1, 0, b"a").mean() == pytest.approx(0.1, abs=0.01)
-    assert chosen(ids, 1.0, 0, b"a").all()
-    assert len({tuple(mixed(ids, seed, salt)[:9]) for seed in (0, 1) for salt in (b"a", b"b")}) == 4
-    assert np.array_equal(mixed(ids.slice(5, 7), 0, b"a"), mixed(ids, 0, b"a")[5:12])
+    assert in_sample(ids, 0.1, 0, b"a").mean() == pytest.approx(0.1, abs=0.01)
+    assert in_sample(ids, 1.0, 0, b"a").all()
+    assert len({tuple(hash_ids(ids, seed, salt)[:9]) for seed in (0, 1) for salt in (b"a", b"b")}) == 4
+    assert np.array_equal(hash_ids(ids.slice(5, 7), 0, b"a"), hash_ids(ids, 0, b"a")[5:12])
 
 
 @pytest.mark.parametrize("most", [1, 10, 99, 1_000, 10**9])

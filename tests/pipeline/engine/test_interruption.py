@@ -1,4 +1,4 @@
-"""A worker process that is killed ends the command in a line: Beam's local runner would wait for it for ever."""
+"""A killed worker process ends the command with one line: Beam's local runner alone would wait for ever."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ CODE = """
 import os, signal, sys, time
 import apache_beam as beam
 from contextlib import nullcontext
-from pipeline.engine import Engine
-from pipeline.standing import standing
+from pipeline.engine.runner import Engine
+from pipeline.engine.worker_pool import persistent_workers
 
 def work(number):
     if number == 0:
@@ -21,16 +21,16 @@ def work(number):
         time.sleep(600)
 
 engine = Engine(workers=2)
-with standing(engine, 4) if sys.argv[1] == "standing" else nullcontext(engine) as engine:
+with persistent_workers(engine, 4) if sys.argv[1] == "persistent" else nullcontext(engine) as engine:
     engine.run(lambda pipeline: pipeline | beam.Create(range(4), reshuffle=False) | beam.Map(work), 4)
 print("not reached")
 """
-SAID = "a worker process was killed"
+MESSAGE = "a worker process was killed"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["standing", "its own"])
-def test_a_killed_worker_ends_the_command(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["persistent", "per pipeline"])
+def test_a_killed_worker_ends_the_command_with_one_line(tmp_path: Path, kind: str) -> None:
     script = tmp_path / "work.py"
     script.write_text(CODE)
     command = [sys.executable, str(script), kind]
@@ -40,8 +40,8 @@ def test_a_killed_worker_ends_the_command(tmp_path: Path, kind: str) -> None:
         worker = int(driver.stdout.readline())
         assert worker != driver.pid
         os.kill(worker, signal.SIGKILL)
-        said, errors = driver.communicate(timeout=60)
+        output, errors = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert "not reached" not in said
-    assert SAID in errors
+    assert "not reached" not in output
+    assert MESSAGE in errors
     assert "Traceback" not in errors, errors
