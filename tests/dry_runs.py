@@ -20,7 +20,7 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
-from shuffles import watched
+from shuffles import record_shuffles
 from small_web import every_stage, passages, write_month
 
 from pipeline.engine.runner import Engine
@@ -81,7 +81,7 @@ class DryRuns(Engine):
         pipeline = beam.Pipeline(options=PipelineOptions(list(self.checked_by))) if self.checked_by else self.pipeline(1)
         build(pipeline)
         graph = pipeline.run().job.proto_pipeline if self.checked_by else pipeline.to_runner_api()
-        with watched() as shuffled:
+        with record_shuffles() as shuffled:
             Engine.run(self, build, 1)
         weights = {"elements": len(shuffled), "largest": max(map(len, shuffled))}
         sys.stdout.write("graph:" + json.dumps(told(graph) | weights) + "\n")

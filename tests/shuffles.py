@@ -1,4 +1,4 @@
-"""Looks at what goes through the shuffles of a graph that runs in this process. A module of its own: Beam pickles it by its name."""
+"""Records what the shuffles of a graph in this process carry. It is a module of its own, since Beam pickles it by name."""
 
 import pickle
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from unittest.mock import patch
 import apache_beam as beam
 
 SHUFFLED: list[bytes] = []
-"""Each element, as bytes."""
+"""Each shuffled element as bytes."""
 
 _GroupByKey = beam.GroupByKey
 
 
 @contextmanager
-def watched() -> Iterator[list[bytes]]:
-    """What graphs built and run within the block shuffle."""
+def record_shuffles() -> Iterator[list[bytes]]:
+    """The elements that graphs shuffle which are built and run within the block."""
     SHUFFLED.clear()
-    with patch.object(beam, "GroupByKey", _Watched):
+    with patch.object(beam, "GroupByKey", _RecordingGroupByKey):
         yield SHUFFLED
 
 
-class _Watched(beam.PTransform[Any, Any]):
+class _RecordingGroupByKey(beam.PTransform[Any, Any]):
     def expand(self, elements: Any) -> Any:
-        weighed = elements | "Weigh" >> beam.Map(_weigh).with_output_types(elements.element_type)
-        return weighed | "Group" >> _GroupByKey()
+        recorded = elements | "Record" >> beam.Map(_record).with_output_types(elements.element_type)
+        return recorded | "Group" >> _GroupByKey()
 
 
-def _weigh(element: Any) -> Any:
+def _record(element: Any) -> Any:
     SHUFFLED.append(element[1] if isinstance(element[1], bytes) else pickle.dumps(element))
     return element
