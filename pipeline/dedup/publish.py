@@ -100,8 +100,8 @@ def _reasons(by: npt.NDArray[np.int8], same_text: npt.NDArray[np.bool_]) -> pa.A
     words = pa.array([str(reason) for reason in DedupDrop])
     places = {reason: place for place, reason in enumerate(DedupDrop)}
     equal = np.where(same_text, places[DedupDrop.SAME_TEXT], places[DedupDrop.SAME_NORMALISED_TEXT])
-    by_rule = [places[DedupDrop.SAME_URL], equal]
-    return words.take(pa.array(np.select([by == BY_ADDRESS, by == BY_TEXT], by_rule, places[DedupDrop.NEAR_DUPLICATE])))
+    chosen = np.select([by == BY_ADDRESS, by == BY_TEXT], [places[DedupDrop.SAME_URL], equal], places[DedupDrop.NEAR_DUPLICATE])
+    return words.take(pa.array(chosen))
 
 
 def _drops(duplicates: pa.Table) -> pa.Table:
