@@ -1,6 +1,6 @@
-"""How each peer removes near-duplicates from a list of texts: 5-word shingles, 14 bands of 8 rows, as its manual says.
+"""How each peer removes near-duplicates from a list of texts, as its manual says: 5-word shingles, 14 bands of 8 rows.
 
-Runs in the peer's own Python, which has none of our packages. Each function gives the numbers of the texts that are removed.
+Each function runs in the peer's own Python, which has none of our packages, and returns the numbers of the removed texts.
 """
 
 import json
@@ -81,7 +81,7 @@ def gaoya(texts: list[str]) -> list[int]:
 
 
 def datatrove(texts: list[str]) -> list[int]:
-    """Its four stages on disk, words split at white space: its own "whitespace" tokeniser is spaCy as well."""
+    """datatrove's four stages on disk, with words split at white space (its own whitespace tokenizer uses spaCy)."""
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
     from datatrove.pipeline.dedup.minhash import MinhashConfig
@@ -146,7 +146,7 @@ logging_level = 40
 
 
 def text_dedup(texts: list[str]) -> list[int]:
-    """Its own program with its check of pairs: without it every member of nearly all clusters goes."""
+    """text-dedup's own program with its check of pairs; without the check it removes every member of most clusters."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import load_from_disk
@@ -155,8 +155,8 @@ def text_dedup(texts: list[str]) -> list[int]:
 
     with tempfile.TemporaryDirectory() as folder:
         pq.write_table(pa.table({"text": texts}), f"{folder}/documents.parquet", compression="none")
-        told = {"folder": folder, "permutations": BANDS * ROWS, "bands": BANDS, "rows": ROWS, "threshold": THRESHOLD}
-        Path(folder, "config.toml").write_text(TEXT_DEDUP.format(**told))
+        values = {"folder": folder, "permutations": BANDS * ROWS, "bands": BANDS, "rows": ROWS, "threshold": THRESHOLD}
+        Path(folder, "config.toml").write_text(TEXT_DEDUP.format(**values))
         minhash.main(load_config_from_toml(Path(folder, "config.toml")))
         kept = set(load_from_disk(f"{folder}/out")["__INDEX__"])
     return [i for i in range(len(texts)) if i not in kept]

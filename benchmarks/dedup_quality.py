@@ -1,4 +1,4 @@
-"""What a list of removed documents is worth, against the exact Jaccard similarity of all pairs of documents."""
+"""The quality of a list of removed documents, judged by the exact Jaccard similarity of all pairs of documents."""
 
 import hashlib
 from collections import defaultdict
@@ -9,34 +9,36 @@ import numpy.typing as npt
 
 from benchmarks.dedup_peers import THRESHOLD, string_shingles
 
-Numbers = npt.NDArray[np.int64]
-Pairs = dict[tuple[int, int], float]
+ShingleRanks = npt.NDArray[np.int64]
+ExactPairs = dict[tuple[int, int], float]
+"""Similarity by the numbers of two documents, the smaller first."""
 
 
-def exact_pairs(texts: list[str]) -> Pairs:
-    """All pairs at least THRESHOLD alike: such a pair shares one of the rarest of its shingles (prefix filtering, nothing is estimated)."""
-    sets = [hashed(text) for text in texts]
+def exact_pairs(texts: list[str]) -> ExactPairs:
+    """Find all pairs with a similarity of THRESHOLD or more, exactly: such a pair shares one of its rarest shingles (prefix filtering)."""
+    sets = [hash_shingles(text) for text in texts]
     values, where, counts = np.unique(np.concatenate(sets), return_inverse=True, return_counts=True)
     rank = np.empty(len(values), np.int64)
     rank[np.argsort(counts, kind="stable")] = np.arange(len(values))
     ranked = np.split(rank[where], np.cumsum([len(s) for s in sets])[:-1])
     ranked = [np.sort(ranks) for ranks in ranked]
-    found: Pairs = {}
+    pairs: ExactPairs = {}
     for a, b in candidates(ranked):
         both = len(np.intersect1d(ranked[a], ranked[b], assume_unique=True))
         similarity = both / (len(ranked[a]) + len(ranked[b]) - both)
         if similarity >= THRESHOLD:
-            found[a, b] = similarity
-    return found
+            pairs[a, b] = similarity
+    return pairs
 
 
-def hashed(text: str) -> npt.NDArray[np.uint64]:
-    """64 bits of SHA-1 of each distinct shingle."""
+def hash_shingles(text: str) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of SHA-1 for each distinct shingle."""
     digests = b"".join(hashlib.sha1(s.encode()).digest()[:8] for s in string_shingles(text))
     return np.frombuffer(digests, np.uint64)
 
 
-def candidates(ranked: list[Numbers]) -> Iterator[tuple[int, int]]:
+def candidates(ranked: list[ShingleRanks]) -> Iterator[tuple[int, int]]:
+    """Yield pairs that share a shingle of their prefixes and whose sizes allow the threshold."""
     seen: dict[int, list[int]] = defaultdict(list)
     for b, ranks in enumerate(ranked):
         met: set[int] = set()
@@ -47,8 +49,8 @@ def candidates(ranked: list[Numbers]) -> Iterator[tuple[int, int]]:
         yield from ((a, b) for a in met if THRESHOLD * size <= len(ranked[a]) <= size / THRESHOLD)
 
 
-def judge(removed: list[int], pairs: Pairs, documents: int) -> dict[str, float]:
-    """The shares of the table in docs/measurements.md."""
+def judge(removed: list[int], pairs: ExactPairs, documents: int) -> dict[str, float]:
+    """Return the figures of the table in docs/measurements.md."""
     gone = set(removed)
     neighbours: dict[int, dict[int, float]] = defaultdict(dict)
     for (a, b), similarity in pairs.items():

@@ -1,13 +1,13 @@
-"""The stage `documents` whole: what a second worker is worth, and what more pages cost.
+"""The whole stage `documents`: the speed-up by a second worker, and the growth of cost with the number of pages.
 
     python benchmarks/documents.py scaling ../shared/data/html [--pages 4000] [--rounds 3]
     python benchmarks/documents.py growth  ../shared/data/html [--pages 16000]
 
-`scaling` runs `python -m pipeline documents` with one worker and with two on the same pages, in turn; `growth` runs it with two workers
-on a sixteenth of the pages, on a quarter and on all. Wall time and CPU time of all processes, their start included, and the peak of
-their memory together (proportional set size). The pages are those with gold in a seeded order, over and over: in a copy every paragraph
-ends in numbers of its own. `growth` takes those of at most 50 kB, so that it takes minutes. `--crawl FOLDER` keeps the pages made for
-another run; `make_scaling` and `make_growth` only make them.
+`scaling` runs `python -m pipeline documents` with one worker and with two on the same pages, in turn. `growth` runs it with two workers
+on a sixteenth of the pages, on a quarter and on all. Figures are wall time and CPU time of all processes, start-up included, and the peak
+of their total memory (proportional set size). The pages are gold pages in a seeded order, repeated: in a copy, every paragraph ends in
+its own numbers. `growth` uses pages of at most 50 kB, so that it takes only minutes. `--crawl FOLDER` keeps the pages for another run;
+`make_scaling` and `make_growth` only write them.
 """
 
 import argparse
@@ -35,8 +35,8 @@ import psutil
 import pyarrow.parquet as pq
 import scores
 
-from pipeline.pages.answer import Answer
-from pipeline.pages.warc import exchange_members
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.warc_writer import exchange_members
 from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
@@ -50,8 +50,8 @@ PAGE_BYTES = {"scaling": 1 << 30, "growth": 50_000}
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one command took."""
+class CommandCost:
+    """Time and memory of one command."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -62,28 +62,29 @@ class Run:
         return f"{self.wall_seconds:6.1f} s, {self.cpu_seconds:6.1f} s of CPU ({busy:.2f} cores), {self.peak_bytes >> 20} MiB"
 
 
-def varied(body: bytes, copy: int) -> bytes:
-    """A copy's own page: each paragraph ends in the copy's number and its own."""
+def vary(body: bytes, copy: int) -> bytes:
+    """Make the copy differ: end each paragraph with the number of the copy and of the paragraph."""
     numbers = count()
     return PARAGRAPH_END.sub(lambda end: b" %d/%d%s" % (copy, next(numbers), end[0]), body) + b"<p>Copy %d.</p>" % copy
 
 
-def bodies(data: Path, number: int, most_bytes: int) -> Iterator[bytes]:
-    pages = [page for page in gold.load(data, COLLECTIONS) if len(page.body) <= most_bytes]
+def bodies(data: Path, number: int, max_bytes: int) -> Iterator[bytes]:
+    """Yield `number` pages of at most `max_bytes` before they are varied."""
+    pages = [page for page in gold.load(data, COLLECTIONS) if len(page.body) <= max_bytes]
     for i in range(number):
         if i % len(pages) == 0:
             random.Random(i).shuffle(pages)
-        yield varied(pages[i % len(pages)].body, i // len(pages))
+        yield vary(pages[i % len(pages)].body, i // len(pages))
 
 
-def crawl(data: Path, folder: Path, number: int, most_bytes: int) -> None:
-    """A pages folder as the stage before leaves it."""
+def crawl(data: Path, folder: Path, number: int, max_bytes: int) -> None:
+    """Write a pages folder as the stage `pages` leaves it."""
     folder.mkdir(parents=True)
     pages = []
     with (folder / WARC).open("wb") as warc:
-        for i, body in enumerate(bodies(data, number, most_bytes)):
+        for i, body in enumerate(bodies(data, number, max_bytes)):
             url = f"http://site{i % 97}.example/{i}"
-            exchange = exchange_members(Answer(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
+            exchange = exchange_members(HttpResponse(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
             at, digest = warc.tell(), sha256(body).digest()
             warc.write(exchange.members)
             pages.append(
@@ -94,6 +95,7 @@ def crawl(data: Path, folder: Path, number: int, most_bytes: int) -> None:
 
 
 def index(folder: Path, pages: list[Page]) -> None:
+    """Write the index and the manifest of a pages folder."""
     files.publish_table(str(folder / INDEX), Page.table(pages))
     entries = tuple(
         FileEntry(name, kind, len(pages), (folder / name).stat().st_size, files.fingerprint(str(folder / name)))
@@ -103,7 +105,7 @@ def index(folder: Path, pages: list[Page]) -> None:
 
 
 def first(folder: Path, number: int) -> Path:
-    """A pages folder of the first pages of `folder`, beside it."""
+    """Return a pages folder of the first pages of `folder`, beside it; it is made if it is missing."""
     part = folder.with_name(f"{folder.name}-first-{number}")
     if not part.exists():
         part.mkdir()
@@ -112,33 +114,33 @@ def first(folder: Path, number: int) -> Path:
     return part
 
 
-def extracted(pages: Path, workers: int) -> Run:
-    """Run the stage. What it says of itself goes to stderr only where it fails."""
+def extract(pages: Path, workers: int) -> CommandCost:
+    """Run the stage. Exits with its error output if it fails."""
     with tempfile.TemporaryDirectory(dir=pages.parent) as output:
         command = [sys.executable, "-m", "pipeline", "documents", "--input", str(pages), "--output", output]
         began, spent, peak = time.perf_counter(), _children_seconds(), [0]
         process = subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True)
         watcher = threading.Thread(target=_watch, args=(process, peak))
         watcher.start()
-        said = process.communicate()[1]
+        errors = process.communicate()[1]
         watcher.join()
         if process.returncode:
-            raise SystemExit(said)
-        return Run(time.perf_counter() - began, _children_seconds() - spent, peak[0])
+            raise SystemExit(errors)
+        return CommandCost(time.perf_counter() - began, _children_seconds() - spent, peak[0])
 
 
 def _watch(process: "subprocess.Popen[str]", peak: list[int]) -> None:
     while process.poll() is None:
-        together = 0
+        total = 0
         try:
             root = psutil.Process(process.pid)
             for member in (root, *root.children(recursive=True)):
-                together += member.memory_full_info().pss
+                total += member.memory_full_info().pss
         except psutil.Error:
-            continue  # one ended meanwhile
+            continue  # a process has ended meanwhile
         finally:
             time.sleep(SAMPLE_SECONDS)
-        peak[0] = max(peak[0], together)
+        peak[0] = max(peak[0], total)
 
 
 def _children_seconds() -> float:
@@ -147,9 +149,10 @@ def _children_seconds() -> float:
 
 
 def scaling(pages: Path, rounds: int) -> scores.Race:
+    """Print and return the speed-up of two workers over one."""
     ratios, walls, peaks = [], [], []
     for _ in range(rounds):
-        one, two = extracted(pages, 1), extracted(pages, 2)
+        one, two = extract(pages, 1), extract(pages, 2)
         ratios.append(one.wall_seconds / two.wall_seconds)
         walls.append((two.wall_seconds, one.wall_seconds))
         peaks.append((two.peak_bytes / 1e6, one.peak_bytes / 1e6))
@@ -157,33 +160,34 @@ def scaling(pages: Path, rounds: int) -> scores.Race:
     print(f"two workers: {min(ratios):.2f} - {statistics.median(ratios):.2f} - {max(ratios):.2f} times as fast as one")
     return scores.Race(
         "documents",
-        "the whole stage, two workers, memory of all processes together",
+        "the whole stage, two workers, total memory of all processes",
         "ours, one worker",
-        "s of wall",
+        "wall s",
         *zip(*walls, strict=True),
         *map(max, zip(*peaks, strict=True)),
     )
 
 
-def growth(folder: Path, most: int) -> None:
-    sizes = [most // 16, most // 4, most]
+def growth(folder: Path, pages: int) -> None:
+    """Print the cost of three sizes and the exponents of growth."""
+    sizes = [pages // 16, pages // 4, pages]
     runs = []
     for size in sizes:
-        runs.append(extracted(first(folder, size), 2))
+        runs.append(extract(first(folder, size), 2))
         print(f"{size:6,} pages: {runs[-1]}", flush=True)
     for name, costs in (("wall", [r.wall_seconds for r in runs]), ("CPU", [r.cpu_seconds for r in runs])):
         slope = statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
         last = math.log(costs[-1] / costs[-2], sizes[-1] / sizes[-2])
-        print(f"{name} time grows with pages to the power of {slope:.3f}, over the last step {last:.3f}")
+        print(f"{name} time grows with pages to the power of {slope:.3f}, {last:.3f} over the last step")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("scaling", "growth", "make_scaling", "make_growth"))
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, help="folder of gold pages")
     parser.add_argument("--pages", type=int, help="default: 4,000 for scaling, 16,000 for growth")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--crawl", type=Path)
+    parser.add_argument("--crawl", type=Path, help="folder in which to keep the pages for another run")
     scores.add_flag(parser)
     arguments = parser.parse_args()
     what = arguments.what.removeprefix("make_")
@@ -193,7 +197,7 @@ def main() -> None:
     if not folder.exists():
         crawl(arguments.data, folder, number, PAGE_BYTES[what])
     if arguments.what == "scaling":
-        scores.hand_over(arguments.scores, [scaling(folder, arguments.rounds)])
+        scores.append_rows(arguments.scores, [scaling(folder, arguments.rounds)])
     elif arguments.what == "growth":
         growth(folder, number)
     if arguments.crawl is None:

@@ -1,4 +1,4 @@
-"""What benchmarks/evaluation.py gives both sides: the same files, and the harness's task descriptions that read them from disk."""
+"""The input of benchmarks/evaluation.py: files that both sides read, and descriptions of the harness's tasks for them."""
 
 import json
 import random
@@ -49,7 +49,7 @@ metric_list: [{metric: acc}, {metric: acc_norm}]
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Both sides' files; `words` and `page` are of the WikiText lines, `tasks` the folder of descriptions."""
+    """The files of both sides. `page` is the detokenised WikiText, `tasks` the folder of the harness's descriptions."""
 
     lambada: Path
     winograd: Path
@@ -60,7 +60,7 @@ class Files:
 
 
 def prepare(folder: Path, data: Path, passages: int, lines: int, context_words: int) -> Files:
-    """`passages` of LAMBADA, all 273 schemas, `lines` of WikiText-2, and choices among endings of passages."""
+    """Write `passages` of LAMBADA, all 273 schemas, `lines` of WikiText-2, and choices among the endings of passages."""
     lambada, winograd, wikitext = (TASKS[name].locate([data], LONG)[0] for name in ("lambada", "winograd", "wikitext2"))
     assert isinstance(lambada, Path)
     records = [json.loads(line) for line in lambada.read_text().splitlines()[:passages]]
@@ -71,7 +71,7 @@ def prepare(folder: Path, data: Path, passages: int, lines: int, context_words: 
     words = len(text.split())
     docs = {
         "lambada": (LAMBADA, records),
-        "wsc": (WSC, their_schemas(Path(winograd))[:273]),
+        "wsc": (WSC, harness_schemas(Path(winograd))[:273]),
         "wiki_written": (WIKITEXT_PAGE, [{"page": page, "words": words, "bytes": len(page.encode())}]),
         "wiki_raw": (WIKITEXT_PAGE, [{"page": text, "words": words, "bytes": len(text.encode())}]),
         "endings": (ENDINGS, choices(records, context_words)),
@@ -85,32 +85,34 @@ def prepare(folder: Path, data: Path, passages: int, lines: int, context_words: 
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write rows as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
 def choices(records: list[dict[str, str]], context_words: int) -> list[dict[str, Any]]:
-    """HellaSwag's form from LAMBADA's passages (its own file is not at hand): which of four passages' last eight words goes on.
+    """Make questions in HellaSwag's format from LAMBADA's passages: which of four endings of eight words continues the context?
 
-    A context with its endings must fit the model's: the harness cuts each candidate by itself where it does not, we all of them alike.
+    HellaSwag's own file is not available. A context with its endings must fit the model's context: otherwise the harness cuts each
+    candidate separately, while ours cuts all candidates of a question alike.
     """
     rng = random.Random(1)
     parts = [record["text"].rsplit(" ", 8) for record in records]
-    made = []
+    questions = []
     for number, (before, *ending) in enumerate(parts):
         context = " ".join(before.split(" ")[-context_words:])
         others = rng.sample([p for i, p in enumerate(parts) if i != number], 3)
         endings = [" ".join(words) for words in (ending, *(other[1:] for other in others))]
         order = rng.sample(range(4), 4)
         label = order.index(0)
-        made.append(
+        questions.append(
             {"activity_label": "Story", "ctx_a": context, "ctx_b": "", "endings": [endings[i] for i in order], "label": label}
         )
-    return made
+    return questions
 
 
-def their_schemas(path: Path) -> list[dict[str, Any]]:
-    """The collection as the public dataset of the harness has it."""
+def harness_schemas(path: Path) -> list[dict[str, Any]]:
+    """Convert the collection to the format of the harness's public dataset."""
     docs = []
     for node in ElementTree.parse(path).getroot().iter("schema"):
         before, pronoun, after = (" ".join((node.findtext(f"text/{tag}") or "").split()) for tag in ("txt1", "pron", "txt2"))
@@ -121,8 +123,8 @@ def their_schemas(path: Path) -> list[dict[str, Any]]:
     return docs
 
 
-def copy_their_code(python: Path, tasks: Path) -> None:
-    """The harness's own preparation of schemas and endings, as installed there."""
+def copy_harness_code(python: Path, tasks: Path) -> None:
+    """Copy the harness's own code that prepares schemas and endings, from its installation."""
     code = "import importlib.util; print(importlib.util.find_spec('lm_eval').submodule_search_locations[0])"
     folder = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
     for name, theirs in (("wsc", "wsc273"), ("hellaswag", "hellaswag")):

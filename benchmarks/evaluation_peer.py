@@ -1,8 +1,8 @@
-"""The harness's side of benchmarks/evaluation.py, run by the interpreter that has lm_eval: a JSON line in, a JSON line out.
+"""The harness's side of benchmarks/evaluation.py, run by an interpreter that has lm_eval. Answers each JSON line with a JSON line.
 
-{"load": folder}                    a Hugging Face folder as lm_eval's HFLM, in fp32
-{"task": name, "batch": rows}       its figures by lm_eval.evaluate, with wall and processor seconds and its peak of memory
-{"loop": ids, "stride": tokens}     nats of ids[1:] by a plain loop over GPT2LMHeadModel, without lm_eval
+{"load": folder}                    load a Hugging Face folder as lm_eval's HFLM, in fp32
+{"task": name, "batch": rows}       run lm_eval.evaluate: its figures, wall seconds, CPU seconds and peak memory
+{"loop": ids, "stride": tokens}     nats of ids[1:], by a plain loop over GPT2LMHeadModel without lm_eval
 """
 
 import json
@@ -15,34 +15,34 @@ import torch
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from scores import forget_peak, peak_mb  # beside this file
+from scores import peak_mb, reset_peak  # beside this file
 
 
 def main(tasks: str, threads: int) -> None:
     torch.set_num_threads(threads)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what lm_eval prints is no answer
+    os.dup2(2, 1)  # lm_eval prints to stdout; its lines must not mix with the answers
     manager = TaskManager(include_path=tasks, include_defaults=False)
     lm: Any = None
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "load" in asked:
-            lm = HFLM(pretrained=asked["load"], device="cpu", dtype="float32", batch_size=1)
+        request = json.loads(line)
+        if "load" in request:
+            lm = HFLM(pretrained=request["load"], device="cpu", dtype="float32", batch_size=1)
             answer: Any = {}
-        elif "task" in asked:
-            lm.batch_size_per_gpu = asked["batch"]
-            answer = examine(lm, manager.load([asked["task"]]))
+        elif "task" in request:
+            lm.batch_size_per_gpu = request["batch"]
+            answer = evaluate_task(lm, manager.load([request["task"]]))
         else:
-            answer = {"nats": plain_loop(lm.model, asked["loop"], asked["stride"])}
+            answer = {"nats": plain_loop(lm.model, request["loop"], request["stride"])}
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def examine(lm: HFLM, tasks: dict[str, Any]) -> dict[str, Any]:
-    """The task's files are read before the clock starts; ours are read while it runs."""
-    forget_peak()
+def evaluate_task(lm: HFLM, tasks: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate a loaded task. Its files were read before the clock starts; our side reads its files while the clock runs."""
+    reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
-    found = evaluate(lm=lm, task_dict=tasks, bootstrap_iters=0, log_samples=False)
-    (figures,) = found["results"].values()
+    results = evaluate(lm=lm, task_dict=tasks, bootstrap_iters=0, log_samples=False)
+    (figures,) = results["results"].values()
     return {
         "figures": {name: value for name, value in figures.items() if isinstance(value, float)},
         "wall": time.perf_counter() - wall,
@@ -52,7 +52,7 @@ def examine(lm: HFLM, tasks: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_loop(model: Any, ids: list[int], stride: int) -> float:
-    """Windows of the whole context, of which the last `stride` tokens count; the first window counts whole."""
+    """Sum the nats over windows of the full context. The last `stride` tokens of a window count; the first window counts whole."""
     context = model.config.n_positions
     total, done = 0.0, 1
     while done < len(ids):

@@ -1,12 +1,13 @@
-"""Extraction against its peers: quality on gold pages, CPU time a page.
+"""Extraction against its peers: quality on gold pages, and CPU time per page.
 
     python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3]
     python benchmarks/extraction.py strings  ../shared/data/html
     python benchmarks/extraction.py pace     ../shared/data/html [--rounds 3]
 
-`quality` prints 4-word-shingle F1 on scrapinghub's pages, each half by itself, for nine settings of trafilatura, resiliparse, ours and
-the peers; `strings` trafilatura's with/without strings; `pace` our sandbox beside datatrove's (FineWeb's settings) and a bare loop of
-trafilatura with equal settings. Peers are installed at first use. More pages and more workers: documents.py.
+`quality` prints the F1 of 4-word shingles on scrapinghub's pages, separately for each half, for nine settings of trafilatura,
+resiliparse, ours and the peers. `strings` counts trafilatura's strings that must and must not be in the text. `pace` compares our sandbox
+with datatrove's (FineWeb's settings) and with a bare loop of trafilatura with equal settings. Peers are installed at first use. For more
+pages and workers, see documents.py.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import peers
 import psutil
 import scores
 import trafilatura
-from gold import HALVES, GoldPage, load, score, strings, timed
+from gold import HALVES, GoldPage, load, score, strings, time_contenders
 
 from pipeline.documents import charset, extractors, html
 from pipeline.documents.extract import extract
@@ -60,12 +61,12 @@ OURS: dict[str, dict[str, Any]] = {
     "ours, once": {"extractor": "trafilatura", "strip_title": False, "strip_boilerplate": False},
     "ours, resiliparse": {"extractor": "resiliparse"},
 }
-"""What a sandbox changes of KEEP_ALL, by the name that `pace` gives it."""
+"""Changes of KEEP_ALL in our sandboxes, by the name in `pace`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """What one made of the pages: CPU milliseconds a page of all its processes, peak memory of the largest."""
+class PeerExtraction:
+    """A peer's texts, its CPU milliseconds per page over all processes, and the peak memory of the largest process."""
 
     texts: list[str]
     milliseconds: float
@@ -96,30 +97,30 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
     }
 
 
-def peer(name: str, pages: list[GoldPage]) -> Peer:
-    """A peer in an environment of its own; PeerError where it cannot be made or fails."""
+def peer(name: str, pages: list[GoldPage]) -> PeerExtraction:
+    """Run a peer in an environment of its own. Raises PeerError if it cannot be installed or fails."""
     bodies = pickle.dumps([charset.decode(page.body, None)[0] for page in pages])
     command = [str(peers.python(name, *PEERS[name])), str(Path(__file__).with_name("extraction_peer.py")), name]
     done = subprocess.run(command, input=bodies, capture_output=True, check=False)
     if done.returncode:
         raise peers.PeerError(f"{name}: {(done.stderr.decode().strip().splitlines() or ['no message'])[-1]}")
     answer = json.loads(done.stdout)
-    return Peer(answer["texts"], answer["cpu_seconds"] / len(pages) * 1000, answer["peak_mb"])
+    return PeerExtraction(answer["texts"], answer["cpu_seconds"] / len(pages) * 1000, answer["peak_mb"])
 
 
 def quality(folder: Path, rounds: int) -> None:
     pages = load(folder, ["scrapinghub"])
-    print("| extractor | ms a page | pages a CPU second |" + "".join(f" {half}: P | R | F1 |" for half in HALVES))
+    print("| extractor | ms per page | pages per CPU second |" + "".join(f" {half}: P | R | F1 |" for half in HALVES))
     print("|---" * 9 + "|")
-    for name, (texts, milliseconds) in timed(pages, contenders(), rounds).items():
+    for name, (texts, milliseconds) in time_contenders(pages, contenders(), rounds).items():
         print(_row(name, pages, texts, milliseconds), flush=True)
     for name in PEERS:
         try:
-            found = peer(name, pages)
+            result = peer(name, pages)
         except peers.PeerError as error:
             print(error)
             continue
-        print(_row(name, pages, found.texts, found.milliseconds), flush=True)
+        print(_row(name, pages, result.texts, result.milliseconds), flush=True)
 
 
 def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float) -> str:
@@ -130,16 +131,16 @@ def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float
     return f"| {name} | {milliseconds:.1f} | {1000 / milliseconds:.0f} | {' | '.join(cells)} |"
 
 
-def with_and_without(folder: Path) -> None:
+def count_strings(folder: Path) -> None:
     pages = load(folder, ["trafilatura"])
     chosen = {"trafilatura default": by_setting({}), "ours, trafilatura": ours(extractor="trafilatura"), "ours (default)": ours()}
-    for name, (texts, milliseconds) in timed(pages, chosen, 1).items():
-        kept, wanted, wrong, unwanted = strings(zip(pages, texts, strict=True))
-        print(f"| {name} | {kept:,}/{wanted:,} | {wrong:,}/{unwanted:,} | {milliseconds:.1f} |", flush=True)
+    for name, (texts, milliseconds) in time_contenders(pages, chosen, 1).items():
+        kept, included, wrong, excluded = strings(zip(pages, texts, strict=True))
+        print(f"| {name} | {kept:,}/{included:,} | {wrong:,}/{excluded:,} | {milliseconds:.1f} |", flush=True)
 
 
 def loops() -> dict[str, Callable[[GoldPage], str]]:
-    """Extractors without isolation, cleaning or gates; `parse` only reads the markup."""
+    """Return extractors without isolation, cleaning or gates; `parse` only parses the HTML."""
     return {
         "bare loop": by_setting(SETTINGS["fast, no comments"]),
         "resiliparse": lambda page: extractors.by_resiliparse(charset.decode(page.body, None)[0]),
@@ -147,62 +148,62 @@ def loops() -> dict[str, Callable[[GoldPage], str]]:
     }
 
 
-def pace(folder: Path, rounds: int, handed_to: Path | None) -> None:
-    """CPU of all processes: decoding, gates, language and cleaning count as ours, and so does isolation."""
+def pace(folder: Path, rounds: int, rows_file: Path | None) -> None:
+    """Print CPU milliseconds per page over all processes. Ours include isolation, decoding, gates, language and cleaning."""
     pages = load(folder, ["scrapinghub"])
     spent: dict[str, list[float]] = {name: [] for name in (*PEERS, *OURS, *loops())}
-    peaks: dict[str, float] = {name: alone(name, folder) for name in (*OURS, *loops())}
+    peaks: dict[str, float] = {name: measure_peak(name, folder) for name in (*OURS, *loops())}
     absent: list[scores.Absent] = []
     with ExitStack() as stack:
         boxes = {name: stack.enter_context(Sandbox(replace(KEEP_ALL, **changes))) for name, changes in OURS.items()}
         for box in boxes.values():
-            boxed(box, pages[:3])
+            sandbox_ms(box, pages[:3])
         for _ in range(rounds):
             for name in [name for name in PEERS if name in spent]:
                 try:
-                    found = peer(name, pages)
+                    result = peer(name, pages)
                 except peers.PeerError as error:
                     print(error)
                     del spent[name]
                     absent.append(scores.Absent("documents", name, str(error)))
                     continue
-                spent[name].append(found.milliseconds)
-                peaks[name] = max(peaks.get(name, 0.0), found.peak_mb)
-            spent["ours"].append(boxed(boxes["ours"], pages))
+                spent[name].append(result.milliseconds)
+                peaks[name] = max(peaks.get(name, 0.0), result.peak_mb)
+            spent["ours"].append(sandbox_ms(boxes["ours"], pages))
             for name, extractor in loops().items():
-                spent[name].append(bare(pages, extractor))
+                spent[name].append(loop_ms(pages, extractor))
             for name in list(OURS)[1:]:
-                spent[name].append(boxed(boxes[name], pages))
+                spent[name].append(sandbox_ms(boxes[name], pages))
     for name, milliseconds in spent.items():
-        print(f"{name:20} {_spread(milliseconds)} ms a page, {peaks[name]:,.0f} MB")
+        print(f"{name:20} {_spread(milliseconds)} ms per page, {peaks[name]:,.0f} MB")
     pairs = (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours"))
     for name, other in [pair for pair in pairs if pair[1] in spent]:
         ratios = [there / here for there, here in zip(spent[other], spent[name], strict=True)]
         print(f"{name}: {_spread(ratios)} times the speed of {other}")
-    scores.hand_over(handed_to, [*rows(spent, peaks), *absent])
+    scores.append_rows(rows_file, [*rows(spent, peaks), *absent])
 
 
-def alone(name: str, folder: Path) -> float:
-    """Peak memory in MB of one of ours, or of a loop, in processes of its own: the largest of them."""
+def measure_peak(name: str, folder: Path) -> float:
+    """Return the peak memory in MB of one of ours, or of a loop, in new processes: that of the largest process."""
     command = [sys.executable, __file__, "peak", str(folder), "--name", name]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def peak(name: str, folder: Path) -> float:
-    """In that process."""
+    """Return the peak memory that `measure_peak` reads."""
     pages = load(folder, ["scrapinghub"])
     if name not in OURS:
-        bare(pages, loops()[name])
+        loop_ms(pages, loops()[name])
         return scores.peak_mb()
     with Sandbox(replace(KEEP_ALL, **OURS[name])) as box:
-        boxed(box, pages)
+        sandbox_ms(box, pages)
         return max(scores.peak_mb(), scores.peak_mb(box.worker))
 
 
 def rows(spent: dict[str, list[float]], peaks: dict[str, float]) -> list[scores.Row]:
-    """Each peer beside ours with the same extractor, and the parser alone."""
-    each = {name: tuple(milliseconds) for name, milliseconds in spent.items()}
-    work, unit = "97 pages to text, isolation, language and cleaning counted", "CPU ms a page"
+    """Return a race of each peer with ours that has the same extractor, and the parser as limit."""
+    costs = {name: tuple(milliseconds) for name, milliseconds in spent.items()}
+    work, unit = "97 pages to text, with isolation, language and cleaning", "CPU ms per page"
     races = {
         f"datatrove {PEERS['datatrove'][0].partition('==')[2]}, its sandbox": ("ours", "datatrove"),
         PEERS["readability"][0].replace("==", " "): ("ours", "readability"),
@@ -210,33 +211,33 @@ def rows(spent: dict[str, list[float]], peaks: dict[str, float]) -> list[scores.
         f"trafilatura {trafilatura.__version__} in a bare loop, the same settings": ("ours, once", "bare loop"),
         f"resiliparse {version('resiliparse')} in a bare loop": ("ours, resiliparse", "resiliparse"),
     }
-    found: list[scores.Row] = [
+    races: list[scores.Row] = [
         scores.Race(
             "documents",
             f"{work} ({own})" if own != "ours" else work,
             name,
             unit,
-            each[own],
-            each[other],
+            costs[own],
+            costs[other],
             peaks[own],
             peaks[other],
         )
         for name, (own, other) in races.items()
-        if other in each
+        if other in costs
     ]
-    return [*found, scores.Limit("documents", "lxml's parse alone", unit, each["ours"], each["parse"])]
+    return [*races, scores.Limit("documents", "lxml's parser alone", unit, costs["ours"], costs["parse"])]
 
 
-def bare(pages: list[GoldPage], extractor: Callable[[GoldPage], str]) -> float:
-    """CPU milliseconds a page of an extractor in a loop."""
+def loop_ms(pages: list[GoldPage], extractor: Callable[[GoldPage], str]) -> float:
+    """Return the CPU milliseconds per page of an extractor in a loop."""
     began = time.process_time()
     for page in pages:
         extractor(page)
     return (time.process_time() - began) / len(pages) * 1000
 
 
-def boxed(sandbox: Sandbox, pages: list[GoldPage]) -> float:
-    """CPU milliseconds a page of this process and the worker together."""
+def sandbox_ms(sandbox: Sandbox, pages: list[GoldPage]) -> float:
+    """Return the CPU milliseconds per page of this process and the sandbox's worker together."""
     began = _cpu(sandbox) if sandbox.worker else 0.0
     for page in pages:
         sandbox.extract(RawPage(page.url or "http://example.org/", page.body))
@@ -257,7 +258,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("quality", "strings", "pace", "peak"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="folder of gold pages")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--name", help=argparse.SUPPRESS)
     scores.add_flag(parser)
@@ -270,7 +271,7 @@ def main() -> None:
     if arguments.what == "quality":
         quality(arguments.folder, arguments.rounds)
     elif arguments.what == "strings":
-        with_and_without(arguments.folder)
+        count_strings(arguments.folder)
     else:
         pace(arguments.folder, arguments.rounds, arguments.scores)
 

@@ -1,8 +1,8 @@
-"""One peer's extraction over pages given on standard input, timed: run by extraction.py with the peer's own Python.
+"""Time one peer's extraction of pages from standard input. extraction.py runs this with the peer's own Python.
 
     PYTHON extraction_peer.py NAME < pickled list of HTML texts > JSON {texts, cpu_seconds, peak_mb}
 
-CPU time counts this process and its children, memory is of the largest of them.
+CPU time counts this process and its children; memory is that of the largest process.
 """
 
 import json
@@ -16,7 +16,7 @@ import scores  # beside this file
 
 
 def datatrove(pages: list[str]) -> Iterator[str]:
-    """Its Trafilatura extractor in its sandbox; FineWeb's settings are its defaults, the deadline is raised for a busy machine."""
+    """datatrove's Trafilatura extractor in its sandbox, with its defaults (FineWeb's settings) and a longer deadline for a busy machine."""
     from datatrove.data import Document
     from datatrove.pipeline.extractors import Trafilatura
 
@@ -45,7 +45,7 @@ def newspaper4k(pages: list[str]) -> Iterator[str]:
         article.download(input_html=page)
         try:
             article.parse()
-        except ImportError:  # a language whose word splitter is not installed
+        except ImportError:  # the word splitter of this language is not installed
             yield ""
             continue
         yield article.text
@@ -57,7 +57,7 @@ def cpu_seconds() -> float:
 
 
 def peak_mb() -> float:
-    """Of a child that has ended the kernel keeps the most that it held, as it does of this process."""
+    """Return the peak memory of this process or of its largest ended child, whose high-water mark the kernel keeps."""
     return max(scores.peak_mb(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
 
 

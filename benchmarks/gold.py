@@ -1,4 +1,4 @@
-"""Pages with gold text, and how near an extracted text comes to it."""
+"""Pages with gold text, and measures of how close an extracted text comes to it."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ ARTICLES = ("scrapinghub", "newspaper4k", "mozilla", "webmainbench")
 
 @dataclass(frozen=True)
 class GoldPage:
-    """A page's bytes and what is known of its text; `half` is a hash of its name, so it never moves."""
+    """A page's bytes and its gold: the text, or strings that must and must not be in it."""
 
     name: str
     url: str
@@ -31,17 +31,17 @@ class GoldPage:
 
     @property
     def collection(self) -> str:
-        """The repository that the page is from."""
+        """The repository that the page comes from."""
         return self.name.split("/")[0]
 
     @property
     def half(self) -> str:
-        """The one that was looked at while the rules were made, or the one kept aside."""
+        """`worked on` (seen while the rules were written) or `kept aside`; a hash of the name decides, so it never changes."""
         return HALVES[hashlib.sha256(self.name.encode()).digest()[0] % 2]
 
 
 def load(folder: Path, collections: Iterable[str]) -> list[GoldPage]:
-    """The pages of the named collections that have any gold, by name."""
+    """Load the pages with gold of the named collections, sorted by name."""
     gold = {g["file"]: g for g in map(json.loads, (folder / "gold.jsonl").open())}
     pages = []
     for collection in collections:
@@ -65,16 +65,16 @@ def shingles(text: str) -> Counter[tuple[str, ...]]:
     return Counter(tuple(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1)))
 
 
-def overlap(gold: str, found: str) -> tuple[float, float, float]:
-    """Shares of common, surplus and missing shingles: scrapinghub's measure, in which each page weighs the same."""
-    wanted, got = shingles(gold), shingles(found)
-    common = (wanted & got).total()
-    counts = (common, got.total() - common, wanted.total() - common)
+def overlap(gold: str, extracted: str) -> tuple[float, float, float]:
+    """Return the shares of common, surplus and missing shingles: scrapinghub's measure, in which all pages have equal weight."""
+    expected, actual = shingles(gold), shingles(extracted)
+    common = (expected & actual).total()
+    counts = (common, actual.total() - common, expected.total() - common)
     return tuple(count / (sum(counts) or 1) for count in counts)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class Score:
+class ShingleScore:
     """Precision and recall of shingles."""
 
     precision: float
@@ -86,28 +86,28 @@ class Score:
         return 2 * self.precision * self.recall / ((self.precision + self.recall) or 1)
 
 
-def score(pages: Iterable[tuple[GoldPage, str]]) -> Score:
+def score(pages: Iterable[tuple[GoldPage, str]]) -> ShingleScore:
     common, surplus, missing = (
         sum(column) for column in zip(*(overlap(page.text or "", text) for page, text in pages), strict=True)
     )
-    return Score(common / ((common + surplus) or 1), common / ((common + missing) or 1))
+    return ShingleScore(common / ((common + surplus) or 1), common / ((common + missing) or 1))
 
 
 def strings(pages: Iterable[tuple[GoldPage, str]]) -> tuple[int, int, int, int]:
-    """Of trafilatura's strings: wanted ones kept, of how many; unwanted ones kept, of how many."""
-    kept = wanted = wrong = unwanted = 0
+    """Count trafilatura's strings: included ones kept, all included ones, excluded ones kept, all excluded ones."""
+    kept = included = wrong = excluded = 0
     for page, text in pages:
         kept += sum(s in text for s in page.included)
-        wanted += len(page.included)
+        included += len(page.included)
         wrong += sum(s in text for s in page.excluded)
-        unwanted += len(page.excluded)
-    return kept, wanted, wrong, unwanted
+        excluded += len(page.excluded)
+    return kept, included, wrong, excluded
 
 
-def timed(
+def time_contenders(
     pages: list[GoldPage], contenders: dict[str, Callable[[GoldPage], str]], rounds: int
 ) -> dict[str, tuple[list[str], float]]:
-    """Each contender's texts, and its CPU milliseconds a page: the median of interleaved rounds."""
+    """Return each contender's texts and its CPU milliseconds per page, the median of interleaved rounds."""
     spent: dict[str, list[float]] = {name: [] for name in contenders}
     texts: dict[str, list[str]] = {}
     for _ in range(rounds):

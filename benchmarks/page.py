@@ -1,24 +1,26 @@
-"""The page of all benchmarks, made of what they handed over and of nothing else: scoreboard, limits, growth, then what each printed."""
+"""The page docs/benchmarks.md, rendered from recorded rows and output alone: scoreboard, limits, growth, then each benchmark's output."""
 
 import json
 import statistics
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from benchmarks.scores import Absent, Growth, Limit, Race, Row, of_json, to_json
+from benchmarks.scores import Absent, Growth, Limit, Race, Row, row_from_json, row_to_json
 
+PROSE_WIDTH = 100
 ABOUT = (
-    "Made by `make bench`; not edited by hand. Ours and each peer did the same on the same input, in one run, in turns. *Times as fast* is "
-    "the peer's figure over ours, round by round: least, median, most; the figures themselves are medians, less is better. CPU seconds are "
-    "of all processes. Peak memory is of the largest process, in MB. What the figures mean, what was tried, and runs of other days: "
-    "[measurements.md](measurements.md)."
+    "`make bench` makes this page; do not edit it by hand. Ours and each peer do the same work on the same input, in one run, "
+    "in interleaved rounds. *Times as fast* is the peer's figure divided by ours, round by round: minimum, median, maximum. "
+    "Other figures are medians; less is better. CPU seconds count all processes. Peak memory, in MB, is that of the largest "
+    "process. [measurements.md](measurements.md) explains the figures and has runs of other days."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where and on what a benchmark ran."""
+    """The machine, the Python and the commit of a benchmark's run."""
 
     processor: str
     cores: int
@@ -32,7 +34,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One benchmark's run. `failure` is empty where it ended well."""
+    """One benchmark's run. `failure` is empty if it succeeded."""
 
     title: str
     command: str
@@ -47,46 +49,46 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The sections of a page, in the order of the data."""
+    """The sections of a page, in the order of the pipeline."""
 
     sections: tuple[Section, ...] = ()
 
     def with_section(self, section: Section, order: Sequence[str]) -> Self:
-        """This record with a section in place of an earlier one of its title; what it does not replace stays, in the order of `order`."""
+        """Return a record in which `section` replaces the one of its title. All sections are sorted as in `order`."""
         others = [old for old in self.sections if old.title != section.title]
         places = {title: place for place, title in enumerate(order)}
         return replace(self, sections=tuple(sorted([*others, section], key=lambda s: places.get(s.title, len(places)))))
 
     def to_json(self) -> str:
-        """As a file holds it."""
-        sections = [asdict(section) | {"rows": [to_json(row) for row in section.rows]} for section in self.sections]
+        """Serialise the record as JSON."""
+        sections = [asdict(section) | {"rows": [row_to_json(row) for row in section.rows]} for section in self.sections]
         return json.dumps(sections, indent=1) + "\n"
 
     @classmethod
-    def of_json(cls, text: str) -> Self:
-        """The record again."""
-        return cls(tuple(_section(said) for said in json.loads(text)))
+    def from_json(cls, text: str) -> Self:
+        """Read a record from the JSON that `to_json` gives."""
+        return cls(tuple(_section(fields) for fields in json.loads(text)))
 
 
-def _section(said: dict[str, Any]) -> Section:
-    return Section(**said | {"machine": Machine(**said["machine"]), "rows": tuple(map(of_json, said["rows"]))})
+def _section(fields: dict[str, Any]) -> Section:
+    return Section(**fields | {"machine": Machine(**fields["machine"]), "rows": tuple(map(row_from_json, fields["rows"]))})
 
 
 def render(record: Record, order: Sequence[str]) -> str:
-    """The page in Markdown. `order` are the titles of all benchmarks there are: those that have no section are named."""
+    """Render the page as Markdown. `order` lists the titles of all benchmarks; the page names those without a section."""
     rows = [row for section in record.sections for row in section.rows]
     parts = [
         "# Benchmarks",
-        ABOUT,
-        "\n".join(_heads(record, order)),
+        _wrap(ABOUT),
+        "\n".join(_wrap(item, "  ") for item in _summary(record, order)),
         "## Scoreboard",
         table(
-            ("stage", "what", "peer", "times as fast", "unit", "ours", "peer", "ours, MB", "peer, MB", "rounds"),
+            ("stage", "work", "peer", "times as fast", "unit", "ours", "peer", "ours, MB", "peer, MB", "rounds"),
             (_race(row) for row in rows if isinstance(row, Race)),
         ),
         "## How far from the machine's limit",
         table(
-            ("stage", "limit", "unit", "ours", "limit", "ours reaches, of 1"),
+            ("stage", "limit", "unit", "ours", "limit", "limit / ours"),
             (_limit(row) for row in rows if isinstance(row, Limit)),
         ),
         "## Growth",
@@ -94,32 +96,41 @@ def render(record: Record, order: Sequence[str]) -> str:
             ("stage", "sizes", "CPU s", "exponent", "peak, MB"),
             (_growth(row) for row in rows if isinstance(row, Growth)),
         ),
-        *(_told(section) for section in record.sections),
+        *(_output(section) for section in record.sections),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _heads(record: Record, order: Sequence[str]) -> Iterator[str]:
-    """Machine by machine what ran there, then what did not run or not well."""
+def _wrap(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, PROSE_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _summary(record: Record, order: Sequence[str]) -> Iterator[str]:
+    """Yield list items: the runs on each machine, then benchmarks and peers that are missing or failed."""
     for machine in dict.fromkeys(section.machine for section in record.sections):
         here = [section for section in record.sections if section.machine == machine]
         dates = sorted({section.date for section in here})
         span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         loads = [section.load for section in here]
+        minutes = round(sum(section.seconds for section in here) / 60)
         yield (
-            f"- {span}, {machine}: {len(here)} benchmarks in {sum(section.seconds for section in here) / 60:.0f} minutes, "
+            f"- {span}, {machine}: {_count(len(here), 'benchmark')} in {_count(minutes, 'minute')}, "
             f"load average before each {min(loads):.1f} to {max(loads):.1f}"
         )
     absent = [title for title in order if title not in {section.title for section in record.sections}]
     failed = [f"{section.title} ({section.failure})" for section in record.sections if section.failure]
     missing = [row for section in record.sections for row in section.rows if isinstance(row, Absent)]
-    yield f"- not measured: {', '.join(absent) or 'nothing is left out'}"
+    yield f"- benchmarks not measured: {', '.join(absent) or 'none'}"
     yield f"- peers not measured: {'; '.join(f'{row.peer} in {row.stage}, because {row.reason}' for row in missing) or 'none'}"
-    yield f"- ended badly: {'; '.join(failed) or 'none'}"
+    yield f"- benchmarks that failed: {'; '.join(failed) or 'none'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -138,19 +149,19 @@ def _limit(row: Limit) -> Sequence[str]:
 
 def _growth(row: Growth) -> Sequence[str]:
     sizes = ", ".join(f"{size:,.0f}" for size in row.sizes)
-    start = f" (start {number(row.start_seconds)} of each)" if row.start_seconds else ""
+    start = f" (start-up {number(row.start_seconds)} in each)" if row.start_seconds else ""
     seconds = ", ".join(number(value) for value in row.seconds)
     return row.stage, f"{sizes} {row.unit}", seconds + start, row.fitted, ", ".join(f"{p:,.0f}" for p in row.peaks_mb)
 
 
-def _told(section: Section) -> str:
-    failure = f"\n\nEnded badly: {section.failure}" if section.failure else ""
-    head = f"## {section.title}\n\n`{section.command}`, {section.date}, {section.seconds:,.0f} s{failure}"
-    return f"{head}\n\n```\n{section.printed.strip()}\n```"
+def _output(section: Section) -> str:
+    failure = "\n\n" + _wrap(f"Failed: {section.failure}") if section.failure else ""
+    head = f"## {section.title}\n\n{section.date}, {section.seconds:,.0f} s{failure}"
+    return f"{head}\n\n```\n$ {section.command}\n{section.printed.strip()}\n```"
 
 
 def number(value: float) -> str:
-    """Three figures, and no more than the value has.
+    """Format a value with three significant digits, and no more than it has.
 
     >>> number(0.01234), number(12.345), number(1234.5)
     ('0.0123', '12.3', '1,234')

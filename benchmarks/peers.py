@@ -1,6 +1,6 @@
-"""The peers a benchmark compares with, each in a virtual environment of its own: none of them is a dependency of ours.
+"""Virtual environments for the peers that benchmarks compare with: one per peer, because none is a dependency of webtext.
 
-python = peers.python("scrapy", "scrapy==2.13.4", "trafilatura")   # made from the package index at first use
+python = peers.python("scrapy", "scrapy==2.13.4", "trafilatura")   # installed from the package index at first use
 """
 
 import os
@@ -11,27 +11,27 @@ from hashlib import sha256
 from pathlib import Path
 
 HOME = Path(os.environ.get("WEBTEXT_PEERS", Path(__file__).parents[1] / ".peers"))
-CONSTRAINTS = ("torch==2.13.0",)  # several peers would pull the newest torch, with gigabytes of CUDA
+CONSTRAINTS = ("torch==2.13.0",)  # otherwise several peers install the newest torch, with gigabytes of CUDA
 HARNESS = ("lm_eval", "lm_eval[hf]==0.4.13")
-"""What `python` is given for lm-evaluation-harness, by its benchmark and by a test."""
+"""The arguments of `python` for lm-evaluation-harness, which a benchmark and a test use."""
 
 
 class PeerError(RuntimeError):
-    """A peer could not be installed: the benchmark names it and goes on without."""
+    """A peer could not be installed or failed. The benchmark names it and continues without it."""
 
 
 def python(name: str, *requirements: str, least: tuple[int, int] = (3, 0)) -> Path:
-    """The interpreter of peer `name`'s environment, which holds `requirements`; PeerError with why when it cannot be made.
+    """Return the interpreter of peer `name`'s environment with `requirements`. Raises PeerError if the environment cannot be created.
 
-    A peer that needs a later Python than ours is given the first of `least` or later that this machine has.
+    `least` is the earliest Python that the peer supports. If ours is earlier, the first suitable one on this machine is used.
     """
     folder = _home(name, requirements)
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
         own = sys.executable if sys.version_info >= least else later_python(name, least)
-        made = subprocess.run([own, "-m", "venv", "--clear", str(folder)], capture_output=True, check=False)
-        if made.returncode:
-            raise PeerError(f"{name}: {Path(own).name} makes no virtual environment")
+        created = subprocess.run([own, "-m", "venv", "--clear", str(folder)], capture_output=True, check=False)
+        if created.returncode:
+            raise PeerError(f"{name}: {Path(own).name} cannot create a virtual environment")
         bounds = folder / "constraints.txt"
         bounds.write_text("\n".join(CONSTRAINTS) + "\n")
         command = [str(interpreter), "-m", "pip", "install", "--quiet", "--constraint", str(bounds), *requirements]
@@ -44,20 +44,20 @@ def python(name: str, *requirements: str, least: tuple[int, int] = (3, 0)) -> Pa
 
 
 def later_python(name: str, least: tuple[int, int]) -> str:
-    """An interpreter of `least` or a later minor version. PeerError where there is none."""
-    kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
-    named = [shutil.which(f"python{least[0]}.{minor}") for minor in range(least[1], least[1] + 8)]
-    for found in filter(None, [*named, *map(str, kept)]):
-        said = subprocess.run(
-            [found, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True, check=False
+    """Find an interpreter of version `least` or later. Raises PeerError if there is none."""
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    on_path = [shutil.which(f"python{least[0]}.{minor}") for minor in range(least[1], least[1] + 8)]
+    for candidate in filter(None, [*on_path, *map(str, pyenv)]):
+        answer = subprocess.run(
+            [candidate, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True, check=False
         )
-        if said.returncode == 0 and tuple(map(int, said.stdout.split())) >= least:
-            return found
-    raise PeerError(f"{name}: needs Python {least[0]}.{least[1]} or later, and there is none here")
+        if answer.returncode == 0 and tuple(map(int, answer.stdout.split())) >= least:
+            return candidate
+    raise PeerError(f"{name}: needs Python {least[0]}.{least[1]} or later, which this machine does not have")
 
 
 def installed(name: str, *requirements: str) -> Path | None:
-    """What `python` gives, where it was asked for it before; None where it would have to install."""
+    """Return the interpreter that `python` gives if the environment already exists, else None."""
     folder = _home(name, requirements)
     return folder / "bin" / "python" if (folder / "complete").exists() else None
 
@@ -67,7 +67,7 @@ def _home(name: str, requirements: tuple[str, ...]) -> Path:
 
 
 def versions(interpreter: Path, *packages: str) -> dict[str, str]:
-    """The installed version of each of `packages`, for the line under a table."""
+    """Return the installed version of each package."""
     script = "import sys, importlib.metadata as m\nfor p in sys.argv[1:]: print(p, m.version(p))"
     lines = subprocess.run([str(interpreter), "-c", script, *packages], capture_output=True, text=True, check=True).stdout
     return dict(line.split(" ", 1) for line in lines.splitlines())

@@ -1,4 +1,4 @@
-"""The matrix products of GPT-2's layers and nothing else, at torch's own speed: no step and no evaluation here takes less."""
+"""The matrix products of GPT-2's layers alone, at torch's speed: a lower bound for the time of a training step or an evaluation."""
 
 import time
 from collections import Counter
@@ -13,12 +13,12 @@ from trainer.evals.candidate import Network, Prefix
 from trainer.model import GPT
 
 STEP_ROWS, READING_ROWS = 2048, 256
-"""Rows a product at most: a step's, which has to keep what it makes, and an evaluation's, which has not."""
+"""Maximal rows per product: in a step, which must keep its results, and in an evaluation, which need not."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """Rows times a weight, with the gradient of what comes out and room for all three results."""
+    """Operands of rows times a weight and of both gradients, with preallocated results."""
 
     left: Tensor
     weight: Tensor
@@ -41,10 +41,10 @@ class _Product:
 
 
 def seconds(shape: ModelConfig, read: int, scored: int, dtype: torch.dtype, *, backward: bool) -> float:
-    """Wall seconds of all linear layers' products over `read` tokens, the output layer's over `scored`; with those of both gradients,
-    three times as many.
+    """Return the wall seconds of the linear layers' products over `read` tokens, and of the output layer's over `scored` tokens.
 
-    Attention's own products are left out: 2 T / (12 d + V / L) of them, a few per cent at these shapes.
+    `backward` adds the products of both gradients, which triples the work. Attention's own products are left out: they are
+    2 T / (12 d + V / L) of the work, a few per cent at these shapes.
     """
     width, most = shape.width, STEP_ROWS if backward else READING_ROWS
     layers = Counter([(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)] * shape.layers)
@@ -59,24 +59,24 @@ def seconds(shape: ModelConfig, read: int, scored: int, dtype: torch.dtype, *, b
     return time.perf_counter() - began
 
 
-class Counted(Network):
-    """A network that counts the tokens it reads, padding too, and the rows of logits it makes."""
+class CountingNetwork(Network):
+    """A network that counts the tokens that it reads, with padding, and the rows of logits that it computes."""
 
     def __init__(self, gpt: GPT) -> None:
         super().__init__(gpt)
         self.read_tokens = self.scored_tokens = 0
 
     def features(self, tokens: Tensor, prefix: Prefix | None = None) -> Tensor:
-        """The stream above the last block."""
+        """Count the tokens and compute the residual stream after the last block."""
         self.read_tokens += tokens.numel()
         return super().features(tokens, prefix)
 
     def read(self, tokens: Tensor) -> Prefix:
-        """Keys and values of a prefix."""
+        """Count the tokens and compute keys and values of a prefix."""
         self.read_tokens += len(tokens)
         return super().read(tokens)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Of each row of features."""
+        """Count the rows and compute their logits."""
         self.scored_tokens += len(features)
         return super().logits(features)

@@ -1,9 +1,9 @@
-"""Real text for benchmarks that need much of it.
+"""Real text for benchmarks that need a lot of it.
 
-    python benchmarks/real_text.py FOLDER      # unpacks documentation packages of Debian below FOLDER, some 1.9 GB; needs apt-get and dpkg
+    python benchmarks/real_text.py FOLDER      # unpacks Debian's documentation packages below FOLDER, about 1.9 GB; needs apt-get and dpkg
 
-Source, documentation and prose of the machine at hand do as well. HTML loses its tags; a CSV file with the columns `title` and `selftext`
-(github.com/umbrae/reddit-top-2.5-million: 600 MB of posts) gives a document a row.
+The source code and documentation of any machine serve too. HTML loses its tags. A CSV file with the columns `title` and `selftext`
+(github.com/umbrae/reddit-top-2.5-million: 600 MB of posts) gives one document per row.
 """
 
 import csv
@@ -36,16 +36,19 @@ PACKAGES = (
     "sagemath-doc",
 )
 TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
-ROWS_A_GROUP = 4096
+ROWS_PER_GROUP = 4096
 
 
-def documents(folders: list[str], megabytes: int, most: int = 1 << 18) -> Iterator[str]:
-    """Documents of at most `most` characters from files in a seeded order, each text once, until there are so many megabytes of them."""
-    found = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in {*PLAIN, HTML, POSTS})
-    random.Random(0).shuffle(found)
+def documents(folders: list[str], megabytes: int, max_characters: int = 1 << 18) -> Iterator[str]:
+    """Yield distinct texts from files in a seeded order, cut at `max_characters`, until they make up `megabytes`.
+
+    Exits with a message if the folders hold less text.
+    """
+    paths = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in {*PLAIN, HTML, POSTS})
+    random.Random(0).shuffle(paths)
     left = megabytes * 1_000_000
     seen = set()
-    for text in (text[:most] for path in found if path.is_file() for text in _texts(path)):
+    for text in (text[:max_characters] for path in paths if path.is_file() for text in _texts(path)):
         key = blake2b(text.encode(), digest_size=8).digest()
         if key in seen:
             continue
@@ -57,19 +60,20 @@ def documents(folders: list[str], megabytes: int, most: int = 1 << 18) -> Iterat
     raise SystemExit(f"only {megabytes - left / 1e6:.0f} MB of text below {folders}; name more folders or fewer --megabytes")
 
 
-def regrouped(texts: Iterator[str], times: int, together: int = 4096) -> Iterator[str]:
-    """So many times the text: each document once, and documents made of the lines of others, dealt out anew in a seeded order.
+def regroup(texts: Iterator[str], times: int, together: int = 4096) -> Iterator[str]:
+    """Yield `times` as much text: each document, and new documents made of its neighbours' lines in a seeded order.
 
-    Words stay what they are but for white space, which meets other line ends: what grows with the text alone shows.
+    The words stay the same, except that white space meets other line ends. So a benchmark shows what grows with the amount of text
+    alone. `together` documents at a time exchange lines.
     """
     generator = random.Random(0)
-    while some := list(islice(texts, together)):
-        yield from some
-        lines = [line for text in some for line in text.splitlines(keepends=True)]
-        each = -(-len(lines) // len(some))
+    while batch := list(islice(texts, together)):
+        yield from batch
+        lines = [line for text in batch for line in text.splitlines(keepends=True)]
+        size = -(-len(lines) // len(batch))
         for _ in range(times - 1):
             generator.shuffle(lines)
-            yield from ("".join(lines[at : at + each]) for at in range(0, len(lines), each))
+            yield from ("".join(lines[at : at + size]) for at in range(0, len(lines), size))
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -84,22 +88,22 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def write_corpus(folder: Path, texts: Iterator[str], shard_megabytes: int = 64) -> int:
-    """A finished documents folder of these texts; their bytes."""
+    """Write the texts as a finished documents folder. Returns their bytes."""
     folder.mkdir(parents=True)
     entries: list[FileEntry] = []
-    held: list[Document] = []
+    pending: list[Document] = []
     sizes = [0]
     for text in texts:
         size = len(text.encode())
         name = blake2b(text.encode(), digest_size=16).digest()
-        held.append(Document(name, "https://a.example/", "a.example", "a.example", None, "en", None, 3, None, None, text))
+        pending.append(Document(name, "https://a.example/", "a.example", "a.example", None, "en", None, 3, None, None, text))
         sizes[-1] += size
         if sizes[-1] > shard_megabytes * 1_000_000:
-            entries.append(_write_shard(folder, len(entries), held))
-            held = []
+            entries.append(_write_shard(folder, len(entries), pending))
+            pending = []
             sizes.append(0)
-    if held:
-        entries.append(_write_shard(folder, len(entries), held))
+    if pending:
+        entries.append(_write_shard(folder, len(entries), pending))
     rows = sum(entry.rows for entry in entries)
     StageManifest("documents", {}, {}, tuple(entries), Books(rows, rows), {"text_bytes": sum(sizes)}).save(str(folder))
     return sum(sizes)
@@ -107,15 +111,15 @@ def write_corpus(folder: Path, texts: Iterator[str], shard_megabytes: int = 64) 
 
 def _write_shard(folder: Path, number: int, documents: list[Document]) -> FileEntry:
     path = folder / f"documents-{number:05d}.parquet"
-    pq.write_table(Document.table(documents), path, compression="zstd", row_group_size=ROWS_A_GROUP)
+    pq.write_table(Document.table(documents), path, compression="zstd", row_group_size=ROWS_PER_GROUP)
     return FileEntry(path.name, "documents", len(documents), path.stat().st_size, fingerprint(str(path)))
 
 
 def unpack(folder: Path) -> None:
-    """Fetch the packages and lay out their files."""
-    with tempfile.TemporaryDirectory() as fetched:
-        subprocess.run(["apt-get", "download", *PACKAGES], cwd=fetched, check=True)
-        for package in sorted(Path(fetched).glob("*.deb")):
+    """Download the packages and unpack their files."""
+    with tempfile.TemporaryDirectory() as downloads:
+        subprocess.run(["apt-get", "download", *PACKAGES], cwd=downloads, check=True)
+        for package in sorted(Path(downloads).glob("*.deb")):
             subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
 
 

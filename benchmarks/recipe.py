@@ -1,7 +1,8 @@
-"""What each part of a modern recipe is worth, at equal tokens: `python benchmarks/recipe.py --tokens FOLDER --seeds 1 2 3`.
+"""The gain of each part of a modern recipe at equal tokens: `python benchmarks/recipe.py --tokens FOLDER --seeds 1 2 3`.
 
-FOLDER is one of token shards with a small vocabulary (`pipeline vocabulary --vocab_size 4096`), so that the blocks are what is trained.
-Every run is `webtext-train train` itself. Differences are paired by seed: both runs of a pair see the same windows in the same order.
+FOLDER holds token shards with a small vocabulary (`pipeline vocabulary --vocab_size 4096`), so that most of the training goes into the
+blocks. Every run is `webtext-train train` itself. Differences are paired by seed: both runs of a pair see the same windows in the same
+order.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from trainer import cli
 
 SHAPE = ("--layers=4", "--heads=2", "--width=64", "--context=128", "--batch-tokens=1024", "--micro-batch=8")
 RECIPE = ("--warmup-steps=20", "--validation-tokens=65536", "--log-every=50", "--keep=1")
-ADAMW, MUON = "--learning-rate=2.5e-3", "--learning-rate=1.2e-2"  # the best of a sweep by factors of two, one seed
+ADAMW, MUON = "--learning-rate=2.5e-3", "--learning-rate=1.2e-2"  # the best of a sweep in factors of two, one seed
 MODERN = (
     "--optimizer=muon", "--qk-norm", "--positions=rotary", "--activation=relu2", "--zero-projections", "--no-tied",
     "--schedule=wsd", "--decay-fraction=0.6",
@@ -39,11 +40,11 @@ PARTS = {
 
 
 def loss_of(tokens: Path, steps: int, more: tuple[str, ...]) -> float:
-    """Validation loss in nats a token at the end of a run."""
+    """Train and return the final validation loss in nats per token."""
     vocabulary = f"--vocabulary={Manifest.load(tokens).vocab_size}"
-    every = (f"--steps={steps}", f"--validate-every={steps}", f"--checkpoint-every={steps}")
+    intervals = (f"--steps={steps}", f"--validate-every={steps}", f"--checkpoint-every={steps}")
     with tempfile.TemporaryDirectory() as folder:
-        words = ["train", "tiny", "--data", str(tokens), "--out", folder, vocabulary, *SHAPE, *RECIPE, *every, *more]
+        words = ["train", "tiny", "--data", str(tokens), "--out", folder, vocabulary, *SHAPE, *RECIPE, *intervals, *more]
         if cli.main(words) != 0:
             raise SystemExit(f"failed: {' '.join(words)}")
         lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), help=", ".join(PARTS))
-    parser.add_argument("--more", nargs="*", default=[], help="flags for all runs")
+    parser.add_argument("--more", nargs="*", default=[], help="more flags for all runs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     base: list[float] = []
@@ -68,7 +69,7 @@ def main() -> None:
         spread = statistics.stdev(gains) if len(gains) > 1 else 0.0
         shown = " ".join(f"{loss:.4f}" for loss in losses)
         seconds = (time.process_time() - began) / len(losses)
-        print(f"{part:18} {shown}   {statistics.mean(gains):+.4f} ± {spread:.4f}   {seconds:.0f} CPU s a run", flush=True)
+        print(f"{part:18} {shown}   {statistics.mean(gains):+.4f} ± {spread:.4f}   {seconds:.0f} CPU s per run", flush=True)
 
 
 if __name__ == "__main__":

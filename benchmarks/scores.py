@@ -1,6 +1,6 @@
-"""What benchmarks hand over for the scoreboard: rows of figures, each a line of JSON in the file that --scores names.
+"""Rows of the scoreboard. A benchmark appends them to the file that --scores names, one line of JSON per row.
 
-Reads nothing of ours or of a peer's, so that any benchmark may import it, whichever Python runs it.
+This module imports only the standard library, so that benchmarks can use it in a peer's Python too.
 """
 
 import argparse
@@ -12,17 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-DISTURBED = 3
-"""So many times what takes milliseconds is clocked in a round, ours and theirs; the middle one counts."""
+TIMINGS_PER_ROUND = 3
+"""Work that takes milliseconds is timed this often in a round, and the median counts, because other processes disturb it."""
 
-
-LOST = 0.1
-"""What a size costs beyond the start says nothing where it is less than this share of it: one start differs from the next by so much."""
+START_UP_NOISE = 0.1
+"""Start-up times differ by about this share. Costs beyond start-up that are smaller say nothing about growth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Ours and one peer on the same input. Round i of one is beside round i of the other; figures are in `unit`, and less is better."""
+    """Ours and a peer on the same input, in paired rounds. Figures are in `unit`; less is better."""
 
     stage: str
     work: str
@@ -35,14 +34,14 @@ class Race:
 
     @property
     def ratios(self) -> tuple[float, float, float]:
-        """How many times as fast ours was: least, median, most of the rounds."""
-        found = [their / our for our, their in zip(self.ours, self.theirs, strict=True)]
-        return min(found), statistics.median(found), max(found)
+        """How many times as fast ours is: minimum, median and maximum over the rounds."""
+        ratios = [their / our for our, their in zip(self.ours, self.theirs, strict=True)]
+        return min(ratios), statistics.median(ratios), max(ratios)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Ours and what no program of this kind goes below on this machine, in paired rounds of the same unit."""
+    """Ours and a lower bound for any program of its kind on this machine, in paired rounds of the same unit."""
 
     stage: str
     limit: str
@@ -52,14 +51,14 @@ class Limit:
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """How near the limit ours comes, 1 being there: least, median, most of the rounds."""
-        found = [least / our for our, least in zip(self.ours, self.least, strict=True)]
-        return min(found), statistics.median(found), max(found)
+        """The bound divided by ours, 1 at best: minimum, median and maximum over the rounds."""
+        shares = [least / our for our, least in zip(self.ours, self.least, strict=True)]
+        return min(shares), statistics.median(shares), max(shares)
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """CPU seconds and peak memory by size of the input. `start_seconds` are taken off before the exponent is fitted."""
+    """CPU seconds and peak memory by input size. `start_seconds`, the cost of start-up, is subtracted before the exponent is fitted."""
 
     stage: str
     unit: str
@@ -70,21 +69,21 @@ class Growth:
 
     @property
     def exponent(self) -> float | None:
-        """Of seconds as a power of size, by least squares of the logarithms; None where a size costs hardly more than the start."""
+        """The exponent of seconds as a power of size, by least squares of logarithms; None if some size costs hardly more than start-up."""
         beyond = [seconds - self.start_seconds for seconds in self.seconds]
-        if min(beyond) <= LOST * self.start_seconds:
+        if min(beyond) <= START_UP_NOISE * self.start_seconds:
             return None
         return statistics.linear_regression(list(map(math.log, self.sizes)), list(map(math.log, beyond))).slope
 
     @property
     def fitted(self) -> str:
-        """The exponent as a table shows it."""
-        return "none: lost in the start" if self.exponent is None else f"{self.exponent:.2f}"
+        """The exponent as shown in a table."""
+        return "none: hidden by start-up" if self.exponent is None else f"{self.exponent:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A peer that could not be measured, and why."""
+    """A peer that could not be measured, with the reason."""
 
     stage: str
     peer: str
@@ -98,46 +97,46 @@ KINDS: dict[str, type[Race] | type[Limit] | type[Growth] | type[Absent]] = {
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
-    """The flag that every benchmark has."""
-    parser.add_argument("--scores", type=Path, help="append the scoreboard's rows to this file, a line of JSON each")
+    """Add `--scores`, which every benchmark has."""
+    parser.add_argument("--scores", type=Path, help="append rows for the scoreboard to this file, one line of JSON each")
 
 
-def hand_over(path: Path | None, rows: Iterable[Row]) -> None:
-    """Append rows to the file, where there is one."""
+def append_rows(path: Path | None, rows: Iterable[Row]) -> None:
+    """Append rows to the file. Without a path, do nothing."""
     if path is not None:
         with path.open("a") as file:
-            file.writelines(json.dumps(to_json(row)) + "\n" for row in rows)
+            file.writelines(json.dumps(row_to_json(row)) + "\n" for row in rows)
 
 
-def collected(path: Path) -> list[Row]:
-    """The rows of a file; none where no benchmark has written to it. A last line without its end is of one that was killed."""
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a file; an empty list if there is no file. An incomplete last line, left by a killed benchmark, is ignored."""
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [of_json(json.loads(line)) for line in lines if line.endswith("\n")]
+    return [row_from_json(json.loads(line)) for line in lines if line.endswith("\n")]
 
 
-def to_json(row: Row) -> dict[str, Any]:
-    """The row's fields and its kind."""
+def row_to_json(row: Row) -> dict[str, Any]:
+    """Return the row's fields and its kind."""
     return {"kind": type(row).__name__, **asdict(row)}
 
 
-def of_json(said: dict[str, Any]) -> Row:
-    """The row again."""
-    kind = KINDS[said["kind"]]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name != "kind"})
+def row_from_json(fields: dict[str, Any]) -> Row:
+    """Return the row that `row_to_json` made these fields of."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items() if name != "kind"}
+    return KINDS[fields["kind"]](**values)
 
 
 def peak_mb(process: int | None = None) -> float:
-    """Peak memory of this process or of another, from the kernel's high-water mark: a fork does not inherit it, as it does ru_maxrss."""
+    """Peak memory in MB of this process or another: the kernel's high-water mark, which a fork does not inherit, unlike ru_maxrss."""
     status = Path("/proc", str(process or "self"), "status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def forget_peak() -> None:
-    """What `peak_mb` of this process says counts from here on: from what it holds now, as Linux offers (`clear_refs`)."""
+def reset_peak() -> None:
+    """Restart the high-water mark of this process at its current memory (Linux's `clear_refs`)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def per(amount: float, seconds: Sequence[float]) -> tuple[float, ...]:
-    """Seconds a unit, so that two who were given different amounts can stand side by side."""
+def per_unit(amount: float, seconds: Sequence[float]) -> tuple[float, ...]:
+    """Divide seconds by the amount of work, so that runs on different amounts can be compared."""
     return tuple(value / amount for value in seconds)

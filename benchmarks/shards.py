@@ -2,11 +2,11 @@
 
     python benchmarks/shards.py --megatokens 64 --rounds 3
 
-Writing: tokens at hand to one file or folder, CPU seconds. Reading: random windows of 1,025 tokens to int64, page cache warm, CPU
-microseconds a window; ours and memmap take any start, datatrove and the others windows of a grid. The others give a window a call; so does
-ours, and many a call, which is how our trainer reads. Rounds are interleaved, a peer's each in a process of its own; ratios as least,
-median, most. Peak memory is of a process that does nothing else, mapped pages of the file counted. Documents have WebText's number of
-tokens: 1,100 on average, and for the size 500 too.
+Writing: CPU seconds from tokens in memory to one file or folder. Reading: CPU microseconds per random window of 1,025 tokens, converted
+to int64, with a warm page cache. Ours and memmap read windows at any position; datatrove and the others only at multiples of the window.
+The peers read one window per call. Ours is measured with one window per call, and with 32, which is how our trainer reads. Rounds are
+interleaved, each peer's in a process of its own; ratios are minimum, median and maximum. Peak memory is that of a process that does
+nothing else, with mapped pages of the file. Documents have WebText's average length of 1,100 tokens; the size is also measured at 500.
 """
 
 import argparse
@@ -33,24 +33,24 @@ from tokenizer.stream import Stream
 EOT = 50_256
 WINDOW = 1_025
 DOCUMENT_TOKENS = 1_100
-"""WebText's: 40 GB in 8 million documents."""
+"""WebText's average: 40 GB in 8 million documents."""
 SHORT_DOCUMENT_TOKENS = 500
 PEERS = {
     "datatrove": ("datatrove-torch", "datatrove[processing,io]", "torch"),
     "litdata": ("litdata", "litdata"),
     "mosaicml-streaming": ("streaming", "mosaicml-streaming"),
 }
-OURS, MANY, NANOGPT = "ours", "ours, 32 windows a call", "numpy memmap, as nanoGPT"
-OURS_READ, NEW, BARE = "ours, reading", "ours, a new array each", "a bare file"
+OURS, MANY, NANOGPT = "ours", "ours, 32 windows per call", "numpy memmap, as nanoGPT"
+OURS_READ, NEW, PLAIN_FILE = "ours, reading", "ours, a new array each", "a plain file"
 WRITING_PEERS = ("litdata", "mosaicml-streaming")
-LIMIT = "one stretch, widened"
-WINDOWS_A_CALL = 32
+LIMIT = "consecutive tokens to int64"
+WINDOWS_PER_CALL = 32
 RECORD_BATCH_TOKENS = 1 << 21
-"""Smaller than the pipeline's, so that windows lie in many of them, as in a corpus of size."""
+"""Smaller than the pipeline's, so that the windows come from many record batches, as in a large corpus."""
 
 
-def made(tokens: int, document_tokens: int) -> TokenBatch:
-    """Random documents."""
+def make_documents(tokens: int, document_tokens: int) -> TokenBatch:
+    """Return random documents of about `tokens` tokens in total."""
     generator = np.random.default_rng(0)
     lengths = generator.integers(1, 2 * document_tokens, tokens // document_tokens)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -60,6 +60,7 @@ def made(tokens: int, document_tokens: int) -> TokenBatch:
 
 
 def write(path: Path, everything: TokenBatch) -> None:
+    """Write all documents as one shard."""
     documents = RECORD_BATCH_TOKENS * len(everything) // len(everything.tokens)
     with path.open("wb") as file:
         writer = ShardWriter(file, Header("train", 0, 1, len(everything), len(everything.tokens), "0" * 64, EOT + 1, EOT))
@@ -70,46 +71,46 @@ def write(path: Path, everything: TokenBatch) -> None:
         writer.close()
 
 
-def clocked(read: Callable[[int], object], starts: list[int]) -> float:
-    """CPU microseconds a window."""
+def window_us(read: Callable[[int], object], starts: list[int]) -> float:
+    """Return the CPU microseconds per window, read one per call."""
     began = time.process_time()
     for start in starts:
         read(start)
     return (time.process_time() - began) / len(starts) * 1e6
 
 
-def clocked_many(stream: Stream, starts: list[int]) -> float:
-    """The same where one call reads many."""
-    calls = np.array(starts[: len(starts) // WINDOWS_A_CALL * WINDOWS_A_CALL]).reshape(-1, WINDOWS_A_CALL)
+def many_windows_us(stream: Stream, starts: list[int]) -> float:
+    """Return the CPU microseconds per window, read WINDOWS_PER_CALL per call."""
+    calls = np.array(starts[: len(starts) // WINDOWS_PER_CALL * WINDOWS_PER_CALL]).reshape(-1, WINDOWS_PER_CALL)
     began = time.process_time()
     for call in calls:
         stream.windows(call, WINDOW)
     return (time.process_time() - began) / calls.size * 1e6
 
 
-def clocked_stretch(tokens: npt.NDArray[np.uint16], windows: int) -> float:
-    """CPU microseconds a window where as many tokens lie one after the other."""
-    size = WINDOW * WINDOWS_A_CALL
+def consecutive_us(tokens: npt.NDArray[np.uint16], windows: int) -> float:
+    """Return the CPU microseconds per window when the tokens of a call are consecutive."""
+    size = WINDOW * WINDOWS_PER_CALL
     began = time.process_time()
-    for call in range(windows // WINDOWS_A_CALL):
+    for call in range(windows // WINDOWS_PER_CALL):
         start = call * size % (len(tokens) - size)
         tokens[start : start + size].astype(np.int64)
-    return (time.process_time() - began) / (windows // WINDOWS_A_CALL * WINDOWS_A_CALL) * 1e6
+    return (time.process_time() - began) / (windows // WINDOWS_PER_CALL * WINDOWS_PER_CALL) * 1e6
 
 
-def peer(name: str, what: str, raw: Path, folder: Path, windows: int) -> "Cost":
-    """What writing or reading costs a peer; PeerError where it cannot be had or fails."""
+def peer(name: str, what: str, raw: Path, folder: Path, windows: int) -> "ShardCost":
+    """Measure a peer's writing or reading. Raises PeerError if it cannot be installed or fails."""
     python = peers.python(*PEERS[name]) if name in PEERS else sys.executable
     command = [str(python), str(Path(__file__).with_name("shards_peer.py")), name]
     done = subprocess.run([*command, what, str(raw), str(folder), str(windows)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise peers.PeerError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
-    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+    return ShardCost(**json.loads(done.stdout.splitlines()[-1]))
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU seconds of writing, or microseconds a window; the peak memory of the process, mapped pages of the file counted."""
+class ShardCost:
+    """CPU seconds of writing or CPU microseconds per window, and the process's peak memory with mapped pages of the file."""
 
     cost: float
     peak_mb: float
@@ -121,151 +122,155 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def alone(name: str, folder: Path, arguments: argparse.Namespace) -> Cost:
-    """What one of ours, numpy's memmap or a bare file costs in a process of its own."""
+def run_alone(name: str, folder: Path, arguments: argparse.Namespace) -> ShardCost:
+    """Measure one of ours, numpy's memmap or a plain file in a process of its own."""
     sizes = ["--megatokens", str(arguments.megatokens), "--windows", str(arguments.windows)]
     command = [sys.executable, __file__, "--alone", name, str(folder), *sizes]
-    return Cost(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return ShardCost(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
-def cost(name: str, folder: Path, tokens: int, windows: int) -> Cost:
-    """In that process: a writer that has the tokens at hand, a reader that only opens the file."""
+def cost(name: str, folder: Path, tokens: int, windows: int) -> ShardCost:
+    """Return the figures that `run_alone` reads: of a writer with the tokens in memory, or of a reader that opens the file."""
     if name in WRITERS:
-        everything = made(tokens, DOCUMENT_TOKENS)
-        write(folder / "warm.arrow", everything)  # Arrow's writer takes a quarter of a second the first time
-        scores.forget_peak()
-        return Cost(seconds_of(lambda: WRITERS[name](folder, everything)), scores.peak_mb())
+        everything = make_documents(tokens, DOCUMENT_TOKENS)
+        write(folder / "warm.arrow", everything)  # the first use of Arrow's writer takes a quarter of a second
+        scores.reset_peak()
+        return ShardCost(seconds_of(lambda: WRITERS[name](folder, everything)), scores.peak_mb())
     starts = np.random.default_rng(1).integers(0, (folder / "raw.bin").stat().st_size // 2 - WINDOW, windows).tolist()
     stream = Stream([Shard(folder / "ours.arrow")])
     out = np.empty(WINDOW, np.int64)
-    spent = clocked(lambda start: stream.read(start, out), starts) if name == OURS_READ else clocked_many(stream, starts)
-    return Cost(spent, scores.peak_mb())
+    spent = window_us(lambda start: stream.read(start, out), starts) if name == OURS_READ else many_windows_us(stream, starts)
+    return ShardCost(spent, scores.peak_mb())
 
 
 WRITERS: dict[str, Callable[[Path, TokenBatch], object]] = {
     OURS: lambda folder, everything: write(folder / "ours.arrow", everything),
-    BARE: lambda folder, everything: everything.tokens.tofile(folder / "raw.bin"),
+    PLAIN_FILE: lambda folder, everything: everything.tokens.tofile(folder / "raw.bin"),
 }
 
 
 def as_nanogpt(folder: Path) -> Callable[[int], object]:
-    """As its get_batch reads a window, but for torch's part."""
+    """Return a function that reads a window as nanoGPT's get_batch does, without torch's part."""
     memmap = np.memmap(folder / "raw.bin", np.uint16, "r")
     return lambda start: memmap[start : start + WINDOW].astype(np.int64)
 
 
 @dataclass
-class Measured:
-    """Rounds by name: CPU seconds of writing, CPU microseconds a window of reading; peaks in MB; who could not be measured."""
+class ShardRounds:
+    """Rounds by name: CPU seconds of writing, CPU microseconds per window of reading, peak memory in MB, and absent peers."""
 
     writing: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     reading: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     peaks: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     absent: dict[str, scores.Absent] = field(default_factory=dict)
 
-    def add(self, what: str, name: str, found: Cost) -> None:
-        """A round of one that ran in a process of its own."""
-        {"write": self.writing, "read": self.reading}[what][name].append(found.cost)
-        self.peaks[what, name] = max(self.peaks[what, name], found.peak_mb)
+    def add(self, what: str, name: str, result: ShardCost) -> None:
+        """Add a round that ran in a process of its own."""
+        {"write": self.writing, "read": self.reading}[what][name].append(result.cost)
+        self.peaks[what, name] = max(self.peaks[what, name], result.peak_mb)
 
 
 def compare(arguments: argparse.Namespace, folder: Path, versions: dict[str, str]) -> list[scores.Row]:
-    everything = made(arguments.megatokens * 1_000_000, DOCUMENT_TOKENS)
+    everything = make_documents(arguments.megatokens * 1_000_000, DOCUMENT_TOKENS)
     tokens = len(everything.tokens)
     for writer in WRITERS.values():
         writer(folder, everything)
     sizes(folder, arguments.megatokens * 1_000_000)
     stream, nanogpt, out = Stream([Shard(folder / "ours.arrow")]), as_nanogpt(folder), np.empty(WINDOW, np.int64)
     starts = np.random.default_rng(1).integers(0, tokens - WINDOW, arguments.windows).tolist()
-    for start in starts:  # the page cache warms up, and both must agree
+    for start in starts:  # warms up the page cache; both readers must agree
         stream.read(start, out)
         if not np.array_equal(out, nanogpt(start)):
             raise SystemExit(f"windows differ at {start}")
-    stream.windows(np.array(starts[:WINDOWS_A_CALL]), WINDOW)  # compiled, or taken from where it is kept
-    clocks: dict[str, Callable[[], float]] = {
-        OURS: lambda: clocked(lambda start: stream.read(start, out), starts),
-        NEW: lambda: clocked(lambda start: stream.read(start, np.empty(WINDOW, np.int64)), starts),
-        NANOGPT: lambda: clocked(nanogpt, starts),
-        MANY: lambda: clocked_many(stream, starts),
-        LIMIT: lambda: clocked_stretch(everything.tokens, len(starts)),
+    stream.windows(np.array(starts[:WINDOWS_PER_CALL]), WINDOW)  # compiles, or loads the compiled code from the cache
+    timings: dict[str, Callable[[], float]] = {
+        OURS: lambda: window_us(lambda start: stream.read(start, out), starts),
+        NEW: lambda: window_us(lambda start: stream.read(start, np.empty(WINDOW, np.int64)), starts),
+        NANOGPT: lambda: window_us(nanogpt, starts),
+        MANY: lambda: many_windows_us(stream, starts),
+        LIMIT: lambda: consecutive_us(everything.tokens, len(starts)),
     }
-    measured = Measured()
-    measured.peaks["read", OURS] = alone(OURS_READ, folder, arguments).peak_mb
-    measured.peaks["read", MANY] = alone(MANY, folder, arguments).peak_mb
-    measured.peaks["read", NANOGPT] = peer("numpy", "read", folder / "raw.bin", folder, arguments.windows).peak_mb
+    rounds = ShardRounds()
+    rounds.peaks["read", OURS] = run_alone(OURS_READ, folder, arguments).peak_mb
+    rounds.peaks["read", MANY] = run_alone(MANY, folder, arguments).peak_mb
+    rounds.peaks["read", NANOGPT] = peer("numpy", "read", folder / "raw.bin", folder, arguments.windows).peak_mb
     for _ in range(arguments.rounds):
         for name in WRITERS:
-            measured.add("write", name, alone(name, folder, arguments))
-        for name, clock in clocks.items():
-            measured.reading[name].append(sorted(clock() for _ in range(scores.DISTURBED))[1])
-        for name in [name for name in PEERS if name not in measured.absent]:
-            add_peer(measured, name, folder, arguments.windows)
-    for name in measured.absent:
-        measured.reading.pop(name, None)
-        measured.writing.pop(name, None)
-    show(measured, tokens)
-    return [*rows(measured, versions), *measured.absent.values()]
+            rounds.add("write", name, run_alone(name, folder, arguments))
+        for name, timing in timings.items():
+            rounds.reading[name].append(sorted(timing() for _ in range(scores.TIMINGS_PER_ROUND))[1])
+        for name in [name for name in PEERS if name not in rounds.absent]:
+            add_peer(rounds, name, folder, arguments.windows)
+    for name in rounds.absent:
+        rounds.reading.pop(name, None)
+        rounds.writing.pop(name, None)
+    print_table(rounds, tokens)
+    return [*rows(rounds, versions), *rounds.absent.values()]
 
 
-def add_peer(measured: Measured, name: str, folder: Path, windows: int) -> None:
-    """A round of a peer's; from then on it is absent where it fails."""
-    raw, place = folder / "raw.bin", folder / name
+def add_peer(rounds: ShardRounds, name: str, folder: Path, windows: int) -> None:
+    """Add a peer's round. If the peer fails, it is absent from now on."""
+    raw, out = folder / "raw.bin", folder / name
     try:
         if name in WRITING_PEERS:
-            shutil.rmtree(place, ignore_errors=True)
-            measured.add("write", name, peer(name, "write", raw, place, windows))
-        measured.add("read", name, peer(name, "read", raw, place, windows))
+            shutil.rmtree(out, ignore_errors=True)
+            rounds.add("write", name, peer(name, "write", raw, out, windows))
+        rounds.add("read", name, peer(name, "read", raw, out, windows))
     except peers.PeerError as error:
         print(error)
-        measured.absent[name] = scores.Absent("shards", name, str(error))
+        rounds.absent[name] = scores.Absent("shards", name, str(error))
 
 
 def sizes(folder: Path, tokens: int) -> None:
-    """Print how large a shard is beside its tokens, at two lengths of documents."""
-    write(folder / "short.arrow", made(tokens, SHORT_DOCUMENT_TOKENS))
+    """Print the size of a shard relative to its tokens, for two lengths of documents."""
+    write(folder / "short.arrow", make_documents(tokens, SHORT_DOCUMENT_TOKENS))
     for name, mean in (("ours.arrow", DOCUMENT_TOKENS), ("short.arrow", SHORT_DOCUMENT_TOKENS)):
         shard = Shard(folder / name)
-        print(f"size: {Path(shard.path).stat().st_size / (2 * shard.header.tokens):.4f} x raw at {mean} tokens a document")
+        print(f"size: {Path(shard.path).stat().st_size / (2 * shard.header.tokens):.4f} x raw at {mean} tokens per document")
 
 
-def rows(measured: Measured, versions: dict[str, str]) -> list[scores.Row]:
-    """Reading by window and by call of 32 beside every reader, writing beside every writer, both beside memory's own speed."""
-    unit, peaks = "CPU us a window", measured.peaks
-    reading = {name: tuple(spent) for name, spent in measured.reading.items()}
-    writing = {name: tuple(spent) for name, spent in measured.writing.items()}
-    found: list[scores.Row] = []
+def rows(rounds: ShardRounds, versions: dict[str, str]) -> list[scores.Row]:
+    """Return races of reading (one and 32 windows per call) and of writing with every peer, and a limit of each."""
+    unit, peaks = "CPU us per window", rounds.peaks
+    reading = {name: tuple(spent) for name, spent in rounds.reading.items()}
+    writing = {name: tuple(spent) for name, spent in rounds.writing.items()}
+    races: list[scores.Row] = []
     peers_ = {NANOGPT: f"numpy {np.__version__} memmap, as nanoGPT"} | {name: f"{name} {versions[name]}" for name in versions}
     for name, peer in peers_.items():
-        for own, work in ((OURS, "a window a call"), (MANY, f"{WINDOWS_A_CALL} windows a call, theirs a window a call")):
+        for own, work in (
+            (OURS, "one window per call"),
+            (MANY, f"{WINDOWS_PER_CALL} windows per call, peer one window per call"),
+        ):
             if name in reading:
                 work = f"random windows of {WINDOW:,} tokens to int64, {work}"
-                held = peaks["read", own], peaks["read", name]
-                found.append(scores.Race("shards, reading", work, peer, unit, reading[own], reading[name], *held))
+                memory = peaks["read", own], peaks["read", name]
+                races.append(scores.Race("shards, reading", work, peer, unit, reading[own], reading[name], *memory))
         if name in writing:
-            held = peaks["write", OURS], peaks["write", name]
-            work = "tokens at hand to disk"
-            found.append(scores.Race("shards, writing", work, peer, "CPU s", writing[OURS], writing[name], *held))
-    stretch = "as many tokens in one stretch, widened"
-    limit = scores.Limit("shards, reading", stretch, unit, reading[MANY], reading[LIMIT])
-    bare = scores.Limit("shards, writing", "a bare file, no check, no checksum", "CPU s", writing[OURS], writing[BARE])
-    return [*found, limit, bare]
+            memory = peaks["write", OURS], peaks["write", name]
+            work = "tokens in memory to disk"
+            races.append(scores.Race("shards, writing", work, peer, "CPU s", writing[OURS], writing[name], *memory))
+    limit = scores.Limit("shards, reading", "as many consecutive tokens to int64", unit, reading[MANY], reading[LIMIT])
+    plain = scores.Limit(
+        "shards, writing", "a plain file, without checks and checksums", "CPU s", writing[OURS], writing[PLAIN_FILE]
+    )
+    return [*races, limit, plain]
 
 
-def show(measured: Measured, tokens: int) -> None:
-    print("                                  us a window; times ours, times ours 32 a call: least, median, most; peak memory")
-    reading, writing = measured.reading, measured.writing
+def print_table(rounds: ShardRounds, tokens: int) -> None:
+    print("                                  us per window; x ours, x ours with 32 per call: min, median, max; peak memory")
+    reading, writing = rounds.reading, rounds.writing
     for name, values in reading.items():
         over = [sorted(value / own for value, own in zip(values, reading[ours], strict=True)) for ours in (OURS, MANY)]
         shown = "   ".join(f"{ratios[0]:6.2f} {statistics.median(ratios):6.2f} {ratios[-1]:6.2f}" for ratios in over)
-        print(f"read   {name:<26} {statistics.median(values):8.2f}   {shown}{held(measured.peaks.get(('read', name)))}")
+        print(f"read   {name:<26} {statistics.median(values):8.2f}   {shown}{memory_cell(rounds.peaks.get(('read', name)))}")
     for name, values in writing.items():
         over_ours = statistics.median(value / own for value, own in zip(values, writing[OURS], strict=True))
         speed = tokens / statistics.median(values) / 1e6
-        peak = held(measured.peaks.get(("write", name)))
+        peak = memory_cell(rounds.peaks.get(("write", name)))
         print(f"write  {name:<26} {speed:8.0f} M tokens/CPU s  {over_ours:.2f} x ours{peak}")
 
 
-def held(peak_mb: float | None) -> str:
+def memory_cell(peak_mb: float | None) -> str:
     return "" if peak_mb is None else f"   {peak_mb:,.0f} MB"
 
 
@@ -278,8 +283,8 @@ def main() -> None:
     scores.add_flag(parser)
     arguments = parser.parse_args()
     if arguments.alone:
-        name, place = arguments.alone
-        print(json.dumps(asdict(cost(name, Path(place), arguments.megatokens * 1_000_000, arguments.windows))))
+        name, folder = arguments.alone
+        print(json.dumps(asdict(cost(name, Path(folder), arguments.megatokens * 1_000_000, arguments.windows))))
         return
     versions = {}
     for name in PEERS:
@@ -289,7 +294,7 @@ def main() -> None:
         except peers.PeerError as error:
             print(error)
     with tempfile.TemporaryDirectory() as folder:
-        scores.hand_over(arguments.scores, compare(arguments, Path(folder), versions))
+        scores.append_rows(arguments.scores, compare(arguments, Path(folder), versions))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""One peer of benchmarks/shards.py, run by an interpreter that has it: `shards_peer.py PEER write|read RAW FOLDER WINDOWS`.
+"""One peer of benchmarks/shards.py, run by its own interpreter: `shards_peer.py PEER write|read RAW FOLDER WINDOWS`.
 
-`write` puts the tokens of RAW in the peer's format below FOLDER; `read` reads random windows of it. Prints as JSON CPU seconds, or
-microseconds a window, and the peak memory of the largest process in MB.
+`write` writes the tokens of RAW in the peer's format below FOLDER; `read` reads random windows from there. Prints JSON: CPU seconds of
+writing or CPU microseconds per window, and the peak memory of the largest process in MB.
 """
 
 import json
@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 
 
 def cpu_seconds() -> float:
-    """Of this process and of children that have ended."""
+    """Return the CPU seconds of this process and its ended children."""
     return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
@@ -44,8 +44,8 @@ def read_litdata(_raw: Path, folder: Path) -> tuple[Callable[[int], Any], int]:
     return windows.__getitem__, len(windows)
 
 
-def without_torchvision() -> None:
-    """Its wheel, built for CUDA, has no operators beside a CPU build of torch; importing it asks for these, nobody calls them."""
+def stub_torchvision() -> None:
+    """Define operators that torchvision's CUDA wheel needs at import and lacks with a CPU build of torch. Nothing calls them."""
     import torch
 
     for operator in ("nms", "qnms"):
@@ -53,7 +53,7 @@ def without_torchvision() -> None:
 
 
 def write_streaming(raw: Path, folder: Path) -> None:
-    without_torchvision()
+    stub_torchvision()
     from streaming import MDSWriter
 
     tokens = np.fromfile(raw, "<u2")
@@ -63,7 +63,7 @@ def write_streaming(raw: Path, folder: Path) -> None:
 
 
 def read_streaming(raw: Path, folder: Path) -> tuple[Callable[[int], Any], int]:
-    without_torchvision()
+    stub_torchvision()
     from streaming import StreamingDataset
 
     windows = StreamingDataset(local=str(folder), batch_size=1)
@@ -78,7 +78,7 @@ def read_datatrove(raw: Path, _folder: Path) -> tuple[Callable[[int], Any], int]
 
 
 def read_memmap(raw: Path, _folder: Path) -> tuple[Callable[[int], Any], int]:
-    """As nanoGPT's get_batch, but for torch's part."""
+    """Read as nanoGPT's get_batch does, without torch's part."""
     tokens = np.memmap(raw, "<u2", "r")
     return lambda start: tokens[start : start + WINDOW], len(tokens) - WINDOW
 
@@ -88,7 +88,7 @@ READERS = {"litdata": read_litdata, "mosaicml-streaming": read_streaming, "datat
 
 
 def read_windows(name: str, raw: Path, folder: Path, count: int) -> float:
-    """CPU microseconds a window."""
+    """Return the CPU microseconds per window."""
     read, size = READERS[name](raw, folder)
     starts = np.random.default_rng(1).integers(0, size, count).tolist()
     for start in starts[:100]:
@@ -96,7 +96,7 @@ def read_windows(name: str, raw: Path, folder: Path, count: int) -> float:
     if window.shape != (WINDOW,):
         raise SystemExit(f"{name}: a window of shape {window.shape}")
     seconds = []
-    for _ in range(scores.DISTURBED):
+    for _ in range(scores.TIMINGS_PER_ROUND):
         began = time.process_time()
         for start in starts:
             np.asarray(read(start)).astype(np.int64)

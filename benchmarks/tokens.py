@@ -3,10 +3,10 @@
     python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 240 --rounds 3 --text FOLDER …
     python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 500 --rounds 1 --text FOLDER … --stage_only     # memory
 
-Each runs in a process of its own, one thread: CPU seconds after imports and compiling, wall seconds, peak memory with interpreter and
-libraries. The stage reads Parquet, encodes, checks a sample against the oracle, splits, orders, hashes and syncs; a bare loop's clock
-counts encoding alone, or ("with reading") the reading of Parquet too. The slow ones get the first shard of the documents, the fast ones
-all; ids of the first shard are compared. Rounds are interleaved; ratios of megabytes a CPU second as least, median, most.
+Each runs in a process of its own with one thread: CPU seconds after imports and compilation, wall seconds, peak memory with interpreter
+and libraries. The stage reads Parquet, encodes, checks a sample against the oracle, splits, orders, hashes and syncs. A bare loop's clock
+counts only encoding, or also the reading of Parquet ("with reading"). Slow contenders get the first shard of the documents, fast ones all
+shards; the ids of the first shard are compared. Rounds are interleaved; ratios of megabytes per CPU second are minimum, median, maximum.
 """
 
 import argparse
@@ -27,9 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers, real_text, scores
 
 SHARD_MEGABYTES = 16
-BY_TIKTOKEN = "the same by tiktoken"
+BY_TIKTOKEN = "the stage by tiktoken"
+WITH_READING = "loop with reading"
 LOOPS = {"compiled": None, "tiktoken": None, "tokenizers": 1}
-"""The encoders that have bare loops, and how many shards of documents each gets (None: all)."""
+"""Encoders with bare loops, and the number of document shards that each encodes (None: all)."""
 PEER = ("datatrove", "datatrove[processing,io]", "numba", "tokenizers")
 ENCODERS = ("encoders", "gigatoken", "fastokens", "kitoken", "pyarrow")
 FOREIGN_LOOP = """
@@ -86,7 +87,7 @@ print(json.dumps(figures | {"peak_mb": int(line.split()[1]) * 1024 / 1e6}))
 
 
 def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[str, Any]:
-    """Read and encode, nothing else."""
+    """Read and encode, without the rest of the stage."""
     import pyarrow as pa
 
     from pipeline.storage.document_shards import document_shards, utf8_bytes
@@ -110,7 +111,7 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
 
 
 def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, Any]:
-    """The stage as `python -m pipeline tokens` runs it, with one worker; beside it, a ready vocabulary."""
+    """Run the stage as `python -m pipeline tokens` does, with one worker and a given vocabulary."""
     from pipeline.engine.allocator import choose_allocators
 
     choose_allocators()  # as the command line does
@@ -138,7 +139,8 @@ def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, A
 STEPS: dict[str, Callable[..., dict[str, Any]]] = {"loop": loop, "stage": stage}
 
 
-def alone(command: list[str]) -> dict[str, Any]:
+def run_alone(command: list[str]) -> dict[str, Any]:
+    """Run a command with one thread and return the figures that it prints."""
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
@@ -149,7 +151,7 @@ def alone(command: list[str]) -> dict[str, Any]:
 
 
 def step(name: str, *arguments: object) -> dict[str, Any]:
-    return alone([sys.executable, __file__, "--step", name, json.dumps(arguments)])
+    return run_alone([sys.executable, __file__, "--step", name, json.dumps(arguments)])
 
 
 def one_round(
@@ -162,13 +164,13 @@ def one_round(
     for encoder, shards in LOOPS.items():
         figures[f"bare loop, {encoder}"] = step("loop", encoder, shards, corpus, tokenizer)
     bare = figures["bare loop, compiled"]
-    figures["the same with reading"] = bare | {"seconds": bare["with_reading"]}
-    made = str(folder / "vocabulary" / "tokenizer.json")
+    figures[WITH_READING] = bare | {"seconds": bare["with_reading"]}
+    vocabulary = str(folder / "vocabulary" / "tokenizer.json")
     for name in [name for name in ENCODERS[1:4] if ENCODERS[0] in pythons]:
-        figures[f"bare loop, {name}"] = alone([str(pythons[ENCODERS[0]]), "-c", FOREIGN_LOOP, name, corpus, made])
+        figures[f"bare loop, {name}"] = run_alone([str(pythons[ENCODERS[0]]), "-c", FOREIGN_LOOP, name, corpus, vocabulary])
     if PEER[0] in pythons:
         out = folder / "datatrove"
-        figures["datatrove's step"] = alone([str(pythons[PEER[0]]), "-c", DATATROVE, corpus, made, str(out)])
+        figures["datatrove's step"] = run_alone([str(pythons[PEER[0]]), "-c", DATATROVE, corpus, vocabulary, str(out)])
         ids = b"".join(path.read_bytes() for path in sorted(out.glob("*.ds")))
         figures["datatrove's step"]["ids"] = hashlib.sha256(ids).hexdigest()
     return figures
@@ -194,48 +196,51 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         for n in range(arguments.rounds)
     ]
     speeds = {name: [r[name]["megabytes"] / r[name]["seconds"] for r in rounds] for name in rounds[0]}
-    print("                          MB/CPU s  MB/s wall  peak MB  the stage's speed over it: least, median, most")
+    print("                          MB/CPU s  MB/s wall  peak MB  the stage is x times as fast: min, median, max")
     for name, values in speeds.items():
         ratios = sorted(ours / other for ours, other in zip(speeds["pipeline tokens, whole"], values, strict=True))
         wall = statistics.median(r[name]["megabytes"] / r[name]["wall"] for r in rounds)
         peak = statistics.median(r[name]["peak_mb"] for r in rounds)
         shown = f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f}"
         print(f"{name:<25} {statistics.median(values):8.1f} {wall:10.1f} {peak:8.0f}  {shown}")
-    scores.hand_over(arguments.scores, [*rows(rounds, versions), *absent])
-    ours = {r["bare loop, compiled"]["ids"] for r in rounds if not arguments.stage_only}
-    differing = {name for r in rounds for name, figure in r.items() if figure.get("ids") not in {None, *ours}}
-    print(f"ids of the first shard: {'equal' if not differing else 'OTHERS BY ' + ', '.join(sorted(differing))}")
+    scores.append_rows(arguments.scores, [*scoreboard_rows(rounds, versions), *absent])
+    expected = {r["bare loop, compiled"]["ids"] for r in rounds if not arguments.stage_only}
+    differing = {name for r in rounds for name, figure in r.items() if figure.get("ids") not in {None, *expected}}
+    print(f"ids of the first shard: {'equal' if not differing else 'DIFFERENT by ' + ', '.join(sorted(differing))}")
     if "bare loop, tokenizers" in differing:
         raise SystemExit(1)
 
 
-def rows(rounds: list[dict[str, dict[str, Any]]], versions: dict[str, str]) -> list[scores.Row]:
-    """The stage beside every loop and datatrove's step, and beside its own encoder, by CPU milliseconds a megabyte."""
-    each = {name: tuple(1e3 * r[name]["seconds"] / r[name]["megabytes"] for r in rounds) for name in rounds[0]}
+def scoreboard_rows(rounds: list[dict[str, dict[str, Any]]], versions: dict[str, str]) -> list[scores.Row]:
+    """Return races of the stage with every loop and datatrove's step, and its own encoder as limit, in CPU milliseconds per MB."""
+    costs = {name: tuple(1e3 * r[name]["seconds"] / r[name]["megabytes"] for r in rounds) for name in rounds[0]}
     peak = {name: statistics.median(r[name]["peak_mb"] for r in rounds) for name in rounds[0]}
-    whole, unit = "pipeline tokens, whole", "CPU ms a MB"
-    work = f"{rounds[0][whole]['megabytes']:,.0f} MB, Parquet to shards beside a loop that encodes"
-    found: list[scores.Row] = []
-    for name in [name for name in each if name not in (whole, BY_TIKTOKEN, "bare loop, compiled", "the same with reading")]:
+    whole, unit = "pipeline tokens, whole", "CPU ms per MB"
+    work = f"{rounds[0][whole]['megabytes']:,.0f} MB: whole stage, Parquet to shards, against encoding alone"
+    rows: list[scores.Row] = []
+    for name in [name for name in costs if name not in (whole, BY_TIKTOKEN, "bare loop, compiled", WITH_READING)]:
         tool = name.removeprefix("bare loop, ").removesuffix("'s step")
         peer = f"{tool} {versions.get(tool, '')}, {'its tokenizer step' if tool == 'datatrove' else 'a bare loop'}"
-        found.append(scores.Race("tokens", work, peer, unit, each[whole], each[name], peak[whole], peak[name]))
-    limits = {"bare loop, compiled": "its own encoder in a bare loop", "the same with reading": "the same with Parquet's reading"}
-    found += [scores.Limit("tokens", told, unit, each[whole], each[name]) for name, told in limits.items() if name in each]
-    if BY_TIKTOKEN in each:
-        told = "the stage with --encoder tiktoken: tiktoken in a bare loop"
-        found.append(scores.Limit("tokens", told, unit, each[BY_TIKTOKEN], each["bare loop, tiktoken"]))
-    return found
+        rows.append(scores.Race("tokens", work, peer, unit, costs[whole], costs[name], peak[whole], peak[name]))
+    limits = {
+        "bare loop, compiled": "its own encoder in a bare loop",
+        WITH_READING: "its own encoder in a loop that reads Parquet",
+    }
+    rows += [scores.Limit("tokens", limit, unit, costs[whole], costs[name]) for name, limit in limits.items() if name in costs]
+    if BY_TIKTOKEN in costs:
+        limit = "the stage with --encoder tiktoken: tiktoken in a bare loop"
+        rows.append(scores.Limit("tokens", limit, unit, costs[BY_TIKTOKEN], costs["bare loop, tiktoken"]))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokenizer", help="folder or file of the tokenizer")
+    parser.add_argument("--tokenizer", help="folder or file of GPT-2's tokenizer")
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
     parser.add_argument("--megabytes", type=int, default=240)
-    parser.add_argument("--corpus", type=Path, help="where to write the documents, or where they stand from before")
+    parser.add_argument("--corpus", type=Path, help="folder of the documents; they are written if it does not exist")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stage_only", action="store_true")
+    parser.add_argument("--stage_only", action="store_true", help="measure the stage without peers and loops")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()

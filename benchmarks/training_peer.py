@@ -1,7 +1,7 @@
-"""One network in training in a process of its own: started by benchmarks/training.py, which gives the turns.
+"""A training network in a process of its own, which benchmarks/training.py starts: `training_peer.py KIND FOLDER THREADS [SOURCE]`.
 
-`training_peer.py KIND FOLDER` reads lines "FIRST COUNT" and answers each with a JSON line: seconds, losses and peak memory of COUNT steps.
-FOLDER holds the weights to begin with as a Hugging Face folder (`start`) and the windows (`windows.npy`). It imports nothing of webtext.
+It reads lines "FIRST COUNT" and answers each with a JSON line: seconds, losses and peak memory of COUNT steps from step FIRST. FOLDER holds
+the initial weights as a Hugging Face folder (`start`) and the windows (`windows.npy`). This module imports nothing of webtext.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ Step = Callable[[Tensor, Tensor], float]
 
 
 def nanogpt(folder: Path, source: Path, *, compiled: bool) -> Step:
-    """As its train.py runs it with --device=cpu: fp32 (it autocasts on GPUs alone) and its own choice of optimizer."""
+    """Return nanoGPT's step as its train.py runs it with --device=cpu: in fp32 (it autocasts only on GPUs), with its own optimizer."""
     spec = importlib.util.spec_from_file_location("nanogpt_model", source / "model.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["nanogpt_model"] = module
     spec.loader.exec_module(module)
-    said = json.loads((folder / "start/config.json").read_text())
+    config = json.loads((folder / "start/config.json").read_text())
     shape = module.GPTConfig(
-        block_size=said["n_ctx"], vocab_size=50_304, n_layer=said["n_layer"], n_head=said["n_head"], n_embd=said["n_embd"],
+        block_size=config["n_ctx"], vocab_size=50_304, n_layer=config["n_layer"], n_head=config["n_head"], n_embd=config["n_embd"],
         dropout=0.0, bias=False,
     )  # fmt: skip
     model = module.GPT(shape)
@@ -57,7 +57,7 @@ def nanogpt(folder: Path, source: Path, *, compiled: bool) -> Step:
 
 
 def hugging_face(folder: Path, *, bf16: bool) -> Step:
-    """GPT2LMHeadModel with SDPA and fused AdamW."""
+    """Return a step of GPT2LMHeadModel with SDPA and fused AdamW."""
     from transformers import GPT2LMHeadModel
 
     model = GPT2LMHeadModel.from_pretrained(folder / "start", attn_implementation="sdpa").train()
@@ -77,24 +77,24 @@ def hugging_face(folder: Path, *, bf16: bool) -> Step:
 
 
 def serve(step: Step, windows: Tensor) -> None:
-    """Take turns until the input ends."""
+    """Answer requests for steps until the input ends."""
     print(json.dumps(memory()), flush=True)
     for line in sys.stdin:
         first, count = map(int, line.split())
         wall, processor = time.perf_counter(), time.process_time()
         losses = [step(window[:, :-1].contiguous(), window[:, 1:].contiguous()) for window in windows[first : first + count]]
-        took = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor, "losses": losses}
-        print(json.dumps({**took, **memory()}), flush=True)
+        times = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor, "losses": losses}
+        print(json.dumps({**times, **memory()}), flush=True)
 
 
 def memory() -> dict[str, int]:
-    """The most that this process has held, in MiB."""
+    """Return the peak memory of this process in MiB."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return {"peak": int(status.partition("VmHWM:")[2].split()[0]) >> 10}
 
 
 def windows_of(folder: Path) -> Tensor:
-    """(steps, rows, context + 1) tokens."""
+    """Load the windows: a tensor (steps, rows, context + 1) of token ids."""
     return torch.from_numpy(np.load(folder / "windows.npy").astype(np.int64))
 
 
@@ -106,7 +106,7 @@ def main(kind: str, folder: Path, threads: int, source: str = "") -> None:
         "hugging-face": lambda: hugging_face(folder, bf16=False),
         "hugging-face-bf16": lambda: hugging_face(folder, bf16=True),
     }
-    with contextlib.redirect_stdout(sys.stderr):  # nanoGPT prints as it is made; the answers go to stdout
+    with contextlib.redirect_stdout(sys.stderr):  # nanoGPT prints while it is built; stdout is for the answers
         step = makers[kind]()
     serve(step, windows_of(folder))
 

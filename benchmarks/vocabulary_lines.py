@@ -1,10 +1,10 @@
-"""Training a vocabulary from a file of lines: ours against gigabpe, the one other trainer found whose merges are those of tokenizers.
+"""Training a vocabulary from a file of lines: ours against gigabpe, the only other trainer known to give tokenizers' merges.
 
     python benchmarks/vocabulary_lines.py --text FOLDER … --megabytes 100 --rounds 3
 
-It takes files alone, line by line, so each line is a text of its own for both, and knows no alphabet to begin with: bytes that do not occur
-have no entry, and its list of merges is longer by as many. Each in a process of its own on one thread: CPU seconds from the file to the
-merges after imports and compiling, peak memory, rounds in turn. Exits with 1 where the merges differ.
+gigabpe reads only files, line by line, so each line is a text for both. It has no initial alphabet: bytes that do not occur get no entry,
+and its list of merges is longer by their number. Each trainer runs in a process of its own with one thread, in interleaved rounds: CPU
+seconds from the file to the merges, after imports and compilation, and peak memory. Exits with 1 if the merges differ.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BATCH_BYTES = 1 << 22
 
 
 def ours(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
-    """Our command's work: counting, learning."""
+    """Count and learn as our command does. Returns the merges and the CPU seconds."""
     import pyarrow as pa
 
     from tokenizer.bpe import train
@@ -48,7 +48,7 @@ def ours(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
 
 
 def gigabpe(text: str, vocab_size: int) -> tuple[list[list[str]], float]:
-    """The peer's one call."""
+    """Train with gigabpe. Returns the merges and the CPU seconds."""
     import gigabpe
 
     began = time.process_time()
@@ -60,13 +60,14 @@ TRAINERS = {"ours": ours, "gigabpe": gigabpe}
 
 
 def one(name: str, text: str, vocab_size: int, merges: str) -> None:
-    """In the trainer's own process: its merges to a file, its figures as a line of JSON."""
-    found, seconds = TRAINERS[name](text, vocab_size)
-    Path(merges).write_text(json.dumps(found))
+    """Write a trainer's merges to a file and print its figures as a line of JSON."""
+    trained, seconds = TRAINERS[name](text, vocab_size)
+    Path(merges).write_text(json.dumps(trained))
     print(json.dumps({"seconds": seconds, "peak_mb": scores.peak_mb()}))
 
 
-def alone(python: Path | str, *words: object) -> dict[str, Any]:
+def run_alone(python: Path | str, *words: object) -> dict[str, Any]:
+    """Run a trainer in a process of its own and return its figures."""
     done = subprocess.run([str(python), __file__, "--one", *map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{words[0]}: {done.stderr[-2000:]}")
@@ -83,19 +84,19 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
             file.write(document.replace("\r", "") + "\n")
     pythons: dict[str, Path | str] = {"ours": sys.executable, "gigabpe": peers.python(*PEER)}
     rounds = [
-        {name: alone(python, name, text, arguments.vocab_size, folder / name) for name, python in pythons.items()}
+        {name: run_alone(python, name, text, arguments.vocab_size, folder / name) for name, python in pythons.items()}
         for _ in range(arguments.rounds)
     ]
     seconds = {name: tuple(r[name]["seconds"] for r in rounds) for name in pythons}
     peak = {name: max(r[name]["peak_mb"] for r in rounds) for name in pythons}
-    work = f"{text.stat().st_size / 1e6:,.0f} MB, each line a text, file to merges"
+    work = f"{text.stat().st_size / 1e6:,.0f} MB, each line is a text, file to merges"
     race = scores.Race(
         "vocabulary", work, PEER[1].replace("==", " "), "CPU s", seconds["ours"], seconds["gigabpe"], *peak.values()
     )
     for name in pythons:
         print(f"{name:<10} {statistics.median(seconds[name]):7.1f} CPU s  peak {peak[name]:6.0f} MB")
     print(f"times as fast: {' '.join(f'{ratio:.2f}' for ratio in race.ratios)}")
-    scores.hand_over(arguments.scores, [race])
+    scores.append_rows(arguments.scores, [race])
     mine, theirs = (json.loads((folder / name).read_text()) for name in pythons)
     same = mine == theirs[: len(mine)]
     print(f"merges: {len(mine):,} of ours, {'equal' if same else 'DIFFERENT'}")

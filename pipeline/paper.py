@@ -1,4 +1,4 @@
-"""Constants of the GPT-2 paper (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners") and its model card."""
+"""Constants of the GPT-2 paper: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -29,14 +29,14 @@ OVERLAP_PERCENT: Final = {
     "wikitext103": (9.09, 2.42),
     "lm1b": (13.19, 3.75),
 }
-"""Table 6: percent of a test set's 8-grams that stand in its own training split, and in WebText's."""
+"""Table 6: percent of a test set's 8-grams that occur in its own training split, and in WebText's."""
 
-# The paper says "de-duplication and some heuristic based cleaning" and no more. Ours, each a flag:
+# The paper says only "de-duplication and some heuristic based cleaning". The constants below are this project's, each a flag:
 MIN_DOCUMENT_CHARACTERS: Final = 128
-"""Not the paper's figure; OpenWebText keeps documents from 128 tokens, C4 from 5 sentences. Short answers are mostly error pages."""
+"""Not the paper's figure: OpenWebText keeps documents from 128 tokens, C4 from 5 sentences. Shorter pages are mostly errors."""
 
 NEAR_DUPLICATE_THRESHOLD: Final = 0.7
-"""Not the paper's figure: exact Jaccard of word 5-grams, the level that FineWeb's 14 bands of 8 rows aim at."""
+"""Not the paper's figure: exact Jaccard similarity of word 5-grams, the threshold of FineWeb's 14 bands of 8 rows."""
 
 NEAR_DUPLICATE_RECALL: Final = 0.96
-"""Not the paper's figure: the share of pairs found 0.1 above the threshold. FineWeb's 14 bands find 92 % of them, 18 bands 96 %."""
+"""Not the paper's figure: recall of pairs 0.1 above the threshold. FineWeb's 14 bands have 0.92, 18 bands 0.96."""

@@ -25,7 +25,7 @@ def required(name: str, kind: pa.DataType) -> pa.Field:
 
 
 class Record:
-    """What every record below can do; a record's fields are its schema's columns, in their order."""
+    """Base of the records: a record's fields are its schema's columns, in the same order."""
 
     __slots__ = ()
     SCHEMA: ClassVar[pa.Schema]
@@ -37,7 +37,7 @@ class Record:
         return pa.Table.from_pylist(rows, schema=cls.SCHEMA)
 
     def row(self) -> dict[str, Any]:
-        """Column name to value, one level deep but for nested records."""
+        """Column name to value; nested records become dictionaries."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Submission(Record):
-    """A Reddit post that names a link, as a link remembers it."""
+    """The part of a Reddit submission that a link keeps."""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(list(SUBMISSION))
     id: str
@@ -67,7 +67,7 @@ class Submission(Record):
 
 @dataclass(frozen=True, slots=True)
 class Link(Record):
-    """An address to fetch, with every accepted submission that named it (folded by dedup key)."""
+    """A URL to fetch, with every accepted submission of its page: submissions with one dedup key make one link."""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -88,13 +88,13 @@ class Link(Record):
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
-        """The link of one row, its submissions as records too."""
+        """The link of one row, with its submissions as records."""
         return cls(**{**row, "submissions": tuple(Submission.from_row(item) for item in row["submissions"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Record):
-    """A fetched answer: where its WARC response record lies, and what the link said of it."""
+    """A fetched page: the position of its WARC response record, and the metadata of its link."""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -134,7 +134,7 @@ class Page(Record):
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """A page's bytes as fetched, decoded of any transfer coding, and what its document will say of it."""
+    """A page's body without transfer and content codings, and the metadata that its document takes over."""
 
     url: str
     body: bytes
@@ -148,7 +148,7 @@ class RawPage:
 
     @classmethod
     def of(cls, page: Page, body: bytes) -> Self:
-        """The page of a crawl's index with its body."""
+        """The page of a row of the pages index, with its body."""
         return cls(
             page.url,
             body,
@@ -196,7 +196,7 @@ class Document(Record):
 
 @dataclass(frozen=True, slots=True)
 class Duplicate(Record):
-    """A removed document and the kept one that stands for it. `similarity` is the exact Jaccard similarity of their shingles."""
+    """A removed document and the kept one that represents it. `similarity` is the exact Jaccard similarity of their shingles."""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -220,7 +220,7 @@ class Duplicate(Record):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Record):
-    """An item that a stage did not pass on, and why. `reason` is a member of the stage's own StrEnum."""
+    """An item that a stage dropped, and the reason: a member of the stage's own StrEnum."""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -237,7 +237,7 @@ class Drop(Record):
 
     @classmethod
     def table(cls, records: Iterable[Self]) -> pa.Table:
-        """The same a column at a time: a dump gives millions of drops."""
+        """The drops as one Arrow table, built by column: a dump gives millions."""
         records = list(records)
         return pa.table(
             [
@@ -250,5 +250,5 @@ class Drop(Record):
         )
 
     def row(self) -> dict[str, Any]:
-        """Column name to value; the reason as its plain word."""
+        """Column name to value; the reason as a plain string."""
         return {"stage": self.stage, "item": self.item, "reason": str(self.reason), "detail": self.detail}

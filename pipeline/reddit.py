@@ -1,39 +1,22 @@
-"""Reads submissions from Reddit dumps of any year: every line becomes a submission or is told why not.
+"""Submissions of Reddit dumps of any year: every line becomes a submission, or is rejected with a reason."""
 
-Measured on real dumps: python-zstandard is silently short on 49 of 49 truncated files, backports.zstd raises on all; a reader that decodes
-fixed-size chunks loses 13.7 % of a dump with raw multibyte titles. So lines are split as bytes, and each is parsed alone.
-"""
-
-import bz2
-import gzip
 import json
-import lzma
-import sys
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
-from typing import IO, Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline.storage import files
 from pipeline.storage.files import InputError
+from pipeline.storage.lines import LONGEST_LINE_BYTES, read_lines
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+__all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions", "read_urls"]
 
-BLOCK_BYTES = 1 << 20
-MAX_LINE_BYTES = 4 << 20
-MOST_KARMA = 1 << 40
+KARMA_LIMIT = 1 << 40
 SECONDS_OF_YEARS = (-62_135_596_800, 253_402_300_800)
-"""Where the year 1 begins and the year 9999 ends, in seconds since 1970."""
-LONG_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
-"""Real dumps are written with a window of 2^31 bytes: one such file may hold 2 GiB while it is read."""
-GIVE_UP_LINES = 1000
-"""A file whose first lines are none of them JSON objects is no dump."""
+"""The start of year 1 and the end of year 9999, in seconds since 1970."""
+OBJECT_SEARCH_LINES = 1000
+"""A file without a JSON object in its first lines is no dump."""
 
 
 class LineFault(StrEnum):
@@ -45,8 +28,8 @@ class LineFault(StrEnum):
     NOT_A_SUBMISSION = "not_a_submission"
 
 
-class Rejected(NamedTuple):
-    """A line (from 1) that is no submission."""
+class RejectedLine(NamedTuple):
+    """A line (numbered from 1) that is no submission."""
 
     line: int
     reason: LineFault
@@ -54,7 +37,10 @@ class Rejected(NamedTuple):
 
 
 class Post(msgspec.Struct, frozen=True, gc=False):
-    """A submission as a dump has it, its field variants resolved. `created_at` is in seconds since 1970."""
+    """A submission of a dump, independent of the dump's field variants. `created_at` is in seconds since 1970.
+
+    `pipeline.records.Submission` is the part of it that a link keeps.
+    """
 
     id: str
     subreddit: str
@@ -66,70 +52,47 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     quarantine: bool
 
 
-def read_submissions(path: str, rejected: Callable[[Rejected], None] | None = None) -> Iterator[Post]:
-    """The submissions of a dump (zstd, xz, bzip2, gzip or plain JSON lines), in its order, in constant memory.
+def read_submissions(path: str, rejected: Callable[[RejectedLine], None] | None = None) -> Iterator[Post]:
+    """The submissions of a dump (zstd, xz, bzip2, gzip or plain JSON lines), in file order, in constant memory.
 
-    A line that is none goes to `rejected`; without it, it raises InputError with file and line. A file that is empty, cut short, damaged
-    or no dump at all raises InputError.
+    `rejected` receives the lines that are no submissions; without it, such a line raises InputError with file and line number.
+    Raises InputError where the file is missing, empty, truncated, damaged or no dump.
     """
-    for found in parse_lines(path):
-        if isinstance(found, Post):
-            yield found
+    for parsed in parse_lines(path):
+        if isinstance(parsed, Post):
+            yield parsed
         elif rejected is not None:
-            rejected(found)
+            rejected(parsed)
         else:
-            raise InputError(f"{path}:{found.line}: {found.reason.replace('_', ' ')} ({found.detail}); mend or remove the line")
+            fault = parsed.reason.replace("_", " ")
+            raise InputError(f"{path}:{parsed.line}: {fault} ({parsed.detail}); correct or remove the line")
 
 
-def parse_lines(path: str, progress: Callable[[int], object] | None = None) -> Iterator[Post | Rejected]:
-    """Every line of a dump, in order. `progress` is told the file's bytes as they are read."""
+def parse_lines(path: str, progress: Callable[[int], object] | None = None) -> Iterator[Post | RejectedLine]:
+    """Every line of a dump, in file order. `progress` is called with the number of file bytes read since its last call."""
     number = 0
-    objects = False
-    for line in split_lines(_blocks(path, progress)):
+    has_object = False
+    for line in read_lines(path, progress):
         number += 1
-        found = parse_line(line, number)
-        if not objects:
-            if isinstance(found, Post) or found.reason is LineFault.NOT_A_SUBMISSION:
-                objects = True
-            elif number >= GIVE_UP_LINES:
+        parsed = parse_line(line, number)
+        if not has_object:
+            if isinstance(parsed, Post) or parsed.reason is LineFault.NOT_A_SUBMISSION:
+                has_object = True
+            elif number >= OBJECT_SEARCH_LINES:
                 break
-        yield found
+        yield parsed
     if not number:
         raise InputError(f"{path}: empty; download it again")
-    if not objects:
+    if not has_object:
         raise InputError(
-            f"{path}:1: none of its {number} lines read is a JSON object; give dumps of submissions, one JSON object a line"
+            f"{path}:1: none of its {number} lines read is a JSON object; give dumps of submissions, one JSON object per line"
         )
 
 
-def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | int]:
-    """Lines without their ends; of a line over 4 MiB only its length, so that no line can fill the memory."""
-    tail: list[bytes] = []
-    held = 0
-    for block in blocks:
-        *lines, last = block.split(b"\n")
-        if lines:
-            yield _joined(tail, held, lines[0])
-            yield from lines[1:]
-            tail, held = [], 0
-        held += len(last)
-        if held <= MAX_LINE_BYTES:
-            tail.append(last)
-        else:
-            tail = []
-    if held:
-        yield _joined(tail, held, b"")
-
-
-def _joined(tail: list[bytes], held: int, end: bytes) -> bytes | int:
-    length = held + len(end)
-    return length if length > MAX_LINE_BYTES else b"".join([*tail, end])
-
-
-def parse_line(line: bytes | int, number: int) -> Post | Rejected:
-    """One line of a dump: total, never raises."""
+def parse_line(line: bytes | int, number: int) -> Post | RejectedLine:
+    """The submission of one line, or why it is none. An int is the length of a line too long to read. Never raises."""
     if isinstance(line, int):
-        return Rejected(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {MAX_LINE_BYTES}")
+        return RejectedLine(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {LONGEST_LINE_BYTES}")
     try:
         row = _DECODER.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -137,16 +100,16 @@ def parse_line(line: bytes | int, number: int) -> Post | Rejected:
     return _post(row, number)
 
 
-def _parse_leniently(line: bytes, number: int) -> Post | Rejected:
-    """What msgspec refuses and dumps hold: bytes that are no UTF-8, lone surrogates (both become U+FFFD), NaN; else the fault."""
+def _parse_leniently(line: bytes, number: int) -> Post | RejectedLine:
+    """Parse what msgspec refuses and dumps hold: invalid UTF-8 and lone surrogates (both become U+FFFD), NaN."""
     if not line.strip():
-        return Rejected(number, LineFault.BLANK_LINE, "")
+        return RejectedLine(number, LineFault.BLANK_LINE, "")
     try:
         row = json.loads(line.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
-        return Rejected(number, LineFault.NOT_JSON, str(error)[:200])
+        return RejectedLine(number, LineFault.NOT_JSON, str(error)[:200])
     if not isinstance(row, dict):
-        return Rejected(number, LineFault.NOT_A_SUBMISSION, f"a JSON {type(row).__name__}, not an object")
+        return RejectedLine(number, LineFault.NOT_A_SUBMISSION, f"a JSON {type(row).__name__}, not an object")
     known = {name: _without_surrogates(row[name]) for name in _Row.__struct_fields__ if name in row}
     return _post(_Row(**known), number)
 
@@ -162,7 +125,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 class _Row(msgspec.Struct, gc=False):
-    """The fields of a dump's line that links are made of, as they come; all others are skipped while parsing."""
+    """The fields of a dump's line that make a submission, of any JSON type; the parser skips all others."""
 
     id: Any = None
     name: Any = None
@@ -180,10 +143,10 @@ class _Row(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_Row)
 
 
-def _post(row: _Row, number: int) -> Post | Rejected:
+def _post(row: _Row, number: int) -> Post | RejectedLine:
     name = row.id or str(row.name or "").removeprefix("t3_")
     if not name or type(name) is not str:
-        return Rejected(number, LineFault.NOT_A_SUBMISSION, "an object without an id")
+        return RejectedLine(number, LineFault.NOT_A_SUBMISSION, "an object without an id")
     url, is_self = row.url_overridden_by_dest or row.url, row.is_self
     parents = row.crosspost_parent_list
     if parents and isinstance(parents, list) and isinstance(parents[0], dict):
@@ -202,19 +165,19 @@ def _post(row: _Row, number: int) -> Post | Rejected:
 
 
 def karma(value: Any) -> int | None:
-    """A submission's score; None for none, and for what no submission has: millions of such must add up in 64 bits."""
+    """A submission's score, or None where it is missing or beyond 2^40: sums of millions of scores must fit 64 bits."""
     number = whole_number(value)
-    return number if number is not None and abs(number) < MOST_KARMA else None
+    return number if number is not None and abs(number) < KARMA_LIMIT else None
 
 
 def instant(value: Any) -> int | None:
-    """Seconds since 1970; None for none, and for what lies in no year from 1 to 9999: no date could say it."""
+    """Seconds since 1970, or None where they are missing or outside the years 1 to 9999, which dates cannot hold."""
     number = whole_number(value)
     return number if number is not None and SECONDS_OF_YEARS[0] <= number < SECONDS_OF_YEARS[1] else None
 
 
 def whole_number(value: Any) -> int | None:
-    """Dumps give numbers as int, float or text; None for what is no whole number of 64 bits.
+    """The whole number of 64 bits that a dump writes as int, float or text; None for anything else.
 
     >>> [whole_number(v) for v in (7, "7", 7.0, "7.5", None, True)]
     [7, 7, 7, None, None, None]
@@ -233,55 +196,23 @@ def whole_number(value: Any) -> int | None:
     return number if -(1 << 63) <= number < 1 << 63 else None
 
 
-def _blocks(path: str, progress: Callable[[int], object] | None) -> Iterator[bytes]:
-    """The decompressed bytes. Raises InputError where the file is missing, cut short or damaged."""
-    try:
-        with files.open_input(path) as raw, _opened(raw) as stream:
-            told = 0
-            while block := stream.read(BLOCK_BYTES):
-                yield block
-                if progress is not None and (at := raw.tell()) > told:
-                    progress(at - told)
-                    told = at
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
-        raise InputError(f"{path}: cut short or damaged ({error}); download it again") from error
+def read_urls(path: str, name: str) -> Iterator[Post | RejectedLine]:
+    """A list of URLs, one per line, as submissions with the ids `name:line`. A tab and the karma may follow a URL.
 
-
-def _opened(raw: BinaryIO) -> AbstractContextManager[IO[bytes]]:
-    """The decompressed stream, by the file's first bytes: names lie."""
-    magic = raw.read(6)
-    raw.seek(0)
-    if magic[:4] == b"\x28\xb5\x2f\xfd" or magic[1:4] == b"\x2a\x4d\x18":
-        return cast("AbstractContextManager[IO[bytes]]", zstd.ZstdFile(raw, options=LONG_WINDOW))
-    return next((kind(raw) for start, kind in _BY_MAGIC if magic.startswith(start)), nullcontext(raw))
-
-
-_BY_MAGIC: tuple[tuple[bytes, Callable[[Any], AbstractContextManager[Any]]], ...] = (
-    (b"\xfd7zXZ\0", lzma.LZMAFile),
-    (b"BZh", bz2.BZ2File),
-    (b"\x1f\x8b", lambda raw: gzip.GzipFile(fileobj=raw)),
-)
-
-
-def read_urls(path: str, name: str) -> Iterator[Post | Rejected]:
-    """A list of URLs, one a line, as submissions called `name:line`; after a tab their karma, where it is known.
-
-    Raises InputError where the list is empty or damaged.
+    Raises InputError where the list is missing, empty, truncated or damaged.
     """
     number = 0
-    for line in split_lines(_blocks(path, None)):
+    for line in read_lines(path):
         number += 1
-        yield _listed(line, number, name)
+        yield _parse_url_line(line, number, name)
     if not number:
-        raise InputError(f"{path}: empty; give a URL a line")
+        raise InputError(f"{path}: empty; give one URL per line")
 
 
-def _listed(line: bytes | int, number: int, name: str) -> Post | Rejected:
+def _parse_url_line(line: bytes | int, number: int, name: str) -> Post | RejectedLine:
     if isinstance(line, int):
-        return Rejected(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {MAX_LINE_BYTES}")
-    url, _, said = line.decode("utf-8-sig", "replace").strip().partition("\t")
+        return RejectedLine(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {LONGEST_LINE_BYTES}")
+    url, _, score = line.decode("utf-8-sig", "replace").strip().partition("\t")
     if not url:
-        return Rejected(number, LineFault.BLANK_LINE, "")
-    return Post(f"{name}:{number}", "", karma(said.strip()), None, url, is_self=False, over_18=False, quarantine=False)
+        return RejectedLine(number, LineFault.BLANK_LINE, "")
+    return Post(f"{name}:{number}", "", karma(score.strip()), None, url, is_self=False, over_18=False, quarantine=False)

@@ -1,7 +1,7 @@
-"""Two keys of a URL: the address to fetch, and the key under which equal pages fold together.
+"""Two keys of a URL: the address to fetch, and the key that all addresses of one page share.
 
-No library alone is right: w3lib keeps tracking parameters, courlan removes a space inside a host (another host's page), url-normalize
-rewrites `#!`; all keep user names and passwords.
+No library alone fits: w3lib keeps tracking parameters, courlan removes a space inside a host (which gives another host),
+url-normalize rewrites `#!`. All keep user names and passwords.
 """
 
 import ipaddress
@@ -20,29 +20,29 @@ _PATH = _SEGMENT + "/"
 _QUERY = _PATH + "?"
 _SPLIT = re.compile(r"(?i)(https?)://([^/?#\\]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)((?:/(?!\.)[{_SEGMENT}]*)+)(?:\?([{_QUERY}]*))?(?:#.*)?", re.DOTALL)
-"""A URL that normalisation leaves as it is, but for its host and fragment."""
+"""A URL that normalisation leaves unchanged, except for its host and fragment."""
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
 _IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
 _IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
 _IS_UNRESERVED = re.compile(f"[{_UNRESERVED}]")
 _PLAIN_SUFFIXES = frozenset(["com", "net", "org"])
-"""The list has no longer public suffix under these; asking it takes 30 us, and most hosts end so."""
+"""The public suffix list has no longer suffix under these. Most hosts end in one, and a lookup takes 30 us."""
 _BLANKS = re.compile(r"[\t\r\n]")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-"""Underscores and hyphens at either end are no host names by RFC 952, yet they resolve and are linked to."""
+"""RFC 952 forbids underscores, and hyphens at either end, yet such names resolve and are linked to."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
 _AMP_OR_SLASH = re.compile(r"(?:/+|(?<=[^/])/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
 _FOLDED_ENDS = "/pP"
-"""What the last character may be of a path that the above shortens, but for one with parameters."""
+"""The last characters of paths that _AMP_OR_SLASH can shorten, apart from paths with `;` parameters."""
 _TRACKING = re.compile(
     r"(?:utm_\w*|(?:pk|piwik)_(?:campaign|kwd|keyword|source|medium|content|cid)|(?:mtm|hsa)_\w+"
     r"|(?:fb|g|d|ms|y|ym|tw|tt)clid|gclsrc|[gw]braid|igshid|igsh|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking"
-    r"|vero_(?:conv|id)|oly_(?:anon|enc)_id|wickedid|rb_clickid|s_cid|icid|ncid|ocid|cmpid|smid|ref_src|ref_url|spm|scm|share_id|xtor"
-    r"|at_(?:medium|campaign|custom\d|link_\w+)|ns_(?:mchannel|source|campaign|linkname|fee)|wt\.mc_id|wt_mc|__twitter_impression"
-    r"|amp|amp_js_v|usqp|jsessionid|phpsessid|aspsessionid\w*)(?:=.*)?|partner=rss\w*|outputtype=amp",
+    r"|vero_(?:conv|id)|oly_(?:anon|enc)_id|wickedid|rb_clickid|s_cid|icid|ncid|ocid|cmpid|smid|ref_src|ref_url|spm|scm|share_id"
+    r"|xtor|at_(?:medium|campaign|custom\d|link_\w+)|ns_(?:mchannel|source|campaign|linkname|fee)|wt\.mc_id|wt_mc"
+    r"|__twitter_impression|amp|amp_js_v|usqp|jsessionid|phpsessid|aspsessionid\w*)(?:=.*)?|partner=rss\w*|outputtype=amp",
     re.IGNORECASE | re.DOTALL,
 )
-"""Whole `name=value` pairs that say where a reader came from, never which page it is."""
+"""`name=value` pairs that tell where a reader came from, not which page it is."""
 
 
 def fetch_url(url: str) -> str:
@@ -51,16 +51,16 @@ def fetch_url(url: str) -> str:
     >>> fetch_url("HTTP://user:secret@Bücher.example:80/a/../b%7e?q=ä#top")
     'http://xn--bcher-kva.example/b~?q=%C3%A4'
 
-    Raises ValueError for what is no absolute http(s) URL with a well-formed host and port.
+    Raises ValueError unless the URL is an absolute http or https URL with a well-formed host and port.
     """
     return keys(url)[0]
 
 
 def dedup_key(url: str) -> str:
-    """The URL that all spellings of one page's address share; itself a URL, and its own key.
+    """The key that all spellings of one page's address share. It is a URL, and its own key.
 
-    Folded: scheme, www. m. mobile. amp., default ports, trailing slashes and /amp, order of the query, tracking and session parameters,
-    fragment.
+    It ignores: scheme; the prefixes www. m. mobile. amp.; default ports; trailing slashes and /amp; the order of the query;
+    tracking and session parameters; fragment.
 
     >>> dedup_key("http://m.example.com:80/a/?utm_source=x&b=2&a=1#c")
     'https://example.com/a?a=1&b=2'
@@ -71,7 +71,7 @@ def dedup_key(url: str) -> str:
 
 
 def keys(url: str) -> tuple[str, str]:
-    """`fetch_url` and `dedup_key` at the price of one. Raises ValueError as they do."""
+    """`fetch_url` and `dedup_key` of one URL, at the cost of one. Raises ValueError as they do."""
     scheme, host, path, query = _split(url)
     fetched = f"{scheme}://{host}{path}"
     key = f"https://{_folded_host(host)}{_folded_path(path)}"
@@ -90,14 +90,14 @@ def host_of(url: str) -> str:
 def domain_of(host: str) -> str:
     """The registrable domain (`bbc.co.uk` of `news.bbc.co.uk`) by the public suffix list that `tld` bundles.
 
-    An address, or a name under no public suffix, is its own domain.
+    An IP address, or a name under no public suffix, is its own domain.
     """
     name = host.rstrip(".")
     first, _, last = name.rpartition(".")
     if first and last in _PLAIN_SUFFIXES:
         return f"{first.rpartition('.')[2]}.{last}"
-    found = tld.get_fld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False)
-    return found if isinstance(found, str) and found else name
+    domain = tld.get_fld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False)
+    return domain if isinstance(domain, str) and domain else name
 
 
 def _split(url: str) -> tuple[str, str, str, str | None]:
@@ -108,10 +108,10 @@ def _split(url: str) -> tuple[str, str, str, str | None]:
     if normal:
         scheme, host, path, query = normal.groups()
         return scheme, _host(host), path, query
-    found = _SPLIT.fullmatch(_BLANKS.sub("", url.strip(" \t\r\n\f\v\0")))
-    if not found:
+    parts = _SPLIT.fullmatch(_BLANKS.sub("", url.strip(" \t\r\n\f\v\0")))
+    if not parts:
         raise ValueError(f"{_shown(url)}: not an absolute http or https URL")
-    scheme, authority, path, query = found.groups()
+    scheme, authority, path, query = parts.groups()
     scheme = scheme.lower()
     host, port = _without_port(authority.rsplit("@", 1)[-1])
     port = _port(port, scheme)
@@ -125,7 +125,7 @@ def _host_of(authority: str) -> str:
 
 
 def _without_port(authority: str) -> tuple[str, str]:
-    """Host and port; an IPv6 address holds colons of its own."""
+    """Host and port. The colons of an IPv6 address in brackets are part of the host."""
     if authority.endswith("]"):
         return authority, ""
     host, colon, port = authority.rpartition(":")
@@ -137,13 +137,13 @@ def _port(port: str, scheme: str) -> str:
     if not port or digits == _DEFAULT_PORTS[scheme]:
         return ""
     if not digits.isdigit() or len(digits) > 5 or int(digits) > 65535:
-        raise ValueError("the port is not a number up to 65535")  # what stands there may be the rest of a password
+        raise ValueError("the port is not a number up to 65535")  # the text may be part of a password: not shown
     return f":{digits}"
 
 
 @lru_cache(maxsize=1 << 16)
 def _host(host: str) -> str:
-    """Lower case, IDNA, each label checked. Raises ValueError."""
+    """The host in lower case and IDNA, each label checked. Raises ValueError."""
     if host.startswith("["):
         return _bracketed(host)
     name = unquote(host, errors="strict") if "%" in host else host
@@ -164,7 +164,7 @@ def _bracketed(host: str) -> str:
 
 
 def _to_ascii(name: str) -> str:
-    """IDNA 2008; names outside of it that registries did give out (hearts, snowmen) as browsers write them."""
+    """The name in IDNA 2008. Names outside it that registries gave out (hearts, snowmen) are encoded as browsers do."""
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
@@ -177,17 +177,17 @@ def _to_ascii(name: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """A URL for a message: without what may be secret."""
+    """A URL for a message, without user name, password and query: they may be secret."""
     return repr(re.sub(r"//[^/?#]*@", "//", url[:80].split("?")[0]))
 
 
 def _encoded(outside: re.Pattern[str], text: str) -> str:
-    """Percent triplets upper-case or decoded where unreserved, all else outside the allowed characters encoded."""
+    """The text with percent triplets in upper case, or decoded where unreserved, and all forbidden characters encoded."""
     return outside.sub(_encode, text)
 
 
-def _encode(found: re.Match[str]) -> str:
-    text, digits = found.group(), found.group(1)
+def _encode(match: re.Match[str]) -> str:
+    text, digits = match.group(), match.group(1)
     if digits:
         character = chr(int(digits, 16))
         return character if _IS_UNRESERVED.match(character) else text.upper()
@@ -197,7 +197,7 @@ def _encode(found: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """RFC 3986 5.2.4 for an absolute path."""
+    """The path without dot segments (RFC 3986, 5.2.4); it becomes absolute."""
     if not path.startswith("/"):
         path = f"/{path}"
     if not _DOT_SEGMENT.search(path):
@@ -228,6 +228,6 @@ def _folded_host(authority: str) -> str:
 def _folded_path(path: str) -> str:
     if path[-1:] not in _FOLDED_ENDS and ";" not in path:
         return path
-    while len(path) > 1 and (found := _AMP_OR_SLASH.search(path)):
-        path = path[: found.start()]
+    while len(path) > 1 and (end := _AMP_OR_SLASH.search(path)):
+        path = path[: end.start()]
     return path or "/"

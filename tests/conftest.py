@@ -1,4 +1,4 @@
-"""What every test may use. No `__init__.py` stands under tests/: a folder `tests/pipeline` with one would shadow the package."""
+"""Fixtures of all tests. No folder under tests/ has an `__init__.py`: `tests/pipeline` with one would shadow the package."""
 
 import signal
 from pathlib import Path
@@ -8,14 +8,21 @@ import pytest
 from pipeline.engine.runner import Engine
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background: what tests start would ignore Ctrl-C too
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # started in the background: programs that tests start would ignore Ctrl-C too
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Keep `--doctest-modules` to the packages: it would also import the programs and helpers in this folder."""
+    return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real dumps, pages and evaluation files; the test skips where it is absent."""
+    """The folder of real dumps, pages and evaluation files; a test that needs it skips where it is absent."""
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not here: real data is not part of the repository")
     return SHARED
@@ -23,5 +30,5 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def engine() -> Engine:
-    """The local runner in this process."""
+    """The local engine in this process."""
     return Engine(workers=1)

@@ -1,10 +1,10 @@
-"""Every stage's graphs as Dataflow would be sent them: built, validated and pickled in its dry run, gs:// paths; a JSON line each.
+"""Prints a line of JSON about each graph that the stages would send to Dataflow: built, validated and pickled, with gs:// paths.
 
-    python tests/dry_runs.py FOLDER dataflow     # an interpreter that has the `gcp` extra
-    python tests/dry_runs.py FOLDER local        # any: the graphs alone, without Dataflow's own checks
+    python tests/dry_runs.py FOLDER dataflow     # Dataflow's dry run; needs an interpreter with the `gcp` extra
+    python tests/dry_runs.py FOLDER local        # the graphs alone, without Dataflow's own checks; any interpreter
 
-No network, no account: the bucket stands on a disk, and the local engine then does each graph's work, so that the next one has its input;
-what goes through its shuffles is looked at on the way.
+It needs no network and no account: the bucket is a folder, and the local engine does each graph's work, so that the next graph has its
+input. The elements of its shuffles are inspected on the way.
 """
 
 import json
@@ -20,7 +20,7 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
-from shuffles import record_shuffles
+from shuffles import recorded_shuffles
 from small_web import every_stage, passages, write_month
 
 from pipeline.engine.runner import Engine
@@ -35,7 +35,7 @@ SHUFFLE = "beam:transform:group_by_key:v1"
 
 
 class BucketOnDisk(LocalFileSystem):
-    """gs:// paths below a folder."""
+    """A file system that keeps gs:// paths below a local folder."""
 
     root: ClassVar[Path]
 
@@ -47,8 +47,8 @@ class BucketOnDisk(LocalFileSystem):
         return str(self.root / path.removeprefix("gs://"))
 
     def _list(self, dir_or_prefix: str) -> Any:
-        for found in super()._list(self._at(dir_or_prefix)):
-            yield FileMetadata("gs://" + str(Path(found.path).relative_to(self.root)), found.size_in_bytes)
+        for file in super()._list(self._at(dir_or_prefix)):
+            yield FileMetadata("gs://" + str(Path(file.path).relative_to(self.root)), file.size_in_bytes)
 
     def create(self, path: str, *settings: Any, **more: Any) -> Any:
         Path(self._at(path)).parent.mkdir(parents=True, exist_ok=True)  # a bucket has no folders to make
@@ -61,8 +61,8 @@ class BucketOnDisk(LocalFileSystem):
         return bool(super().exists(self._at(path)))
 
     def metadata(self, path: str) -> FileMetadata:
-        found = super().metadata(self._at(path))
-        return FileMetadata(path, found.size_in_bytes, found.last_updated_in_seconds)
+        file = super().metadata(self._at(path))
+        return FileMetadata(path, file.size_in_bytes, file.last_updated_in_seconds)
 
     def delete(self, paths: list[str]) -> None:
         super().delete([self._at(path) for path in paths])
@@ -73,28 +73,32 @@ class BucketOnDisk(LocalFileSystem):
 
 @dataclass(frozen=True, slots=True)
 class DryRuns(Engine):
-    """Sends each graph where it is only checked, and has the local engine do the work."""
+    """Has each graph checked by another runner, and its work done by the local engine."""
 
     checked_by: tuple[str, ...] = ()
+
+    def _needs_pipeline(self, parts: int, *, light: bool) -> bool:
+        """As on another runner: a single part is a graph too."""
+        return parts > 0 and not light
 
     def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
         pipeline = beam.Pipeline(options=PipelineOptions(list(self.checked_by))) if self.checked_by else self.pipeline(1)
         build(pipeline)
         graph = pipeline.run().job.proto_pipeline if self.checked_by else pipeline.to_runner_api()
-        with record_shuffles() as shuffled:
+        with recorded_shuffles() as shuffled:
             Engine.run(self, build, 1)
         weights = {"elements": len(shuffled), "largest": max(map(len, shuffled))}
-        sys.stdout.write("graph:" + json.dumps(told(graph) | weights) + "\n")
+        sys.stdout.write("graph:" + json.dumps(properties(graph) | weights) + "\n")
         quoted = [passage for passage in PASSAGES if any(passage in element for element in shuffled)]
         sys.stdout.write("".join(f"text in a shuffle: {passage!r}\n" for passage in quoted))
 
 
 PASSAGES: list[bytes] = []
-"""Of each page's text."""
+"""A few words of each page's text."""
 
 
-def told(graph: Any) -> dict[str, Any]:
-    """What a test wants to know of a graph."""
+def properties(graph: Any) -> dict[str, Any]:
+    """The properties of a graph that the tests check."""
     parts = graph.components
     shuffled = [
         parts.pcollections[name] for t in parts.transforms.values() if t.spec.urn == SHUFFLE for name in t.inputs.values()
@@ -109,7 +113,7 @@ def told(graph: Any) -> dict[str, Any]:
 
 
 def coder(parts: Any, name: str) -> str:
-    """A coder with those it is made of."""
+    """Name of a coder, with its components in brackets."""
     spec = parts.coders[name]
     inner = ", ".join(coder(parts, component) for component in spec.component_coder_ids)
     return f"{spec.spec.urn.removeprefix('beam:coder:')}({inner})" if inner else spec.spec.urn.removeprefix("beam:coder:")

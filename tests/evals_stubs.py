@@ -182,7 +182,7 @@ def write_records(path: Path, *records: object) -> Path:
 def small_gpt(seed: int = 3, context: int = 32) -> GPT:
     """Network of 257 classes with random weights, and biases other than zero."""
     gpt = GPT(ModelConfig(layers=2, heads=2, width=32, context=context, vocabulary=257))
-    gpt.initialise(seed)
+    gpt.init_weights(seed)
     for parameter in gpt.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
     return gpt

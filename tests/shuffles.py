@@ -1,4 +1,4 @@
-"""Records what the shuffles of a graph in this process carry. It is a module of its own, since Beam pickles it by name."""
+"""Records the elements that are shuffled by graphs in this process. Its own module, since Beam pickles it by name."""
 
 import pickle
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from unittest.mock import patch
 import apache_beam as beam
 
 SHUFFLED: list[bytes] = []
-"""Each shuffled element as bytes."""
+"""Each shuffled element, as bytes."""
 
 _GroupByKey = beam.GroupByKey
 
 
 @contextmanager
-def record_shuffles() -> Iterator[list[bytes]]:
-    """The elements that graphs shuffle which are built and run within the block."""
+def recorded_shuffles() -> Iterator[list[bytes]]:
+    """The elements that graphs shuffle if they are built and run within the block."""
     SHUFFLED.clear()
     with patch.object(beam, "GroupByKey", _RecordingGroupByKey):
         yield SHUFFLED
@@ -24,10 +24,10 @@ def record_shuffles() -> Iterator[list[bytes]]:
 
 class _RecordingGroupByKey(beam.PTransform[Any, Any]):
     def expand(self, elements: Any) -> Any:
-        recorded = elements | "Record" >> beam.Map(_record).with_output_types(elements.element_type)
-        return recorded | "Group" >> _GroupByKey()
+        weighed = elements | "Weigh" >> beam.Map(_weigh).with_output_types(elements.element_type)
+        return weighed | "Group" >> _GroupByKey()
 
 
-def _record(element: Any) -> Any:
+def _weigh(element: Any) -> Any:
     SHUFFLED.append(element[1] if isinstance(element[1], bytes) else pickle.dumps(element))
     return element

@@ -1,4 +1,4 @@
-"""A month of Reddit and the pages it links to, small and real: the topics of Python's own language reference, as a dump and a WARC file."""
+"""A small month of Reddit and its pages, as a dump and a WARC file. The texts are topics of Python's language reference."""
 
 import gzip
 import html
@@ -27,7 +27,7 @@ QUOTED_WORDS = 40
 
 @dataclass(frozen=True)
 class Month:
-    """The dump, the pages, and an evaluation set that quotes one of them."""
+    """A dump, a WARC file with its pages, and an evaluation set that quotes one page."""
 
     dump: str
     warc: str
@@ -36,7 +36,7 @@ class Month:
 
 
 def write_month(folder: Path, pages: int = 40, name: str = "2017-12") -> Month:
-    """As many topics as asked, each linked once or twice; every tenth page is another's text with a line more."""
+    """Write a month of `pages` topics, each linked once or twice. Every tenth page repeats the one before it, plus a line."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = _texts(pages)
     dump, warc, quotes = folder / f"RS_{name}.jsonl", folder / "pages.warc.gz", folder / "quotes.txt"
@@ -50,7 +50,7 @@ def write_month(folder: Path, pages: int = 40, name: str = "2017-12") -> Month:
 
 
 def every_stage(corpus: str, month: Month, engine: Engine) -> None:
-    """All stages that run on Beam, from the dump to the token shards and the overlap with the evaluation set."""
+    """Run the stages on Beam, from the dump to the token shards and the overlap with the evaluation set."""
     calls: list[tuple[Stage, tuple[str, ...], dict[str, Any]]] = [
         (links.STAGE, (), {"submissions": (month.dump,)}),
         (pages.STAGE, ("links",), {"fetch_from": (month.warc,)}),
@@ -66,7 +66,7 @@ def every_stage(corpus: str, month: Month, engine: Engine) -> None:
 
 
 def passages(pages: int = 40) -> list[bytes]:
-    """A few words from the middle of each page's text, as they stand in it."""
+    """A few words from the middle of each page's text."""
     return [" ".join(text.split()[60:66]).encode() for text in _texts(pages)]
 
 

@@ -1,4 +1,4 @@
-"""The page of all benchmarks: a function of what they handed over, and never less than what was measured."""
+"""The benchmarks' page is a function of the recorded rows and output, and loses nothing that was measured."""
 
 import argparse
 import signal
@@ -12,8 +12,8 @@ import torch
 
 from benchmarks import __main__ as bench
 from benchmarks import dedup, fetch, peers, products
-from benchmarks.page import Machine, Record, Section, number, render
-from benchmarks.scores import Absent, Growth, Limit, Race, collected, hand_over
+from benchmarks.page import PROSE_WIDTH, Machine, Record, Section, number, render
+from benchmarks.scores import Absent, Growth, Limit, Race, append_rows, read_rows
 from trainer.config import ModelConfig
 from trainer.evals.scoring.scorer import Scorer
 from trainer.model import GPT
@@ -37,94 +37,103 @@ def test_ratios_are_of_paired_rounds() -> None:
         _ = replace(RACE, theirs=(4.0,)).ratios
 
 
-def test_growth_is_fitted_beyond_the_start() -> None:
+def test_growth_is_fitted_to_the_cost_beyond_start_up() -> None:
     assert GROWTH.exponent == pytest.approx(1.0)
     assert replace(GROWTH, start_seconds=0.0).exponent == pytest.approx(0.79, abs=0.01)
-    assert replace(GROWTH, start_seconds=3.0).fitted == "none: lost in the start"
+    assert replace(GROWTH, start_seconds=3.0).fitted == "none: hidden by start-up"
     assert Growth("x", "", (1, 2, 4, 8), (1, 4, 16, 64), (1,) * 4).exponent == pytest.approx(2.0)
 
 
-def test_rows_come_back_from_a_file(tmp_path: Path) -> None:
+def test_rows_survive_a_file_round_trip(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    assert collected(file) == []
-    hand_over(file, [RACE, LIMIT])
-    hand_over(None, [RACE])
-    hand_over(file, [GROWTH, ABSENT])
-    assert collected(file) == [RACE, LIMIT, GROWTH, ABSENT]
+    assert read_rows(file) == []
+    append_rows(file, [RACE, LIMIT])
+    append_rows(None, [RACE])
+    append_rows(file, [GROWTH, ABSENT])
+    assert read_rows(file) == [RACE, LIMIT, GROWTH, ABSENT]
 
 
-def test_a_line_that_was_cut_off_loses_no_row_before_it(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    hand_over(file, [RACE, LIMIT])
+    append_rows(file, [RACE, LIMIT])
     file.write_text(file.read_text()[:-9])
-    assert collected(file) == [RACE]
+    assert read_rows(file) == [RACE]
 
 
-def test_a_peer_that_could_not_be_measured_is_named_with_why_and_the_others_stand() -> None:
+def test_a_peer_that_could_not_be_measured_is_named_with_its_reason_and_the_others_are_kept() -> None:
     record = Record((section("De-duplication", RACE, ABSENT),))
-    page = render(Record.of_json(record.to_json()), ORDER)
+    page = render(Record.from_json(record.to_json()), ORDER)
     assert "- peers not measured: another in dedup, because another: pip found none" in page
     assert "| peer 1.0 | **3 - 4 - 9** |" in page
     assert "- peers not measured: none" in render(Record((section("Intake", RACE),)), ORDER)
 
 
-def test_a_python_that_makes_no_environment_is_a_peer_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_cannot_create_an_environment_raises_a_peer_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "python3.99"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(peers, "HOME", tmp_path / "peers")
     monkeypatch.setattr(peers, "later_python", lambda _name, _least: str(broken))
-    with pytest.raises(peers.PeerError, match=r"tool: python3\.99 makes no virtual environment"):
+    with pytest.raises(peers.PeerError, match=r"tool: python3\.99 cannot create a virtual environment"):
         peers.python("tool", "tool==1", least=(3, 99))
     assert peers.installed("tool", "tool==1") is None
 
 
-def test_no_place_of_this_machine_is_told() -> None:
-    assert bench.anywhere(f"{bench.HERE.parent}/a and {Path.home()}/b") == "./a and ~/b"
+def test_paths_of_this_machine_are_removed_from_output() -> None:
+    assert bench.without_paths(f"{bench.HERE.parent}/a and {Path.home()}/b") == "./a and ~/b"
 
 
-def test_the_page_is_made_of_the_record_alone() -> None:
+def test_the_page_depends_on_the_record_alone() -> None:
     record = Record((section("De-duplication", RACE, LIMIT, GROWTH),))
     page = render(record, ORDER)
-    assert page == render(Record.of_json(record.to_json()), ORDER)
+    assert page == render(Record.from_json(record.to_json()), ORDER)
     assert "| dedup | Parquet to keep list | peer 1.0 | **3 - 4 - 9** | CPU s | 1 | 6 | 300 | 900 | 3 |" in page
     assert "| dedup | reading alone | CPU s | 1.5 | 0.5 | 0.25 - 0.375 - 0.5 |" in page
-    assert "| dedup | 1,000, 2,000, 4,000 documents | 3, 5, 9 (start 1 of each) | 1.00 | 300, 301, 303 |" in page
+    assert "| dedup | 1,000, 2,000, 4,000 documents | 3, 5, 9 (start-up 1 in each) | 1.00 | 300, 301, 303 |" in page
     assert "printed by De-duplication" in page
-    assert "not measured: Intake, Tokens" in page
+    assert "benchmarks not measured: Intake, Tokens" in page
 
 
-def test_what_is_measured_again_replaces_its_own_figures_only() -> None:
+def test_generated_prose_is_wrapped_and_commands_are_whole() -> None:
+    page = render(Record((replace(section("De-duplication", RACE), command="python " + "x " * 80, failure="word " * 40),)), ORDER)
+    fenced = page.split("```")[1::2]
+    assert any("$ python " + "x " * 80 in block for block in fenced)
+    for block in fenced:
+        page = page.replace(block, "")
+    assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= PROSE_WIDTH
+
+
+def test_a_new_run_replaces_only_its_own_section() -> None:
     record = Record((section("Intake", LIMIT), section("Tokens", GROWTH))).with_section(section("De-duplication", RACE), ORDER)
     assert [one.title for one in record.sections] == list(ORDER)
     again = record.with_section(section("Intake", failure="exit code 1: no dump"), ORDER)
     assert [one.rows for one in again.sections] == [(), (RACE,), (GROWTH,)]
     page = render(again, ORDER)
-    assert "ended badly: Intake (exit code 1: no dump)" in page
+    assert "benchmarks that failed: Intake (exit code 1: no dump)" in page
     assert "**3 - 4 - 9**" in page
 
 
-def test_a_figure_shows_three_digits() -> None:
+def test_figures_have_three_significant_digits() -> None:
     assert [number(value) for value in (0.012345, 1.0, 12.345, 99.96, 123.4, 12345.6)] == [
         *("0.0123", "1", "12.3", "100"),
         *("123", "12,346"),
     ]
 
 
-def test_a_benchmark_that_fails_or_hangs_is_named_and_what_it_measured_is_kept(tmp_path: Path) -> None:
-    hands_over = (
+def test_a_benchmark_that_fails_or_hangs_is_named_and_keeps_its_rows(tmp_path: Path) -> None:
+    appends_row = (
         f"import sys; sys.path.insert(0, {str(bench.HERE.parent)!r}); from benchmarks import scores; from pathlib import Path; "
     )
-    hands_over += f"scores.hand_over(Path(sys.argv[-1]), [scores.{RACE!r}]); print('measured', flush=True); "
-    failed = bench.section("Fails", ["-c", hands_over + "raise SystemExit('no peer')"], tmp_path / "failed", 60.0)
+    appends_row += f"scores.append_rows(Path(sys.argv[-1]), [scores.{RACE!r}]); print('measured', flush=True); "
+    failed = bench.run_benchmark("Fails", ["-c", appends_row + "raise SystemExit('no peer')"], tmp_path / "failed", 60.0)
     assert (failed.failure, failed.printed, failed.rows) == ("exit code 1: no peer", "measured\n", (RACE,))
     child = "import subprocess; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
-    hung = bench.section("Hangs", ["-c", f"import sys; {child}"], tmp_path / "hung", 2.0)
-    assert hung.failure == "not done in 2 s"
-    assert hung.seconds < 60
+    hung = bench.run_benchmark("Hangs", ["-c", f"import sys; {child}"], tmp_path / "hung", 2.0)
+    assert hung.failure == "not finished after 2 s"
+    assert hung.seconds < 60  # guards against waiting for the 600 s of its child
 
 
-def test_an_interrupt_ends_the_benchmark_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_kills_the_running_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[str]] = []
 
     class Interrupted(subprocess.Popen[str]):
@@ -136,30 +145,30 @@ def test_an_interrupt_ends_the_benchmark_that_runs(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(bench.subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        bench.section("Long", ["-c", "import time; time.sleep(600)"], tmp_path / "rows", 60.0)
+        bench.run_benchmark("Long", ["-c", "import time; time.sleep(600)"], tmp_path / "rows", 60.0)
     assert started[0].returncode == -signal.SIGKILL
 
 
-def test_what_an_evaluation_reads_and_scores_is_counted() -> None:
+def test_the_tokens_that_an_evaluation_reads_and_scores_are_counted() -> None:
     gpt = GPT(ModelConfig(layers=1, heads=1, width=8, context=8, vocabulary=50))
     gpt.initialise(1)
-    network = products.Counted(gpt)
+    network = products.CountingNetwork(gpt)
     endings = list(Scorer(network).score_endings([([1, 2, 3, 4], [[5], [6, 7]])]))
     assert [len(score.nats) for score in endings[0]] == [1, 2]
     assert (network.read_tokens, network.scored_tokens) == (3 + 2 * 2, 1 + 2)
 
 
-def test_the_limit_multiplies_each_layer_by_all_that_is_read_and_the_last_by_what_is_scored(
+def test_the_limit_multiplies_layers_by_tokens_read_and_the_output_layer_by_tokens_scored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     multiplied: Counter[tuple[int, int]] = Counter()
 
-    class Tallied(products._Product):
+    class CountingProduct(products._Product):
         def multiply(self, rows: int, *, backward: bool) -> None:
             super().multiply(rows, backward=backward)
             multiplied[tuple(self.weight.shape)] += rows
 
-    monkeypatch.setattr(products, "_Product", Tallied)
+    monkeypatch.setattr(products, "_Product", CountingProduct)
     shape = ModelConfig(layers=2, heads=1, width=8, context=8, vocabulary=50)
     assert products.seconds(shape, 600, 300, torch.float32, backward=False) > 0
     warm = products.READING_ROWS
@@ -167,7 +176,7 @@ def test_the_limit_multiplies_each_layer_by_all_that_is_read_and_the_last_by_wha
     assert multiplied == {(8, 24): layer, (8, 8): layer, (8, 32): layer, (32, 8): layer, (8, 64): last}
 
 
-def test_every_command_of_the_page_can_be_typed_again() -> None:
+def test_every_command_of_the_page_can_be_run_as_printed() -> None:
     every = dict(bench.commands(Path("../shared/data"), ["/usr/lib"], Path("../nanoGPT"), bench.SCRATCH))
     for title, arguments in every.items():
         program = Path(*arguments[1].split(".")).with_suffix(".py") if arguments[0] == "-m" else Path(arguments[0])
@@ -175,27 +184,29 @@ def test_every_command_of_the_page_can_be_typed_again() -> None:
         assert str(bench.HERE.parent) not in " ".join(arguments)
 
 
-def test_a_peer_that_fails_leaves_the_rounds_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_a_failing_peer_does_not_stop_the_rounds_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
 
     def measure(name: str, _folder: str) -> dict[str, float]:
-        asked.append(name)
+        calls.append(name)
         if name == "gaoya":
             raise peers.PeerError("gaoya: ended")
         return {"cpu": 1.0 if name == "ours" else 3.0, "whole": 4.0, "wall": 1.0, "documents": 9, "peak": 50.0, "removed": 1}
 
     monkeypatch.setattr(dedup, "measure", measure)
-    record, handed = str(tmp_path / "record"), tmp_path / "rows.jsonl"
-    given = argparse.Namespace(rounds=2, contenders=["ours", "gaoya", "rensa"], set="", record=record, scores=handed)
-    dedup.run(given)
-    assert asked == ["ours", "gaoya", "rensa", "ours", "rensa"]
-    race, absent = collected(handed)
+    record, rows = str(tmp_path / "record"), tmp_path / "rows.jsonl"
+    arguments = argparse.Namespace(rounds=2, contenders=["ours", "gaoya", "rensa"], set="", record=record, scores=rows)
+    dedup.run(arguments)
+    assert calls == ["ours", "gaoya", "rensa", "ours", "rensa"]
+    race, absent = read_rows(rows)
     assert isinstance(race, Race)
     assert (race.peer, race.ratios) == ("rensa 0.5.0", (3.0, 3.0, 3.0))
     assert absent == Absent("dedup", "gaoya", "gaoya: ended")
 
 
-def test_a_downloader_that_fails_has_no_rate_and_memory_is_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_downloader_has_no_rate_and_memory_is_the_maximum_of_the_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = iter([{"cpu": 2.0, "peak_mb": 41.0}, {"cpu": 4.0, "peak_mb": 40.0}])
 
     def run_alone(name: str, _python: str, _folder: Path) -> dict[str, float]:
@@ -204,7 +215,7 @@ def test_a_downloader_that_fails_has_no_rate_and_memory_is_the_highest(tmp_path:
         return next(figures)
 
     monkeypatch.setattr(fetch, "run_alone", run_alone)
-    rates, peaks, absent = fetch.raced({"webtext client": "", "scrapy": ""}, 8, 2, tmp_path)
+    rates, peaks, absent = fetch.run_rounds({"webtext client": "", "scrapy": ""}, 8, 2, tmp_path)
     assert rates == {"webtext client": [4.0, 2.0]}
     assert peaks["webtext client"] == 41.0
     assert absent == {"scrapy": "scrapy: ended"}

@@ -1,4 +1,4 @@
-"""The names that people and other programs rely on: more may join, these stay, with these parameters."""
+"""The names that people and other programs rely on: more may be added; these stay, with these parameters."""
 
 import inspect
 import pkgutil
@@ -32,30 +32,35 @@ NAMES = {
     "trainer.export.load_hf": [],
     "trainer.export.save_hf": [],
 }
-TRANSFORMS = (
-    "pipeline.links.intake.Links",
-    "pipeline.pages.fetch.Fetch",
-    "pipeline.documents.transform.Extract",
-    "pipeline.dedup.transform.Deduplicate",
-    "pipeline.vocabulary.counts.CountWords",
-    "pipeline.tokens.encode.Tokenize",
-)
-
-
-def found(name: str) -> object:
-    """The object of a dotted name: a module's member, or a class's."""
-    return pkgutil.resolve_name(name)
+TRANSFORMS = ("Links", "Fetch", "Extract", "Deduplicate", "CountWords", "Tokenize")
+ENGINE_WORDS = {"place", "phase", "folder", "part", "parts"}
+"""Parameters that only the engine can fill."""
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_stays_with_its_first_parameters_and_says_what_it_gives(name: str) -> None:
-    target = found(name)
+def test_a_public_name_is_documented_and_keeps_its_first_parameters(name: str) -> None:
+    target = pkgutil.resolve_name(name)
     assert inspect.getdoc(target)
     assert list(inspect.signature(target).parameters)[: len(NAMES[name])] == NAMES[name]
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_a_stage_is_a_transform_for_anyones_pipeline(name: str) -> None:
-    target = found(name)
-    assert isinstance(target, type)
-    assert issubclass(target, beam.PTransform)
+def test_a_stage_is_a_documented_transform_for_any_pipeline(name: str) -> None:
+    transform = pkgutil.resolve_name(f"pipeline.transforms:{name}")
+    assert isinstance(transform, type)
+    assert issubclass(transform, beam.PTransform)
+    assert inspect.getdoc(transform)
+    required = {
+        parameter.name
+        for parameter in inspect.signature(transform).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+    assert not required & ENGINE_WORDS
+
+
+def test_the_transforms_are_the_face_of_their_module() -> None:
+    assert set(pkgutil.resolve_name("pipeline.transforms:__all__")) == set(TRANSFORMS)
+
+
+def test_deduplicate_is_one_class_by_either_path() -> None:
+    assert pkgutil.resolve_name("pipeline.dedup:Deduplicate") is pkgutil.resolve_name("pipeline.transforms:Deduplicate")

@@ -1,4 +1,4 @@
-"""Causal self-attention over a window, over a window cut at documents, and over what a generation has kept."""
+"""Causal self-attention over a window, over the documents within a window, and over a key-value cache."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,14 +15,14 @@ from trainer.config import ModelConfig
 ROTARY_BASE = 10_000.0
 
 FLASH = (("FA4", "flash_attn.cute", (9, 10)), ("FA3", "flash_attn_interface", (9,)))
-"""torch's name of a FlashAttention newer than its own, the module that brings it, and the GPUs (major compute capability) it is for."""
+"""FlashAttention newer than torch's own: torch's name for it, the module that provides it, the GPUs' compute capabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Which tokens of a micro-batch share a document: a mask, or cumulative lengths where a varlen kernel reads them.
+    """Document boundaries of a micro-batch, as a mask or as cumulative lengths for a variable-length kernel.
 
-    `mask` is (B, 1, T, T) and causal already. `lengths` is int32 over the B·T tokens as one row: [0, 5, 9, …, B·T, B·T].
+    `mask` is (B, 1, T, T) and already causal. `lengths` is int32 over the B·T tokens as one row: [0, 5, 9, …, B·T, B·T].
     """
 
     mask: Tensor | None = None
@@ -31,20 +31,20 @@ class Documents:
 
     @classmethod
     def of_ids(cls, ids_BT: Tensor) -> Self:
-        """From each token's document number inside its window."""
+        """Mask from each token's document number within its window."""
         same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
         return cls(mask=same_BTT.tril()[:, None])
 
     @classmethod
     def of_batch(cls, documents: Tensor | None, context: int) -> Self | None:
-        """From what a Batch says of its documents: nothing, numbers (B, T), or cumulative lengths."""
+        """Boundaries from `MicroBatch.documents`: None, document numbers (B, T), or cumulative lengths."""
         if documents is None:
             return None
         return cls.of_ids(documents) if documents.ndim == 2 else cls(lengths=documents, longest=context)
 
 
-class Cache:
-    """Keys and values of the tokens read so far, for all layers; `padding_B` counts the filler on the left of each row."""
+class KeyValueCache:
+    """Keys and values of the tokens read so far, for all layers. `padding_B` is the number of padding tokens left of each row."""
 
     def __init__(self, config: ModelConfig, padding_B: Tensor, *, dtype: torch.dtype) -> None:
         shape = (config.layers, len(padding_B), config.heads, config.context, config.head_width)
@@ -54,22 +54,22 @@ class Cache:
         self.length = 0
 
     def extend(self, layer: int, keys_BHTD: Tensor, values_BHTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep a layer's newest keys and values; give all of them."""
+        """Append a layer's newest keys and values; return all of its keys and values."""
         stop = self.length + keys_BHTD.shape[2]
         self.keys[layer, :, :, self.length : stop] = keys_BHTD
         self.values[layer, :, :, self.length : stop] = values_BHTD
         return self.keys[layer, :, :, :stop], self.values[layer, :, :, :stop]
 
     def mask(self, queries: int) -> Tensor:
-        """(B, 1, Q, K): what the newest `queries` tokens may look at: what is before them and no filler (a filler sees itself alone)."""
+        """Mask (B, 1, Q, K) of the newest `queries` tokens: earlier tokens, not padding. A padding token attends to itself."""
         keys = torch.arange(self.length + queries, device=self.padding_B.device)
         own = keys[self.length :, None]
-        seen_BQK = (keys <= own) & (keys >= self.padding_B[:, None, None]) | (keys == own)
-        return seen_BQK[:, None]
+        visible_BQK = (keys <= own) & (keys >= self.padding_B[:, None, None]) | (keys == own)
+        return visible_BQK[:, None]
 
 
 class Attention(nn.Module):
-    """Multi-head causal attention, GPT-2's own but for what the configuration switches on."""
+    """Multi-head causal attention: GPT-2's, unless the configuration enables rotary positions or QK-norm."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.projection = nn.Linear(config.width, config.width)
 
-    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
-        """What each token gathers from those before it."""
+    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
+        """Weighted values of each token's predecessors, (B, T, D)."""
         shape = (*x_BTD.shape[:2], self.config.heads, self.config.head_width)
         q, k, v = (part.view(shape).transpose(1, 2) for part in self.qkv(x_BTD).chunk(3, dim=-1))
         if self.config.qk_norm:
@@ -87,10 +87,10 @@ class Attention(nn.Module):
         if self.config.positions == "rotary":
             q, k = rotate(q, positions_BT), rotate(k, positions_BT)
         y_BHTD = self._attend(q.to(v.dtype), k.to(v.dtype), v, documents, cache)
-        gathered_BTD: Tensor = self.projection(y_BHTD.transpose(1, 2).flatten(2))
-        return gathered_BTD
+        output_BTD: Tensor = self.projection(y_BHTD.transpose(1, 2).flatten(2))
+        return output_BTD
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
         dropout = self.config.dropout if self.training else 0.0
         if cache is not None:
             keys, values = cache.extend(self.layer, k, v)
@@ -103,7 +103,7 @@ class Attention(nn.Module):
 
 
 def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: int) -> Tensor:
-    """All windows of the micro-batch as one row of documents: the kernel never looks across a boundary."""
+    """Attention over all windows as one row of documents. The kernel never crosses a document boundary."""
     batch, _, window, _ = q.shape
     flat_q, flat_k, flat_v = (part.transpose(1, 2).flatten(0, 1) for part in (q, k, v))
     y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(-1, 0))
@@ -111,20 +111,20 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: in
     return y.view(batch, window, *y.shape[1:]).transpose(1, 2)
 
 
-def newest_flash() -> str | None:
-    """Let SDPA and varlen attention use FlashAttention-4 or -3 where its package and a GPU of its kind are; its name, or None.
+def activate_newest_flash_attention() -> str | None:
+    """Activate FlashAttention-4 or -3 if its package is installed and the GPU supports it. Returns its name or None.
 
-    Never run by us: no GPU was to be had (docs/measurements.md).
+    Untested: no GPU was available (docs/measurements.md).
     """
-    kind = torch.cuda.get_device_capability()[0]
-    for name, module, kinds in FLASH:
-        if kind in kinds and _installed(module):
+    capability = torch.cuda.get_device_capability()[0]
+    for name, module, capabilities in FLASH:
+        if capability in capabilities and _is_installed(module):
             activate_flash_attention_impl(name)
             return name
     return None
 
 
-def _installed(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
@@ -132,7 +132,7 @@ def _installed(module: str) -> bool:
 
 
 def rotate(x_BHTD: Tensor, positions_BT: Tensor) -> Tensor:
-    """Turn each pair (i, i + D/2) of a head by position · base^(-2i/D): rotary positions (arXiv 2104.09864)."""
+    """Rotary positions (arXiv 2104.09864): rotate each pair (i, i + D/2) of a head by position · base^(-2i/D)."""
     half = x_BHTD.shape[-1] // 2
     rates = ROTARY_BASE ** (-torch.arange(half, device=x_BHTD.device, dtype=torch.float32) / half)
     angles_B1TD = (positions_BT[:, None, :, None] * rates).to(torch.float32)

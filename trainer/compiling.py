@@ -1,7 +1,8 @@
 """torch.compile with a cache that belongs to the run.
 
-A start after a kill in mid-compile was seen to die of a half-written file in the cache that all of a user's processes share. Here each rank
-has its own, and one that was not yet proven by a whole step is thrown away.
+All processes of a user share torch's default cache. A process killed while compiling left a half-written file in it, and the next
+start crashed on that file. So each rank has its own cache, and deletes it at the start unless a complete training step has used
+it.
 """
 
 import os
@@ -16,8 +17,8 @@ from trainer.distributed import World
 PROVEN = "proven"
 
 
-class Compiled:
-    """A network compiled for fixed shapes; `prove` says that its cache served a step and may serve again."""
+class CompiledNetwork:
+    """A network compiled for fixed shapes, in `network`. Call `keep_cache` after the first step."""
 
     def __init__(self, network: nn.Module, run: Path, world: World) -> None:
         self._cache = run / ".compile" / f"rank_{world.rank:05d}"
@@ -27,6 +28,6 @@ class Compiled:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self._cache.absolute())
         self.network: nn.Module = torch.compile(network, dynamic=False)  # type: ignore[assignment]
 
-    def prove(self) -> None:
-        """Called after a step."""
+    def keep_cache(self) -> None:
+        """Mark the cache as usable by the next start."""
         (self._cache / PROVEN).touch()

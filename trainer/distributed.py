@@ -1,4 +1,4 @@
-"""Ranks: who they are, how they share the network, and how they agree to stop."""
+"""Ranks: numbering, process group, parallelism of the network, and a flag they share."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among its peers, as torchrun numbers them, and the device that it computes on."""
+    """This process's rank, the number of ranks, and its device."""
 
     rank: int = 0
     ranks: int = 1
@@ -33,8 +33,8 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def arithmetic(self) -> str:
-        """What computes: `CPU, AVX512, 2 threads`, or the GPU's name. On another the same losses differ in their last digits."""
+    def device_description(self) -> str:
+        """The GPU's name, or for example `CPU, AVX512, 2 threads`: all that decides the last digits of losses."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         threads = torch.get_num_threads()
@@ -42,34 +42,34 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this rank writes the log and speaks to the terminal."""
+        """Whether this is rank 0, which writes the log and the terminal's output."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all ranks of a small tensor."""
+        """Sum of a small tensor over all ranks, in place."""
         if self.ranks > 1:
             dist.all_reduce(values)
         return values
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks call this."""
         if self.ranks > 1:
             dist.barrier()
 
 
 def environment(device: str) -> World:
-    """Where torchrun put this process; no process group is made and no GPU memory taken yet."""
+    """World of this process from torchrun's environment variables. Creates no process group and allocates no GPU memory."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     rank, ranks, local_rank = (int(os.environ.get(name, default)) for name, default in zip(names, ("0", "1", "0"), strict=True))
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no GPU is to be seen; --device cpu or auto")
+        raise InputError("--device cuda: torch finds no GPU; use --device cpu or --device auto")
     return World(rank, ranks, local_rank, torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind))
 
 
 @contextmanager
-def joined(world: World) -> Iterator[None]:
-    """All ranks in one process group while the block runs."""
+def process_group(world: World) -> Iterator[None]:
+    """Connect all ranks in one process group while the block runs."""
     if world.device.type == "cuda":
         torch.cuda.set_device(world.device)
     if world.ranks == 1:
@@ -87,11 +87,11 @@ def joined(world: World) -> Iterator[None]:
 
 
 def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedelta(minutes=30)) -> Store:
-    """A part of the store that no earlier start of these ranks wrote to; all ranks call this together.
+    """A namespace of the store that no earlier start of these ranks has written to. All ranks call this together.
 
-    torchrun keeps one store over its restarts (--max-restarts), and what the dead wrote is still in it: Gloo would call their
-    addresses, NCCL join by their id. So the first rank names this start, and tells it to each rank that says it is here until that one
-    has heard. The count of restarts would not do as a name: each node counts its own.
+    torchrun keeps one store across restarts (--max-restarts). Entries of dead processes remain in it: Gloo would connect to their
+    addresses, and NCCL would join with their id. So rank 0 invents a name for this start and announces it to each rank that
+    registers, until that rank confirms. The restart count cannot serve as the name because each node counts its own restarts.
     """
     if rank > 0:
         me = uuid4().hex
@@ -99,35 +99,38 @@ def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedel
         start = store.get(f"start/{me}").decode()
         store.set(f"heard/{start}/{rank}", "")
         return PrefixStore(start, store)
-    start, awaited, deadline = uuid4().hex, set(range(1, ranks)), time.monotonic() + within.total_seconds()
-    while awaited:
-        for other in [other for other in awaited if store.check([f"here/{other}"])]:
+    start, missing, deadline = uuid4().hex, set(range(1, ranks)), time.monotonic() + within.total_seconds()
+    while missing:
+        for other in [other for other in missing if store.check([f"here/{other}"])]:
             store.set(f"start/{store.get(f'here/{other}').decode()}", start)
-        awaited -= {other for other in awaited if store.check([f"heard/{start}/{other}"])}
+        missing -= {other for other in missing if store.check([f"heard/{start}/{other}"])}
         if time.monotonic() > deadline:
-            raise RuntimeError(f"ranks {sorted(awaited)} did not start within {within}")
+            raise RuntimeError(f"ranks {sorted(missing)} did not start within {within}")
         time.sleep(0.01)
     return PrefixStore(start, store)
 
 
-def share(
-    model: GPT, world: World, strategy: str, *, bf16: bool, mesh: DeviceMesh | None = None, begin_alike: bool = True
+def parallelize(
+    model: GPT, world: World, strategy: str, *, bf16: bool, mesh: DeviceMesh | None = None, init_sync: bool = True
 ) -> nn.Module:
-    """The network as each rank runs it: itself alone, replicated (DDP) or split (FSDP2). DDP sends the first rank's weights to all."""
+    """The network as each rank runs it: unchanged on a single rank, else replicated (DDP) or sharded (FSDP2).
+
+    With `init_sync`, DDP broadcasts rank 0's weights.
+    """
     if strategy == "fsdp" and world.ranks > 1:
-        return split(model, bf16=bf16, mesh=mesh)
+        return shard(model, bf16=bf16, mesh=mesh)
     if world.ranks == 1:
         return model
     ids = [world.local_rank] if world.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(
-        model, device_ids=ids, gradient_as_bucket_view=True, forward_sync_buffers=False, init_sync=begin_alike
+        model, device_ids=ids, gradient_as_bucket_view=True, forward_sync_buffers=False, init_sync=init_sync
     )
 
 
-def split(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Module:
-    """FSDP2: a block at a time is gathered, the rest stays in pieces. Gradients are summed in fp32 whatever is computed in."""
-    wide = next(model.parameters()).dtype
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=wide)
+def shard(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Module:
+    """The network under FSDP2, which gathers one block at a time. Gradients are summed in the weights' precision."""
+    reduce_dtype = next(model.parameters()).dtype
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=reduce_dtype)
     for block in model.blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
@@ -135,38 +138,38 @@ def split(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Modul
 
 
 @contextmanager
-def accumulating(model: nn.Module, *, last: bool) -> Iterator[None]:
-    """Gradients are exchanged in the last micro-batch of a step only."""
+def gradient_sync(model: nn.Module, *, enabled: bool) -> Iterator[None]:
+    """Let backward passes in the block exchange gradients only if `enabled`: once per step, in its last micro-batch."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
-        if last:
+        if enabled:
             yield
         else:
             with model.no_sync():
                 yield
         return
     if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(last)
+        model.set_requires_gradient_sync(enabled)
     yield
 
 
-class Agreement:
-    """One bit that any rank may raise and all learn of at the same step, a step late, so that nobody waits."""
+class SharedFlag:
+    """A flag that any rank can set and that all ranks see at the same step, one step later, so that no rank waits."""
 
     def __init__(self, world: World) -> None:
         self._group = dist.new_group(backend="gloo") if world.ranks > 1 else None
         self._pending: tuple[Tensor, dist.Work | None] | None = None
 
-    def exchange(self, raised: bool) -> bool:
-        """Tell the others; give what all had said the last time."""
-        agreed = False
+    def exchange(self, value: bool) -> bool:
+        """Send this rank's value; return whether any rank sent True in the previous exchange."""
+        previous = False
         if self._pending is not None:
             flag, work = self._pending
             if work is not None:
                 work.wait()
-            agreed = bool(flag.item())
-        flag = torch.tensor(int(raised))
+            previous = bool(flag.item())
+        flag = torch.tensor(int(value))
         self._pending = (
             flag,
             dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group, async_op=True) if self._group else None,
         )
-        return agreed
+        return previous

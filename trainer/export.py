@@ -1,7 +1,7 @@
-"""GPT-2 as Hugging Face's `transformers` keeps it: model.safetensors, config.json and the tokenizer in one folder.
+"""Hugging Face GPT-2 folders: model.safetensors, config.json and the tokenizer, as `transformers` reads and writes them.
 
-Their linear layers are OpenAI's Conv1D, (in, out), the transpose of ours. Numbers are copied, never computed: export and import again is
-bitwise the same.
+Their linear layers are OpenAI's Conv1D, whose weights (in, out) are the transpose of ours. Exporting copies numbers without
+arithmetic: importing an export gives the same bits.
 """
 
 import json
@@ -17,6 +17,8 @@ from torch import Tensor
 from tokenizer.codec import Tokenizer
 from trainer.config import InputError, ModelConfig
 from trainer.model import GPT, NORM_EPSILON
+
+__all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -38,16 +40,16 @@ _TOP = {
 
 
 def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
-    """Write the network as a Hugging Face GPT-2 folder. Raises InputError for one that GPT-2 cannot express."""
+    """Write the network as a Hugging Face GPT-2 folder and return it. Raises InputError if its architecture is not GPT-2's."""
     config = model.config
     if (config.activation, config.positions, config.qk_norm) != ("gelu", "learned", False):
         raise InputError(
-            "a network with rotary positions, QK-norm or ReLU² is no GPT-2: Hugging Face's GPT2LMHeadModel cannot hold it"
+            "cannot export a network with rotary positions, QK-norm or ReLU²: Hugging Face's GPT2LMHeadModel has none of them"
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = model.state_dict()
-    tensors = {theirs: _turned(ours, state[ours]) for ours, theirs in names(config)}
+    tensors = {theirs: _transpose(ours, state[ours]) for ours, theirs in names(config)}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(_their_config(config, tokenizer.eot_id), indent=2) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")
@@ -56,13 +58,13 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
 
 
 def load_hf(folder: str | Path) -> GPT:
-    """The network of a Hugging Face GPT-2 folder, in fp32. Raises InputError for what is missing, damaged or not GPT-2."""
+    """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's."""
     folder = Path(folder)
     try:
         config = _our_config(json.loads((folder / CONFIG).read_bytes()))
-        found = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS).items()}
+        tensors = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS).items()}
         model = GPT(config)
-        state = {ours: _turned(ours, found[theirs]) for ours, theirs in names(config)}
+        state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
         model.load_state_dict(state)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error.filename} is missing)") from error
@@ -74,7 +76,7 @@ def load_hf(folder: str | Path) -> GPT:
 
 
 def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
-    """Our name of every tensor, and theirs."""
+    """Pairs of our name and Hugging Face's name of each tensor."""
     yield from _TOP.items()
     if not config.tied:
         yield "head.weight", "lm_head.weight"
@@ -84,10 +86,10 @@ def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
                 yield f"blocks.{layer}.{ours}.{kind}", f"h.{layer}.{theirs}.{kind}"
 
 
-def _turned(name: str, value: Tensor) -> Tensor:
-    """A block's matrices are transposed, everything else is as it is."""
-    turned = name.startswith("blocks.") and value.ndim == 2
-    return (value.T if turned else value).detach().to("cpu", torch.float32).contiguous().clone()
+def _transpose(name: str, value: Tensor) -> Tensor:
+    """Copy of the tensor in fp32 on the CPU, transposed if it is a block's matrix."""
+    is_matrix = name.startswith("blocks.") and value.ndim == 2
+    return (value.T if is_matrix else value).detach().to("cpu", torch.float32).contiguous().clone()
 
 
 def _their_config(config: ModelConfig, eot_id: int) -> dict[str, Any]:
@@ -113,17 +115,17 @@ def _their_config(config: ModelConfig, eot_id: int) -> dict[str, Any]:
     }
 
 
-def _our_config(said: dict[str, Any]) -> ModelConfig:
-    """Raises ValueError for another architecture, and KeyError for a missing entry."""
-    wanted = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": NORM_EPSILON}
-    for name, value in wanted.items():
-        if said.get(name, value) != value:
-            raise ValueError(f"{name} is {said[name]!r}, GPT-2's is {value!r}")
+def _our_config(entries: dict[str, Any]) -> ModelConfig:
+    """ModelConfig from config.json. Raises ValueError for another architecture, and KeyError for a missing entry."""
+    required = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": NORM_EPSILON}
+    for name, value in required.items():
+        if entries.get(name, value) != value:
+            raise ValueError(f"{name} is {entries[name]!r}, GPT-2's is {value!r}")
     return ModelConfig(
-        layers=said["n_layer"],
-        heads=said["n_head"],
-        width=said["n_embd"],
-        context=said.get("n_positions", said.get("n_ctx", 1024)),
-        vocabulary=said["vocab_size"],
-        tied=said.get("tie_word_embeddings", True),
+        layers=entries["n_layer"],
+        heads=entries["n_head"],
+        width=entries["n_embd"],
+        context=entries.get("n_positions", entries.get("n_ctx", 1024)),
+        vocabulary=entries["vocab_size"],
+        tied=entries.get("tie_word_embeddings", True),
     )

@@ -1,4 +1,4 @@
-"""The recipe's options as flags: `learning_rate` is `--learning-rate`, a switch also has its `--no-`."""
+"""Flags for the fields of a recipe: `learning_rate` becomes `--learning-rate`; a switch also gets a `--no-` form."""
 
 import argparse
 import typing
@@ -9,25 +9,25 @@ from trainer.config import InputError, ModelConfig, TrainConfig
 
 
 class Parser(argparse.ArgumentParser):
-    """Whose errors are one line and exit code 2, and which takes no abbreviations."""
+    """Argument parser that rejects abbreviations and raises InputError, so that a usage error is one line and exit code 2."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": _Tight, **options})
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _CompactHelp, **options})
 
     def error(self, message: str) -> typing.NoReturn:
-        """Raise it: the command line prints it as any other fault of the input."""
+        """Raise InputError with argparse's message."""
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
-class _Tight(argparse.HelpFormatter):
-    """Help that fits a screen: one line a flag where it can."""
+class _CompactHelp(argparse.HelpFormatter):
+    """Help with one line per flag where it fits."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=38, width=120)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """A flag for every option of the recipe and of its model; none given leaves the preset's."""
+    """Add a flag for each field of the recipe and its model. The default None keeps the preset's value."""
     for title, kind in (("model", ModelConfig), ("recipe", TrainConfig)):
         group = parser.add_argument_group(title)
         hints = typing.get_type_hints(kind)
@@ -36,16 +36,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                 _add(group, item, hints[item.name])
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options that the command line names."""
+def flag_values(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Recipe fields set on the command line, with their values."""
     names = [item.name for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.metadata]
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
-def with_given(config: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
-    """The recipe with the command line's options. Raises InputError for a value out of range."""
+def apply_flags(config: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
+    """The recipe with the fields set on the command line. Raises InputError for a value out of range."""
     try:
-        return config.with_options(**given(arguments))
+        return config.with_options(**flag_values(arguments))
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -1,9 +1,9 @@
-"""Text from a network, a token at a time, with what was read kept (a KV cache)."""
+"""Text generation with a key-value cache, one token at a time."""
 
 import torch
 from torch import Tensor
 
-from trainer.attention import Cache
+from trainer.attention import KeyValueCache
 from trainer.model import GPT
 
 
@@ -18,9 +18,9 @@ def generate(
     seed: int = 0,
     stop_id: int | None = None,
 ) -> list[list[int]]:
-    """The new tokens after each prompt, all prompts at once; a row ends before `stop_id`. Temperature 0 takes the likeliest.
+    """New tokens for each prompt, up to and without `stop_id`, all in one batch. Temperature 0 picks the most likely token.
 
-    Raises ValueError for an empty prompt, or where a prompt and the new tokens exceed the context.
+    Raises ValueError for an empty prompt, or if the longest prompt and the new tokens exceed the context.
     """
     longest = max(len(prompt) for prompt in prompts)
     _check(model, prompts, longest + max_new_tokens)
@@ -29,7 +29,7 @@ def generate(
     for row, prompt in zip(tokens, prompts, strict=True):
         row[longest - len(prompt) :] = torch.tensor(prompt)
     padding = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
-    cache = Cache(model.config, padding, dtype=next(model.parameters()).dtype)
+    cache = KeyValueCache(model.config, padding, dtype=next(model.parameters()).dtype)
     generator = torch.Generator(device).manual_seed(seed)
     was_training = model.training
     model.eval()
@@ -46,7 +46,7 @@ def generate(
 
 
 def choose(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: torch.Generator) -> Tensor:
-    """A token (B, 1) for each row of logits."""
+    """Next token (B, 1) for each row of logits (B, V)."""
     if temperature == 0:
         return logits_BV.argmax(dim=-1, keepdim=True)
     logits_BV = logits_BV / temperature
@@ -54,14 +54,16 @@ def choose(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: floa
         least = logits_BV.topk(min(top_k, logits_BV.shape[-1])).values[:, -1:]
         logits_BV = logits_BV.masked_fill(logits_BV < least, -torch.inf)
     if top_p is not None:
-        ordered, places = logits_BV.softmax(-1).sort(dim=-1, descending=True)
-        beyond = ordered.cumsum(-1) - ordered >= top_p
-        logits_BV = logits_BV.masked_fill(torch.zeros_like(beyond).scatter(1, places, beyond), -torch.inf)
+        probabilities, tokens = logits_BV.softmax(-1).sort(dim=-1, descending=True)
+        beyond = probabilities.cumsum(-1) - probabilities >= top_p
+        logits_BV = logits_BV.masked_fill(torch.zeros_like(beyond).scatter(1, tokens, beyond), -torch.inf)
     return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator)
 
 
 def _check(model: GPT, prompts: list[list[int]], tokens: int) -> None:
     if not all(prompts):
-        raise ValueError("a prompt is empty; start from the end of text to begin a new document")
+        raise ValueError("a prompt is empty; to begin a new document, use the end-of-text token as the prompt")
     if tokens > model.config.context:
-        raise ValueError(f"{tokens} tokens of prompt and continuation: the model's context is {model.config.context}")
+        raise ValueError(
+            f"prompt and continuation have {tokens} tokens, the model's context is {model.config.context}; use fewer new tokens"
+        )

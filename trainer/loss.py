@@ -1,7 +1,7 @@
-"""Cross-entropy of the output layer, a chunk of rows at a time: the logits of a whole micro-batch never exist.
+"""Cross-entropy of the output layer in chunks of rows, so that the logits of a whole micro-batch are never in memory.
 
-torch 2.13's own fused loss (`F.linear_cross_entropy`) is not used: with bf16 inputs it adds its chunks up in bf16 and was measured to
-return 9.19 where the truth is 10.88. Here products are of the input's type, and everything that is summed is fp32 or wider.
+torch 2.13's fused loss (`F.linear_cross_entropy`) sums its chunks in bf16 for bf16 inputs, and returned 9.19 where 10.88 is
+correct. Here matrix products have the input's type, and sums are in fp32 or fp64.
 """
 
 from typing import Any
@@ -12,25 +12,24 @@ from torch import Tensor
 
 CHUNK_BYTES_CPU = 1 << 28
 CHUNK_BYTES_GPU = 1 << 30
-"""At most so large a chunk of fp32 logits, unless 64 rows are more."""
+"""Maximum size of a chunk of fp32 logits, unless 64 rows exceed it."""
 
 
-def head_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, at_a_time: int = 0) -> Tensor:
-    """Mean loss in nats over the rows whose target is not negative, of V classes, though the product is made on `padded_rows` columns.
+def head_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, chunk: int = 0) -> Tensor:
+    """Mean loss in nats over the rows with a target >= 0. Differentiable once.
 
-    Differentiable once.
+    The product is computed on V classes padded to `padded_rows`, for `chunk` rows at a time (0: `chunk_rows`).
     """
     device = hidden_ND.device.type
     if torch.is_autocast_enabled(device):
-        kind = torch.get_autocast_dtype(device)
-        hidden_ND = hidden_ND.to(kind)
-    rows = at_a_time or chunk_rows(len(targets_N), padded_rows, device)
+        hidden_ND = hidden_ND.to(torch.get_autocast_dtype(device))
+    rows = chunk or chunk_rows(len(targets_N), padded_rows, device)
     loss: Tensor = _HeadLoss.apply(hidden_ND, weight_VD, targets_N, padded_rows, rows)  # type: ignore[no-untyped-call]
     return loss
 
 
 def chunk_rows(rows: int, columns: int, device: str) -> int:
-    """Rows of logits at a time, where nobody says otherwise: in chunks of about one size."""
+    """Default number of rows per chunk: a multiple of 64 that gives chunks of about equal size."""
     budget = CHUNK_BYTES_CPU if device == "cpu" else CHUNK_BYTES_GPU
     most = max(1, budget // (4 * columns * 64))
     chunks = -(-rows // (64 * most))
@@ -38,13 +37,13 @@ def chunk_rows(rows: int, columns: int, device: str) -> int:
 
 
 class _HeadLoss(torch.autograd.Function):
-    """The gradient is made with the loss, while a chunk's logits are at hand: three products, none made twice."""
+    """Computes the gradient together with the loss, while a chunk's logits exist: three matrix products, none repeated."""
 
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, chunk_rows: int) -> Tensor:
         classes = weight_VD.shape[0]
         padded_VD = F.pad(weight_VD.to(hidden_ND.dtype), (0, 0, 0, padded_rows - classes))
-        wide = _wide(hidden_ND)
+        wide = _at_least_fp32(hidden_ND)
         differentiate = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         total = torch.zeros((), dtype=wide, device=hidden_ND.device)
         counted_N = targets_N >= 0
@@ -65,20 +64,20 @@ class _HeadLoss(torch.autograd.Function):
         return total / count
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_weight, count = ctx.saved_tensors
-        scale = slope / count
+        scale = gradient / count
         return d_hidden * scale.to(d_hidden.dtype), d_weight * scale, None, None, None
 
 
 def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of a chunk: its summed loss; e to the logits less each row's largest, 0 at the target and beyond the classes; what to multiply a
-    row of them with to make probabilities, 0 for a row that does not count; and the probability that went to others than the target.
+    """Four results for a chunk: summed loss, exponentials, factor per row, and probability of all classes but the target.
 
-    So one exponential a logit makes loss and slope. The slope at the target is not p - 1, which rounds away for a network that is sure,
-    but less the sum of the others.
+    The exponentials are exp(logit - largest logit of the row), with 0 at the target and in padding columns. Times the row's
+    factor they are probabilities; the factor is 0 for a row that does not count. So loss and gradient share one exponential per
+    logit. The gradient at the target is minus the sum of the other probabilities: p - 1 would round to 0 when p is close to 1.
     """
-    kind, wide = logits.dtype, _wide(logits)
+    kind, wide = logits.dtype, _at_least_fp32(logits)
     targets_n1, counted_n1 = targets_n[:, None], counted_n[:, None].to(wide)
     chosen = logits.gather(1, targets_n1).to(wide)
     if torch.compiler.is_compiling():
@@ -86,7 +85,7 @@ def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int)
         real = logits.masked_fill(columns >= classes, -torch.inf).to(wide)
         peak = real.amax(dim=1, keepdim=True)
         others = (real - peak).exp().masked_fill(columns == targets_n1, 0)
-    else:  # in place, each logit once: on CPU the passes over a chunk cost as much as its products
+    else:  # in place: on CPU, passes over a chunk cost as much as its matrix products
         others = logits.to(wide)
         del logits
         others[:, classes:] = -torch.inf
@@ -98,5 +97,5 @@ def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int)
     return ((mass.log() + peak - chosen) * counted_n1).sum(), others.to(kind), share, rest * share
 
 
-def _wide(value: Tensor) -> torch.dtype:
+def _at_least_fp32(value: Tensor) -> torch.dtype:
     return torch.promote_types(value.dtype, torch.float32)

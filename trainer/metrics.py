@@ -1,4 +1,4 @@
-"""The log of a run, its line on the terminal, and how well it uses its devices."""
+"""Log file, progress line and device utilization of a run."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
 QUIET_SECONDS = 30.0
-"""Where the output is no terminal, a line so often."""
+"""Interval of progress lines when the output is not a terminal."""
 
 BF16_TFLOPS = {
     "A100": 312.0,
@@ -28,22 +28,22 @@ BF16_TFLOPS = {
     "RTX 3090": 71.0,
     "RTX 4090": 165.0,
 }
-"""Dense bf16 products with fp32 sums, as the makers' data sheets give them; the longest name that a device's own contains counts."""
+"""Dense bf16 TFLOPS with fp32 sums from the vendors' data sheets. The longest name that occurs in a device's name applies."""
 
 
-def utilisation(model: ModelConfig, tokens_per_second: float, device_name: str, devices: int) -> float | None:
-    """MFU: the part of the devices' nominal bf16 speed that the model's own FLOPs take. None for a device not in the table."""
-    known = [name for name in BF16_TFLOPS if name in device_name]
-    if not known:
+def model_flops_utilization(model: ModelConfig, tokens_per_second: float, device_name: str, devices: int) -> float | None:
+    """MFU: the model's FLOPs per second over the devices' nominal ones in bf16. None for a device that BF16_TFLOPS lacks."""
+    matches = [name for name in BF16_TFLOPS if name in device_name]
+    if not matches:
         return None
     flops_per_second = tokens_per_second * model.flops_per_sequence() / model.context
-    return flops_per_second / (BF16_TFLOPS[max(known, key=len)] * 1e12 * devices)
+    return flops_per_second / (BF16_TFLOPS[max(matches, key=len)] * 1e12 * devices)
 
 
 class Log:
-    """log.jsonl: one JSON object a line. Opening it for a step drops what a killed run wrote beyond that step.
+    """log.jsonl, one JSON object per line. Opening it at a step deletes lines of later steps, which a killed run may have left.
 
-    `device` is what it says last of where the steps were computed.
+    `device` is the last device that the log names.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -61,16 +61,16 @@ class Log:
         self._file.flush()
 
     def sync(self) -> None:
-        """Let it survive the machine, as a checkpoint does."""
+        """Sync the file to disk, so that it survives a crash of the machine."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """No more lines."""
+        """Close the file."""
         self._file.close()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last one that a kill cut short is left out."""
+    """Lines of a log, without a last line that a kill left incomplete."""
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -81,7 +81,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 class Progress:
-    """One line that is written over on a terminal; elsewhere a line every 30 seconds."""
+    """A progress line that overwrites itself on a terminal; elsewhere a new line every 30 seconds."""
 
     def __init__(self, name: str, steps: int, first: int, stream: TextIO | None = None) -> None:
         self._name = name
@@ -89,26 +89,26 @@ class Progress:
         self._first = first
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
-        self._began = self._shown = time.monotonic()
+        self._start = self._shown = time.monotonic()
 
     def show(self, step: int, text: str) -> None:
-        """`step` of the steps are done."""
+        """Show that `step` steps are done, and `text`."""
         now = time.monotonic()
         if not self._terminal and now - self._shown < QUIET_SECONDS and step < self._steps:
             return
         self._shown = now
-        left = (now - self._began) / max(1, step - self._first) * (self._steps - step)
+        left = (now - self._start) / max(1, step - self._first) * (self._steps - step)
         line = f"{self._name}  step {step:,} of {self._steps:,}  {text}  {_duration(left)} left"
         self._stream.write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """End the line."""
+        """End the line on a terminal."""
         if self._terminal:
             self._stream.write("\n")
 
 
 def _duration(seconds: float) -> str:
-    """3725 gives 1:02:05."""
+    """Duration as text: 3725 gives 1:02:05."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"

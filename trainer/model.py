@@ -1,6 +1,6 @@
-"""GPT-2: pre-layer-norm, learned positions, biases, tanh GELU, tied embedding. What departs from it is a switch of ModelConfig.
+"""GPT-2: pre-layer-norm, learned positions, biases, tanh GELU, tied embedding. ModelConfig switches on every deviation.
 
-Names of tensors end in their axes: B rows of the micro-batch, T tokens, D width, H heads, V classes.
+Tensor names end in their axes: B rows of the micro-batch, T tokens, D width, H heads, V classes.
 """
 
 import math
@@ -10,18 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.attention import Attention, Cache, Documents
+from trainer.attention import Attention, Documents, KeyValueCache
 from trainer.config import ModelConfig
 from trainer.loss import head_loss
 
+__all__ = ["GPT", "Block", "FeedForward"]
+
 STANDARD_DEVIATION = 0.02
-"""Of every weight at the start; projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3 of the paper)."""
+"""Standard deviation of initial weights. Projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3)."""
 
 NORM_EPSILON = 1e-5
 
 
 class FeedForward(nn.Module):
-    """Up to four times the width and back."""
+    """Feed-forward layer: linear to four times the width, activation, linear back."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -30,15 +32,15 @@ class FeedForward(nn.Module):
         self.projection = nn.Linear(4 * config.width, config.width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Each token by itself."""
+        """Output for each token on its own, (B, T, D)."""
         h = self.up(x_BTD)
         h = F.gelu(h, approximate="tanh") if self.activation == "gelu" else F.relu(h).square()
-        fed_BTD: Tensor = self.projection(h)
-        return fed_BTD
+        output_BTD: Tensor = self.projection(h)
+        return output_BTD
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each on the normalised stream and added to it."""
+    """Attention, then feed-forward. Each reads the normalized residual stream and adds its output to it."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -48,15 +50,15 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: Cache | None) -> Tensor:
-        """The stream, a block further."""
+    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
+        """Residual stream after the block, (B, T, D)."""
         x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache))
-        fed_BTD: Tensor = self.dropout(self.feed_forward(self.norm_2(x_BTD)))
-        return x_BTD + fed_BTD
+        output_BTD: Tensor = self.dropout(self.feed_forward(self.norm_2(x_BTD)))
+        return x_BTD + output_BTD
 
 
 class GPT(nn.Module):
-    """The network. `sum(p.numel() for p in gpt.parameters())` is GPT-2's own count: padding rows exist only inside the head's product."""
+    """The network. Its parameter count equals GPT-2's, because the output layer's padding rows exist only during the loss."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,34 +72,34 @@ class GPT(nn.Module):
         self.recompute = False
         self.loss_rows = 0
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew, on whatever device they are, from one generator on the CPU: the same for any device and rank."""
+    def init_weights(self, seed: int) -> None:
+        """Initialize all weights from a generator on the CPU, so that they do not depend on device or rank."""
         generator = torch.Generator().manual_seed(seed)
         residual = STANDARD_DEVIATION / math.sqrt(2 * self.config.layers)
         for name, parameter in self.named_parameters():
             if parameter.ndim < 2:
                 nn.init.constant_(parameter, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
             elif name.endswith("projection.weight"):
-                _draw(parameter, 0.0 if self.config.zero_projections else residual, generator)
+                _fill_normal(parameter, 0.0 if self.config.zero_projections else residual, generator)
             else:
-                _draw(parameter, STANDARD_DEVIATION, generator)
+                _fill_normal(parameter, STANDARD_DEVIATION, generator)
 
     def forward(
         self,
         tokens_BT: Tensor,
         targets_BT: Tensor | None = None,
         documents: Documents | None = None,
-        cache: Cache | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
-        """Logits (B, T, V), or with targets the mean loss in nats a token, for which the logits never exist all at once."""
+        """Logits (B, T, V); with targets, the mean loss in nats per token, computed without all logits in memory at once."""
         h_BTD = self.hidden(tokens_BT, documents, cache)
         weight_VD = self.token_embedding.weight if self.head is None else self.head.weight
         if targets_BT is None:
             return F.linear(h_BTD, weight_VD)
         return head_loss(h_BTD.flatten(0, 1), weight_VD, targets_BT.flatten(), self.config.padded_rows, self.loss_rows)
 
-    def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: Cache | None = None) -> Tensor:
-        """The normalised stream (B, T, D) above the last block."""
+    def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: KeyValueCache | None = None) -> Tensor:
+        """Normalized residual stream (B, T, D) after the last block."""
         positions_BT = self._positions(tokens_BT, cache)
         x_BTD = self.token_embedding(tokens_BT)
         if self.position_embedding is not None:
@@ -113,15 +115,15 @@ class GPT(nn.Module):
         h_BTD: Tensor = self.norm(x_BTD)
         return h_BTD
 
-    def _positions(self, tokens_BT: Tensor, cache: Cache | None) -> Tensor:
+    def _positions(self, tokens_BT: Tensor, cache: KeyValueCache | None) -> Tensor:
         window = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         if cache is None:
             return window
         return (window + cache.length - cache.padding_B[:, None]).clamp(min=0)
 
 
-def _draw(parameter: Tensor, deviation: float, generator: torch.Generator) -> None:
-    """Normal numbers, drawn on the CPU in fp32 whatever the parameter is."""
+def _fill_normal(parameter: Tensor, deviation: float, generator: torch.Generator) -> None:
+    """Fill with normal samples drawn on the CPU in fp32, whatever the parameter's device and type."""
     if parameter.is_meta:
         return
     values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)

@@ -1,6 +1,6 @@
-"""Muon (Jordan 2024): the momentum of a matrix, its singular values brought to one, is the step.
+"""Muon (Jordan 2024): an update is a matrix's momentum with all singular values near one.
 
-torch's own takes neither a matrix in pieces (FSDP2) nor word of a step to be skipped; tests hold this one to it.
+torch.optim.Muon supports neither sharded matrices (FSDP2) nor `found_inf`. Tests compare this optimizer with it.
 """
 
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the Newton-Schulz iteration; they take singular values of 0.02 to 1 near 1 in `ITERATIONS` turns."""
+"""Coefficients of the Newton-Schulz iteration. `ITERATIONS` of it bring singular values between 0.02 and 1 near 1."""
 
 ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters with two axes. `found_inf` of 1.0 leaves weights and momentum as they are, bit for bit.
+    """Muon for parameters with two axes. A `found_inf` of 1.0 leaves weights and momentum unchanged, bit for bit.
 
-    The step's root mean square is AdamW's usual 0.2 (arXiv 2502.16982), so that one learning rate and decay serve both. `dtype` is that of
-    the iteration's products.
+    An update's root mean square is 0.2, as is usual with AdamW (arXiv 2502.16982), so that both optimizers share learning rate
+    and weight decay. `dtype` is the type of the iteration's matrix products.
     """
 
     def __init__(
@@ -32,26 +32,26 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Move every matrix that has a gradient."""
+        """Update every matrix that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, group)
+                    self._update(weight, group)
 
-    def _move(self, weight: Tensor, group: dict[str, Any]) -> None:
-        gradient, rate, held = _local(weight.grad), group["lr"], self.found_inf.bool()  # type: ignore[arg-type]
+    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
+        gradient, rate, skip = _local(weight.grad), group["lr"], self.found_inf.bool()  # type: ignore[arg-type]
         momentum = _local(self.state[weight].setdefault("momentum", torch.zeros_like(weight)))
         newest = momentum.lerp(gradient, 1 - group["momentum"])
-        step = _orthogonal(gradient.lerp(newest, group["momentum"]), weight, self.dtype or weight.dtype)
+        step = _orthogonalize_shard(gradient.lerp(newest, group["momentum"]), weight, self.dtype or weight.dtype)
         size = 0.2 * max(weight.shape) ** 0.5
         mine = _local(weight)
-        moved = mine * (1 - rate * group["weight_decay"]) - rate * size * step
-        momentum.copy_(torch.where(held, momentum, newest))
-        mine.copy_(torch.where(held, mine, moved))
+        updated = mine * (1 - rate * group["weight_decay"]) - rate * size * step
+        momentum.copy_(torch.where(skip, momentum, newest))
+        mine.copy_(torch.where(skip, mine, updated))
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """A matrix of the same singular vectors, its singular values between about 0.7 and 1.2."""
+def orthogonalize(matrix: Tensor) -> Tensor:
+    """The matrix with its singular vectors, but singular values between about 0.7 and 1.2."""
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
@@ -59,17 +59,17 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    turned: Tensor = x.T if tall else x
-    return turned
+    result: Tensor = x.T if tall else x
+    return result
 
 
-def _orthogonal(matrix: Tensor, like: Tensor, dtype: torch.dtype) -> Tensor:
-    """Of this rank's piece its piece of the whole matrix's; every rank makes the whole."""
+def _orthogonalize_shard(matrix: Tensor, like: Tensor, dtype: torch.dtype) -> Tensor:
+    """This rank's shard of the orthogonalized matrix, from its shard of the matrix. Every rank computes the whole."""
     if not isinstance(like, DTensor):
-        return orthogonalise(matrix.to(dtype)).to(matrix.dtype)
+        return orthogonalize(matrix.to(dtype)).to(matrix.dtype)
     mesh, placements = like.device_mesh, like.placements
-    pieces = DTensor.from_local(matrix.to(dtype), mesh, placements, run_check=False, shape=like.shape, stride=like.stride())
-    whole = orthogonalise(pieces.full_tensor()).to(matrix.dtype)
+    shards = DTensor.from_local(matrix.to(dtype), mesh, placements, run_check=False, shape=like.shape, stride=like.stride())
+    whole = orthogonalize(shards.full_tensor()).to(matrix.dtype)
     mine: Tensor = distribute_tensor(whole, mesh, placements, src_data_rank=None)
     return _local(mine)
 

@@ -1,4 +1,4 @@
-"""The optimizer, its learning rate by step, and the guard that skips a bad gradient without asking the host."""
+"""Optimizer, learning-rate schedule, and a guard that skips bad gradients without a transfer to the host."""
 
 import math
 from typing import Any
@@ -10,33 +10,33 @@ from trainer.config import TrainConfig
 from trainer.muon import Muon
 
 GUARD_STEPS = 128
-"""A gradient's norm is held against those of so many steps before it."""
+"""Number of earlier steps whose gradient norms a new norm is compared with."""
 
 GUARD_STATE = ("norms", "skipped", "unlogged")
 
 
 def learning_rate_at(config: TrainConfig, step: int) -> float:
-    """The part of the peak learning rate that step (from 0) runs at."""
+    """Learning rate of a step (from 0) as a fraction of the peak."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     if config.schedule == "wsd":
         decay_steps = max(1, round(config.decay_fraction * config.steps))
         return min(1.0, (config.steps - step) / decay_steps)
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return config.final_fraction + (1 - config.final_fraction) * cosine
 
 
 class Optimizer:
-    """Fused AdamW, and Muon for the blocks' matrices where the recipe says so; each moves its own parameters, both at one rate.
+    """Fused AdamW; in recipes with Muon, Muon for the blocks' matrices and AdamW for all other parameters, at one learning rate.
 
-    Weight decay is for what has two axes (matrices and embeddings) and for nothing else.
+    Weight decay applies only to parameters with two axes: matrices and embeddings.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.names = {p: name for name, p in model.named_parameters() if p.requires_grad}
         muon = config.optimizer == "muon"
-        turned = [p for p, name in self.names.items() if muon and name.startswith("blocks.") and p.ndim == 2]
+        matrices = [p for p, name in self.names.items() if muon and name.startswith("blocks.") and p.ndim == 2]
         rest = [p for p, name in self.names.items() if not (muon and name.startswith("blocks.") and p.ndim == 2)]
         groups = [
             {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -46,12 +46,12 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.epsilon, fused=True)
         ]
-        if turned:
+        if matrices:
             products = torch.bfloat16 if config.precision == "bf16" else None
-            self.parts.append(Muon(turned, rate, momentum=config.momentum, weight_decay=config.weight_decay, dtype=products))
+            self.parts.append(Muon(matrices, rate, momentum=config.momentum, weight_decay=config.weight_decay, dtype=products))
 
     def step(self, scale: float, skip: Tensor) -> None:
-        """One step at `scale` times the peak rate; where `skip` is 1.0 it leaves weights and state as they are, bit for bit."""
+        """Update at `scale` times the peak learning rate. A `skip` of 1.0 leaves weights and state unchanged, bit for bit."""
         for part in self.parts:
             for group in part.param_groups:
                 group.setdefault("peak", group["lr"])
@@ -61,30 +61,30 @@ class Optimizer:
             part.step()
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """The moments by parameter's name. Before the first step there are none yet: zeros are what they would begin as."""
-        found = {}
+        """Moments as `PARAMETER.MOMENT`. Before the first step they are zeros."""
+        state = {}
         for part in self.parts:
             for parameter in (p for group in part.param_groups for p in group["params"]):
-                moments = part.state[parameter] or _beginning(part, parameter)
-                found.update({f"{self.names[parameter]}.{key}": _with_axis(value) for key, value in moments.items()})
-        return found
+                moments = part.state[parameter] or _initial_moments(part, parameter)
+                state.update({f"{self.names[parameter]}.{key}": _with_axis(value) for key, value in moments.items()})
+        return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """What `state` gave."""
+        """Continue from what `state` returned."""
         for part in self.parts:
             for parameter in (p for group in part.param_groups for p in group["params"]):
-                begun = _beginning(part, parameter)
+                initial = _initial_moments(part, parameter)
                 part.state[parameter] = {
-                    key: state[f"{self.names[parameter]}.{key}"].reshape(value.shape) for key, value in begun.items()
+                    key: state[f"{self.names[parameter]}.{key}"].reshape(value.shape) for key, value in initial.items()
                 }
 
 
-def _beginning(part: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+def _initial_moments(part: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
     if isinstance(part, Muon):
         return {"momentum": torch.zeros_like(parameter)}
     step = torch.zeros((), device=parameter.device)
@@ -92,15 +92,15 @@ def _beginning(part: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tens
 
 
 def _with_axis(value: Tensor) -> Tensor:
-    """A checkpoint's format holds no tensors without axes."""
+    """The tensor with at least one axis: the checkpoint format stores no scalars."""
     return value.reshape(1) if value.ndim == 0 else value
 
 
-class Guard:
-    """Says of each step's gradient norm whether it is non-finite or far above its history. Tensors throughout: nothing waits.
+class GradientGuard:
+    """Decides from each step's gradient norm whether to skip the step: if the norm is not finite or far above its history.
 
-    `norms` is the history, newest last, NaN where there is none yet; `skipped` counts the skips in a row, `unlogged` those that no line
-    of the log has told of yet.
+    All state is in tensors, so that the host never waits for the device. `norms` is the history, newest last, NaN where it is not
+    yet filled; `skipped` counts skipped steps in a row, `unlogged` those that the log does not yet report.
     """
 
     def __init__(self, sigmas: float, device: torch.device) -> None:
@@ -110,7 +110,7 @@ class Guard:
         self.unlogged = torch.zeros(1, device=device)
 
     def judge(self, norm: Tensor) -> Tensor:
-        """1.0 where the step is to be skipped, else 0.0; a norm that passes joins the history."""
+        """1.0 to skip the step, else 0.0. A good norm joins the history."""
         norm = norm.detach().float()
         bad = ~torch.isfinite(norm)
         if self.sigmas:
@@ -123,10 +123,10 @@ class Guard:
         return bad.float()
 
     def state(self) -> dict[str, Tensor]:
-        """For a checkpoint."""
+        """State tensors for a checkpoint, by name."""
         return {name: getattr(self, name) for name in GUARD_STATE}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """What `state` gave."""
+        """Continue from what `state` returned."""
         for name in GUARD_STATE:
             getattr(self, name).copy_(state[name])

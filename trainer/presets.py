@@ -1,19 +1,22 @@
-"""GPT-2's four sizes and a laptop's: each a recipe to start from, any part of it a flag.
+"""Recipes for GPT-2's four sizes and for a laptop. A flag can change each setting.
 
-The paper gives shapes, context, vocabulary and batch (trainer/paper.py) but no learning rate, schedule, optimizer or number of steps. Ours
-are borrowed from GPT-3's table 2.1 and section B (AdamW 0.9/0.95, weight decay 0.1, clipping 1.0, cosine to a tenth) for the size nearest.
+The paper gives shapes, context, vocabulary and batch (trainer/paper.py) but no learning rate, schedule, optimizer or number of
+steps. These come from GPT-3's table 2.1 and section B (AdamW 0.9/0.95, weight decay 0.1, clipping 1.0, cosine to a tenth) for the
+nearest size.
 """
 
 from collections.abc import Callable
 
 from trainer.config import ModelConfig, TrainConfig
 
-WEBTEXT_PASSES_TOKENS = 10_000_000_000
-"""About one pass over 40 GB of text at 4.4 bytes a token: what `steps` of the four sizes amounts to."""
+__all__ = ["PRESETS", "RECIPES", "gpt2_large", "gpt2_medium", "gpt2_small", "gpt2_xl", "modern", "tiny"]
+
+EPOCH_TOKENS = 10_000_000_000
+"""Tokens in about one epoch over WebText: 40 GB of text at 4.4 bytes per token. It sets `steps` of the four sizes."""
 
 
 def tiny() -> TrainConfig:
-    """A network for laptops, tests and `make demo`: GPT-2 in kind, small enough for two CPU cores.
+    """GPT-2's architecture, small enough for two CPU cores: for laptops, tests and `make demo`.
 
     webtext-train train tiny --data corpus/tokens --out runs/tiny
     """
@@ -78,10 +81,10 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 
 
 def modern(config: TrainConfig) -> TrainConfig:
-    """The recipe `--recipe modern`: what helped in the ablation that docs/log.md records. Each part is a flag of its own.
+    """The recipe `--recipe modern`: the changes that helped in the ablation in docs/log.md. Each has a flag of its own.
 
-    Not among them: ReLU squared, which hurt, and projections that start at zero, which made no difference beyond the noise. Muon's best
-    learning rate there was five times AdamW's; the preset's own stays, so say --learning-rate.
+    It leaves out ReLU squared, which hurt, and zero-initialized projections, whose effect was within the noise. Muon's best
+    learning rate was five times AdamW's, but the preset's learning rate stays: pass --learning-rate.
     """
     return config.with_options(optimizer="muon", schedule="wsd", decay_fraction=0.6, positions="rotary", qk_norm=True, tied=False)
 
@@ -90,12 +93,12 @@ RECIPES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"gpt2": lambda confi
 
 
 def _gpt2(preset: str, model: ModelConfig, *, learning_rate: float, micro_batch: int, strategy: str = "ddp") -> TrainConfig:
-    """The paper's batch of 512 windows of 1,024 tokens; 700 warm-up steps are 0.37 G tokens, as GPT-3's 375 M."""
+    """A recipe with the paper's batch of 512 windows of 1,024 tokens. 700 warm-up steps are 367 M tokens; GPT-3 used 375 M."""
     return TrainConfig(
         preset=preset,
         model=model,
         batch_tokens=512 * 1024,
-        steps=WEBTEXT_PASSES_TOKENS // (512 * 1024),
+        steps=EPOCH_TOKENS // (512 * 1024),
         learning_rate=learning_rate,
         warmup_steps=700,
         micro_batch=micro_batch,

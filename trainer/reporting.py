@@ -1,112 +1,124 @@
-"""What a run reports as it goes: to its log, to the terminal, and to the trackers that were asked for."""
+"""Progress of a run: lines in its log, on the terminal and in the requested trackers."""
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainer.metrics import Log, Progress, utilisation
-
-if TYPE_CHECKING:
-    from trainer.loop import Run
-
+from trainer.config import TrainConfig
+from trainer.data import TokenDataset
+from trainer.distributed import World
+from trainer.metrics import Log, Progress, model_flops_utilization
+from trainer.optim import GradientGuard
+from trainer.state import TrainerState
+from trainer.trackers import Tracker
 
 log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """The first rank's voice: log and progress. Its methods take part in sums over ranks, so all ranks call them."""
+    """Writes the log and shows progress on the first rank. All ranks call its methods, because these sum over ranks."""
 
-    def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._log = Log(run.folder, run.at.step) if run.world.first else None
-        self._progress = Progress("train", run.config.steps, run.at.step) if run.world.first else None
-        self._since, self._tokens = time.monotonic(), run.at.step * run.config.batch_tokens
-        self._last = ""
-        if self._log is not None and run.at.step == 0:
-            self._log.write(self._opening())
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainConfig,
+        dataset: TokenDataset,
+        world: World,
+        state: TrainerState,
+        guard: GradientGuard,
+        trackers: Sequence[Tracker],
+    ) -> None:
+        self._config, self._world, self._state, self._guard, self._trackers = config, world, state, guard, trackers
+        self._log = Log(folder, state.step) if world.first else None
+        self._progress = Progress("train", config.steps, state.step) if world.first else None
+        self._since, self._tokens = time.monotonic(), state.step * config.batch_tokens
+        self._last_validation = ""
+        if self._log is not None and state.step == 0:
+            self._log.write(self._header(dataset))
         elif self._log is not None:
-            self._tell_device(self._log)
+            self._note_device(self._log)
 
     def step(self, loss: Tensor, norm: Tensor, rate: float) -> None:
-        """A line about the step just made."""
-        run = self._run
-        mean = run.world.sum(loss.double()).item() / run.world.ranks
-        now, tokens = time.monotonic(), run.at.step * run.config.batch_tokens
+        """Report the step just made."""
+        mean = self._world.sum(loss.double()).item() / self._world.ranks
+        now, tokens = time.monotonic(), self._state.step * self._config.batch_tokens
         speed = (tokens - self._tokens) / max(now - self._since, 1e-9)
         self._since, self._tokens = now, tokens
         line = {
-            "step": run.at.step,
+            "step": self._state.step,
             "tokens": tokens,
             "loss": mean,
             "lr": rate,
             "grad_norm": float(norm),
             "tokens_per_second": round(speed),
         }
-        name = torch.cuda.get_device_name(run.world.device) if run.world.device.type == "cuda" else "CPU"
-        mfu = utilisation(run.config.model, speed, name, run.world.ranks)
+        device = self._world.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+        mfu = model_flops_utilization(self._config.model, speed, name, self._world.ranks)
         if mfu is not None:
             line["mfu"] = mfu
-        if run.guard.unlogged.item():
-            line["skipped"], line["skipped_in_a_row"] = int(run.guard.unlogged.item()), int(run.guard.skipped.item())
-            run.guard.unlogged.zero_()
-        self._write(line, f"loss {mean:.3f}{self._last}  {speed:,.0f} tokens/s")
+        if self._guard.unlogged.item():
+            line["skipped"], line["skipped_in_a_row"] = int(self._guard.unlogged.item()), int(self._guard.skipped.item())
+            self._guard.unlogged.zero_()
+        self._write(line, f"loss {mean:.3f}{self._last_validation}  {speed:,.0f} tokens/s")
 
-    def validation(self, found: dict[str, float]) -> None:
-        """A line about a validation."""
-        if not found:
+    def validation(self, losses: dict[str, float]) -> None:
+        """Report a validation, unless `losses` is empty because there is no validation split."""
+        if not losses:
             return
-        run = self._run
-        run.at.validated = (run.at.step, found["val_loss"])
-        self._last = f"  validation {found['val_loss']:.3f}"
-        line = {"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, **found}
-        self._write(line, f"validation loss {found['val_loss']:.3f} nats a token, {found['bits_per_byte']:.3f} bits a byte")
+        self._state.last_validation = (self._state.step, losses["val_loss"])
+        self._last_validation = f"  validation {losses['val_loss']:.3f}"
+        line = {"step": self._state.step, "tokens": self._state.step * self._config.batch_tokens, **losses}
+        nats, bits = losses["val_loss"], losses["bits_per_byte"]
+        self._write(line, f"validation loss {nats:.3f} nats per token, {bits:.3f} bits per byte")
         self._since = time.monotonic()
 
-    def examination(self, results: list[dict[str, Any]]) -> None:
-        """A line about the zero-shot tasks, with every result's protocol."""
-        run = self._run
+    def evaluation(self, results: list[dict[str, Any]]) -> None:
+        """Report the results of the zero-shot tasks."""
         headlines = [result for result in results if result["row"]] or results
         text = "  ".join(f"{result['task']} {result['value']:.4g}" for result in headlines)
-        self._write({"step": run.at.step, "tokens": run.at.step * run.config.batch_tokens, "evaluation": results}, text)
+        tokens = self._state.step * self._config.batch_tokens
+        self._write({"step": self._state.step, "tokens": tokens, "evaluation": results}, text)
         self._since = time.monotonic()
 
     def close(self) -> None:
-        """No more to say."""
+        """Close the log, the progress line and the trackers."""
         if self._log is not None and self._progress is not None:
             self._log.close()
             self._progress.close()
-        for tracker in self._run.trackers:
+        for tracker in self._trackers:
             tracker.close()
 
     def _write(self, line: dict[str, Any], text: str) -> None:
         if self._log is not None and self._progress is not None:
             self._log.write(line)
-            self._progress.show(self._run.at.step, text)
+            self._progress.show(self._state.step, text)
         numbers = {name: value for name, value in line.items() if name != "step" and isinstance(value, int | float)}
-        for tracker in self._run.trackers:
-            tracker.write(self._run.at.step, numbers)
+        for tracker in self._trackers:
+            tracker.write(self._state.step, numbers)
 
-    def _tell_device(self, lines: Log) -> None:
-        """That a run goes on elsewhere: its losses are then no longer, to the last digit, an undisturbed run's."""
-        here = self._run.world.arithmetic
+    def _note_device(self, lines: Log) -> None:
+        """Log a change of device: from here on, losses differ in their last digits from those of an uninterrupted run."""
+        here = self._world.device_description
         if here != lines.device:
             before = lines.device or "an unknown device"
-            log.warning("computed by %s up to here, by %s from here on: losses may differ in their last digits", before, here)
-            lines.write({"step": self._run.at.step, "device": here})
+            log.warning("earlier steps ran on %s, the following run on %s: losses may differ in their last digits", before, here)
+            lines.write({"step": self._state.step, "device": here})
 
-    def _opening(self) -> dict[str, Any]:
-        run = self._run
-        manifest = run.corpus.manifest
+    def _header(self, dataset: TokenDataset) -> dict[str, Any]:
+        manifest = dataset.manifest
         return {
             "step": 0,
-            "device": run.world.arithmetic,
-            "config": run.config.to_json(),
+            "device": self._world.device_description,
+            "config": self._config.to_json(),
             "corpus_sha256": manifest.sha256,
             "tokenizer_sha256": manifest.tokenizer_sha256,
-            "parameters": run.config.model.parameters,
-            "train_tokens": len(run.corpus.train),
+            "parameters": self._config.model.parameters,
+            "train_tokens": len(dataset.train),
             "unigram_entropy_nats": manifest.unigram_entropy_nats,
         }

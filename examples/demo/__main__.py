@@ -1,6 +1,6 @@
-"""`make demo`: the whole main job on the documentation of this machine's Python. No account, no network, no data needed.
+"""`make demo`: the whole job, from links to a report, on the documentation of this machine's Python. It needs no account, network or data.
 
-It runs the commands that a person would type, and prints them; nothing in them is special but the switch that admits the loopback.
+The demo prints each command that it runs. The only special flag is the one that permits loopback addresses.
 """
 
 import argparse
@@ -21,55 +21,55 @@ SEED = 1
 ENTRIES = 50_257
 PROMPT = "Return the number of"
 PYTHON = Path(sys.executable)
-AGAIN = "run make demo again to go on"
+RESUME = "run make demo again to continue"
 
 
 def main() -> int:
-    """Build the web, serve it, run pipeline and trainer over it; the report's path is the last line."""
+    """Build the web, serve it, and run the pipeline and the trainer on it. The last line printed is the path of the report."""
     arguments = _arguments()
     output, started = Path(arguments.output), time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        served = web.build(output / "web", arguments.pages, SEED, _tell)
-        code = _run_all(output, served)
+        demo_web = web.build(output / "web", arguments.pages, SEED, _print)
+        code = _run_all(output, demo_web)
     except KeyboardInterrupt:
-        _tell(f"stopped; {AGAIN}")
+        _print(f"stopped; {RESUME}")
         return 130
     except OSError as error:
-        _tell(f"error: {error}; {AGAIN}, or remove {output} to start afresh")
+        _print(f"error: {error}; {RESUME}, or remove {output} to start over")
         return 1
     if code == 0:
-        _tell(f"done in {time.monotonic() - started:.0f} s; the report:")
+        _print(f"done in {time.monotonic() - started:.0f} s; the report:")
         print((output / "report" / "report.html").resolve())
     return code
 
 
-def commands(output: Path, served: web.Web) -> Iterator[tuple[str, ...]]:
-    """What a person would type for this corpus, in order; each is asked for when those before it are done."""
+def commands(output: Path, demo_web: web.Web) -> Iterator[tuple[str, ...]]:
+    """The demo's commands in order. A generator, because a command may depend on the output of those before it."""
     corpus, run = output / "corpus", output / "run"
     pipeline = (str(PYTHON), "-m", "pipeline")
     trainer = (str(PYTHON), "-m", "trainer")
     crawl = ("--allow_addresses", "127.0.0.0/8", "--host_delay", "0.05", "--contact", "demo@localhost")
     split = ("--validation_share", "0.02", "--smaller_vocabulary")
-    yield (*pipeline, "run", "--submissions", str(served.dump), "--output", str(corpus), *crawl, *split)
+    yield (*pipeline, "run", "--submissions", str(demo_web.dump), "--output", str(corpus), *crawl, *split)
     yield (*trainer, "train", "tiny", "--data", f"{corpus}/tokens", "--out", str(run), *_vocabulary(corpus))
     yield (*trainer, "sample", str(run), "--prompt", PROMPT, "--seed", "1")
     yield (*trainer, "eval", str(run), "--data", f"{corpus}/tokens", "--tasks", "held_out", "--out", f"{output}/evaluation")
-    shown = ("--run", str(run), "--evaluation", f"{output}/evaluation", "--output", f"{output}/report")
-    yield (*pipeline, "report", "--corpus", str(corpus), *shown)
+    sources = ("--run", str(run), "--evaluation", f"{output}/evaluation", "--output", f"{output}/report")
+    yield (*pipeline, "report", "--corpus", str(corpus), *sources)
 
 
 def _vocabulary(corpus: Path) -> tuple[str, ...]:
-    """The trainer's flag where the documentation of this machine is too little text for all 50,257 entries."""
+    """The flag `--vocabulary`, if this machine has too little documentation for all 50,257 entries."""
     entries = json.loads((corpus / "tokens" / "manifest.json").read_bytes())["dataset"]["vocab_size"]
     return () if entries == ENTRIES else ("--vocabulary", str(entries))
 
 
-def _run_all(output: Path, served: web.Web) -> int:
+def _run_all(output: Path, demo_web: web.Web) -> int:
     crawled = (output / "corpus" / "pages" / "manifest.json").exists()
-    with contextlib.nullcontext() if crawled else web.served(served):
-        for command in commands(output, served):
-            _tell("\n$ " + shlex.join(command).replace(str(PYTHON), "python"))
+    with contextlib.nullcontext() if crawled else web.serve(demo_web):
+        for command in commands(output, demo_web):
+            _print("\n$ " + shlex.join(command).replace(str(PYTHON), "python"))
             code = _run(command)
             if code:
                 return code
@@ -77,7 +77,7 @@ def _run_all(output: Path, served: web.Web) -> int:
 
 
 def _run(command: tuple[str, ...]) -> int:
-    """The command's exit code. Ctrl-C reaches the child too: it is waited for."""
+    """Run the command and return its exit code. On Ctrl-C, interrupt the child and wait for it to end."""
     with subprocess.Popen(command) as process:
         try:
             return process.wait()
@@ -87,7 +87,7 @@ def _run(command: tuple[str, ...]) -> int:
             raise
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

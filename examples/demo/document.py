@@ -1,8 +1,7 @@
-"""Writes the documentation of modules as HTML pages, in a process of its own: importing a module runs its code.
+"""Write the documentation of modules as HTML pages: `python document.py FOLDER MODULE…`.
 
-    python document.py FOLDER MODULE…
-
-A module that cannot be imported here gives no page; one that ends the process takes the rest of the call with it.
+This is a process of its own, because importing a module runs its code. A module that cannot be imported gets no page. If importing
+a module ends the process, the modules after it get no page either.
 """
 
 import contextlib
@@ -18,21 +17,21 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def page(name: str) -> str:
-    """pydoc's own HTML page of the module, without the memory addresses that differ from run to run."""
+    """Return pydoc's HTML page of a module, without memory addresses, which differ between runs."""
     module = importlib.import_module(name)
     html = pydoc.HTMLDoc()
     return ADDRESS.sub("", html.page(pydoc.describe(module), html.document(module, name)))
 
 
 def main() -> None:
-    """Write each page aside and rename it, so that a page that stands is whole."""
+    """Write each page to a temporary name and rename it, so that a page under its final name is complete."""
     folder = Path(sys.argv[1])
     warnings.simplefilter("ignore")
     for name in sys.argv[2:]:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             try:
                 text = page(name)
-            except (Exception, SystemExit):  # noqa: BLE001 - anything at all may go wrong in somebody's import
+            except (Exception, SystemExit):  # noqa: BLE001 - importing an unknown module may raise anything
                 continue
         aside = folder / f"{name}.aside"
         aside.write_text(text, encoding="utf-8", errors="replace")

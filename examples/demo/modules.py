@@ -1,4 +1,4 @@
-"""Which modules the demo's web documents: the standard library, then installed packages in a seeded order."""
+"""The modules that the demo's web documents: the standard library first, then installed packages, in a seeded order."""
 
 import hashlib
 import sys
@@ -45,26 +45,26 @@ PACKAGES = (
     "tqdm",
     "numba",
 )
-"""Installed packages with much English in them; those that are missing are passed over."""
+"""Packages with much English documentation. Those that are not installed are skipped."""
 
 
 def module_names(limit: int, seed: int) -> list[str]:
-    """At most `limit` names: standard library first, then packages; equal seeds give equal choices on equal installations."""
+    """Return at most `limit` sorted names, from the standard library first. The choice depends on the seed and the installation only."""
     library = Path(sysconfig.get_paths()["stdlib"])
     installed = Path(sysconfig.get_paths()["purelib"])
     builtin = [name for name in sys.builtin_module_names if not name.startswith("_")]
     standard = [*builtin, *(name for name in _below(library, "") if name.split(".")[0] in sys.stdlib_module_names)]
     packages = [name for package in PACKAGES for name in _below(installed / package, package)]
-    order = [sorted(set(names), key=lambda name: _shuffled(name, seed)) for names in (standard, packages)]
+    order = [sorted(set(names), key=lambda name: _shuffle_key(name, seed)) for names in (standard, packages)]
     return sorted(list(dict.fromkeys(order[0] + order[1]))[:limit])
 
 
-def _shuffled(name: str, seed: int) -> bytes:
+def _shuffle_key(name: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
 
 
 def _below(folder: Path, prefix: str) -> Iterator[str]:
-    """Dotted names of the Python modules in a folder, public ones, no tests; read from the file system, nothing is imported."""
+    """Yield dotted names of the public modules below a folder, without tests. Reads the file system only and imports nothing."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""The demo's web: the documentation of this very Python, served over HTTP on many addresses of the loopback, and a Reddit dump about it."""
+"""The demo's web: the documentation of the running Python, served on many loopback addresses, and a Reddit dump that links to it."""
 
 import hashlib
 import http.server
@@ -30,45 +30,45 @@ NEXT_YEAR = 1_520_000_000
 
 @dataclass(frozen=True)
 class Web:
-    """The folder of pages and the port that all the web's addresses share."""
+    """The folder of pages, and the port on which all addresses serve them."""
 
     folder: Path
     port: int
 
     @property
     def dump(self) -> Path:
-        """The submissions that link to the pages, as Reddit's dumps are: JSON lines, zstd with a long window."""
+        """The submissions that link to the pages, in the format of Reddit's dumps: JSON lines, zstd with a long window."""
         return self.folder / "RS_2017-12.zst"
 
     def url(self, name: str) -> str:
-        """Where the page of a module is served: the modules of a package on one host."""
+        """The address of a module's page. All modules of a package share a host."""
         site = 1 + _number(name.rpartition(".")[0] or name) % SITES
         return f"http://127.0.1.{site}:{self.port}/{name}.html"
 
 
-def build(folder: Path, pages: int, seed: int, tell: Callable[[str], None]) -> Web:
-    """Document `pages` modules (those that can be) and write the dump. What stands of an earlier call is kept."""
+def build(folder: Path, pages: int, seed: int, report: Callable[[str], None]) -> Web:
+    """Write the pages of `pages` modules and the dump. Pages from an earlier call are kept; modules that fail to import are skipped."""
     ready = folder / "web.json"
     if ready.exists():
-        tell("web: up to date")
+        report("web: up to date")
         return Web(folder, json.loads(ready.read_text())["port"])
     folder.mkdir(parents=True, exist_ok=True)
     names = module_names(pages + pages // 12, seed)
-    _document(folder, names, pages, tell)
+    _document(folder, names, pages, report)
     web = Web(folder, _free_port())
-    found = sorted(path.stem for path in folder.glob("*.html"))
-    submissions = list(_submissions(web, found))
+    documented = sorted(path.stem for path in folder.glob("*.html"))
+    submissions = list(_submissions(web, documented))
     _write_dump(web.dump, submissions)
     aside = ready.with_suffix(".aside")
-    aside.write_text(json.dumps({"port": web.port, "pages": len(found), "submissions": len(submissions)}))
+    aside.write_text(json.dumps({"port": web.port, "pages": len(documented), "submissions": len(submissions)}))
     aside.rename(ready)
-    tell(f"web: {len(found):,} pages of documentation, {len(submissions):,} submissions")
+    report(f"web: {len(documented):,} pages of documentation, {len(submissions):,} submissions")
     return web
 
 
 @contextmanager
-def served(web: Web) -> Iterator[None]:
-    """Serve the web while the block runs. Raises OSError where its port was taken since."""
+def serve(web: Web) -> Iterator[None]:
+    """Serve the web while the block runs. Raises OSError if another program has taken its port since."""
     handler = type("Handler", (_Handler,), {"folder": web.folder})
     servers = [_Server((f"127.0.1.{site}", web.port), handler) for site in range(1, SITES + 1)]
     for server in servers:
@@ -87,14 +87,14 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Pages by name; /old/NAME redirects to NAME, /data/… is not HTML, everything else is not found."""
+    """Serves pages by name, redirects /old/NAME to /NAME, gives bytes that are not HTML below /data/, and 404 for everything else."""
 
     folder: Path
     protocol_version = "HTTP/1.1"
     timeout = 10
 
     def do_GET(self) -> None:
-        """Answer one request."""
+        """Answer a GET request."""
         path = self.path.split("?")[0].lstrip("/")
         if path == "robots.txt":
             self._answer(200, "text/plain", b"User-agent: *\nDisallow: /private/\n")
@@ -104,8 +104,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, "application/octet-stream", bytes(range(256)))
         else:
             page = self.folder / Path(path).name
-            found = page.suffix == ".html" and page.is_file()
-            self._answer(200 if found else 404, "text/html; charset=utf-8", page.read_bytes() if found else b"<p>not found</p>")
+            exists = page.suffix == ".html" and page.is_file()
+            self._answer(200 if exists else 404, "text/html; charset=utf-8", page.read_bytes() if exists else b"<p>not found</p>")
 
     def _answer(self, status: int, media_type: str, body: bytes, location: str | None = None) -> None:
         self.send_response(status)
@@ -117,24 +117,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """The pipeline keeps the books."""
+        """Print nothing: the pipeline accounts for every request."""
 
 
-def _document(folder: Path, names: Sequence[str], pages: int, tell: Callable[[str], None]) -> None:
+def _document(folder: Path, names: Sequence[str], pages: int, report: Callable[[str], None]) -> None:
     waiting = [name for name in names if not (folder / f"{name}.html").exists()]
     batches = [waiting[i : i + BATCH_MODULES] for i in range(0, len(waiting), BATCH_MODULES)]
-    told = time.monotonic()
+    reported = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         futures = [pool.submit(_document_batch, folder, batch, pages) for batch in batches]
         for future in futures:
             future.result()
-            if time.monotonic() - told > 1:
-                told = time.monotonic()
-                tell(f"web: {sum(1 for _ in folder.glob('*.html')):,} of {pages:,} pages documented")
+            if time.monotonic() - reported > 1:
+                reported = time.monotonic()
+                report(f"web: {sum(1 for _ in folder.glob('*.html')):,} of {pages:,} pages documented")
 
 
 def _document_batch(folder: Path, names: Sequence[str], pages: int) -> None:
-    """One child process documents a batch; when it dies or hangs, the module that it was at is passed over and another goes on."""
+    """Document a batch in a child process. If it dies or hangs, skip the module that it was at and start another for the rest."""
     left = list(names)
     while left and sum(1 for _ in folder.glob("*.html")) < pages:
         command = [sys.executable, "-P", str(Path(__file__).with_name("document.py")), str(folder), *left]
@@ -150,7 +150,7 @@ def _document_batch(folder: Path, names: Sequence[str], pages: int) -> None:
 
 
 def _submissions(web: Web, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Every page once or more, in all the ways that Reddit names a page; and what the rules must turn away."""
+    """Yield one or more submissions for every page, in all spellings that occur on Reddit, and submissions that the rules must drop."""
     for i, name in enumerate(names):
         url = web.url(name)
         yield _submission(name, url)
@@ -180,7 +180,7 @@ def _submission(
         "id": identity,
         "title": title,
         "url": url,
-        "score": 3 + 900 // (1 + number % 300) if score is None else score,  # few are liked by many
+        "score": 3 + 900 // (1 + number % 300) if score is None else score,  # most scores are low, a few are high
         "is_self": is_self,
         "domain": "self.python" if is_self else url.split("/")[2],
         "subreddit": ("python", "programming", "learnpython", "coding")[number % 4],

@@ -22,7 +22,7 @@ class BandLayout:
 
     @classmethod
     def of(cls, documents: int, bands: int, rows: int) -> "BandLayout":
-        """A layout with about ENTRIES_PER_BUCKET in each bucket, and at least four buckets so that several workers share the work."""
+        """A layout with about ENTRIES_PER_BUCKET per bucket, and at least four buckets, so that workers share the work."""
         return cls(bands, rows, 1 << max(2, (max(1, documents * bands) // ENTRIES_PER_BUCKET).bit_length()))
 
     @property

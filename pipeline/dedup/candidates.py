@@ -17,8 +17,9 @@ from pipeline.storage import arrays
 from tokenizer.compiled import compiled
 
 MEMBERS_COMPARED = 128
-"""Up to this many documents with one key are all paired with each other. In a larger group each is paired with the first and with a few
-before it, so that the work grows no faster than the group; similar documents also agree in other bands, where their groups are small."""
+"""Up to this many documents with one key are all paired with each other. In a larger group each is paired with the first and with
+a few before it, so that the work grows no faster than the group; similar documents also agree in other bands, where their groups
+are small."""
 NEIGHBOURS = 8
 _ENTRY = np.dtype((np.uint64, (2,)))
 

@@ -1,8 +1,8 @@
 """The census: a number for every document in the order of preference, and which documents have an equal address or equal words.
 
-Of two similar documents the one with the lower number is kept. The order is: documents of earlier months, then earliest submission
-(unknown last), highest karma, least document id, least hash of the dedup key. One process makes the census, with 17 bytes per document
-while it does and 5 bytes afterwards; everything else that it holds grows with the duplicates alone.
+Of two similar documents the one with the lower number is kept. The order is: documents of earlier months, then earliest
+submission (unknown last), highest karma, least document id, least hash of the dedup key. One process makes the census, with 17
+bytes per document while it does and 5 bytes afterwards; everything else that it holds grows with the duplicates alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +36,9 @@ _NO_TIME_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Census:
     """All documents by number, earlier months' first. A flat row counts them shard after shard.
 
-    `flat_rows` has the flat row of each number. `same_address` and `same_text` pair the least number of each group of equal documents with
-    each other one. `compared` is True for the flat rows whose shingles are compared: one document per text is enough.
+    `flat_rows` has the flat row of each number. `same_address` and `same_text` pair the least number of each group of equal
+    documents with each other one. `compared` is True for the flat rows whose shingles are compared: one document per text is
+    enough.
     """
 
     shards: tuple[ShardIndex, ...]
@@ -116,8 +117,8 @@ def _inverse(flat_rows: NodeNumbers) -> NodeNumbers:
 def _sort(order: UInt64Array, first: int, tie_keys: Callable[[FlatRows], tuple[npt.NDArray[Any], ...]]) -> None:
     """Replace the times of the flat rows from `first` on by the rows in the order of preference, in the low halves.
 
-    The sort is in place, of the upper bits of the times, each with its row: a third of the memory of an argsort. `tie_keys` gives the sort
-    keys of rows whose upper bits are equal, the least significant key first.
+    The sort is in place, of the upper bits of the times, each with its row: a third of the memory of an argsort. `tie_keys` gives
+    the sort keys of rows whose upper bits are equal, the least significant key first.
     """
     if not len(order):
         return

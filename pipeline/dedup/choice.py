@@ -1,6 +1,7 @@
 """Which documents of a cluster are kept: the lexicographically first maximal independent set of the graph of similar documents.
 
-Documents are nodes 0 … n-1 in the order of preference. A document is removed only if a kept one that is preferred to it is similar.
+Documents are nodes 0 … n-1 in the order of preference. A document is removed only if a kept one that is preferred to it is
+similar.
 """
 
 from typing import NamedTuple
@@ -20,8 +21,8 @@ BY_ADDRESS, BY_TEXT, BY_SIMILARITY = range(3)
 class Likeness(NamedTuple):
     """Which documents are similar; the first `fixed` ones are kept whatever they are similar to.
 
-    Documents of one `address` or one `text` (numbers of groups, or NOBODY) are all similar. Text groups are similar by `edges` (m, 2), each
-    with its similarity.
+    Documents of one `address` or one `text` (numbers of groups, or NOBODY) are all similar. Text groups are similar by `edges`
+    (m, 2), each with its similarity.
     """
 
     address: NodeNumbers
@@ -87,8 +88,8 @@ def _fill(starts: npt.NDArray[np.int64], rows: NodeNumbers, edges: Edges) -> Non
 def _is_removed(text: int, like: Likeness, neighbours: _Neighbours, text_kept: NodeNumbers, removed: Choice) -> bool:
     """Whether a kept document is similar to this text group.
 
-    The most similar one removes it; of equally similar ones that of the least group, whatever the order of the edges. The answer is stored,
-    so that a group's neighbours are not searched for each member.
+    The most similar one removes it; of equally similar ones that of the least group, whatever the order of the edges. The answer
+    is stored, so that a group's neighbours are not searched for each member.
     """
     if removed.kept_by[text] < 0:
         nearest = -1

@@ -48,7 +48,7 @@ def components(count: int, edges: Iterable[Edges]) -> NodeNumbers:
 
 
 def by_cluster(count: int, pairs: Iterable[Pairs]) -> tuple[NodeNumbers, npt.NDArray[np.bool_]]:
-    """The nodes in any of the pairs, cluster after cluster, ascending within each; and which nodes are the first of their cluster.
+    """The nodes in any of the pairs, cluster by cluster, ascending within each; and which are the first of their cluster.
 
     The arrays of pairs are read one at a time.
     """

@@ -1,4 +1,4 @@
-"""From candidate pairs to verified pairs. Pairs are spread so that a cluster's pairs share a part, which reads each document once."""
+"""From candidate pairs to verified pairs: a cluster's pairs share a part, which reads each document once."""
 
 from dataclasses import dataclass
 

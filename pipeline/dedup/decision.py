@@ -1,8 +1,8 @@
 """Which documents are removed, by which rule, and which kept document stands for each.
 
-A document is removed only if a kept one that precedes it in the order of `census` is similar to it: it has the same address, the same text,
-the same words, or an exact Jaccard similarity at or above the threshold. The kept documents are the lexicographically first maximal
-independent set of these pairs, so the result does not depend on the workers.
+A document is removed only if a kept one that precedes it in the order of `census` is similar to it: it has the same address, the
+same text, the same words, or an exact Jaccard similarity at or above the threshold. The kept documents are the lexicographically
+first maximal independent set of these pairs, so the result does not depend on the workers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ REMOVED = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Removed documents by number: the kept one, the rule (`choice.BY_…`), the similarity (NaN: unknown), the first of the cluster."""
+    """Removed documents by number: kept document, rule (`choice.BY_…`), similarity (NaN: unknown), first of the cluster."""
 
     numbers: NodeNumbers
     kept: NodeNumbers

@@ -1,4 +1,4 @@
-"""Explains why a document was removed, or which ones it stands for: cluster, kept document, similarity, difference of the texts."""
+"""Explains why a document was removed, or which ones it stands for: cluster, kept document, similarity, difference."""
 
 import difflib
 import re

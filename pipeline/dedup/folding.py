@@ -1,4 +1,4 @@
-"""A compiled pass that folds the UTF-8 bytes of a text to words, 64 ASCII bytes per step; `words.words` is its plain reference."""
+"""A compiled pass that folds the UTF-8 bytes of a text to words, 64 ASCII bytes per step. `words.words` is the reference."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ _non_ascii = bytes_between(0x80, 0xFF)
 
 
 class FoldBuffers(NamedTuple):
-    """The table of `words`, and buffers for one text: its folded bytes, the offset of each word in them, the hashes of its units."""
+    """The table of `words`, and buffers for one text: its folded bytes, the words' offsets in them, the hashes of its units."""
 
     table: UInt32Array
     folded: Utf8Bytes
@@ -58,10 +58,10 @@ def decode(data: Utf8Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, n
 
 @compiled
 def fold(data: Utf8Bytes, at: np.uint64, end: np.uint64, split: bool, out: FoldBuffers) -> tuple[np.uint64, np.uint64]:
-    """Write the folded words of `data[at:end]` to `out.folded` and their offsets to `out.starts`; returns the counts of bytes and words.
+    """Write the folded words of `data[at:end]` to `out.folded` and their offsets to `out.starts`.
 
-    Zeros separate the words. A folded code point takes one byte, or three bytes of seven bits each with the high bit set. `split` puts
-    zeros around each code point that is a word by itself.
+    Returns the counts of bytes and words. Zeros separate the words. A folded code point takes one byte, or three bytes of seven
+    bits each with the high bit set. `split` puts zeros around each code point that is a word by itself.
     """
     count = word_count = np.uint64(0)
     before = np.uint8(0)

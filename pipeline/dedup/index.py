@@ -1,7 +1,7 @@
 """The index of a document shard: rows, signatures, hashed shingles. Documents are compared by it alone, also by later months.
 
-`index/rows-KEY.parquet` (INDEX_ROWS), `index/signatures-KEY.npy` (uint32 of shape (documents, permutations)), `index/shingles-KEY.bin`: six
-bytes per shingle (`shingles.pack`), document after document, repeats included.
+`index/rows-KEY.parquet` (INDEX_ROWS), `index/signatures-KEY.npy` (uint32 of shape (documents, permutations)),
+`index/shingles-KEY.bin`: six bytes per shingle (`shingles.pack`), document after document, repeats included.
 """
 
 from dataclasses import dataclass
@@ -29,10 +29,12 @@ INDEX_ROWS = pa.schema(
         required("text_bytes", pa.int64()),
     ]
 )
-"""`address` hashes the dedup key, `words` the folded words; `units` counts words (or characters), `shingles` those in the .bin file."""
+"""`address` hashes the dedup key, `words` the folded words. `units` counts words (or characters), `shingles` those in the .bin
+file."""
 
 SPILLED_ROWS = "rows-at-hand"
-"""Kind of a run's own spills of INDEX_ROWS: three phases read all of them, which takes a third of a second per million rows in Parquet."""
+"""Kind of a run's own spills of INDEX_ROWS: three phases read all of them, which takes a third of a second per million rows in
+Parquet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ def bands_for_recall(recall: float, similarity: float, rows: int) -> int:
 
 
 def parameters_for_recall(recall: float, threshold: float, rows: int) -> tuple[int, int]:
-    """The fewest bands, and their rows, that find the share `recall` of the pairs 0.1 above the threshold, or half-way from it to 1.
+    """The fewest bands, and their rows, that find the share `recall` of the pairs 0.1 above the threshold.
 
-    Bands get fewer rows where that would take more than MAX_PERMUTATIONS.
+    Above 0.8 it is of the pairs half-way from the threshold to 1. Bands get fewer rows where that would take more than
+    MAX_PERMUTATIONS.
 
     >>> parameters_for_recall(0.96, 0.7, 8)
     (18, 8)

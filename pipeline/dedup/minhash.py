@@ -1,8 +1,8 @@
 """MinHash: the signatures of texts, and the keys of their bands.
 
-The low 32 bits of each shingle go through datasketch's permutations ("affine32" of version 2). A signature therefore equals, bit for bit,
-that of `datasketch.MinHash(permutations, seed, hashfunc=hash_shingle)` updated with `shingles(text)`; both functions are in
-`pipeline.dedup.shingles`.
+The low 32 bits of each shingle go through datasketch's permutations ("affine32" of version 2). A signature therefore equals, bit
+for bit, that of `datasketch.MinHash(permutations, seed, hashfunc=hash_shingle)` updated with `shingles(text)`; both functions are
+in `pipeline.dedup.shingles`.
 """
 
 from functools import cache

@@ -1,7 +1,7 @@
 """The phases of deduplication: sign, pair, rank, compare, decide. Each parallel phase is a `Step` for whoever runs parts.
 
-The stage `dedup` and the transform `Deduplicate` run the same steps in the same order. Steps hand each other files of the phase folders;
-what one process does between two steps (the census, the ranking, the decision) is done while the next step is made.
+The stage `dedup` and the transform `Deduplicate` run the same steps in the same order. Steps hand each other files of the phase
+folders; what one process does between two steps (the census, the ranking, the decision) is done while the next step is made.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ PAIRS_PER_RUN = 1 << 19
 
 
 class Step(NamedTuple):
-    """A parallel phase: `work` for each of the `parts`, in the folder of the phase. `unit` names the parts' items for the progress line."""
+    """A parallel phase: `work` for each of the `parts`. `unit` names the parts' items on the progress line."""
 
     phase: PhaseFolder
     parts: list[Part[Any]]

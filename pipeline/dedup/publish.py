@@ -53,7 +53,7 @@ def removed_rows(decisions: Iterable[ShardDecision]) -> Iterator[pa.Table]:
 
 @dataclass(frozen=True)
 class Publish:
-    """Work on some shards (ShardDecision): their keep lists, duplicates, drops and books, and their documents where spans are cut."""
+    """Work on some shards: their keep lists, duplicates, drops and books, and their documents where spans are cut."""
 
     def __call__(self, part: Part[tuple[ShardDecision, ...]], writer: PartWriter) -> None:
         """Write what is kept and what is removed."""

@@ -1,7 +1,7 @@
 """The ranking: the documents that are in a pair or equal to another one, by cluster, then by number.
 
-The ranking is cut into parts. A part ends where a cluster does, but a cluster too large for one part is itself cut. Parts that share a
-cluster form a batch, so that no document of a batch is similar to one of another batch.
+The ranking is cut into parts. A part ends where a cluster does, but a cluster too large for one part is itself cut. Parts that
+share a cluster form a batch, so that no document of a batch is similar to one of another batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +33,9 @@ RankArray = npt.NDArray[np.uint32]
 class ClusterBatch:
     """The documents of whole clusters, as nodes 0 … n-1 in the order of preference.
 
-    `numbers` has their numbers. `address` and `text` have for each node the first node with an equal one; the first of a text stands for
-    all of it in edges. The spilled edges lie in `edge_files` as ranks from `first_rank` on, and `nodes` has the node of each rank.
+    `numbers` has their numbers. `address` and `text` have for each node the first node with an equal one; the first of a text
+    stands for all of it in edges. The spilled edges lie in `edge_files` as ranks from `first_rank` on, and `nodes` has the node
+    of each rank.
     """
 
     numbers: NodeNumbers

@@ -34,7 +34,7 @@ class ShardCuts:
 
 
 def rewrite(shard_cuts: ShardCuts, kept: npt.NDArray[np.int64], writer: PartWriter) -> npt.NDArray[np.int64]:
-    """Write the documents of the kept rows, and a row of REWRITTEN for each changed text; returns the rows that have no word left."""
+    """Write the documents of the kept rows, and a REWRITTEN row per changed text; returns the rows that have no word left."""
     cuts = entries(shard_cuts.cuts, SPAN)
     cuts = cuts[np.argsort(cuts["number"], kind="stable")]
     numbers = arrays.load(shard_cuts.shard.numbers)

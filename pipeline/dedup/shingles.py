@@ -1,8 +1,8 @@
 """Shingles: 64-bit hashes of every run of words (or characters) of a text, computed over Arrow buffers, and their packed form.
 
-A text is never split into Python strings: compiled passes walk its UTF-8 bytes. A shingle is the hash of `shingle` consecutive units
-(words, or characters of the folded text). Signatures use its low 32 bits; exact Jaccard similarities use its low 48 bits. With 48 bits,
-two documents of a thousand shingles each confuse two different shingles once in 10^9 comparisons.
+A text is never split into Python strings: compiled passes walk its UTF-8 bytes. A shingle is the hash of `shingle` consecutive
+units (words, or characters of the folded text). Signatures use its low 32 bits; exact Jaccard similarities use its low 48 bits.
+With 48 bits, two documents of a thousand shingles each confuse two different shingles once in 10^9 comparisons.
 """
 
 from typing import NamedTuple

@@ -36,7 +36,7 @@ def load() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ShardToSign:
-    """A document shard and the flat row of its first document. Flat rows count earlier months' documents, then shard after shard."""
+    """A document shard and the flat row of its first document; flat rows count earlier months, then shard by shard."""
 
     documents: DocumentShard
     first: int

@@ -48,8 +48,8 @@ def similarities(
 ) -> JaccardArray:
     """The Jaccard similarity of the documents at places[a[i]] and places[b[i]], 0 where it is below `least`.
 
-    `shingle_files` are the .bin files of all shards. A bounded number of shingles is read at a time. A document whose pairs are adjacent is
-    read once.
+    `shingle_files` are the .bin files of all shards. A bounded number of shingles is read at a time. A document whose pairs are
+    adjacent is read once.
     """
     out = np.empty(len(a), np.float64)
     used, a, b = _renumber(a, b)
@@ -152,7 +152,7 @@ def _make_distinct(hashes: UInt64Array, starts: Int64Array, counts: Int64Array, 
 
 @compiled
 def _jaccard(sets: ShingleSets, a: Int64Array, b: Int64Array, least: float, table: UInt64Array, out: JaccardArray) -> None:
-    """Sets of x and y values are `least` similar only if they share least / (1 + least) * (x + y): give a pair up once it cannot."""
+    """Sets of x and y values must share least / (1 + least) * (x + y) values: give a pair up once it cannot."""
     mask = np.uint64(0)
     held = -1
     for pair in range(len(a)):

@@ -1,8 +1,9 @@
 """Spans of text that an earlier document also has, found exactly and cut: runs of N words (Lee et al. 2021), whole paragraphs.
 
-Every run of N words (or paragraph) gives an entry: the hash of its folded words and its byte range. Entries are sorted into buckets by
-hash. In a bucket every entry but the first of equal ones, in the order of `census`, becomes a cut, and cuts are sorted by document shard.
-Both sorts go through files, so a shard or a bucket bounds the memory; while the stage runs, the disk holds 20 bytes per word.
+Every run of N words (or paragraph) gives an entry: the hash of its folded words and its byte range. Entries are sorted into
+buckets by hash. In a bucket every entry but the first of equal ones, in the order of `census`, becomes a cut, and cuts are sorted
+by document shard. Both sorts go through files, so a shard or a bucket bounds the memory; while the stage runs, the disk holds 20
+bytes per word.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ SpanArray = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class SpanRules:
-    """Cut repeated runs of `words` words and repeated paragraphs (lines) of at least `paragraph_words` words; 0 switches a rule off."""
+    """Cut repeated runs of `words` words and repeated lines of at least `paragraph_words` words; 0 switches a rule off."""
 
     words: int
     paragraph_words: int

@@ -28,13 +28,13 @@ from pipeline.storage.manifest import Input, stage_input
 logger = logging.getLogger(__name__)
 
 DOCUMENTS_WORTH_A_PIPELINE = 1_000_000
-"""Below this many documents, threads pair, compare and publish: starting and ending a pipeline takes 0.15 s, and it assigns all parts
-beforehand."""
+"""Below this many documents, threads pair, compare and publish: starting and ending a pipeline takes 0.15 s, and it assigns all
+parts beforehand."""
 PAIRS_WORTH_A_PIPELINE = 20_000_000
 """Below this many pairs, threads rank them in half a second."""
 DOCUMENTS_WORTH_A_WORKER = 100_000
-"""Below this many documents per worker, starting one costs more than it saves; so do the workers of another runner below this many in
-all."""
+"""Below this many documents per worker, starting one costs more than it saves; so do the workers of another runner below this
+many in all."""
 SHARDS_PUBLISHED_AT_ONCE = 8
 """Shards that share one file of duplicates and one of drops: a file takes a millisecond to create and sync."""
 

@@ -56,17 +56,17 @@ class Deduplicate(beam.PTransform[PCollection[tuple[TextId, str]], DeduplicateOu
         texts = pipeline | beam.Create([("a", "one two three four five six"), ("b", "One, two, three, four, five, six!")])
         kept, duplicates = texts | Deduplicate(0.7)
 
-    Ids are str or bytes and occur once; an id that occurs again ends the pipeline with a ValueError. A text is removed if a kept one is
-    equal, has equal words, or has a Jaccard similarity of at least `threshold`. Of similar texts the one is kept whose BLAKE2b-128 hash is
-    the least (the `document_id` of the stage, which has no dates here); of equal texts the one whose id has the least hash. The outputs
-    depend on the texts and ids alone, not on their order or the workers.
+    Ids are str or bytes and occur once; an id that occurs again ends the pipeline with a ValueError. A text is removed if a kept
+    one is equal, has equal words, or has a Jaccard similarity of at least `threshold`. Of similar texts the one is kept whose
+    BLAKE2b-128 hash is the least (the `document_id` of the stage, which has no dates here); of equal texts the one whose id has
+    the least hash. The outputs depend on the texts and ids alone, not on their order or the workers.
 
-    Parameters are the flags of the stage `dedup`: `bands` of `rows` minima each (0 bands: as many as `recall` needs), `shingle` words:N or
-    chars:N, `signature_seed`, and `transitive`, which keeps one text per chain of similar ones.
+    Parameters are the flags of the stage `dedup`: `bands` of `rows` minima each (0 bands: as many as `recall` needs), `shingle`
+    words:N or chars:N, `signature_seed`, and `transitive`, which keeps one text per chain of similar ones.
 
-    Texts never go through a shuffle. They are spilled to a folder below the pipeline's `temp_location`, or below this machine's temporary
-    folder where there is none; then all workers must be on this machine. The folder is removed at the end, but stays where the pipeline
-    fails. The input is bounded; outputs are in the global window.
+    Texts never go through a shuffle. They are spilled to a folder below the pipeline's `temp_location`, or below this machine's
+    temporary folder where there is none; then all workers must be on this machine. The folder is removed at the end, but stays
+    where the pipeline fails. The input is bounded; outputs are in the global window.
     """
 
     threshold: float = paper.NEAR_DUPLICATE_THRESHOLD

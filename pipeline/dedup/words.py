@@ -1,8 +1,9 @@
 """The words of a text as deduplication compares them: a table over all code points gives each one's class and folded form.
 
-- A word is a run of letters, digits, marks and underscores; everything else separates words. Format characters (soft hyphen, joiners,
-  direction marks) and the diacritics U+0300..U+036F are ignored, so that composed and decomposed letters are equal.
-- Each code point is folded by itself: compatibility form to plain form (full width to half width), upper to lower case, no diacritics.
+- A word is a run of letters, digits, marks and underscores; everything else separates words. Format characters (soft hyphen,
+  joiners, direction marks) and the diacritics U+0300..U+036F are ignored, so that composed and decomposed letters are equal.
+- Each code point is folded by itself: compatibility form to plain form (full width to half width), upper to lower case, no
+  diacritics.
 - In scripts without spaces (Han, Kana, Thai, Lao, Khmer, Myanmar) each code point is a word.
 """
 

@@ -1,7 +1,7 @@
-"""Bytes of a page to text: the encodings of the web and no others, and nothing but valid NFC Unicode out.
+"""From a page's bytes to valid NFC Unicode, by the encodings of the web and no others.
 
-A page may claim any name: Python's `punycode` costs quadratic time, `idna` and names with NUL raise. So only the labels of the WHATWG
-encoding standard are followed, in its order: byte order mark, HTTP's charset, the page's own <meta>, and a guess from the bytes.
+A page may declare any name, and some of Python's codecs are unsafe: `punycode` takes quadratic time, `idna` and names with NUL raise. So
+only labels of the WHATWG encoding standard count, in its order: byte order mark, HTTP's charset, the page's <meta>, a guess from the bytes.
 """
 
 import re
@@ -18,7 +18,7 @@ SUPPORTED: Final = frozenset(
         *(f"windows-{page}" for page in (874, *range(1250, 1259))),
     ]
 )
-"""Names of the WHATWG encoding standard, all of which Python decodes in linear time."""
+"""Names of the WHATWG encoding standard. Python decodes each in linear time."""
 
 ALIASES: Final = {
     "utf-8": "utf8 unicode-1-1-utf-8 x-unicode20utf8",
@@ -36,7 +36,7 @@ ALIASES: Final = {
     "macintosh": "mac x-mac-roman",
     **{f"windows-{page}": f"cp{page}" for page in (1250, 1251, 1253, 1255, 1256, 1257, 1258)},
 }
-"""Other labels of the same standard, by what they mean."""
+"""The standard's other labels, by the name that they mean."""
 
 LABELS: Final = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
 
@@ -47,23 +47,23 @@ PYTHON_NAMES: Final = {
     "macintosh": "mac_roman",
     "windows-874": "cp874",
 }
-"""Python's codec where the web's meaning of the name is wider."""
+"""Python's codec where the web's encoding of that name has more characters than Python's."""
 
 MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 META_BYTES: Final = 4096
 META_CHARSET: Final = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_:.\-]{1,40})", re.IGNORECASE
 )
-UNWANTED: Final = re.compile(
+REMOVED: Final = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f\x80-\x84\x86-\x9f\u200b\u2060\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
-"""Controls, lone surrogates, noncharacters and invisible marks; not tab, newline, form feed, return, NEL."""
+"""Controls, lone surrogates, noncharacters and invisible marks; not tab and not the characters of LINE_ENDS."""
 
 LINE_ENDS: Final = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
 
 
 def encoding_of(body: bytes, declared: str | None) -> str:
-    """The name of the encoding to decode `body` with; `declared` is HTTP's charset.
+    """The name of the encoding of `body`; `declared` is HTTP's charset.
 
     >>> encoding_of(b"<meta charset=latin1>\\xe9", None)
     'windows-1252'
@@ -71,60 +71,62 @@ def encoding_of(body: bytes, declared: str | None) -> str:
     for mark, name in MARKS:
         if body.startswith(mark):
             return name
-    if said := _known(declared):
-        return said
-    found = META_CHARSET.search(body, 0, META_BYTES)
-    if found and (said := _known(found[1].decode("ascii"))):
-        # The standard: a page whose <meta> could be read as ASCII is not in UTF-16, whatever it says.
-        return "utf-8" if said.startswith("utf-16") else said
-    return "utf-8" if _utf8(body) is not None else _known(detect_encoding(body, from_html_meta=False)) or "windows-1252"
+    if label := _supported(declared):
+        return label
+    meta = META_CHARSET.search(body, 0, META_BYTES)
+    if meta and (label := _supported(meta[1].decode("ascii"))):
+        # The standard: a page whose <meta> can be read as ASCII is not in UTF-16, whatever it declares.
+        return "utf-8" if label.startswith("utf-16") else label
+    return (
+        "utf-8" if _decode_utf8(body) is not None else _supported(detect_encoding(body, from_html_meta=False)) or "windows-1252"
+    )
 
 
 def decode(body: bytes, declared: str | None) -> tuple[str, str]:
-    """The text of a page's bytes and the encoding used. Never raises: what cannot be decoded becomes U+FFFD.
+    """The text of a page's bytes and the name of its encoding. Never raises: bytes that cannot be decoded become U+FFFD.
 
-    A page that claims another encoding but is valid UTF-8 beyond ASCII is UTF-8: no other text is valid by accident.
+    A page that is valid UTF-8 and more than ASCII is UTF-8, whatever it declares: text of another encoding is not valid UTF-8 by accident.
     """
     name = encoding_of(body, declared)
     if not name.startswith(("utf-16", "iso-2022")) and not body.isascii():
-        if (text := _utf8(body)) is not None:
+        if (text := _decode_utf8(body)) is not None:
             return text.removeprefix("\ufeff"), "utf-8"
         if name == "utf-8":
-            name = _instead_of_utf8(body)
+            name = _encoding_of_invalid_utf8(body)
     text = body.decode(PYTHON_NAMES.get(name, name), errors="replace")
     return text.removeprefix("\ufeff"), name
 
 
 def clean(text: str) -> str:
-    r"""The same text as valid NFC Unicode that any UTF-8 writer takes: no NUL, control, surrogate or invisible mark; line ends are \n.
+    r"""The text as valid NFC Unicode that any UTF-8 writer takes: no NUL, control, surrogate or invisible mark; line ends are \n.
 
     >>> clean("cafe\u0301\x00\r\n\ud800!")
     'café\n!'
     """
     text = LINE_ENDS.sub("\n", text)
-    return unicodedata.normalize("NFC", UNWANTED.sub("", text))
+    return unicodedata.normalize("NFC", REMOVED.sub("", text))
 
 
-def _known(label: str | None) -> str | None:
+def _supported(label: str | None) -> str | None:
     name = (label or "").strip().lower()
     name = LABELS.get(name, name)
     return name if name in SUPPORTED else None
 
 
-def _utf8(body: bytes) -> str | None:
-    """The text of bytes that are valid UTF-8, and no ISO-2022-JP, which is ASCII with a shift sequence."""
+def _decode_utf8(body: bytes) -> str | None:
+    """The text of valid UTF-8, else None. ISO-2022-JP, which is ASCII with a shift sequence, gives None."""
     try:
         return None if b"\x1b$" in body else body.decode("utf-8")
     except UnicodeDecodeError:
         return None
 
 
-def _instead_of_utf8(body: bytes) -> str:
-    """What bytes that are not UTF-8, though they say so, are in: a few bad bytes in a long text are damage, not another encoding."""
+def _encoding_of_invalid_utf8(body: bytes) -> str:
+    """The encoding of bytes that are declared UTF-8 but are not valid. A few bad bytes in a long text are damage: it stays UTF-8."""
     text = body.decode("utf-8", errors="replace")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", errors="ignore")) - bad
     if good > bad:
         return "utf-8"
-    guess = _known(detect_encoding(body, from_html_meta=False))
+    guess = _supported(detect_encoding(body, from_html_meta=False))
     return guess if guess and guess != "utf-8" else "windows-1252"

@@ -1,4 +1,4 @@
-"""Cleaning and filters: pure functions of a text. A filter gives None to keep it, or the few words that say why it goes."""
+"""Cleaning of texts and simple filters: pure functions. A filter gives None to keep a text, or a few words that say why it is dropped."""
 
 import re
 from functools import cache
@@ -29,10 +29,10 @@ BOILERPLATE: Final = re.compile(
     )\W*""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""A line that is a site's furniture whatever the page is about."""
+"""A line that is a site's furniture, whatever the page is about."""
 
 BOILERPLATE_CHARACTERS: Final = 120
-"""A longer line is prose that happens to begin so."""
+"""A longer line is prose that begins like furniture."""
 
 TITLE_LINES: Final = 3
 PROSE_CHARACTERS: Final = 80
@@ -41,7 +41,7 @@ BLANK_LINES: Final = re.compile(r"\n{3,}")
 
 
 def strip_boilerplate(text: str) -> tuple[str, int]:
-    """The text without lines that are a site's furniture, and how many those were. Idempotent.
+    """The text without lines that are a site's furniture, and the number of those lines. Idempotent.
 
     >>> strip_boilerplate("Read more »\\nThe cat sat.")
     ('The cat sat.', 1)
@@ -57,20 +57,19 @@ def strip_boilerplate(text: str) -> tuple[str, int]:
 
 
 def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:
-    """The text without its title, and whether the title stood in its first lines: it has a column of its own.
+    """The text without its title, and whether the title was in its first lines. The title has a column of its own.
 
-    What stands above goes too, unless it is long enough to be prose.
-
-    A page's <title> often goes on with the site's name, so a line of some length that begins it counts too.
+    Lines above the title are removed too, unless they are long enough to be prose. A page's <title> often ends in the site's name, so a
+    line of more than 12 characters that begins the <title> counts as the title.
 
     >>> strip_title("A storm is coming\\nStay at home.", frozenset({"A storm is coming | The Daily"}))
     ('Stay at home.', True)
     """
-    known = [_words(heading) for heading in headings]
+    titles = [_words(heading) for heading in headings]
     lines = text.split("\n")
     for number, line in enumerate(lines[:TITLE_LINES]):
         words = _words(line)
-        if words and any(words == title or (len(words) > 12 and title.startswith(words)) for title in known):
+        if words and any(words == title or (len(words) > 12 and title.startswith(words)) for title in titles):
             above = [line for line in lines[:number] if len(line) >= PROSE_CHARACTERS]
             return "\n".join(above + lines[number + 1 :]).strip(), True
     return text, False
@@ -81,17 +80,17 @@ def _words(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """The text without trailing spaces, surplus blank lines and blank ends."""
+    """The text without trailing spaces, without blank lines at its ends, and with at most one blank line in a row."""
     return BLANK_LINES.sub("\n\n", "\n".join(map(str.rstrip, text.split("\n")))).strip()
 
 
 def too_short(text: str, least: int) -> str | None:
-    """Fewer than `least` characters."""
+    """Why a text is too short: it has fewer than `least` characters."""
     return f"{len(text)} characters, at least {least}" if len(text) < least else None
 
 
 def on_site(domain: str, sites: frozenset[str]) -> str | None:
-    """The listed site that a host belongs to: itself or a parent domain.
+    """The site of `sites` that a host belongs to: the host itself or a parent domain.
 
     >>> on_site("en.m.wikipedia.org", frozenset({"wikipedia.org"}))
     'wikipedia.org'
@@ -101,13 +100,13 @@ def on_site(domain: str, sites: frozenset[str]) -> str | None:
 
 
 def bad_word(text: str, words: frozenset[str]) -> str | None:
-    """The first listed word that stands by itself in the text.
+    """The first word of `words` that occurs in the text as a whole word.
 
     >>> bad_word("What a Darn shame.", frozenset({"darn"})), bad_word("He was darning.", frozenset({"darn"}))
     ('darn', None)
     """
-    found = _any_of(words).search(text.lower()) if words else None
-    return found[0] if found else None
+    match = _any_of(words).search(text.lower()) if words else None
+    return match[0] if match else None
 
 
 @cache

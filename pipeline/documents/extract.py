@@ -1,6 +1,6 @@
-"""A page to its document: decode, gate, parse, extract, clean, filter. Total and pure; what is dropped says why.
+"""From a page to its document, or to the reason of its drop: decode, gate, parse, extract, clean, filter.
 
-This module and all below it import no Beam: they also run in the small processes of pipeline.documents.sandbox.
+This module and all that it imports know no Beam: they also run in the small processes of pipeline.documents.sandbox.
 """
 
 from datetime import date
@@ -8,144 +8,158 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
 
-from pipeline.documents import charset, cleaning, extractors, fast_extractor, html, language, pdf, pii, quality
-from pipeline.documents.rules import DEFAULT_RULES, STAGE_NAME, Reason, Rules, Trail
+from pipeline.documents import charset, cleaning, extractors, fast_extractor, gates, html, language, page_head, pdf, pii, quality
+from pipeline.documents.drops import STAGE_NAME, ExtractDrop
+from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
+from pipeline.documents.trail import Trail
+from pipeline.pages import media
 from pipeline.records import Document, Drop, RawPage
 
-TEXT_TYPE: Final = "text/plain"
-HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
+MARKUP_TYPES: Final = media.HTML_TYPES | media.XML_TYPES
 
 
-class _Dropped(Exception):  # noqa: N818 (the way out of the steps below, not an error)
-    def __init__(self, reason: Reason, detail: str | None = None) -> None:
+class _Rejection(Exception):  # noqa: N818 (it ends the steps below, it is no error)
+    def __init__(self, reason: ExtractDrop | quality.QualityFilter, detail: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
 
 
-def extract(page: RawPage, rules: Rules = DEFAULT_RULES, trail: Trail | None = None) -> Document | Drop:
-    """The page's document, or why there is none. Total and pure: the same page and rules give the same answer, whatever came before.
+def extract(page: RawPage, rules: ExtractionRules = DEFAULT_RULES, trail: Trail | None = None) -> Document | Drop:
+    """The page's document, or the drop that says why there is none. `trail` records what each step did.
 
-    It bounds neither time nor memory: a corpus is extracted through `pipeline.documents.sandbox.Sandbox`.
+    Total and pure: the result depends on the page and the rules alone. Time and memory are not limited: to extract pages that may be
+    hostile, use `pipeline.documents.sandbox.Sandbox`.
+
+    >>> extract(RawPage("http://example.org/", b"<p>Too short.</p>"))
+    Drop(stage='documents', item='http://example.org/', reason=<ExtractDrop.TOO_SHORT: 'too_short'>, detail='10 characters, at least 128')
     """
     trail = trail or Trail()
     try:
         return _document(page, rules, trail)
-    except _Dropped as dropped:
-        return Drop(STAGE_NAME, page.url, dropped.reason, dropped.detail)
+    except _Rejection as rejection:
+        return Drop(STAGE_NAME, page.url, rejection.reason, rejection.detail)
 
 
 def document_id(text: str) -> bytes:
-    """The id of a text: blake2b-128 of its UTF-8 bytes."""
+    """The id of a text, 16 bytes: blake2b-128 of its UTF-8 bytes."""
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def _document(page: RawPage, rules: Rules, trail: Trail) -> Document:
-    domain = page.domain or urlsplit(page.url).hostname or ""
+def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
+    domain = page.domain or _host(page.url)
     _admit(page, domain, rules)
     text, title, published = _main_text(page, rules, trail)
-    text = _cleaned(text, rules, trail)
+    text = _clean(text, rules, trail)
     label, confidence = _language(text, rules, trail)
-    text = _filtered(text, rules, trail)
+    text = _filter(text, rules, trail)
     identity = document_id(text)
     if identity in rules.takedown.document_ids:
-        raise _Dropped(Reason.TAKEN_DOWN, f"document {identity.hex()}")
+        raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
     return Document(
         identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, published, text
     )
 
 
-def _admit(page: RawPage, domain: str, rules: Rules) -> None:
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # such as an IPv6 address without its closing bracket
+        return ""
+
+
+def _admit(page: RawPage, domain: str, rules: ExtractionRules) -> None:
     if not rules.takedown.keys.isdisjoint((page.dedup_key, page.url, page.final_url)):
-        raise _Dropped(Reason.TAKEN_DOWN, "its URL is listed")
-    for host in (domain, urlsplit(page.final_url).hostname or ""):
+        raise _Rejection(ExtractDrop.TAKEN_DOWN, "its URL is listed")
+    for host in (domain, _host(page.final_url)):
         if site := cleaning.on_site(host, rules.takedown.domains):
-            raise _Dropped(Reason.TAKEN_DOWN, f"domain {site}")
+            raise _Rejection(ExtractDrop.TAKEN_DOWN, f"domain {site}")
         if site := cleaning.on_site(host, rules.excluded_sites):
-            raise _Dropped(Reason.EXCLUDED_SITE, site)
+            raise _Rejection(ExtractDrop.EXCLUDED_SITE, site)
 
 
-def _main_text(page: RawPage, rules: Rules, trail: Trail) -> tuple[str, str | None, date | None]:
-    """Text, title and day of publication."""
+def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str, str | None, date | None]:
+    """The page's text, title and day of publication."""
     if len(page.body) > rules.gates.page_bytes:
-        raise _Dropped(Reason.TOO_LARGE, f"{len(page.body)} bytes, at most {rules.gates.page_bytes}")
-    if rules.pdf and page.media_type == pdf.MEDIA_TYPE:
-        return _of_pdf(page.body, trail)
+        raise _Rejection(ExtractDrop.TOO_LARGE, f"{len(page.body)} bytes, at most {rules.gates.page_bytes}")
+    if rules.pdf and page.media_type == media.PDF:
+        return _pdf_text(page.body, trail)
     markup, encoding = charset.decode(page.body, page.charset)
     trail.note("decode", f"{len(page.body)} bytes of {encoding}: {len(markup)} characters")
-    if rules.plain_text and page.media_type == TEXT_TYPE:
+    if rules.plain_text and page.media_type == media.PLAIN_TEXT:
         return markup, None, None
-    if page.media_type not in HTML_TYPES and not (page.media_type is None and html.looks_like_markup(markup)):
-        raise _Dropped(Reason.MEDIA_TYPE, page.media_type or "unknown")
-    if reason := html.too_large(markup, rules.gates):
-        raise _Dropped(Reason.TOO_LARGE, reason)
-    text, head = _extracted(markup, rules, trail)
+    if page.media_type not in MARKUP_TYPES and not (page.media_type is None and gates.looks_like_markup(markup)):
+        raise _Rejection(ExtractDrop.MEDIA_TYPE, page.media_type or "unknown")
+    if reason := gates.too_large(markup, rules.gates):
+        raise _Rejection(ExtractDrop.TOO_LARGE, reason)
+    text, head = _markup_text(markup, rules, trail)
     if not text.strip():
-        raise _Dropped(Reason.NO_TEXT)
+        raise _Rejection(ExtractDrop.NO_TEXT)
     if rules.strip_title:
-        text, found = cleaning.strip_title(text.strip(), head.headings)
-        trail.note("title", "removed from the text" if found else "not in the text's first lines")
+        text, removed = cleaning.strip_title(text.strip(), head.headings)
+        trail.note("title", "removed from the text" if removed else "not in the text's first lines")
     return text, charset.clean(head.title) if head.title else None, head.published
 
 
-def _of_pdf(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
+def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     try:
         text, title = pdf.text_and_title(body)
     except pdf.LIBRARY_FAILURES as error:
-        raise _Dropped(Reason.EXTRACTOR_FAILED, type(error).__name__) from error
+        raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
     trail.counts["extracted_pdf"] += 1
     trail.note("extract", f"pypdf: {len(text)} characters")
     if not text.strip():
-        raise _Dropped(Reason.NO_TEXT)
+        raise _Rejection(ExtractDrop.NO_TEXT)
     return text, charset.clean(title).strip() or None if title else None, None
 
 
-def _extracted(markup: str, rules: Rules, trail: Trail) -> tuple[str, html.Head]:
+def _markup_text(markup: str, rules: ExtractionRules, trail: Trail) -> tuple[str, page_head.PageHead]:
     try:
-        if rules.extractor == "resiliparse":
+        if rules.extractor == extractors.RESILIPARSE:
             text, method, head = fast_extractor.main_text(markup)
         else:
             tree = html.parse(markup)
             if tree is None:
-                raise _Dropped(Reason.NO_MARKUP)
-            head = html.head(tree, markup)
+                raise _Rejection(ExtractDrop.NO_MARKUP)
+            head = page_head.head(tree, markup)
             text, method = extractors.main_text(rules.extractor, markup, tree)
     except extractors.LIBRARY_FAILURES as error:
-        raise _Dropped(Reason.EXTRACTOR_FAILED, type(error).__name__) from error
+        raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
     trail.counts[f"extracted_{method}"] += 1
     trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters")
     return text, head
 
 
-def _cleaned(text: str, rules: Rules, trail: Trail) -> str:
+def _clean(text: str, rules: ExtractionRules, trail: Trail) -> str:
     text = cleaning.tidy(charset.clean(text))
     if rules.strip_boilerplate:
         text, removed = cleaning.strip_boilerplate(text)
         trail.counts["boilerplate_lines"] += removed
         trail.note("boilerplate", f"{removed} lines removed, {len(text)} characters left")
     if detail := cleaning.too_short(text, rules.min_characters):
-        raise _Dropped(Reason.TOO_SHORT, detail)
+        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     return text
 
 
-def _language(text: str, rules: Rules, trail: Trail) -> tuple[str, float]:
+def _language(text: str, rules: ExtractionRules, trail: Trail) -> tuple[str, float]:
     label, confidence = language.identify(text)
     trail.note("language", f"{label} ({confidence:.2f})")
     if rules.languages and label not in rules.languages:
-        raise _Dropped(Reason.LANGUAGE, f"{label} {confidence:.2f}")
+        raise _Rejection(ExtractDrop.LANGUAGE, f"{label} {confidence:.2f}")
     return label, confidence
 
 
-def _filtered(text: str, rules: Rules, trail: Trail) -> str:
+def _filter(text: str, rules: ExtractionRules, trail: Trail) -> str:
     if word := cleaning.bad_word(text, rules.bad_words):
-        raise _Dropped(Reason.BAD_WORDS, word)
+        raise _Rejection(ExtractDrop.BAD_WORDS, word)
     for name in rules.filters:
-        if name in quality.LINE_RULES:
-            text, removed = quality.LINE_RULES[name](text)
+        quality_filter = quality.FILTERS[name]
+        if quality_filter.strip_lines is not None:
+            text, removed = quality_filter.strip_lines(text)
             trail.counts[f"{name}_lines"] += removed
             trail.note(name, f"{removed} lines removed, {len(text)} characters left")
-        if detail := quality.FILTERS[name](text):
-            raise _Dropped(Reason(name), detail)
+        if detail := quality_filter.judge(text):
+            raise _Rejection(quality_filter, detail)
         trail.note(name, "kept")
     if rules.mask_pii:
         text, masked = pii.mask(text)

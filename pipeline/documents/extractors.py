@@ -1,4 +1,4 @@
-"""The extractors: a page in, its main text out. Each is a pure function of the page.
+"""The extractors: the main text of a page's markup. Each is a pure function of the page.
 
 trafilatura's `deduplicate` is never used: its cache outlives the page, so a page's text would depend on the pages before it.
 """
@@ -12,36 +12,41 @@ from resiliparse.parse.html import HTMLTree
 from trafilatura import extract as trafilatura_extract
 from trafilatura.settings import Extractor
 
-from pipeline.documents import html
+from pipeline.documents import html, page_head
 
-EXTRACTORS: Final = ("cascade", "trafilatura", "resiliparse")
+CASCADE: Final = "cascade"
+TRAFILATURA: Final = "trafilatura"
+RESILIPARSE: Final = "resiliparse"
+EXTRACTORS: Final = (CASCADE, TRAFILATURA, RESILIPARSE)
+"""By the words that --extractor takes; the first is the default. pipeline.documents.fast_extractor is the last one's way."""
+
 ONCE: Final = Extractor(fast=True, comments=False)
 THOROUGH: Final = Extractor(fast=True, recall=True, comments=False)
 PRECISE: Final = Extractor(fast=True, precision=True, comments=False)
 RESCUE: Final = Extractor(comments=False)
-"""trafilatura's settings, read once: reading its configuration costs a third of a millisecond a page."""
+"""trafilatura's settings, read once: reading its configuration costs a third of a millisecond per page."""
 
 TRAFILATURA_TAGS: Final = 25_000
 """Above this many tags trafilatura's time is quadratic (50,000 paragraphs: 4.4 s), so resiliparse, which is linear, reads the page."""
 
 SHORT_CHARACTERS: Final = 250
-"""trafilatura's own least for an extraction that needs no second look."""
+"""The shortest extraction that trafilatura itself accepts without trying again."""
 
 IN_DOUBT: Final = 0.15
-"""An answer with less than this share of resiliparse's text is looked for again with trafilatura's fallbacks."""
+"""Where the text is shorter than this share of resiliparse's text, trafilatura's fallbacks extract the page again."""
 
 WORTH_MORE: Final = 1.2
-"""How much longer the second answer must be to replace the first."""
+"""How many times longer the fallbacks' text must be to replace the first text."""
 
 SURPLUS: Final = 1.15
-"""An answer this much longer than resiliparse's, which misses little, has taken in what is no article: precision mode is asked."""
+"""A text this many times longer than resiliparse's, which misses little, holds more than the article: precision mode extracts again."""
 
 FRAGMENT: Final = 0.1
 FRAGMENT_CHARACTERS: Final = 1_000
-"""An answer with less than this share of resiliparse's text, and short besides, is a piece of the article, not the article."""
+"""A text shorter than this share of resiliparse's text, and than this many characters, is a fragment of the article."""
 
 STANDFIRST_CHARACTERS: Final = 60
-"""The least of a page's description that is looked for in its text, and as much of it as must agree."""
+"""A page's description of at least this length is searched for in its text; this many characters must agree."""
 
 LIBRARY_FAILURES: Final = (
     LxmlError,
@@ -53,34 +58,35 @@ LIBRARY_FAILURES: Final = (
     ArithmeticError,
     AssertionError,
 )
-"""What a parsing library raises when it trips over a strange page; anything else is our own fault and is not caught."""
+"""What parsing libraries raise for a strange page. Anything else is a fault of our own and is not caught."""
 
 
 def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]:
-    """The main text and the name of the method that found it; prunes the tree. Raises LIBRARY_FAILURES.
+    """The main text by the extractor cascade or trafilatura, and the name of the method that gave it. Prunes the tree.
 
-    Where elements nest thousands deep trafilatura loses text and resiliparse's rules take a minute (40,000 <div>: 47 s), so such a page
-    gives all its text.
+    Where elements nest thousands deep, trafilatura loses text and resiliparse's rules take a minute (40,000 <div>: 47 s): such a page
+    gives all its text. Raises LIBRARY_FAILURES.
     """
     tags = markup.count("<")
     if tags >= html.DEEP_LEVELS and html.is_deep(tree):
         return all_text(markup), "plain"
     if tags > TRAFILATURA_TAGS:
         return by_resiliparse(markup), "resiliparse"
-    if extractor == "trafilatura":
+    if extractor == TRAFILATURA:
         html.strip_furniture(tree)
         return by_trafilatura(tree, ONCE), "trafilatura"
     return by_cascade(markup, tree)
 
 
 def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
-    """trafilatura's fast recall mode on a tree without furniture; precision mode where that is too much, its fallbacks or the page's own
-    statement where it is a fragment.
+    """The main text by trafilatura's fast recall mode, or by another method where that gives too much or a fragment.
 
-    What recall brings in too much is mostly paragraphs that are one link, and those are gone before. On one page in twenty trafilatura
-    returns a fragment or nothing; resiliparse costs a sixth and misses little, so its length tells those pages.
+    Where recall mode gives too much, precision mode extracts again. Where it gives a fragment, the longest replaces it: trafilatura's
+    fallbacks, resiliparse, or the article that the page's JSON-LD holds. The surplus of recall mode is mostly paragraphs that are one link:
+    they are removed before. On one page in twenty trafilatura gives a fragment or nothing; resiliparse costs a sixth and misses little, so
+    its length identifies those pages.
     """
-    stated, description = html.article_body(tree), html.description(tree)
+    article_body, description = page_head.article_body(tree), page_head.description(tree)
     html.strip_furniture(tree)
     html.strip_pointers(tree)
     text, method = by_trafilatura(tree, THOROUGH), "thorough"
@@ -93,13 +99,13 @@ def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
             text, method = rescued, "rescued"
     if len(text) < min(FRAGMENT_CHARACTERS, FRAGMENT * len(broad)):
         text, method = broad, "broad"
-    if len(text) < len(stated) / 2:
-        text, method = stated, "stated"
+    if len(text) < len(article_body) / 2:
+        text, method = article_body, "stated"
     return with_standfirst(text, broad, description), method
 
 
 def with_standfirst(text: str, broad: str, description: str) -> str:
-    """The text below its standfirst: the line of `broad` that begins as the page describes itself, where the text lacks it.
+    """The text with its standfirst above it: the line of `broad` that begins like the page's description, where the text lacks it.
 
     >>> line = "Nobody saw the ship that came in with the morning tide, say the keepers."
     >>> with_standfirst("The harbour was quiet.", f"Harbour news\\n{line}", line).partition("\\n")[0] == line
@@ -114,15 +120,15 @@ def with_standfirst(text: str, broad: str, description: str) -> str:
 
 
 def by_trafilatura(tree: HtmlElement, options: Extractor) -> str:
-    """The main text as trafilatura finds it."""
+    """The main text by trafilatura."""
     return trafilatura_extract(tree, options=options) or ""
 
 
 def by_resiliparse(markup: str | HTMLTree) -> str:
-    """The main text as resiliparse finds it; the flags are DCLM's."""
+    """The main text by resiliparse, with DCLM's flags."""
     return str(extract_plain_text(markup, main_content=True, alt_texts=False, list_bullets=False, preserve_formatting=True))
 
 
 def all_text(markup: str) -> str:
-    """All text of a page, whatever it is."""
+    """All text of a page, navigation and other furniture included."""
     return str(extract_plain_text(markup, preserve_formatting=True))

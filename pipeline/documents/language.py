@@ -1,4 +1,4 @@
-"""The language of a text: one label and a confidence, from its first kilobytes."""
+"""The language of a text: one label and its confidence, from the text's first characters."""
 
 from functools import cache
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 SAMPLE_CHARACTERS: Final = 500
-"""From 300 characters on more text changes no score by 0.5 points (703 real pages) and costs in proportion."""
+"""Above 300 characters no score changes by 0.5 points (703 real pages), and cost grows in proportion to the length."""
 
 
 def identify(text: str) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""PDF, on demand: the text layer as pypdf reads it, page after page. pypdf is pure Python, so a bad file raises or runs into the limits."""
+"""The text layer of PDF files, read by pypdf, which is pure Python: a bad file raises an error or exceeds the sandbox's limits."""
 
 from importlib.util import find_spec
 from io import BytesIO
@@ -6,19 +6,18 @@ from typing import Final
 
 from pipeline.documents import extractors
 
-MEDIA_TYPE: Final = "application/pdf"
 LIBRARY_FAILURES: Final = (*extractors.LIBRARY_FAILURES, OSError)
-"""pypdf's own errors become ValueError below."""
+"""What pypdf raises for a bad file; `text_and_title` turns pypdf's own errors into ValueError."""
 
 
 def is_available() -> bool:
-    """Whether the optional pypdf is installed."""
+    """Whether pypdf, which is optional, is installed."""
     return find_spec("pypdf") is not None
 
 
 def text_and_title(body: bytes) -> tuple[str, str | None]:
-    """The text, and the title of the document's information. Raises LIBRARY_FAILURES."""
-    from pypdf import PdfReader  # optional, and half a second of import
+    """The text of all pages, and the title in the file's metadata. Raises LIBRARY_FAILURES."""
+    from pypdf import PdfReader  # optional, and its import takes half a second
     from pypdf.errors import PyPdfError
 
     try:

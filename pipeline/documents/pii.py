@@ -21,26 +21,26 @@ PHONE_DIGITS: Final = range(8, 16)
 
 
 def mask(text: str) -> tuple[str, int]:
-    """The text with masks, and how many were set. Idempotent; only addresses of the public internet are masked.
+    """The text with masks, and the number of masks. Idempotent. Of IP addresses only those of the public internet are masked.
 
     >>> mask("Write to jo@mail.org or call (555) 123-4567.")
     ('Write to email@example.com or call 000-000-0000.', 2)
     """
-    text, emails = _replaced(text, EMAIL, EMAIL_MASK, lambda _: True)
-    text, addresses = _replaced(text, IPV4, IP_MASK, _is_public)
-    text, phones = _replaced(text, PHONE, PHONE_MASK, _is_phone)
+    text, emails = _replace(text, EMAIL, EMAIL_MASK, lambda _: True)
+    text, addresses = _replace(text, IPV4, IP_MASK, _is_public)
+    text, phones = _replace(text, PHONE, PHONE_MASK, _is_phone)
     return text, emails + addresses + phones
 
 
-def _replaced(text: str, pattern: re.Pattern[str], masked: str, wanted: Callable[[str], bool]) -> tuple[str, int]:
+def _replace(text: str, pattern: re.Pattern[str], mask: str, is_personal: Callable[[str], bool]) -> tuple[str, int]:
     count = 0
 
-    def replacement(found: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         nonlocal count
-        if found[0] == masked or not wanted(found[0]):
-            return found[0]
+        if match[0] == mask or not is_personal(match[0]):
+            return match[0]
         count += 1
-        return masked
+        return mask
 
     return pattern.sub(replacement, text), count
 

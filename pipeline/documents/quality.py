@@ -1,21 +1,22 @@
-"""Published quality filters, opt-in. Each takes a text and gives None to keep it, or the rule that drops it with the figure.
+"""Published quality filters, opt-in. Each gives None to keep a text, or the rule that drops the text with its figure.
 
 Sources: Gopher (Rae et al. 2021, table A1 and section A.1.1), C4 (Raffel et al. 2020, section 2.2), FineWeb (Penedo et al. 2024, 3.6).
-C4's figures are the printed paper's (JMLR 21) and its code's (TensorFlow Datasets' c4_utils): pages from 3 sentences, lines from 5 words;
-datatrove has the preprint's 5 and 3. FineWeb's are its paper's; its code takes 0.01 for duplicate lines and a fourth rule, on line breaks.
-Words are runs without white space. Rules that need all documents at once (C4's three-sentence spans, FineWeb's deduplication) are the
-stage dedup's matter.
+C4's figures are those of the printed paper (JMLR 21) and its code (TensorFlow Datasets' c4_utils): pages from 3 sentences, lines from 5
+words; datatrove has the preprint's 5 and 3. FineWeb's figures are those of its paper; its code has 0.01 for duplicate lines and a fourth
+rule, on line breaks. Words are runs without white space. Rules that need all documents at once (C4's three-sentence spans, FineWeb's
+deduplication) belong to the stage dedup.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from enum import StrEnum, unique
+from typing import Final, Self
 
 STOP_WORDS: Final = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
 BULLETS: Final = ("•", "‣", "▪", "-", "*", "●")
 ELLIPSES: Final = ("...", "…")
-TERMINAL: Final = (".", "!", "?", '"', "”", "'", "’")  # noqa: RUF001 (quotation marks are what is looked for)
+TERMINAL: Final = (".", "!", "?", '"', "”", "'", "’")  # noqa: RUF001 (the rule looks for quotation marks)
 SENTENCE: Final = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s|$)")  # noqa: RUF001
 C4_POLICY: Final = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 C4_CITATION: Final = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
@@ -37,7 +38,7 @@ def gopher(text: str) -> str | None:
 
 
 def c4_lines(text: str) -> tuple[str, int]:
-    """The text's lines that C4 keeps, without citation marks, and how many go. Idempotent.
+    """The lines that C4 keeps, without citation marks, and the number of lines removed. Idempotent.
 
     >>> c4_lines("The cat sat on the mat.[1]\\nRead more\\nEnable JavaScript to see the map.")
     ('The cat sat on the mat.', 2)
@@ -48,7 +49,7 @@ def c4_lines(text: str) -> tuple[str, int]:
 
 
 def c4(text: str) -> str | None:
-    """C4's rules that drop a page, of what its rules for lines have left.
+    """C4's rules that drop a page, applied after its rules for lines.
 
     >>> c4("function() { return 1; }")
     'c4_brace: 1'
@@ -63,7 +64,7 @@ def c4(text: str) -> str | None:
 
 
 def fineweb(text: str) -> str | None:
-    """FineWeb's three rules of its own.
+    """The three rules that FineWeb adds to Gopher's and C4's.
 
     >>> fineweb("no stop at the end")
     'fineweb_line_ends: 0.00'
@@ -71,9 +72,9 @@ def fineweb(text: str) -> str | None:
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return "fineweb_empty: 0"
-    ended = sum(line.rstrip().endswith(TERMINAL) for line in lines) / len(lines)
-    if ended <= 0.12:
-        return f"fineweb_line_ends: {ended:.2f}"
+    ends = sum(line.rstrip().endswith(TERMINAL) for line in lines) / len(lines)
+    if ends <= 0.12:
+        return f"fineweb_line_ends: {ends:.2f}"
     short = sum(len(line) <= 30 for line in lines) / len(lines)
     if short >= 0.67:
         return f"fineweb_short_lines: {short:.2f}"
@@ -81,11 +82,40 @@ def fineweb(text: str) -> str | None:
     return f"fineweb_duplicate_lines: {repeated:.2f}" if repeated >= 0.1 else None
 
 
-FILTERS: Final[dict[str, Callable[[str], str | None]]] = {"gopher": gopher, "c4": c4, "fineweb": fineweb}
-"""By the word that --filters takes."""
+@unique
+class QualityFilter(StrEnum):
+    """The registry of quality filters. To add a filter, write its function and one line here.
 
-LINE_RULES: Final[dict[str, Callable[[str], tuple[str, int]]]] = {"c4": c4_lines}
-"""What a filter does to lines before it judges the page."""
+    A member is the word that --filters takes, and the reason of the filter's drops. `judge` gives None to keep a text, or the rule that
+    drops the text with its figure. `strip_lines`, where a filter has it, runs before: it gives the text without some lines, and their
+    number.
+    """
+
+    judge: Callable[[str], str | None]
+    strip_lines: Callable[[str], tuple[str, int]] | None
+
+    def __new__(
+        cls, word: str, judge: Callable[[str], str | None], strip_lines: Callable[[str], tuple[str, int]] | None = None
+    ) -> Self:
+        """The member of a line below."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.judge, member.strip_lines = judge, strip_lines
+        return member
+
+    GOPHER = "gopher", gopher
+    C4 = "c4", c4, c4_lines
+    FINEWEB = "fineweb", fineweb
+
+
+FILTERS: Final[dict[str, QualityFilter]] = {str(member): member for member in QualityFilter}
+"""The filters by their words."""
+
+
+def check_names(names: Iterable[str], setting: str) -> None:
+    """Raise ValueError where a name is not that of a filter; `setting` is what the caller calls the names."""
+    if unknown := sorted(set(names) - set(FILTERS)):
+        raise ValueError(f"{setting} {unknown[0]}: not one of {', '.join(FILTERS)}")
 
 
 def _gopher_quality(text: str, words: list[str]) -> str | None:
@@ -123,7 +153,7 @@ def _gopher_repetition(text: str, words: list[str]) -> str | None:
 
 
 def _c4_line(line: str) -> bool:
-    """Whether C4 keeps a line: five words that end like a sentence, none of absurd length, nothing of JavaScript or cookies."""
+    """Whether C4 keeps a line: five words that end like a sentence, none of absurd length, no JavaScript or cookie notice."""
     folded, words = line.lower(), line.split()
     return (
         line.endswith(TERMINAL)
@@ -135,16 +165,16 @@ def _c4_line(line: str) -> bool:
     )
 
 
-def _repeated(pieces: list[str]) -> int:
-    return len(pieces) - len(set(pieces))
+def _repeated(parts: list[str]) -> int:
+    return len(parts) - len(set(parts))
 
 
-def _repeated_characters(pieces: list[str]) -> int:
-    return sum(map(len, pieces)) - sum(map(len, set(pieces)))
+def _repeated_characters(parts: list[str]) -> int:
+    return sum(map(len, parts)) - sum(map(len, set(parts)))
 
 
 def _top_ngram(words: list[str], n: int) -> int:
-    """Letters in the most frequent n-gram's occurrences; none where it occurs once."""
+    """Letters in all occurrences of the most frequent n-gram; 0 where it occurs once."""
     counts = Counter(zip(*(words[i:] for i in range(n)), strict=False))
     if not counts:
         return 0
@@ -153,12 +183,12 @@ def _top_ngram(words: list[str], n: int) -> int:
 
 
 def _in_repeated_ngrams(words: list[str], n: int) -> int:
-    """Letters in words that lie in an n-gram seen before; each word counts once."""
-    seen: set[tuple[str, ...]] = set()
+    """Letters of the words in n-grams that occurred before; each word counts once."""
+    earlier: set[tuple[str, ...]] = set()
     letters = end = 0
     for start, ngram in enumerate(zip(*(words[i:] for i in range(n)), strict=False)):
-        if ngram in seen:
+        if ngram in earlier:
             letters += sum(map(len, words[max(start, end) : start + n]))
             end = start + n
-        seen.add(ngram)
+        earlier.add(ngram)
     return letters

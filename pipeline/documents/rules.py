@@ -1,57 +1,36 @@
-"""TODO-DOC."""
+"""The rules of extraction: which pages become documents, and what is cut from their text."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final
 
 from pipeline import paper
-from pipeline.documents import extractors, html
-
-STAGE_NAME: Final = "documents"
+from pipeline.documents import quality
+from pipeline.documents.extractors import EXTRACTORS
+from pipeline.documents.gates import DEFAULT_GATES, Gates
 
 ALL_LANGUAGES: Final = "all"
 
 
-class Reason(StrEnum):
-    """Why a page gives no document."""
-
-    TAKEN_DOWN = "taken_down"
-    EXCLUDED_SITE = "excluded_site"
-    MEDIA_TYPE = "media_type"
-    TOO_LARGE = "too_large"
-    NO_MARKUP = "no_markup"
-    NO_TEXT = "no_text"
-    EXTRACTOR_FAILED = "extractor_failed"
-    TOO_SHORT = "too_short"
-    LANGUAGE = "language"
-    BAD_WORDS = "bad_words"
-    GOPHER = "gopher"
-    C4 = "c4"
-    FINEWEB = "fineweb"
-    CPU_TIME = "cpu_time"
-    WALL_TIME = "wall_time"
-    MEMORY = "memory"
-    CRASHED = "crashed"
-
-
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """What must not be in the corpus: dedup keys of URLs, domains with all below them, document ids."""
+    """What must not be in the corpus: dedup keys of URLs, domains with all their subdomains, document ids."""
 
     keys: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     document_ids: frozenset[bytes] = frozenset()
 
 
-NOTHING_TAKEN_DOWN: Final = Takedown()
+EMPTY_TAKEDOWN: Final = Takedown()
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How pages become documents; the defaults are the stage's."""
+class ExtractionRules:
+    """How pages become documents; the defaults are the stage's.
 
-    extractor: str = extractors.EXTRACTORS[0]
+    No languages means all languages. Filters run in the given order. Raises ValueError for an unknown extractor or filter.
+    """
+
+    extractor: str = EXTRACTORS[0]
     languages: frozenset[str] = frozenset({"en"})
     min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)
@@ -62,20 +41,13 @@ class Rules:
     filters: tuple[str, ...] = ()
     bad_words: frozenset[str] = frozenset()
     mask_pii: bool = False
-    takedown: Takedown = NOTHING_TAKEN_DOWN
-    gates: html.Gates = html.DEFAULT_GATES
+    takedown: Takedown = EMPTY_TAKEDOWN
+    gates: Gates = DEFAULT_GATES
+
+    def __post_init__(self) -> None:
+        if self.extractor not in EXTRACTORS:
+            raise ValueError(f"extractor {self.extractor!r}: not one of {', '.join(EXTRACTORS)}")
+        quality.check_names(self.filters, "filters")
 
 
-DEFAULT_RULES: Final = Rules()
-
-
-@dataclass(slots=True)
-class Trail:
-    """What each step did to a page, for a person to read, and counts of it for the books."""
-
-    steps: list[tuple[str, str]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def note(self, step: str, did: str) -> None:
-        """Write down a step."""
-        self.steps.append((step, did))
+DEFAULT_RULES: Final = ExtractionRules()

@@ -1,4 +1,4 @@
-"""The sandboxes of this process: kept from part to part, and pages through several of them at once."""
+"""The sandboxes of this process: parts share them, and pages go through several of them at once."""
 
 import atexit
 import threading
@@ -9,38 +9,39 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
-from pipeline.documents.forkserver import Limits
-from pipeline.documents.rules import Rules
-from pipeline.documents.sandbox import Answer, Sandbox
+from pipeline.documents.limits import SandboxLimits
+from pipeline.documents.rules import ExtractionRules
+from pipeline.documents.sandbox import Sandbox
+from pipeline.documents.sandbox_protocol import Extraction
 from pipeline.records import RawPage
 
 PAGES_AHEAD: Final = 32
-"""Pages a sandbox may be ahead of one that takes long; their answers wait in memory."""
+"""Pages per sandbox that are extracted while an earlier page takes long; their extractions wait in memory."""
 
 T = TypeVar("T")
 
-_idle: dict[tuple[Rules, Limits], list[Sandbox]] = {}
+_idle: dict[tuple[ExtractionRules, SandboxLimits], list[Sandbox]] = {}
 _idle_lock = threading.Lock()
 
 
-def answers(sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Callable[[T], RawPage]) -> Iterator[Answer]:
-    """What came of each page, in the pages' order; whichever sandbox is free takes the next page. `read` is called in threads."""
+def extract_in_order(sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Callable[[T], RawPage]) -> Iterator[Extraction]:
+    """The extraction of each page, in the pages' order; a free sandbox takes the next page. Threads call `read`."""
     free: SimpleQueue[Sandbox] = SimpleQueue()
     for sandbox in sandboxes:
         free.put(sandbox)
 
-    def answer(page: T) -> Answer:
+    def extract(page: T) -> Extraction:
         sandbox = free.get()
         try:
             return sandbox.extract(read(page))
         finally:
             free.put(sandbox)
 
-    waiting: deque[Future[Answer]] = deque()
+    waiting: deque[Future[Extraction]] = deque()
     threads = ThreadPoolExecutor(len(sandboxes), thread_name_prefix="sandbox")
     try:
         for page in pages:
-            waiting.append(threads.submit(answer, page))
+            waiting.append(threads.submit(extract, page))
             if len(waiting) == PAGES_AHEAD * len(sandboxes):
                 yield waiting.popleft().result()
         while waiting:
@@ -50,8 +51,8 @@ def answers(sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Callable[[T]
 
 
 @contextmanager
-def borrowed(rules: Rules, limits: Limits, number: int = 1) -> Iterator[list[Sandbox]]:
-    """Sandboxes of this process's own store, so that it starts them once for all its parts."""
+def borrow(rules: ExtractionRules, limits: SandboxLimits, number: int = 1) -> Iterator[list[Sandbox]]:
+    """Sandboxes of this process's pool, started once for all parts. They go back to it at the end; after an error they are closed."""
     with _idle_lock:
         idle = _idle.setdefault((rules, limits), [])
         sandboxes = [idle.pop() if idle else Sandbox(rules, limits) for _ in range(number)]
@@ -67,7 +68,7 @@ def borrowed(rules: Rules, limits: Limits, number: int = 1) -> Iterator[list[San
 
 @atexit.register
 def close_idle() -> None:
-    """End the store's processes."""
+    """Close the pool's sandboxes."""
     with _idle_lock:
         for idle in _idle.values():
             while idle:

@@ -1,4 +1,4 @@
-"""Take-down lists: what must not be in a corpus, a line each: a URL, a domain (with all below it), or a document id in hex."""
+"""Take-down lists: text files of what must not be in a corpus; each line is a URL, a domain or a document id in hex."""
 
 import re
 from typing import Final
@@ -13,7 +13,10 @@ DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.)+[\w-]{2,63}")
 
 
 def load(path: str) -> Takedown:
-    """The list in a text file. Raises InputError where the file is missing or a line is none of the three."""
+    """The entries of a list; lines that begin with # are comments.
+
+    Raises InputError where the file is missing or a line is neither a URL, nor a domain, nor a document id.
+    """
     if not files.exists(path):
         raise InputError(f"{path}: no such file")
     keys: set[str] = set()

@@ -76,10 +76,10 @@ class Engine:
         waiting = [part for part in parts if not is_done(phase, part.key)]
         if waiting:
             with progress(phase, parts, unit):
-                if light or (self.is_local and len(waiting) == 1):
-                    self._run_on_threads(phase, waiting, work)
-                else:
+                if self._needs_pipeline(len(waiting), light=light):
                     self._run_in_pipeline(phase, waiting, work)
+                else:
+                    self._run_on_threads(phase, waiting, work)
         return [Receipt.load(phase, part.key) for part in sorted(parts, key=lambda part: part.key)]
 
     def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
@@ -99,6 +99,9 @@ class Engine:
         workers = max(1, min(self.workers, parts))
         options = Options([f"--direct_num_workers={workers}", *self.beam_flags])
         return beam.Pipeline(FnApiRunner(self.worker if workers > 1 else None), options)
+
+    def _needs_pipeline(self, parts: int, *, light: bool) -> bool:
+        return not light and not (self.is_local and parts == 1)
 
     def _run_on_threads(self, phase: PhaseFolder, waiting: Sequence[Part[W]], work: Work[W]) -> None:
         with ThreadPoolExecutor(self.workers) as pool:

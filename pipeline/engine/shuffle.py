@@ -1,7 +1,8 @@
 """Shuffles of arrays between the parts of two phases, through files. Text is never shuffled.
 
-A local runner holds everything that a GroupByKey shuffles, six times over. Therefore each part of one phase spills a run, its entries
-sorted by destination, and each part of the next phase reads its slice of every run. Many runs are first merged into fewer.
+A local runner holds everything that a GroupByKey shuffles, six times over. Therefore each part of one phase spills a run, its
+entries sorted by destination, and each part of the next phase reads its slice of every run. Many runs are first merged into
+fewer.
 """
 
 import math
@@ -29,7 +30,7 @@ _BOUND_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class RunSlices:
-    """Work of a part whose entries come from runs: one destination's slice of each run. `listing` is a file of the runs' paths."""
+    """Work of a part whose entries come from runs: one destination's slice of each. `listing` is a file of the runs' paths."""
 
     listing: str
     destination: int

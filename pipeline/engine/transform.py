@@ -13,7 +13,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.engine.execute import Work, compute_part, publish_part
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
+from pipeline.engine.parts import PhaseFolder, Receipt, is_done
 from pipeline.storage import files
 from pipeline.storage.manifest import Books
 
@@ -21,13 +21,16 @@ T = TypeVar("T")
 
 
 @dataclass
-class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
-    """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out."""
+class RunParts(beam.PTransform[PCollection[Any], PCollection[str]]):
+    """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out.
+
+    Annotated with Any: Beam takes `Part[Any]` for a type hint that no `Part` matches.
+    """
 
     phase: PhaseFolder
     work: Work[Any]
 
-    def expand(self, parts: PCollection[Part[Any]]) -> PCollection[str]:
+    def expand(self, parts: PCollection[Any]) -> PCollection[str]:
         """Spread by a GroupByKey on the part's key: it is not random, so a retry finds the same one."""
         keys: PCollection[str] = (
             parts
@@ -38,7 +41,7 @@ class RunParts(beam.PTransform[PCollection[Part[Any]], PCollection[str]]):
         return keys
 
 
-def _keyed(part: Part[Any]) -> tuple[str, Part[Any]]:
+def _keyed(part: Any) -> tuple[str, Any]:
     return part.key, part
 
 
@@ -57,7 +60,7 @@ class RunPart(beam.DoFn):
         """Begin with nothing to publish."""
         self._previous: Callable[[], Receipt] | None = None
 
-    def process(self, element: tuple[str, Iterable[Part[Any]]]) -> Iterator[str]:
+    def process(self, element: tuple[str, Iterable[Any]]) -> Iterator[str]:
         """The key of the previous part, once it is published; this one's where its receipt exists."""
         key, (part, *_) = element
         if is_done(self._phase, key):

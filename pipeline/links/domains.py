@@ -1,4 +1,4 @@
-"""Which hosts a corpus leaves out: Reddit's own, media files, and the two published policies or a file of one's own."""
+"""Sites and files that a corpus leaves out: Reddit's own hosts, the sites of a published policy or of a file, media files."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ from pipeline.storage import files
 from pipeline.storage.files import InputError
 
 REDDIT = ("reddit.com", "redd.it", "redditmedia.com", "redditstatic.com", "reddituploads.com")
-"""Reddit's own hosts: discussions, galleries, v.redd.it videos, i.redd.it pictures. No outbound link leads there."""
+"""Reddit's own hosts: discussions, galleries, v.redd.it videos, i.redd.it pictures. A link to them is not outbound."""
 
 OPENWEBTEXT = (
     *("aapks.com", "bandcamp.com", "battleforthenet.com", "deviantart.com", "discord.gg", "dlapkandroid.org", "ebay.com"),
@@ -18,11 +18,13 @@ OPENWEBTEXT = (
     *("twitch.tv", "twitter.com", "vimeo.com", "voyagefusion.com", "walmart.com", "wikipedia.org", "xkcd.com", "youtu.be"),
     *("youtube.com", "youtubedoubler.com"),
 )
-"""Those of jcpeterson/openwebtext (url_utils.py at 2a8aab2) beside Reddit's own: hosts with little text, and large ones in WebText."""
+"""The blocklist of jcpeterson/openwebtext (url_utils.py at 2a8aab2) without Reddit's hosts. Large sites of WebText are on it."""
 
 POLICIES: dict[str, tuple[str, ...]] = {"webtext": (), "openwebtext": OPENWEBTEXT}
-"""By name. WebText's published 1,000 most frequent domains have google first and github fourth: it blocked no host that we know of. GPT-2's
-model card (November 2019) tells of a blocklist of subreddits with offensive content, never published: `--without_subreddits` takes one.
+"""Sites to leave out, by policy.
+
+`webtext` blocks none: google is first and github fourth of WebText's published 1,000 most frequent domains. GPT-2's model card
+(November 2019) mentions a blocklist of subreddits that was never published: `--without_subreddits` takes one.
 """
 
 MEDIA_EXTENSIONS = frozenset(
@@ -35,47 +37,55 @@ MEDIA_EXTENSIONS = frozenset(
         *("torrent", "css", "js", "json", "xml", "rss", "atom", "csv", "ttf", "woff"),
     ]
 )
-"""Paths that end so name pictures, sound, video, documents, archives and data: no pages of text."""
+"""Extensions of pictures, sound, video, documents, archives and data: no pages of text."""
 
 T = TypeVar("T")
-HOSTS_REMEMBERED = 1 << 16
+CACHED_HOSTS = 1 << 16
 
 
-class Sites(Generic[T]):
-    """What is said of sites, by name: it holds for their hosts, and for hosts below them where nothing is said of those."""
+class SiteLookup(Generic[T]):
+    """A value per site. It holds for the site's hosts, except below a more specific site.
 
-    def __init__(self, said: Mapping[str, T]) -> None:
-        self._said = {name.strip().lower().strip("."): value for name, value in said.items()}
-        self._known: dict[str, T | None] = {}
+    >>> sites = SiteLookup({"example.com": 1, "docs.example.com": 2})
+    >>> [sites.get(host) for host in ("www.example.com", "docs.example.com", "example.org")]
+    [1, 2, None]
+    """
+
+    def __init__(self, values: Mapping[str, T]) -> None:
+        self._values = {name.strip().lower().strip("."): value for name, value in values.items()}
+        self._cache: dict[str, T | None] = {}
 
     def get(self, host: str) -> T | None:
-        """What is said of a host, if anything."""
+        """The value of the most specific site that the host belongs to, or None."""
         try:
-            return self._known[host]
+            return self._cache[host]
         except KeyError:
             labels = host.rstrip(".").split(".")
             names = (".".join(labels[i:]) for i in range(len(labels)))
-            said = next((self._said[name] for name in names if name in self._said), None)
-        if len(self._known) < HOSTS_REMEMBERED:
-            self._known[host] = said
-        return said
+            value = next((self._values[name] for name in names if name in self._values), None)
+        if len(self._cache) < CACHED_HOSTS:
+            self._cache[host] = value
+        return value
 
 
 def policy_sites(policy: str) -> tuple[str, ...]:
-    """The sites that a policy (a name or a file, one site a line, # for comments) leaves out."""
+    """The sites that a policy leaves out: a name of POLICIES, or a file with one site per line and # for comments."""
     return POLICIES[policy] if policy in POLICIES else read_names(policy, f"one of {', '.join(POLICIES)}, or a file of sites")
 
 
-def read_names(path: str, wanted: str) -> tuple[str, ...]:
-    """The lines of a list file, without comments and blanks. Raises InputError where there is none, saying what is `wanted`."""
+def read_names(path: str, expected: str) -> tuple[str, ...]:
+    """The lines of a list file, without comments and blanks.
+
+    Raises InputError where the file is missing; its message asks for what is `expected`.
+    """
     if not files.exists(path):
-        raise InputError(f"{path}: no such file; give {wanted}")
+        raise InputError(f"{path}: no such file; give {expected}")
     lines = files.read_bytes(path).decode("utf-8-sig", "replace").splitlines()
     return tuple(name for line in lines if (name := line.split("#")[0].strip()))
 
 
 def media_extension(url: str) -> str | None:
-    """The extension, where a URL's path ends in one of pictures, sound, video, documents, archives or data.
+    """The extension of a URL's path if it is one of MEDIA_EXTENSIONS, else None.
 
     >>> media_extension("http://example.com/a.PDF?x=1"), media_extension("http://example.com/a.html")
     ('pdf', None)

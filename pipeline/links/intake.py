@@ -1,97 +1,89 @@
-"""Submissions to links: the intake of sources, and the fold of all submissions that name one page.
+"""The intake: submissions of a source that pass the rules, as Arrow blocks, and their spill.
 
-Two phases. Intake reads a source and spills what the rules accept, in blocks of slots by a hash of the host; the fold reads one range of
-slots from every spill and writes its links. A host lives in one bucket, whatever the number of workers.
+The intake is the first phase of the stage. The second phase, the fold, reads ranges of slots from every spill and writes links.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import pyarrow as pa
 
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
-from pipeline.links.rules import LinkDrop, Rules
-from pipeline.links.settings import LinksSettings, Source
-from pipeline.links.spill import SPILL, by_slot, place_of
+from pipeline.links.buckets import host_hash
+from pipeline.links.rules import LinkDrop, LinkRules
+from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
+from pipeline.links.spill import SPILL, by_slot
 from pipeline.records import INSTANT, Drop
-from pipeline.reddit import Post, Rejected, parse_lines, read_urls
+from pipeline.reddit import Post, RejectedLine, parse_lines, read_urls
 from pipeline.urls import domain_of, host_of, keys
 
-STAGE = "links"
-ROWS_A_BLOCK = 1 << 17
-ROWS_A_BATCH = 1 << 12
-"""Rows as Python tuples at a time: a hundred thousand of them would be walked by every full garbage collection, a fifth of the time."""
+ROWS_PER_BLOCK = 1 << 17
+ROWS_PER_BATCH = 1 << 12
+"""Rows held as Python tuples: every full garbage collection would walk a hundred thousand, a fifth of the time."""
 
 
 @dataclass(frozen=True)
-class TakeIn:
-    """A source's accepted submissions into a spill, all others into drops."""
+class SpillSource:
+    """Work of the intake: spills the accepted submissions of a source, and drops all others."""
 
     settings: LinksSettings
 
-    def __call__(self, part: Part[Source], writer: PartWriter) -> None:
+    def __call__(self, part: Part[LinkSource], writer: PartWriter) -> None:
         """Read the source once, in memory that does not grow with it."""
         source = part.work
         writer.publish("spill", 0, lambda file: self._spill(source, writer, file), name=writer.spill_name(f"{part.key}.arrow"))
 
-    def _spill(self, source: Source, writer: PartWriter, file: IO[bytes]) -> None:
+    def _spill(self, source: LinkSource, writer: PartWriter, file: IO[bytes]) -> None:
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.ipc.new_file(file, SPILL, options=options) as sink:
-            for block in accepted_blocks(source, Rules.of(self.settings, source.kind), writer):
+            for block in accepted_blocks(source, LinkRules.of(self.settings, source.kind), writer):
                 writer.items_out += block.num_rows
                 for batch in by_slot(block):
                     sink.write_batch(batch)
 
 
-def accepted_blocks(source: Source, rules: Rules, writer: PartWriter) -> Iterator[pa.Table]:
-    """The accepted submissions of a source, a table of at most ROWS_A_BLOCK rows at a time; drops go to the writer."""
-    rows: list[tuple[Any, ...]] = []
-    batches: list[pa.RecordBatch] = []
-    progress = Megabytes(writer)
-    read = read_urls(source.path, source.name) if source.kind == "urls" else parse_lines(source.path, progress)
-    for writer.items_in, found in enumerate(read, 1):
-        if isinstance(found, Rejected):
-            writer.drop(Drop(STAGE, f"{source.name}:{found.line}", found.reason, found.detail or None))
+def accepted_blocks(source: LinkSource, rules: LinkRules, writer: PartWriter) -> Iterator[pa.Table]:
+    """The accepted submissions of a source, in tables of at most ROWS_PER_BLOCK rows; drops go to the writer."""
+    rows = RowBuffer()
+    progress = MegabyteProgress(writer)
+    is_list = source.kind is SourceKind.URLS
+    lines = read_urls(source.path, source.name) if is_list else parse_lines(source.path, progress)
+    for writer.items_in, line in enumerate(lines, 1):
+        if isinstance(line, RejectedLine):
+            writer.drop(Drop(STAGE_NAME, f"{source.name}:{line.line}", line.reason, line.detail or None))
             continue
-        row = accept(found, rules)
+        row = accept(line, rules)
         if isinstance(row, Drop):
             writer.drop(row)
-            continue
-        rows.append(row)
-        if len(rows) == ROWS_A_BATCH:
-            batches.append(_batch(rows))
-            rows = []
-            if len(batches) * ROWS_A_BATCH == ROWS_A_BLOCK:
-                yield pa.Table.from_batches(batches)
-                batches = []
-    if rows:
-        batches.append(_batch(rows))
-    if batches:
-        yield pa.Table.from_batches(batches)
+        elif (block := rows.add(row)) is not None:
+            yield block
+    if (block := rows.take()) is not None:
+        yield block
 
 
-def accept(post: Post, rules: Rules) -> tuple[Any, ...] | Drop:
-    """The spill's row of a submission, or why it has none. Pure."""
+def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
+    """A submission's row of the spill (with its time in seconds since 1970), or its drop. Pure."""
     reason = rules.judge_post(post)
     if reason is not None:
-        return Drop(STAGE, post.id, reason, str(post.score) if reason is LinkDrop.LOW_KARMA else None)
+        return Drop(STAGE_NAME, post.id, reason, str(post.score) if reason is LinkDrop.LOW_KARMA else None)
     reason = rules.judge_file(post.url) if post.url else LinkDrop.NO_URL
     if reason is not None:
-        return Drop(STAGE, post.id, reason)
+        return Drop(STAGE_NAME, post.id, reason)
     try:
         url, key = keys(post.url)
     except ValueError as error:
-        return Drop(STAGE, post.id, LinkDrop.BAD_URL, str(error))
+        return Drop(STAGE_NAME, post.id, LinkDrop.BAD_URL, str(error))
     reason = rules.judge_url(url)
     if reason is not None:
-        return Drop(STAGE, post.id, reason, url)
+        return Drop(STAGE_NAME, post.id, reason, url)
     host = host_of(key)
-    return (place_of(host), key, url, domain_of(host), post.id, post.subreddit, post.score, post.created_at)
+    return (host_hash(host), key, url, domain_of(host), post.id, post.subreddit, post.score, post.created_at)
 
 
-def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Rows of `accept` as a batch of the spill."""
     *columns, created = zip(*rows, strict=True)
     arrays = [pa.array(column, kind.type) for column, kind in zip(columns, SPILL, strict=False)]
     seconds = pa.array(created, pa.timestamp("s", tz="UTC"))
@@ -99,14 +91,37 @@ def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
 
 
 @dataclass(slots=True)
-class Megabytes:
-    """Bytes read, told to the progress line in MB."""
+class RowBuffer:
+    """Collects rows of `accept` into tables of ROWS_PER_BLOCK rows."""
+
+    _rows: list[tuple[Any, ...]] = field(default_factory=list)
+    _batches: list[pa.RecordBatch] = field(default_factory=list)
+
+    def add(self, row: tuple[Any, ...]) -> pa.Table | None:
+        """Add a row; the block that it completes, if any."""
+        self._rows.append(row)
+        if len(self._rows) < ROWS_PER_BATCH:
+            return None
+        self._batches.append(batch_of(self._rows))
+        self._rows = []
+        return self.take() if len(self._batches) * ROWS_PER_BATCH == ROWS_PER_BLOCK else None
+
+    def take(self) -> pa.Table | None:
+        """Remove and return all rows; None where there are none."""
+        batches = [*self._batches, *([batch_of(self._rows)] if self._rows else [])]
+        self._rows, self._batches = [], []
+        return pa.Table.from_batches(batches) if batches else None
+
+
+@dataclass(slots=True)
+class MegabyteProgress:
+    """Reports the bytes of a source that were read to the progress line, in MB."""
 
     writer: PartWriter
     read: int = 0
 
     def __call__(self, new_bytes: int) -> None:
-        """So many more."""
+        """Count `new_bytes` more."""
         before = self.read >> 20
         self.read += new_bytes
         self.writer.advance((self.read >> 20) - before)

@@ -1,7 +1,7 @@
-"""Reddit itself as a source: listings and searches of subreddits through PRAW, stored as dump lines before anything reads them.
+"""Reddit's API as a source: listings and searches of subreddits through PRAW, stored as dump lines before the intake reads them.
 
-Keys come from PRAW's own places, the environment and praw.ini, and go nowhere else. A listing ends at about 1,000 submissions; listings,
-windows of time and searches reach different ones, and that is as far as Reddit lets anyone look back.
+PRAW reads the keys from the environment or praw.ini; they are stored nowhere. A listing ends at about 1,000 submissions.
+Listings, windows of time and searches each reach other submissions; older ones are out of the API's reach.
 """
 
 import gzip
@@ -22,71 +22,64 @@ from requests import Response
 
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
+from pipeline.links.settings import SubredditQuery
 from pipeline.storage.files import InputError
 
 logger = logging.getLogger(__name__)
 
-LISTINGS = ("new", "top", "hot", "rising")
-WINDOWS = ("all", "year", "month", "week", "day", "hour")
 SORTS = ("new", "top")
 FIELDS = (
     *("id", "subreddit", "score", "created_utc", "url", "url_overridden_by_dest", "is_self", "over_18", "quarantine"),
     *("crosspost_parent_list", "title", "author", "permalink", "domain", "num_comments"),
 )
-"""What a stored line keeps of a submission, under the names that dumps use."""
+"""The fields of a submission that a stored line keeps; dumps use the same names."""
 USER_AGENT = "linux:webtext:0.1 (rebuilds WebText)"
-RETRIED = frozenset({429, 500, 502, 503, 504, 520, 522})
+RETRY_STATUSES = frozenset({429, 500, 502, 503, 504, 520, 522})
 TRIES = 8
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 600.0
-IDS_A_REQUEST = 100
+IDS_PER_REQUEST = 100
 NO_KEYS = (
-    "no keys for Reddit: set praw_client_id and praw_client_secret in the environment (or in praw.ini) to those of an app of yours; "
-    "https://www.reddit.com/prefs/apps gives them"
+    "no keys for Reddit: create an app at https://www.reddit.com/prefs/apps and set praw_client_id and praw_client_secret "
+    "in the environment or in praw.ini"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What to ask of each subreddit."""
-
-    listings: tuple[str, ...] = LISTINGS
-    windows: tuple[str, ...] = WINDOWS
-    searches: tuple[str, ...] = ("self:no",)
-    refresh: bool = False
-
-
 class PatientRequestor(prawcore.Requestor):
-    """Waits and asks again on 429, 5xx and broken connections, as long as Reddit asks for; prawcore gives up a GET at its first 429."""
+    """Waits and retries on 429, 5xx and broken connections, as long as Reddit asks for; prawcore gives up at the first 429."""
 
     def request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Response:
-        """The first answer that is none of those. Raises InputError after TRIES."""
-        what = ""
-        for tried in range(TRIES):
+        """The first response with another status. Raises InputError after TRIES requests."""
+        failure = ""
+        for attempt in range(TRIES):
             response: Response | None = None
             try:
                 response = super().request(*args, timeout=timeout, **kwargs)
             except prawcore.RequestException as error:
-                what = type(error.original_exception).__name__
+                failure = type(error.original_exception).__name__
             else:
-                if response.status_code not in RETRIED:
+                if response.status_code not in RETRY_STATUSES:
                     return response
-                what = f"answer {response.status_code}"
-            seconds = wait_seconds(response, tried)
-            logger.info("Reddit: %s; waiting %.0f s", what, seconds)
+                failure = f"status {response.status_code}"
+            seconds = wait_seconds(response, attempt)
+            logger.info("Reddit: %s; waiting %.0f s", failure, seconds)
             time.sleep(seconds)
-        raise InputError(f"Reddit does not let us in ({what}, {TRIES} times); run the same command later to go on")
+        raise InputError(f"Reddit refused {TRIES} requests in a row (last: {failure}); run the same command later to continue")
 
 
-def wait_seconds(response: Response | None, tried: int) -> float:
-    """Retry-After (seconds or a date), else the end of the rate limit's window, else twice as long each time; never above ten minutes."""
+def wait_seconds(response: Response | None, attempt: int) -> float:
+    """Seconds to wait after a failed attempt (the first is 0), at most LONGEST_WAIT_SECONDS.
+
+    Retry-After decides, else the end of the rate limit's window, else exponential backoff.
+    """
     headers = {} if response is None else response.headers
-    asked = headers.get("retry-after") or headers.get("x-ratelimit-reset")
-    seconds = _retry_after(asked) if asked else None
-    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**tried if seconds is None else seconds)
+    header = headers.get("retry-after") or headers.get("x-ratelimit-reset")
+    seconds = _retry_after(header) if header else None
+    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**attempt if seconds is None else seconds)
 
 
 def _retry_after(text: str) -> float | None:
+    """Seconds of a header that gives seconds or a date, or None where it gives neither."""
     try:
         return max(0.0, float(text))
     except ValueError:
@@ -98,7 +91,7 @@ def _retry_after(text: str) -> float | None:
 
 
 def client() -> praw.Reddit:
-    """PRAW with the user's keys. Raises InputError where there are none."""
+    """PRAW with the user's keys. Raises InputError where they are missing."""
     try:
         return praw.Reddit(check_for_updates=False, requestor_class=PatientRequestor)
     except MissingRequiredAttributeException as error:
@@ -112,32 +105,34 @@ def client() -> praw.Reddit:
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """What Reddit says of one subreddit now, stored as a dump, by id: from here on the run is as repeatable as with dumps."""
+    """Work that stores Reddit's current submissions of one subreddit as a dump, by id: from here on a run is repeatable."""
 
-    question: Question
+    query: SubredditQuery
 
-    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
-        """The part's work is the subreddit's name."""
-        rows = gather(client(), part.work, self.question)
+    def __call__(self, part: Part[str], writer: PartWriter) -> None:
+        """Store the submissions of the subreddit that the part names."""
+        rows = gather(client(), part.work, self.query)
         writer.items_in = writer.items_out = len(rows)
-        lines = "".join(
-            json.dumps(rows[key], default=str) + "\n" for key in sorted(rows)
-        )  # in ASCII: half a character is no UTF-8
+        # json.dumps writes ASCII: UTF-8 cannot hold the lone surrogates of some titles.
+        lines = "".join(json.dumps(rows[key], default=str) + "\n" for key in sorted(rows))
         writer.publish("snapshot", len(rows), lambda file: _write_gzip(file, lines.encode()), snapshot_name(part.work))
 
 
 def snapshot_name(subreddit: str) -> str:
-    """Where a subreddit's stored answers stand in the stage's folder."""
+    """The file of a subreddit's stored submissions, relative to the stage's folder."""
     return f"snapshots/{subreddit.lower()}.jsonl.gz"
 
 
-def gather(reddit: praw.Reddit, subreddit: str, question: Question) -> dict[str, dict[str, Any]]:
-    """Every submission that the question reaches, by id. Raises InputError for a subreddit that is not open to us, or keys refused."""
+def gather(reddit: praw.Reddit, subreddit: str, query: SubredditQuery) -> dict[str, dict[str, Any]]:
+    """Every submission that the query reaches, by id.
+
+    Raises InputError where the subreddit is not public or Reddit refuses the keys.
+    """
     rows: dict[str, dict[str, Any]] = {}
     try:
-        for listing in _listings(reddit.subreddit(subreddit), question):
+        for listing in _listings(reddit.subreddit(subreddit), query):
             rows.update((submission.id, dump_row(submission)) for submission in listing)
-        if question.refresh:
+        if query.refresh:
             for key, score in current_scores(reddit, sorted(rows)).items():
                 rows[key]["score"] = score
     except (prawcore.NotFound, prawcore.Redirect):
@@ -146,40 +141,40 @@ def gather(reddit: praw.Reddit, subreddit: str, question: Question) -> dict[str,
         raise InputError(f"r/{subreddit}: private, banned or quarantined; leave it out of --subreddits") from None
     except (prawcore.OAuthException, prawcore.ResponseException) as error:
         raise InputError(
-            f"Reddit refuses the keys or the request ({_answer(error)}); check praw_client_id and praw_client_secret"
+            f"Reddit refused the keys or the request ({_status(error)}); check praw_client_id and praw_client_secret"
         ) from None
     return rows
 
 
-def _answer(error: prawcore.PrawcoreException) -> str:
+def _status(error: prawcore.PrawcoreException) -> str:
     return str(getattr(getattr(error, "response", None), "status_code", type(error).__name__))
 
 
-def _listings(subreddit: Any, question: Question) -> Iterator[Iterator[Any]]:
-    """The listings to walk, each to its end."""
-    for listing in question.listings:
+def _listings(subreddit: Any, query: SubredditQuery) -> Iterator[Iterator[Any]]:
+    """The listings and searches of the query, each with all its submissions."""
+    for listing in query.listings:
         if listing == "top":
-            yield from (subreddit.top(time_filter=window, limit=None) for window in question.windows)
+            yield from (subreddit.top(time_filter=window, limit=None) for window in query.windows)
         else:
             yield getattr(subreddit, listing)(limit=None)
-    for query in question.searches:
-        for window in question.windows:
-            yield from (subreddit.search(query, sort=sort, time_filter=window, limit=None) for sort in SORTS)
+    for text in query.searches:
+        for window in query.windows:
+            yield from (subreddit.search(text, sort=sort, time_filter=window, limit=None) for sort in SORTS)
 
 
 def current_scores(reddit: praw.Reddit, ids: Sequence[str]) -> dict[str, int]:
-    """Today's scores of submissions by id, a hundred a request; those that are gone are left out."""
+    """Current scores of submissions by id, asked for IDS_PER_REQUEST at a time; removed submissions have none."""
     remaining = iter(ids)
     scores: dict[str, int] = {}
-    while some := list(islice(remaining, IDS_A_REQUEST)):
-        scores.update((found.id, found.score) for found in reddit.info(fullnames=[f"t3_{name}" for name in some]))
+    while some := list(islice(remaining, IDS_PER_REQUEST)):
+        scores.update((answer.id, answer.score) for answer in reddit.info(fullnames=[f"t3_{name}" for name in some]))
     return scores
 
 
 def dump_row(submission: Any) -> dict[str, Any]:
-    """A submission of PRAW's as dumps write it. Only what the answer held: asking PRAW for more would send a request."""
-    held = vars(submission)
-    return {name: _plain(held[name]) for name in FIELDS if name in held}
+    """A submission of PRAW as a dump's line. It reads only loaded fields: any other attribute would send a request."""
+    loaded = vars(submission)
+    return {name: _plain(loaded[name]) for name in FIELDS if name in loaded}
 
 
 def _plain(value: Any) -> Any:

@@ -1,22 +1,22 @@
-"""The rules that make a submission a link: flags, defaults of the paper, reasons of those left out."""
+"""The rules that make a submission a link, and the reasons of drops."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.links.domains import REDDIT, Sites, media_extension, policy_sites, read_names
-from pipeline.links.settings import LinksSettings, _instant
+from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_sites, read_names
+from pipeline.links.settings import LinksSettings, SourceKind, seconds_of
 from pipeline.paper import CREATED_BEFORE
-from pipeline.reddit import Post
+from pipeline.reddit import LineFault, Post
 from pipeline.urls import host_of
 
 
 class LinkDrop(StrEnum):
-    """Why a submission, a line of a dump or a line of a list gives no link."""
+    """Why a submission, or a line of a dump or list, gives no link."""
 
-    BLANK_LINE = "blank_line"
-    LINE_TOO_LONG = "line_too_long"
-    NOT_JSON = "not_json"
-    NOT_A_SUBMISSION = "not_a_submission"
+    BLANK_LINE = LineFault.BLANK_LINE.value
+    LINE_TOO_LONG = LineFault.LINE_TOO_LONG.value
+    NOT_JSON = LineFault.NOT_JSON.value
+    NOT_A_SUBMISSION = LineFault.NOT_A_SUBMISSION.value
     SELF_POST = "self_post"
     NO_KARMA = "no_karma"
     LOW_KARMA = "low_karma"
@@ -35,8 +35,11 @@ class LinkDrop(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What makes a submission a link, for one kind of source."""
+class LinkRules:
+    """The rules for submissions of one kind of source.
+
+    `min_karma` and `created_before` (seconds since 1970) are None for no limit, `only` is None for all subreddits.
+    """
 
     karma_known: bool
     min_karma: int | None
@@ -44,24 +47,27 @@ class Rules:
     over_18: bool
     quarantined: bool
     media: bool
-    sites: Sites[LinkDrop]
+    sites: SiteLookup[LinkDrop]
     only: frozenset[str] | None
     without: frozenset[str]
 
     @classmethod
-    def of(cls, settings: LinksSettings, kind: str) -> "Rules":
-        """The settings' rules; the paper's date holds for dumps alone unless one is given."""
-        before = _instant(settings.created_before)
-        if kind == "dump" and settings.created_before is None:
+    def of(cls, settings: LinksSettings, kind: SourceKind) -> "LinkRules":
+        """The rules of the settings. Without --created_before the paper's date holds, for dumps alone.
+
+        Reads the files of sites and subreddits that the settings name. Raises InputError where one is missing.
+        """
+        before = seconds_of(settings.created_before)
+        if kind is SourceKind.DUMP and settings.created_before is None:
             before = int(CREATED_BEFORE.timestamp())
         return cls(
-            kind != "urls",
+            kind is not SourceKind.URLS,
             None if settings.karma == "sum" else settings.min_karma,
             before,
             settings.over_18,
             settings.quarantined,
             settings.media,
-            Sites(
+            SiteLookup(
                 dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
                 | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
                 | dict.fromkeys(REDDIT, LinkDrop.REDDIT_HOST)
@@ -71,7 +77,7 @@ class Rules:
         )
 
     def judge_post(self, post: Post) -> LinkDrop | None:
-        """What the submission itself breaks, the cheap questions first."""
+        """The rule that the submission's own fields break, or None. Cheap rules come first."""
         if post.is_self:
             return LinkDrop.SELF_POST
         if post.score is None:
@@ -97,14 +103,14 @@ class Rules:
         return None
 
     def judge_url(self, url: str) -> LinkDrop | None:
-        """What a normalised URL breaks."""
+        """The rule that the host of a normalised URL breaks, or None."""
         return self.sites.get(host_of(url))
 
     def judge_file(self, url: str) -> LinkDrop | None:
-        """What a URL breaks by its ending, normalised or not."""
+        """The rule that the extension of a URL breaks, or None. The URL need not be normalised."""
         return LinkDrop.MEDIA_FILE if not self.media and media_extension(url) else None
 
 
 def _subreddits(path: str) -> frozenset[str]:
-    names = read_names(path, "a file of subreddits, one a line")
+    names = read_names(path, "a file of subreddits, one per line")
     return frozenset(name.lower().removeprefix("/").removeprefix("r/") for name in names)

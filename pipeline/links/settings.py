@@ -1,12 +1,45 @@
-"""TODO-DOC."""
+"""Settings of the stage `links`, the kinds of its sources, and what it asks Reddit for."""
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
 
 from pipeline.engine.settings import setting
-from pipeline.links.reddit_api import LISTINGS, WINDOWS, Question
 from pipeline.paper import MIN_KARMA, REMOVED_SITES
+
+STAGE_NAME: Final = "links"
+LISTINGS = ("new", "top", "hot", "rising")
+WINDOWS = ("all", "year", "month", "week", "day", "hour")
+KARMA_RULES = ("max", "sum")
+
+
+class SourceKind(StrEnum):
+    """Kinds of sources of submissions: a dump, a list of URLs, a stored answer of Reddit."""
+
+    DUMP = "dump"
+    URLS = "urls"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSource:
+    """A file of submissions. `name` identifies it in drops and in the manifest."""
+
+    kind: SourceKind
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubredditQuery:
+    """The requests for each subreddit; `refresh` asks again for the current scores of all submissions."""
+
+    listings: tuple[str, ...] = LISTINGS
+    windows: tuple[str, ...] = WINDOWS
+    searches: tuple[str, ...] = ("self:no",)
+    refresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -17,62 +50,63 @@ class LinksSettings:
         (), "dumps of Reddit submissions (zstd, xz, bzip2, gzip, plain)", recorded=False, metavar="FILE"
     )
     urls: tuple[str, ...] = setting(
-        (), "lists of URLs, a line each, karma after a tab where known", recorded=False, metavar="FILE"
+        (), "lists of URLs, one per line; a tab and the karma may follow a URL", recorded=False, metavar="FILE"
     )
     subreddits: tuple[str, ...] = setting((), "subreddits to ask Reddit for (keys from PRAW's environment)", metavar="NAME")
-    listings: tuple[str, ...] = setting(LISTINGS, "listings of each subreddit to walk, of new, top, hot, rising", metavar="NAME")
+    listings: tuple[str, ...] = setting(LISTINGS, f"listings of each subreddit to walk, of {', '.join(LISTINGS)}", metavar="NAME")
     windows: tuple[str, ...] = setting(
-        WINDOWS, "windows of time to ask for in 'top' and in searches: each may reach other submissions", metavar="NAME"
+        WINDOWS, "windows of time for 'top' and for searches: each may reach other submissions", metavar="NAME"
     )
     searches: tuple[str, ...] = setting(("self:no",), "searches in each subreddit and window", metavar="TEXT")
-    refresh_scores: bool = setting(False, "ask Reddit again for the scores of all that listings gave")
-    min_karma: int = setting(MIN_KARMA, "least karma")
-    karma: str = setting("max", "karma of one submission, or summed over all of a URL", choices=("max", "sum"))
+    refresh_scores: bool = setting(False, "ask Reddit again for the current score of every submission in the listings")
+    min_karma: int = setting(MIN_KARMA, "minimum karma")
+    karma: str = setting(
+        "max", "karma of a URL: maximum over its submissions, or sum (--min_karma then holds for the sum)", choices=KARMA_RULES
+    )
     created_before: str | None = setting(
-        None, "only submissions before this day (default: 2018-01-01 for dumps, none for others; 'none' for none)", metavar="DATE"
+        None,
+        "keep only submissions before this day (default: 2018-01-01 for dumps, no limit for others; 'none': no limit)",
+        metavar="DATE",
     )
     domain_policy: str = setting(
         "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, metavar="POLICY"
     )
-    exclude_sites: tuple[str, ...] = setting(REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE")
-    media: bool = setting(False, "keep addresses of pictures, sound, video, documents, archives")
+    exclude_sites: tuple[str, ...] = setting(
+        REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
+    )
+    media: bool = setting(False, "keep URLs of pictures, sound, video, documents, archives")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
     only_subreddits: str | None = setting(None, "file of the only subreddits to keep", file=True, metavar="FILE")
     without_subreddits: str | None = setting(None, "file of subreddits to leave out", file=True, metavar="FILE")
 
     def __post_init__(self) -> None:
-        if self.karma not in ("max", "sum"):
-            raise ValueError(f"--karma {self.karma}: give max or sum")
+        if self.karma not in KARMA_RULES:
+            raise ValueError(f"--karma {self.karma}: give {' or '.join(KARMA_RULES)}")
         for name in self.subreddits:
             if not re.fullmatch(r"\w{2,40}", name, re.ASCII):
                 raise ValueError(f"--subreddits {name}: give bare names, as in reddit.com/r/NAME")
         for flag, values, known in (("listings", self.listings, LISTINGS), ("windows", self.windows, WINDOWS)):
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")
-        _instant(self.created_before)
+        seconds_of(self.created_before)
 
     @property
-    def question(self) -> Question:
-        """What to ask of Reddit."""
-        return Question(self.listings, self.windows, self.searches, self.refresh_scores)
+    def query(self) -> SubredditQuery:
+        """The requests for each subreddit."""
+        return SubredditQuery(self.listings, self.windows, self.searches, self.refresh_scores)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file to take in: `kind` is dump, live (a stored answer of Reddit's) or urls; `name` stands for it in drops."""
+def seconds_of(created_before: str | None) -> int | None:
+    """The day or instant of --created_before in seconds since 1970, in UTC where it names no zone; None for no limit.
 
-    kind: str
-    path: str
-    name: str
-
-
-def _instant(text: str | None) -> int | None:
-    """Seconds since 1970 of a day or an instant; UTC where it names no zone."""
-    if text is None or text == "none":
+    >>> seconds_of("2018-01-01"), seconds_of("2018-01-01T01:00+01:00"), seconds_of("none")
+    (1514764800, 1514764800, None)
+    """
+    if created_before is None or created_before == "none":
         return None
     try:
-        instant = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(created_before)
     except ValueError as error:
-        raise ValueError(f"--created_before {text}: not a day like 2018-01-01") from error
+        raise ValueError(f"--created_before {created_before}: not a day like 2018-01-01") from error
     return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())

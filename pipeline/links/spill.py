@@ -1,22 +1,17 @@
-"""TODO-DOC."""
+"""The spill: accepted submissions of one source as an Arrow file, in blocks of slots, for the fold to read slot by slot."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.links.buckets import HASH_BITS, SLOT_BITS
 from pipeline.records import INSTANT
 from pipeline.storage import files
 
-SLOT_BITS = 8
-
-PLACE_BITS = 32
-
 SPILL = pa.schema(
     [
-        pa.field("place", pa.uint32()),
+        pa.field("host_hash", pa.uint32()),
         pa.field("dedup_key", pa.string()),
         pa.field("url", pa.string()),
         pa.field("domain", pa.string()),
@@ -28,17 +23,11 @@ SPILL = pa.schema(
 )
 
 
-@lru_cache(maxsize=1 << 16)
-def place_of(host: str) -> int:
-    """Where a host lies among 2^32 places: buckets and slots are its highest bits."""
-    return int.from_bytes(hashlib.blake2b(host.encode(), digest_size=PLACE_BITS // 8).digest(), "big")
-
-
 def by_slot(block: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The block as 2^SLOT_BITS batches, a slot each, empty ones too: a slot's batches stand at known numbers of the file."""
-    places = block.column("place").to_numpy()
-    order = np.argsort(places, kind="stable")
-    bounds = np.searchsorted(places[order], np.arange(1, 1 << SLOT_BITS, dtype=np.uint64) << (PLACE_BITS - SLOT_BITS))
+    """The block as 2^SLOT_BITS batches, one per slot, empty ones included: the number of a batch in the file gives its slot."""
+    hashes = block.column("host_hash").to_numpy()
+    order = np.argsort(hashes, kind="stable")
+    bounds = np.searchsorted(hashes[order], np.arange(1, 1 << SLOT_BITS, dtype=np.uint64) << (HASH_BITS - SLOT_BITS))
     table = block.take(pa.array(order)).combine_chunks()
     (batch,) = table.to_batches()
     for start, end in zip([0, *bounds], [*bounds, len(order)], strict=True):
@@ -46,7 +35,7 @@ def by_slot(block: pa.Table) -> Iterator[pa.RecordBatch]:
 
 
 def read_slots(spills: Sequence[str], low: int, high: int) -> pa.Table:
-    """The slots `low` to `high` (excluded) of every spill."""
+    """The submissions in the slots `low` to `high` (excluded) of every spill."""
     batches = []
     for path in spills:
         with files.open_input(path) as file:

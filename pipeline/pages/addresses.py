@@ -1,7 +1,7 @@
-"""Which network addresses a crawler may connect to: the public Internet's, and what the user admits.
+"""Network addresses that a crawler may connect to: those of the public Internet, and those that the user allows.
 
-The tables stand here rather than in `ipaddress`: its `is_global` differs between patch levels of Python, and says yes to 6to4, NAT64,
-v4-compatible and multicast addresses that lead back inside.
+The tables are here because `is_global` of `ipaddress` differs between patch levels of Python, and accepts 6to4, NAT64,
+v4-compatible and multicast addresses that lead back into private networks.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from typing import Any
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Lookup = Callable[..., list[Any]]
-"""The shape of `socket.getaddrinfo`."""
+"""Signature of `socket.getaddrinfo`."""
 
 FORBIDDEN_V4 = tuple(
     ipaddress.IPv4Network(network)
@@ -36,7 +36,7 @@ FORBIDDEN_V4 = tuple(
     )
 )
 GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
-"""The only space of IPv6 that is routed publicly; v4-mapped, v4-compatible, NAT64, local and multicast addresses lie outside it."""
+"""The publicly routed part of IPv6. V4-mapped, v4-compatible, NAT64, local and multicast addresses lie outside it."""
 
 FORBIDDEN_V6 = tuple(
     ipaddress.IPv6Network(network)
@@ -51,22 +51,22 @@ _ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?$")
 
 
 class ForbiddenAddressError(Exception):
-    """A host that is not, or does not only lead to, the public Internet."""
+    """A host is, or resolves to, an address outside the public Internet."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Public addresses and those of the `allowed` networks."""
+    """Decides on addresses: public ones and those of the `allowed` networks may be connected to."""
 
     allowed: tuple[IPNetwork, ...] = ()
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> "AddressPolicy":
-        """Of networks in CIDR form. Raises ValueError naming one that is none."""
+        """The policy that allows networks in CIDR form. Raises ValueError that names an invalid one."""
         return cls(tuple(_network(text) for text in networks))
 
     def admits(self, address: IPAddress) -> bool:
-        """Whether a connection to it may be made."""
+        """Whether a connection to the address may be made."""
         if any(address in network for network in self.allowed if network.version == address.version):
             return True
         if isinstance(address, ipaddress.IPv4Address):
@@ -74,9 +74,9 @@ class AddressPolicy:
         return address in GLOBAL_V6 and not any(address in network for network in FORBIDDEN_V6)
 
     def vet_host(self, host: str) -> None:
-        """Raise ForbiddenAddressError for a host that can be judged by its spelling alone.
+        """Raise ForbiddenAddressError for a literal address that is forbidden; names pass.
 
-        Decimal, octal, hexadecimal and shortened forms of IPv4 are refused whatever they stand for.
+        Decimal, octal, hexadecimal and shortened forms of IPv4 are refused whatever address they denote.
         """
         host = host.strip("[]")
         if ":" not in host and not _ENDS_IN_NUMBER.search(host):
@@ -84,12 +84,12 @@ class AddressPolicy:
         try:
             address = ipaddress.ip_address(host)
         except ValueError as error:
-            raise ForbiddenAddressError(f"{host}: not an address in its plain form") from error
+            raise ForbiddenAddressError(f"{host}: not an address in its usual form") from error
         if not self.admits(address):
             raise ForbiddenAddressError(f"{host}: not a public address")
 
     def vet_addresses(self, host: str, addresses: Iterable[Any]) -> None:
-        """Raise ForbiddenAddressError where any of a host's socket addresses is forbidden."""
+        """Raise ForbiddenAddressError where any of the socket addresses that a host resolves to is forbidden."""
         for address in addresses:
             if not self.admits(ipaddress.ip_address(address[0])):
                 raise ForbiddenAddressError(f"{host}: leads to {address[0]}, which is not a public address")

@@ -1,4 +1,4 @@
-"""Links to pages: every host asked politely, every URL with one outcome, whatever the web does to us."""
+"""A crawl: every host is asked politely, every URL gets one outcome, whatever servers do."""
 
 import threading
 import time
@@ -6,84 +6,89 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pipeline.pages.answer import Answer, Failure, RequestError
 from pipeline.pages.client import Client
-from pipeline.pages.frontier import Host, Hosts, host_key
+from pipeline.pages.failures import RequestError, RequestFailure
+from pipeline.pages.frontier import Frontier, Host, host_key
+from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.latencies import Latencies
-from pipeline.pages.outcomes import MOVED, Dropped, Moved, Outcome, Reason, page_of, redirect_target
-from pipeline.pages.retry import back_off_seconds, retry_after_seconds
-from pipeline.pages.robots import MAX_AGE_SECONDS, MAX_BYTES, Robots, robots_url
-from pipeline.pages.warc import Way, exchange_members
+from pipeline.pages.outcomes import (
+    NO_REDIRECTS,
+    REDIRECT_STATUSES,
+    DroppedLink,
+    FetchOutcome,
+    MovedLink,
+    PageDrop,
+    page_or_drop,
+    redirect_target,
+)
+from pipeline.pages.politeness import MAX_REDIRECTS, Politeness
+from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
+from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
+from pipeline.pages.robots_cache import RobotsCache
+from pipeline.pages.warc_writer import RedirectChain, exchange_members
 
-MAX_REDIRECTS = 5
-RETRIED = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-RETRIED_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TRUNCATED, Failure.PROXY})
-HOST_FAILURES = frozenset({Failure.TIMEOUT, Failure.CONNECTION, Failure.DNS, Failure.TLS})
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How hosts are treated."""
-
-    delay_seconds: float = 1.0
-    robots: bool = True
-    agent: str = "webtext"
-    retries: int = 2
-    back_off_seconds: float = 1.0
-    max_wait_seconds: float = 60.0
-    max_redirects: int = MAX_REDIRECTS
-    host_failures: int = 5
+HOST_FAILURES = frozenset({RequestFailure.TIMEOUT, RequestFailure.CONNECTION, RequestFailure.DNS, RequestFailure.TLS})
+"""Failures that are the host's, not the page's: several in a row set the host aside."""
+ROBOTS_RETRIED_STATUSES = RETRIED_STATUSES - {408}
+"""408 for a robots.txt means that it is unavailable, as other 4xx do."""
 
 
 @dataclass(slots=True, eq=False)
-class Visit:
-    """A URL on its way to an outcome. `asked` is what the link says, `url` where redirects have led."""
+class CrawlRequest:
+    """A request for a page: `link_url` is the link's URL, `url` where its redirects have led."""
 
-    asked: str
+    link_url: str
+    url: str
+    redirects: int = 0
+    chain: RedirectChain = NO_REDIRECTS
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class RobotsRequest:
+    """A request for the robots.txt at `address`, for which `waiting_host` is parked; `url` is where redirects have led."""
+
+    waiting_host: str
+    address: str
     url: str
     redirects: int = 0
     attempts: int = 0
-    way: Way = Way()  # noqa: RUF009  # frozen
-    rules_for: str | None = None
-    """For an errand: the origin's robots.txt URL whose rules this request is after; `asked` is then the host that waits."""
 
 
-def visits(urls: Iterable[str]) -> list[Visit]:
-    """The first visit of each URL."""
-    return [Visit(url, url) for url in urls]
+CrawlHost = Host[CrawlRequest, RobotsRequest]
 
 
-@dataclass(slots=True)
-class _Rules:
-    robots: Robots | None = None
-    failure: RequestError | None = None
-    read_at: float = 0.0
+def first_requests(urls: Iterable[str]) -> list[CrawlRequest]:
+    """The first request of each link."""
+    return [CrawlRequest(url, url) for url in urls]
 
 
 @dataclass
 class Crawl:
-    """Fetches URLs with many threads; `record` is called once for each, from any of them.
+    """Fetches URLs with many threads; `record` is called once per URL, from any of the threads.
 
-    A redirect to a URL that the crawl does not own ends as `Moved`.
+    A redirect to a URL that the crawl does not own ends as `MovedLink`.
     """
 
     client: Client
-    manners: Manners
-    record: Callable[[Outcome], None]
+    politeness: Politeness
+    record: Callable[[FetchOutcome], None]
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     owns: Callable[[str], bool] = field(default=lambda _: True)
     latencies: Latencies = field(default_factory=Latencies)
 
     def __post_init__(self) -> None:
-        self._hosts: Hosts[Visit] = Hosts(self.manners.delay_seconds)
-        self._rules: dict[str, _Rules] = {}
+        self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(self.politeness.delay_seconds)
+        self._robots = RobotsCache()
         self._error: BaseException | None = None
 
-    def run(self, visits: Sequence[Visit], threads: int) -> None:
-        """Make them all. An error that is no outcome stops every thread and is raised."""
-        for visit in visits:
-            self._hosts.add(host_key(visit.url), visit)
-        workers = [threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(visits)))]
+    def run(self, requests: Sequence[CrawlRequest], threads: int) -> None:
+        """Make all requests. An error that is not an outcome stops every thread and is raised."""
+        for request in requests:
+            self._frontier.add_page(host_key(request.url), request)
+        workers = [
+            threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(requests)))
+        ]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -91,151 +96,156 @@ class Crawl:
         if self._error is not None:
             raise self._error
 
+    def stop(self) -> None:
+        """End `run` once the open requests have ended; the other URLs get no outcome."""
+        self._frontier.stop()
+
     def _work(self) -> None:
         try:
-            while (host := self._hosts.take()) is not None:
-                self._hosts.give_back(host, self._turn(host))
+            while (host := self._frontier.take()) is not None:
+                self._frontier.give_back(host, self._turn(host))
         except BaseException as error:  # noqa: BLE001  # handed to the thread that waits in `run`
             self._error = self._error or error
-            self._hosts.stop()
+            self._frontier.stop()
 
-    def _turn(self, host: Host[Visit]) -> float:
-        """At most one request to the host; when its next turn may come."""
-        while host.errands or (host.queue and not host.parked):
-            if host.errands:
-                return self._ask_rules(host, host.errands.popleft())
-            visit = host.queue.popleft()
-            if host.failures >= self.manners.host_failures:
-                self.record(Dropped(visit.asked, Reason.HOST_SET_ASIDE, f"{host.name}: {host.failures} failures in a row"))
-            elif self.manners.robots and not self._rules_known(visit.url):
-                host.queue.appendleft(visit)
-                host.parked = True
-                address = robots_url(visit.url)
-                self._rules.setdefault(address, _Rules())
-                host.errands.append(Visit(host.name, address, rules_for=address))
-            elif (refusal := self._refusal(host, visit)) is not None:
+    def _turn(self, host: CrawlHost) -> float:
+        """Make at most one request to the host. Returns when its next turn may come."""
+        while host.runnable:
+            if host.robots:
+                return self._ask_robots(host, host.robots.popleft())
+            request = host.pages.popleft()
+            if host.failures >= self.politeness.host_failures:
+                self.record(
+                    DroppedLink(request.link_url, PageDrop.HOST_SET_ASIDE, f"{host.name}: {host.failures} failures in a row")
+                )
+            elif not self.politeness.robots:
+                return self._ask_page(host, request)
+            elif (robots := self._robots.get(request.url)) is None:
+                self._park(host, request)
+            elif (refusal := self._refusal(host, request, robots)) is not None:
                 self.record(refusal)
             else:
-                return self._ask_page(host, visit)
+                return self._ask_page(host, request)
         return host.ready_at
 
-    def _rules_known(self, url: str) -> bool:
-        rules = self._rules.get(robots_url(url))
-        if rules is None or (rules.robots is None and rules.failure is None):
-            return False
-        return time.monotonic() - rules.read_at < MAX_AGE_SECONDS
+    def _park(self, host: CrawlHost, request: CrawlRequest) -> None:
+        """Let the host's pages wait for the robots.txt that applies to the request."""
+        host.pages.appendleft(request)
+        host.parked = True
+        address = robots_url(request.url)
+        host.robots.append(RobotsRequest(host.name, address, address))
 
-    def _refusal(self, host: Host[Visit], visit: Visit) -> Dropped | None:
-        """What robots.txt says against a visit."""
-        if not self.manners.robots:
+    def _refusal(self, host: CrawlHost, request: CrawlRequest, robots: Robots | RequestError) -> DroppedLink | None:
+        """The drop of a request that robots.txt forbids."""
+        if isinstance(robots, RequestError):
+            return DroppedLink(request.link_url, PageDrop(robots.failure), f"robots.txt: {robots.detail}")
+        host.delay_seconds = max(host.delay_seconds, robots.delay_seconds(self.politeness.delay_seconds))
+        if robots.allows(request.url):
             return None
-        rules = self._rules[robots_url(visit.url)]
-        if rules.failure is not None:
-            return Dropped(visit.asked, Reason(rules.failure.failure), f"robots.txt: {rules.failure.detail}")
-        robots = rules.robots
-        assert robots is not None
-        host.delay_seconds = max(host.delay_seconds, robots.delay_seconds(self.manners.delay_seconds))
-        if robots.allows(visit.url):
-            return None
-        return Dropped(visit.asked, Reason.ROBOTS if robots.has_rules else Reason.ROBOTS_UNREACHABLE, "")
+        return DroppedLink(request.link_url, PageDrop.ROBOTS if robots.has_rules else PageDrop.ROBOTS_UNREACHABLE)
 
-    def _ask_rules(self, host: Host[Visit], errand: Visit) -> float:
-        assert errand.rules_for is not None
-        rules = self._rules[errand.rules_for]
-        agent = self.manners.agent
+    def _ask_robots(self, host: CrawlHost, request: RobotsRequest) -> float:
+        """Make one request for a robots.txt. Returns when the host's next turn may come."""
+        request.attempts += 1
         try:
-            answer = self.client.get(errand.url, first_bytes=MAX_BYTES)
+            response = self.client.get(request.url, first_bytes=MAX_BYTES)
         except RequestError as error:
-            if (wait := self._retry_wait(errand, error.failure in RETRIED_FAILURES, None)) is not None:
-                host.errands.appendleft(errand)
-                return time.monotonic() + max(wait, host.delay_seconds)
-            rules.failure = error
+            wait = self._retry_wait(request.attempts, error.failure in RETRIED_FAILURES, None)
+            robots: Robots | RequestError = error
         else:
-            if answer.status in MOVED and (target := _target(answer)) is not None:
-                if errand.redirects < MAX_REDIRECTS:
-                    onward = Visit(errand.asked, target, errand.redirects + 1, rules_for=errand.rules_for)
-                    self._queue(host, onward, errand=True)
-                    return time.monotonic() + host.delay_seconds
-                rules.robots = Robots.unavailable(agent)
-            elif 200 <= answer.status < 300:
-                rules.robots = Robots.parse(answer.body, agent)
-            elif answer.status >= 500 or answer.status == 429:
-                wait = self._retry_wait(errand, answer.status in RETRIED, answer)
-                if wait is not None:
-                    host.errands.appendleft(errand)
-                    return time.monotonic() + max(wait, host.delay_seconds)
-                rules.robots = Robots.unreachable(agent)
-            else:
-                rules.robots = Robots.unavailable(agent)
-        rules.read_at = time.monotonic()
-        if rules.robots is not None and errand.asked == host.name:
-            host.delay_seconds = max(host.delay_seconds, rules.robots.delay_seconds(self.manners.delay_seconds))
-        self._hosts.unpark(errand.asked)
+            target = _target(response)
+            if target is not None and request.redirects < MAX_REDIRECTS:
+                redirected = RobotsRequest(request.waiting_host, request.address, target, request.redirects + 1)
+                self._queue_robots(host, redirected)
+                return time.monotonic() + host.delay_seconds
+            wait = self._retry_wait(request.attempts, response.status in ROBOTS_RETRIED_STATUSES, response)
+            robots = self._robots_of(response)
+        if wait is not None:
+            host.robots.appendleft(request)
+            return time.monotonic() + max(wait, host.delay_seconds)
+        self._robots.store(request.address, robots)
+        if isinstance(robots, Robots) and request.waiting_host == host.name:
+            host.delay_seconds = max(host.delay_seconds, robots.delay_seconds(self.politeness.delay_seconds))
+        self._frontier.unpark(request.waiting_host)
         return time.monotonic() + host.delay_seconds
 
-    def _ask_page(self, host: Host[Visit], visit: Visit) -> float:
-        """One request for a page; what becomes of the visit, and when the host's next turn may come."""
-        visit.attempts += 1
-        answer: Answer | None = None
+    def _robots_of(self, response: HttpResponse) -> Robots:
+        agent = self.politeness.agent
+        if 200 <= response.status < 300:
+            return Robots.parse(response.body, agent)
+        if response.status >= 500 or response.status == 429:
+            return Robots.unreachable(agent)
+        return Robots.unavailable(agent)
+
+    def _ask_page(self, host: CrawlHost, request: CrawlRequest) -> float:
+        """Make one request for a page. Returns when the host's next turn may come."""
+        request.attempts += 1
         try:
             with self.latencies.timed():
-                answer = self.client.get(visit.url)
+                response = self.client.get(request.url)
         except RequestError as error:
             host.failures = host.failures + 1 if error.failure in HOST_FAILURES else 0
-            wait = self._retry_wait(visit, error.failure in RETRIED_FAILURES, None)
-            outcome: Outcome | None = Dropped(visit.asked, Reason(error.failure), error.detail)
+            wait = self._retry_wait(request.attempts, error.failure in RETRIED_FAILURES, None)
+            outcome: FetchOutcome | None = DroppedLink(request.link_url, PageDrop(error.failure), error.detail)
         else:
             host.failures = 0
-            wait = self._retry_wait(visit, answer.status in RETRIED, answer)
-            outcome = None if wait is not None else self._outcome(host, visit, answer)
+            wait = self._retry_wait(request.attempts, response.status in RETRIED_STATUSES, response)
+            outcome = None if wait is not None else self._outcome(host, request, response)
         if wait is not None:
-            host.queue.append(visit)
+            host.pages.append(request)
             return time.monotonic() + max(wait, host.delay_seconds)
         if outcome is not None:
             self.record(outcome)
         return time.monotonic() + host.delay_seconds
 
-    def _retry_wait(self, visit: Visit, retriable: bool, answer: Answer | None) -> float | None:
-        """Seconds until the next try, or None where there is none."""
-        if visit.rules_for is not None:
-            visit.attempts += 1
-        if not retriable or visit.attempts > self.manners.retries:
+    def _retry_wait(self, attempts: int, retriable: bool, response: HttpResponse | None) -> float | None:
+        """Seconds until the next attempt; None where there is none."""
+        if not retriable or attempts > self.politeness.retries:
             return None
-        asked = retry_after_seconds(answer.header("retry-after"), self.now()) if answer is not None else None
-        pause = back_off_seconds(visit.attempts, self.manners.back_off_seconds) if asked is None else asked
-        return min(pause, self.manners.max_wait_seconds)
+        requested = retry_after_seconds(response.header("retry-after"), self.now()) if response is not None else None
+        pause = back_off_seconds(attempts, self.politeness.back_off_seconds) if requested is None else requested
+        return min(pause, self.politeness.max_wait_seconds)
 
-    def _outcome(self, host: Host[Visit], visit: Visit, answer: Answer) -> Outcome | None:
-        """Of an answer; None where a redirect was queued."""
-        if answer.status in MOVED:
-            return self._moved(host, visit, answer)
-        return page_of(visit.asked, answer, self.now(), visit.way)
+    def _outcome(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse) -> FetchOutcome | None:
+        """The outcome of a response; None where it is a redirect that this crawl follows."""
+        if response.status in REDIRECT_STATUSES:
+            return self._follow(host, request, response)
+        return page_or_drop(request.link_url, response, self.now(), request.chain)
 
-    def _moved(self, host: Host[Visit], visit: Visit, answer: Answer) -> Outcome | None:
-        if visit.redirects >= self.manners.max_redirects:
-            return Dropped(visit.asked, Reason.TOO_MANY_REDIRECTS, f"more than {self.manners.max_redirects}")
-        target = _target(answer)
+    def _follow(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse) -> FetchOutcome | None:
+        if request.redirects >= self.politeness.max_redirects:
+            return DroppedLink(request.link_url, PageDrop.TOO_MANY_REDIRECTS, f"more than {self.politeness.max_redirects}")
+        target = _target(response)
         if target is None:
-            return Dropped(visit.asked, Reason.BAD_REDIRECT, answer.header("location")[:80])
-        way = visit.way.then(exchange_members(answer, self.now()))
+            return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, response.header("location")[:80])
+        chain = request.chain.then(exchange_members(response, self.now()))
         if not self.owns(target):
-            return Moved(visit.asked, target, visit.redirects + 1, way)
-        self._queue(host, Visit(visit.asked, target, visit.redirects + 1, way=way), errand=False)
+            return MovedLink(request.link_url, target, request.redirects + 1, chain)
+        self._queue_page(host, CrawlRequest(request.link_url, target, request.redirects + 1, chain))
         return None
 
-    def _queue(self, host: Host[Visit], visit: Visit, *, errand: bool) -> None:
-        """Put a redirect's target where its own host takes its turn; our own host is not locked, it is in this thread's hands."""
-        name = host_key(visit.url)
-        if name != host.name:
-            self._hosts.add(name, visit, errand=errand)
-        elif errand:
-            host.errands.append(visit)
+    def _queue_page(self, host: CrawlHost, request: CrawlRequest) -> None:
+        """Queue a redirected request at its own host. `host` is in this thread's hands and is not locked."""
+        name = host_key(request.url)
+        if name == host.name:
+            host.pages.appendleft(request)
         else:
-            host.queue.appendleft(visit)
+            self._frontier.add_page(name, request)
+
+    def _queue_robots(self, host: CrawlHost, request: RobotsRequest) -> None:
+        """Queue a redirected robots request at its own host, as `_queue_page` does."""
+        name = host_key(request.url)
+        if name == host.name:
+            host.robots.append(request)
+        else:
+            self._frontier.add_robots(name, request)
 
 
-def _target(answer: Answer) -> str | None:
+def _target(response: HttpResponse) -> str | None:
+    """The URL that a response redirects to; None where it is no redirect, or one that leads nowhere."""
+    if response.status not in REDIRECT_STATUSES:
+        return None
     try:
-        return redirect_target(answer)
+        return redirect_target(response)
     except ValueError:
         return None

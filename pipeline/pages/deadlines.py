@@ -1,4 +1,7 @@
-"""Total deadlines for sockets. A time-out only bounds one silence; a server that drips a byte now and then outlasts it for ever."""
+"""Total deadlines for requests.
+
+A socket time-out bounds one silence only: a server that sends a byte now and then never reaches it.
+"""
 
 import heapq
 import itertools
@@ -9,54 +12,54 @@ from types import TracebackType
 from typing import Self
 
 
-class Handle:
-    """A second descriptor of a connection, which TLS does not take over: cutting it ends whatever the connection waits for."""
+class SocketHandle:
+    """A second descriptor of a connection, which TLS does not take over. Cutting it ends every wait on the connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket: socket.socket | None = connection.dup()
         self._lock = threading.Lock()
 
     def cut(self) -> None:
-        """Shut the connection both ways, from any thread."""
+        """Shut the connection in both directions; callable from any thread."""
         with self._lock:
             if self._socket is None:
                 return
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return  # the other side was faster
+                return  # the other side has closed it
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Release the descriptor."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
 
 
-class Guard:
-    """One request's deadline: inside the block every watched connection is cut once the time is over."""
+class Deadline:
+    """The deadline of one request: inside the `with` block, watched connections are cut when the time is over."""
 
     def __init__(self, watchdog: "Watchdog", seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
+        self.ends_at = time.monotonic() + seconds
         self.done = False
         self._watchdog = watchdog
         self._cut = False
-        self._handles: list[Handle] = []
+        self._handles: list[SocketHandle] = []
         self._lock = threading.Lock()
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over: what was read after that is no whole answer."""
-        return self._cut or time.monotonic() >= self.deadline
+        """Whether the time is over: a response that was read past it is not complete."""
+        return self._cut or time.monotonic() >= self.ends_at
 
     @property
     def seconds_left(self) -> float:
-        """At least a millisecond: sockets take 0 for "do not block"."""
-        return max(0.001, self.deadline - time.monotonic())
+        """The time left; at least a millisecond, since sockets take 0 for "do not block"."""
+        return max(0.001, self.ends_at - time.monotonic())
 
-    def watch(self, handle: Handle) -> None:
-        """Cut this connection too."""
+    def watch(self, handle: SocketHandle) -> None:
+        """Cut this connection too when the time is over."""
         with self._lock:
             self._handles.append(handle)
             late = self._cut
@@ -64,7 +67,7 @@ class Guard:
             handle.cut()
 
     def cut(self) -> None:
-        """End what is waited for."""
+        """Cut the watched connections, unless the request is finished."""
         with self._lock:
             if self.done:
                 return
@@ -84,25 +87,25 @@ class Guard:
 
 
 class Watchdog:
-    """One thread that cuts what has outlived its deadline. Close it, or use it as a context."""
+    """A thread that cuts the connections of requests past their deadlines. Close it, or use it as a context manager."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[float, int, Guard]] = []
+        self._waiting: list[tuple[float, int, Deadline]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
-    def guard(self, seconds: float) -> Guard:
-        """A deadline that many seconds from now."""
-        return Guard(self, seconds)
+    def deadline(self, seconds: float) -> Deadline:
+        """A deadline `seconds` from now, for a `with` block."""
+        return Deadline(self, seconds)
 
-    def add(self, guard: Guard) -> None:
-        """Watch over it from now on."""
+    def add(self, deadline: Deadline) -> None:
+        """Enforce a deadline from now on."""
         with self._changed:
-            heapq.heappush(self._waiting, (guard.deadline, next(self._order), guard))
-            if self._waiting[0][2] is guard:
+            heapq.heappush(self._waiting, (deadline.ends_at, next(self._order), deadline))
+            if self._waiting[0][2] is deadline:
                 self._changed.notify()
 
     def close(self) -> None:
@@ -120,11 +123,14 @@ class Watchdog:
 
     def _watch(self) -> None:
         while (due := self._next_due()) is not None:
-            for guard in due:
-                guard.cut()
+            for deadline in due:
+                deadline.cut()
 
-    def _next_due(self) -> list[Guard] | None:
-        """Wait for deadlines to pass; None when closed. Guards of finished requests fall out as they come to the top."""
+    def _next_due(self) -> list[Deadline] | None:
+        """Wait for deadlines to pass and return them; None when closed.
+
+        Finished requests leave the heap when they reach its top.
+        """
         with self._changed:
             while not self._closed:
                 while self._waiting and self._waiting[0][2].done:

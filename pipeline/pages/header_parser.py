@@ -1,4 +1,4 @@
-"""Heads of HTTP responses, read without http.client's e-mail parser, which takes as long as all else in a small request."""
+"""Parser of HTTP response headers. http.client's e-mail parser takes as long as everything else in a small request."""
 
 import http.client
 import re
@@ -9,8 +9,8 @@ MAX_LINE_BYTES = 1 << 16
 _FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)", re.DOTALL)
 
 
-class Head(http.client.HTTPMessage):
-    """A response's header fields as they came, in their order."""
+class HeaderFields(http.client.HTTPMessage):
+    """A response's header fields as sent, in their order."""
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         super().__init__()
@@ -27,10 +27,10 @@ class Head(http.client.HTTPMessage):
 
     @classmethod
     def read(cls, stream: Any) -> Self:
-        """The fields up to the empty line.
+        """Read the fields up to the empty line.
 
-        Raises HTTPException at a line that is none, since what is lost may be what says how to read on, and IncompleteRead where the
-        stream ends before the empty line: an answer cut there would pass for one without a body.
+        Raises HTTPException at a line that is not a field: a lost field might have described the body. Raises IncompleteRead
+        where the stream ends before the empty line: such a response would pass for one without a body.
         """
         fields: list[tuple[str, str]] = []
         lines = 0
@@ -43,32 +43,32 @@ class Head(http.client.HTTPMessage):
                     f"more than {MAX_LINES} lines of headers, or one of more than {MAX_LINE_BYTES} bytes"
                 )
             text = line.decode("latin-1").rstrip("\r\n")
-            if found := _FIELD.fullmatch(text):
-                fields.append((found[1], found[2]))
-            elif text[:1] in (" ", "\t") and fields:  # the line before goes on
+            if match := _FIELD.fullmatch(text):
+                fields.append((match[1], match[2]))
+            elif text[:1] in (" ", "\t") and fields:  # a folded line continues the one before
                 name, value = fields.pop()
                 fields.append((name, f"{value}\r\n{text}"))
             else:
-                raise http.client.HTTPException("a header line that is none")
+                raise http.client.HTTPException("a header line without a field")
         return cls(fields)
 
 
-class HeadedResponse(http.client.HTTPResponse):
-    """http.client's response with our reading of its head."""
+class HeaderParsingResponse(http.client.HTTPResponse):
+    """http.client's response with its headers read by `HeaderFields`."""
 
     def begin(self) -> None:
-        """Read the head, and what it says of the body's length and of the connection (RFC 9112 sections 6.3 and 9.3)."""
+        """Read status and headers; set the body's length and whether the connection closes (RFC 9112 sections 6.3 and 9.3)."""
         status: int = http.client.CONTINUE
         while status == http.client.CONTINUE:
             version, status, reason = self._read_status()  # type: ignore[attr-defined]
             if not version.startswith(("HTTP/1.", "HTTP/0.9")):
                 raise http.client.UnknownProtocol(version)
-            head = Head.read(self.fp)
+            fields = HeaderFields.read(self.fp)
         self.code = self.status = status
         self.reason = reason.strip()
         self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
-        self.headers = self.msg = head
-        self.chunked = head.get("transfer-encoding", "").lower() == "chunked"
+        self.headers = self.msg = fields
+        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
         self.length = self._body_bytes()
         self.will_close = self._check_close() or (not self.chunked and self.length is None)  # type: ignore[attr-defined]
@@ -76,5 +76,5 @@ class HeadedResponse(http.client.HTTPResponse):
     def _body_bytes(self) -> int | None:
         if self.status < 200 or self.status in (http.client.NO_CONTENT, http.client.NOT_MODIFIED):
             return 0
-        said = self.headers.get("content-length", "")
-        return int(said) if said.isdecimal() and len(said) < 19 and not self.chunked else None
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isdecimal() and len(length) < 19 and not self.chunked else None

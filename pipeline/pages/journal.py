@@ -1,6 +1,7 @@
-"""A journal of finished work inside a part: what was written whole before a crash is there after it, a torn tail is cut off.
+"""A journal of finished links inside a part. Complete entries survive a crash; an incomplete last one is cut off.
 
-An entry is a JSON head and a blob, framed by their lengths and a CRC-32 of both. In an object store a journal is published in pieces.
+An entry is a JSON head and a blob, framed by their lengths and a CRC-32 of both. In an object store a journal is published in
+pieces.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 import orjson
 
-from pipeline.pages.warc import redacted
+from pipeline.pages.redaction import redact
 from pipeline.storage import files
 
 PIECE_SECONDS = 30.0
@@ -24,7 +25,10 @@ _FRAME = struct.Struct("<III")
 
 
 class Journal:
-    """Appends from many threads; reads while it grows. `entries` maps a head's "key" to the place of its entry."""
+    """An append-only file, safe to share between threads.
+
+    `entries` maps the "key" of a head to (offset, head size, blob size).
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._lock = threading.Lock()
@@ -37,19 +41,19 @@ class Journal:
 
     @classmethod
     def at(cls, path: str) -> "Journal":
-        """The journal that stands at a path of any file system, or a new one."""
+        """The journal at a path of any file system; a new one where there is none."""
         if not files.is_local(path):
             return PublishedJournal(path)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return cls(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
 
     def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
-        """Write one entry. A key that stands already is an error: something was done twice."""
+        """Write one entry. Raises RuntimeError where its key has one already: a link was fetched twice."""
         data = orjson.dumps(head)
         frame = _FRAME.pack(len(data), len(blob), zlib.crc32(blob, zlib.crc32(data)))
         with self._lock:
             if head["key"] in self.entries:
-                raise RuntimeError(f"{redacted(head['key'])}: done twice")
+                raise RuntimeError(f"{redact(head['key'])}: done twice")
             _write_all(self._descriptor, frame + data + blob, self._end)
             self.entries[head["key"]] = (self._end + _FRAME.size, len(data), len(blob))
             self._end += _FRAME.size + len(data) + len(blob)
@@ -66,7 +70,7 @@ class Journal:
         return os.pread(self._descriptor, blob_size, start + size)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:
@@ -76,7 +80,7 @@ class Journal:
         self.close()
 
     def _scan(self) -> Iterator[tuple[dict[str, Any], tuple[int, int, int]]]:
-        """Whole entries from the start; `_end` is where they stop."""
+        """The complete entries from the start; `_end` is the offset where they end."""
         size = os.fstat(self._descriptor).st_size
         while self._end + _FRAME.size <= size:
             head_size, blob_size, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._end))
@@ -91,14 +95,14 @@ class Journal:
 
 
 class PublishedJournal(Journal):
-    """A journal in an object store, which cannot append: a scratch file here, published in pieces of whole entries.
+    """A journal in an object store, which cannot append: a local scratch file, published in pieces of complete entries.
 
-    A worker that dies takes with it what it fetched since the last piece.
+    A worker that dies loses what it fetched since the last piece.
     """
 
     def __init__(self, path: str) -> None:
         descriptor, scratch = tempfile.mkstemp(prefix="webtext-journal-")
-        Path(scratch).unlink()  # nothing is left behind, however this process ends
+        Path(scratch).unlink()  # no file is left behind, however this process ends
         pieces = files.matching(f"{path}.*.piece")
         for piece in pieces:
             _write_all(descriptor, files.read_bytes(piece), os.fstat(descriptor).st_size)
@@ -110,20 +114,20 @@ class PublishedJournal(Journal):
         self._publishing = threading.Lock()
 
     def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
-        """Write one entry, and now and then a piece."""
+        """Write one entry; publish a piece when one is due."""
         super().append(head, blob)
         if time.monotonic() >= self._due or self._end - self._published >= PIECE_BYTES:
             self._publish()
 
     def close(self) -> None:
-        """Publish the rest."""
+        """Publish the remaining entries and close the scratch file."""
         try:
             self._publish()
         finally:
             super().close()
 
     def _publish(self) -> None:
-        """The entries since the last piece; by one thread, the others go on appending."""
+        """Publish the entries since the last piece. One thread does so while the others go on appending."""
         if not self._publishing.acquire(blocking=False):
             return
         try:

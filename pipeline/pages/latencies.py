@@ -1,4 +1,4 @@
-"""How long requests took, counted by bounds: for the report, never for what is published."""
+"""Counts of request times by range: for the report, never for published data."""
 
 import threading
 from bisect import bisect_left
@@ -8,13 +8,12 @@ from time import monotonic
 
 BOUND_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
-
 NAMES = (*(f"to {bound:g} s" for bound in BOUND_SECONDS), f"over {BOUND_SECONDS[-1]:g} s")
-"""Of the counts, in order."""
+"""Names of the ranges, in order."""
 
 
 class Latencies:
-    """Told by many threads."""
+    """A histogram of request times, safe to share between threads."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUND_SECONDS) + 1)
@@ -22,7 +21,7 @@ class Latencies:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count the block's seconds, however it ends."""
+        """Count the time of the `with` block, however it ends."""
         started = monotonic()
         try:
             yield
@@ -30,10 +29,10 @@ class Latencies:
             self.add(monotonic() - started)
 
     def add(self, seconds: float) -> None:
-        """Count one request of so many seconds."""
+        """Count one request that took `seconds`."""
         with self._lock:
             self._counts[bisect_left(BOUND_SECONDS, seconds)] += 1
 
     def counts(self) -> dict[str, int]:
-        """By NAMES, without the empty ones."""
+        """Number of requests by name of the range; empty ranges are left out."""
         return {name: count for name, count in zip(NAMES, self._counts, strict=True) if count}

@@ -1,14 +1,19 @@
-"""What a body is, by its header and by its first bytes: pages of text go on, everything else has a name."""
+"""Media type and charset of a body, from its Content-Type header and its first bytes."""
 
 import re
 
-PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
-UNSAID = frozenset({"", "application/octet-stream", "application/xml", "text/xml", "unknown/unknown", "content/unknown", "*/*"})
+HTML = "text/html"
+PLAIN_TEXT = "text/plain"
+PDF = "application/pdf"
+HTML_TYPES = frozenset({HTML, "application/xhtml+xml"})
+XML_TYPES = frozenset({"application/xml", "text/xml"})
+PAGE_TYPES = HTML_TYPES | {PLAIN_TEXT}
+UNSPECIFIC_TYPES = XML_TYPES | {"", "application/octet-stream", "unknown/unknown", "content/unknown", "*/*"}
 """Types under which servers also send HTML: the first bytes decide."""
 
 SNIFFED_BYTES = 1024
 _MAGIC = (
-    (b"%PDF-", "application/pdf"),
+    (b"%PDF-", PDF),
     (b"\x89PNG\r\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
@@ -40,32 +45,32 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]{1,40})", re
 
 
 def media_type(content_type: str, body: bytes) -> str:
-    """The body's media type, in lower case without parameters: what the bytes show wins over what the header says.
+    """The body's media type, in lower case and without parameters. Its first bytes win over the header.
 
     >>> media_type("text/html; charset=utf-8", b"%PDF-1.7")
     'application/pdf'
     >>> media_type("", b"<!doctype html><title>x</title>")
     'text/html'
     """
-    said = content_type.split(";", 1)[0].strip().lower()
+    declared = content_type.split(";", 1)[0].strip().lower()
     start = body[:SNIFFED_BYTES]
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
-    if said not in PAGE_TYPES and said not in UNSAID:
-        return said
+    if declared not in PAGE_TYPES and declared not in UNSPECIFIC_TYPES:
+        return declared
     if b"\0" in start and not start.startswith(_WIDE_MARKS) and "utf-16" not in content_type.lower():
         return "application/octet-stream"
-    if said in UNSAID:
-        return "text/html" if _HTML.match(start) else said or "application/octet-stream"
-    return said
+    if declared in UNSPECIFIC_TYPES:
+        return HTML if _HTML.match(start) else declared or "application/octet-stream"
+    return declared
 
 
 def declared_charset(content_type: str) -> str | None:
-    """The charset that the header declares, in lower case; whether it is one, the reader of the bytes decides.
+    """The charset that the header declares, in lower case. It need not be one that exists.
 
     >>> declared_charset('text/html; charset="ISO-8859-1"')
     'iso-8859-1'
     """
-    found = _CHARSET.search(content_type)
-    return found[1].lower() if found else None
+    match = _CHARSET.search(content_type)
+    return match[1].lower() if match else None

@@ -1,4 +1,4 @@
-"""What becomes of a link: a page, or a named reason why there is none."""
+"""Outcomes of a link: a page, a drop with its reason, or a redirect to a host that another part asks."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -6,31 +6,34 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urljoin
 
-from pipeline.pages.answer import Answer, Failure
+from pipeline.pages.failures import RequestFailure
+from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.media import PAGE_TYPES, declared_charset, media_type
-from pipeline.pages.warc import Exchange, Way, exchange_members
+from pipeline.pages.redaction import redact
+from pipeline.pages.warc_writer import RedirectChain
+from pipeline.records import Drop
 from pipeline.urls import fetch_url
 
-NO_WAY = Way()
-MOVED = frozenset({301, 302, 303, 307, 308})
-STATUSES_BY_NAME = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
+NO_REDIRECTS = RedirectChain()
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+NAMED_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
 
 
-class Reason(StrEnum):
+class PageDrop(StrEnum):
     """Why a link became no page."""
 
-    TIMEOUT = Failure.TIMEOUT.value
-    DNS = Failure.DNS.value
-    CONNECTION = Failure.CONNECTION.value
-    TLS = Failure.TLS.value
-    PROXY = Failure.PROXY.value
-    FORBIDDEN_ADDRESS = Failure.FORBIDDEN_ADDRESS.value
-    BAD_URL = Failure.BAD_URL.value
-    BAD_RESPONSE = Failure.BAD_RESPONSE.value
-    TRUNCATED = Failure.TRUNCATED.value
-    BAD_CODING = Failure.BAD_CODING.value
-    UNKNOWN_CODING = Failure.UNKNOWN_CODING.value
-    TOO_LARGE = Failure.TOO_LARGE.value
+    TIMEOUT = RequestFailure.TIMEOUT.value
+    DNS = RequestFailure.DNS.value
+    CONNECTION = RequestFailure.CONNECTION.value
+    TLS = RequestFailure.TLS.value
+    PROXY = RequestFailure.PROXY.value
+    FORBIDDEN_ADDRESS = RequestFailure.FORBIDDEN_ADDRESS.value
+    BAD_URL = RequestFailure.BAD_URL.value
+    BAD_RESPONSE = RequestFailure.BAD_RESPONSE.value
+    TRUNCATED = RequestFailure.TRUNCATED.value
+    BAD_CODING = RequestFailure.BAD_CODING.value
+    UNKNOWN_CODING = RequestFailure.UNKNOWN_CODING.value
+    TOO_LARGE = RequestFailure.TOO_LARGE.value
     ROBOTS = "robots"
     ROBOTS_UNREACHABLE = "robots_unreachable"
     TOO_MANY_REDIRECTS = "too_many_redirects"
@@ -59,64 +62,69 @@ class Reason(StrEnum):
     HTTP_OTHER = "http_other"
 
     @classmethod
-    def of_status(cls, status: int) -> "Reason":
-        """Of an HTTP status that is no success."""
-        return cls(f"http_{status}") if status in STATUSES_BY_NAME else cls.HTTP_OTHER
+    def of_status(cls, status: int) -> "PageDrop":
+        """The reason for an HTTP status that is not a success."""
+        return cls(f"http_{status}") if status in NAMED_STATUSES else cls.HTTP_OTHER
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A page: its answer, and the WARC members of the whole way to it (redirects first, then the page's own)."""
+class FetchedPage:
+    """A page: its response, and the redirects that led to it from the link's `url`."""
 
     url: str
-    answer: Answer
+    response: HttpResponse
     media_type: str
     charset: str | None
     fetched_at: datetime
-    way: Way
-    exchange: Exchange
+    chain: RedirectChain
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """A URL that became no page."""
+class DroppedLink:
+    """A link's `url` that gave no page."""
 
     url: str
-    reason: Reason
+    reason: PageDrop
     detail: str = ""
+
+    def drop(self, stage: str) -> Drop:
+        """The row of the stage's drops table, without credentials in its detail."""
+        return Drop(stage, self.url, self.reason, redact(self.detail) or None)
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A URL that was redirected to a host that another part asks: to be gone on with there."""
+class MovedLink:
+    """A link's `url` that was redirected to a host that another part asks; that part continues at `target`."""
 
     url: str
     target: str
     redirects: int
-    way: Way
+    chain: RedirectChain
 
 
-Outcome = Fetched | Dropped | Moved
+FetchOutcome = FetchedPage | DroppedLink | MovedLink
 
 
-def page_of(asked: str, answer: Answer, date: datetime, way: Way = NO_WAY) -> Outcome:
-    """What an answer that is no redirect amounts to; `asked` is the link's URL, `way` the WARC members of the redirects."""
-    if not 200 <= answer.status < 300 or answer.status == 206:
-        return Dropped(asked, Reason.of_status(answer.status), f"{answer.status} {answer.phrase}"[:80])
-    if not answer.body.strip():
-        return Dropped(asked, Reason.EMPTY)
-    content_type = answer.header("content-type")
-    kind = media_type(content_type, answer.body)
+def page_or_drop(
+    url: str, response: HttpResponse, date: datetime, chain: RedirectChain = NO_REDIRECTS
+) -> FetchedPage | DroppedLink:
+    """The outcome of the link `url` whose last response is not a redirect."""
+    if not 200 <= response.status < 300 or response.status == 206:
+        return DroppedLink(url, PageDrop.of_status(response.status), f"{response.status} {response.phrase}"[:80])
+    if not response.body.strip():
+        return DroppedLink(url, PageDrop.EMPTY)
+    content_type = response.header("content-type")
+    kind = media_type(content_type, response.body)
     if kind not in PAGE_TYPES:
-        return Dropped(asked, Reason.NOT_HTML, kind[:80])
-    return Fetched(asked, answer, kind, declared_charset(content_type), date, way, exchange_members(answer, date))
+        return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
+    return FetchedPage(url, response, kind, declared_charset(content_type), date, chain)
 
 
-def redirect_target(answer: Answer) -> str:
-    """Where a redirect leads, as a URL to fetch. Raises ValueError for nowhere."""
-    location = answer.header("location")
+def redirect_target(response: HttpResponse) -> str:
+    """The URL that a redirect leads to, in the form to fetch. Raises ValueError where it leads nowhere."""
+    location = response.header("location")
     if not location:
         raise ValueError("a redirect without a Location")
-    with suppress(UnicodeError):  # a header's bytes come as Latin-1; those beyond ASCII are most often UTF-8
+    with suppress(UnicodeError):  # header bytes arrive as Latin-1; those beyond ASCII are mostly UTF-8
         location = location.encode("latin-1").decode("utf-8")
-    return fetch_url(urljoin(answer.url, location))
+    return fetch_url(urljoin(response.url, location))

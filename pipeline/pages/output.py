@@ -1,6 +1,6 @@
-"""What a part of the pages stage publishes: WARC volumes, their index, drops, and links handed over to other parts.
+"""Files of a part of the pages stage: WARC files, their index, drops, and links that other parts continue.
 
-All of it comes out of the part's journal, sorted by URL.
+All files are written from the part's journal, sorted by URL.
 """
 
 import hashlib
@@ -11,10 +11,11 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pipeline.engine.writer import PartWriter
-from pipeline.pages.answer import PRODUCT
 from pipeline.pages.journal import Journal
-from pipeline.pages.outcomes import Dropped, Moved, Outcome, Reason
-from pipeline.pages.warc import Way, info_member, metadata_member, redacted
+from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
+from pipeline.pages.politeness import PRODUCT
+from pipeline.pages.redaction import redact
+from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member
 from pipeline.records import Drop, Link, Page, required
 from pipeline.storage import files
 
@@ -25,8 +26,8 @@ MOVED_SCHEMA = pa.schema(
         *Link.SCHEMA,
         required("target", pa.string()),
         required("redirects", pa.int32()),
-        required("way_records", pa.int32()),
-        required("way", pa.binary()),
+        required("chain_records", pa.int32()),
+        required("chain", pa.binary()),
     ]
 )
 
@@ -38,48 +39,58 @@ def read_links(path: str) -> Iterator[Link]:
             yield Link.from_row(row)
 
 
-def entry(outcome: Outcome, link: Link) -> tuple[dict[str, Any], bytes]:
-    """What the journal keeps of an outcome: enough to publish it without the outcome."""
-    if isinstance(outcome, Dropped):
-        return {"key": outcome.url, "reason": str(outcome.reason), "detail": redacted(outcome.detail)}, b""
-    if isinstance(outcome, Moved):
-        head = {"key": outcome.url, "target": outcome.target, "redirects": outcome.redirects, "way_records": outcome.way.records}
-        return head, outcome.way.members
-    answer = outcome.answer
-    about = [("via", redacted(outcome.url))] if answer.url != outcome.url else []
+def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], bytes]:
+    """Head and blob of an outcome's journal entry: enough to publish the outcome."""
+    if isinstance(outcome, DroppedLink):
+        return {"key": outcome.url, "reason": str(outcome.reason), "detail": redact(outcome.detail)}, b""
+    if isinstance(outcome, MovedLink):
+        head = {
+            "key": outcome.url,
+            "target": outcome.target,
+            "redirects": outcome.redirects,
+            "chain_records": outcome.chain.records,
+        }
+        return head, outcome.chain.members
+    return _page_entry(outcome, link)
+
+
+def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
+    response = page.response
+    exchange = exchange_members(response, page.fetched_at)
+    via = [("via", redact(page.url))] if response.url != page.url else []
     submissions = [("reddit-submission", f"{s.id} {s.subreddit} {s.karma}") for s in link.submissions]
-    metadata = metadata_member(answer.url, outcome.fetched_at, outcome.exchange.response_id, [*about, *submissions])
+    metadata = metadata_member(response.url, page.fetched_at, exchange.response_id, [*via, *submissions])
     head = {
-        "key": outcome.url,
-        "records": outcome.way.records + outcome.exchange.records + 1,
-        "final_url": redacted(answer.url),
-        "fetched_at": outcome.fetched_at.isoformat(),
-        "status": answer.status,
-        "media_type": outcome.media_type,
-        "charset": outcome.charset,
-        "response_at": len(outcome.way.members),
-        "response_length": outcome.exchange.response_length,
-        "body_bytes": len(answer.body),
-        "sha256": hashlib.sha256(answer.body).hexdigest(),
+        "key": page.url,
+        "records": page.chain.records + exchange.records + 1,
+        "final_url": redact(response.url),
+        "fetched_at": page.fetched_at.isoformat(),
+        "status": response.status,
+        "media_type": page.media_type,
+        "charset": page.charset,
+        "response_at": len(page.chain.members),
+        "response_length": exchange.response_length,
+        "body_bytes": len(response.body),
+        "sha256": hashlib.sha256(response.body).hexdigest(),
     }
-    return head, outcome.way.members + outcome.exchange.members + metadata
+    return head, page.chain.members + exchange.members + metadata
 
 
-def publish(journal: Journal, links: dict[str, Link], writer: PartWriter, warc_bytes: int, about: dict[str, str]) -> None:
-    """All outcomes, sorted by URL, so that bytes do not depend on the order in which hosts answered."""
+def publish_journal(journal: Journal, links: dict[str, Link], writer: PartWriter, warc_bytes: int, about: dict[str, str]) -> None:
+    """Publish the outcomes of all links, sorted by URL: the bytes do not depend on the order in which hosts answered."""
     fetched: list[str] = []
     moved: list[str] = []
     for url in sorted(links):
         head = journal.head(url)
         if "reason" in head:
-            writer.drop(Drop(writer.phase.stage, url, Reason(head["reason"]), head["detail"] or None))
+            writer.drop(Drop(writer.phase.stage, url, PageDrop(head["reason"]), head["detail"] or None))
         else:
             (moved if "target" in head else fetched).append(url)
     writer.items_in = len(links) - len(moved)
     if moved:
         _publish_moved(moved, journal, links, writer)
     pages: list[Page] = []
-    for number, urls in enumerate(_volumes(fetched, journal, warc_bytes)):
+    for number, urls in enumerate(_warc_files(fetched, journal, warc_bytes)):
         pages += _publish_warc(urls, number, journal, links, writer, about)
     writer.items_out = len(pages)
     writer.counters["body_bytes"] = sum(page.body_bytes for page in pages)
@@ -87,50 +98,52 @@ def publish(journal: Journal, links: dict[str, Link], writer: PartWriter, warc_b
 
 
 def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:
-    """Hand over to other parts what was redirected to their hosts."""
+    """Publish the links that other parts continue."""
     rows = []
     for url in urls:
         head = journal.head(url)
-        onward = {name: head[name] for name in ("target", "redirects", "way_records")}
-        rows.append({**links[url].row(), **onward, "way": journal.blob(url)})
+        redirect = {name: head[name] for name in ("target", "redirects", "chain_records")}
+        rows.append({**links[url].row(), **redirect, "chain": journal.blob(url)})
     writer.publish_table(MOVED, pa.Table.from_pylist(rows, schema=MOVED_SCHEMA), writer.spill_name(f"{writer.key}.moved.parquet"))
 
 
-def read_moved(path: str) -> Iterator[tuple[Link, Moved]]:
-    """What another part handed over."""
+def read_moved(path: str) -> Iterator[tuple[Link, MovedLink]]:
+    """Links that another part leaves to be continued, with their redirects so far."""
     for batch in files.record_batches(path, rows=256):
         for row in batch.to_pylist():
-            target, redirects, way = row.pop("target"), row.pop("redirects"), Way(row.pop("way"), row.pop("way_records"))
+            target, redirects = row.pop("target"), row.pop("redirects")
+            chain = RedirectChain(row.pop("chain"), row.pop("chain_records"))
             link = Link.from_row(row)
-            yield link, Moved(link.url, target, redirects, way)
+            yield link, MovedLink(link.url, target, redirects, chain)
 
 
-def _volumes(urls: Iterable[str], journal: Journal, limit_bytes: int) -> Iterator[list[str]]:
-    """The URLs of each WARC file of the part."""
-    volume: list[str] = []
+def _warc_files(urls: Iterable[str], journal: Journal, limit_bytes: int) -> Iterator[list[str]]:
+    """The URLs of each of the part's WARC files: one file holds at most `limit_bytes`, or a single larger page."""
+    group: list[str] = []
     size = 0
     for url in urls:
         length = journal.entries[url][2]
-        if volume and size + length > limit_bytes:
-            yield volume
-            volume, size = [], 0
-        volume.append(url)
+        if group and size + length > limit_bytes:
+            yield group
+            group, size = [], 0
+        group.append(url)
         size += length
-    if volume:
-        yield volume
+    if group:
+        yield group
 
 
 def _publish_warc(
     urls: list[str], number: int, journal: Journal, links: dict[str, Link], writer: PartWriter, about: dict[str, str]
 ) -> list[Page]:
+    """Publish one WARC file; the index rows of its pages."""
     name = writer.name("pages", f"-{number:02d}.warc.gz" if number else ".warc.gz")
     heads = {url: journal.head(url) for url in urls}
-    written = max(datetime.fromisoformat(head["fetched_at"]) for head in heads.values())
+    latest = max(datetime.fromisoformat(head["fetched_at"]) for head in heads.values())
     fields = {"software": PRODUCT, "format": "WARC File Format 1.1", "conformsTo": STANDARD, **about}
     pages: list[Page] = []
 
     def write(file: IO[bytes]) -> None:
-        info = info_member(name, written, fields)
+        info = info_member(name, latest, fields)
         file.write(info)
         offset = len(info)
         for url, head in heads.items():

@@ -1,11 +1,24 @@
-"""How long to wait before asking again."""
+"""Which requests are tried again, and after how long."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from pipeline.pages.failures import RequestFailure
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+RETRIED_FAILURES = frozenset(
+    {
+        RequestFailure.TIMEOUT,
+        RequestFailure.CONNECTION,
+        RequestFailure.DNS,
+        RequestFailure.TRUNCATED,
+        RequestFailure.PROXY,
+    }
+)
+
 
 def back_off_seconds(attempt: int, base_seconds: float) -> float:
-    """Doubling: base after the first try, twice that after the second …
+    """The wait after a failed attempt: `base_seconds` after the first, doubled after each further one.
 
     >>> [back_off_seconds(attempt, 1.0) for attempt in (1, 2, 3)]
     [1.0, 2.0, 4.0]
@@ -14,7 +27,8 @@ def back_off_seconds(attempt: int, base_seconds: float) -> float:
 
 
 def retry_after_seconds(value: str, now: datetime) -> float | None:
-    """What a Retry-After header asks for (RFC 9110 section 10.2.3: seconds, or a date); None for none or nonsense.
+    """The wait that a Retry-After header asks for (RFC 9110 section 10.2.3: seconds, or a date); None where it is absent or
+    invalid.
 
     >>> retry_after_seconds("120", datetime(2026, 1, 1, tzinfo=UTC))
     120.0

@@ -1,4 +1,4 @@
-"""robots.txt by RFC 9309: what an origin lets us fetch, and how slowly."""
+"""robots.txt by RFC 9309: the URLs of an origin that a crawler may fetch, and the pause that it asks for."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -7,7 +7,7 @@ from typing import Self
 from protego import Protego
 
 MAX_BYTES = 500 * 1024
-"""RFC 9309 section 2.5: a crawler parses at least 500 kibibytes; what lies beyond is ignored."""
+"""RFC 9309 section 2.5: a crawler parses at least 500 kibibytes; the rest is ignored."""
 
 MAX_AGE_SECONDS = 24 * 3600.0
 """RFC 9309 section 2.4: a copy is not used for longer."""
@@ -16,8 +16,8 @@ MAX_CRAWL_DELAY_SECONDS = 30.0
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class Standing(Enum):
-    """What an origin's answer for /robots.txt amounts to (RFC 9309 section 2.3.1)."""
+class RobotsStatus(Enum):
+    """Kind of an origin's answer for /robots.txt (RFC 9309 section 2.3.1)."""
 
     RULES = "rules"
     UNAVAILABLE = "unavailable"
@@ -26,47 +26,47 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Robots:
-    """The rules of one origin, as one crawler sees them."""
+    """The robots.txt of one origin, as it applies to one crawler."""
 
-    standing: Standing
+    status: RobotsStatus
     agent: str
     _rules: Protego | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, body: bytes, agent: str) -> Self:
-        """Of a robots.txt that was answered with 2xx. `agent` is the product token, without version."""
+        """The rules of a robots.txt that was answered with 2xx. `agent` is the product token, without version."""
         text = body[:MAX_BYTES].decode("utf-8", "replace").removeprefix(BYTE_ORDER_MARK)
-        return cls(Standing.RULES, agent, Protego.parse(text))
+        return cls(RobotsStatus.RULES, agent, Protego.parse(text))
 
     @classmethod
     def unavailable(cls, agent: str) -> Self:
-        """4xx, or too many redirects: there are no rules."""
-        return cls(Standing.UNAVAILABLE, agent)
+        """No rules, after 4xx or too many redirects: everything is allowed."""
+        return cls(RobotsStatus.UNAVAILABLE, agent)
 
     @classmethod
     def unreachable(cls, agent: str) -> Self:
-        """5xx, or no answer: everything is disallowed."""
-        return cls(Standing.UNREACHABLE, agent)
+        """Unknown rules, after 5xx or no answer: everything is disallowed."""
+        return cls(RobotsStatus.UNREACHABLE, agent)
 
     @property
     def has_rules(self) -> bool:
         """Whether the origin answered with rules."""
-        return self.standing is Standing.RULES
+        return self.status is RobotsStatus.RULES
 
     def allows(self, url: str) -> bool:
         """Whether the URL may be fetched."""
         if self._rules is None:
-            return self.standing is Standing.UNAVAILABLE
+            return self.status is RobotsStatus.UNAVAILABLE
         return bool(self._rules.can_fetch(url, self.agent))
 
     def delay_seconds(self, default: float) -> float:
-        """The pause between two requests: the longer of ours and theirs, theirs counted to 30 s."""
-        asked = self._rules.crawl_delay(self.agent) if self._rules is not None else None
-        return max(default, min(float(asked or 0.0), MAX_CRAWL_DELAY_SECONDS))
+        """The pause between two requests: the longer of `default` and the origin's Crawl-delay, of which at most 30 s count."""
+        requested = self._rules.crawl_delay(self.agent) if self._rules is not None else None
+        return max(default, min(float(requested or 0.0), MAX_CRAWL_DELAY_SECONDS))
 
 
 def robots_url(url: str) -> str:
-    """Where the rules for a URL stand.
+    """The URL of the robots.txt that applies to a URL.
 
     >>> robots_url("https://example.com:8443/a/b?c")
     'https://example.com:8443/robots.txt'

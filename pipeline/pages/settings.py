@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""Settings of the pages stage."""
 
 import re
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
-from pipeline.pages.answer import PRODUCT, user_agent
-from pipeline.pages.client import Client, Limits
-from pipeline.pages.crawl import Manners
-from pipeline.pages.warc import redacted
+from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.politeness import PRODUCT, Politeness, user_agent
+from pipeline.pages.redaction import redact
 from pipeline.storage import files
 from pipeline.storage.files import InputError
 
@@ -18,24 +17,26 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 
 @dataclass(frozen=True, slots=True)
 class PagesSettings:
-    """The flags of `pipeline pages`. Behind a proxy it is the proxy that looks names up: only literal addresses are vetted here."""
+    """The flags of `pipeline pages`. Behind a proxy, the proxy looks names up: only literal addresses are checked here."""
 
-    contact: str = setting("", "who to complain to, shown in the User-Agent: a URL or an address")
-    user_agent: str = setting("", "another User-Agent than webtext's own; robots.txt is read for its first word")
+    contact: str = setting("", "a URL or an address for complaints, shown in the User-Agent")
+    user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its first word")
     host_delay: float = setting(1.0, "seconds between two requests to a host; robots.txt may ask for up to 30", recorded=False)
-    threads: int = setting(32, "hosts asked at the same time, a part", recorded=False)
-    robots: bool = setting(True, "heed robots.txt (RFC 9309)")
-    retries: int = setting(2, "further tries after a time-out, a lost connection, 429 or 5xx")
-    deadline_seconds: float = setting(60.0, "for one request and its whole answer")
-    max_body_bytes: int = setting(10_000_000, "the largest page, decoded")
-    allow_addresses: tuple[str, ...] = setting((), "networks beside the public Internet, such as 127.0.0.0/8", metavar="CIDR")
+    threads: int = setting(32, "number of hosts asked at the same time, per part", recorded=False)
+    robots: bool = setting(True, "obey robots.txt (RFC 9309)")
+    retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
+    deadline_seconds: float = setting(60.0, "seconds for one request and its complete response")
+    max_body_bytes: int = setting(10_000_000, "largest decoded page, in bytes")
+    allow_addresses: tuple[str, ...] = setting(
+        (), "networks to allow besides the public Internet, such as 127.0.0.0/8", metavar="CIDR"
+    )
     proxy: str | None = setting(None, "HTTP proxy for all requests: http://host:port", recorded=False, metavar="URL")
     ca_bundle: str | None = setting(None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, metavar="FILE")
-    fetched_at: str = setting("", "the instant to write in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
+    fetched_at: str = setting("", "instant to record in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
     fetch_from: tuple[str, ...] = setting(
-        (), "take pages from these WARC files or folders of them, not from the web", recorded=False, metavar="PATH"
+        (), "take pages from these WARC files, or folders of them, in place of the web", recorded=False, metavar="PATH"
     )
-    warc_bytes: int = setting(1_000_000_000, "begin another WARC file of a part after so many bytes")
+    warc_bytes: int = setting(1_000_000_000, "largest WARC file, in bytes; a part begins another one beyond it")
 
     def __post_init__(self) -> None:
         AddressPolicy.of(self.allow_addresses)
@@ -48,7 +49,7 @@ class PagesSettings:
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
             raise ValueError(f"--fetched_at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
         if self.proxy and not re.match(r"https?://[^/\s]+/?$", self.proxy):
-            raise ValueError(f"--proxy {redacted(self.proxy)}: not of the form http://host:port")
+            raise ValueError(f"--proxy {redact(self.proxy)}: not of the form http://host:port")
         if self.ca_bundle and not files.exists(self.ca_bundle):
             raise ValueError(f"--ca_bundle {self.ca_bundle}: no such file")
         for name in ("contact", "user_agent"):
@@ -57,27 +58,27 @@ class PagesSettings:
 
     @property
     def agent(self) -> str:
-        """The User-Agent."""
+        """The User-Agent header."""
         return self.user_agent or user_agent(self.contact)
 
     @property
-    def manners(self) -> Manners:
+    def politeness(self) -> Politeness:
         """How hosts are treated."""
         token = re.split(r"[/\s]", self.user_agent, maxsplit=1)[0] or PRODUCT
-        return Manners(self.host_delay, self.robots, token, self.retries)
+        return Politeness(self.host_delay, self.robots, token, self.retries)
 
     @property
     def about(self) -> dict[str, str]:
-        """What a WARC file says of its making."""
+        """Fields of a WARC file's warcinfo record about the crawl."""
         return {"robots": "obey (RFC 9309)" if self.robots else "ignore", "http-header-user-agent": self.agent}
 
     def now(self) -> datetime:
-        """The instant that is written down as the time of a fetch."""
+        """The instant to record as the time of a fetch."""
         return datetime.fromisoformat(self.fetched_at).astimezone(UTC) if self.fetched_at else datetime.now(UTC)
 
     def client(self) -> Client:
-        """A client of these settings."""
-        limits = Limits(self.deadline_seconds, self.max_body_bytes)
+        """A new client with these settings."""
+        limits = RequestLimits(self.deadline_seconds, self.max_body_bytes)
         return Client(
             self.agent,
             AddressPolicy.of(self.allow_addresses),
@@ -89,7 +90,7 @@ class PagesSettings:
 
 
 def check_reachable(settings: PagesSettings) -> None:
-    """Raise InputError where the settings name files that cannot be used."""
+    """Raise InputError where the settings name certificates that cannot be read."""
     try:
         settings.client().close()
     except OSError as error:

@@ -1,9 +1,9 @@
-"""TODO-DOC."""
+"""The part of the web that one worker crawls: links grouped by the buckets of their hosts."""
 
 from dataclasses import dataclass
 
-from pipeline.links.spill import PLACE_BITS, place_of
-from pipeline.pages.crawl import Visit
+from pipeline.links.buckets import HASH_BITS, host_hash
+from pipeline.pages.crawl import CrawlRequest
 from pipeline.pages.output import read_links, read_moved
 from pipeline.records import Link
 from pipeline.urls import dedup_key, host_of
@@ -11,42 +11,46 @@ from pipeline.urls import dedup_key, host_of
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The links of one part: shards of links, and what other parts handed over. Of `buckets` buckets of hosts, those from `first` to
-    `last` (excluded) are its own.
+    """The links of one part: shards of links, and files of links moved from other parts' hosts.
+
+    Hosts lie in `buckets` buckets; those from `first` to `last` (excluded) belong to the part.
     """
 
     shards: tuple[str, ...]
     first: int = 0
     last: int = 1
     buckets: int = 1
-    handed_over: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
 
     def owns(self, url: str) -> bool:
-        """Whether the URL's host is asked by this part alone."""
+        """Whether this part, and no other, asks the URL's host."""
         return self.first <= bucket_of(url, self.buckets) < self.last
 
-    def read(self) -> tuple[dict[str, Link], dict[str, Visit]]:
-        """The links and where each is to be asked for first, by the links' URLs."""
+    def read(self) -> tuple[dict[str, Link], dict[str, CrawlRequest]]:
+        """The links and their first requests, both by the links' URLs."""
         links = {link.url: link for path in self.shards for link in read_links(path)}
-        first = {url: Visit(url, url) for url in links}
-        for path in self.handed_over:
+        requests = {url: CrawlRequest(url, url) for url in links}
+        for path in self.moved:
             for link, moved in read_moved(path):
                 if self.owns(moved.target):
                     links[link.url] = link
-                    first[link.url] = Visit(link.url, moved.target, moved.redirects, way=moved.way)
-        return links, first
+                    requests[link.url] = CrawlRequest(link.url, moved.target, moved.redirects, moved.chain)
+        return links, requests
 
 
 def bucket_of(url: str, buckets: int) -> int:
-    """The bucket of a URL's host, as the links stage deals them: all spellings of a host that fold together lie in one."""
-    return place_of(host_of(dedup_key(url))) * buckets >> PLACE_BITS
+    """The bucket of a URL's host, as the links stage sorts hosts into shards. Spellings that fold to one host share a bucket."""
+    return host_hash(host_of(dedup_key(url))) * buckets >> HASH_BITS
 
 
-def shares(shards: list[tuple[str, int]], links_a_part: int) -> list[tuple[Share, int]]:
-    """Link shards (path, rows), a bucket each, in order: together until a part has its share. (share, links) a part, by the data alone."""
+def shares(shards: list[tuple[str, int]], links_per_part: int) -> list[tuple[Share, int]]:
+    """(share, number of links) of each part. `shards` are (path, rows), one per bucket, in order.
+
+    Neighbouring shards join while their links fit into `links_per_part`; the result depends on the data alone.
+    """
     groups: list[list[int]] = []
     for bucket, (_, rows) in enumerate(shards):
-        if groups and sum(shards[b][1] for b in groups[-1]) + rows <= links_a_part:
+        if groups and sum(shards[b][1] for b in groups[-1]) + rows <= links_per_part:
             groups[-1].append(bucket)
         else:
             groups.append([bucket])

@@ -1,4 +1,4 @@
-"""What a person can get wrong: one line that names it and the way out, exit code 2, nothing written."""
+"""Bad input: one line that names it and says what to do, exit code 2, and no output."""
 
 import json
 import os
@@ -30,50 +30,63 @@ def assert_refused(folder: Path, *arguments: str, names: str, output: str = "out
     assert not list(folder.rglob("*.parquet"))
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_2017-01.zst"), names="RS_2017-01.zst")
 
 
-def test_empty_dump(tmp_path: Path) -> None:
+def test_an_empty_dump_is_refused(tmp_path: Path) -> None:
     (tmp_path / "RS_empty.jsonl").write_bytes(b"")
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_empty.jsonl"), names="RS_empty.jsonl")
 
 
-def test_not_json(tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.jsonl").write_text("<html>\n" * 50)
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "page.jsonl"), names="page.jsonl")
 
 
-def test_truncated_zstd(tmp_path: Path) -> None:
+def test_a_truncated_zstd_file_is_refused(tmp_path: Path) -> None:
     whole = zstandard.ZstdCompressor().compress((LINE + "\n").encode() * 5000)
     (tmp_path / "RS_cut.zst").write_bytes(whole[: len(whole) // 2])
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS_cut.zst"), names="RS_cut.zst")
 
 
-def test_unknown_flag(tmp_path: Path) -> None:
+def test_an_unknown_flag_is_refused(tmp_path: Path) -> None:
     (tmp_path / "RS.jsonl").write_text(LINE)
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), "--min_kamra", "5", names="--min_kamra")
 
 
-def test_no_source(tmp_path: Path) -> None:
+def test_a_run_without_a_source_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path, "run", names="--submissions")
 
 
-def test_no_keys_for_reddit(tmp_path: Path) -> None:
+def test_reddit_without_keys_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path, "links", "--subreddits", "python", names="praw_client_id")
 
 
-def test_input_of_another_stage(tmp_path: Path) -> None:
+def test_a_missing_output_is_refused(tmp_path: Path) -> None:
+    ended = run("links", "--urls", str(tmp_path / "urls.txt"))
+    assert ended.returncode == 2
+    assert "--output is required (or --corpus DIR, which stands for all folders)" in ended.stderr
+
+
+@pytest.mark.parametrize(("stage", "flag"), [("pages", "--input"), ("tokens", "--vocabulary")])
+def test_a_missing_input_is_refused_by_its_flag(tmp_path: Path, stage: str, flag: str) -> None:
+    ended = run(stage, "--output", str(tmp_path / "out"), *(("--input", "a") if flag != "--input" else ()))
+    assert ended.returncode == 2
+    assert f"{flag} is required" in ended.stderr
+
+
+def test_an_unfinished_input_folder_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path, "pages", "--input", str(tmp_path), names="manifest.json")
 
 
-def test_unwritable_output(tmp_path: Path) -> None:
+def test_an_unwritable_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "RS.jsonl").write_text(LINE)
     (tmp_path / "taken").write_text("a file")
     assert_refused(tmp_path, "links", "--submissions", str(tmp_path / "RS.jsonl"), names="taken", output="taken/out")
 
 
-def test_folder_of_other_settings_says_which(tmp_path: Path) -> None:
+def test_a_folder_of_other_settings_is_refused_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "RS.jsonl").write_text(LINE)
     flags = ("links", "--submissions", str(tmp_path / "RS.jsonl"), "--output", str(tmp_path / "out"), "--workers", "1")
     assert run(*flags).returncode == 0

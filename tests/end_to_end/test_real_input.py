@@ -1,4 +1,4 @@
-"""Real dumps and real pages through the whole job: `make real-demo`. A proxy answers for the pages' own addresses, dead links fail."""
+"""Real dumps and real pages through the whole job: `make real-demo`. A proxy answers for the pages' addresses; dead links fail."""
 
 import io
 import json
@@ -23,7 +23,7 @@ STEPS = 20
 
 
 def real_pages(html: Path) -> dict[str, bytes]:
-    """URL to bytes of every page that carries its own address."""
+    """URL to bytes of every page whose address is known."""
     rows = [json.loads(line) for line in (html / "index.jsonl").read_text().splitlines()]
     bodies: dict[str, bytes] = {}
     for archive in sorted(html.glob("*.tar.xz")):
@@ -73,7 +73,7 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "corpus"
 
 
-def test_every_line_and_link_is_accounted_for(corpus: Path) -> None:
+def test_every_line_and_link_is_in_the_books(corpus: Path) -> None:
     links, pages = (StageManifest.load(str(corpus / stage)) for stage in ("links", "pages"))
     assert links.books.items_in > DUMP_LINES + 1079 + 4275 + 31
     assert links.books.items_in == links.books.items_out + sum(links.books.dropped.values())
@@ -82,7 +82,7 @@ def test_every_line_and_link_is_accounted_for(corpus: Path) -> None:
     assert pages.books.items_out > 900
 
 
-def test_text_reaches_the_shards_and_comes_back(corpus: Path) -> None:
+def test_shards_decode_to_the_kept_text(corpus: Path) -> None:
     dataset = Dataset.load(str(corpus / "tokens"))
     tokenizer = Tokenizer.load(str(corpus / "tokens"))
     kept = {
@@ -103,7 +103,7 @@ def test_text_reaches_the_shards_and_comes_back(corpus: Path) -> None:
     assert documents == StageManifest.load(str(corpus / "dedup")).books.items_out
 
 
-def test_a_model_learns_from_it(corpus: Path, tmp_path: Path) -> None:
+def test_a_model_learns_from_the_shards(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     call(
         "trainer",

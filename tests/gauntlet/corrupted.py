@@ -15,9 +15,10 @@ from gauntlet.whole import reader_of, write_all
 from small_web import Month
 
 from pipeline.storage.files import InputError
-from trainer import checkpoint
+from trainer.checkpoint.folders import newest
+from trainer.checkpoint.load import load_model
 from trainer.config import InputError as TrainerInputError
-from trainer.data import Corpus
+from trainer.data import TokenDataset
 
 FOUND, MISSED, CRASHED = range(3)
 READ_BY_NOBODY = ("run.json", "tokens/tokenizer.json")
@@ -28,9 +29,9 @@ def read(path: Path, folder: Path, month: Month) -> None:
     """What reads the file first."""
     stage = path.relative_to(folder).parts[1]
     if "run" in path.relative_to(folder).parts:
-        checkpoint.load_model(folder / "run")
+        load_model(folder / "run")
     elif stage == "tokens":
-        Corpus.open(folder / "corpus" / "tokens")
+        TokenDataset.open(folder / "corpus" / "tokens")
     else:
         reader, call = reader_of(stage, folder / "corpus", month, folder / "output")
         reader.run(call)
@@ -68,7 +69,7 @@ def victims(folder: Path) -> dict[str, list[Path]]:
     """The files of each kind; the newest checkpoint alone is read."""
     stages = ("links", "pages", "documents", "dedup", "vocabulary", "tokens")
     found = [path for stage in stages for path in sorted((folder / "corpus" / stage).rglob("*")) if path.is_file()]
-    found += [path for path in sorted(checkpoint.newest(folder / "run").rglob("*")) if path.is_file()]
+    found += [path for path in sorted(newest(folder / "run").rglob("*")) if path.is_file()]
     kinds: dict[str, list[Path]] = defaultdict(list)
     for path in found:
         if not str(path).endswith(READ_BY_NOBODY) and path.parent.name != "drops" and path.stat().st_size:

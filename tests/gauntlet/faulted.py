@@ -28,8 +28,13 @@ from gauntlet.whole import train_words
 from small_web import Month, write_month
 
 from pipeline.cli import main as commands
+from pipeline.dedup import stage as dedup  # noqa: F401 (imported once, before the forks)
+from pipeline.documents import stage as documents  # noqa: F401 (imported once, before the forks)
+from pipeline.links import stage as links  # noqa: F401 (imported once, before the forks)
+from pipeline.pages import stage as pages  # noqa: F401 (imported once, before the forks)
+from pipeline.tokens import stage as tokens  # noqa: F401 (imported once, before the forks)
 from pipeline.vocabulary import stage as vocabulary  # noqa: F401 (imported once, before the forks)
-from trainer import cli, command  # noqa: F401
+from trainer import cli, train  # noqa: F401
 
 Done = Callable[[], None]
 ATTEMPT_SECONDS = 200

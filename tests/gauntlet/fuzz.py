@@ -42,7 +42,7 @@ def dump_line(data: bytes) -> None:
     if isinstance(post, reddit.Post):
         row = intake.accept(post, ANY)
         if isinstance(row, tuple):
-            intake._batch([row])
+            intake.batch_of([row])
 
 
 def url(data: bytes) -> None:
@@ -69,23 +69,23 @@ class Wire:
 
 def http_response(data: bytes) -> None:
     """A server's answer, from its first byte, and what is made of it."""
-    response = header_parser.HeadedResponse(Wire(data))  # type: ignore[arg-type]
+    response = header_parser.HeaderParsingResponse(Wire(data))  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read(1 << 16)
     except (http.client.HTTPException, ValueError, OSError):
         return
-    answer = Answer("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
-    retry.retry_after_seconds(answer.header("retry-after"), NOW)
-    outcomes.page_of(answer.url, answer, NOW)
+    whole = HttpResponse("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
+    retry.retry_after_seconds(whole.header("retry-after"), NOW)
+    outcomes.page_or_drop(whole.url, whole, NOW)
     with refused(ValueError):
-        outcomes.redirect_target(answer)
+        outcomes.redirect_target(whole)
 
 
 def http_record(data: bytes) -> None:
     """The block of a response record."""
-    with refused(warc.WarcError, decoding.DecodingError, decoding.UnknownCodingError, decoding.TooLargeError):
-        warc.http_response(warc.Record(0, len(data), {}, data))
+    with refused(warc_reader.WarcError, decoding.DecodingError, decoding.UnknownCodingError, decoding.TooLargeError):
+        warc_reader.http_response(warc_reader.WarcRecord(0, len(data), {}, data))
 
 
 def robots(data: bytes) -> None:
@@ -97,8 +97,8 @@ def robots(data: bytes) -> None:
 
 def warc_file(data: bytes) -> None:
     """A WARC file is read to its end or refused."""
-    with refused(warc.WarcError):
-        for record in warc.records(written("x.warc", data)):
+    with refused(warc_reader.WarcError):
+        for record in warc_reader.read_records(written("x.warc", data)):
             assert record.kind is not None
             assert record.date
 
@@ -107,7 +107,7 @@ def manifest(data: bytes) -> None:
     """A stage's manifest."""
     path = written("manifest.json", data)
     with refused(InputError):
-        Manifest.load(str(Path(path).parent))
+        StageManifest.load(str(Path(path).parent))
 
 
 def shards_manifest(data: bytes) -> None:
@@ -128,7 +128,7 @@ def checkpoint(data: bytes) -> None:
     """What a checkpoint says of itself."""
     path = written("checkpoint.json", data)
     with refused(TrainerInputError):
-        read_facts(Path(path).parent)
+        read_metadata(Path(path).parent)
 
 
 @contextmanager
@@ -154,12 +154,24 @@ def written(name: str, data: bytes) -> str:
 
 def load() -> None:
     """Import what is fuzzed: under atheris' instrumentation where it runs. Of the trainer only what reads JSON is instrumented."""
-    global ANY, Answer, Dataset, FormatError, InputError, Manifest, TrainerInputError, decoding, formats, header_parser, intake
-    global outcomes, read_facts, reddit, retry, robots_module, urls, warc
-    from pipeline.links.rules import Rules
-    from pipeline.links.settings import LinksSettings
+    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, TrainerInputError, decoding, formats, header_parser
+    global intake, outcomes, read_metadata, reddit, retry, robots_module, urls, warc_reader
+    from pipeline import reddit, urls
+    from pipeline.links import intake
+    from pipeline.links.rules import LinkRules
+    from pipeline.links.settings import LinksSettings, SourceKind
+    from pipeline.pages import decoding, header_parser, outcomes, retry, warc_reader
+    from pipeline.pages import robots as robots_module
+    from pipeline.pages.http_response import HttpResponse
+    from pipeline.storage.files import InputError
+    from pipeline.storage.manifest import StageManifest
+    from tokenizer import formats
+    from tokenizer.errors import FormatError
+    from tokenizer.shards import Manifest as Dataset
+    from trainer.checkpoint.metadata import read_metadata
+    from trainer.config import InputError as TrainerInputError
 
-    ANY = Rules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), "dump")
+    ANY = LinkRules.of(LinksSettings(min_karma=-(1 << 62), created_before="none"), SourceKind.DUMP)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -19,9 +19,10 @@ from servers.hostile import CASES, HostileServer
 from servers.outcomes import LOOPBACK
 
 from pipeline.engine.allocator import choose_allocators
-from pipeline.pages.client import Client, Limits
-from pipeline.pages.crawl import Crawl, Manners, visits
-from pipeline.pages.outcomes import Fetched, Outcome
+from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.crawl import Crawl, first_requests
+from pipeline.pages.outcomes import FetchedPage, FetchOutcome
+from pipeline.pages.politeness import Politeness
 
 ALL, THREADS = 12_000, 64
 HOSTILE = ALL * 3 // 10
@@ -50,13 +51,13 @@ def crawl(urls: list[str]) -> tuple[int, float]:
     """Good pages and seconds of one crawl."""
     good = [0]
 
-    def take(outcome: Outcome) -> None:
-        good[0] += isinstance(outcome, Fetched) and "//good." in outcome.url
+    def take(outcome: FetchOutcome) -> None:
+        good[0] += isinstance(outcome, FetchedPage) and "//good." in outcome.url
 
     began = time.monotonic()
-    manners = Manners(delay_seconds=0.0, retries=0, robots=False)
-    with Client("webtext/test", LOOPBACK, Limits(DEADLINE_SECONDS, 2_000_000), lookup=lookup) as client:
-        Crawl(client, manners, take).run(visits(urls), THREADS)
+    politeness = Politeness(delay_seconds=0.0, retries=0, robots=False)
+    with Client("webtext/test", LOOPBACK, RequestLimits(DEADLINE_SECONDS, 2_000_000), lookup=lookup) as client:
+        Crawl(client, politeness, take).run(first_requests(urls), THREADS)
     return good[0], time.monotonic() - began
 
 

@@ -59,7 +59,7 @@ def test_no_byte_of_a_whole_run_holds_a_canary(tmp_path: Path, monkeypatch: pyte
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert reddit.asked["new"] == 1
+        assert reddit.requests["new"] == 1
         assert sum(server.asked[url] for url in web) == len(web)
     assert [word for word in HUSHED if word in (done.stdout + done.stderr).encode()] == []
     written = [path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.storage import files
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import StageManifest
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError
 from tokenizer.shards import Header, ShardEntry, SplitEntry, sha256_of
 from tokenizer.shards import Manifest as Dataset
-from trainer import checkpoint
+from trainer.checkpoint.load import load_model
 from trainer.config import InputError
 
 HERE = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_a_pickled_checkpoint_never_runs(tmp_path: Path, sentinel: Path) -> None
         (folder / name).write_bytes(pickle.dumps(Touch(sentinel)))
     for path in (tmp_path / "run", folder, folder / "ckpt.pt"):
         with pytest.raises(InputError, match=str(path)):
-            checkpoint.load_model(path)
+            load_model(path)
     assert not sentinel.exists()
 
 
@@ -68,7 +68,7 @@ def test_a_lying_safetensors_header_is_refused_by_name(tmp_path: Path, header: b
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(header.ljust(98, b" ") + bytes(16))
     with pytest.raises(InputError, match=r"not a Hugging Face GPT-2 folder \(.*(header|Header|metadata)"):
-        checkpoint.load_model(tmp_path)
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["Split", "Sequence"])
@@ -125,7 +125,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
     written = {"stage": "links", "settings": {}, "inputs": {}, "files": [body], "books": {}, "format_version": 1}
     (dataset / "manifest.json").write_text(json.dumps(written))
     with pytest.raises(files.InputError, match="leads out of its folder"):
-        Manifest.load(str(dataset))
+        StageManifest.load(str(dataset))
 
 
 def test_nothing_that_runs_code_or_unpacks_is_imported() -> None:

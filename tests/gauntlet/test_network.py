@@ -14,7 +14,7 @@ from servers.stage_runs import contents, drops_of, link, links_folder, pages_of,
 
 from pipeline.engine.runner import Engine
 from pipeline.pages import crawl as crawl_module
-from pipeline.pages.client import Limits
+from pipeline.pages.client import RequestLimits
 
 
 class Resetting(ReplayServer):
@@ -84,5 +84,5 @@ def test_names_that_come_back_are_pages_and_those_that_do_not_are_named(monkeypa
 
         monkeypatch.setattr(server, "lookup", failing)
         urls = [server.url("good", number=number) for number in range(1, 10)]
-        crawled = crawl(server, urls, 8, Limits(5.0), retries=4, robots=False)
+        crawled = crawl(server, urls, 8, RequestLimits(5.0), retries=4, robots=False)
     assert [crawled.word(url) for url in urls] == [PAGE] * 8 + ["dns"]

@@ -9,19 +9,9 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pipeline.reddit import (
-    MAX_LINE_BYTES,
-    LineFault,
-    Post,
-    Rejected,
-    parse_line,
-    parse_lines,
-    read_submissions,
-    read_urls,
-    whole_number,
-    zstd,
-)
+from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, read_urls, whole_number
 from pipeline.storage.files import InputError
+from pipeline.storage.lines import LONGEST_LINE_BYTES, zstd
 
 ROW = {
     "id": "abc",
@@ -93,31 +83,31 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("line", "wanted"), VARIANTS)
-def test_field_variants(line: bytes, wanted: Post) -> None:
-    assert parse_line(line, 1) == wanted
+@pytest.mark.parametrize(("line", "expected"), VARIANTS)
+def test_field_variants_give_one_submission(line: bytes, expected: Post) -> None:
+    assert parse_line(line, 1) == expected
 
 
 @pytest.mark.parametrize(("line", "reason"), FAULTS)
-def test_what_is_no_submission_has_a_reason(line: bytes | int, reason: LineFault) -> None:
-    found = parse_line(line, 3)
-    assert isinstance(found, Rejected)
-    assert (found.line, found.reason) == (3, reason)
-    assert len(found.detail) <= 200
+def test_a_line_that_is_no_submission_is_rejected_with_a_reason(line: bytes | int, reason: LineFault) -> None:
+    rejected = parse_line(line, 3)
+    assert isinstance(rejected, RejectedLine)
+    assert (rejected.line, rejected.reason) == (3, reason)
+    assert len(rejected.detail) <= 200
 
 
-def test_whole_numbers() -> None:
+def test_whole_numbers_are_read_from_text_or_refused() -> None:
     assert [whole_number(v) for v in ("1e3", " 7", "-2", "inf", "9" * 30, [], 2**63)] == [1000, 7, -2, None, None, None, None]
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd.compress])
-def test_every_compression_by_content(tmp_path: Path, compress) -> None:
+def test_compression_is_recognised_by_content(tmp_path: Path, compress) -> None:
     path = tmp_path / "dump.of_some_name"
     path.write_bytes(compress(line_of() + b"\n" + line_of(id="second")))
     assert [post.id for post in read_submissions(str(path))] == ["abc", "second"]
 
 
-def test_a_window_of_two_gibibytes(tmp_path: Path) -> None:
+def test_a_zstd_window_of_two_gibibytes_is_read(tmp_path: Path) -> None:
     path = tmp_path / "RS.zst"
     options = {zstd.CompressionParameter.window_log: 31, zstd.CompressionParameter.enable_long_distance_matching: 1}
     with zstd.open(path, "wb", options=options) as file:
@@ -127,15 +117,15 @@ def test_a_window_of_two_gibibytes(tmp_path: Path) -> None:
 
 def test_every_line_is_accepted_or_rejected_by_reason(tmp_path: Path) -> None:
     path = tmp_path / "dump"
-    long = line_of(title="x" * (MAX_LINE_BYTES + 7))
-    just = line_of(title="x" * (MAX_LINE_BYTES - len(line_of(title=""))))
-    assert len(just) == MAX_LINE_BYTES
-    wide = line_of(title="é中" * 400_000).decode("unicode_escape", "surrogatepass").encode("utf-8", "surrogatepass")
-    lines = [line_of(), b"", long, b"{", just, b"[]", wide, line_of(), long, b"\xff", line_of()]
+    long = line_of(title="x" * (LONGEST_LINE_BYTES + 7))
+    longest = line_of(title="x" * (LONGEST_LINE_BYTES - len(line_of(title=""))))
+    assert len(longest) == LONGEST_LINE_BYTES
+    multibyte = line_of(title="é中" * 400_000).decode("unicode_escape", "surrogatepass").encode("utf-8", "surrogatepass")
+    lines = [line_of(), b"", long, b"{", longest, b"[]", multibyte, line_of(), long, b"\xff", line_of()]
     path.write_bytes(b"\n".join(lines))
-    found = list(parse_lines(str(path)))
-    assert len(found) == len(lines)
-    rejected = [f for f in found if isinstance(f, Rejected)]
+    parsed = list(parse_lines(str(path)))
+    assert len(parsed) == len(lines)
+    rejected = [p for p in parsed if isinstance(p, RejectedLine)]
     assert [r.line for r in rejected] == [2, 3, 4, 6, 9, 10]
     assert Counter(r.reason for r in rejected) == {
         LineFault.BLANK_LINE: 1,
@@ -145,12 +135,12 @@ def test_every_line_is_accepted_or_rejected_by_reason(tmp_path: Path) -> None:
     }
 
 
-def test_a_line_that_is_none_raises_with_its_number_unless_told_otherwise(tmp_path: Path) -> None:
+def test_a_rejected_line_raises_unless_a_callback_takes_it(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_bytes(line_of() + b"\n{\n" + line_of() + b"\n")
     with pytest.raises(InputError, match=r"dump:2: not json"):
         list(read_submissions(str(path)))
-    rejected: list[Rejected] = []
+    rejected: list[RejectedLine] = []
     assert len(list(read_submissions(str(path), rejected.append))) == 2
     assert [r.line for r in rejected] == [2]
 
@@ -165,28 +155,28 @@ def test_a_line_that_is_none_raises_with_its_number_unless_told_otherwise(tmp_pa
         (line_of().decode().encode("utf-16"), "dump:1: none of its"),
     ],
 )
-def test_a_file_that_is_no_dump_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_no_dump_raises(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "dump"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(parse_lines(str(path)))
 
 
-def test_a_missing_dump_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_dump_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(parse_lines(str(tmp_path / "none")))
 
 
-def test_lists_of_urls(tmp_path: Path) -> None:
+def test_lists_of_urls_are_read_as_submissions(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("http://example.com/a\n\nhttp://example.com/b\t17\r\nhttp://example.com/c\tmany\n")
-    found = list(read_urls(str(path), "list.txt"))
-    assert [(f.id, f.url, f.score) for f in found if isinstance(f, Post)] == [
+    parsed = list(read_urls(str(path), "list.txt"))
+    assert [(p.id, p.url, p.score) for p in parsed if isinstance(p, Post)] == [
         ("list.txt:1", "http://example.com/a", None),
         ("list.txt:3", "http://example.com/b", 17),
         ("list.txt:4", "http://example.com/c", None),
     ]
-    assert [f.reason for f in found if isinstance(f, Rejected)] == [LineFault.BLANK_LINE]
+    assert [p.reason for p in parsed if isinstance(p, RejectedLine)] == [LineFault.BLANK_LINE]
 
 
 def damaged(data: bytes, random: Random) -> list[bytes]:
@@ -200,7 +190,7 @@ def damaged(data: bytes, random: Random) -> list[bytes]:
     return cuts + flips
 
 
-def test_every_cut_and_flip_of_a_dump_is_reported(tmp_path: Path, shared_data: Path) -> None:
+def test_every_truncated_or_damaged_dump_raises(tmp_path: Path, shared_data: Path) -> None:
     lines = lzma.decompress((shared_data / "reddit" / "RS_v2_2005-07.xz").read_bytes())
     options = {zstd.CompressionParameter.checksum_flag: 1, zstd.CompressionParameter.window_log: 31}
     path = tmp_path / "RS.zst"
@@ -214,11 +204,12 @@ def test_every_cut_and_flip_of_a_dump_is_reported(tmp_path: Path, shared_data: P
     assert reported == len(variants) == 400
 
 
-def test_real_dumps_lose_no_line(shared_data: Path) -> None:
+def test_no_line_of_real_dumps_is_lost(shared_data: Path) -> None:
     counts = {}
     for name in ("RS_2024-01_sample31.jsonl", "RS_v2_2005-07.xz", "api_submissions.jsonl.xz"):
-        found = list(parse_lines(str(shared_data / "reddit" / name)))
-        counts[name] = (len(found), sum(isinstance(f, Post) and f.score is not None and f.created_at is not None for f in found))
+        parsed = list(parse_lines(str(shared_data / "reddit" / name)))
+        complete = sum(isinstance(p, Post) and p.score is not None and p.created_at is not None for p in parsed)
+        counts[name] = (len(parsed), complete)
     assert counts == {
         "RS_2024-01_sample31.jsonl": (31, 31),
         "RS_v2_2005-07.xz": (1079, 1079),

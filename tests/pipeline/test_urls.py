@@ -94,24 +94,24 @@ KEYS = [
 ]
 
 
-@pytest.mark.parametrize(("url", "wanted"), FETCHED)
-def test_the_address_to_fetch(url: str, wanted: str) -> None:
-    assert fetch_url(url) == wanted
-    assert fetch_url(wanted) == wanted
+@pytest.mark.parametrize(("url", "expected"), FETCHED)
+def test_fetch_url_is_normalised_and_idempotent(url: str, expected: str) -> None:
+    assert fetch_url(url) == expected
+    assert fetch_url(expected) == expected
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_what_is_no_web_address_is_refused(url: str) -> None:
+def test_a_url_that_is_not_http_raises(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         fetch_url(url)
     with pytest.raises(ValueError, match=r"."):
         dedup_key(url)
 
 
-@pytest.mark.parametrize(("url", "wanted"), KEYS)
-def test_spellings_of_one_page_share_a_key(url: str, wanted: str) -> None:
-    assert dedup_key(url) == wanted
-    assert dedup_key(wanted) == wanted
+@pytest.mark.parametrize(("url", "expected"), KEYS)
+def test_spellings_of_one_page_share_a_key(url: str, expected: str) -> None:
+    assert dedup_key(url) == expected
+    assert dedup_key(expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -123,30 +123,30 @@ def test_an_error_shows_no_password(url: str) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_domains_by_the_public_suffix_list() -> None:
+def test_domains_follow_the_public_suffix_list() -> None:
     names = ["news.bbc.co.uk", "www.example.com", "a.b.blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com."]
-    found = [domain_of(name) for name in names]
-    assert found == ["bbc.co.uk", "example.com", "blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com"]
+    domains = [domain_of(name) for name in names]
+    assert domains == ["bbc.co.uk", "example.com", "blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com"]
     assert host_of("http://[::1]:8080/a") == "[::1]"
     assert host_of("http://example.com:8080/a") == "example.com"
 
 
 CHARACTERS = "aZ09-._~!$&'()*+,;=:@/?#[]%\\ \té中❤"
 PARTS = [*CHARACTERS, "%2e", "%41", "%zz", "..", "/./", "/../", "//", "amp", "utm_a=1", "www.", "m.", ":80"]
-PIECES = st.sampled_from(PARTS)
+TOKENS = st.sampled_from(PARTS)
 ADDRESSES = st.builds(
     lambda scheme, host, rest: f"{scheme}://{host}{''.join(rest)}",
     st.sampled_from(["http", "HTTPS"]),
     st.one_of(
         st.sampled_from(["example.com", "www.m.example.co.uk", "u:p@Bücher.example:80", "[::1]:443", "amp.m.com."]),
-        st.lists(PIECES, max_size=6).map("".join),
+        st.lists(TOKENS, max_size=6).map("".join),
     ),
-    st.lists(PIECES, max_size=14),
+    st.lists(TOKENS, max_size=14),
 )
 
 
-def each_key_is_its_own_key(url: str) -> bool:
-    """Whether the URL has keys; they are idempotent, of unreserved characters, and agree with each other."""
+def check_keys(url: str) -> bool:
+    """Whether the URL has keys; asserts that they are idempotent, ASCII without unsafe characters, and agree with each other."""
     try:
         fetched = fetch_url(url)
     except ValueError:
@@ -164,29 +164,29 @@ def each_key_is_its_own_key(url: str) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(ADDRESSES)
 def test_keys_are_idempotent_on_any_url(url: str) -> None:
-    each_key_is_its_own_key(url)
+    check_keys(url)
 
 
 def test_keys_are_idempotent_on_generated_urls() -> None:
     random = Random(1)
     hosts = ["example.com", "www.m.example.co.uk", "u:p@Bücher.example:80", "[::1]:443", "amp.m.com.", "a%62c.example:8080"]
-    made = [
+    urls = [
         f"{random.choice(['http', 'HTTPS'])}://{random.choice(hosts)}/{''.join(random.choices(PARTS, k=8))}"
         for _ in range(10_000)
     ]
-    assert sum(map(each_key_is_its_own_key, made)) == len(made)
+    assert sum(map(check_keys, urls)) == len(urls)
 
 
 @pytest.mark.slow
 def test_keys_are_idempotent_on_real_urls(shared_data) -> None:
     dumps = ["RS_v2_2005-07.xz", "api_submissions.jsonl.xz", "top2013.jsonl.zst"]
     urls = {p.url for d in dumps for p in parse_lines(str(shared_data / "reddit" / d)) if isinstance(p, Post) and not p.is_self}
-    kept = sum(map(each_key_is_its_own_key, urls))
+    valid = sum(map(check_keys, urls))
     assert len(urls) > 250_000
-    assert len(urls) - kept < 30
+    assert len(urls) - valid < 30
 
 
-def test_the_short_way_for_common_suffixes_agrees_with_the_list() -> None:
+def test_the_shortcut_for_common_suffixes_agrees_with_the_list() -> None:
     for suffix in ("com", "net", "org"):
         for name in (f"a.{suffix}", f"b.a.{suffix}", f"uk.{suffix}", f"x.co.uk.{suffix}", f"www.gov.{suffix}"):
             assert domain_of(name) == get_fld(f"http://{name}", search_private=False)

@@ -1,7 +1,7 @@
-"""A server on 127.0.0.1 that breaks HTTP in some eighty ways: the first label of the host that is asked for names the way.
+"""A server on 127.0.0.1 that breaks HTTP in more than a hundred ways: the first label of the requested host names the case.
 
-A case that sends bytes sends them and keeps or closes the connection, as the case file says; a case that drips goes on until the client
-leaves or the server stops.
+A case with bytes sends them, then keeps or closes the connection; a case that drips goes on until the client leaves or the server
+stops.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from typing import Any, Self
 import zstandard
 
 WHOLE = b"<!doctype html><title>A page</title>" + b"<p>Some words of a page that is longer than a packet.</p>" * 400
-"""The one body that is a page: whatever else is kept is partial."""
+"""The only body that is a complete page."""
 
 GZIPPED = gzip.compress(WHOLE, mtime=0)
 PAGE = "page"
@@ -25,14 +25,14 @@ DRIP_SECONDS = 0.2
 
 
 def head(*lines: str, status: str = "200 OK", kind: str = "text/html") -> bytes:
-    """A response's head."""
+    """Status line and headers of a response."""
     typed = [f"Content-Type: {kind}"] if kind else []
     text = "\r\n".join([f"HTTP/1.1 {status}", *typed, *lines, "", ""])
     return text.encode("latin-1" if max(map(ord, text)) < 256 else "utf-8")
 
 
 def full(*lines: str, body: bytes = WHOLE, status: str = "200 OK", kind: str = "text/html") -> bytes:
-    """A whole response."""
+    """A complete response."""
     return head(f"Content-Length: {len(body)}", *lines, status=status, kind=kind) + body
 
 
@@ -53,14 +53,14 @@ def coded(coding: str, body: bytes) -> bytes:
 
 
 def bare_deflate(data: bytes) -> bytes:
-    """Without zlib's head and tail."""
+    """A raw deflate stream, without zlib's header and checksum."""
     engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return engine.compress(data) + engine.flush()
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent, and what must come of it: `page` or one of the named failures. `ends` closes the connection after it."""
+    """What the server sends, and the expected outcome: `page` or a named failure. `ends` closes the connection afterwards."""
 
     send: bytes | Callable[[], Iterator[bytes]]
     expected: str
@@ -68,7 +68,7 @@ class Case:
 
 
 def drip(start: bytes, piece: bytes) -> Callable[[], Iterator[bytes]]:
-    """`start`, then `piece` now and again for ever (an empty piece: silence)."""
+    """`start`, then `piece` every DRIP_SECONDS for ever (an empty piece: silence)."""
 
     def pieces() -> Iterator[bytes]:
         yield start
@@ -79,7 +79,7 @@ def drip(start: bytes, piece: bytes) -> Callable[[], Iterator[bytes]]:
 
 
 def flood(start: bytes, piece: bytes) -> Callable[[], Iterator[bytes]]:
-    """`start`, then `piece` as fast as it is taken."""
+    """`start`, then `piece` as fast as the client reads."""
 
     def pieces() -> Iterator[bytes]:
         yield start
@@ -89,19 +89,19 @@ def flood(start: bytes, piece: bytes) -> Callable[[], Iterator[bytes]]:
     return pieces
 
 
-GIB_BLOCKS = 1024
-"""Of a MiB each."""
+BOMB_BLOCKS = 1024
+"""Blocks of a MiB in a bomb."""
 
 
 def unfolding(window: int) -> tuple[bytes, bytes]:
-    """The beginning of a deflate stream, and a block of it that unfolds to a MiB of zeros, as often as it is sent."""
+    """The beginning of a deflate stream, and a block of it that decodes to a MiB of zeros each time it is sent."""
     engine = zlib.compressobj(9, zlib.DEFLATED, window)
     begin = engine.compress(b"") + engine.flush(zlib.Z_FULL_FLUSH)
     return begin, engine.compress(b"\0" * (1 << 20)) + engine.flush(zlib.Z_FULL_FLUSH)
 
 
 def bomb(coding: str, begin: bytes, block: bytes, *, chunks: bool = False) -> Case:
-    """A GiB of zeros in a few coded bytes, and the rest of it never comes: whoever waits for the end has swallowed all."""
+    """A GiB of zeros in a few coded bytes, without an end: a client that waits for the end decodes all of it."""
     lines = (f"Content-Encoding: {coding}", *(["Transfer-Encoding: chunked"] if chunks else ["Connection: close"]))
     block = block * 16
     piece = b"%x\r\n%s\r\n" % (len(block), block) if chunks else block
@@ -109,14 +109,14 @@ def bomb(coding: str, begin: bytes, block: bytes, *, chunks: bool = False) -> Ca
 
     def pieces() -> Iterator[bytes]:
         yield head(*lines) + first
-        for _ in range(GIB_BLOCKS // 16):
+        for _ in range(BOMB_BLOCKS // 16):
             yield piece
 
     return Case(pieces, "too_large" if "deflate" in coding or "gzip" in coding else "unknown_coding")
 
 
 def nested(coding: str) -> Case:
-    """The same, coded twice."""
+    """A bomb that is coded twice."""
     inner_begin, inner_block = unfolding(31)
     outer = zlib.compressobj(9, zlib.DEFLATED, 31)
     begin = outer.compress(inner_begin) + outer.flush(zlib.Z_FULL_FLUSH)
@@ -249,7 +249,7 @@ REDIRECTS = {
     "to_gopher": Case(moved("gopher://127.0.0.1:70/"), "bad_redirect"),
     "to_javascript": Case(moved("javascript:alert(1)"), "bad_redirect"),
     "to_data": Case(moved("data:text/html,x"), "bad_redirect"),
-    "to_nowhere": Case(full(body=b"", status="301 Moved"), "bad_redirect"),
+    "to_nowhere": Case(full(body=b"", status="301 MovedLink"), "bad_redirect"),
     "to_bad_ipv6": Case(moved("http://[::1/"), "bad_redirect"),
     "to_bad_port": Case(moved("http://example.test:99999/"), "bad_redirect"),
     "to_long_label": Case(moved(f"http://{'a' * 64}.test/"), "bad_redirect"),
@@ -265,7 +265,7 @@ CASES = SLOW | ENDLESS | BOMBS | FRAMING | CODINGS | REDIRECTS
 
 
 class HostileServer:
-    """Use as a context; `url(case)` is on a host of its own name, which `lookup` resolves to this server."""
+    """Use as a context manager. `url(case)` is on a host named after the case, which `lookup` resolves to this server."""
 
     def __init__(self, cases: dict[str, Case] | None = None, address: str = "127.0.0.1") -> None:
         self.cases = CASES if cases is None else cases
@@ -288,11 +288,11 @@ class HostileServer:
         self._server.server_close()
 
     def url(self, case: str, path: str = "/", number: int = 0) -> str:
-        """Where a case is met; `number` tells hosts of one case apart."""
+        """The URL of a case; `number` distinguishes hosts of one case."""
         return f"http://{case.replace('_', '-')}.{f'n{number}.' if number else ''}test:{self.port}{path}"
 
     def lookup(self, host: str, port: int, **options: Any) -> list[Any]:
-        """Names under .test lead here; anything else is an address or nothing."""
+        """Names under .test resolve to this server; other hosts must be addresses."""
         if host.endswith(".test"):
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self.address, port))]
         return socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST, **options)
@@ -306,7 +306,7 @@ class _Server(socketserver.ThreadingTCPServer):
     hostile: HostileServer
 
     def handle_error(self, _request: object, _address: object) -> None:
-        """Clients leave as they like."""
+        """Ignore errors: clients may leave at any time."""
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -316,14 +316,14 @@ class _Connection(socketserver.BaseRequestHandler):
         self.server.hostile.connections += 1
         self.request.settimeout(20)
         stream = self.request.makefile("rb")
-        while (asked := asked_for(stream)) is not None:
-            host, path, keep = asked
+        while (request := read_request(stream)) is not None:
+            host, path, keep = request
             case = self.server.hostile.cases[host.split(".")[0].replace("-", "_")]
             if path == "/robots.txt":
                 self.request.sendall(full(body=b"", status="404 Not Found"))
             elif not self._send(case) or case.ends or not keep:
                 break
-        if asked is not None and case.send == b"":
+        if request is not None and case.send == b"":
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.close()
 
@@ -342,7 +342,7 @@ class _Connection(socketserver.BaseRequestHandler):
         return False
 
 
-def asked_for(stream: Any) -> tuple[str, str, bool] | None:
+def read_request(stream: Any) -> tuple[str, str, bool] | None:
     """Host, path, and whether the client would keep the connection."""
     first = stream.readline(1 << 16).decode("latin-1").split()
     if len(first) < 2:

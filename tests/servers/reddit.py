@@ -1,4 +1,4 @@
-"""A Reddit on loopback that speaks as much of its OAuth and listing API as PRAW asks for: pages, limits, refusals."""
+"""A fake Reddit on loopback: the part of the OAuth and listing API that PRAW uses, with pages, rate limits and refusals."""
 
 import base64
 import json
@@ -15,9 +15,9 @@ PAGE, CAP = 100, 1000
 
 
 def post(number: int, **fields: Any) -> dict[str, Any]:
-    """A submission as the API gives it."""
+    """A submission as the API returns it."""
     name = f"p{number:05d}"
-    known = {
+    defaults = {
         "id": name,
         "name": f"t3_{name}",
         "subreddit": "news",
@@ -32,43 +32,46 @@ def post(number: int, **fields: Any) -> dict[str, Any]:
         "title": f"Title {number}",
         "permalink": f"/r/news/comments/{name}/",
     }
-    return known | fields
+    return defaults | fields
 
 
 class FakeReddit:
-    """Submissions by listing (`new`, `top/week`, `search/day` …), refusals to hand out first, and what was asked."""
+    """Submissions by listing (`new`, `top/week`, `search/day` …), refusals of the first requests, and counts of requests.
+
+    `closed` gives the status of subreddits that are not public; `id_counts` holds the number of ids of each request for scores.
+    """
 
     def __init__(self) -> None:
         self.listings: dict[str, list[dict[str, Any]]] = {}
         self.scores: dict[str, int] = {}
         self.refusals: list[tuple[int, dict[str, str]]] = []
         self.closed: dict[str, int] = {}
-        self.asked: Counter[str] = Counter()
-        self.sizes: list[int] = []
+        self.requests: Counter[str] = Counter()
+        self.id_counts: list[int] = []
         self.url = ""
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Status and JSON body of a GET."""
+        """Status and JSON body for a GET request."""
         if path == "/api/info":
             names = query["id"].split(",")
-            self.asked["info"] += 1
-            self.sizes.append(len(names))
+            self.requests["info"] += 1
+            self.id_counts.append(len(names))
             known = {row["name"]: row for rows in self.listings.values() for row in rows}
             return 200, listing([known[n] | {"score": self.scores[n]} for n in names if n in self.scores], None)
         _, _, subreddit, kind = path.split("/", 3)
         if subreddit in self.closed:
             return self.closed[subreddit], {}
         kind = f"{kind}/{query['t']}" if "t" in query else kind
-        self.asked[kind] += 1
+        self.requests[kind] += 1
         rows = self.listings.get(kind, [])[:CAP]
         names = [row["name"] for row in rows]
         start = names.index(query["after"]) + 1 if query.get("after") else 0
-        some = rows[start : start + min(PAGE, int(query.get("limit", 25)))]
-        return 200, listing(some, some[-1]["name"] if some and start + len(some) < len(rows) else None)
+        page = rows[start : start + min(PAGE, int(query.get("limit", 25)))]
+        return 200, listing(page, page[-1]["name"] if page and start + len(page) < len(rows) else None)
 
 
 def listing(rows: list[dict[str, Any]], after: str | None) -> dict[str, Any]:
-    """As Reddit wraps submissions."""
+    """Submissions in the envelope of Reddit's listings."""
     return {"kind": "Listing", "data": {"after": after, "children": [{"kind": "t3", "data": row} for row in rows]}}
 
 
@@ -77,12 +80,12 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeReddit
 
     def log_message(self, *_: Any) -> None:
-        """Silence."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        wanted = base64.b64encode(f"{CLIENT_ID}:{SECRET}".encode()).decode()
-        if self.headers.get("authorization") != f"Basic {wanted}":
+        expected = base64.b64encode(f"{CLIENT_ID}:{SECRET}".encode()).decode()
+        if self.headers.get("authorization") != f"Basic {expected}":
             return self._send(401, {"error": 401})
         return self._send(200, {"access_token": "canary-access-token", "token_type": "bearer", "expires_in": 86400, "scope": "*"})
 
@@ -104,9 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
-        if (
-            self.close_connection
-        ):  # prawcore asks for it with its keys; unsaid, the client may send its next request into the closing
+        if self.close_connection:  # prawcore requests it with its keys: without the header it may reuse the closing connection
             self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(data)
@@ -114,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[FakeReddit]:
-    """The fake while the block runs, on a free port."""
+    """The fake Reddit, served on a free port while the block runs."""
     fake = FakeReddit()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake}))
     server.daemon_threads = True

@@ -1,6 +1,6 @@
-"""A proxy on 127.0.0.1 that plays the whole web: given URLs answer with given bytes, all others as told.
+"""A proxy on 127.0.0.1 that plays the whole web: given URLs answer with given bytes, all others with a default.
 
-https works as behind any proxy: CONNECT, then TLS with a certificate made for the asked host by an authority of its own.
+https works as behind any proxy: CONNECT, then TLS with a certificate for the requested host, issued by the server's own authority.
 """
 
 import shutil
@@ -24,7 +24,7 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Reply:
-    """What an URL answers."""
+    """A response to a URL."""
 
     body: bytes = b""
     content_type: str = HTML
@@ -41,7 +41,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Reset:
-    """These bytes, and then an RST packet, as from a machine or a middlebox that has forgotten the connection."""
+    """Some bytes, then an RST packet, as from a machine or a middlebox that has lost the connection's state."""
 
     sent: bytes = b""
 
@@ -50,9 +50,9 @@ NOT_FOUND = Reply(b"<html><title>404</title><p>Not found", status=404)
 
 
 class ReplayServer:
-    """Use as a context. `pages` maps URLs to bytes (HTML) or to a Reply; None is a connection that fails.
+    """Use as a context manager. `pages` maps URLs to bytes (HTML) or to a Reply; None is a connection that fails.
 
-    `others` answers what is not among them (None: a connection that fails). robots.txt is 404 unless given. `asked` counts requests a URL.
+    `others` answers all other URLs (None: a connection that fails). robots.txt is 404 unless given. `asked` counts requests per URL.
     """
 
     def __init__(self, pages: dict[str, bytes | Reply | None], others: Reply | None = NOT_FOUND) -> None:
@@ -81,7 +81,7 @@ class ReplayServer:
         shutil.rmtree(self._folder)
 
     def reply(self, url: str) -> Reply | Reset | None:
-        """What the URL answers; counted."""
+        """The reply to a URL; the request is counted."""
         with self._lock:
             self.asked[url] += 1
         if url in self.pages:
@@ -90,7 +90,7 @@ class ReplayServer:
         return NOT_FOUND if url.endswith("/robots.txt") else self.others
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Server side of TLS for a host."""
+        """The server's TLS context for a host."""
         with self._lock:
             if host not in self._contexts:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -107,7 +107,7 @@ class _Server(socketserver.ThreadingTCPServer):
     replay: ReplayServer
 
     def handle_error(self, _request: object, _address: object) -> None:
-        """Clients may leave when they like."""
+        """Ignore errors: clients may leave at any time."""
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -140,7 +140,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 def _head(stream: object) -> tuple[str, str] | None:
-    """Method and target of the next request; None at the end."""
+    """Method and target of the next request; None at the end of the connection."""
     readline = stream.readline  # type: ignore[attr-defined]
     parts = readline(1 << 16).decode("latin-1").split()
     if len(parts) < 2:

@@ -1,11 +1,11 @@
-"""Runs of the pages stage for tests: a links folder in, the stage, what came of it."""
+"""Runs of the pages stage for tests: a links folder to read, the stage, and readers of its output."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
-from pipeline.pages import warc
+from pipeline.pages import warc_reader
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.stage import STAGE
 from pipeline.records import Link, Page, Submission
@@ -14,8 +14,6 @@ from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from pipeline.urls import dedup_key, domain_of, host_of
 
 NOON = "2026-01-31T12:00:00Z"
-
-
 MAY_DAY = datetime(2016, 5, 1, tzinfo=UTC)
 
 
@@ -36,8 +34,12 @@ def links_folder(folder: Path, *shards: list[Link]) -> str:
 
 
 def run(links: str, folder: Path, engine: Engine, **settings: object) -> StageManifest:
-    chosen = PagesSettings(**({"host_delay": 0.0, "fetched_at": NOON, "retries": 0} | settings))  # type: ignore[arg-type]
-    return STAGE.run(Call({"links": links}, str(folder), chosen, engine))
+    return STAGE.run(Call({"links": links}, str(folder), pages_settings(**settings), engine))
+
+
+def pages_settings(**settings: object) -> PagesSettings:
+    """Settings for a fast crawl whose bytes do not depend on the clock."""
+    return PagesSettings(**({"host_delay": 0.0, "fetched_at": NOON, "retries": 0} | settings))  # type: ignore[arg-type]
 
 
 def pages_of(folder: Path) -> list[Page]:
@@ -52,9 +54,9 @@ def drops_of(folder: Path) -> dict[str, str]:
 
 
 def body_of(folder: Path, page: Page) -> bytes:
-    return warc.read_body(str(folder / page.warc_file), page.warc_offset, page.warc_length)
+    return warc_reader.read_body(str(folder / page.warc_file), page.warc_offset, page.warc_length)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.json")
-    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.json")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths}

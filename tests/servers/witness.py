@@ -1,4 +1,4 @@
-"""A well-behaved server on 127.0.0.1 that writes down who asked for what, when, and how many at once."""
+"""A well-behaved server on 127.0.0.1 that records who requested what, when, and how many at once."""
 
 import socket
 import socketserver
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from servers.hostile import asked_for
+from servers.hostile import read_request
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Request:
 
 
 class WitnessServer:
-    """Use as a context. Every name under .test is a host of it, and it is their proxy too. Paths that begin with /gone are 404."""
+    """Use as a context manager. Every name under .test is one of its hosts; it is also their proxy. Paths from /gone are 404."""
 
     def __init__(self, service_seconds: float = 0.0, robots: bytes | None = None) -> None:
         self.service_seconds = service_seconds
@@ -53,15 +53,15 @@ class WitnessServer:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     def asked(self) -> Counter[str]:
-        """How often each page was asked for: host and path."""
+        """Number of requests for each page: host and path."""
         return Counter(f"{r.host}{r.path}" for r in list(self.requests))
 
     def gaps(self) -> dict[str, list[float]]:
-        """Between the end of a request and the beginning of the next, a host."""
+        """Seconds between the end of a request and the beginning of the next, per host."""
         by_host: dict[str, list[Request]] = defaultdict(list)
         for request in sorted(self.requests, key=lambda r: r.begin):
             by_host[request.host].append(request)
-        return {host: [later.begin - earlier.end for earlier, later in pairwise(asked)] for host, asked in by_host.items()}
+        return {host: [later.begin - earlier.end for earlier, later in pairwise(requests)] for host, requests in by_host.items()}
 
     def begin(self, host: str) -> float:
         with self._lock:
@@ -94,7 +94,7 @@ class _Server(socketserver.ThreadingTCPServer):
     witness: WitnessServer
 
     def handle_error(self, _request: object, _address: object) -> None:
-        """Clients leave as they like."""
+        """Ignore errors: clients may leave at any time."""
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -104,9 +104,9 @@ class _Connection(socketserver.BaseRequestHandler):
         witness = self.server.witness
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = self.request.makefile("rb")
-        while (asked := asked_for(stream)) is not None:
-            host, path, _ = asked
-            path = path.removeprefix(f"http://{host}") or "/"  # as proxies are asked
+        while (request := read_request(stream)) is not None:
+            host, path, _ = request
+            path = path.removeprefix(f"http://{host}") or "/"  # the form that proxies are asked in
             begin = witness.begin(host)
             if witness.service_seconds:
                 time.sleep(witness.service_seconds)

@@ -1,4 +1,4 @@
-"""A small corpus, written as the pipeline writes it: the language reference that Python carries (pydoc's topics), one id a byte."""
+"""A small corpus in the pipeline's format: Python's own language reference (pydoc's topics), one token id per byte."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ WriteCorpus = Callable[..., Path]
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Networks this small are slower on several threads, and tests run a process a core."""
+    """Small networks are slower on several threads, and tests run one process per core."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Tokenizer:
-    """No merges: 256 bytes and the end of text."""
+    """A tokenizer without merges: 256 bytes and the end of text."""
     return Tokenizer([])
 
 
@@ -57,7 +57,7 @@ def write_split(folder: Path, split: str, texts: list[str], tokenizer: Tokenizer
 
 @pytest.fixture(scope="session")
 def write_corpus(byte_tokenizer: Tokenizer) -> WriteCorpus:
-    """Writes a folder of token shards: `write_corpus(folder, texts, held_out)`."""
+    """Function that writes a folder of token shards: `write_corpus(folder, texts, held_out)`."""
 
     def write(folder: Path, texts: list[str], held_out: int = 4, shards: int = 2, tokenizer: Tokenizer = byte_tokenizer) -> Path:
         folder.mkdir(parents=True)
@@ -75,7 +75,7 @@ def write_corpus(byte_tokenizer: Tokenizer) -> WriteCorpus:
 
 @pytest.fixture(scope="session")
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory, write_corpus: WriteCorpus, texts: list[str]) -> Path:
-    """About 750,000 tokens for training."""
+    """Token shards with about 750,000 training tokens."""
     return write_corpus(tmp_path_factory.mktemp("corpus") / "tokens", texts)
 
 
@@ -87,7 +87,7 @@ SMALL_RUN = (
 
 @pytest.fixture
 def small_run(corpus_folder: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """The command line of a run of seconds: `small_run("name", "--steps=5")`."""
+    """Function that returns the command line of a run of a few seconds: `small_run("name", "--steps=5")`."""
 
     def command(name: str, *more: str) -> list[str]:
         return ["train", "tiny", "--data", str(corpus_folder), "--out", str(tmp_path / name), *SMALL_RUN, *more]
@@ -96,7 +96,7 @@ def small_run(corpus_folder: Path, tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def losses(run: Path) -> list[tuple[int, float | None, float | None]]:
-    """Step, loss and validation loss of every line of a run's log, but of those that tell where it was computed."""
+    """Step, loss and validation loss from each line of a run's log, except lines that name the device."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [(line["step"], line.get("loss"), line.get("val_loss")) for line in lines if "device" not in line]
 

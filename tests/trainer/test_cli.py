@@ -1,4 +1,4 @@
-"""The command line: what is wrong gets one line and exit code 2, before anything is made."""
+"""Command line: bad input gives one line and exit code 2 before anything is written."""
 
 import json
 import pickle
@@ -16,13 +16,15 @@ from damage import flip_a_bit
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import DISK_FAILED
 from tokenizer.shards import Manifest, sha256_of
-from trainer import checkpoint, cli
+from trainer import cli
+from trainer.checkpoint.folders import checkpoints
+from trainer.checkpoint.tensors import HuggingFaceStorageWriter
 
 Command = Callable[..., list[str]]
 
 
-def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The line that a refused command prints."""
+def error_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The single line that a rejected command prints."""
     capsys.readouterr()
     assert cli.main(words) == 2
     lines = capsys.readouterr().err.strip().splitlines()
@@ -31,56 +33,56 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--lerning-rate=1"], "--lerning-rate"),
-        (["--learning-rate=-1"], "above 0"),
+        (["--learning-rate=-1"], "must be above 0"),
         (["--width=33"], "not a multiple of --heads"),
         (["--context=4000000", "--batch-tokens=4000000"], "longer than the data"),
         (["--batch-tokens=100"], "not a multiple of --context"),
         (["--vocabulary=50257"], "--vocabulary 257"),
         (["--tokenizer=/nowhere"], "/nowhere"),
         (["--data=/nowhere"], "/nowhere"),
-        (["--resume"], "no checkpoint to go on from"),
+        (["--resume"], "no checkpoint to resume from"),
         (["--init-from=/nowhere"], "/nowhere"),
         (["--optimizer=sgd"], "sgd"),
     ],
 )
-def test_bad_input_is_named_and_nothing_made(
-    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+def test_bad_input_is_reported_before_anything_is_written(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
-    assert said in refused(small_run("run", *more), capsys)
+    assert message in error_line(small_run("run", *more), capsys)
     assert not (tmp_path / "run").exists()
 
 
-def test_more_ranks_than_windows_are_refused(
+def test_more_ranks_than_windows_are_rejected(
     small_run: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "64")
-    assert "64 ranks, but 16 windows a step" in refused(small_run("run"), capsys)
+    assert "64 ranks, but 16 windows per step" in error_line(small_run("run"), capsys)
 
 
-def test_another_tokenizer_is_refused_by_both_hashes(
+def test_message_for_another_tokenizer_contains_both_hashes(
     small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Tokenizer([(0, 1)])
     other.save(tmp_path / "other")
-    line = refused(small_run("run", "--tokenizer", str(tmp_path / "other")), capsys)
+    line = error_line(small_run("run", "--tokenizer", str(tmp_path / "other")), capsys)
     assert other.sha256 in line
     assert Tokenizer([]).sha256 in line
 
 
-def test_a_damaged_shard_is_refused_by_name(
+def test_message_for_a_damaged_shard_names_it(
     small_run: Command, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(corpus_folder, copy)
     shard = next(copy.glob("tokens-train-*"))
     flip_a_bit(shard)
-    assert shard.name in refused([*small_run("run"), "--data", str(copy)], capsys)
+    assert shard.name in error_line([*small_run("run"), "--data", str(copy)], capsys)
 
 
-def test_a_shard_of_another_version_is_refused_by_name(
+def test_message_for_a_shard_of_another_version_names_it(
     small_run: Command, write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_corpus(tmp_path / "tokens", texts[:20], shards=1)
@@ -94,35 +96,35 @@ def test_a_shard_of_another_version_is_refused_by_name(
     changed = replace(entry, bytes=(folder / entry.name).stat().st_size, sha256=sha256_of(folder / entry.name))
     manifest.splits["train"] = replace(manifest.splits["train"], shards=(changed,))
     manifest.save()
-    line = refused([*small_run("run"), "--data", str(folder)], capsys)
+    line = error_line([*small_run("run"), "--data", str(folder)], capsys)
     assert entry.name in line
     assert "version 1" in line
 
 
-def test_an_empty_data_folder_is_refused(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_data_folder_is_rejected(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    assert "no manifest.json there" in refused([*small_run("run"), "--data", str(tmp_path / "empty")], capsys)
+    assert "no manifest.json there" in error_line([*small_run("run"), "--data", str(tmp_path / "empty")], capsys)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_of_other_settings_is_refused_with_the_differences(
+def test_message_for_a_run_with_other_settings_lists_the_differences(
     small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(small_run("run", "--steps=2")) == 0
-    line = refused(small_run("run", "--steps=3", "--width=16"), capsys)
+    line = error_line(small_run("run", "--steps=3", "--width=16"), capsys)
     assert "steps 3, not 2" in line
     assert "width 16, not 32" in line
 
 
-def test_another_corpus_is_refused_by_both_fingerprints(
+def test_message_for_another_corpus_contains_both_fingerprints(
     small_run: Command, write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = write_corpus(tmp_path / "other", texts[::-1])
     assert cli.main(small_run("run", "--steps=2")) == 0
-    line = refused([*small_run("run", "--steps=2"), "--data", str(other)], capsys)
+    line = error_line([*small_run("run", "--steps=2"), "--data", str(other)], capsys)
     fingerprint = json.loads((tmp_path / "run/config.json").read_text())["corpus_sha256"]
     assert fingerprint in line
-    assert len(line.split()[-1]) == len(fingerprint)
+    assert Manifest.load(other).sha256 in line
 
 
 def damage(path: Path, how: str) -> None:
@@ -136,24 +138,26 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "tampered", "removed"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used_if_asked(
+def test_a_damaged_checkpoint_is_rejected_and_fall_back_uses_an_earlier_one(
     small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     words = small_run("run", "--steps=10", "--keep=5")
     assert cli.main(words) == 0
-    newest = checkpoint.checkpoints(tmp_path / "run")[-1]
+    newest = checkpoints(tmp_path / "run")[-1]
     (weights,) = (newest / "model").iterdir()
     damage(weights, how)
-    assert weights.name in refused(words, capsys)
-    assert weights.name in refused(["verify", str(newest)], capsys)
+    assert weights.name in error_line(words, capsys)
+    assert weights.name in error_line(["verify", str(newest)], capsys)
     assert cli.main([*words, "--fall-back"]) == 0
-    assert "goes on from step 5" in capsys.readouterr().err
+    assert "resuming from step 5" in capsys.readouterr().err
     assert cli.main(["verify", str(tmp_path / "run")]) == 0
 
 
-def test_a_full_disk_loses_nothing_that_was_saved(small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_earlier_checkpoints_intact(
+    small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = small_run("run", "--steps=10", "--checkpoint-every=4", "--keep=5")
-    inner = checkpoint.HuggingFaceStorageWriter.write_data
+    inner = HuggingFaceStorageWriter.write_data
     writes = []
 
     def write_data(self: object, *rest: object) -> object:
@@ -162,22 +166,22 @@ def test_a_full_disk_loses_nothing_that_was_saved(small_run: Command, tmp_path: 
             raise OSError(28, "No space left on device")
         return inner(self, *rest)
 
-    monkeypatch.setattr(checkpoint.HuggingFaceStorageWriter, "write_data", write_data)
+    monkeypatch.setattr(HuggingFaceStorageWriter, "write_data", write_data)
     assert cli.main(words) == DISK_FAILED
     monkeypatch.undo()
-    assert [path.name for path in checkpoint.checkpoints(tmp_path / "run")] == ["step_00000004"]
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["step_00000004"]
     assert cli.main(["verify", str(tmp_path / "run")]) == 0
     assert cli.main(words) == 0
 
 
-def test_a_checkpoint_holds_no_pickle(small_run: Command, tmp_path: Path) -> None:
+def test_a_checkpoint_contains_no_pickle(small_run: Command, tmp_path: Path) -> None:
     assert cli.main(small_run("run", "--steps=2")) == 0
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".txt", ".tiktoken"}
 
 
 class Payload:
-    """Unpickled, it leaves a mark."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -186,13 +190,13 @@ class Payload:
         return Path.touch, (self.mark,)
 
 
-def test_a_foreign_pickle_never_runs(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pickles_in_checkpoints_are_never_loaded(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mark = tmp_path / "mark"
     harmful = pickle.dumps(Payload(mark))
     words = small_run("run", "--steps=5")
     assert cli.main(words) == 0
-    newest = checkpoint.checkpoints(tmp_path / "run")[-1]
-    for place in ("model/.metadata", "optimizer/.metadata", ".metadata"):  # the names that torch's own format gives its pickles
+    newest = checkpoints(tmp_path / "run")[-1]
+    for place in ("model/.metadata", "optimizer/.metadata", ".metadata"):  # names of pickles in torch's own format
         (newest / place).write_bytes(harmful)
     assert cli.main(["sample", str(newest), "--tokens=1"]) == 0
     assert cli.main(small_run("next", "--steps=2", "--init-from", str(newest))) == 0
@@ -200,14 +204,14 @@ def test_a_foreign_pickle_never_runs(small_run: Command, tmp_path: Path, capsys:
     foreign.mkdir()
     for name in ("pytorch_model.bin", "model.pt", "checkpoint.json", "model.safetensors", "config.json"):
         (foreign / name).write_bytes(harmful)
-        refused(["sample", str(foreign)], capsys)
-        refused(small_run("other", "--init-from", str(foreign)), capsys)
+        error_line(["sample", str(foreign)], capsys)
+        error_line(small_run("other", "--init-from", str(foreign)), capsys)
     assert not mark.exists()
     pickle.loads(harmful)
     assert mark.exists()
 
 
-def test_a_checkpoint_is_sampled(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sampling_a_checkpoint_is_repeatable(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(small_run("run", "--steps=5")) == 0
     words = ["sample", str(tmp_path / "run"), "--prompt", "The ", "--prompt", "A cl", "--tokens", "10", "--seed", "3"]
     outputs = []
@@ -220,7 +224,7 @@ def test_a_checkpoint_is_sampled(small_run: Command, tmp_path: Path, capsys: pyt
     assert "A cl" in outputs[0]
 
 
-def test_help_speaks_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--help"])
     text = capsys.readouterr().out
@@ -228,8 +232,8 @@ def test_help_speaks_of_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(text.splitlines()) < 25
 
 
-def test_the_trainer_brings_no_network_no_beam_and_no_tracker() -> None:
+def test_the_trainer_imports_no_network_library_no_beam_and_no_tracker() -> None:
     banned = {"apache_beam", "praw", "requests", "urllib3", "httpx", "aiohttp", "pipeline", "tensorboard", "wandb"}
-    program = f"import sys, trainer.command, trainer.sampling; print(*({{m.split('.')[0] for m in sys.modules}} & {banned}))"
+    program = f"import sys, trainer.train, trainer.commands; print(*({{m.split('.')[0] for m in sys.modules}} & {banned}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -1,4 +1,4 @@
-"""Hugging Face folders: written as `transformers` reads them, read back bit for bit, the arithmetic held to an independent GPT-2."""
+"""Hugging Face folders: bitwise round trip, and agreement with an independent GPT-2 and with `transformers`."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks import peers
 from tokenizer.codec import Tokenizer
-from trainer.checkpoint import load_model
+from trainer.checkpoint.load import load_model
 from trainer.config import InputError, ModelConfig
 from trainer.export import load_hf, names, save_hf
 from trainer.model import GPT
@@ -23,7 +23,7 @@ SHAPE = ModelConfig(layers=3, heads=4, width=48, context=24, vocabulary=257)
 @pytest.fixture
 def model() -> GPT:
     model = GPT(SHAPE)
-    model.initialise(11)
+    model.init_weights(11)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -32,7 +32,7 @@ def model() -> GPT:
 
 
 def reference_logits(weights: dict[str, torch.Tensor], tokens: torch.Tensor, heads: int, layers: int) -> torch.Tensor:
-    """GPT-2 by its definition, from the published names and layouts: Conv1D is x @ W + b, attention is written out."""
+    """GPT-2 written out from its definition, with the published names and layouts (Conv1D is x @ W + b)."""
 
     def norm(x: torch.Tensor, name: str) -> torch.Tensor:
         centred = x - x.mean(-1, keepdim=True)
@@ -60,7 +60,7 @@ def reference_logits(weights: dict[str, torch.Tensor], tokens: torch.Tensor, hea
     return norm(x, "ln_f") @ weights["wte.weight"].T
 
 
-def test_export_and_import_is_bitwise_the_same(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_export_and_import_round_trip_bitwise(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
     back = load_hf(save_hf(model, byte_tokenizer, tmp_path / "hf"))
     assert back.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), back.parameters(), strict=True))
@@ -68,7 +68,7 @@ def test_export_and_import_is_bitwise_the_same(model: GPT, byte_tokenizer: Token
     assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "hf/model.safetensors").read_bytes()
 
 
-def test_logits_and_gradients_are_gpt2s(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_logits_and_gradients_equal_gpt2s(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
     folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
     weights = {name: value.double().requires_grad_() for name, value in load_file(folder / "model.safetensors").items()}
     tokens = torch.randint(0, 257, (3, 25), generator=torch.Generator().manual_seed(2))
@@ -84,8 +84,8 @@ def test_logits_and_gradients_are_gpt2s(model: GPT, byte_tokenizer: Tokenizer, t
         assert (mine[ours].grad - weights[theirs].grad).abs().max() < 1e-8
     for layer in range(SHAPE.layers):
         for ours, theirs in (("attention.qkv", "attn.c_attn"), ("feed_forward.projection", "mlp.c_proj")):
-            turned = mine[f"blocks.{layer}.{ours}.weight"].grad.T
-            assert (turned - weights[f"h.{layer}.{theirs}.weight"].grad).abs().max() < 1e-8
+            gradient = mine[f"blocks.{layer}.{ours}.weight"].grad.T
+            assert (gradient - weights[f"h.{layer}.{theirs}.weight"].grad).abs().max() < 1e-8
 
 
 WITH_TORCH = ("transformers==5.14.0", "torch==2.13.0", "safetensors")
@@ -98,12 +98,12 @@ folder = sys.argv[1]
 tokens = load_file(f"{folder}/tokens.safetensors")["tokens"]
 model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
 assert model.dtype == torch.float32
-found = {"logits": model(tokens[:, :-1]).logits.detach()}
+results = {"logits": model(tokens[:, :-1]).logits.detach()}
 model.double()
 logits = model(tokens[:, :-1]).logits
 torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
-found.update({name: parameter.grad for name, parameter in model.named_parameters()})
-save_file({name: value.contiguous().clone() for name, value in found.items()}, f"{folder}/found.safetensors")
+results.update({name: parameter.grad for name, parameter in model.named_parameters()})
+save_file({name: value.contiguous().clone() for name, value in results.items()}, f"{folder}/results.safetensors")
 tokenizer = AutoTokenizer.from_pretrained(folder)
 texts = json.loads(sys.argv[2])
 print(json.dumps([tokenizer(text)["input_ids"] for text in texts]), tokenizer.eos_token_id)
@@ -111,7 +111,7 @@ print(json.dumps([tokenizer(text)["input_ids"] for text in texts]), tokenizer.eo
 
 
 @pytest.mark.slow
-def test_logits_gradients_and_ids_are_transformers_own(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_logits_gradients_and_ids_equal_those_of_transformers(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
     python = peers.installed("transformers", *WITH_TORCH)
     if python is None:
         pytest.skip(f"no transformers: python benchmarks/peers.py transformers {' '.join(WITH_TORCH)}")
@@ -125,34 +125,36 @@ def test_logits_gradients_and_ids_are_transformers_own(model: GPT, byte_tokenize
     assert json.loads(ids) == [byte_tokenizer.encode(text) for text in texts]
     assert int(eos) == byte_tokenizer.eot_id
 
-    found = load_file(folder / "found.safetensors")
-    assert (model(tokens[:, :-1]) - found.pop("logits")).abs().max() < 1e-4
+    results = load_file(folder / "results.safetensors")
+    assert (model(tokens[:, :-1]) - results.pop("logits")).abs().max() < 1e-4
     model.double()
     model(tokens[:, :-1], tokens[:, 1:]).backward()
     mine = dict(model.named_parameters())
     compared = {f"transformer.{theirs}": mine[ours].grad for ours, theirs in names(SHAPE)}
-    assert compared.keys() == found.keys()
+    assert compared.keys() == results.keys()
     for name, gradient in compared.items():
         conv1d = name.startswith("transformer.h.") and gradient.ndim == 2
-        assert ((gradient.T if conv1d else gradient) - found[name]).abs().max() < 1e-8, name
+        assert ((gradient.T if conv1d else gradient) - results[name]).abs().max() < 1e-8, name
 
 
-def test_a_hugging_face_folder_is_a_model_to_use(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    found, tokenizer, config = load_model(save_hf(model, byte_tokenizer, tmp_path / "hf"))
+def test_a_hugging_face_folder_loads_as_a_model(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    loaded, tokenizer, config = load_model(save_hf(model, byte_tokenizer, tmp_path / "hf"))
     assert tokenizer.sha256 == byte_tokenizer.sha256
     assert config.model == SHAPE
-    assert not found.training
+    assert not loaded.training
 
 
-def test_what_gpt2_cannot_express_is_not_exported(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_export_rejects_architectures_other_than_gpt2(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rotary"):
         save_hf(GPT(replace(SHAPE, positions="rotary")), byte_tokenizer, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "value"), [("activation_function", "gelu"), ("model_type", "llama"), ("n_layer", 99)])
-def test_another_architecture_is_refused(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str, value: object) -> None:
+def test_import_rejects_another_architecture(
+    model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str, value: object
+) -> None:
     folder = save_hf(model, byte_tokenizer, tmp_path)
-    said = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**said, name: value}))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, name: value}))
     with pytest.raises(InputError, match="not a Hugging Face GPT-2 folder"):
         load_hf(folder)

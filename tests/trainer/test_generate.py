@@ -1,4 +1,4 @@
-"""Generation: what is kept gives the same as reading everything again, whatever stands beside a prompt."""
+"""Generation: the key-value cache changes no token, and other prompts in the batch have no effect."""
 
 from dataclasses import replace
 
@@ -15,37 +15,37 @@ SHAPE = ModelConfig(layers=2, heads=2, width=32, context=40, vocabulary=61)
 @pytest.fixture(params=["learned", "rotary"])
 def model(request: pytest.FixtureRequest) -> GPT:
     model = GPT(replace(SHAPE, positions=request.param)).double().eval()
-    model.initialise(3)
+    model.init_weights(3)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5)
     return model
 
 
-def read_again(model: GPT, prompt: list[int], tokens: int) -> list[int]:
+def without_cache(model: GPT, prompt: list[int], tokens: int) -> list[int]:
     read = list(prompt)
     for _ in range(tokens):
         read.append(int(model(torch.tensor([read]))[0, -1].argmax()))
     return read[len(prompt) :]
 
 
-def test_the_likeliest_is_what_reading_again_gives_for_prompts_of_any_length(model: GPT) -> None:
+def test_cached_generation_equals_uncached_for_prompts_of_different_lengths(model: GPT) -> None:
     prompts = [[1, 2, 3], [7], [9, 8, 7, 6, 5, 4]]
-    assert generate(model, prompts, 20, temperature=0) == [read_again(model, prompt, 20) for prompt in prompts]
+    assert generate(model, prompts, 20, temperature=0) == [without_cache(model, prompt, 20) for prompt in prompts]
 
 
-def test_a_seed_repeats_and_another_does_not(model: GPT) -> None:
+def test_a_seed_determines_the_tokens(model: GPT) -> None:
     one, same, other = (generate(model, [[1, 2]], 30, seed=seed) for seed in (4, 4, 5))
     assert one == same != other
 
 
-def test_a_row_ends_before_the_stop(model: GPT) -> None:
+def test_a_row_ends_before_the_stop_token(model: GPT) -> None:
     (full,) = generate(model, [[1, 2]], 30, temperature=0)
     (cut,) = generate(model, [[1, 2]], 30, temperature=0, stop_id=full[5])
     assert cut == full[: full.index(full[5])]
 
 
-def test_top_k_and_top_p_keep_the_likeliest() -> None:
+def test_top_k_and_top_p_keep_the_most_likely_tokens() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(2000, 1)
     generator = torch.Generator().manual_seed(0)
     assert set(choose(logits, 1.0, 2, None, generator).flatten().tolist()) == {0, 1}
@@ -54,13 +54,13 @@ def test_top_k_and_top_p_keep_the_likeliest() -> None:
     assert set(choose(logits, 1.0, None, 1e-9, generator).flatten().tolist()) == {0}
 
 
-def test_shares_follow_the_logits() -> None:
+def test_sampled_frequencies_follow_the_logits() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(20_000, 1)
-    drawn = choose(logits, 1.0, None, None, torch.Generator().manual_seed(0)).flatten()
-    assert torch.bincount(drawn) / 20_000 == pytest.approx([0.5, 0.3, 0.2], abs=0.02)
+    tokens = choose(logits, 1.0, None, None, torch.Generator().manual_seed(0)).flatten()
+    assert torch.bincount(tokens) / 20_000 == pytest.approx([0.5, 0.3, 0.2], abs=0.02)
 
 
-@pytest.mark.parametrize(("prompts", "tokens", "said"), [([[]], 3, "empty"), ([[1] * 39], 5, "context is 40")])
-def test_what_cannot_be_continued_is_refused(model: GPT, prompts: list[list[int]], tokens: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(("prompts", "tokens", "message"), [([[]], 3, "empty"), ([[1] * 39], 5, "context is 40")])
+def test_empty_and_too_long_prompts_are_rejected(model: GPT, prompts: list[list[int]], tokens: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         generate(model, prompts, tokens)

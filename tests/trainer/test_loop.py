@@ -1,4 +1,4 @@
-"""A run: it learns, repeats itself bit for bit, goes on from where it was killed, and gives up on what is hopeless."""
+"""Training runs: learning, bitwise repeatability, resuming after kills and signals, and stopping on divergence."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from trainer import cli, distributed, loop
 from trainer.distributed import World
-from trainer.loop import Run
+from trainer.loop import Trainer
 
 Command = Callable[..., list[str]]
 Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
@@ -28,20 +28,18 @@ def weights(run: Path, step: int = 30) -> dict[str, torch.Tensor]:
     return load_file(file)
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+def are_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_loss_on_real_text_falls_and_the_same_command_gives_the_same_bits(
-    small_run: Command, losses: Losses, tmp_path: Path
-) -> None:
+def test_loss_falls_and_a_repeated_run_gives_the_same_bits(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert cli.main(small_run(name, "--learning-rate=0.01")) == 0
-    found = losses(tmp_path / "one")
-    assert found == losses(tmp_path / "two")
-    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
-    assert found[0][1] > 5.4
-    assert found[-1][2] < 3.6
+    one = losses(tmp_path / "one")
+    assert one == losses(tmp_path / "two")
+    assert are_equal(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert one[0][1] > 5.4
+    assert one[-1][2] < 3.6
 
 
 def test_a_finished_run_is_up_to_date(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +51,7 @@ def test_a_finished_run_is_up_to_date(small_run: Command, tmp_path: Path, capsys
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
 
 
-def test_a_run_that_goes_on_elsewhere_says_so(
+def test_resuming_on_another_device_is_logged(
     small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def devices() -> list[tuple[int, str]]:
@@ -62,18 +60,18 @@ def test_a_run_that_goes_on_elsewhere_says_so(
 
     run = small_run("run", "--steps=4", "--checkpoint-every=1", "--keep=9")
     assert cli.main(run) == 0
-    here = World().arithmetic
+    here = World().device_description
     assert devices() == [(0, here)]
     for step in (3, 4):
         shutil.rmtree(tmp_path / f"run/checkpoints/step_{step:08d}")
-    monkeypatch.setattr(World, "arithmetic", "CPU, DEFAULT, 2 threads")
+    monkeypatch.setattr(World, "device_description", "CPU, DEFAULT, 2 threads")
     assert cli.main(run) == 0
     assert devices() == [(0, here), (2, "CPU, DEFAULT, 2 threads")]
-    assert f"computed by {here} up to here, by CPU, DEFAULT, 2 threads from here on" in caplog.text
+    assert f"earlier steps ran on {here}, the following run on CPU, DEFAULT, 2 threads" in caplog.text
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_ends_as_if_undisturbed(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+def test_kills_at_random_moments_do_not_change_the_result(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     assert cli.main(small_run("whole", "--dropout=0.1")) == 0
     kills, draw = 0, random.Random(1)
     while kills < 3:
@@ -85,11 +83,11 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(small_run: Command, 
     assert kills >= 2
     assert cli.main(small_run("killed", "--dropout=0.1", "--checkpoint-every=2")) == 0
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
-    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert are_equal(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
 
 
 def killed_after(command: list[str], log: Path, lines: int) -> bool:
-    """Start the command and kill -9 it once its log has grown by so many lines. False where it ended before."""
+    """Start the command and kill it with SIGKILL once its log has grown by `lines` lines. False if it ended before."""
     goal = (len(log.read_text().splitlines()) if log.exists() else 0) + lines
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     while process.poll() is None:
@@ -103,45 +101,46 @@ def killed_after(command: list[str], log: Path, lines: int) -> bool:
 
 DYING = """
 import os, signal, sys
-from trainer import checkpoint, cli
-inner, calls = checkpoint.{place}, []
+from trainer import cli
+from trainer.checkpoint import save, tensors
+inner, calls = {place}, []
 def die(*arguments):
     calls.append(arguments)
     if len(calls) == {call}:
         os.kill(os.getpid(), signal.SIGKILL)
     return inner(*arguments)
-checkpoint.{place} = die
+{place} = die
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
 @pytest.mark.slow
-def test_killed_while_saving_it_ends_as_if_undisturbed(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+def test_kills_while_saving_do_not_change_the_result(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     assert cli.main(small_run("whole", "--dropout=0.1")) == 0
     words = small_run("killed", "--dropout=0.1")
-    for place, call in (("HuggingFaceStorageWriter.write_data", 4), ("_finish", 2), ("_sync", 12)):
+    for place, call in (("tensors.HuggingFaceStorageWriter.write_data", 4), ("save._publish", 2), ("save._sync", 12)):
         command = [sys.executable, "-c", DYING.format(place=place, call=call), *words]
         assert subprocess.run(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, check=False).returncode == -signal.SIGKILL
         assert list((tmp_path / "killed/checkpoints").glob(".*.aside"))
     assert cli.main(words) == 0
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
-    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert are_equal(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
     assert not list((tmp_path / "killed/checkpoints").glob(".*"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_the_same_command_goes_on(
+def test_a_signal_saves_a_checkpoint_and_the_same_command_continues(
     small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     assert cli.main(small_run("whole")) == 0
-    inner = Run._step
+    inner = Trainer._step
 
-    def step(run: Run, batches: list[loop.Batch]) -> tuple[torch.Tensor, torch.Tensor, float]:
-        if run.at.step == 7:
+    def step(trainer: Trainer, batches: list[loop.MicroBatch]) -> tuple[torch.Tensor, torch.Tensor, float]:
+        if trainer.state.step == 7:
             os.kill(os.getpid(), number)
-        return inner(run, batches)
+        return inner(trainer, batches)
 
-    monkeypatch.setattr(Run, "_step", step)
+    monkeypatch.setattr(Trainer, "_step", step)
     assert cli.main(small_run("stopped", "--checkpoint-every=100")) == code
     assert len(losses(tmp_path / "stopped")) < 15
     monkeypatch.undo()
@@ -149,58 +148,62 @@ def test_a_signal_saves_and_the_same_command_goes_on(
     assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
 
 
-def test_bad_gradients_are_skipped_and_at_last_given_up(
+def test_bad_gradients_are_skipped_until_the_skip_limit_stops_the_run(
     small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inner = Run._loss
+    inner = Trainer._loss
 
-    def loss(run: Run, batch: loop.Batch, network: torch.nn.Module) -> torch.Tensor:
-        return inner(run, batch, network) * (float("nan") if run.at.step >= 6 and torch.is_grad_enabled() else 1.0)
+    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module) -> torch.Tensor:
+        return inner(trainer, batch, network) * (float("nan") if trainer.state.step >= 6 and torch.is_grad_enabled() else 1.0)
 
-    monkeypatch.setattr(Run, "_loss", loss)
+    monkeypatch.setattr(Trainer, "_loss", loss)
     assert cli.main(small_run("run", "--skip-limit=4", "--checkpoint-every=3", "--keep=9", "--validate-every=2")) == 1
-    assert "gave up at step 10" in capsys.readouterr().err
-    assert same(weights(tmp_path / "run", 6), weights(tmp_path / "run", 9))
+    assert "stopped at step 10" in capsys.readouterr().err
+    assert are_equal(weights(tmp_path / "run", 6), weights(tmp_path / "run", 9))
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [line["skipped_in_a_row"] for line in lines if "skipped_in_a_row" in line] == [1, 2, 3, 4]
 
 
-def test_a_skip_between_two_lines_of_the_log_is_told(small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = Run._loss
+def test_a_skip_between_two_log_lines_is_reported_in_the_next(
+    small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Trainer._loss
 
-    def loss(run: Run, batch: loop.Batch, network: torch.nn.Module) -> torch.Tensor:
-        return inner(run, batch, network) * (float("nan") if run.at.step in (3, 4) and torch.is_grad_enabled() else 1.0)
+    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module) -> torch.Tensor:
+        return inner(trainer, batch, network) * (
+            float("nan") if trainer.state.step in (3, 4) and torch.is_grad_enabled() else 1.0
+        )
 
-    monkeypatch.setattr(Run, "_loss", loss)
+    monkeypatch.setattr(Trainer, "_loss", loss)
     assert cli.main(small_run("run", "--log-every=10", "--steps=20")) == 0
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    told = [(line["step"], line["skipped"], line["skipped_in_a_row"]) for line in lines if "skipped" in line]
-    assert told == [(10, 2, 0)]
+    skips = [(line["step"], line["skipped"], line["skipped_in_a_row"]) for line in lines if "skipped" in line]
+    assert skips == [(10, 2, 0)]
 
 
 def test_the_newest_and_the_best_checkpoints_are_kept(small_run: Command, tmp_path: Path) -> None:
     assert cli.main(small_run("run", "--keep=2")) == 0
     kept = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
     assert kept[-2:] == ["step_00000025", "step_00000030"]
-    facts = json.loads((tmp_path / "run/checkpoints/step_00000030/checkpoint.json").read_text())
-    assert facts["best_step"] in (10, 20, 30)
-    assert f"step_{facts['best_step']:08d}" in kept
+    metadata = json.loads((tmp_path / "run/checkpoints/step_00000030/checkpoint.json").read_text())
+    assert metadata["best_step"] in (10, 20, 30)
+    assert f"step_{metadata['best_step']:08d}" in kept
 
 
-def test_document_masks_change_the_loss_and_nothing_breaks(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+def test_document_masks_change_the_loss(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     for name, flag in (("masked", "--document-mask"), ("plain", "--no-document-mask")):
         assert cli.main(small_run(name, flag, "--steps=4", "--precision=fp32")) == 0
     assert losses(tmp_path / "masked") != losses(tmp_path / "plain")
 
 
-def test_a_network_can_begin_with_anothers_weights(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+def test_a_run_can_start_from_another_networks_weights(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     assert cli.main(small_run("first")) == 0
     assert cli.main(["export", str(tmp_path / "first"), str(tmp_path / "hf")]) == 0
     assert cli.main(small_run("second", "--steps=2", "--init-from", str(tmp_path / "hf"), "--learning-rate=1e-9")) == 0
     assert losses(tmp_path / "second")[-1][2] == pytest.approx(losses(tmp_path / "first")[-1][2], abs=1e-3)
 
 
-def test_precisions_agree(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+def test_losses_agree_across_precisions(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     ends = {}
     for precision in ("fp64", "fp32", "bf16"):
         assert cli.main(small_run(precision, f"--precision={precision}", "--steps=10")) == 0
@@ -210,8 +213,8 @@ def test_precisions_agree(small_run: Command, losses: Losses, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, inside its compiler
-def test_nothing_recompiles_in_fifty_steps_and_validations(
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside torch's compiler
+def test_steps_and_validations_cause_no_recompilation(
     small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
@@ -222,5 +225,5 @@ def test_nothing_recompiles_in_fifty_steps_and_validations(
     assert (tmp_path / "compiled/.compile/rank_00000/proven").exists()
 
 
-def test_a_lone_rank_needs_no_process_group() -> None:
+def test_a_single_rank_needs_no_process_group() -> None:
     assert distributed.environment("cpu").ranks == 1

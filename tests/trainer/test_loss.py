@@ -1,4 +1,4 @@
-"""The chunked loss against fp64 over the whole logits, at GPT-2's own number of classes."""
+"""The chunked loss compared with fp64 cross-entropy over all logits, with GPT-2's number of classes."""
 
 import pytest
 import torch
@@ -17,14 +17,14 @@ def case(rows: int, width: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch
 
 
 @pytest.mark.parametrize(("dtype", "bar"), [(torch.bfloat16, 1e-3), (torch.float32, 1e-5)])
-def test_is_the_fp64_loss_at_full_size(dtype: torch.dtype, bar: float) -> None:
+def test_loss_equals_fp64_loss_at_full_size(dtype: torch.dtype, bar: float) -> None:
     hidden, weight, targets = case(1024, 64, dtype)
     truth = F.cross_entropy(hidden.double() @ weight.double().T, targets)
     with torch.no_grad():
         assert abs(head_loss(hidden, weight, targets, PADDED).double() - truth) < bar
 
 
-def test_gradients_are_those_of_cross_entropy() -> None:
+def test_gradients_equal_those_of_cross_entropy() -> None:
     hidden, weight, targets = case(96, 16, torch.float64)
     ours, theirs = [[hidden.clone().requires_grad_(), weight.clone().requires_grad_()] for _ in range(2)]
     (head_loss(*ours, targets, PADDED, 40) * 3).backward()
@@ -33,13 +33,13 @@ def test_gradients_are_those_of_cross_entropy() -> None:
         assert (mine.grad - other.grad).abs().max() < 1e-12
 
 
-def test_chunks_do_not_matter() -> None:
+def test_chunk_size_does_not_change_the_loss() -> None:
     hidden, weight, targets = case(100, 8, torch.float64)
     losses = [head_loss(hidden, weight, targets, PADDED, rows).item() for rows in (7, 64, 100, 1000)]
     assert max(losses) - min(losses) < 1e-12
 
 
-def test_ignored_rows_neither_count_nor_pull() -> None:
+def test_ignored_rows_affect_neither_loss_nor_gradient() -> None:
     hidden, weight, targets = case(10, 8, torch.float64)
     hidden.requires_grad_()
     targets[3:] = -1
@@ -50,7 +50,7 @@ def test_ignored_rows_neither_count_nor_pull() -> None:
     assert hidden.grad[:3].any()
 
 
-def test_large_logits_neither_overflow_nor_vanish() -> None:
+def test_large_logits_do_not_overflow() -> None:
     weight = torch.eye(4)
     loss = head_loss(torch.tensor([[900.0, 0, 0, 0]]), weight, torch.tensor([1]), 64)
     assert loss.item() == pytest.approx(900.0)

@@ -1,4 +1,4 @@
-"""GPT-2 to the last parameter: counts, formulas, an independent implementation, and a trained network of that architecture."""
+"""GPT-2: parameter counts, FLOPs, masks, and agreement with a trained network of this architecture."""
 
 import base64
 import json
@@ -20,9 +20,9 @@ from trainer.presets import PRESETS
 SMALL = ModelConfig(layers=2, heads=2, width=32, context=16, vocabulary=97)
 
 
-def drawn(config: ModelConfig, dtype: torch.dtype = torch.float64) -> GPT:
+def random_gpt(config: ModelConfig, dtype: torch.dtype = torch.float64) -> GPT:
     model = GPT(config).to(dtype)
-    model.initialise(5)
+    model.init_weights(5)
     return model
 
 
@@ -30,7 +30,7 @@ def drawn(config: ModelConfig, dtype: torch.dtype = torch.float64) -> GPT:
     ("preset", "parameters"),
     [("gpt2-small", 124_439_808), ("gpt2-medium", 354_823_168), ("gpt2-large", 774_030_080), ("gpt2-xl", 1_557_611_200)],
 )
-def test_parameters_are_gpt2s(preset: str, parameters: int) -> None:
+def test_parameter_counts_equal_gpt2s(preset: str, parameters: int) -> None:
     config = PRESETS[preset]().model
     with torch.device("meta"):
         model = GPT(config)
@@ -39,7 +39,7 @@ def test_parameters_are_gpt2s(preset: str, parameters: int) -> None:
 
 
 @pytest.mark.parametrize("preset", ["gpt2-small", "gpt2-xl"])
-def test_flops_are_torchs_own_count(preset: str) -> None:
+def test_flops_formula_equals_torchs_count(preset: str) -> None:
     config = PRESETS[preset]().model
     with torch.device("meta"):
         model = GPT(config)
@@ -49,8 +49,8 @@ def test_flops_are_torchs_own_count(preset: str) -> None:
     assert counter.get_total_flops() == config.flops_per_sequence()
 
 
-def test_weights_begin_as_gpt2s() -> None:
-    model = drawn(ModelConfig(layers=4, heads=4, width=256, context=64, vocabulary=1000))
+def test_initial_weights_are_distributed_like_gpt2s() -> None:
+    model = random_gpt(ModelConfig(layers=4, heads=4, width=256, context=64, vocabulary=1000))
     assert model.token_embedding.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert model.blocks[0].attention.qkv.weight.std().item() == pytest.approx(0.02, rel=0.02)
     for projection in (model.blocks[3].attention.projection, model.blocks[3].feed_forward.projection):
@@ -59,16 +59,16 @@ def test_weights_begin_as_gpt2s() -> None:
     assert (model.norm.weight == 1).all()
 
 
-def test_future_tokens_change_nothing() -> None:
-    model = drawn(SMALL)
+def test_future_tokens_do_not_affect_logits() -> None:
+    model = random_gpt(SMALL)
     tokens = torch.randint(0, 97, (2, 16))
     other = tokens.clone()
     other[:, 9:] = (other[:, 9:] + 1) % 97
     assert torch.equal(model(tokens)[:, :9], model(other)[:, :9])
 
 
-def test_a_document_mask_cuts_the_window_into_documents() -> None:
-    model = drawn(replace(SMALL, positions="rotary"))
+def test_a_document_mask_separates_documents() -> None:
+    model = random_gpt(replace(SMALL, positions="rotary"))
     tokens = torch.randint(0, 97, (1, 16))
     ids = torch.tensor([[0] * 6 + [1] * 10])
     cut = model(tokens, documents=Documents.of_ids(ids))
@@ -77,23 +77,23 @@ def test_a_document_mask_cuts_the_window_into_documents() -> None:
     assert (cut - model(tokens)).abs().max() > 1e-6
 
 
-def test_flash_attentions_are_called_as_torch_calls_them() -> None:
+def test_torch_knows_the_names_of_flash_attentions() -> None:
     assert {name for name, _, _ in FLASH} <= set(list_flash_attention_impls())
 
 
-def test_recomputing_blocks_gives_the_same_gradients() -> None:
+def test_activation_checkpointing_gives_the_same_gradients() -> None:
     tokens = torch.randint(0, 97, (2, 17))
     gradients = []
     for recompute in (False, True):
-        model = drawn(SMALL)
+        model = random_gpt(SMALL)
         model.recompute = recompute
         model(tokens[:, :-1], tokens[:, 1:]).backward()
         gradients.append([p.grad for p in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-def test_one_batch_is_learnt_by_heart() -> None:
-    model = drawn(SMALL, torch.float32)
+def test_the_model_overfits_one_batch() -> None:
+    model = random_gpt(SMALL, torch.float32)
     tokens = torch.randint(0, 97, (4, 17), generator=torch.Generator().manual_seed(1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     for _ in range(150):
@@ -110,7 +110,7 @@ def decode(entry: dict) -> torch.Tensor:
 
 
 def nano_name(name: str) -> str:
-    """minGPT's name of a tensor in ours."""
+    """Our name of a tensor, from minGPT's."""
     parts = (
         ("transformer.wte", "token_embedding"), ("transformer.wpe", "position_embedding"), ("transformer.ln_f", "norm"),
         ("transformer.h", "blocks"), ("lm_head", "head"), ("ln_1", "norm_1"), ("ln_2", "norm_2"), ("attn.c_attn", "attention.qkv"),
@@ -121,7 +121,7 @@ def nano_name(name: str) -> str:
     return name
 
 
-def test_a_trained_network_of_this_architecture_is_reproduced(shared_data: Path) -> None:
+def test_outputs_equal_those_of_a_trained_network(shared_data: Path) -> None:
     stored = json.loads((shared_data / "nano/model.json").read_text())
     partials = json.loads((shared_data / "nano/partials.json").read_text())
     config = ModelConfig(layers=3, heads=3, width=48, context=11, vocabulary=3, tied=False)

@@ -1,4 +1,4 @@
-"""Rates by step, and the guard: a bad gradient leaves weights and moments as they are, bit for bit."""
+"""Learning-rate schedules, optimizers, and the guard: a skipped step changes no bit of weights and moments."""
 
 import math
 
@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from trainer.config import TrainConfig
-from trainer.muon import Muon, orthogonalise
-from trainer.optim import GUARD_STEPS, Guard, Optimizer, learning_rate_at
+from trainer.muon import Muon, orthogonalize
+from trainer.optim import GUARD_STEPS, GradientGuard, Optimizer, learning_rate_at
 
 
-def test_cosine_warms_up_peaks_and_ends_at_a_tenth() -> None:
+def test_cosine_warms_up_and_ends_at_a_tenth_of_the_peak() -> None:
     config = TrainConfig(steps=1000, warmup_steps=100)
     assert learning_rate_at(config, 0) == 0.01
     assert learning_rate_at(config, 99) == 1.0
@@ -19,15 +19,15 @@ def test_cosine_warms_up_peaks_and_ends_at_a_tenth() -> None:
     assert learning_rate_at(config, 1000) == pytest.approx(0.1)
 
 
-def test_wsd_is_flat_then_falls_to_nothing() -> None:
+def test_wsd_is_constant_then_decays_to_zero() -> None:
     config = TrainConfig(steps=1000, warmup_steps=100, schedule="wsd", decay_fraction=0.4)
     assert [learning_rate_at(config, step) for step in (99, 300, 600)] == [1.0, 1.0, 1.0]
     assert learning_rate_at(config, 800) == pytest.approx(0.5)
     assert learning_rate_at(config, 1000) == 0.0
 
 
-class Two(nn.Module):
-    """A block's matrix, an embedding and a bias."""
+class TinyNetwork(nn.Module):
+    """A network with a block's matrix, an embedding and a bias."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,9 +35,9 @@ class Two(nn.Module):
         self.embedding = nn.Embedding(5, 4)
 
 
-def trained(gradients: list[float], skip: list[float], kind: str = "adamw") -> tuple[nn.Module, Optimizer]:
+def train(gradients: list[float], skip: list[float], kind: str = "adamw") -> tuple[nn.Module, Optimizer]:
     torch.manual_seed(0)
-    model = Two()
+    model = TinyNetwork()
     optimizer = Optimizer(model, TrainConfig(optimizer=kind))
     for gradient, bad in zip(gradients, skip, strict=True):
         for parameter in model.parameters():
@@ -48,9 +48,9 @@ def trained(gradients: list[float], skip: list[float], kind: str = "adamw") -> t
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("poison", [math.nan, math.inf, 1e6])
-def test_a_skipped_step_leaves_no_trace(kind: str, poison: float) -> None:
-    before, before_optimizer = trained([0.1, 0.2], [0, 0], kind)
-    after, after_optimizer = trained([0.1, 0.2, poison], [0, 0, 1], kind)
+def test_a_skipped_step_changes_nothing(kind: str, poison: float) -> None:
+    before, before_optimizer = train([0.1, 0.2], [0, 0], kind)
+    after, after_optimizer = train([0.1, 0.2, poison], [0, 0, 1], kind)
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
     states = before_optimizer.state(), after_optimizer.state()
     assert states[0].keys() == states[1].keys()
@@ -58,9 +58,9 @@ def test_a_skipped_step_leaves_no_trace(kind: str, poison: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_an_optimizer_goes_on_from_its_state(kind: str) -> None:
-    whole, _ = trained([0.1, 0.2, 0.0], [0, 0, 0], kind)
-    model, optimizer = trained([0.1, 0.2], [0, 0], kind)
+def test_an_optimizer_continues_from_its_state(kind: str) -> None:
+    whole, _ = train([0.1, 0.2, 0.0], [0, 0, 0], kind)
+    model, optimizer = train([0.1, 0.2], [0, 0], kind)
     other = Optimizer(model, TrainConfig(optimizer=kind))
     other.restore({name: value.clone() for name, value in optimizer.state().items()})
     for parameter in model.parameters():
@@ -69,19 +69,19 @@ def test_an_optimizer_goes_on_from_its_state(kind: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
 
 
-def test_a_state_before_the_first_step_is_one_of_zeros() -> None:
-    state = Optimizer(Two(), TrainConfig(optimizer="muon")).state()
+def test_state_before_the_first_step_is_zero() -> None:
+    state = Optimizer(TinyNetwork(), TrainConfig(optimizer="muon")).state()
     assert set(state) > {"blocks.0.weight.momentum", "blocks.0.bias.exp_avg", "embedding.weight.step"}
     assert not any(value.any() for value in state.values())
 
 
-def test_decay_is_for_what_has_two_axes() -> None:
-    (adamw,) = Optimizer(Two(), TrainConfig(weight_decay=0.1)).parts
+def test_weight_decay_applies_only_to_parameters_with_two_axes() -> None:
+    (adamw,) = Optimizer(TinyNetwork(), TrainConfig(weight_decay=0.1)).parts
     assert [(len(group["params"]), group["weight_decay"]) for group in adamw.param_groups] == [(2, 0.1), (1, 0.0)]
 
 
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
-def test_muon_moves_as_torchs_does(shape: tuple[int, int]) -> None:
+def test_muon_equals_torchs(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(2)
     gradients = [torch.randn(shape, generator=generator) for _ in range(5)]
     ours, theirs = (torch.ones(shape, requires_grad=True) for _ in range(2))
@@ -98,29 +98,29 @@ def test_muon_moves_as_torchs_does(shape: tuple[int, int]) -> None:
     assert (ours - 1).abs().max() > 0.02
 
 
-def test_orthogonalising_brings_singular_values_near_one() -> None:
+def test_orthogonalizing_brings_singular_values_near_one() -> None:
     matrix = torch.randn(20, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    values = torch.linalg.svdvals(orthogonalise(matrix))
+    values = torch.linalg.svdvals(orthogonalize(matrix))
     assert values.min() > 0.6
     assert values.max() < 1.3
 
 
-def test_the_guard_sees_what_is_not_finite_and_what_stands_out() -> None:
-    guard = Guard(6.0, torch.device("cpu"))
-    assert guard.judge(torch.tensor(1e9)) == 0, "without a history nothing stands out"
+def test_the_guard_skips_nonfinite_and_outlying_norms() -> None:
+    guard = GradientGuard(6.0, torch.device("cpu"))
+    assert guard.judge(torch.tensor(1e9)) == 0, "without a history no norm is an outlier"
     for i in range(GUARD_STEPS):
         assert guard.judge(torch.tensor(1.0 + 0.01 * (i % 7))) == 0
     before = guard.norms.clone()
-    for bad, in_a_row in ((math.nan, 1), (math.inf, 2), (50.0, 3)):
+    for bad, skipped in ((math.nan, 1), (math.inf, 2), (50.0, 3)):
         assert guard.judge(torch.tensor(bad)) == 1
-        assert guard.skipped == in_a_row
-    assert torch.equal(guard.norms, before), "what is skipped does not count as history"
+        assert guard.skipped == skipped
+    assert torch.equal(guard.norms, before), "skipped norms do not join the history"
     assert guard.judge(torch.tensor(1.02)) == 0
     assert guard.skipped == 0
 
 
-def test_a_guard_goes_on_from_its_state() -> None:
-    first, second = Guard(6.0, torch.device("cpu")), Guard(6.0, torch.device("cpu"))
+def test_a_guard_continues_from_its_state() -> None:
+    first, second = GradientGuard(6.0, torch.device("cpu")), GradientGuard(6.0, torch.device("cpu"))
     for i in range(200):
         first.judge(torch.tensor(1.0 + 0.01 * (i % 5)))
     second.restore(first.state())

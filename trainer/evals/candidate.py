@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.attention import Cache
+from trainer.attention import KeyValueCache
 from trainer.generate import generate
 from trainer.model import GPT
 
@@ -83,7 +83,7 @@ class Network:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def read(self, tokens_T: Tensor) -> Prefix:
-        """Cache with the keys and values of the prefix."""
+        """KeyValueCache with the keys and values of the prefix."""
         cache = _new_cache(self.gpt, 1, len(tokens_T), self._dtype)
         with self._autocast():
             self.gpt.hidden(tokens_T[None], cache=cache)
@@ -101,13 +101,13 @@ class Network:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_bf16)
 
 
-def _new_cache(gpt: GPT, rows: int, tokens: int, dtype: torch.dtype) -> Cache:
-    """Cache with room for `tokens` only: ten rows with the whole context of GPT-2 small would take 0.75 GB."""
+def _new_cache(gpt: GPT, rows: int, tokens: int, dtype: torch.dtype) -> KeyValueCache:
+    """KeyValueCache with room for `tokens` only: ten rows with the whole context of GPT-2 small would take 0.75 GB."""
     padding = torch.zeros(rows, dtype=torch.long, device=gpt.token_embedding.weight.device)
-    return Cache(replace(gpt.config, context=tokens), padding, dtype=dtype)
+    return KeyValueCache(replace(gpt.config, context=tokens), padding, dtype=dtype)
 
 
-def _repeat(prefix: Cache, tokens_BT: Tensor, gpt: GPT) -> Cache:
+def _repeat(prefix: KeyValueCache, tokens_BT: Tensor, gpt: GPT) -> KeyValueCache:
     """Copy a prefix's cache for each row of `tokens_BT`; the rows' own tokens do not change the prefix."""
     rows, tokens = tokens_BT.shape
     cache = _new_cache(gpt, rows, prefix.length + tokens, prefix.keys.dtype)

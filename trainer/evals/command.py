@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 
 from tokenizer.interruption import ends_on_interrupt
-from trainer.checkpoint import load_model, newest, read_facts
+from trainer.checkpoint.folders import newest
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import read_metadata
 from trainer.config import InputError
-from trainer.distributed import World, environment, joined
+from trainer.distributed import World, environment, process_group
 from trainer.evals import registry, report
 from trainer.evals.candidate import Candidate, Network
-from trainer.evals.curves import curves, draw, standalone
+from trainer.evals.curves import curves, draw
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
@@ -49,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
     world = environment(arguments.device)
-    with joined(world):
+    with process_group(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
@@ -80,7 +82,7 @@ def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world:
 
 def _step(path: Path) -> int | None:
     """Step of a training checkpoint; None for a Hugging Face folder."""
-    return None if (path / WEIGHTS).exists() else read_facts(newest(path)).step
+    return None if (path / WEIGHTS).exists() else read_metadata(newest(path)).step
 
 
 def _name(path: Path) -> str:
@@ -90,13 +92,14 @@ def _name(path: Path) -> str:
 def write(evaluations: Sequence[CheckpointEvaluation], out: Path) -> None:
     """Write results.json, report.md, report.html and, for several checkpoints, their curves."""
     panels = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(evaluations), 1)}
-    pictures = [draw(curve) for curve in panels.values()]
+    pictures = {name: draw(curve) for name, curve in panels.items()}
     body = to_json(evaluations) | {"curves": [curve.to_json() for curve in panels.values()]}
     publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
-    for name, picture in zip(panels, pictures, strict=True):
-        publish(out / name, standalone(picture) + "\n")
+    for name, picture in pictures.items():
+        publish(out / name, picture.decode())
     publish(out / "report.md", report.markdown(evaluations, list(panels)))
-    publish(out / "report.html", report.page(evaluations, pictures))
+    titles = {f"{curve.name}: {curve.metric}": pictures[name] for name, curve in panels.items()}
+    publish(out / "report.html", report.page(evaluations, titles))
 
 
 def weights_sha256(model: GPT) -> str:

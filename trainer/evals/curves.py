@@ -4,7 +4,6 @@ The x axis is the number of parameters, or the step if all checkpoints have one 
 """
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,13 +23,8 @@ FIGURE_1 = ("coqa", "translation_en_fr", "translation_fr_en", "summaries GPT-2 T
 PANELS = frozenset({*TABLE_3, "winograd", *FIGURE_1})
 """Rows of the paper that have a panel each."""
 
-SERIES = {"ours": "#010203", "training text": "#040506", "GPT-2 (paper)": "#070809", "before GPT-2 (paper)": "#070809"}
-INK = "#0a0b0c"
-COLORS = {"#010203": "--one", "#040506": "--two", "#070809": "--faint", INK: "--ink"}
-"""Placeholder colors and the CSS variables that replace them: matplotlib draws with fixed colors only."""
-
-LIGHT = "--ink:#1c1e21;--faint:#666c75;--one:#1d4ed8;--two:#b45309"
-DARK = "--ink:#e4e6ea;--faint:#9aa1ac;--one:#7cb0ff;--two:#f0b35a"
+SERIES = {"ours": "#1d4ed8", "training text": "#b45309", "GPT-2 (paper)": "#666c75", "before GPT-2 (paper)": "#666c75"}
+INK = "#1c1e21"
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "webtext",
@@ -106,8 +100,8 @@ def _curve(name: str, metric: str, axis: str, series: dict[str, list[Point]]) ->
     return MetricCurve(title, metric, axis, series, "perplexity" in metric)
 
 
-def draw(curve: MetricCurve) -> str:
-    """Draw the panel as SVG without a fixed size; its colors are CSS variables."""
+def draw(curve: MetricCurve) -> bytes:
+    """Draw the panel as an SVG file with a white background."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
@@ -125,11 +119,9 @@ def draw(curve: MetricCurve) -> str:
             _set_ticks(axes.yaxis, (1, 2, 5), FuncFormatter(lambda value, _: f"{value:g}"))
         if len(curve.series) > 1:
             axes.legend()
-        target = io.StringIO()
-        figure.savefig(
-            target, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    return _inline(target.getvalue(), re.sub(r"\W+", "-", f"{curve.name}-{curve.metric}"))
+        target = io.BytesIO()
+        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return target.getvalue()
 
 
 def _set_ticks(axis: Axis, digits: tuple[int, ...], formatter: Formatter) -> None:
@@ -137,25 +129,3 @@ def _set_ticks(axis: Axis, digits: tuple[int, ...], formatter: Formatter) -> Non
     axis.set_major_locator(LogLocator(subs=digits))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(formatter)
-
-
-def standalone(svg: str) -> str:
-    """Return an inline SVG as a file with light and dark colors of its own."""
-    style = f"<style>svg{{font-family:sans-serif;{LIGHT}}}@media(prefers-color-scheme:dark){{svg{{{DARK}}}}}</style>"
-    opening = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-    return re.sub(r"(<svg [^>]*>)", lambda match: match[1].replace("<svg ", opening) + style, svg, count=1)
-
-
-def _inline(svg: str, name: str) -> str:
-    """Make an SVG fit for a page that holds several: unique ids, no XML header, no fixed size."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", svg)
-    svg = re.sub(r'(<svg [^>]*?)\swidth="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg [^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font-family: [^;\"]*; ?|(?<=px) 'DejaVu Sans', [^;\"]*", "", svg)
-    for placeholder, variable in COLORS.items():
-        svg = svg.replace(placeholder, f"var({variable})")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{name.replace("-", " ")}" ', 1).strip()

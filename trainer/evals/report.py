@@ -1,28 +1,31 @@
 """Report of results beside the paper's figures: a Markdown table and a self-contained HTML page."""
 
 import html
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.evals.curves import DARK, LIGHT
 from trainer.evals.results import Result
 from trainer.evals.suite import CheckpointEvaluation
-from trainer.paper import ROWS, SIZES, Row
+from trainer.paper import ROWS, SIZES, PaperRow
 
-STYLE = f"""
-:root {{ color-scheme: light dark; --paper: #fff; --line: #d4d7dc; --ours: #eef4ff; {LIGHT} }}
-@media (prefers-color-scheme: dark) {{ :root {{ --paper: #16181c; --line: #393e46; --ours: #1d2a40; {DARK} }} }}
-body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }}
-body {{ margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }}
-td.n, th.n {{ text-align: right; white-space: nowrap; }}
-td.ours {{ background: var(--ours); font-weight: 600; }}
-td.how {{ min-width: 16rem; }}
-.faint {{ color: var(--faint); font-size: 13px; }}
-.curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }}
-.curves svg {{ width: 100%; height: auto; }}
+STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --line: #d4d7dc; --ours: #eef4ff; --ink: #1c1e21; --faint: #666c75; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #16181c; --line: #393e46; --ours: #1d2a40; --ink: #e4e6ea; --faint: #9aa1ac; }
+  .curves img { filter: invert(.92) hue-rotate(180deg); }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
+td.n, th.n { text-align: right; white-space: nowrap; }
+td.ours { background: var(--ours); font-weight: 600; }
+td.how { min-width: 16rem; }
+.faint { color: var(--faint); font-size: 13px; }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
+.curves img { width: 100%; height: auto; }
 """
 
 
@@ -67,13 +70,13 @@ def markdown(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str
     return f"# {_title(evaluations)}\n\n{about}\n\n{body}{images}{notes}\n"
 
 
-def page(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str] = ()) -> str:
-    """Return the report as one self-contained HTML page. `pictures` are SVG."""
+def page(evaluations: Sequence[CheckpointEvaluation], pictures: Mapping[str, bytes] | None = None) -> str:
+    """Return the report as one self-contained HTML page. `pictures` are SVG files by title."""
     names = "".join(f"<th class='n'>{html.escape(name)}</th>" for name in _names(evaluations))
     head = names + "".join(f'<th class="n">{column}</th>' for column in PAPER)
     rows = "".join(_html_row(line) for line in table_rows(evaluations))
     about = "".join(f"<p class='faint'>{html.escape(_about(evaluation))}</p>" for evaluation in evaluations)
-    images = f"<h2>Curves</h2><div class='curves'>{''.join(pictures)}</div>" if pictures else ""
+    images = f"<h2>Curves</h2><div class='curves'>{''.join(_image(*item) for item in pictures.items())}</div>" if pictures else ""
     notes = "".join(
         f"<h2>{title}</h2><ul class='faint'>"
         + "".join(f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in reasons.items())
@@ -87,6 +90,10 @@ def page(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str] = 
         f"<div class='wide'><table><thead><tr><th>task</th><th>metric</th>{head}<th>how</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>{notes}</body></html>\n"
     )
+
+
+def _image(title: str, svg: bytes) -> str:
+    return f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
 
 
 def _results(evaluation: CheckpointEvaluation, task: str) -> tuple[Result, ...]:
@@ -126,7 +133,7 @@ def _about(evaluation: CheckpointEvaluation) -> str:
     )
 
 
-def _figures(row: Row | None) -> tuple[str, ...]:
+def _figures(row: PaperRow | None) -> tuple[str, ...]:
     if row is None:
         return ("",) * len(PAPER)
     return tuple("" if figure is None else f"{figure:g}" for figure in (row.sota, *row.sizes))

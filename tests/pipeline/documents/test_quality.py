@@ -1,10 +1,16 @@
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.documents import pii, quality
+from pipeline.documents import quality
+from pipeline.documents.quality import FILTERS, QualityFilter
 
 WORDS = re.findall(
     r"\w+",
@@ -35,14 +41,14 @@ DROPPED = [
 ]
 
 
-@pytest.mark.parametrize("name", quality.FILTERS)
-def test_prose_is_kept(name: str) -> None:
-    assert quality.FILTERS[name](PROSE) is None
+@pytest.mark.parametrize("quality_filter", QualityFilter)
+def test_prose_is_kept(quality_filter: QualityFilter) -> None:
+    assert quality_filter.judge(PROSE) is None
 
 
 @pytest.mark.parametrize(("name", "text", "rule"), DROPPED)
-def test_each_rule_drops_what_it_is_for(name: str, text: str, rule: str) -> None:
-    detail = quality.FILTERS[name](text)
+def test_each_rule_drops_its_kind_of_text(name: str, text: str, rule: str) -> None:
+    detail = FILTERS[name].judge(text)
     assert detail is not None
     assert detail.split(":")[0] == rule
 
@@ -50,30 +56,61 @@ def test_each_rule_drops_what_it_is_for(name: str, text: str, rule: str) -> None
 @settings(max_examples=300, deadline=None)
 @given(ANYTHING)
 def test_no_filter_raises_on_any_text(text: str) -> None:
-    for apply in quality.FILTERS.values():
-        assert apply(text) is None or ":" in str(apply(text))
+    for quality_filter in QualityFilter:
+        assert quality_filter.judge(text) is None or ":" in str(quality_filter.judge(text))
 
 
-@pytest.mark.parametrize(("text", "masked"), [
-    ("jo.smith+news@mail.example.co.uk, please", "email@example.com, please"),
-    ("call +44 20 7946 0958 today", "call 000-000-0000 today"),
-    ("(555) 123-4567 or 555-123-4567", "000-000-0000 or 000-000-0000"),
-    ("from 8.8.8.8:53", "from 0.0.0.0:53"),
-])  # fmt: skip
-def test_persons_are_masked(text: str, masked: str) -> None:
-    assert pii.mask(text)[0] == masked
+FUNCTION = """def shouting(text: str) -> str | None:
+    return "shouting: 1" if text.isupper() else None
 
 
-@pytest.mark.parametrize("text", [
-    "192.168.0.1 and 10.0.0.1 are nobody's", "version 1.2.3.4.5", "999.1.2.3", "in 1914-1918 and 2001-09-11", "ISBN 978-3-16-148410-0",
-    "me @ home", "user@localhost", "3.14159265358979", "from 100,000,000 to 200,000,000", "price 1234567890",
-])  # fmt: skip
-def test_figures_are_not_persons(text: str) -> None:
-    assert pii.mask(text) == (text, 0)
+"""
+PROGRAM = """
+from dataclasses import fields
+from pipeline.documents.sandbox import Sandbox
+from pipeline.documents.settings import DocumentsSettings
+from pipeline.records import RawPage
+settings = DocumentsSettings(filters=("shouting",), languages=("all",))
+print(next(field.metadata["text"] for field in fields(settings) if field.name == "filters"))
+with Sandbox(settings.rules(), settings.limits()) as sandbox:
+    for page in (b"<p>THE SHIP CAME IN WITH THE TIDE. " * 20, b"<p>The ship came in with the tide. " * 20):
+        result = sandbox.extract(RawPage("http://example.org/", page)).result
+        print(getattr(result, "reason", "kept"), getattr(result, "detail", ""))
+"""
 
 
-@settings(max_examples=300, deadline=None)
-@given(ANYTHING)
-def test_masking_is_idempotent(text: str) -> None:
-    once, _ = pii.mask(text)
-    assert pii.mask(once) == (once, 0)
+def run_with_filter(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """PROGRAM in a copy of the package that has FUNCTION and one more line in the registry."""
+    shutil.copytree(Path(quality.__file__).parents[1], folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    module = folder / "pipeline" / "documents" / "quality.py"
+    source = module.read_text()
+    last = '    FINEWEB = "fineweb", fineweb\n'
+    assert last in source
+    module.write_text(source.replace("@unique\n", f"{FUNCTION}@unique\n").replace(last, f"{last}    {line}\n"))
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_new_filter_needs_one_function_and_one_line(tmp_path: Path) -> None:
+    done = run_with_filter(tmp_path, 'SHOUTING = "shouting", shouting')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "published quality filters to apply: gopher, c4, fineweb, shouting",
+        "shouting shouting: 1",
+        "kept ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('SHOUTING = "language", shouting', "another reason of the stage has this word; choose another word for the filter"),
+        ('SHOUTING = "gopher", shouting', "SHOUTING -> GOPHER"),
+    ],
+)
+def test_filter_with_the_word_of_another_reason_fails_at_import(tmp_path: Path, line: str, message: str) -> None:
+    done = run_with_filter(tmp_path, line)
+    assert done.returncode != 0
+    assert message in done.stderr

@@ -78,7 +78,7 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.pages.stage.LINKS_A_PART", 10)  # so that there are several parts
+        patch.setattr("pipeline.pages.stage.LINKS_PER_PART", 10)  # so that there are several parts
         yield write_month(tmp_path_factory.mktemp("month"))
 
 

@@ -15,8 +15,8 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.links import reddit_api
 from pipeline.links import stage as links
-from pipeline.links.reddit_api import TRIES, Question, client, gather, wait_seconds
-from pipeline.links.settings import LinksSettings
+from pipeline.links.reddit_api import TRIES, client, gather, wait_seconds
+from pipeline.links.settings import WINDOWS, LinksSettings, SubredditQuery
 from pipeline.reddit import Post, parse_line
 from pipeline.storage import files
 from pipeline.storage.files import InputError
@@ -24,15 +24,15 @@ from pipeline.storage.files import InputError
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What would have been slept."""
-    slept: list[float] = []
-    monkeypatch.setattr(reddit_api, "time", SimpleNamespace(sleep=slept.append))
-    return slept
+    """The seconds of each sleep, which does not happen."""
+    sleeps: list[float] = []
+    monkeypatch.setattr(reddit_api, "time", SimpleNamespace(sleep=sleeps.append))
+    return sleeps
 
 
 @pytest.fixture
 def reddit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: list[float]) -> Iterator[FakeReddit]:
-    """A fake Reddit that PRAW finds through praw.ini, and keys in the environment."""
+    """A fake Reddit that PRAW finds through praw.ini, with keys in the environment."""
     with serving() as fake:
         folder = tmp_path / "config"
         folder.mkdir()
@@ -52,16 +52,16 @@ def test_listings_windows_and_searches_reach_past_the_cap(reddit: FakeReddit) ->
         "top/all": [post(n) for n in range(100, 1100)],
         "search/day": [post(n) for n in range(6000, 6250)],
     }
-    rows = gather(client(), "news", Question())
-    wanted = {row["id"] for kind, found in reddit.listings.items() for row in found[:1000]}
-    assert set(rows) == wanted
+    rows = gather(client(), "news", SubredditQuery())
+    reachable = {row["id"] for listing in reddit.listings.values() for row in listing[:1000]}
+    assert set(rows) == reachable
     assert len(rows) > 2000
-    assert reddit.asked["new"] == reddit.asked["top/all"] == 10
-    assert {f"top/{w}" for w in reddit_api.WINDOWS} | {f"search/{w}" for w in reddit_api.WINDOWS} < set(reddit.asked)
+    assert reddit.requests["new"] == reddit.requests["top/all"] == 10
+    assert {f"top/{w}" for w in WINDOWS} | {f"search/{w}" for w in WINDOWS} < set(reddit.requests)
     assert rows["p00007"] == {k: v for k, v in post(7).items() if k in reddit_api.FIELDS}
 
 
-def test_refusals_are_waited_out_as_long_as_reddit_asks(reddit: FakeReddit, waits: list[float]) -> None:
+def test_refused_requests_are_retried_after_the_wait_that_reddit_asks_for(reddit: FakeReddit, waits: list[float]) -> None:
     reddit.listings = {"new": [post(n) for n in range(250)]}
     reddit.refusals = [
         (429, {"retry-after": "7"}),
@@ -69,30 +69,30 @@ def test_refusals_are_waited_out_as_long_as_reddit_asks(reddit: FakeReddit, wait
         (503, {}),
         (502, {"retry-after": "99999"}),
     ]
-    rows = gather(client(), "news", Question(("new",), (), ()))
+    rows = gather(client(), "news", SubredditQuery(("new",), (), ()))
     assert len(rows) == 250
     assert waits == [7.0, 33.0, 8.0, 600.0]
 
 
-def test_a_reddit_that_never_lets_us_in_is_one_line(reddit: FakeReddit, waits: list[float]) -> None:
+def test_endless_refusals_raise_one_line(reddit: FakeReddit, waits: list[float]) -> None:
     reddit.refusals = [(429, {})] * 20
-    with pytest.raises(InputError, match=r"answer 429, 8 times.*run the same command later"):
-        gather(client(), "news", Question(("new",)))
+    with pytest.raises(InputError, match=r"refused 8 requests in a row \(last: status 429\); run the same command later"):
+        gather(client(), "news", SubredditQuery(("new",)))
     assert waits == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]
     assert len(waits) == TRIES
 
 
-def test_a_closed_port_is_one_line(
+def test_a_closed_port_raises_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reddit: FakeReddit, waits: list[float]
 ) -> None:
     (tmp_path / "config" / "praw.ini").write_text("[DEFAULT]\noauth_url=http://127.0.0.1:9\nreddit_url=http://127.0.0.1:9\n")
     monkeypatch.setattr("praw.config.Config.CONFIG", None)
-    with pytest.raises(InputError, match="does not let us in"):
-        gather(client(), "news", Question(("new",)))
+    with pytest.raises(InputError, match="refused 8 requests in a row"):
+        gather(client(), "news", SubredditQuery(("new",)))
     assert len(waits) == TRIES
 
 
-def test_waits_by_date_and_without_sense() -> None:
+def test_waits_follow_a_date_and_ignore_an_invalid_header() -> None:
     response = Response()
     response.headers["Retry-After"] = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
     assert 80 < wait_seconds(response, 0) <= 90
@@ -104,13 +104,13 @@ def test_waits_by_date_and_without_sense() -> None:
 @pytest.mark.parametrize(
     ("status", "message"), [(404, "no such subreddit"), (302, "no such subreddit"), (403, "private, banned")]
 )
-def test_a_subreddit_that_is_not_open_is_named(reddit: FakeReddit, status: int, message: str) -> None:
+def test_a_subreddit_that_is_not_public_is_named(reddit: FakeReddit, status: int, message: str) -> None:
     reddit.closed = {"secrets": status}
     with pytest.raises(InputError, match=f"r/secrets: .*{message}"):
-        gather(client(), "secrets", Question())
+        gather(client(), "secrets", SubredditQuery())
 
 
-def test_no_keys_is_one_line_that_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_keys_raise_one_line_that_names_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr("praw.config.Config.CONFIG", None)
     monkeypatch.delenv("praw_client_id", raising=False)
@@ -120,19 +120,19 @@ def test_no_keys_is_one_line_that_says_which(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_refused_keys_are_not_shown(reddit: FakeReddit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("praw_client_secret", "canary-wrong")
-    with pytest.raises(InputError, match="refuses the keys") as caught:
-        gather(client(), "news", Question())
+    with pytest.raises(InputError, match="refused the keys") as caught:
+        gather(client(), "news", SubredditQuery())
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_scores_are_asked_again_by_the_hundred(reddit: FakeReddit) -> None:
+def test_scores_are_refreshed_a_hundred_per_request(reddit: FakeReddit) -> None:
     reddit.listings = {"new": [post(n) for n in range(250)]}
     reddit.scores = {f"t3_{post(n)['id']}": 1000 + n for n in range(249)}
-    rows = gather(client(), "news", Question(("new",), (), (), refresh=True))
+    rows = gather(client(), "news", SubredditQuery(("new",), (), (), refresh=True))
     assert [row["score"] for row in rows.values()][:249] == [1000 + n for n in range(249)]
     assert rows["p00249"]["score"] == 249 % 50
-    assert reddit.sizes == [100, 100, 50]
+    assert reddit.id_counts == [100, 100, 50]
 
 
 def run(folder: Path, **changes: object) -> None:
@@ -144,7 +144,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "run.json"}
 
 
-def test_half_a_character_in_an_answer_is_stored_and_read(reddit: FakeReddit, tmp_path: Path) -> None:
+def test_lone_surrogates_are_stored_and_read(reddit: FakeReddit, tmp_path: Path) -> None:
     parent = {"title": "\udfff", "url": "http://b.example/\ud83d", "is_self": False}
     reddit.listings = {"new": [post(1, title="half \ud83d", score=50), post(2, crosspost_parent_list=[parent], score=50)]}
     run(tmp_path / "out")
@@ -152,24 +152,24 @@ def test_half_a_character_in_an_answer_is_stored_and_read(reddit: FakeReddit, tm
     assert (manifest["books"]["items_in"], manifest["books"]["items_out"]) == (2, 2)
 
 
-def test_a_stopped_run_goes_on_from_the_stored_answers(
+def test_a_stopped_run_resumes_from_the_stored_submissions(
     reddit: FakeReddit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reddit.listings = {"new": [post(n) for n in range(300)], "top/all": [post(n, created_utc=1.6e9) for n in range(300, 400)]}
     run(tmp_path / "whole")
-    asked = reddit.asked.total()
+    requests = reddit.requests.total()
 
-    def stopped(_: int) -> None:
+    def stop(_: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(links, "ranges", stopped)
+        patched.setattr(links, "bucket_ranges", stop)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "resumed")
-    assert reddit.asked.total() == 2 * asked
+    assert reddit.requests.total() == 2 * requests
     reddit.listings = {}
     run(tmp_path / "resumed")
-    assert reddit.asked.total() == 2 * asked
+    assert reddit.requests.total() == 2 * requests
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
     tables = [files.read_table(str(path)) for path in (tmp_path / "whole").glob("links-*")]
     assert sum(len(table.column("submissions").combine_chunks().flatten()) for table in tables) == sum(
@@ -183,17 +183,17 @@ def test_no_secret_reaches_a_file_or_a_log(reddit: FakeReddit, tmp_path: Path, c
     with caplog.at_level(logging.INFO):
         run(tmp_path / "out")
     assert "waiting 1 s" in caplog.text
-    written = b"".join(contents(tmp_path / "out").values()) + (tmp_path / "out" / "run.json").read_bytes() + caplog.text.encode()
-    assert b"canary" not in written
-    assert CLIENT_ID.encode() not in written
+    output = b"".join(contents(tmp_path / "out").values()) + (tmp_path / "out" / "run.json").read_bytes() + caplog.text.encode()
+    assert b"canary" not in output
+    assert CLIENT_ID.encode() not in output
 
 
-def test_recorded_answers_read_as_dumps_do(reddit: FakeReddit, shared_data: Path) -> None:
+def test_recorded_api_submissions_read_as_dump_lines(reddit: FakeReddit, shared_data: Path) -> None:
     lines = lzma.decompress((shared_data / "reddit" / "api_submissions.jsonl.xz").read_bytes()).splitlines()
     rows = {row["name"]: row for row in map(orjson.loads, lines) if row.get("name")}
-    some = list(rows.values())[:900]
-    reddit.listings = {"new": some}
-    found = gather(client(), "news", Question(("new",), (), ()))
-    stored = {key: parse_line(orjson.dumps(row, default=str), 1) for key, row in found.items()}
-    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1) for row in some}
-    assert all(isinstance(read, Post) for read in stored.values())
+    recorded = list(rows.values())[:900]
+    reddit.listings = {"new": recorded}
+    gathered = gather(client(), "news", SubredditQuery(("new",), (), ()))
+    stored = {key: parse_line(orjson.dumps(row, default=str), 1) for key, row in gathered.items()}
+    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1) for row in recorded}
+    assert all(isinstance(submission, Post) for submission in stored.values())

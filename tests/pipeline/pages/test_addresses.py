@@ -6,10 +6,11 @@ import pytest
 from servers.hostile import WHOLE, Case, HostileServer, full, moved
 
 from pipeline.pages.addresses import AddressPolicy, ForbiddenAddressError
-from pipeline.pages.answer import Failure, RequestError
-from pipeline.pages.client import Client, Limits
-from pipeline.pages.crawl import Crawl, Manners, visits
-from pipeline.pages.outcomes import Dropped, Fetched, Outcome
+from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.crawl import Crawl, first_requests
+from pipeline.pages.failures import RequestError, RequestFailure
+from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome
+from pipeline.pages.politeness import Politeness
 
 FORBIDDEN = """
 127.0.0.1 127.1 127.0.1 127.0.0.1. 127.000.000.001 2130706433 017700000001 0x7f000001 0X7F.1 0x7f.0.0.1 0177.0.0.1 0177.0x0.0.1
@@ -25,7 +26,7 @@ INSIDE = {"inside.example": ["127.0.0.1"], "mixed.example": ["127.0.0.2", "127.0
 
 
 class Canary:
-    """Listens where nobody may connect, and counts those who do."""
+    """Listens at an address that is forbidden, and counts connections."""
 
     def __enter__(self) -> "Canary":
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -38,7 +39,7 @@ class Canary:
 
     @property
     def connections(self) -> int:
-        """Since the last time; the kernel has completed them without us."""
+        """Number of connections since the last call; the kernel has completed them."""
         count = 0
         while True:
             try:
@@ -57,7 +58,7 @@ def test_public_addresses_are_admitted(address: str) -> None:
     assert AddressPolicy().admits(ipaddress.ip_address(address))
 
 
-def test_an_allowed_network_is_admitted_and_its_odd_spellings_are_not() -> None:
+def test_allowed_network_is_admitted_but_unusual_spellings_are_not() -> None:
     policy = AddressPolicy.of(["127.0.0.0/8"])
     policy.vet_host("127.0.0.1")
     for odd in ("2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "127.1"):
@@ -68,17 +69,17 @@ def test_an_allowed_network_is_admitted_and_its_odd_spellings_are_not() -> None:
 @pytest.mark.parametrize(
     "host", ["a.example", "x0.example", "1.2.3.4.example", "127.0.0.1.nip.example", "0x7f.example", "8.8.8.8"]
 )
-def test_names_and_public_addresses_pass_by_spelling(host: str) -> None:
+def test_names_and_public_addresses_pass_the_check_of_spelling(host: str) -> None:
     AddressPolicy().vet_host(host)
 
 
-def test_one_forbidden_address_among_many_refuses_the_host() -> None:
+def test_host_with_one_forbidden_address_is_refused() -> None:
     with pytest.raises(ForbiddenAddressError, match=r"two\.example: leads to 10\.0\.0\.1"):
         AddressPolicy().vet_addresses("two.example", [("8.8.8.8", 80), ("10.0.0.1", 80)])
 
 
 def lookup(host: str, port: int, **_: Any) -> list[Any]:
-    """Legal names lead to the second loopback address; the rest as the system says."""
+    """Names under .test resolve to the second loopback address, the rest as the system resolves them."""
     name = host.rstrip(".").lower()
     if name.endswith(".test"):
         return answers(port, ["127.0.0.2"])
@@ -87,70 +88,70 @@ def lookup(host: str, port: int, **_: Any) -> list[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
-def crawl(urls: list[str], resolve: Any = lookup) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
+def crawl(urls: list[str], resolve: Any = lookup) -> dict[str, FetchOutcome]:
+    outcomes: dict[str, FetchOutcome] = {}
 
-    def record(outcome: Outcome) -> None:
+    def record(outcome: FetchOutcome) -> None:
         outcomes[outcome.url] = outcome
 
-    with Client("webtext/test", AddressPolicy.of(["127.0.0.2/32"]), Limits(5.0), lookup=resolve) as client:
-        Crawl(client, Manners(delay_seconds=0.0, retries=0), record).run(visits(urls), 16)
+    with Client("webtext/test", AddressPolicy.of(["127.0.0.2/32"]), RequestLimits(5.0), lookup=resolve) as client:
+        Crawl(client, Politeness(delay_seconds=0.0, retries=0), record).run(first_requests(urls), 16)
     return outcomes
 
 
-def test_the_canary_hears_whoever_is_not_vetted() -> None:
+def test_canary_counts_connections() -> None:
     with Canary() as canary:
         socket.create_connection(("127.0.0.1", canary.port)).close()
         assert canary.connections == 1
         assert canary.connections == 0
 
 
-def test_no_form_of_a_forbidden_address_is_reached() -> None:
+def test_no_spelling_of_a_forbidden_address_is_reached() -> None:
     assert len(set(FORBIDDEN)) >= 60
     with Canary() as canary, HostileServer({"good": page()}, "127.0.0.2") as server:
         forbidden = [f"http://{host}:{canary.port}/" for host in FORBIDDEN]
         legal = [server.url("good", number=number) for number in range(1, 11)]
         outcomes = crawl(forbidden + legal)
         assert canary.connections == 0
-    assert all(isinstance(outcomes[url], Fetched) for url in legal)
-    words = {url: outcome.reason for url, outcome in outcomes.items() if isinstance(outcome, Dropped)}
+    assert all(isinstance(outcomes[url], FetchedPage) for url in legal)
+    words = {url: outcome.reason for url, outcome in outcomes.items() if isinstance(outcome, DroppedLink)}
     assert set(words) == set(forbidden)
-    unresolvable = {word for word in words.values() if word not in (Failure.FORBIDDEN_ADDRESS, Failure.BAD_URL)}
-    assert unresolvable <= {Failure.DNS}
+    unresolvable = {word for word in words.values() if word not in (RequestFailure.FORBIDDEN_ADDRESS, RequestFailure.BAD_URL)}
+    assert unresolvable <= {RequestFailure.DNS}
 
 
-def test_no_redirect_leads_to_a_forbidden_address() -> None:
+def test_redirects_to_forbidden_addresses_are_refused() -> None:
     with Canary() as canary:
         cases = {f"to_{i}": Case(moved(f"http://{host}:{canary.port}/"), "") for i, host in enumerate(FORBIDDEN)}
         with HostileServer(cases | {"good": page()}, "127.0.0.2") as server:
             outcomes = crawl([server.url(name) for name in [*cases, "good"]])
         assert canary.connections == 0
-    words = {url: str(outcome.reason) for url, outcome in outcomes.items() if isinstance(outcome, Dropped)}
+    words = {url: str(outcome.reason) for url, outcome in outcomes.items() if isinstance(outcome, DroppedLink)}
     assert set(words) == {server.url(name) for name in cases}
     assert set(words.values()) <= {"forbidden_address", "bad_redirect", "dns"}
 
 
-@pytest.mark.parametrize("kept_seconds", [0.0, 60.0])
-def test_a_name_that_changes_its_mind_is_vetted_at_every_look_up(kept_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.pages.resolver.KEPT_SECONDS", kept_seconds)
-    turns: list[str] = []
+@pytest.mark.parametrize("cache_seconds", [0.0, 60.0])
+def test_dns_rebinding_is_blocked(cache_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.pages.resolver.CACHE_SECONDS", cache_seconds)
+    lookups: list[str] = []
 
     def rebinding(host: str, port: int, **_: Any) -> list[Any]:
-        turns.append(host)
-        return answers(port, ["127.0.0.2"] if len(turns) == 1 else ["127.0.0.1"])
+        lookups.append(host)
+        return answers(port, ["127.0.0.2"] if len(lookups) == 1 else ["127.0.0.1"])
 
     with HostileServer({"rebinding": Case(full("Connection: close"), "page", ends=True)}, "127.0.0.2") as server:
         policy = AddressPolicy.of(["127.0.0.2/32"])
-        with Client("webtext/test", policy, Limits(5.0), lookup=rebinding) as client:
+        with Client("webtext/test", policy, RequestLimits(5.0), lookup=rebinding) as client:
             assert client.get(server.url("rebinding")).body == WHOLE
-            if kept_seconds:  # still the address that was vetted
+            if cache_seconds:  # the cached address, which was checked
                 assert client.get(server.url("rebinding")).body == WHOLE
-                assert len(turns) == 1
+                assert len(lookups) == 1
                 return
             with pytest.raises(RequestError) as refused:
                 client.get(server.url("rebinding"))
-    assert refused.value.failure is Failure.FORBIDDEN_ADDRESS
-    assert len(turns) == 2
+    assert refused.value.failure is RequestFailure.FORBIDDEN_ADDRESS
+    assert len(lookups) == 2
 
 
 def page() -> Case:

@@ -7,20 +7,21 @@ from servers.replay import ReplayServer
 from servers.stage_runs import body_of, contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.engine.runner import Engine
-from pipeline.pages import warc
-from pipeline.pages.answer import Answer
-from pipeline.pages.archives import archive_files, bucket_count
+from pipeline.pages.archive_index import archive_files, bucket_count
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.warc_reader import http_response, read_records
+from pipeline.pages.warc_writer import exchange_members
 from pipeline.storage.files import InputError
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
 def capture(url: str, body: bytes, day: int = 1, status: int = 200, headers: tuple[tuple[str, str], ...] = HTML) -> bytes:
-    answer = Answer(url, status, "Said", headers, body, ())
-    return warc.exchange_members(answer, datetime(2016, 5, day, tzinfo=UTC)).members
+    response = HttpResponse(url, status, "Said", headers, body, ())
+    return exchange_members(response, datetime(2016, 5, day, tzinfo=UTC)).members
 
 
-def test_pages_come_out_of_archives(tmp_path: Path, engine: Engine) -> None:
+def test_pages_are_copied_from_archives(tmp_path: Path, engine: Engine) -> None:
     (tmp_path / "archives").mkdir()
     one = [
         capture("https://a.example/x", b"<p>early", 1),
@@ -53,7 +54,7 @@ def test_pages_come_out_of_archives(tmp_path: Path, engine: Engine) -> None:
     assert pages["https://a.example/x"].fetched_at == datetime(2016, 5, 20, tzinfo=UTC)
 
 
-def test_what_we_fetched_is_an_archive_too(tmp_path: Path, engine: Engine) -> None:
+def test_own_crawl_serves_as_archive(tmp_path: Path, engine: Engine) -> None:
     web = {f"https://{name}.example/": b"<p>" + name.encode() for name in "abc"}
     links = links_folder(tmp_path / "links", [link(url) for url in web])
     with ReplayServer(dict(web)) as server:
@@ -75,33 +76,35 @@ def test_a_damaged_archive_is_named(tmp_path: Path, engine: Engine) -> None:
         run(links, tmp_path / "pages", engine, fetch_from=(str(tmp_path / "cut.warc.gz"),))
 
 
-def test_archives_that_are_none_are_named(tmp_path: Path) -> None:
+def test_missing_archives_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \*\.warc or \*\.warc\.gz below it"):
         archive_files((str(tmp_path),))
     with pytest.raises(InputError, match=r"gone\.warc: no such file or folder"):
         archive_files((str(tmp_path / "gone.warc"),))
 
 
-def test_real_archives(shared_data: Path, tmp_path: Path, engine: Engine) -> None:
+def test_pages_are_copied_from_real_archives(shared_data: Path, tmp_path: Path, engine: Engine) -> None:
     archive = shared_data / "warc" / "dolma-sample-0000.warc.gz"
-    responses = [r for r in warc.records(str(archive)) if r.kind == "response"]
+    responses = [r for r in read_records(str(archive)) if r.kind == "response"]
     links = links_folder(tmp_path / "links", [link(url) for url in sorted({r.url for r in responses})])
     manifest = run(links, tmp_path / "pages", engine, fetch_from=(str(archive),))
     assert manifest.books.items_out >= 10
     by_url = {r.url: r for r in responses}
     for page in pages_of(tmp_path / "pages"):
-        assert body_of(tmp_path / "pages", page) == warc.http_response(by_url[page.final_url]).body
+        assert body_of(tmp_path / "pages", page) == http_response(by_url[page.final_url]).body
 
 
-def test_an_index_in_many_buckets_finds_the_same(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_index_buckets_does_not_change_the_output(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     urls = [f"https://site.example/{i}" for i in range(60)]
     for number in range(5):
-        said = [capture(url, b"<p>%d" % number, 1 + number) for i, url in enumerate(urls) if i % 6 != number]
-        (tmp_path / f"{number}.warc.gz").write_bytes(b"".join(said))
+        captures = [capture(url, b"<p>%d" % number, 1 + number) for i, url in enumerate(urls) if i % 6 != number]
+        (tmp_path / f"{number}.warc.gz").write_bytes(b"".join(captures))
     links = links_folder(tmp_path / "links", [link(url) for url in [*urls, "https://site.example/none"]])
     archives = tuple(str(path) for path in sorted(tmp_path.glob("*.gz")))
     run(links, tmp_path / "one", engine, fetch_from=archives)
-    monkeypatch.setattr("pipeline.pages.archives.ARCHIVE_BYTES_A_BUCKET", 1000)
+    monkeypatch.setattr("pipeline.pages.archive_index.ARCHIVE_BYTES_PER_BUCKET", 1000)
     monkeypatch.setattr("pipeline.engine.shuffle.MAX_RUNS_PER_PART", 3)
     assert bucket_count(archives) > 3
     run(links, tmp_path / "many", engine, fetch_from=archives)

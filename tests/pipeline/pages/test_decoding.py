@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pages.decoding import DecodingError, TooLargeError, UnknownCodingError, decoded
+from pipeline.pages.decoding import DecodingError, TooLargeError, UnknownCodingError
+from pipeline.pages.decoding import decode as decode_chunks
 
 DATA = random.Random(1).randbytes(50_000) + b"words " * 20_000
 
 
 def decode(data: bytes, coding: str, limit: int = 1 << 20, step: int = 1000) -> bytes:
-    return b"".join(decoded((data[at : at + step] for at in range(0, len(data), step)), coding, limit))
+    return b"".join(decode_chunks((data[at : at + step] for at in range(0, len(data), step)), coding, limit))
 
 
 def bare(data: bytes) -> bytes:
@@ -33,12 +34,12 @@ CODED = {
 
 @pytest.mark.parametrize("coding", CODED)
 @pytest.mark.parametrize("step", [1, 977, 1 << 20])
-def test_codings_are_undone_however_they_arrive(coding: str, step: int) -> None:
+def test_codings_are_decoded_for_every_chunk_size(coding: str, step: int) -> None:
     assert decode(CODED[coding], coding, step=step) == DATA
 
 
 @pytest.mark.parametrize("coding", [c for c in CODED if c.strip() and c != "identity"])
-def test_no_truncated_stream_is_a_body(coding: str) -> None:
+def test_truncated_streams_are_refused(coding: str) -> None:
     data = CODED[coding]
     for cut in random.Random(2).sample(range(1, len(data)), 60):
         with pytest.raises(DecodingError):
@@ -46,25 +47,25 @@ def test_no_truncated_stream_is_a_body(coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_nothing_at_all_is_an_empty_body(coding: str) -> None:
+def test_empty_stream_is_an_empty_body(coding: str) -> None:
     assert decode(b"", coding) == b""
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip;q=1", "gzip, br", "gzip, gzip, gzip"])
-def test_other_codings_are_named(coding: str) -> None:
+def test_unknown_codings_are_refused(coding: str) -> None:
     with pytest.raises(UnknownCodingError):
         decode(b"data", coding)
 
 
 @pytest.mark.parametrize("coding", CODED)
-def test_the_limit_holds_for_both_forms(coding: str) -> None:
+def test_limit_holds_for_coded_and_decoded_bytes(coding: str) -> None:
     with pytest.raises(TooLargeError):
         decode(CODED[coding], coding, limit=len(DATA) - 1)
     assert decode(CODED[coding], coding, limit=len(DATA)) == DATA
 
 
 @given(st.binary(max_size=400), st.integers(1, 400), st.sampled_from(["gzip", "deflate", "gzip, deflate"]))
-def test_noise_is_decoded_or_refused(data: bytes, step: int, coding: str) -> None:
+def test_random_bytes_are_decoded_or_refused(data: bytes, step: int, coding: str) -> None:
     try:
         assert isinstance(decode(data, coding, step=step), bytes)
     except DecodingError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from servers.crawler import crawl_part, place_in
+from servers.crawler import crawl_part, phase_in
 from servers.objects import ACCESS, object_store
 from servers.witness import WitnessServer
 
@@ -22,7 +22,7 @@ KILLS = 30
 
 
 def settings(server: WitnessServer) -> PagesSettings:
-    """The witness stands behind its own name as a proxy would: every .test host leads to it."""
+    """Settings with the witness as proxy: every .test host is reached through it."""
     return PagesSettings(
         host_delay=0.0,
         threads=16,
@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: Path) -> None:
+def test_thirty_kills_lose_nothing_and_repeat_only_open_requests(tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["pipeline.pages.fetch"])
     chance = random.Random(7)
@@ -56,7 +56,7 @@ def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: 
             child = processes.Process(target=crawl_part, args=arguments)
             child.start()
             if kills < KILLS:
-                enough = asked + 40 + chance.randrange(24)  # of the robots.txt of 40 hosts and some pages
+                enough = asked + 40 + chance.randrange(24)  # the robots.txt of 40 hosts, and some pages
                 while len(server.requests) < enough and child.is_alive():
                     time.sleep(chance.random() * 0.01)
                 child.kill()
@@ -66,7 +66,7 @@ def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: 
             assert child.exitcode == -signal.SIGKILL
             kills += 1
         assert kills == KILLS
-        receipt = Receipt.load(place_in(str(tmp_path / "killed")), "00000-of-00001")
+        receipt = Receipt.load(phase_in(str(tmp_path / "killed")), "00000-of-00001")
         fetched = {f"http://{page}": times for page, times in server.asked().items() if not page.endswith("robots.txt")}
         crawl_part(str(tmp_path / "whole"), arguments[1], arguments[2])
     assert set(fetched) == set(urls)
@@ -77,7 +77,7 @@ def test_thirty_kills_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_crawl_into_an_object_store_that_is_killed_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_crawl_into_an_object_store_continues_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     urls = [f"http://h{number % 10}.test/{number}" for number in range(240)]
     monkeypatch.chdir(tmp_path)
     with WitnessServer(service_seconds=0.02) as server, object_store("corpora") as address:
@@ -86,7 +86,7 @@ def test_a_crawl_into_an_object_store_that_is_killed_goes_on_elsewhere(tmp_path:
         store = boto3.client("s3")
 
         def stored() -> list[str]:
-            return [found["Key"] for found in store.list_objects_v2(Bucket="corpora").get("Contents", ())]
+            return [item["Key"] for item in store.list_objects_v2(Bucket="corpora").get("Contents", ())]
 
         arguments: tuple[Any, ...] = ("s3://corpora/pages", links_in(tmp_path, urls), settings(server))
         child = multiprocessing.get_context("spawn").Process(target=crawl_part, args=(*arguments, 0.0))
@@ -94,7 +94,7 @@ def test_a_crawl_into_an_object_store_that_is_killed_goes_on_elsewhere(tmp_path:
         while len(server.requests) < 60:
             assert child.is_alive()
             time.sleep(0.01)
-        server.service_seconds = 5.0  # so that the crawl does not end before its second piece stands
+        server.service_seconds = 5.0  # so that the crawl does not end before its second piece is stored
         while not any(name.endswith(".00001.piece") for name in stored()):
             assert child.is_alive()
             time.sleep(0.05)
@@ -104,7 +104,7 @@ def test_a_crawl_into_an_object_store_that_is_killed_goes_on_elsewhere(tmp_path:
         crawl_part(*arguments)
         again = sum(times - 1 for page, times in server.asked().items() if not page.endswith("robots.txt"))
         assert len(server.asked()) == len(urls) + 10
-        assert again < 30  # in flight, or answered since that piece was made
+        assert again < 30  # open requests, and those answered since that piece was made
         pages = {Path(n).name: store.get_object(Bucket="corpora", Key=n)["Body"].read() for n in stored() if ".work" not in n}
         crawl_part(str(tmp_path / "whole"), *arguments[1:])
     assert pages == contents(tmp_path / "whole")

@@ -1,9 +1,11 @@
+import heapq
 import threading
 import time
 
 import pytest
 
-from pipeline.pages.frontier import Hosts, host_key
+from pipeline.pages import frontier as frontier_module
+from pipeline.pages.frontier import Frontier, Host, host_key
 
 
 @pytest.mark.parametrize(
@@ -17,79 +19,147 @@ from pipeline.pages.frontier import Hosts, host_key
         ("https://[2606:4700::1111]:443/", "[2606:4700::1111]"),
     ],
 )
-def test_one_host_whatever_the_scheme(url: str, key: str) -> None:
+def test_host_is_the_same_for_both_schemes(url: str, key: str) -> None:
     assert host_key(url) == key
 
 
-def test_the_longest_queue_first_and_each_host_once() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
-    for name, items in (("short", 1), ("long", 3), ("middle", 2)):
-        for item in range(items):
-            hosts.add(name, item)
-    taken = [hosts.take() for _ in range(3)]
-    assert [host.name for host in taken if host] == ["long", "middle", "short"]
+def test_longest_queue_comes_first_and_each_host_once() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    for name, pages in (("short", 1), ("long", 3), ("middle", 2)):
+        for page in range(pages):
+            frontier.add_page(name, page)
+    hosts = [frontier.take() for _ in range(3)]
+    assert [host.name for host in hosts if host] == ["long", "middle", "short"]
 
 
-def test_a_host_waits_for_its_turn() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
-    hosts.add("a", 1)
-    hosts.add("a", 2)
-    host = hosts.take()
+def test_host_waits_for_its_turn() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    frontier.add_page("a", 1)
+    frontier.add_page("a", 2)
+    host = frontier.take()
     assert host is not None
-    assert host.queue.popleft() == 1
+    assert host.pages.popleft() == 1
     ready_at = time.monotonic() + 0.2
-    hosts.give_back(host, ready_at)
-    again = hosts.take()
+    frontier.give_back(host, ready_at)
+    again = frontier.take()
     assert again is host
     assert time.monotonic() >= ready_at
-    host.queue.clear()
-    hosts.give_back(host, 0.0)
-    assert hosts.take() is None
+    host.pages.clear()
+    frontier.give_back(host, 0.0)
+    assert frontier.take() is None
 
 
-def test_a_parked_host_runs_errands_only() -> None:
-    hosts: Hosts[str] = Hosts(0.0)
-    hosts.add("a", "page")
-    host = hosts.take()
+def test_parked_host_makes_robots_requests_only() -> None:
+    frontier: Frontier[str, str] = Frontier(0.0)
+    frontier.add_page("a", "page")
+    host = frontier.take()
     assert host is not None
     host.parked = True
-    hosts.give_back(host, 0.0)
-    hosts.add("a", "rules", errand=True)
-    again = hosts.take()
+    frontier.give_back(host, 0.0)
+    frontier.add_robots("a", "robots")
+    again = frontier.take()
     assert again is host
-    assert again.errands.popleft() == "rules"
-    hosts.unpark("a")
-    hosts.give_back(again, 0.0)
-    third = hosts.take()
+    assert again.robots.popleft() == "robots"
+    frontier.unpark("a")
+    frontier.give_back(again, 0.0)
+    third = frontier.take()
     assert third is host
-    assert list(third.queue) == ["page"]
+    assert list(third.pages) == ["page"]
 
 
-def test_takers_wait_for_work_that_others_may_make() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
-    hosts.add("a", 1)
-    host = hosts.take()
+def test_take_waits_for_hosts_that_other_threads_may_add() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    frontier.add_page("a", 1)
+    host = frontier.take()
     assert host is not None
-    found: list[str] = []
+    names: list[str] = []
 
     def wait() -> None:
-        other = hosts.take()
-        found.append(other.name if other else "none")
+        other = frontier.take()
+        names.append(other.name if other else "none")
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    hosts.add("b", 2)
+    frontier.add_page("b", 2)
     waiter.join(5)
-    assert found == ["b"]
+    assert names == ["b"]
 
 
 def test_stop_ends_the_wait() -> None:
-    hosts: Hosts[int] = Hosts(0.0)
-    hosts.add("a", 1)
-    assert hosts.take() is not None
+    frontier: Frontier[int, str] = Frontier(0.0)
+    frontier.add_page("a", 1)
+    assert frontier.take() is not None
     ended: list[object] = []
-    waiter = threading.Thread(target=lambda: ended.append(hosts.take()))
+    waiter = threading.Thread(target=lambda: ended.append(frontier.take()))
     waiter.start()
-    hosts.stop()
+    frontier.stop()
     waiter.join(5)
     assert ended == [None]
+
+
+class Simulation:
+    """Workers on a frontier in simulated time: `clock` moves on when `take` would wait. `ends` is when each host's last request ended."""
+
+    def __init__(self, queues: dict[str, int], workers: int, delay: float, service: float, patch: pytest.MonkeyPatch) -> None:
+        self.clock = 0.0
+        self.ends: dict[str, float] = {}
+        self._workers, self._delay, self._service = workers, delay, service
+        self._open: list[tuple[float, str, Host[int, str]]] = []
+        self._frontier: Frontier[int, str] = Frontier(delay)
+        patch.setattr(frontier_module.time, "monotonic", lambda: self.clock)
+        patch.setattr(self._frontier, "_changed", self)
+        for name, pages in queues.items():
+            for page in range(pages):
+                self._frontier.add_page(name, page)
+
+    def run(self) -> None:
+        while True:
+            while len(self._open) == self._workers:
+                self._finish()
+            host = self._frontier.take()
+            if host is None:
+                return
+            host.pages.popleft()
+            heapq.heappush(self._open, (self.clock + self._service, host.name, host))
+
+    def wait(self, seconds: float | None) -> None:
+        """As the condition's: until a request ends, or a host's turn comes."""
+        if self._open and (seconds is None or self._open[0][0] <= self.clock + seconds):
+            self._finish()
+        else:
+            assert seconds is not None
+            self.clock += seconds
+
+    def notify(self) -> None:
+        """No thread waits."""
+
+    notify_all = notify
+
+    def __enter__(self) -> None:
+        """No thread has to be kept out."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _finish(self) -> None:
+        self.clock, name, host = heapq.heappop(self._open)
+        self.ends[name] = self.clock
+        self._frontier.give_back(host, self.clock + self._delay)
+
+
+def test_hosts_with_equal_queues_end_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    delay, service = 0.4, 0.01
+    simulation = Simulation({f"h{host}": 21 for host in range(50)}, 64, delay, service, monkeypatch)
+    simulation.run()
+    assert simulation.ends == pytest.approx({f"h{host}": 20 * delay + 21 * service for host in range(50)})
+
+
+def test_giant_host_ends_in_time_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    delay, service = 0.1, 0.005
+    queues = {f"s{host}": 5 for host in range(60)} | {"giant": 41}
+    simulation = Simulation(queues, 8, delay, service, monkeypatch)
+    simulation.run()
+    shortest = 40 * delay + 41 * service
+    giant = simulation.ends.pop("giant")
+    assert giant <= 1.05 * shortest
+    assert max(simulation.ends.values()) <= 0.5 * shortest

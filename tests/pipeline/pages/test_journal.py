@@ -11,7 +11,7 @@ def fill(path: Path, entries: int) -> None:
             journal.append({"key": f"k{number}", "n": number}, b"x" * number)
 
 
-def test_entries_come_back(tmp_path: Path) -> None:
+def test_entries_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.journal"
     fill(path, 5)
     with Journal.at(str(path)) as journal:
@@ -21,7 +21,7 @@ def test_entries_come_back(tmp_path: Path) -> None:
         assert journal.blob("k0") == b""
 
 
-def test_every_torn_tail_is_cut_and_work_goes_on(tmp_path: Path) -> None:
+def test_incomplete_last_entry_is_cut_at_every_length(tmp_path: Path) -> None:
     path = tmp_path / "a.journal"
     fill(path, 4)
     whole = path.read_bytes()
@@ -38,7 +38,7 @@ def test_every_torn_tail_is_cut_and_work_goes_on(tmp_path: Path) -> None:
             assert journal.blob("new") == b"blob"
 
 
-def test_a_flipped_byte_ends_the_journal_there(tmp_path: Path) -> None:
+def test_journal_ends_at_a_flipped_byte(tmp_path: Path) -> None:
     path = tmp_path / "a.journal"
     fill(path, 4)
     whole = path.read_bytes()
@@ -48,7 +48,7 @@ def test_a_flipped_byte_ends_the_journal_there(tmp_path: Path) -> None:
             assert len(journal.entries) < 4
 
 
-def test_nothing_is_done_twice(tmp_path: Path) -> None:
+def test_second_entry_for_a_key_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "a.journal", 2)
     with Journal.at(str(tmp_path / "a.journal")) as journal, pytest.raises(RuntimeError, match="k1: done twice"):
         journal.append({"key": "k1"})

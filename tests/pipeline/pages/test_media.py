@@ -31,7 +31,7 @@ HTML = b"<!DOCTYPE html><html><p>x"
         ("application/json", b"{}", "application/json"),
     ],
 )
-def test_what_a_body_is(header: str, body: bytes, expected: str) -> None:
+def test_media_type_from_header_and_first_bytes(header: str, body: bytes, expected: str) -> None:
     assert media_type(header, body) == expected
 
 
@@ -47,5 +47,5 @@ def test_what_a_body_is(header: str, body: bytes, expected: str) -> None:
         ("text/html; charset=" + "a" * 99, "a" * 40),
     ],
 )
-def test_the_declared_charset(header: str, charset: str | None) -> None:
+def test_declared_charset(header: str, charset: str | None) -> None:
     assert declared_charset(header) == charset

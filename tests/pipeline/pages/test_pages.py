@@ -25,7 +25,7 @@ WEB: dict[str, bytes | Reply | None] = {
     "https://four.example/private/x": b"<html><p>Private",
     "https://four.example/public": b"<html><p>Public",
 }
-ASKED = [url for url in WEB if not url.endswith(("robots.txt", "/new"))]
+LINKED = [url for url in WEB if not url.endswith(("robots.txt", "/new"))]
 DROPPED = {
     "https://two.example/paper.html": "not_html",
     "https://two.example/gone": "http_404",
@@ -34,14 +34,14 @@ DROPPED = {
 }
 
 
-def test_every_link_is_a_page_or_a_named_drop(tmp_path: Path, engine: Engine) -> None:
-    links = links_folder(tmp_path / "links", [link(url, "abc", "def") for url in ASKED])
+def test_every_link_is_a_page_or_a_drop_with_its_reason(tmp_path: Path, engine: Engine) -> None:
+    links = links_folder(tmp_path / "links", [link(url, "abc", "def") for url in LINKED])
     with ReplayServer(WEB) as web:
         manifest = run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
     assert drops_of(tmp_path / "pages") == DROPPED
     pages = {page.url: page for page in pages_of(tmp_path / "pages")}
-    assert set(pages) == set(ASKED) - set(DROPPED)
-    assert (manifest.books.items_in, manifest.books.items_out) == (len(ASKED), len(pages))
+    assert set(pages) == set(LINKED) - set(DROPPED)
+    assert (manifest.books.items_in, manifest.books.items_out) == (len(LINKED), len(pages))
     assert body_of(tmp_path / "pages", pages["https://one.example/a"]) == b"<html><p>One"
     assert (pages["http://one.example/plain"].media_type, pages["http://one.example/plain"].charset) == (
         "text/plain",
@@ -53,18 +53,18 @@ def test_every_link_is_a_page_or_a_named_drop(tmp_path: Path, engine: Engine) ->
     assert web.asked["https://four.example/private/x"] == 0
     timings = json.loads((tmp_path / "pages" / "run.json").read_bytes())["timings"]
     answered = (url for url, reply in WEB.items() if reply is not None and not url.endswith("robots.txt"))
-    assert sum(timings.values()) == sum(web.asked[url] for url in answered) + 1  # and one that was hung up on
+    assert sum(timings.values()) == sum(web.asked[url] for url in answered) + 1  # and one request whose connection failed
 
 
-def test_parts_and_workers_leave_no_trace_in_the_bytes(tmp_path: Path, engine: Engine) -> None:
-    links = links_folder(tmp_path / "links", *([link(url)] for url in ASKED))
+def test_bytes_do_not_depend_on_parts_and_threads(tmp_path: Path, engine: Engine) -> None:
+    links = links_folder(tmp_path / "links", *([link(url)] for url in LINKED))
     with ReplayServer(WEB) as web:
         for name, threads in (("one", 1), ("many", 16)):
             run(links, tmp_path / name, engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle, threads=threads)
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
-def test_a_second_run_asks_nobody(tmp_path: Path, engine: Engine) -> None:
+def test_second_run_makes_no_request(tmp_path: Path, engine: Engine) -> None:
     links = links_folder(tmp_path / "links", [link("https://one.example/a")])
     with ReplayServer(WEB) as web:
         run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
@@ -85,40 +85,40 @@ def test_a_second_run_asks_nobody(tmp_path: Path, engine: Engine) -> None:
         ({"contact": "a\nb"}, "--contact: printable ASCII only"),
     ],
 )
-def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
+def test_invalid_settings_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match="^" + message.replace(".", r"\.")):
         PagesSettings(**settings)  # type: ignore[arg-type]
 
 
-def test_shards_join_up_to_a_share() -> None:
+def test_shards_join_until_a_part_is_full() -> None:
     shards = [("a", 5), ("b", 4), ("c", 3), ("d", 20), ("e", 1)]
-    dealt = [(share.shards, share.first, share.last, links) for share, links in shares(shards, 10)]
-    assert dealt == [(("a", "b"), 0, 2, 9), (("c",), 2, 3, 3), (("d",), 3, 4, 20), (("e",), 4, 5, 1)]
+    joined = [(share.shards, share.first, share.last, links) for share, links in shares(shards, 10)]
+    assert joined == [(("a", "b"), 0, 2, 9), (("c",), 2, 3, 3), (("d",), 3, 4, 20), (("e",), 4, 5, 1)]
 
 
 @pytest.mark.slow
-def test_redirects_to_other_parts_hosts_are_gone_on_with_there(
+def test_redirects_to_hosts_of_other_parts_are_followed_there(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chain over hosts of many buckets: every request of a host is made by the part that owns it."""
+    """A chain of redirects over hosts of many buckets: the part that owns a host makes all of its requests."""
     hosts = [f"h{number}.example" for number in range(12)]
     web: dict[str, bytes | Reply | None] = {f"https://{host}/": b"<p>At " + host.encode() for host in hosts}
-    for host, onward in pairwise(hosts):
-        web[f"https://{host}/to/1"] = Reply(status=301, headers=(("Location", f"https://{onward}/"),))
-        web[f"https://{host}/to/2"] = Reply(status=302, headers=(("Location", f"https://{onward}/to/1"),))
-        web[f"https://{host}/to/9"] = Reply(status=302, headers=(("Location", f"https://{onward}/to/9"),))
-    asked = [url for url in web if "/to/" in url]
+    for host, other in pairwise(hosts):
+        web[f"https://{host}/to/1"] = Reply(status=301, headers=(("Location", f"https://{other}/"),))
+        web[f"https://{host}/to/2"] = Reply(status=302, headers=(("Location", f"https://{other}/to/1"),))
+        web[f"https://{host}/to/9"] = Reply(status=302, headers=(("Location", f"https://{other}/to/9"),))
+    linked = [url for url in web if "/to/" in url]
     buckets: list[list[Link]] = [[] for _ in range(8)]
-    for url in asked:
+    for url in linked:
         buckets[bucket_of(url, 8)].append(link(url, "abc"))
     links = links_folder(tmp_path / "links", *buckets)
-    monkeypatch.setattr("pipeline.pages.stage.LINKS_A_PART", 1)
+    monkeypatch.setattr("pipeline.pages.stage.LINKS_PER_PART", 1)
     with ReplayServer(web) as server:
         manifest = run(links, tmp_path / "pages", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
         run(links, tmp_path / "twice", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle, threads=2)
-        monkeypatch.setattr("pipeline.pages.stage.LINKS_A_PART", 1000)
+        monkeypatch.setattr("pipeline.pages.stage.LINKS_PER_PART", 1000)
         run(links, tmp_path / "one", engine, proxy=server.proxy_url, ca_bundle=server.ca_bundle)
-    assert manifest.books.items_in == len(asked)
+    assert manifest.books.items_in == len(linked)
     assert any("-r2" in entry.name for entry in manifest.files)
     assert not any("-r" in entry.name for entry in StageManifest.load(str(tmp_path / "one")).files)
     pages = {page.url: page for page in pages_of(tmp_path / "pages")}

@@ -1,6 +1,6 @@
-"""Our WARC files in the hands of a real client of archives: pywb, which is no dependency.
+"""WARC files of the stage replayed by pywb, which is not a dependency.
 
-It is taken from the PATH; with WEBTEXT_FULL=1 it is installed into an environment of its own, as the benchmarks' peers are.
+It is taken from the PATH; with WEBTEXT_FULL=1 it is installed into its own environment, as the benchmarks' peers are.
 """
 
 import gzip
@@ -34,16 +34,16 @@ def free_port() -> int:
 
 @pytest.fixture
 def pywb() -> Path:
-    """The folder of pywb's programs."""
+    """The folder with pywb's programs."""
     if os.environ.get("WEBTEXT_FULL"):
         return peers.python("pywb", "pywb").parent
-    if found := shutil.which("wayback"):
-        return Path(found).parent
+    if program := shutil.which("wayback"):
+        return Path(program).parent
     pytest.skip("pywb is not on the PATH: WEBTEXT_FULL=1 installs it")
 
 
 @pytest.mark.slow
-def test_pywb_replays_what_was_stored(tmp_path: Path, engine: Engine, pywb: Path) -> None:
+def test_pywb_replays_stored_pages(tmp_path: Path, engine: Engine, pywb: Path) -> None:
     links = links_folder(tmp_path / "links", [link("https://one.example/a?b=c"), link("http://two.example/old")])
     with ReplayServer(WEB) as web:
         run(links, tmp_path / "pages", engine, proxy=web.proxy_url, ca_bundle=web.ca_bundle)
@@ -67,7 +67,7 @@ def test_pywb_replays_what_was_stored(tmp_path: Path, engine: Engine, pywb: Path
 
 
 def replayed(url: str) -> requests.Response:
-    """The answer, once pywb has started."""
+    """The response, once pywb has started."""
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -4,7 +4,7 @@ import pytest
 from servers.hostile import PAGE, Case, HostileServer, drip, full
 from servers.outcomes import crawl
 
-from pipeline.pages.client import Limits
+from pipeline.pages.client import RequestLimits
 from pipeline.pages.retry import retry_after_seconds
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -27,12 +27,12 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
         ("Sat, 99999999999999999999 Jan 2026 12:00:30 GMT", None),
     ],
 )
-def test_retry_after(value: str, seconds: float | None) -> None:
+def test_retry_after_is_parsed(value: str, seconds: float | None) -> None:
     assert retry_after_seconds(value, NOW) == seconds
 
 
 class Turns:
-    """Answers in turn, then the last one for ever."""
+    """Gives its answers in turn, then the last one for ever."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -46,18 +46,18 @@ class Turns:
 BUSY = full("Retry-After: 0", "Connection: close", body=b"busy", status="503 Busy")
 
 
-def test_busy_servers_are_asked_again() -> None:
+def test_busy_server_is_asked_again() -> None:
     turns = Turns(BUSY, BUSY, full("Connection: close"))
     with HostileServer({"busy": Case(turns, PAGE)}) as server:  # type: ignore[arg-type]
-        crawled = crawl(server, [server.url("busy")], 4, Limits(5.0), retries=2, robots=False)
+        crawled = crawl(server, [server.url("busy")], 4, RequestLimits(5.0), retries=2, robots=False)
     assert crawled.word(server.url("busy")) == PAGE
     assert turns.asked == 3
 
 
-def test_tries_come_to_an_end() -> None:
+def test_retries_end() -> None:
     turns = Turns(BUSY)
     with HostileServer({"busy": Case(turns, PAGE)}) as server:  # type: ignore[arg-type]
-        crawled = crawl(server, [server.url("busy")], 4, Limits(5.0), retries=2, robots=False)
+        crawled = crawl(server, [server.url("busy")], 4, RequestLimits(5.0), retries=2, robots=False)
     assert crawled.word(server.url("busy")) == "http_503"
     assert turns.asked == 3
 
@@ -65,23 +65,23 @@ def test_tries_come_to_an_end() -> None:
 def test_retry_after_is_capped() -> None:
     turns = Turns(full("Retry-After: 86400", "Connection: close", body=b"busy", status="429 Slow"), full("Connection: close"))
     with HostileServer({"busy": Case(turns, PAGE)}) as server:  # type: ignore[arg-type]
-        crawled = crawl(server, [server.url("busy")], 4, Limits(5.0), retries=1, robots=False, max_wait_seconds=0.1)
+        crawled = crawl(server, [server.url("busy")], 4, RequestLimits(5.0), retries=1, robots=False, max_wait_seconds=0.1)
     assert crawled.word(server.url("busy")) == PAGE
 
 
-def test_a_host_that_keeps_failing_is_set_aside() -> None:
+def test_host_that_keeps_failing_is_set_aside() -> None:
     with HostileServer({"dead": Case(drip(b"", b""), "timeout"), "good": Case(full(), PAGE)}) as server:
         dead = [server.url("dead", f"/{number}") for number in range(8)]
         good = [server.url("good", f"/{number}") for number in range(8)]
-        crawled = crawl(server, dead + good, 8, Limits(1.0), robots=False, host_failures=3)
+        crawled = crawl(server, dead + good, 8, RequestLimits(1.0), robots=False, host_failures=3)
     words = [crawled.word(url) for url in dead]
     assert (words.count("timeout"), words.count("host_set_aside")) == (3, 5)
     assert {crawled.word(url) for url in good} == {PAGE}
 
 
-def test_a_kept_connection_that_was_closed_is_no_failure() -> None:
-    """The server says nothing and closes after each answer: what was sent into the closing connection is sent once more."""
+def test_closed_kept_alive_connection_is_not_a_failure() -> None:
+    """The server closes after each response without saying so: a request into the closed connection is sent once more."""
     with HostileServer({"closing": Case(full(), PAGE, ends=True)}) as server:
         urls = [server.url("closing", f"/{number}") for number in range(20)]
-        crawled = crawl(server, urls, 1, Limits(10.0), retries=0, robots=False)
+        crawled = crawl(server, urls, 1, RequestLimits(10.0), retries=0, robots=False)
     assert {crawled.word(url) for url in urls} == {PAGE}

@@ -1,4 +1,4 @@
-"""A canary secret goes in by every door of the pages stage; it may come out of none."""
+"""A canary secret enters the pages stage in every possible place; it must not be written anywhere."""
 
 import gzip
 import logging
@@ -29,31 +29,31 @@ ASKED = [url for url in WEB if "/in?" not in url]
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """All that lies in the folder, unpacked; of tables, what is not the link's own address."""
-    found = {}
+    """Content of the folder's files, decompressed; of tables, the columns other than the link's own address."""
+    content = {}
     for path in folder.rglob("*"):
         if path.suffix == ".gz":
-            found[path.name] = gzip.decompress(path.read_bytes())
+            content[path.name] = gzip.decompress(path.read_bytes())
         elif path.suffix == ".parquet":
             table = files.read_table(str(path))
             own = [name for name in ("url", "dedup_key", "item") if name in table.schema.names]
-            found[path.name] = str(table.drop_columns(own).to_pylist()).encode()
+            content[path.name] = str(table.drop_columns(own).to_pylist()).encode()
         elif path.is_file():
-            found[path.name] = path.read_bytes()
-    return found
+            content[path.name] = path.read_bytes()
+    return content
 
 
 @pytest.fixture
-def doors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The environment's own ways to give passwords."""
+def environment_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Passwords in the environment: netrc and proxies."""
     (tmp_path / "netrc").write_text(f"machine a.example login me password {CANARY}\ndefault login me password {CANARY}\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, f"http://me:{CANARY}@127.0.0.1:9")
 
 
-@pytest.mark.usefixtures("doors")
-def test_a_canary_is_written_nowhere(
+@pytest.mark.usefixtures("environment_secrets")
+def test_secrets_are_written_nowhere(
     tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -72,12 +72,12 @@ def test_a_canary_is_written_nowhere(
     assert CANARY in str(os.environ)
 
 
-def test_a_canary_is_in_no_traceback(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_in_no_traceback(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def burst(*_: object, **__: object) -> None:
         raise RuntimeError("burst")
 
     links = links_folder(tmp_path / "links", [link(TOKEN)])
-    monkeypatch.setattr("pipeline.pages.crawl.page_of", burst)
+    monkeypatch.setattr("pipeline.pages.crawl.page_or_drop", burst)
     with ReplayServer(WEB) as web, pytest.raises(Exception, match="burst") as raised:
         run(
             links,

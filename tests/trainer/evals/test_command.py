@@ -22,7 +22,7 @@ def run_folder(tmp_path: Path) -> Path:
     """Exported folder of an untrained network with one token per byte."""
     tokenizer = Tokenizer([])
     gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=64, vocabulary=tokenizer.vocab_size))
-    gpt.initialise(1)
+    gpt.init_weights(1)
     return save_hf(gpt, tokenizer, tmp_path / "run")
 
 

@@ -1,0 +1,87 @@
+"""The settings of the stage `documents`: its flags, their validation, and the rules and limits that they give."""
+
+from dataclasses import dataclass
+
+from pipeline import paper
+from pipeline.documents import bad_words, pdf, quality, takedown
+from pipeline.documents.extractors import EXTRACTORS
+from pipeline.documents.gates import DEFAULT_GATES, Gates
+from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
+from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
+from pipeline.engine.settings import setting
+
+MIN_PAGE_MEMORY_MB = 512
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsSettings:
+    """How pages become documents. Raises ValueError for a value out of range."""
+
+    extractor: str = setting(
+        DEFAULT_RULES.extractor,
+        "what extracts the main text: cascade is trafilatura with fallbacks where its text is doubtful; trafilatura has no fallbacks; "
+        "resiliparse is faster and coarser",
+        choices=EXTRACTORS,
+    )
+    plain_text: bool = setting(False, "also keep pages of type text/plain")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
+    languages: tuple[str, ...] = setting(("en",), f"ISO 639-1 codes of the languages to keep, or '{ALL_LANGUAGES}'")
+    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
+    exclude_sites: tuple[str, ...] = setting(
+        paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
+    )
+    strip_title: bool = setting(True, "remove the title from the text, it has its own column")
+    strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")
+    filters: tuple[str, ...] = setting((), f"published quality filters to apply: {', '.join(quality.FILTERS)}")
+    bad_words: str | None = setting(
+        None,
+        "file of words, one per line: drop documents that contain any, as C4 did with a published list",
+        file=True,
+        metavar="FILE",
+    )
+    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
+    takedown: str | None = setting(
+        None, "file of what must not be in the corpus: URLs, domains, document ids, one per line", file=True, metavar="FILE"
+    )
+    max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
+    max_page_tags: int = setting(DEFAULT_GATES.page_tags, "drop pages with more tags")
+    page_cpu_seconds: float = setting(DEFAULT_LIMITS.cpu_seconds, "drop pages that take more CPU time")
+    page_memory_mb: int = setting(DEFAULT_LIMITS.memory_bytes >> 20, "drop pages that take more memory, in MiB")
+
+    def __post_init__(self) -> None:
+        for name in ("min_characters", "max_page_bytes", "max_page_tags"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
+        if self.page_cpu_seconds <= 0:
+            raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
+        if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
+            raise ValueError(
+                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
+            )
+        quality.check_names(self.filters, "--filters")
+        if self.pdf and not pdf.is_available():
+            raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
+        if not self.languages:
+            raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
+
+    def rules(self) -> ExtractionRules:
+        """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
+        return ExtractionRules(
+            extractor=self.extractor,
+            languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
+            min_characters=self.min_characters,
+            excluded_sites=frozenset(self.exclude_sites),
+            plain_text=self.plain_text,
+            pdf=self.pdf,
+            strip_title=self.strip_title,
+            strip_boilerplate=self.strip_boilerplate,
+            filters=tuple(name for name in quality.FILTERS if name in self.filters),
+            bad_words=bad_words.load(self.bad_words) if self.bad_words else frozenset(),
+            mask_pii=self.mask_pii,
+            takedown=takedown.load(self.takedown) if self.takedown else EMPTY_TAKEDOWN,
+            gates=Gates(self.max_page_bytes, self.max_page_tags),
+        )
+
+    def limits(self) -> SandboxLimits:
+        """What one page may use."""
+        return SandboxLimits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)

@@ -1,0 +1,29 @@
+"""Names for failed requests."""
+
+from enum import StrEnum
+
+
+class RequestFailure(StrEnum):
+    """Why a request gave no complete response."""
+
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    CONNECTION = "connection"
+    TLS = "tls"
+    PROXY = "proxy"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    BAD_URL = "bad_url"
+    BAD_RESPONSE = "bad_response"
+    TRUNCATED = "truncated"
+    BAD_CODING = "bad_coding"
+    UNKNOWN_CODING = "unknown_coding"
+    TOO_LARGE = "too_large"
+
+
+class RequestError(Exception):
+    """A request failed; `failure` names the kind, `detail` the particular."""
+
+    def __init__(self, failure: RequestFailure, detail: str = "") -> None:
+        super().__init__(failure, detail)
+        self.failure = failure
+        self.detail = detail

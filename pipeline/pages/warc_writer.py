@@ -1,0 +1,124 @@
+"""Writing of WARC 1.1 (ISO 28500:2017) records as gzip members that any archive tool opens. Equal content gives equal bytes.
+
+A body is stored as sent, in its content coding. Only the transfer coding is removed; the headers about it are kept under X-Crawl-
+names. Credentials are not stored: no cookies, no authorisation headers, no values of query parameters that look like keys.
+"""
+
+import base64
+import hashlib
+import re
+import uuid
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from pipeline.pages.decoding import GZIP_WINDOW
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.redaction import SECRET_HEADERS, redact
+
+VERSION = b"WARC/1.1"
+GZIP_LEVEL = 4
+"""On 97 real pages the output is 5 % larger than at zlib's default level, for 56 % of its time."""
+TRANSFER_HEADERS = frozenset({"content-length", "transfer-encoding"})
+URL_HEADERS = frozenset({"location", "refresh", "link", "content-location"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class WarcExchange:
+    """The gzip members of one request and its response; the response comes first and is `response_length` bytes long."""
+
+    members: bytes
+    response_length: int
+    response_id: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectChain:
+    """The gzip members of the redirects that led to a page, and the number of records in them."""
+
+    members: bytes = b""
+    records: int = 0
+
+    def then(self, exchange: WarcExchange) -> "RedirectChain":
+        """The chain with one more redirect."""
+        return RedirectChain(self.members + exchange.members, self.records + exchange.records)
+
+
+def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes:
+    """The warcinfo record that begins a file."""
+    block = _fields(fields.items())
+    headers = [("WARC-Filename", file_name), ("Content-Type", "application/warc-fields")]
+    return _member("warcinfo", date, block, headers)[0]
+
+
+def exchange_members(response: HttpResponse, date: datetime) -> WarcExchange:
+    """A response record and, where the crawler itself made the request, the request record."""
+    uri = redact(response.url)
+    block = response_block(response)
+    payload = [("WARC-Payload-Digest", _digest(response.payload)), ("Content-Type", "application/http; msgtype=response")]
+    level = GZIP_LEVEL if response.coded is None else 0  # a coded body is compressed already
+    member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
+    if not response.request_headers:
+        return WarcExchange(member, len(member), response_id, 1)
+    link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]
+    request, _ = _member(
+        "request", date, _request_block(response), [*link, ("Content-Type", "application/http; msgtype=request")]
+    )
+    return WarcExchange(member + request, len(member), response_id, 2)
+
+
+def metadata_member(url: str, date: datetime, about: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    """A metadata record about the record whose id is `about`."""
+    link = [("WARC-Target-URI", redact(url)), ("WARC-Concurrent-To", about), ("Content-Type", "application/warc-fields")]
+    return _member("metadata", date, _fields(fields), link)[0]
+
+
+def response_block(response: HttpResponse) -> bytes:
+    """Status line, headers and body as a record stores them."""
+    phrase = _CONTROL.sub(" ", response.phrase)
+    lines = [f"HTTP/1.1 {response.status} {phrase}".rstrip()]
+    for name, value in response.headers:
+        lower_name = name.lower()
+        if lower_name in SECRET_HEADERS:
+            continue
+        shown = redact(value) if lower_name in URL_HEADERS else value
+        lines.append(f"{'X-Crawl-' if lower_name in TRANSFER_HEADERS else ''}{name}: {_CONTROL.sub(' ', shown)}")
+    lines.append(f"Content-Length: {len(response.payload)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + response.payload
+
+
+def compress(record: bytes, level: int = GZIP_LEVEL) -> bytes:
+    """One gzip member, without a time or a name in it."""
+    engine = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
+    return engine.compress(record) + engine.flush()
+
+
+def _request_block(response: HttpResponse) -> bytes:
+    parts = urlsplit(redact(response.url))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = [("Host", parts.netloc), *response.request_headers]
+    lines = [f"GET {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers if k.lower() not in SECRET_HEADERS)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+
+
+def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {_CONTROL.sub(' ', value)}\r\n" for name, value in fields).encode()
+
+
+def _member(
+    kind: str, date: datetime, block: bytes, headers: Sequence[tuple[str, str]], level: int = GZIP_LEVEL
+) -> tuple[bytes, str]:
+    """The gzip member of a record, and the record's id, which is a hash of its content."""
+    stamp = date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = "".join(f"\r\n{name}: {value}" for name, value in [*headers, ("WARC-Block-Digest", _digest(block))])
+    record_id = f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, kind + stamp + lines)}>"
+    about = f"WARC-Type: {kind}\r\nWARC-Record-ID: {record_id}\r\nWARC-Date: {stamp}{lines}\r\nContent-Length: {len(block)}"
+    return compress(b"".join([VERSION, f"\r\n{about}\r\n\r\n".encode(), block, b"\r\n\r\n"]), level), record_id
+
+
+def _digest(data: bytes) -> str:
+    return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.documents import charset, cleaning
+
+ANY_CHARACTERS = st.text(st.characters(codec=None), max_size=300)
+
+
+@pytest.mark.parametrize("line", [
+    "Read more »", "READ MORE: Something else happened", "Share this article on Facebook", "Advertisement", "  3 Comments",
+    "Sign up for our newsletter", "All rights reserved.", "© 2017 The Daily Planet", "We use cookies to improve your visit.",
+    "Please enable JavaScript to view the comments.", "Skip to main content", "Follow her on Twitter @someone", "DON'T MISS",
+    "Privacy Policy", "Click here for more information.", "Leave a reply", "Related articles", "Get the latest news in your inbox",
+])  # fmt: skip
+def test_furniture_is_removed(line: str) -> None:
+    assert cleaning.strip_boilerplate(f"The cat sat.\n{line}\nThe dog ran.") == ("The cat sat.\nThe dog ran.", 1)
+
+
+@pytest.mark.parametrize("line", [
+    "The cookies were still warm when she came home.", "Share prices fell by a third in the first hour of trading.",
+    "Comments by the minister were not well received.", "He follows the old road to the harbour.",
+    "Watch out for the dog.", "Email had not been invented.", "Follow the money.", "Print was dying.", "Related to this is the tide.",
+    "Sign language is a language.", "Accepting the prize, she wept.", "Read the whole book before you judge it.",
+])  # fmt: skip
+def test_prose_is_kept(line: str) -> None:
+    assert cleaning.strip_boilerplate(line) == (line, 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANY_CHARACTERS)
+def test_cleaning_is_idempotent_on_any_text(text: str) -> None:
+    once = charset.clean(text)
+    assert charset.clean(once) == once
+    once.encode()
+    for step in (cleaning.tidy, lambda t: cleaning.strip_boilerplate(t)[0]):
+        cleaned = step(once)
+        assert step(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(("heading", "text", "rest"), [
+    ("A storm is coming", "A storm is coming\nStay at home.", "Stay at home."),
+    ("A storm is coming | The Daily", "A Storm is Coming\nStay at home.", "Stay at home."),
+    ("A storm is coming", "By our reporter\nA storm is coming!\nStay at home.", "Stay at home."),
+    ("Storm", "Stay at home.\nNow.\nPlease.\nStorm", "Stay at home.\nNow.\nPlease.\nStorm"),
+    ("Storm warning for the coast", "Storm\nStay at home.", "Storm\nStay at home."),
+    ("", "Stay at home.", "Stay at home."),
+])  # fmt: skip
+def test_title_is_removed_from_the_text(heading: str, text: str, rest: str) -> None:
+    assert cleaning.strip_title(text, frozenset({heading}))[0] == rest
+
+
+@pytest.mark.parametrize(("host", "site"), [
+    ("wikipedia.org", "wikipedia.org"), ("en.m.Wikipedia.org.", "wikipedia.org"), ("notwikipedia.org", None), ("org", None), ("", None),
+])  # fmt: skip
+def test_host_belongs_to_a_site_itself_or_as_a_subdomain(host: str, site: str | None) -> None:
+    assert cleaning.on_site(host, frozenset({"wikipedia.org"})) == site

@@ -1,0 +1,70 @@
+"""Dry runs with hundreds of ranks: exact collectives, and peak memory within 5 % of the formula."""
+
+import os
+from collections import Counter
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainer import cli
+from trainer.distributed import World, parallelize
+from trainer.dry_run import _reduce, dry_run, formula_peak_bytes
+from trainer.model import GPT
+from trainer.presets import gpt2_small, gpt2_xl
+
+
+def test_collectives_and_memory_of_124m_with_ddp_on_256_ranks() -> None:
+    config = gpt2_small().with_options(precision="bf16", micro_batch=8)
+    result = dry_run(config, 256)
+    assert result.collectives == {"all-reduce": 13}, "buckets of 25 MB after a first one of 1 MB"
+    assert result.peak_bytes == pytest.approx(formula_peak_bytes(config, 256), rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [48 if os.environ.get("WEBTEXT_FULL") else 2])
+def test_collectives_and_memory_of_1558m_with_fsdp_on_1024_ranks(layers: int) -> None:
+    config = gpt2_xl().with_options(precision="bf16", micro_batch=4, layers=layers)
+    result = dry_run(config, 1024)
+    gathers, scatters = 2 * layers + 1, layers + 1  # one per block in each direction, and one for the rest
+    assert result.collectives == {"all-gather": gathers, "reduce-scatter": scatters, "all-reduce": 1}
+    assert result.peak_bytes == pytest.approx(formula_peak_bytes(config, 1024), rel=0.05)
+
+
+class CollectiveCounter(TorchDispatchMode):
+    """Counts collectives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: object, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        if str(func).startswith("c10d."):
+            self.counts[str(func)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_ddp_sends_as_many_collectives_as_the_dry_run_counts() -> None:
+    config = gpt2_small().with_options(layers=2, precision="fp32", micro_batch=1, context=16, vocabulary=9_000)
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=256)
+    try:
+        network = parallelize(GPT(config.model), World(0, 256), "ddp", bf16=False)
+        network.register_comm_hook(None, _reduce)
+        tokens = torch.zeros((1, 16), dtype=torch.long)
+        for _ in range(3):
+            with CollectiveCounter() as counter:
+                network(tokens, tokens).backward()
+    finally:
+        dist.destroy_process_group()
+    assert counter.counts == {"c10d.allreduce_.default": dry_run(config, 256).collectives["all-reduce"]}
+
+
+def test_the_command_prints_the_collectives(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["rehearse", "tiny", "--ranks=8", "--vocabulary=1000", "--strategy=fsdp"]
+    assert cli.main(words) == 0
+    output = capsys.readouterr().out
+    assert "5 all-gather, 3 reduce-scatter, 1 all-reduce" in output
+    assert cli.main([*words, "--heads=3"]) == 2
+    assert cli.main([*words, "--ranks=1"]) == 2

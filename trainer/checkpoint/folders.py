@@ -1,0 +1,48 @@
+"""Where a run keeps its checkpoints, and which of them it keeps."""
+
+import shutil
+from pathlib import Path
+
+from trainer.config import InputError
+
+CHECKPOINTS = "checkpoints"
+ASIDE = ".aside"
+METADATA = "checkpoint.json"
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Path of a step's checkpoint in a run's folder."""
+    return run / CHECKPOINTS / f"step_{step:08d}"
+
+
+def aside_of(final: Path) -> Path:
+    """Temporary folder that becomes the checkpoint `final` by a rename."""
+    return final.with_name(f".{final.name}{ASIDE}")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Complete checkpoints of a run, oldest first."""
+    return sorted(path for path in (run / CHECKPOINTS).glob("step_*") if path.is_dir())
+
+
+def newest(folder: Path) -> Path:
+    """The checkpoint `folder`, or the newest checkpoint of the run `folder`. Raises InputError if it is neither."""
+    if (folder / METADATA).exists():
+        return folder
+    complete = checkpoints(folder)
+    if not complete:
+        raise InputError(f"{folder}: not a checkpoint, not a run with a checkpoint, not a Hugging Face folder; check the path")
+    return complete[-1]
+
+
+def prune(run: Path, keep: int, best: int | None) -> None:
+    """Delete all checkpoints except the newest `keep` and the one of step `best`."""
+    for path in checkpoints(run)[:-keep]:
+        if best is None or path != folder_of(run, best):
+            shutil.rmtree(path)
+
+
+def sweep(run: Path) -> None:
+    """Delete the temporary folders of killed writers."""
+    for path in (run / CHECKPOINTS).glob(f".*{ASIDE}"):
+        shutil.rmtree(path)

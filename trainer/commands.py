@@ -1,0 +1,51 @@
+"""`webtext-train sample`, `export` and `verify`: commands on a trained network or its checkpoint."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from trainer.checkpoint.folders import newest
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import read_metadata
+from trainer.config import InputError
+from trainer.export import save_hf
+from trainer.generate import generate
+
+
+def sample(arguments: Namespace) -> int:
+    """Print each prompt and its continuation."""
+    model, tokenizer, _ = load_model(Path(arguments.checkpoint))
+    prompts = [prompt for prompt in arguments.prompt or [""] for _ in range(arguments.samples)]
+    ids = [tokenizer.encode(prompt) or [tokenizer.eot_id] for prompt in prompts]
+    try:
+        continuations = generate(
+            model,
+            ids,
+            arguments.tokens,
+            arguments.temperature,
+            arguments.top_k,
+            arguments.top_p,
+            arguments.seed,
+            tokenizer.eot_id,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for prompt, continuation in zip(prompts, continuations, strict=True):
+        sys.stdout.write(prompt + tokenizer.decode(continuation) + ("\n\n" if len(prompts) > 1 else "\n"))
+    return 0
+
+
+def export(arguments: Namespace) -> int:
+    """Write a checkpoint as a Hugging Face GPT-2 folder."""
+    model, tokenizer, _ = load_model(Path(arguments.checkpoint))
+    sys.stdout.write(f"{save_hf(model, tokenizer, arguments.folder)}\n")
+    return 0
+
+
+def verify(arguments: Namespace) -> int:
+    """Compare a checkpoint's files with the hashes in its metadata."""
+    metadata = read_metadata(newest(Path(arguments.checkpoint)))
+    sys.stdout.write(
+        f"step {metadata.step:,}, {metadata.tokens:,} tokens of corpus {metadata.corpus_sha256}: all files match their hashes\n"
+    )
+    return 0

@@ -1,0 +1,195 @@
+"""`webtext-train rehearse`: dry run of a training step on many ranks, in one process with fake tensors and fake peers.
+
+It counts the collectives that a step sends and a rank's peak memory, and compares the memory with a closed formula.
+"""
+
+import sys
+import weakref
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+
+from trainer.config import InputError, TrainConfig
+from trainer.distributed import World, parallelize
+from trainer.flags import apply_flags
+from trainer.loss import chunk_rows
+from trainer.model import GPT
+from trainer.optim import GradientGuard, Optimizer
+from trainer.presets import PRESETS, RECIPES
+
+COLLECTIVES = {
+    "c10d.allreduce_": "all-reduce",
+    "_c10d_functional.all_reduce": "all-reduce",
+    "c10d._allgather_base_": "all-gather",
+    "c10d._reduce_scatter_base_": "reduce-scatter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Collectives that a rank sends per step, by kind, and the peak size of its tensors."""
+
+    collectives: dict[str, int]
+    peak_bytes: int
+
+
+def main(arguments: Namespace) -> int:
+    """Dry-run a preset's step with one micro-batch and print the result. Raises InputError for an invalid recipe."""
+    if arguments.ranks < 2:
+        raise InputError(f"--ranks {arguments.ranks}: must be at least 2")
+    config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+    config = replace(config, precision="bf16" if config.precision == "auto" else config.precision)
+    result = dry_run(config, arguments.ranks)
+    collectives = ", ".join(f"{count} {kind}" for kind, count in result.collectives.items())
+    sys.stdout.write(
+        f"{arguments.preset} on {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows per micro-batch\n"
+        f"collectives per step: {collectives}\n"
+        f"peak memory of a rank: {result.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
+        f"the formula for GPT-2's recipe gives {formula_peak_bytes(config, arguments.ranks) / 2**30:.2f} GiB\n"
+    )
+    return 0
+
+
+def formula_peak_bytes(config: TrainConfig, ranks: int) -> int:
+    """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
+
+    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. Per token, each block keeps
+    inputs and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after
+    GELU.
+    """
+    model, sharded = config.model, config.strategy == "fsdp"
+    width, layers, rows = model.width, model.layers, model.padded_rows
+    tokens = config.micro_batch * model.context
+    stream = 2 if sharded else 4  # bytes per number of the residual stream: bf16 under FSDP, like its weights
+    state = 16 * model.parameters // (ranks if sharded else 1)
+    matrices = 12 * width**2
+    cast = 2 * (matrices + (model.vocabulary + model.context) * width) if sharded else 2 * layers * matrices
+    activations = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
+    chunk = min(chunk_rows(tokens, rows, "cpu"), tokens)
+    head = 6 * tokens * width + (2 + 4 + 2) * rows * width + (2 + 4) * chunk * rows
+    return state + cast + activations + head
+
+
+def dry_run(config: TrainConfig, ranks: int) -> DryRun:
+    """Result of a step with one micro-batch on rank 0 of `ranks`."""
+    world = World(0, ranks)
+    with ExitStack() as stack:
+        stack.enter_context(_fake_group(ranks))
+        mesh = init_device_mesh("cpu", (ranks,))
+        stack.enter_context(FakeTensorMode())
+        tracker = stack.enter_context(_Tracker())
+        model = GPT(config.model)
+        network = parallelize(model, world, config.strategy, bf16=config.precision == "bf16", mesh=mesh, init_sync=False)
+        order: list[Tensor] = []
+        if isinstance(network, DistributedDataParallel):
+            network.register_comm_hook(None, _reduce)
+            for parameter in model.parameters():
+                parameter.register_post_accumulate_grad_hook(order.append)  # type: ignore[no-untyped-call]
+        optimizer, guard = Optimizer(model, config), GradientGuard(config.spike_sigmas, world.device)
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        _update(
+            model, optimizer, guard, config
+        )  # creates the moments, and DTensor's entries about each operation, which are not the step's memory
+        optimizer.zero_grad()
+        tracker.collectives.clear()
+        tracker.peak = tracker.live
+        tokens = torch.zeros((config.micro_batch, config.model.context), dtype=torch.long)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+            loss = network(tokens, tokens)
+        loss.backward()
+        _update(model, optimizer, guard, config)
+        if isinstance(network, DistributedDataParallel):
+            tracker.collectives["all-reduce"] += _count_buckets(network, order) - 1
+        return DryRun(dict(tracker.collectives), tracker.peak)
+
+
+def _update(model: GPT, optimizer: Optimizer, guard: GradientGuard, config: TrainConfig) -> None:
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
+    optimizer.step(1.0, guard.judge(norm.full_tensor() if isinstance(norm, DTensor) else norm))
+
+
+def _reduce(_: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
+    """DDP's default reduction. The fake group's own result would contain no tensor."""
+    dist.all_reduce(bucket.buffer())
+    done: torch.futures.Future[Tensor] = torch.futures.Future()
+    done.set_result(bucket.buffer())
+    return done
+
+
+def _count_buckets(network: DistributedDataParallel, order: list[Tensor]) -> int:
+    """Number of gradient buckets from DDP's second step on. Its first step, which the dry run executes, sends a single bucket."""
+    limits = [dist._DEFAULT_FIRST_BUCKET_BYTES, network.bucket_bytes_cap]  # type: ignore[attr-defined]
+    buckets, _ = dist._compute_bucket_assignment_by_size(order, limits)  # type: ignore[attr-defined]
+    return len(buckets)
+
+
+@contextmanager
+def _fake_group(ranks: int) -> Iterator[None]:
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=ranks)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts collectives, and the bytes of live tensors and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.collectives: Counter[str] = Counter()
+        self.live = self.peak = 0
+        self._sizes: Any = WeakIdKeyDictionary()
+
+    def __enter__(self) -> "_Tracker":
+        resize = self._resize = torch.UntypedStorage.resize_
+
+        def resize_and_note(storage: torch.UntypedStorage, size: int) -> torch.UntypedStorage:
+            resize(storage, size)
+            self._note(storage)
+            return storage
+
+        torch.UntypedStorage.resize_ = resize_and_note  # type: ignore[method-assign,assignment]
+        return super().__enter__()  # type: ignore[no-untyped-call,no-any-return]
+
+    def __exit__(self, *error: Any) -> None:
+        torch.UntypedStorage.resize_ = self._resize  # type: ignore[method-assign]
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(kind, DTensor) for kind in types):
+            return NotImplemented
+        self.collectives.update(kind for name, kind in COLLECTIVES.items() if str(func).startswith(f"{name}."))
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, Tensor):
+                self._note(value.untyped_storage())
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        if storage not in self._sizes:
+            self._sizes[storage] = size = [0]
+            weakref.finalize(storage, self._forget, size)
+        size = self._sizes[storage]
+        self.live += storage.nbytes() - size[0]
+        size[0] = storage.nbytes()
+        self.peak = max(self.peak, self.live)
+
+    def _forget(self, size: list[int]) -> None:
+        self.live -= size[0]

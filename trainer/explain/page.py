@@ -1,0 +1,100 @@
+"""`webtext-train explain`: a page that shows what a network does with a prompt, for learning and teaching GPT-2."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tokenizer.codec import Tokenizer
+from trainer.checkpoint.load import load_model
+from trainer.config import InputError
+from trainer.explain.activations import Activations, cosine_similarities, record_activations
+from trainer.model import GPT
+
+MOST_LIKELY = 8
+DIGITS = 5
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the page and return the exit code. Raises InputError for a prompt that is empty or too long."""
+    parser = argparse.ArgumentParser("webtext-train explain", description=__doc__, allow_abbrev=False)
+    parser.add_argument("checkpoint", help="a run, one of its checkpoints, or a Hugging Face GPT-2 folder")
+    parser.add_argument("--prompt", required=True, help="the text that the network reads")
+    parser.add_argument(
+        "--other", help="a second text that shares a word with the prompt, to compare the word's vectors in two contexts"
+    )
+    parser.add_argument("--out", default="explain.html", help="path of the page (default: explain.html)")
+    arguments = parser.parse_args(list(argv))
+    model, tokenizer, _ = load_model(arguments.checkpoint)
+    out = Path(arguments.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(model, tokenizer, arguments.prompt, arguments.other), encoding="utf-8")
+    print(out)  # noqa: T201 - the command's output
+    return 0
+
+
+def page(model: GPT, tokenizer: Tokenizer, prompt: str, other: str | None = None) -> str:
+    """The complete HTML page, without external resources."""
+    first = _read(model, tokenizer, prompt, "--prompt")
+    second = None if other is None else _read(model, tokenizer, other, "--other")
+    data = json.dumps(describe(model, tokenizer, first, second), ensure_ascii=False).replace("</", "<\\/")
+    template = files("trainer.explain").joinpath("page.html").read_text(encoding="utf-8")
+    return template.replace("__DATA__", data)
+
+
+def describe(model: GPT, tokenizer: Tokenizer, first: Activations, second: Activations | None) -> dict[str, Any]:
+    """Data for the page's script, rounded to five digits."""
+    config = model.config
+    return {
+        "model": {
+            "layers": config.layers,
+            "heads": config.heads,
+            "width": config.width,
+            "vocabulary": config.vocabulary,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        },
+        "tokens": [_text(tokenizer, i) for i in first.ids],
+        "nats": _round(first.nats),
+        "next": [
+            [[_text(tokenizer, i), round(p, DIGITS)] for i, p in first.most_likely(position, MOST_LIKELY)]
+            for position in range(len(first.ids))
+        ],
+        "attention": _round(first.attention_LHTT.tolist()),
+        "contexts": None if second is None else _contexts(tokenizer, first, second),
+    }
+
+
+def _contexts(tokenizer: Tokenizer, first: Activations, second: Activations) -> dict[str, Any]:
+    """Each token that occurs in both texts, with the similarity of its two vectors per layer."""
+    shared = [i for i in dict.fromkeys(first.ids[1:]) if i in second.ids[1:]]
+    return {
+        "tokens": [_text(tokenizer, i) for i in second.ids],
+        "shared": [
+            {
+                "token": _text(tokenizer, i),
+                "likeness": _round(cosine_similarities(first, first.ids.index(i, 1), second, second.ids.index(i, 1))),
+            }
+            for i in shared
+        ],
+    }
+
+
+def _read(model: GPT, tokenizer: Tokenizer, text: str, flag: str) -> Activations:
+    ids = [tokenizer.eot_id, *tokenizer.encode(text)]
+    if len(ids) < 2:
+        raise InputError(f"{flag} is empty; give the network a text to read")
+    if len(ids) > model.config.context:
+        raise InputError(
+            f"{flag} has {len(ids)} tokens with the end of text, the model's context is {model.config.context}; shorten it"
+        )
+    return record_activations(model, ids)
+
+
+def _text(tokenizer: Tokenizer, token: int) -> str:
+    return "⏎start" if token == tokenizer.eot_id else tokenizer.decode([token])
+
+
+def _round(value: Any) -> Any:
+    return [_round(item) for item in value] if isinstance(value, list) else round(value, DIGITS)

@@ -1,0 +1,208 @@
+"""`webtext-train train`: checks the input, then starts or resumes a run, or reports that it is done."""
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tokenizer.codec import Tokenizer
+from tokenizer.errors import FormatError
+from tokenizer.interruption import INTERRUPTED
+from trainer.attention import activate_newest_flash_attention
+from trainer.checkpoint.folders import checkpoints, sweep
+from trainer.checkpoint.load import load_model
+from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
+from trainer.config import InputError, TrainConfig
+from trainer.data import Batches, TokenDataset
+from trainer.distributed import World, environment, process_group
+from trainer.evals.in_training import InTrainingEvaluator
+from trainer.evals.task import check_folders
+from trainer.flags import apply_flags
+from trainer.loop import Trainer
+from trainer.model import GPT
+from trainer.presets import PRESETS, RECIPES
+from trainer.state import StopReason
+from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_packages
+
+log = logging.getLogger(__name__)
+
+
+def train(arguments: Namespace) -> int:
+    """Run the command. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted.
+
+    Raises InputError for bad input, before it creates anything.
+    """
+    world = environment(arguments.device)
+    config = resolve_precision(apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments), world)
+    folder = Path(arguments.out)
+    dataset = TokenDataset.open(arguments.data, verify=world.first)
+    tokenizer = find_tokenizer(dataset, arguments.tokenizer)
+    _check_fit(config, dataset, world)
+    _check_same_run(folder, config, dataset)
+    start = _find_checkpoint(folder, fall_back=arguments.fall_back)
+    if start is None and arguments.resume:
+        raise InputError(f"{folder}: no checkpoint to resume from; omit --resume to start a new run")
+    if start is not None and read_metadata(start).step >= config.steps:
+        _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start})")
+        return 0
+    initial = _load_initial(arguments.init_from, config) if arguments.init_from and start is None else None
+    evaluator = _evaluator(arguments, config, tokenizer)
+    require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
+    if world.first:
+        _prepare_folder(folder, config, dataset)
+    with process_group(world):
+        if world.device.type == "cuda" and (name := activate_newest_flash_attention()):
+            _print(world, f"attention uses {name}")
+        trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
+        if start is not None:
+            trainer.resume(start)
+            _print(world, f"{folder}: resuming from step {trainer.state.step:,} of {config.steps:,}")
+        elif initial is not None:
+            trainer.copy_weights(initial)
+        trackers = _trackers(arguments, trainer) if world.first else []
+        return _exit_code(trainer, trainer.train(trackers))
+
+
+def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
+    if not arguments.eval_tasks:
+        return None
+    folders = check_folders([arguments.data, *arguments.eval_data])
+    return InTrainingEvaluator.prepare(arguments.eval_tasks, folders, tokenizer, config)
+
+
+def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
+    """The recipe with `auto` precision replaced: bf16 on GPUs and on CPUs with bf16 instructions, else fp32."""
+    if config.precision != "auto":
+        return config
+    fast = world.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return replace(config, precision="bf16" if fast else "fp32")
+
+
+def find_tokenizer(dataset: TokenDataset, path: str | None) -> Tokenizer:
+    """The token shards' tokenizer, from `path`, or else from in or beside their folder. Raises InputError if there is none."""
+    folder = Path(dataset.manifest.folder)
+    candidates = [folder, folder / "tokenizer", folder.parent / "vocabulary", folder.parent / "tokenizer"]
+    expected = dataset.manifest.tokenizer_sha256
+    for candidate in [Path(path)] if path else candidates:
+        try:
+            tokenizer = Tokenizer.load(candidate)
+        except FormatError as error:
+            if path:
+                raise InputError(str(error)) from error
+            continue
+        if tokenizer.sha256 != expected:
+            raise InputError(
+                f"{candidate}: the tokenizer's sha256 is {tokenizer.sha256}, but the token shards need {expected}; "
+                "use --tokenizer PATH"
+            )
+        return tokenizer
+    raise InputError(f"{folder}: no tokenizer in or beside this folder; use --tokenizer PATH")
+
+
+def _check_fit(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
+    """Raise InputError if recipe, dataset and number of ranks do not fit together."""
+    if dataset.manifest.vocab_size != config.model.vocabulary:
+        raise InputError(
+            f"the token shards have a vocabulary of {dataset.manifest.vocab_size}, the model has {config.model.vocabulary}; "
+            f"use --vocabulary {dataset.manifest.vocab_size}"
+        )
+    batches = Batches(dataset.train, context=config.model.context, windows=config.batch_windows, seed=config.seed)
+    if world.ranks > config.batch_windows:
+        raise InputError(
+            f"{world.ranks} ranks, but {config.batch_windows} windows per step: raise --batch-tokens or start fewer ranks"
+        )
+    batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
+
+
+def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
+    """Raise InputError if the folder contains a run with other settings or another corpus."""
+    path = folder / "config.json"
+    if not path.exists():
+        return
+    try:
+        body = json.loads(path.read_bytes())
+        before = TrainConfig.from_json(body["config"])
+        fingerprint = body["corpus_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
+    differences = config.differences(before)
+    if differences:
+        raise InputError(
+            f"{folder}: contains a run with other settings ({'; '.join(differences)}); choose another --out, or use its settings"
+        )
+    if fingerprint != dataset.manifest.sha256:
+        raise InputError(
+            f"{folder}: contains a run on corpus {fingerprint}, but {dataset.manifest.folder} is {dataset.manifest.sha256}; "
+            "choose another --out or --data"
+        )
+
+
+def _find_checkpoint(folder: Path, *, fall_back: bool) -> Path | None:
+    """The newest checkpoint, verified, or None for a new run. Raises DamagedCheckpointError unless `fall_back`."""
+    for path in reversed(checkpoints(folder)):
+        try:
+            read_metadata(path)
+        except DamagedCheckpointError as error:
+            if not fall_back:
+                raise DamagedCheckpointError(f"{error}; use --fall-back to continue from an earlier checkpoint") from error
+            log.warning("%s; falling back to the checkpoint before it", error)
+        else:
+            return path
+    return None
+
+
+def _load_initial(folder: str, config: TrainConfig) -> GPT:
+    """The network whose weights to start from. Raises InputError if its shape differs from the recipe's."""
+    model, _, _ = load_model(folder)
+    mine, theirs = config.model.to_json(), model.config.to_json()
+    differences = [
+        f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
+    ]
+    if differences:
+        raise InputError(f"--init-from {folder}: the network has another shape ({'; '.join(differences)})")
+    return model
+
+
+def _prepare_folder(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        body = {"config": config.to_json(), "corpus_sha256": dataset.manifest.sha256}
+        aside = folder / ".config.json.aside"
+        aside.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        aside.replace(folder / "config.json")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    sweep(folder)
+
+
+def _trackers(arguments: Namespace, trainer: Trainer) -> list[Tracker]:
+    trackers: list[Tracker] = []
+    if arguments.tensorboard:
+        trackers.append(TensorBoard(trainer.folder, trainer.state.step))
+    if arguments.wandb:
+        trackers.append(WeightsAndBiases(trainer.folder, arguments.wandb, trainer.config.to_json()))
+    return trackers
+
+
+def _exit_code(trainer: Trainer, reason: StopReason) -> int:
+    """Exit code for a stopped run. Prints why it stopped, unless it finished."""
+    folder, step = trainer.folder, trainer.state.step
+    if reason is StopReason.FINISHED:
+        return 0
+    if reason is StopReason.DIVERGED:
+        limit = trainer.config.skip_limit
+        _print(trainer.world, f"{folder}: stopped at step {step:,}: skipped {limit} steps in a row because of bad gradients")
+        return 1
+    _print(trainer.world, f"{folder}: stopped and saved at step {step:,}; run the same command again to continue")
+    return INTERRUPTED if trainer.stop.interrupted else 0
+
+
+def _print(world: World, text: str) -> None:
+    """Write a line to stderr on the first rank."""
+    if world.first:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
