@@ -1,4 +1,4 @@
-"""The public face of MinHash: texts to signatures, in compiled code."""
+"""Public face of MinHash: texts to signatures, in compiled code."""
 
 from pipeline.dedup.minhash import signatures
 

@@ -1,4 +1,4 @@
-"""Documents folders made for a test, and what de-duplication made of them."""
+"""Documents folders for tests, and the output of deduplication as lists."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,6 +16,14 @@ from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
 
 EPOCH = datetime(2017, 1, 1, tzinfo=UTC)
+PROSE = (
+    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of "
+    "belief, it was the epoch of incredulity, it was the season of Light, it was the season of Darkness, it was the spring of hope."
+)
+OTHER = (
+    "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in my purse, and nothing particular to "
+    "interest me on shore, I thought I would sail about a little and see the watery part of the world."
+)
 
 
 def document(text: str, url: str, *, day: int | None = 0, karma: int = 3) -> Document:
@@ -41,8 +49,8 @@ def write_documents(folder: Path, shards: Sequence[Sequence[Document]]) -> Path:
         digest = files.publish_table(str(folder / name), Document.table(shard))
         entries.append(FileEntry(name, "documents", len(shard), digest.bytes, digest.sha256))
     total = sum(map(len, shards))
-    counted = {"text_bytes": sum(len(d.text.encode()) for shard in shards for d in shard)}
-    StageManifest("documents", {}, {}, tuple(entries), Books(total, total), counted).save(str(folder))
+    counters = {"text_bytes": sum(len(d.text.encode()) for shard in shards for d in shard)}
+    StageManifest("documents", {}, {}, tuple(entries), Books(total, total), counters).save(str(folder))
     return folder
 
 

@@ -1,15 +1,15 @@
-"""The stage `dedup`: one document of each set of equal or nearly equal ones is kept.
+"""The stage `dedup`: it keeps one document of each set of equal or nearly equal ones.
 
-`Deduplicate` is loaded when it is asked for: it imports Beam, which the modules below do not need.
+`Deduplicate` and its outputs are loaded at first use, since they import Beam, which the pure modules do not need.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.dedup.transform import Deduplicate
+    from pipeline.dedup.transform import Deduplicate, DeduplicateOutputs, DuplicatePair
 
-__all__ = ["Deduplicate"]
+__all__ = ["Deduplicate", "DeduplicateOutputs", "DuplicatePair"]
 
 
 def __getattr__(name: str) -> Any:

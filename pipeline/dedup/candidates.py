@@ -1,75 +1,75 @@
 """Candidate pairs: documents whose signatures agree in a band."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedup.census import ABSENT
 from pipeline.dedup.clusters import Pairs
-from pipeline.dedup.minhash import Words64
 from pipeline.dedup.repeated_keys import may_repeat
+from pipeline.dedup.string_hashes import UInt64Array
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
-from pipeline.engine.shuffle import Pieces, RunSlices
+from pipeline.engine.shuffle import RunSlices
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import arrays
 from tokenizer.compiled import compiled
 
 MEMBERS_COMPARED = 128
-"""Up to this many documents of one key are paired each with each. Of more, each with the first and with those shortly before it, so many
-that the work grows no faster than the bucket; like documents agree in other bands too, and in one of them they are few."""
+"""Up to this many documents with one key are all paired with each other. In a larger group each is paired with the first and with
+a few before it, so that the work grows no faster than the group; similar documents also agree in other bands, where their groups
+are small."""
 NEIGHBOURS = 8
 _ENTRY = np.dtype((np.uint64, (2,)))
 
 
 def load() -> None:
-    """Fetch the compiled code."""
+    """Load the compiled code."""
     pairs(np.zeros(2, np.uint64), np.arange(2, dtype=np.uint64))
 
 
 @dataclass(frozen=True)
 class PairUp:
-    """The work of one bucket of bands: pairs of numbers with a key in common, not both of earlier months.
+    """Work on one bucket of bands: the pairs of document numbers that share a key, except two documents of earlier months.
 
-    `numbers` is a file: for each flat row the document's number, or ABSENT where it is not compared.
+    `numbers` is a file with the document's number for each flat row, or ABSENT where it is not compared.
     """
 
     numbers: str
     earlier: int = 0
 
-    def __call__(self, part: Part[Any], writer: PartWriter) -> None:
+    def __call__(self, part: Part[RunSlices], writer: PartWriter) -> None:
         """Sort, pair, spill."""
-        keys, numbers = _numbered(part.work, np.asarray(arrays.load(self.numbers)))
-        found = pairs(keys, numbers, self.earlier)
-        writer.publish("pairs", len(found), lambda f: arrays.write(f, found), writer.spill_name(f"pairs-{part.key}.npy"))
+        keys, numbers = _number_entries(part.work, np.asarray(arrays.load(self.numbers)))
+        paired = pairs(keys, numbers, self.earlier)
+        writer.publish("pairs", len(paired), lambda f: arrays.write(f, paired), writer.spill_name(f"pairs-{part.key}.npy"))
 
 
-def _numbered(work: Pieces | RunSlices, number_of: npt.NDArray[np.uint32]) -> tuple[Words64, Words64]:
-    """Keys and numbers of a bucket's documents that are compared, of those alone whose key may be there twice."""
+def _number_entries(work: RunSlices, number_of: npt.NDArray[np.uint32]) -> tuple[UInt64Array, UInt64Array]:
+    """Keys and numbers of a bucket's compared documents, only those whose key may occur twice."""
     entries = shuffle.entries(work, _ENTRY)
-    met = entries[may_repeat(entries[:, 0].copy())]
-    numbers = number_of[met[:, 1]]
+    repeated = entries[may_repeat(entries[:, 0].copy())]
+    numbers = number_of[repeated[:, 1]]
     compared = numbers != ABSENT
-    return met[compared, 0], numbers[compared].astype(np.uint64)
+    return repeated[compared, 0], numbers[compared].astype(np.uint64)
 
 
-def pairs(keys: Words64, numbers: Words64, earlier: int = 0) -> Pairs:
-    """The pairs of numbers that share a key, each once, ascending."""
-    met = np.flatnonzero(may_repeat(keys))
-    order = met[np.argsort(keys[met])]
+def pairs(keys: UInt64Array, numbers: UInt64Array, earlier: int = 0) -> Pairs:
+    """The pairs of numbers that share a key, each once, ascending. Numbers below `earlier` are not paired with each other."""
+    repeated = np.flatnonzero(may_repeat(keys))
+    order = repeated[np.argsort(keys[repeated])]
     keys, numbers = keys[order], numbers[order]
-    bucket = np.cumsum(keys != np.roll(keys, 1)).astype(np.uint64)
-    members = np.sort(bucket << np.uint64(32) | numbers)  # one number to sort by, not two: several times quicker
+    group = np.cumsum(keys != np.roll(keys, 1)).astype(np.uint64)
+    members = np.sort(group << np.uint64(32) | numbers)  # one number to sort by is several times faster than two
     out = np.empty(_pair_up(members, earlier, MEMBERS_COMPARED, NEIGHBOURS, np.empty(0, np.uint64)), np.uint64)
     _pair_up(members, earlier, MEMBERS_COMPARED, NEIGHBOURS, out)
     return arrays.distinct(out)
 
 
 @compiled
-def _pair_up(members: Words64, earlier: int, compared: int, neighbours: int, out: Pairs) -> int:
-    """Write the pairs if there is room for any; returns how many there are. `members`: those of a bucket in the high half, ascending."""
+def _pair_up(members: UInt64Array, earlier: int, compared: int, neighbours: int, out: Pairs) -> int:
+    """Write the pairs, unless `out` is empty; returns their count. `members` ascend and have their group in the high half."""
     count = 0
     start = 0
     while start < len(members):

@@ -1,4 +1,4 @@
-"""Why a document was removed, or what it stands for: its cluster, the kept one, the similarity, and the difference of two texts."""
+"""Explains why a document was removed, or which ones it stands for: cluster, kept document, similarity, difference."""
 
 import difflib
 import re
@@ -17,15 +17,18 @@ SHOWN_CONTEXT = 12
 RED, GREEN, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
-def explain(folder: str, wanted: str, *, colour: bool = False) -> str:
-    """What a dedup folder says of a document, given by its id (hex, or the beginning of it) or its URL. Raises InputError if nothing."""
+def explain(folder: str, document: str, *, colour: bool = False) -> str:
+    """The explanation for a document, which is given by its URL, its id in hex, or the beginning of that.
+
+    Raises InputError where the dedup folder has no duplicate of that name.
+    """
     duplicates = _duplicates(folder)
-    mine = duplicates.filter(_named(duplicates, wanted, "document_id", "url"))
-    if not mine.num_rows:
-        mine = duplicates.filter(_named(duplicates, wanted, "kept_id", "kept_url"))
-    if not mine.num_rows:
-        raise InputError(f"{wanted}: no removed document of {folder} has this id or URL, and none was removed in favour of it")
-    row = mine.slice(0, 1).to_pylist()[0]
+    matches = duplicates.filter(_matches(duplicates, document, "document_id", "url"))
+    if not matches.num_rows:
+        matches = duplicates.filter(_matches(duplicates, document, "kept_id", "kept_url"))
+    if not matches.num_rows:
+        raise InputError(f"{document}: no removed document of {folder} has this id or URL, and none was removed in favour of it")
+    row = matches.slice(0, 1).to_pylist()[0]
     members = duplicates.filter(pc.equal(duplicates.column("cluster"), pa.scalar(row["cluster"], pa.binary(16))))
     texts = _texts(folder, {row["document_id"], row["kept_id"]})
     lines = [
@@ -41,7 +44,11 @@ def explain(folder: str, wanted: str, *, colour: bool = False) -> str:
 
 
 def difference(kept: str, removed: str, *, colour: bool = False) -> Iterator[str]:
-    """Where two texts part, word by word: `[-only in the kept-]` and `{+only in the removed+}`, long agreement cut short."""
+    """The difference of two texts, word by word; long agreement is shortened.
+
+    >>> list(difference("one two", "one three"))
+    ['one', '[-two-]', '{+three+}']
+    """
     old, new = (re.findall(r"\S+", text) for text in (kept, removed))
     left, right = (f"{RED}[-", f"-]{PLAIN}") if colour else ("[-", "-]")
     more, end = (f"{GREEN}{{+", f"+}}{PLAIN}") if colour else ("{+", "+}")
@@ -61,7 +68,7 @@ def difference(kept: str, removed: str, *, colour: bool = False) -> Iterator[str
 
 def _difference(kept: str | None, removed: str | None, *, colour: bool) -> Iterator[str]:
     if kept is None or removed is None:
-        yield "(no texts: the documents folder is not there, or the kept one is of an earlier month)"
+        yield "(no texts: the documents folder is missing, or the kept document is of an earlier month)"
     else:
         yield from difference(kept, removed, colour=colour)
 
@@ -78,22 +85,22 @@ def _duplicates(folder: str) -> pa.Table:
     return pa.concat_tables([files.read_table(files.join(folder, entry.name)) for entry in entries])
 
 
-def _named(table: pa.Table, wanted: str, identity: str, url: str) -> pa.ChunkedArray:
-    hexadecimal = re.fullmatch(r"[0-9a-f]{4,32}", wanted) is not None
-    ids = [hexadecimal and value.hex().startswith(wanted) for value in table.column(identity).to_pylist()]
-    return pc.or_(pa.chunked_array([pa.array(ids, pa.bool_())]), pc.equal(table.column(url), wanted))
+def _matches(table: pa.Table, document: str, identity: str, url: str) -> pa.ChunkedArray:
+    hexadecimal = re.fullmatch(r"[0-9a-f]{4,32}", document) is not None
+    ids = [hexadecimal and value.hex().startswith(document) for value in table.column(identity).to_pylist()]
+    return pc.or_(pa.chunked_array([pa.array(ids, pa.bool_())]), pc.equal(table.column(url), document))
 
 
-def _texts(folder: str, wanted: set[bytes]) -> dict[bytes, str]:
+def _texts(folder: str, ids: set[bytes]) -> dict[bytes, str]:
     documents = resolve(folder, load_stage(folder, "dedup").inputs["documents"])
-    found: dict[bytes, str] = {}
+    texts: dict[bytes, str] = {}
     if not files.exists(documents):
-        return found
-    values = pa.array(sorted(wanted), pa.binary(16))
+        return texts
+    values = pa.array(sorted(ids), pa.binary(16))
     for entry in load_stage(documents, "documents").of_kind("documents"):
         for batch in files.record_batches(files.join(documents, entry.name), ["document_id", "text"]):
             chosen: list[dict[str, Any]] = batch.filter(pc.is_in(batch.column("document_id"), values)).to_pylist()
-            found |= {row["document_id"]: row["text"] for row in chosen}
-        if len(found) == len(wanted):
+            texts |= {row["document_id"]: row["text"] for row in chosen}
+        if len(texts) == len(ids):
             break
-    return found
+    return texts

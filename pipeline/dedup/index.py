@@ -1,7 +1,7 @@
-"""What a document shard is compared by, an index: rows, signatures, hashed shingles. Later months read only this.
+"""The index of a document shard: rows, signatures, hashed shingles. Documents are compared by it alone, also by later months.
 
-`index/rows-KEY.parquet` (ROWS), `index/signatures-KEY.npy` (documents, permutations) uint32, `index/shingles-KEY.bin`: six bytes a shingle
-(`minhash.pack`), document after document, repeats included.
+`index/rows-KEY.parquet` (INDEX_ROWS), `index/signatures-KEY.npy` (uint32 of shape (documents, permutations)),
+`index/shingles-KEY.bin`: six bytes per shingle (`shingles.pack`), document after document, repeats included.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from pipeline.records import INSTANT, required
 from pipeline.storage import files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.files import InputError
+from pipeline.storage.manifest import load_stage
 
-ROWS = pa.schema(
+INDEX_ROWS = pa.schema(
     [
         required("document_id", pa.binary(16)),
         required("url", pa.string()),
@@ -28,17 +29,19 @@ ROWS = pa.schema(
         required("text_bytes", pa.int64()),
     ]
 )
-"""`address` hashes the dedup key, `words` the folded words; `units` counts words (or characters), `shingles` what the .bin file holds."""
+"""`address` hashes the dedup key, `words` the folded words. `units` counts words (or characters), `shingles` those in the .bin
+file."""
 
-ROWS_AT_HAND = "rows-at-hand"
-"""The kind of a run's own spills of ROWS: three phases look into all of them, which takes a third of a second a million in Parquet."""
+SPILLED_ROWS = "rows-at-hand"
+"""Kind of a run's own spills of INDEX_ROWS: three phases read all of them, which takes a third of a second per million rows in
+Parquet."""
 
 
 @dataclass(frozen=True, slots=True)
-class SignedShard:
-    """Where a shard's index stands; `rows` in Parquet, or as this run spilled them.
+class ShardIndex:
+    """Paths of a shard's index; `rows` is a Parquet file or this run's spill.
 
-    `keep` selects rows of it, as an earlier month's keep list does; `documents` counts the selected.
+    `keep` selects rows, as an earlier month's keep list does; `documents` counts the selected ones.
     """
 
     documents: int
@@ -53,21 +56,21 @@ class SignedShard:
         return table if self.keep is None else table.take(self.selected())
 
     def selected(self) -> npt.NDArray[np.int64]:
-        """The numbers of the selected rows in the shard."""
+        """The row numbers of the selected rows in the shard."""
         if self.keep is None:
             return np.arange(self.documents)
         return kept_rows(self.keep)
 
     def extents(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For each selected row where its shingles begin in the .bin file, and how many they are."""
+        """Start and count of the shingles of each selected row in the .bin file."""
         counts = files.read_table(self.rows, ["shingles"]).column("shingles").to_numpy()
         starts = np.cumsum(counts) - counts
         chosen = self.selected()
         return starts[chosen], counts[chosen]
 
 
-def check_alike(one: SignedShard, other: SignedShard) -> None:
-    """Raise InputError unless two indexes can be compared."""
+def check_compatible(one: ShardIndex, other: ShardIndex) -> None:
+    """Raise InputError unless both indexes were made with the same settings."""
     ours, theirs = _read_metadata(one.rows), _read_metadata(other.rows)
     differing = [f"{name} {theirs.get(name)}, here {ours[name]}" for name in ours if ours[name] != theirs.get(name)]
     if differing:
@@ -79,3 +82,15 @@ def check_alike(one: SignedShard, other: SignedShard) -> None:
 def _read_metadata(path: str) -> dict[str, str]:
     metadata = files.read_schema(path).metadata
     return {name: metadata.get(name.encode(), b"").decode() for name in ("shingle", "permutations", "seed", "unicode")}
+
+
+def index_shards(folder: str) -> list[ShardIndex]:
+    """The index of an earlier dedup folder, of its kept documents alone. Raises InputError where the folder has no index."""
+    manifest = load_stage(folder, "dedup")
+    kinds = [manifest.of_kind(kind) for kind in ("rows", "shingles", "signatures", "keep")]
+    if not kinds[0] and kinds[3]:
+        raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
+    return [
+        ShardIndex(entries[-1].rows, *(files.join(folder, entry.name) for entry in entries))
+        for entries in zip(*kinds, strict=True)
+    ]

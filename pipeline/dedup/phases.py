@@ -1,172 +1,178 @@
-"""De-duplication as settings and as one Beam transform. Who goes and who stays is said in `decision`."""
+"""The phases of deduplication: sign, pair, rank, compare, decide. Each parallel phase is a `Step` for whoever runs parts.
+
+The stage `dedup` and the transform `Deduplicate` run the same steps in the same order. Steps hand each other files of the phase
+folders; what one process does between two steps (the census, the ranking, the decision) is done while the next step is made.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.dedup import census, clusters, decision, ranking
-from pipeline.dedup.bands import Bands
+from pipeline.dedup import bands, census, comparisons, decision, ranking
+from pipeline.dedup.bands import BandLayout
 from pipeline.dedup.candidates import PairUp
-from pipeline.dedup.census import ABSENT, Census
-from pipeline.dedup.comparisons import Compare
-from pipeline.dedup.decision import Join, Removal, ShardOutcome, removed_rows
-from pipeline.dedup.index import ROWS_AT_HAND, SignedShard, check_alike
+from pipeline.dedup.census import Census
+from pipeline.dedup.comparisons import Compare, SpreadPairs
+from pipeline.dedup.decision import Removal
+from pipeline.dedup.index import SPILLED_ROWS, ShardIndex, check_compatible, index_shards
+from pipeline.dedup.publish import Publish, ShardDecision
 from pipeline.dedup.ranking import Ranking
 from pipeline.dedup.settings import DedupSettings
-from pipeline.dedup.signing import Sign, Signed, Unsigned
+from pipeline.dedup.signing import IndexToSpread, ShardToSign, Sign, SpreadBands
 from pipeline.dedup.similarity import similarities
-from pipeline.dedup.spans import FindRepeats, SpanShard
 from pipeline.engine import shuffle
+from pipeline.engine.execute import Work
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
+from pipeline.engine.shuffle import WorkParts
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import DocumentShard
-from pipeline.storage.files import InputError
-from pipeline.storage.manifest import load_stage
 from pipeline.storage.verification import check_folder
+
+PAIRS_PER_RUN = 1 << 19
+"""About this many pairs are spread to one run, from as many files as hold them: each part that compares opens each run."""
+
+
+class Step(NamedTuple):
+    """A parallel phase: `work` for each of the `parts`. `unit` names the parts' items on the progress line."""
+
+    phase: PhaseFolder
+    parts: list[Part[Any]]
+    work: Work[Any]
+    unit: str
 
 
 @dataclass(frozen=True)
 class Phases:
-    """What the phases of a run hand each other, by way of files in its place: the work of one process between two parallel ones."""
+    """The steps of one run over `documents`. `phase` is the folder of the first phase; the other phases are its siblings."""
 
-    place: PhaseFolder
+    phase: PhaseFolder
     settings: DedupSettings
     documents: tuple[DocumentShard, ...]
 
     @cached_property
-    def earlier(self) -> list[SignedShard]:
-        """The indexes of the earlier folders, whole: their texts may be gone, and are not looked for."""
+    def earlier(self) -> list[ShardIndex]:
+        """The verified indexes of the earlier folders; their texts are not read and may be gone."""
         for folder in self.settings.against:
             check_folder(folder)
         return [shard for folder in self.settings.against for shard in index_shards(folder)]
 
     @cached_property
-    def bands(self) -> Bands:
-        """How the signatures are cut and spread."""
+    def layout(self) -> BandLayout:
+        """How signatures are cut into bands, and the bands spread."""
         documents = sum(shard.documents for shard in self.earlier) + sum(shard.rows for shard in self.documents)
-        return Bands.over(documents, *self.settings.cutting)
+        return BandLayout.of(documents, *self.settings.bands_and_rows)
 
-    def sign(self, *, spread: bool) -> Sign:
-        """The work that signs a document shard, and with `spread` writes its bands by bucket."""
-        settings, bands = self.settings, self.bands
-        words = (settings.shingle_length, settings.characters, settings.signature_seed)
-        return Sign(bands.bands * bands.rows, *words, settings.index, bands if spread else None)
-
-    def unsigned(self) -> list[Part[Any]]:
-        """A part a document shard."""
+    def sign(self) -> Step:
+        """Sign each document shard: its index and its bands."""
+        settings = self.settings
+        work = Sign(self.layout, settings.shingle_length, settings.characters, settings.signature_seed, published=settings.index)
         firsts = np.cumsum([sum(shard.documents for shard in self.earlier), *(shard.rows for shard in self.documents)])
-        works = [Unsigned(shard, int(first)) for shard, first in zip(self.documents, firsts, strict=False)]
-        return numbered(works, lambda work: work.documents.rows)
+        shards = [ShardToSign(shard, int(first)) for shard, first in zip(self.documents, firsts, strict=False)]
+        return Step(self._sibling("signatures"), numbered(shards, lambda shard: shard.documents.rows), work, "documents")
 
-    def signed_earlier(self) -> list[Part[Any]]:
-        """A part an index of the earlier folders."""
-        return numbered(Signed(*pair) for pair in zip(self.earlier, census.first_rows(self.earlier).tolist(), strict=False))
+    def spread_earlier(self) -> Step:
+        """Spread the bands of each index of the earlier folders."""
+        starts = census.first_rows(self.earlier).tolist()
+        indexes = [IndexToSpread(*pair) for pair in zip(self.earlier, starts, strict=False)]
+        return Step(self._sibling("bands"), numbered(indexes), SpreadBands(self.layout), "earlier indexes")
 
     def take_census(self) -> Census:
-        """All documents, once every shard is signed."""
+        """The census of all documents, once every shard is signed."""
         shards = [
-            SignedShard(part.items, receipt.path(place, ROWS_AT_HAND), receipt.path(place, "shingles"))
-            for part, place, receipt in self.signed()
+            ShardIndex(part.items, receipt.path(phase, SPILLED_ROWS), receipt.path(phase, "shingles"))
+            for phase, part, receipt in _finished(self.sign())
         ]
         for shard in self.earlier if shards else ():
-            check_alike(shards[0], shard)
-        return census.take(shards, self.earlier)
+            check_compatible(shards[0], shard)
+        return census.take_census(shards, self.earlier)
 
-    def signed(self) -> Iterator[tuple[Part[Any], PhaseFolder, Receipt]]:
-        """The parts of `unsigned`, once signed: where, and what they wrote."""
-        place = self.place.sibling("signatures")
-        for part in self.unsigned():
-            yield part, place, Receipt.load(place, part.key)
+    def pair(self, everyone: Census, merge: WorkParts) -> Step:
+        """Find the candidate pairs of each bucket of bands, once all bands are spread. `merge` runs parts that merge runs."""
+        work = PairUp(self._path("candidates", "numbers.npy"), sum(shard.documents for shard in self.earlier))
+        arrays.spill(work.numbers, everyone.compared_numbers())
+        steps = (self.spread_earlier(), self.sign())
+        runs = [receipt.path(phase, bands.KIND) for step in steps for phase, _, receipt in _finished(step)]
+        parts = shuffle.gather(self.phase, "candidates", bands.KIND, runs, self.layout.buckets, merge)
+        return Step(self._sibling("candidates"), parts, work, "buckets of bands")
 
-    @property
-    def pair_up(self) -> PairUp:
-        """The work of a bucket of bands."""
-        return PairUp(self._path("candidates", "numbers.npy"), sum(shard.documents for shard in self.earlier))
+    def spread_pairs(self, everyone: Census, paired: Iterable[str]) -> Step:
+        """Rank the documents of all pairs, and spread the pairs by rank; `paired` are the finished parts of `pair`."""
+        phase = self._sibling("candidates")
+        receipts = [Receipt.load(phase, key) for key in paired]
+        paths = [receipt.path(phase, "pairs") for receipt in receipts]
+        self._ranking.write(everyone, paths)
+        shuffle.write_paths(self._shingle_listing, [shard.shingles for shard in everyone.shards])
+        groups = numbered(group_by_rows(paths, [receipt.files[0].rows for receipt in receipts], PAIRS_PER_RUN))
+        return Step(self._sibling("pairs"), groups, SpreadPairs(self._ranking), "files of pairs")
 
-    def number(self, everyone: Census) -> None:
-        """Write down what `pair_up` reads."""
-        arrays.spill(self.pair_up.numbers, everyone.compared_numbers())
+    def compare(self, spread: Iterable[str], merge: WorkParts) -> Step:
+        """Measure the similarity of each pair; `spread` are the finished parts of `spread_pairs`."""
+        phase, kind = self._sibling("pairs"), comparisons.KIND
+        runs = [Receipt.load(phase, key).path(phase, kind) for key in spread]
+        parts = shuffle.gather(self.phase, "similarity", kind, runs, self._ranking.parts, merge)
+        work = Compare(self.settings.threshold, self._ranking, self._shingle_listing)
+        return Step(self._sibling("similarity"), parts, work, "parts of pairs")
 
-    def pairs(self, keys: Iterable[str]) -> list[str]:
-        """The candidate pairs that the finished buckets `keys` found: a file each."""
-        place = self.place.sibling("candidates")
-        return [Receipt.load(place, key).path(place, "pairs") for key in keys]
-
-    @property
-    def ranking(self) -> Ranking:
-        """The documents of the pairs in the order in which they are compared and decided."""
-        return Ranking(self.place.sibling("similarity").work_folder)
-
-    @property
-    def compare(self) -> Compare:
-        """The work of a part of the ranking."""
-        return Compare(self.settings.threshold, self.ranking, self._path("similarity", "shingles.list"))
-
-    def rank(self, everyone: Census, pairs: Sequence[str]) -> Ranking:
-        """Write the ranking, and what else `compare` reads."""
-        shuffle.write_paths(self.compare.shingles, [shard.shingles for shard in everyone.shards])
-        self.ranking.write(everyone, pairs)
-        return self.ranking
-
-    def outcomes(
-        self, everyone: Census, keys: Iterable[str], join: Join = clusters.components, *, shards_a_part: int = 1
-    ) -> list[Part[Any]]:
-        """Who goes by the pairs that the finished parts `keys` verified: parts of so many document shards."""
-        batches = self.ranking.batches(everyone, self._edges(keys))
-        decided = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive, join=join))
-        own = everyone.shards[len(everyone.shards) - len(self.documents) :]
+    def decide(self, everyone: Census, compared: Iterable[str], *, shards_per_part: int = 1) -> Step:
+        """Decide which documents are removed, and publish that for each shard; `compared` are the finished parts of `compare`."""
+        batches = self._ranking.batches(everyone, self._edge_files(compared))
+        removal = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive))
         path = self._path("decision", "removed.arrow")
-        decision.spill_removed(path, decision.removed_tables(everyone, decided))
-        shards = [ShardOutcome(part.key, part.work.rows, path, i) for i, part in enumerate(numbered(own))]
-        return numbered(tuple(shards[i : i + shards_a_part]) for i in range(0, len(shards), shards_a_part))
+        decision.spill_removed(path, decision.removed_tables(everyone, removal))
+        own = numbered(everyone.shards[len(everyone.shards) - len(self.documents) :])
+        shards = [ShardDecision(part.key, part.work.rows, path, i) for i, part in enumerate(own)]
+        parts = numbered(tuple(shards[i : i + shards_per_part]) for i in range(0, len(shards), shards_per_part))
+        return Step(self.phase, parts, Publish(), "shards")
 
-    def span_shards(self, everyone: Census, outcomes: Sequence[Part[Any]]) -> list[SpanShard]:
-        """The document shards, the numbers of their rows that are kept beside them."""
-        earlier = len(everyone.shards) - len(self.documents)
-        shards, numbers = [], everyone.numbers().view(np.uint32)
-        for i, removed in enumerate(removed_rows(outcome for part in outcomes for outcome in part.work)):
-            mine = numbers[slice(*everyone.starts[earlier + i : earlier + i + 2])]
-            mine[removed.column("row").to_numpy()] = ABSENT
-            shards.append(SpanShard(self.documents[i], arrays.spill(self._path("spans", f"numbers-{i:05d}.npy"), mine)))
-        return shards
+    @property
+    def _ranking(self) -> Ranking:
+        return Ranking(self._sibling("similarity").work_folder)
 
-    def repeats(self, everyone: Census) -> FindRepeats:
-        """The work of a bucket of spans."""
-        ends = everyone.starts[len(everyone.shards) - len(self.documents) + 1 :]
-        shard_of = np.searchsorted(ends, everyone.flat_rows, side="right").astype(np.uint32)
-        return FindRepeats(arrays.spill(self._path("repeats", "shard-of.npy"), shard_of), len(self.documents))
+    @property
+    def _shingle_listing(self) -> str:
+        return self._path("similarity", "shingles.list")
 
-    def _edges(self, keys: Iterable[str]) -> dict[int, str]:
-        """The verified pairs by part."""
-        place = self.place.sibling("similarity")
-        return {int(key.partition("-")[0]): Receipt.load(place, key).path(place, "edges") for key in keys}
+    def _edge_files(self, keys: Iterable[str]) -> dict[int, str]:
+        """The file of verified pairs of each part."""
+        phase = self._sibling("similarity")
+        return {int(key.partition("-")[0]): Receipt.load(phase, key).path(phase, "edges") for key in keys}
 
-    def _complete(self, everyone: Census, decided: Removal) -> Removal:
-        """Measure the similarities that the decision did not need."""
-        unknown = np.flatnonzero(np.isnan(decided.similarity))
+    def _complete(self, everyone: Census, removal: Removal) -> Removal:
+        """The removal with the similarities that the decision did not need."""
+        unknown = np.flatnonzero(np.isnan(removal.similarity))
         if not len(unknown):
-            return decided
-        involved = np.unique(np.concatenate([decided.numbers[unknown], decided.kept[unknown]]))
-        removed, kept = (np.searchsorted(involved, side[unknown]) for side in (decided.numbers, decided.kept))
-        found = decided.similarity.copy()
+            return removal
+        involved = np.unique(np.concatenate([removal.numbers[unknown], removal.kept[unknown]]))
+        removed, kept = (np.searchsorted(involved, side[unknown]) for side in (removal.numbers, removal.kept))
+        similarity = removal.similarity.copy()
         shingles = [shard.shingles for shard in everyone.shards]
-        found[unknown] = similarities(shingles, ranking.places(everyone, involved), removed, kept)
-        return replace(decided, similarity=found)
+        similarity[unknown] = similarities(shingles, ranking.shingle_places(everyone, involved), removed, kept)
+        return replace(removal, similarity=similarity)
+
+    def _sibling(self, phase: str) -> PhaseFolder:
+        return self.phase.sibling(phase)
 
     def _path(self, phase: str, name: str) -> str:
-        return files.join(self.place.sibling(phase).work_folder, name)
+        return files.join(self._sibling(phase).work_folder, name)
 
 
-def index_shards(folder: str) -> list[SignedShard]:
-    """The index of an earlier dedup folder, its kept documents alone. Raises InputError where it has none."""
-    manifest = load_stage(folder, "dedup")
-    kinds = [manifest.of_kind(kind) for kind in ("rows", "shingles", "signatures", "keep")]
-    if not kinds[0] and kinds[3]:
-        raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
-    return [
-        SignedShard(entries[-1].rows, *(files.join(folder, entry.name) for entry in entries))
-        for entries in zip(*kinds, strict=True)
-    ]
+def _finished(step: Step) -> Iterator[tuple[PhaseFolder, Part[Any], Receipt]]:
+    """The parts of a step that is done, with their receipts."""
+    for part in step.parts:
+        yield step.phase, part, Receipt.load(step.phase, part.key)
+
+
+def group_by_rows(paths: Sequence[str], rows: Sequence[int], most: int) -> Iterator[tuple[str, ...]]:
+    """The files in their order, in groups of about `most` rows.
+
+    >>> list(group_by_rows(["a", "b", "c"], [3, 1, 2], 4))
+    [('a', 'b'), ('c',)]
+    """
+    begins = np.cumsum([0, *rows[:-1]]) // most
+    for _, group in groupby(zip(begins.tolist(), paths, strict=True), itemgetter(0)):
+        yield tuple(path for _, path in group)

@@ -1,4 +1,4 @@
-"""Which of many hashes are there twice, without a sort of all the others."""
+"""Which of many hashes occur twice, without sorting all of them."""
 
 from typing import Any
 
@@ -7,25 +7,25 @@ import numpy.typing as npt
 
 from tokenizer.compiled import compiled
 
-Hashes = npt.NDArray[np.unsignedinteger[Any]]
+KeyArray = npt.NDArray[np.unsignedinteger[Any]]
 
 
-def may_repeat(keys: Hashes) -> npt.NDArray[np.bool_]:
-    """False where no other key is equal; True where one is, and in a case in eight or fewer where only the low bits are."""
-    found = np.empty(len(keys), np.bool_)
-    _mark(keys, np.zeros(2 << len(keys).bit_length(), np.uint8), found)
-    return found
+def may_repeat(keys: KeyArray) -> npt.NDArray[np.bool_]:
+    """True for each key that occurs twice, and by chance for at most one in eight others; False for all else."""
+    repeats = np.empty(len(keys), np.bool_)
+    _mark(keys, np.zeros(2 << len(keys).bit_length(), np.uint8), repeats)
+    return repeats
 
 
 @compiled
-def _mark(keys: Hashes, met: npt.NDArray[np.uint8], found: npt.NDArray[np.bool_]) -> None:
-    """`met` (zeros, a power of two of them) has four counts of two bits each, up to two keys of the same low bits."""
-    mask = np.uint64(4 * len(met) - 1)
+def _mark(keys: KeyArray, seen: npt.NDArray[np.uint8], repeats: npt.NDArray[np.bool_]) -> None:
+    """`seen` (zeros, a power of two long) holds four two-bit counts per byte: up to two keys with equal low bits."""
+    mask = np.uint64(4 * len(seen) - 1)
     for key in keys:
         place = np.uint64(key) & mask
         shift = np.uint8(2 * (place & np.uint64(3)))
-        if (met[place >> np.uint64(2)] >> shift) & 2 == 0:
-            met[place >> np.uint64(2)] += np.uint8(1) << shift
+        if (seen[place >> np.uint64(2)] >> shift) & 2 == 0:
+            seen[place >> np.uint64(2)] += np.uint8(1) << shift
     for i in range(len(keys)):
         place = np.uint64(keys[i]) & mask
-        found[i] = (met[place >> np.uint64(2)] >> np.uint8(2 * (place & np.uint64(3)))) & 2 != 0
+        repeats[i] = (seen[place >> np.uint64(2)] >> np.uint8(2 * (place & np.uint64(3)))) & 2 != 0

@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""The settings of deduplication, which are the flags of the stage `dedup`."""
 
 from dataclasses import dataclass
 
@@ -15,25 +15,22 @@ class DedupSettings:
     threshold: float = setting(paper.NEAR_DUPLICATE_THRESHOLD, "remove documents at least this similar to a kept one (Jaccard)")
     shingle: str = setting("words:5", "compare runs of N words or characters", metavar="words:N|chars:N")
     recall: float = setting(paper.NEAR_DUPLICATE_RECALL, "find this share of the pairs 0.1 above the threshold", metavar="SHARE")
-    bands: int = setting(0, "bands of a signature: more find more pairs (0: as the recall asks for)", metavar="N")
-    rows: int = setting(8, "minima a band: more find fewer unlike pairs", metavar="N")
-    permutations: int = setting(0, "choose bands and rows for the threshold out of so many, as datasketch does", metavar="N")
+    bands: int = setting(0, "bands per signature: more bands find more pairs (0: as many as --recall needs)", metavar="N")
+    rows: int = setting(8, "minima per band: more rows find fewer dissimilar pairs", metavar="N")
     signature_seed: int = setting(minhash.SEED, "seed of the permutations, as in datasketch")
-    transitive: bool = setting(False, "keep one document of a whole chain of like ones, as other tools do")
-    substring: int = setting(0, "cut runs of so many words that an earlier document has too (0: none)", metavar="N")
-    paragraphs: int = setting(
-        0, "cut paragraphs of at least so many words that an earlier document has too (0: none)", metavar="N"
-    )
+    transitive: bool = setting(False, "keep one document per chain of similar documents, as other tools do")
+    substring: int = setting(0, "cut runs of N words that an earlier document also has (0: none)", metavar="N")
+    paragraphs: int = setting(0, "cut paragraphs of at least N words that an earlier document also has (0: none)", metavar="N")
     index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
-    against: tuple[str, ...] = setting((), "remove also what is in these earlier dedup folders", recorded=False, metavar="DIR")
+    against: tuple[str, ...] = setting(
+        (), "also remove documents that are in these earlier dedup folders", recorded=False, metavar="DIR"
+    )
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
         if self.bands < 0 or self.rows < 1:
-            raise ValueError(f"--bands {self.bands} --rows {self.rows}: 0 or more bands, at least 1 row each")
-        if self.permutations < 0 or (self.permutations and self.bands):
-            raise ValueError(f"--permutations {self.permutations} --bands {self.bands}: 0 or more permutations; one of the two")
+            raise ValueError(f"--bands {self.bands} --rows {self.rows}: 0 or more bands, at least 1 row per band")
         if not 0.0 < self.recall < 1.0:
             raise ValueError(f"--recall {self.recall}: more than 0 and less than 1")
         if self.substring < 0 or self.paragraphs < 0:
@@ -44,7 +41,7 @@ class DedupSettings:
 
     @property
     def shingle_length(self) -> int:
-        """Units a shingle."""
+        """Units per shingle."""
         return int(self.shingle.partition(":")[2])
 
     @property
@@ -54,14 +51,12 @@ class DedupSettings:
 
     @property
     def span_rules(self) -> SpanRules | None:
-        """What is cut from the documents that are kept."""
+        """The rules that cut spans from the kept documents, or None."""
         return SpanRules(self.substring, self.paragraphs) if self.substring or self.paragraphs else None
 
     @property
-    def cutting(self) -> tuple[int, int]:
-        """The bands and the rows of each: as given, or as the number of permutations or the recall asks for."""
-        if self.permutations:
-            return lsh_parameters.optimal_bands(self.threshold, self.permutations)
+    def bands_and_rows(self) -> tuple[int, int]:
+        """The number of bands and of rows per band: as given, or as the recall needs."""
         if self.bands:
             return self.bands, self.rows
-        return lsh_parameters.cutting_for_recall(self.recall, self.threshold, self.rows)
+        return lsh_parameters.parameters_for_recall(self.recall, self.threshold, self.rows)

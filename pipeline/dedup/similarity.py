@@ -9,57 +9,60 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dedup import minhash
-from pipeline.dedup.minhash import SHINGLE_BYTES, Bytes, Words64
+from pipeline.dedup import shingles
+from pipeline.dedup.shingles import PACKED_BYTES
+from pipeline.dedup.string_hashes import UInt64Array, Utf8Bytes
 from pipeline.storage import files
 from pipeline.storage.files import InputError
 from tokenizer.compiled import compiled
 
 PAIRS_AT_ONCE = 50_000
 SHINGLES_AT_ONCE = 250_000
-_FAR = np.iinfo(np.int64).max
+_NO_DOCUMENT = np.iinfo(np.int64).max
 
-PLACES = np.dtype([("number", "<u4"), ("shard", "<u4"), ("start", "<i8"), ("count", "<i8")])
-"""Where a document's shingles lie: `start` and `count` in shingles."""
+SHINGLE_PLACES = np.dtype([("number", "<u4"), ("shard", "<u4"), ("start", "<i8"), ("count", "<i8")])
+"""Where a document's shingles lie in its shard's .bin file: `start` and `count` in shingles."""
 
-Numbers = npt.NDArray[np.int64]
-Places = npt.NDArray[np.void]
-Similarities = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+ShinglePlaces = npt.NDArray[np.void]
+JaccardArray = npt.NDArray[np.float64]
 
 
-class Sets(NamedTuple):
-    """Sets of shingles in one array: those of set i, distinct, are `hashes[starts[i]:ends[i]]`."""
+class ShingleSets(NamedTuple):
+    """Sets of shingles in one array: set i has the distinct `hashes[starts[i]:ends[i]]`."""
 
-    hashes: Words64
-    starts: Numbers
-    ends: Numbers
+    hashes: UInt64Array
+    starts: Int64Array
+    ends: Int64Array
 
 
 def load() -> None:
-    """Fetch the compiled code."""
-    found = np.zeros(1, PLACES)
-    for _ in cut(np.zeros(1, np.int64), np.zeros(1, np.int64), found["count"]):
-        jaccard(read_sets([os.devnull], found), np.zeros(1, np.int64), np.zeros(1, np.int64))
+    """Load the compiled code."""
+    places = np.zeros(1, SHINGLE_PLACES)
+    for _ in cut_pairs(np.zeros(1, np.int64), np.zeros(1, np.int64), places["count"]):
+        jaccard(read_sets([os.devnull], places), np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
-def similarities(shingles: Sequence[str], places: Places, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:
-    """The similarity of the documents at places[a[i]] and places[b[i]], 0 where it is below `least`.
+def similarities(
+    shingle_files: Sequence[str], places: ShinglePlaces, a: Int64Array, b: Int64Array, least: float = 0.0
+) -> JaccardArray:
+    """The Jaccard similarity of the documents at places[a[i]] and places[b[i]], 0 where it is below `least`.
 
-    `shingles` are the .bin files of all shards. A bounded number of shingles is read at a time; a document's are read once where its pairs
-    stand together.
+    `shingle_files` are the .bin files of all shards. A bounded number of shingles is read at a time. A document whose pairs are
+    adjacent is read once.
     """
     out = np.empty(len(a), np.float64)
-    used, a, b = _renumbered(a, b)
-    found = np.array(places[used])
-    for part in cut(a, b, found["count"]):
-        mine, one, other = _renumbered(a[part], b[part])
-        out[part] = jaccard(read_sets(shingles, found[mine]), one, other, least)
+    used, a, b = _renumber(a, b)
+    chosen = np.array(places[used])
+    for part in cut_pairs(a, b, chosen["count"]):
+        members, one, other = _renumber(a[part], b[part])
+        out[part] = jaccard(read_sets(shingle_files, chosen[members]), one, other, least)
     return out
 
 
-def _renumbered(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """The distinct values of both, ascending, and where each stands among them; takes room for all between the least and the greatest."""
-    least = min(a.min(initial=_FAR), b.min(initial=_FAR))
+def _renumber(a: Int64Array, b: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The distinct values of both arrays, ascending, and the place of each in them; memory grows with the range of the values."""
+    least = min(a.min(initial=_NO_DOCUMENT), b.min(initial=_NO_DOCUMENT))
     a, b = a - least, b - least
     places = np.zeros(max(a.max(initial=-1), b.max(initial=-1)) + 1, np.int64)
     places[a] = places[b] = 1
@@ -68,24 +71,25 @@ def _renumbered(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     return used + least, places[a], places[b]
 
 
-def read_sets(shingles: Sequence[str], found: Places) -> Sets:
-    """The sets of the documents at the places `found`, from the .bin files of all shards."""
-    counts = found["count"].astype(np.int64)
+def read_sets(shingle_files: Sequence[str], places: ShinglePlaces) -> ShingleSets:
+    """The shingle sets of the documents at `places`, from the .bin files of all shards."""
+    counts = places["count"].astype(np.int64)
     starts = np.cumsum(counts) - counts
     hashes = np.empty(int(counts.sum()), np.uint64)
-    order = np.lexsort((found["start"], found["shard"]))
-    begins = np.flatnonzero(np.diff(found["shard"][order])) + 1
-    for mine in np.split(order, begins) if len(order) else []:
-        sizes = counts[mine]
-        packed = _read(shingles[found["shard"][mine[0]]], found["start"][mine] * SHINGLE_BYTES, sizes * SHINGLE_BYTES)
-        minhash.unpack(packed, np.cumsum(sizes) - sizes, sizes, hashes, starts[mine])
+    order = np.lexsort((places["start"], places["shard"]))
+    begins = np.flatnonzero(np.diff(places["shard"][order])) + 1
+    for members in np.split(order, begins) if len(order) else []:
+        sizes = counts[members]
+        path = shingle_files[places["shard"][members[0]]]
+        packed = _read(path, places["start"][members] * PACKED_BYTES, sizes * PACKED_BYTES)
+        shingles.unpack(packed, np.cumsum(sizes) - sizes, sizes, hashes, starts[members])
     ends = np.empty(len(starts), np.int64)
     _make_distinct(hashes, starts, counts, ends, _table(counts))
-    return Sets(hashes, starts, ends)
+    return ShingleSets(hashes, starts, ends)
 
 
-def _read(path: str, starts: Numbers, sizes: Numbers) -> Bytes:
-    """Some ranges of a file, ascending, one after the other."""
+def _read(path: str, starts: Int64Array, sizes: Int64Array) -> Utf8Bytes:
+    """Ascending ranges of a file, concatenated."""
     data, end = np.empty(int(sizes.sum()), np.uint8), 0
     with files.open_input(path, buffered=False) as file:
         raw, room = cast("BufferedIOBase", file), data.data
@@ -97,21 +101,21 @@ def _read(path: str, starts: Numbers, sizes: Numbers) -> Bytes:
     return data
 
 
-def jaccard(sets: Sets, a: Numbers, b: Numbers, least: float = 0.0) -> Similarities:
-    """The similarity of sets a[i] and b[i], 0 where it is below `least`; quickest where equal a stand together."""
+def jaccard(sets: ShingleSets, a: Int64Array, b: Int64Array, least: float = 0.0) -> JaccardArray:
+    """The similarity of sets a[i] and b[i], 0 where it is below `least`; fastest where equal values of `a` are adjacent."""
     out = np.empty(len(a), np.float64)
     _jaccard(sets, a, b, least, _table(sets.ends - sets.starts), out)
     return out
 
 
-def _table(counts: Numbers) -> Words64:
-    """Room for the hash table of the largest set: at least twice its size, a power of two."""
+def _table(counts: Int64Array) -> UInt64Array:
+    """A hash table for the largest set: a power of two, at least twice the set's size."""
     return np.empty(2 << int(counts.max(initial=1)).bit_length(), np.uint64)
 
 
 @compiled
-def _clear(table: Words64, count: int) -> np.uint64:
-    """Empty as much of the table as `count` values need; the mask of its slots."""
+def _clear(table: UInt64Array, count: int) -> np.uint64:
+    """Empty the slots that `count` values need; returns their mask."""
     size = np.uint64(2)
     while size < 2 * count:
         size *= np.uint64(2)
@@ -120,8 +124,11 @@ def _clear(table: Words64, count: int) -> np.uint64:
 
 
 @compiled
-def _slot(table: Words64, mask: np.uint64, value: np.uint64) -> np.uint64:
-    """Where the value stands or would stand. Values are hashes already, their low bits as good as any; a slot holds one more than they."""
+def _slot(table: UInt64Array, mask: np.uint64, value: np.uint64) -> np.uint64:
+    """The slot that holds the value, or the empty one for it.
+
+    Values are hashes already, so their low bits select the slot. A slot holds the value plus one: zero is empty.
+    """
     slot = value & mask
     while table[slot] != 0 and table[slot] != value + np.uint64(1):
         slot = (slot + np.uint64(1)) & mask
@@ -129,8 +136,8 @@ def _slot(table: Words64, mask: np.uint64, value: np.uint64) -> np.uint64:
 
 
 @compiled
-def _make_distinct(hashes: Words64, starts: Numbers, counts: Numbers, ends: Numbers, table: Words64) -> None:
-    """Move the distinct values of each set to its front; `ends` says where they end."""
+def _make_distinct(hashes: UInt64Array, starts: Int64Array, counts: Int64Array, ends: Int64Array, table: UInt64Array) -> None:
+    """Move the distinct values of each set to its front and store their end in `ends`."""
     for i in range(len(starts)):
         mask = _clear(table, counts[i])
         end = starts[i]
@@ -144,8 +151,8 @@ def _make_distinct(hashes: Words64, starts: Numbers, counts: Numbers, ends: Numb
 
 
 @compiled
-def _jaccard(sets: Sets, a: Numbers, b: Numbers, least: float, table: Words64, out: Similarities) -> None:
-    """Two sets of x and y values are `least` alike only if they share least / (1 + least) * (x + y): a pair is left once it cannot."""
+def _jaccard(sets: ShingleSets, a: Int64Array, b: Int64Array, least: float, table: UInt64Array, out: JaccardArray) -> None:
+    """Sets of x and y values must share least / (1 + least) * (x + y) values: give a pair up once it cannot."""
     mask = np.uint64(0)
     held = -1
     for pair in range(len(a)):
@@ -160,26 +167,26 @@ def _jaccard(sets: Sets, a: Numbers, b: Numbers, least: float, table: Words64, o
             mask = _clear(table, x)
             for i in range(sets.starts[one], sets.ends[one]):
                 table[_slot(table, mask, sets.hashes[i])] = sets.hashes[i] + np.uint64(1)
-        apart, may_be_apart = 0, int(y - needed)
+        missing, may_miss = 0, int(y - needed)
         for i in range(sets.starts[other], sets.ends[other]):
-            apart += table[_slot(table, mask, sets.hashes[i])] == 0
-            if apart > may_be_apart:
+            missing += table[_slot(table, mask, sets.hashes[i])] == 0
+            if missing > may_miss:
                 break
         else:
-            alike = (y - apart) / (x + apart)
-            out[pair] = alike if alike >= least else 0.0
+            similarity = (y - missing) / (x + missing)
+            out[pair] = similarity if similarity >= least else 0.0
 
 
-def cut(a: Numbers, b: Numbers, counts: Numbers) -> Iterator[slice]:
-    """Cut pairs of documents into parts of bounded pairs and shingles; `counts` are the shingles of each document."""
+def cut_pairs(a: Int64Array, b: Int64Array, counts: Int64Array) -> Iterator[slice]:
+    """Slices of the pairs of documents with bounded pairs and shingles each; `counts` has the shingles of each document."""
     starts = np.empty(len(a) + 1, np.int64)
-    parts = _cut(a, b, counts, np.full(len(counts), -1), starts)
+    parts = _cut_pairs(a, b, counts, np.full(len(counts), -1), starts)
     yield from (slice(start, stop) for start, stop in pairwise([*starts[:parts].tolist(), len(a)]))
 
 
 @compiled
-def _cut(a: Numbers, b: Numbers, counts: Numbers, seen: Numbers, starts: Numbers) -> int:
-    """Write where each part starts; returns how many there are. `seen` remembers the last part that a document is in."""
+def _cut_pairs(a: Int64Array, b: Int64Array, counts: Int64Array, seen: Int64Array, starts: Int64Array) -> int:
+    """Write the start of each part; returns the count of parts. `seen` has the last part that a document is in."""
     parts = pairs = shingles = 0
     for pair in range(len(a)):
         one, other = a[pair], b[pair]

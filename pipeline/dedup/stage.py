@@ -1,33 +1,24 @@
-"""The stage `dedup`: sign every shard, number all documents, pair, verify, decide, publish keep lists. No text is copied."""
+"""The stage `dedup`: its phases on the stage's engine. It publishes keep lists and copies no text, unless spans are cut."""
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.compute as pc
-
-from pipeline.dedup import bands, candidates, clusters, comparisons, lsh_parameters, signing, similarity, spans
+from pipeline.dedup import candidates, clusters, lsh_parameters, signing, similarity
 from pipeline.dedup.census import Census
-from pipeline.dedup.comparisons import SpreadPairs
-from pipeline.dedup.decision import Publish
 from pipeline.dedup.explain import explain
-from pipeline.dedup.phases import Phases
-from pipeline.dedup.rewrite_spans import Rewriting
+from pipeline.dedup.phases import Phases, Step
 from pipeline.dedup.settings import DedupSettings
-from pipeline.dedup.signing import SpreadBands
-from pipeline.dedup.spans import FindSpans, SpanRules
-from pipeline.engine import shuffle
+from pipeline.dedup.span_phases import SpanPhases
+from pipeline.dedup.spans import SpanRules
 from pipeline.engine.allocator import give_back_freed_memory, keep_freed_memory
 from pipeline.engine.execute import Work
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.worker_pool import persistent_workers
@@ -37,92 +28,65 @@ from pipeline.storage.manifest import Input, stage_input
 logger = logging.getLogger(__name__)
 
 DOCUMENTS_WORTH_A_PIPELINE = 1_000_000
-"""Fewer are paired, compared and published by threads: a pipeline takes 0.15 s to begin and end, and deals out all parts beforehand."""
+"""Below this many documents, threads pair, compare and publish: starting and ending a pipeline takes 0.15 s, and it assigns all
+parts beforehand."""
 PAIRS_WORTH_A_PIPELINE = 20_000_000
-"""Fewer are ranked in half a second."""
+"""Below this many pairs, threads rank them in half a second."""
 DOCUMENTS_WORTH_A_WORKER = 100_000
-"""Fewer than this many for each are worked sooner than another worker process starts, and fewer in all than another runner's workers."""
-PAIRS_A_RUN = 1 << 19
-"""So many are spread at once, of as many files as hold them: each part that compares opens each run."""
+"""Below this many documents per worker, starting one costs more than it saves; so do the workers of another runner below this
+many in all."""
 SHARDS_PUBLISHED_AT_ONCE = 8
-"""A file costs a millisecond to make and to sync: duplicates and drops of so many shards are one of each."""
+"""Shards that share one file of duplicates and one of drops: a file takes a millisecond to create and sync."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of the stage: its phases, each a short Beam pipeline."""
+class DedupRun:
+    """One run of the stage: the steps of its phases on an engine."""
 
     phases: Phases
     engine: Engine
 
     def sign(self) -> list[Receipt]:
-        """The index of every document shard, and its bands."""
-        sign = self.phases.sign(spread=True)
+        """Write the index of every document shard, and its bands."""
         with ThreadPoolExecutor(1) as beside:
             if self.engine.workers > 1:
-                beside.submit(load)  # this process waits meanwhile
-            return self.engine.work(self.phases.place.sibling("signatures"), self.phases.unsigned(), sign, "documents")
+                beside.submit(load)  # this process only waits meanwhile
+            return self.engine.work(*self.phases.sign())
 
-    def verify(self, everyone: Census, signed: list[Receipt]) -> list[Receipt]:
-        """The pairs that are alike: candidates of all buckets, then their exact similarity."""
-        phases, spec, place = self.phases, self.phases.bands, self.phases.place
-        earlier = self._work(everyone, place.sibling("bands"), phases.signed_earlier(), SpreadBands(spec), "earlier indexes")
-        runs = shuffle.run_paths(place.sibling("bands"), bands.KIND, earlier)
-        runs += shuffle.run_paths(place.sibling("signatures"), bands.KIND, signed)
-        phases.number(everyone)
-        buckets = self._gather(everyone, "candidates", bands.KIND, runs, spec.buckets)
-        paired = self._work(everyone, place.sibling("candidates"), buckets, phases.pair_up, "buckets of bands")
-        pairs = phases.pairs(receipt.key for receipt in paired)
-        ranking = phases.rank(everyone, pairs)
-        rows = [receipt.files[0].rows for receipt in paired]
-        groups, few = numbered(grouped(pairs, rows, PAIRS_A_RUN)), sum(rows) < PAIRS_WORTH_A_PIPELINE
-        spread = self._work(everyone, place.sibling("pairs"), groups, SpreadPairs(ranking), "files of pairs", light=few)
-        ranks = shuffle.run_paths(place.sibling("pairs"), comparisons.KIND, spread)
-        parts = self._gather(everyone, "similarity", comparisons.KIND, ranks, ranking.parts)
-        return self._work(everyone, place.sibling("similarity"), parts, phases.compare, "parts of pairs")
+    def compare(self, everyone: Census) -> list[Receipt]:
+        """Find the candidate pairs of all buckets and measure their exact similarity."""
+        merge = partial(self._work, everyone)
+        self._work(everyone, *self.phases.spread_earlier())
+        paired = self._work(everyone, *self.phases.pair(everyone, merge))
+        few = sum(receipt.files[0].rows for receipt in paired) < PAIRS_WORTH_A_PIPELINE
+        spread = self._work(everyone, *self.phases.spread_pairs(everyone, _keys(paired)), light=few)
+        return self._work(everyone, *self.phases.compare(_keys(spread), merge))
 
-    def decide(self, everyone: Census, compared: list[Receipt]) -> list[Part[Any]]:
-        """Who goes; the clusters by union-find here, or by rounds of stars where there are too many edges."""
-        alone = self.phases.settings.span_rules or len(self.phases.documents) < 4 * SHARDS_PUBLISHED_AT_ONCE
-        return self.phases.outcomes(
-            everyone,
-            [receipt.key for receipt in compared],
-            shards_a_part=1 if alone else SHARDS_PUBLISHED_AT_ONCE,
-        )
+    def decide(self, everyone: Census, compared: Sequence[Receipt]) -> Step:
+        """Decide which documents are removed."""
+        single = self.phases.settings.span_rules or len(self.phases.documents) < 4 * SHARDS_PUBLISHED_AT_ONCE
+        return self.phases.decide(everyone, _keys(compared), shards_per_part=1 if single else SHARDS_PUBLISHED_AT_ONCE)
 
-    def find_spans(self, everyone: Census, outcomes: list[Part[Any]], rules: SpanRules) -> list[Part[Any]]:
-        """The same outcomes, and what is cut from the documents that are kept."""
-        phases, engine = self.phases, self._engine(everyone)
-        shards = phases.span_shards(everyone, outcomes)
-        units = sum(int(pc.sum(shard.table(["units"]).column("units")).as_py() or 0) for shard in everyone.shards)
-        buckets = spans.bucket_count(units)
-        finding, comparing = phases.place.sibling("spans"), phases.place.sibling("repeats")
-        looked = numbered(shards, lambda shard: shard.documents.rows)
-        found = engine.work(finding, looked, FindSpans(rules, buckets), "documents")
-        parts = self._gather(everyone, "repeats", "spans", shuffle.run_paths(finding, "spans", found), buckets)
-        repeated = engine.work(comparing, parts, phases.repeats(everyone), "buckets of spans")
-        cuts = self._gather(everyone, "cuts", "cuts", shuffle.run_paths(comparing, "cuts", repeated), len(shards))
-        works = [Rewriting(shard, part.work) for shard, part in zip(shards, cuts, strict=True)]
-        return [
-            replace(part, work=tuple(replace(outcome, rewriting=work) for outcome in part.work))
-            for part, work in zip(outcomes, works, strict=True)
-        ]
+    def cut_spans(self, everyone: Census, decision: Step, rules: SpanRules) -> Step:
+        """Find the repeated spans of the kept documents; the decision with the cuts."""
+        steps, engine = SpanPhases(self.phases, everyone, rules), self._engine(everyone)
+        merge = partial(self._work, everyone)
+        find = steps.find(decision)
+        repeats = steps.repeats(engine.work(*find), merge)
+        return steps.cut(decision, [part.work for part in find.parts], engine.work(*repeats), merge)
 
-    def publish(self, everyone: Census, parts: list[Part[Any]]) -> list[Receipt]:
-        """The keep lists, the duplicates, the drops."""
-        return self._work(everyone, self.phases.place, parts, Publish(), "shards")
+    def publish(self, everyone: Census, decision: Step) -> list[Receipt]:
+        """Write the keep lists, the duplicates, the drops."""
+        return self._work(everyone, *decision)
 
     def _work(
-        self, everyone: Census, place: PhaseFolder, parts: list[Part[Any]], work: Work[Any], unit: str, *, light: bool = False
+        self, everyone: Census, phase: PhaseFolder, parts: list[Part[Any]], work: Work[Any], unit: str, *, light: bool = False
     ) -> list[Receipt]:
-        """Of few documents, or if it is light, done here."""
+        """Run a step; on threads where it is light or has few documents."""
         few = DOCUMENTS_WORTH_A_PIPELINE if self.engine.is_local else DOCUMENTS_WORTH_A_WORKER
         if light or everyone.documents < few:
-            return self.engine.work(place, parts, work, unit, light=True)
-        return self._engine(everyone).work(place, parts, work, unit)
-
-    def _gather(self, everyone: Census, phase: str, kind: str, runs: list[str], destinations: int) -> list[Part[Any]]:
-        return shuffle.gather(self.phases.place, phase, kind, runs, destinations, partial(self._work, everyone))
+            return self.engine.work(phase, parts, work, unit, light=True)
+        return self._engine(everyone).work(phase, parts, work, unit)
 
     def _engine(self, everyone: Census) -> Engine:
         workers = max(1, min(self.engine.workers, everyone.documents // DOCUMENTS_WORTH_A_WORKER))
@@ -130,56 +94,47 @@ class Run:
 
 
 def load() -> None:
-    """Fetch the compiled code of what this process does, and its threads: the first call of each takes a while."""
+    """Load the compiled code that this process runs, and start its threads: the first call of each takes a while."""
     clusters.load()
     candidates.load()
     similarity.load()
 
 
-def total(receipts: Sequence[Receipt], counter: str) -> int:
-    """The sum of a counter."""
-    return sum(receipt.counters[counter] for receipt in receipts)
+def _keys(receipts: Sequence[Receipt]) -> list[str]:
+    return [receipt.key for receipt in receipts]
 
 
-def grouped(paths: Sequence[str], rows: Sequence[int], most: int) -> Iterator[tuple[str, ...]]:
-    """The files in their order, in groups that hold `most` rows or few more."""
-    begins = np.cumsum([0, *rows[:-1]]) // most
-    for _, group in groupby(zip(begins.tolist(), paths, strict=True), itemgetter(0)):
-        yield tuple(path for _, path in group)
-
-
-def work(call: Call[DedupSettings], place: PhaseFolder) -> StageResult:
-    """Signatures by shard; then one order for all; then pairs, similarities, and who stays."""
+def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
+    """Sign shard by shard; put all documents in one order; find and measure pairs; decide and publish."""
     settings = call.settings
     keep_freed_memory()
-    cutting = settings.cutting
-    logger.info("dedup: %d bands of %d rows find of the pairs %s", *cutting, lsh_parameters.s_curve(*cutting))
-    phases = Phases(place, settings, tuple(document_shards(call.inputs["documents"])))
+    bands_and_rows = settings.bands_and_rows
+    logger.info("dedup: %d bands of %d rows find of the pairs %s", *bands_and_rows, lsh_parameters.s_curve(*bands_and_rows))
+    phases = Phases(phase, settings, tuple(document_shards(call.inputs["documents"])))
     with persistent_workers(call.engine, len(phases.documents), signing.__name__) as engine:
-        run = Run(phases, engine)
+        run = DedupRun(phases, engine)
         signed = run.sign()
         give_back_freed_memory()
         everyone = phases.take_census()
         give_back_freed_memory()
-        compared = run.verify(everyone, signed)
+        compared = run.compare(everyone)
         give_back_freed_memory()
-        outcomes = run.decide(everyone, compared)
+        decision = run.decide(everyone, compared)
         if settings.span_rules:
-            outcomes = run.find_spans(everyone, outcomes, settings.span_rules)
-        published = run.publish(everyone, outcomes)
-    return StageResult(
-        [*signed, *published], counters={name: total(compared, name) for name in ("pairs_compared", "pairs_alike")}
-    )
+            decision = run.cut_spans(everyone, decision, settings.span_rules)
+        published = run.publish(everyone, decision)
+    counters = {name: sum(receipt.counters[name] for receipt in compared) for name in ("pairs_compared", "pairs_alike")}
+    return StageResult([*signed, *published], counters=counters)
 
 
 def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:
-    """The folders of --against: what they hold counts, where they stand does not."""
+    """The folders of --against as inputs: their content counts, their paths do not."""
     return {f"against_{i}": stage_input(folder, str(Path.cwd())) for i, folder in enumerate(settings.against)}
 
 
-def explain_removal(folder: str, wanted: str) -> str:
-    """What `--explain` prints, coloured on a terminal."""
-    return explain(folder, wanted, colour=sys.stdout.isatty())
+def explain_removal(folder: str, document: str) -> str:
+    """The text that `--explain` prints for a document, coloured on a terminal."""
+    return explain(folder, document, colour=sys.stdout.isatty())
 
 
 STAGE = Stage(

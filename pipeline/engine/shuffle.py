@@ -1,8 +1,8 @@
-"""Shuffles of arrays between the parts of two phases: through files, or as byte pieces through Beam's GroupByKey. Text is never shuffled.
+"""Shuffles of arrays between the parts of two phases, through files. Text is never shuffled.
 
-A local runner holds everything that a GroupByKey shuffles, six times over, so what may be large goes through files: each part of one phase
-spills a run, its entries sorted by destination, and each part of the next phase reads its slice of every run. Many runs are first merged
-into fewer.
+A local runner holds everything that a GroupByKey shuffles, six times over. Therefore each part of one phase spills a run, its
+entries sorted by destination, and each part of the next phase reads its slice of every run. Many runs are first merged into
+fewer.
 """
 
 import math
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.execute import Work, run_part
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done, numbered
+from pipeline.engine.execute import Work
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 
@@ -30,19 +29,8 @@ _BOUND_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """Work of a part whose entries come from a GroupByKey, in pieces of unspecified order."""
-
-    pieces: tuple[bytes, ...]
-
-    def read(self, kind: Any) -> Iterator[Entries]:
-        """The entries of each piece."""
-        yield from (np.frombuffer(piece, kind) for piece in self.pieces)
-
-
-@dataclass(frozen=True, slots=True)
 class RunSlices:
-    """Work of a part whose entries come from runs: one destination's slice of each run. `listing` is a file of the runs' paths."""
+    """Work of a part whose entries come from runs: one destination's slice of each. `listing` is a file of the runs' paths."""
 
     listing: str
     destination: int
@@ -58,7 +46,7 @@ class RunSlices:
                     yield np.frombuffer(file.read(stop - start), kind)
 
 
-def entries(work: Pieces | RunSlices, kind: Any) -> Entries:
+def entries(work: RunSlices, kind: Any) -> Entries:
     """All entries of a part's work, as one array of dtype `kind`."""
     return np.concatenate([np.empty(0, kind), *work.read(kind)])
 
@@ -143,27 +131,3 @@ def gather(phase: PhaseFolder, reader: str, kind: str, runs: list[str], destinat
         runs = run_paths(merging, kind, run(merging, groups, MergeRuns(kind, destinations), f"groups of {kind}"))
     listing = write_paths(files.join(phase.sibling(reader).work_folder, f"{kind}.list"), runs)
     return numbered(RunSlices(listing, i) for i in range(destinations))
-
-
-def split_by(found: Entries, part: Destinations, parts: int) -> Iterator[tuple[str, bytes]]:
-    """The entries of each part in one piece, with the part's key. `part` is each entry's part number."""
-    ordered, sizes = scatter(found, part, parts)
-    ends = np.cumsum(sizes)
-    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        if start < end:
-            yield f"{number:05d}-of-{parts:05d}", ordered[start:end].tobytes()
-
-
-class WorkPieces(beam.DoFn):
-    """Runs `work` on the grouped pieces of each part that has no receipt."""
-
-    def __init__(self, phase: PhaseFolder, work: Work[Any]) -> None:
-        self._phase = phase
-        self._work = work
-
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
-        """The key, once its part is done."""
-        key, pieces = element
-        if not is_done(self._phase, key):
-            run_part(self._phase, self._work, Part(key, Pieces(tuple(pieces))))
-        yield key

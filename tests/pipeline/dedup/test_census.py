@@ -10,16 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup import census
-from pipeline.dedup.clusters import unpacked
-from pipeline.dedup.index import ROWS, SignedShard
-from pipeline.dedup.repeated_keys import may_repeat
+from pipeline.dedup.clusters import unpack_pairs
+from pipeline.dedup.index import INDEX_ROWS, ShardIndex
 from pipeline.storage import files
 
 FIRST, LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 for year in (1, 9999))
 NEAR = 1_500_000_000_000_000
 TIMES = st.one_of(st.none(), st.integers(NEAR, NEAR + 3), st.integers(FIRST, LAST))
 KEYS = st.sampled_from([bytes([last, *bytes(14), first]) for first in range(2) for last in range(3)])
-"""Some agree in one half, or in the low bits alone."""
+"""Some keys agree in one half, or in the low bits alone."""
 DOCUMENT = st.fixed_dictionaries(
     {
         "document_id": KEYS,
@@ -34,27 +33,27 @@ SHARDS = st.lists(st.lists(DOCUMENT, max_size=8), max_size=4)
 Document = dict[str, Any]
 
 
-def written(folder: Path, shards: list[list[Document]]) -> list[SignedShard]:
-    found = []
+def write_indexes(folder: Path, shards: list[list[Document]]) -> list[ShardIndex]:
+    indexes = []
     for i, documents in enumerate(shards):
         rows = [d | {"url": "u", "shingles": shingles(d), "text_bytes": 1} for d in documents]
-        files.publish_table(str(folder / f"{i}.parquet"), pa.Table.from_pylist(rows, ROWS))
-        found.append(SignedShard(len(rows), str(folder / f"{i}.parquet"), ""))
-    return found
+        files.publish_table(str(folder / f"{i}.parquet"), pa.Table.from_pylist(rows, INDEX_ROWS))
+        indexes.append(ShardIndex(len(rows), str(folder / f"{i}.parquet"), ""))
+    return indexes
 
 
 def shingles(document: Document) -> int:
     return max(0, int(document["units"]) - 4)
 
 
-def choice(document: Document) -> tuple[Any, ...]:
+def preference(document: Document) -> tuple[Any, ...]:
     time = document["submitted_at"]
     address = (int.from_bytes(document["address"][i : i + 8], "little") for i in (0, 8))
     return time is None, time, -document["karma"], document["document_id"], *address
 
 
 def content(document: Document) -> bytes | None:
-    """What its text as a whole is compared by; None without a word."""
+    """The key of the whole text; None for a text without words."""
     if not document["units"]:
         return None
     key: bytes = document["words" if shingles(document) else "document_id"]
@@ -68,32 +67,20 @@ def equals(keys: list[Any]) -> set[tuple[int, int]]:
 
 @settings(max_examples=60, deadline=None)
 @given(SHARDS, SHARDS)
-def test_a_census_is_that_of_a_plain_sort(earlier: list[list[Document]], shards: list[list[Document]]) -> None:
+def test_the_census_equals_a_plain_sort(earlier: list[list[Document]], shards: list[list[Document]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        every = written(Path(folder), [*earlier, *shards])
-        found = census.take(every[len(earlier) :], every[: len(earlier)])
+        indexes = write_indexes(Path(folder), [*earlier, *shards])
+        result = census.take_census(indexes[len(earlier) :], indexes[: len(earlier)])
     documents, older = list(chain(*earlier, *shards)), sum(map(len, earlier))
-    expected = [*sorted(documents[:older], key=choice), *sorted(documents[older:], key=choice)]
-    ordered = [documents[row] for row in found.flat_rows]
-    assert [choice(document) for document in ordered] == [choice(document) for document in expected]
-    assert found.numbers()[found.flat_rows].tolist() == list(range(len(documents)))
+    expected = [*sorted(documents[:older], key=preference), *sorted(documents[older:], key=preference)]
+    ordered = [documents[row] for row in result.flat_rows]
+    assert [preference(document) for document in ordered] == [preference(document) for document in expected]
+    assert result.numbers()[result.flat_rows].tolist() == list(range(len(documents)))
     same_address, same_text = (
-        set(zip(*np.stack(unpacked(same)).tolist(), strict=True)) for same in (found.same_address, found.same_text)
+        set(zip(*np.stack(unpack_pairs(same)).tolist(), strict=True)) for same in (result.same_address, result.same_text)
     )
     assert same_address == equals([document["address"] for document in ordered])
     assert same_text == equals([content(document) for document in ordered])
     others = {other for _, other in same_text}
     compared = [n if shingles(document) and n not in others else census.ABSENT for n, document in enumerate(ordered)]
-    assert found.compared_numbers()[found.flat_rows].tolist() == compared
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 2**32 - 1), max_size=300), st.sampled_from([np.uint32, np.uint64]))
-def test_no_hash_that_is_there_twice_is_missed(keys: list[int], kind: type[np.unsignedinteger[Any]]) -> None:
-    keys += keys[::3]
-    found = may_repeat(np.array(keys, kind))
-    assert all(may for key, may in zip(keys, found.tolist(), strict=True) if keys.count(key) > 1)
-
-
-def test_few_hashes_that_are_there_once_are_looked_at() -> None:
-    assert may_repeat(np.random.default_rng(1).integers(0, 2**64, 100_000, np.uint64)).mean() < 1 / 8
+    assert result.compared_numbers()[result.flat_rows].tolist() == compared

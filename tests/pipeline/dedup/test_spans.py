@@ -18,23 +18,23 @@ def texts_of(folder: Path) -> dict[str, tuple[bytes, str]]:
     return {row["url"]: (row["document_id"], row["text"]) for batch in batches for row in batch.to_pylist()}
 
 
-def left_by_brute_force(texts: list[str], length: int) -> list[list[str]]:
-    """The words that are in no run of so many words of which an earlier text, or an earlier place, has an equal one."""
+def uncut_by_brute_force(texts: list[str], length: int) -> list[list[str]]:
+    """The words of each text outside runs of `length` words that also occur in an earlier text or at an earlier place."""
     first: dict[tuple[str, ...], tuple[int, int]] = {}
-    left = []
+    uncut = []
     for number, text in enumerate(texts):
-        found = words.words(text)
-        gone: set[int] = set()
-        for i in range(len(found) - length + 1):
-            where, end = first.setdefault(tuple(found[i : i + length]), (number, i + length))
+        folded = words.words(text)
+        cut_words: set[int] = set()
+        for i in range(len(folded) - length + 1):
+            where, end = first.setdefault(tuple(folded[i : i + length]), (number, i + length))
             if (where, end) != (number, i + length):
-                gone.update(range(max(i, end) if where == number else i, i + length))
-        left.append([word for i, word in enumerate(found) if i not in gone])
-    return left
+                cut_words.update(range(max(i, end) if where == number else i, i + length))
+        uncut.append([word for i, word in enumerate(folded) if i not in cut_words])
+    return uncut
 
 
 @pytest.mark.parametrize("length", [2, 5])
-def test_repeated_runs_are_cut_as_by_brute_force(tmp_path: Path, length: int) -> None:
+def test_cut_runs_equal_brute_force(tmp_path: Path, length: int) -> None:
     draw = random.Random(length)
     vocabulary = ["Alpha", "béta", "吾", "x_1", "ß", "no", "e\u0301tude"]
     texts = [" - ".join(draw.choices(vocabulary, k=draw.randrange(2, 60))) for _ in range(60)]
@@ -42,37 +42,37 @@ def test_repeated_runs_are_cut_as_by_brute_force(tmp_path: Path, length: int) ->
     folder = write_documents(tmp_path / "documents", [documents[40:], documents[:25], documents[25:40]])
     settings = DedupSettings(threshold=1.0, substring=length)
     manifest = dedup(folder, tmp_path / "dedup", settings)
-    gone = {row["item"] for row in rows(tmp_path / "dedup", "drops") if row["reason"] != "nothing_left"}
-    order = [i for i in range(60) if f"u{i}" not in gone]
-    expected = left_by_brute_force([texts[i] for i in order], length)
-    found = texts_of(tmp_path / "dedup")
-    assert {url: words.words(text) for url, (_, text) in found.items()} == {
-        f"u{i}": left for i, left in zip(order, expected, strict=True) if left
+    removed = {row["item"] for row in rows(tmp_path / "dedup", "drops") if row["reason"] != "nothing_left"}
+    order = [i for i in range(60) if f"u{i}" not in removed]
+    expected = uncut_by_brute_force([texts[i] for i in order], length)
+    cut_texts = texts_of(tmp_path / "dedup")
+    assert {url: words.words(text) for url, (_, text) in cut_texts.items()} == {
+        f"u{i}": uncut for i, uncut in zip(order, expected, strict=True) if uncut
     }
-    assert text_bytes(manifest) == sum(len(text.encode()) for _, text in found.values())
-    assert all(hashlib.blake2b(text.encode(), digest_size=16).digest() == identity for identity, text in found.values())
+    assert text_bytes(manifest) == sum(len(text.encode()) for _, text in cut_texts.values())
+    assert all(hashlib.blake2b(text.encode(), digest_size=16).digest() == identity for identity, text in cut_texts.values())
     assert manifest.counters["bytes_cut"] == sum(row["cut_bytes"] for row in rows(tmp_path / "dedup", "rewritten")) > 0
 
 
-def test_paragraphs_that_an_earlier_document_has_are_cut(tmp_path: Path) -> None:
+def test_paragraphs_of_an_earlier_document_are_cut(tmp_path: Path) -> None:
     notice = "Subscribe to our newsletter and never miss a story."
     first = document(f"A first story of some length.\n{notice}\nIts end.", "a", day=1)
     second = document(f"{notice.upper()}\nA second story, about other things.\nIts end.", "b", day=2)
     third = document(f"{notice}\n{notice}", "c", day=3)
     folder = write_documents(tmp_path / "documents", [[third, second, first]])
     manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5))
-    found = texts_of(tmp_path / "dedup")
-    assert found["a"] == (first.document_id, first.text)
-    assert found["b"][1] == "A second story, about other things.\nIts end."
-    assert "c" not in found
+    texts = texts_of(tmp_path / "dedup")
+    assert texts["a"] == (first.document_id, first.text)
+    assert texts["b"][1] == "A second story, about other things.\nIts end."
+    assert "c" not in texts
     assert manifest.books.dropped == {"nothing_left": 1}
-    told = {row["url"]: row for row in rows(tmp_path / "dedup", "rewritten")}
-    assert told["b"]["original_id"] == second.document_id
-    assert told["b"]["document_id"] == found["b"][0]
+    rewritten = {row["url"]: row for row in rows(tmp_path / "dedup", "rewritten")}
+    assert rewritten["b"]["original_id"] == second.document_id
+    assert rewritten["b"]["document_id"] == texts["b"][0]
 
 
 @pytest.mark.slow
-def test_two_workers_cut_the_same(tmp_path: Path) -> None:
+def test_two_workers_cut_equal_spans(tmp_path: Path) -> None:
     texts = [" ".join(f"w{(i * 7 + j) % 90}" for j in range(60)) for i in range(40)]
     documents = [document(text, f"u{i}", day=i) for i, text in enumerate(texts)]
     folder = write_documents(tmp_path / "documents", [documents[:20], documents[20:]])
@@ -81,14 +81,14 @@ def test_two_workers_cut_the_same(tmp_path: Path) -> None:
     assert one.files == two.files
 
 
-def test_a_cut_takes_the_white_space_after_it() -> None:
+def test_a_cut_includes_the_white_space_after_it() -> None:
     assert cut(b"one two three", [(4, 7)]) == b"one three"
     assert cut(b"one two three four", [(0, 3), (4, 7), (6, 13)]) == b"four"
     assert cut(b"one", [(0, 3)]) == b""
     assert cut(b" one ", []) == b"one"
 
 
-def test_a_folder_without_cuts_has_no_documents_of_its_own(tmp_path: Path) -> None:
+def test_without_span_rules_no_documents_are_written(tmp_path: Path) -> None:
     folder = write_documents(tmp_path / "documents", [[document("one two three four five six", "a")]])
     dedup(folder, tmp_path / "dedup")
     assert not StageManifest.load(str(tmp_path / "dedup")).of_kind("documents")

@@ -14,7 +14,6 @@ from zlib import crc32
 import pytest
 from small_web import Month, every_stage, write_month
 
-from pipeline.engine import shuffle
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.transform import RunPart
@@ -145,8 +144,7 @@ def test_repeated_and_reordered_bundles_change_no_byte(
         return deliver
 
     monkeypatch.setattr(Receipt, "save", save_at_the_second_try)
-    for fn in (RunPart, shuffle.WorkPieces):
-        monkeypatch.setattr(fn, "process", delivered_again(fn.process))
+    monkeypatch.setattr(RunPart, "process", delivered_again(RunPart.process))
     run = Engine._run_in_pipeline
     monkeypatch.setattr(Engine, "_run_in_pipeline", lambda self, phase, waiting, work: run(self, phase, waiting[::-1], work))
     every_stage(str(tmp_path / "corpus"), month, Engine())

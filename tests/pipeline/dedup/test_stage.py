@@ -2,39 +2,24 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import apache_beam as beam
 import pytest
 from damage import flip_a_bit
-from deduplication import dedup, document, kept_urls, rows, write_documents
+from deduplication import OTHER, PROSE, dedup, document, kept_urls, rows, write_documents
 
-from pipeline.cli.main import run
 from pipeline.dedup import bands, census, decision, ranking, similarity
 from pipeline.dedup import stage as dedup_stage
-from pipeline.dedup.explain import difference
 from pipeline.dedup.settings import DedupSettings
-from pipeline.dedup.transform import Deduplicate
 from pipeline.engine import shuffle
-from pipeline.engine.parts import PhaseFolder, numbered
 from pipeline.engine.runner import Engine
-from pipeline.storage.document_shards import document_shards, text_bytes
+from pipeline.storage.document_shards import text_bytes
 from pipeline.storage.files import InputError
-from pipeline.storage.manifest import Books, StageManifest
-
-PROSE = (
-    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of "
-    "belief, it was the epoch of incredulity, it was the season of Light, it was the season of Darkness, it was the spring of hope."
-)
-OTHER = (
-    "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in my purse, and nothing particular to "
-    "interest me on shore, I thought I would sail about a little and see the watery part of the world."
-)
+from pipeline.storage.manifest import Books
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """One of each: a first text, its copy, the same words, an edit of it, the same address, something else."""
+    """A text, its copy, its words in another form, an edit of it, a document of the same address, another text."""
     near = PROSE.replace("spring of hope", "winter of despair")
     return write_documents(
         tmp_path / "documents",
@@ -46,48 +31,34 @@ def small(tmp_path: Path) -> Path:
     )
 
 
-def test_each_rule_names_its_removals(small: Path, tmp_path: Path) -> None:
+def test_each_removal_has_the_reason_of_its_rule(small: Path, tmp_path: Path) -> None:
     manifest = dedup(small, tmp_path / "dedup")
     assert kept_urls(tmp_path / "dedup") == ["b", "e"]
     dropped = {"same_url": 1, "same_text": 1, "same_normalised_text": 1, "near_duplicate": 1}
     assert manifest.books == Books(6, 2, dropped)
     assert text_bytes(manifest) == len(PROSE.encode()) + len(OTHER.encode())
-    found = {(row["url"], row["reason"]): (row["kept_url"], row["similarity"]) for row in rows(tmp_path / "dedup", "duplicates")}
-    assert found["a", "same_text"] == ("b", 1.0)
-    assert found["c", "same_normalised_text"] == ("b", 1.0)
-    kept, similarity = found["d", "near_duplicate"]
+    duplicates = {
+        (row["url"], row["reason"]): (row["kept_url"], row["similarity"]) for row in rows(tmp_path / "dedup", "duplicates")
+    }
+    assert duplicates["a", "same_text"] == ("b", 1.0)
+    assert duplicates["c", "same_normalised_text"] == ("b", 1.0)
+    kept, similarity = duplicates["d", "near_duplicate"]
     assert kept == "b"
     assert 0.7 <= similarity < 1.0
-    kept, similarity = found["e", "same_url"]
+    kept, similarity = duplicates["e", "same_url"]
     assert kept == "e"
     assert 0.8 < similarity < 1.0
     assert [r["item"] for r in rows(tmp_path / "dedup", "drops")] == ["a", "c", "d", "e"]
 
 
-def test_keep_lists_stand_beside_the_document_shards(small: Path, tmp_path: Path) -> None:
+def test_each_document_shard_has_a_keep_list(small: Path, tmp_path: Path) -> None:
     manifest = dedup(small, tmp_path / "dedup")
     assert [e.name for e in manifest.of_kind("keep")] == [f"keep-0000{i}-of-00003.parquet" for i in range(3)]
     assert [e.rows for e in manifest.of_kind("keep")] == [1, 0, 1]
     assert not (tmp_path / "dedup" / ".work").exists()
 
 
-def test_explain_shows_the_kept_one_the_cluster_and_the_difference(
-    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dedup(small, tmp_path / "dedup")
-    (near,) = [row for row in rows(tmp_path / "dedup", "duplicates") if row["reason"] == "near_duplicate"]
-    assert run(["dedup", "--output", str(tmp_path / "dedup"), "--explain", near["document_id"].hex()[:8]]) == 0
-    told = capsys.readouterr().out
-    assert near["kept_id"].hex() in told
-    assert "near_duplicate" in told
-    assert "3 removed" in told
-    assert "[-hope.-]" in told
-    assert "{+despair.+}" in told
-    assert "\x1b[31m[-two-]\x1b[0m" in list(difference("one two", "one three", colour=True))
-    assert run(["dedup", "--output", str(tmp_path / "dedup"), "--explain", "0000ffff"]) == 2
-
-
-def test_transitive_keeps_one_of_a_chain(tmp_path: Path) -> None:
+def test_transitive_keeps_one_document_per_chain(tmp_path: Path) -> None:
     words = [f"word{i}" for i in range(60)]
     chain = [document(" ".join(words[i : i + 40]), f"u{i // 4}", day=i) for i in range(0, 20, 4)]
     folder = write_documents(tmp_path / "documents", [chain])
@@ -95,13 +66,13 @@ def test_transitive_keeps_one_of_a_chain(tmp_path: Path) -> None:
     assert kept_urls(tmp_path / "direct") == ["u0", "u2", "u4"]
     dedup(folder, tmp_path / "chained", DedupSettings(bands=60, rows=2, transitive=True))
     assert kept_urls(tmp_path / "chained") == ["u0"]
-    told = {row["url"]: row for row in rows(tmp_path / "chained", "duplicates")}
-    assert {row["kept_url"] for row in told.values()} == {"u0"}
-    assert told["u1"]["similarity"] == pytest.approx(32 / 40)
-    assert told["u4"]["similarity"] == pytest.approx(20 / 52)
+    duplicates = {row["url"]: row for row in rows(tmp_path / "chained", "duplicates")}
+    assert {row["kept_url"] for row in duplicates.values()} == {"u0"}
+    assert duplicates["u1"]["similarity"] == pytest.approx(32 / 40)
+    assert duplicates["u4"]["similarity"] == pytest.approx(20 / 52)
 
 
-def test_a_later_month_is_compared_without_the_earlier_text(small: Path, tmp_path: Path) -> None:
+def test_a_later_month_is_compared_without_the_earlier_texts(small: Path, tmp_path: Path) -> None:
     dedup(small, tmp_path / "january")
     shutil.rmtree(small)
     new = "Nothing of this was ever seen before in any month of the year that went before this one, so it stays."
@@ -113,8 +84,8 @@ def test_a_later_month_is_compared_without_the_earlier_text(small: Path, tmp_pat
     manifest = dedup(later, tmp_path / "february", settings)
     assert kept_urls(tmp_path / "february") == ["g"]
     assert manifest.books.dropped == {"same_url": 1, "same_text": 1, "near_duplicate": 1}
-    told = {row["url"]: (row["kept_url"], row["reason"]) for row in rows(tmp_path / "february", "duplicates")}
-    assert told == {"f": ("b", "near_duplicate"), "b": ("b", "same_url"), "h": ("e", "same_text")}
+    duplicates = {row["url"]: (row["kept_url"], row["reason"]) for row in rows(tmp_path / "february", "duplicates")}
+    assert duplicates == {"f": ("b", "near_duplicate"), "b": ("b", "same_url"), "h": ("e", "same_text")}
     with pytest.raises(InputError, match=r"shingle words:5, here words:4"):
         dedup(later, tmp_path / "other", replace(settings, shingle="words:4"))
 
@@ -127,7 +98,7 @@ def test_an_earlier_folder_without_an_index_is_refused(small: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["rows", "shingles", "signatures", "keep"])
-def test_a_damaged_earlier_index_is_refused_before_its_first_use(small: Path, tmp_path: Path, kind: str) -> None:
+def test_a_damaged_earlier_index_is_refused(small: Path, tmp_path: Path, kind: str) -> None:
     entry = dedup(small, tmp_path / "january").of_kind(kind)[0]
     flip_a_bit(tmp_path / "january" / entry.name)
     with pytest.raises(InputError, match=rf"{entry.name}: damaged"):
@@ -135,7 +106,7 @@ def test_a_damaged_earlier_index_is_refused_before_its_first_use(small: Path, tm
     assert not (tmp_path / "february" / "manifest.json").exists()
 
 
-def test_two_months_together_keep_what_they_keep_one_after_the_other(tmp_path: Path) -> None:
+def test_months_one_by_one_keep_what_they_keep_together(tmp_path: Path) -> None:
     texts = [PROSE, PROSE + " And more.", OTHER, OTHER.upper(), "short", "short"]
     documents = [document(text, f"u{i}", day=i) for i, text in enumerate(texts)]
     first, second = documents[:3], documents[3:]
@@ -152,7 +123,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_two_workers_write_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_workers_write_equal_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "one")
     monkeypatch.setattr(dedup_stage, "DOCUMENTS_WORTH_A_WORKER", 1)
     monkeypatch.setattr(dedup_stage, "DOCUMENTS_WORTH_A_PIPELINE", 1)
@@ -161,35 +132,35 @@ def test_two_workers_write_the_same_bytes(small: Path, tmp_path: Path, monkeypat
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_the_order_of_shards_and_rows_does_not_matter(tmp_path: Path) -> None:
+def test_the_result_does_not_depend_on_the_order_of_shards_and_rows(tmp_path: Path) -> None:
     draw = random.Random(3)
     documents = [
         document(" ".join([*PROSE.split()[: draw.randrange(30, 60)], *OTHER.split()[: draw.randrange(12)]]), f"u{i}", karma=i % 3)
         for i in range(60)
     ]
-    found = []
+    results = []
     for name in ("a", "b", "c"):
         folder = write_documents(tmp_path / name, [documents[:10], documents[10:45], documents[45:]])
         dedup(folder, tmp_path / f"{name}-dedup", DedupSettings(bands=40, rows=3))
-        told = sorted(
+        duplicates = sorted(
             (row["url"], row["kept_url"], row["cluster"], row["similarity"])
             for row in rows(tmp_path / f"{name}-dedup", "duplicates")
         )
-        found.append((sorted(kept_urls(tmp_path / f"{name}-dedup")), told))
+        results.append((sorted(kept_urls(tmp_path / f"{name}-dedup")), duplicates))
         draw.shuffle(documents)
-    assert 1 < len(found[0][0]) < 60
-    assert found[0] == found[1] == found[2]
+    assert 1 < len(results[0][0]) < 60
+    assert results[0] == results[1] == results[2]
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_resumes_to_equal_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "whole")
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("killed here")
 
-    for phase in ("take", "places", "removed_tables"):
+    for phase in ("take_census", "shingle_places", "removed_tables"):
         with monkeypatch.context() as patched:
-            patched.setattr({"take": census, "places": ranking, "removed_tables": decision}[phase], phase, fail)
+            patched.setattr({"take_census": census, "shingle_places": ranking, "removed_tables": decision}[phase], phase, fail)
             with pytest.raises(OSError, match="killed here"):
                 dedup(small, tmp_path / "broken")
         assert not (tmp_path / "broken" / "manifest.json").exists()
@@ -197,20 +168,22 @@ def test_a_killed_run_goes_on_to_the_same_bytes(small: Path, tmp_path: Path, mon
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
 
 
-def test_many_small_shuffles_write_the_same_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_shuffles_write_equal_bytes(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dedup(small, tmp_path / "whole")
-    monkeypatch.setattr(bands, "ENTRIES_A_BUCKET", 8)
+    monkeypatch.setattr(bands, "ENTRIES_PER_BUCKET", 8)
     monkeypatch.setattr(shuffle, "MAX_RUNS_PER_PART", 1)
     monkeypatch.setattr(shuffle, "RUNS_PER_MERGE", 2)
-    monkeypatch.setattr(ranking, "SHINGLES_A_PART", 40)
+    monkeypatch.setattr(ranking, "SHINGLES_PER_PART", 40)
     monkeypatch.setattr(similarity, "SHINGLES_AT_ONCE", 100)
     dedup(small, tmp_path / "pieces")
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("transitive", [False, True])
-def test_however_the_ranking_is_cut_the_same_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transitive: bool) -> None:
-    """Clusters whole in one part, several in one, and cut; equal texts and addresses across what else would be two clusters."""
+def test_the_result_does_not_depend_on_how_the_ranking_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transitive: bool
+) -> None:
+    """Clusters in one part, several per part, and cut; equal texts and addresses join clusters that are otherwise separate."""
     draw = random.Random(11)
     base = [" ".join(draw.choices(PROSE.split() + OTHER.split(), k=40)) for _ in range(12)]
     texts = [f"{text} {draw.choice(['', 'more', text[:60]])}" for text in base for _ in range(5)]
@@ -220,19 +193,19 @@ def test_however_the_ranking_is_cut_the_same_go(tmp_path: Path, monkeypatch: pyt
     ]
     dedup(write_documents(tmp_path / "one", [months[0]]), tmp_path / "january")
     later = write_documents(tmp_path / "two", [months[1][:20], months[1][20:]])
-    found = []
+    results = []
     for most in (1, 100, 10**6):
-        monkeypatch.setattr(ranking, "SHINGLES_A_PART", most)
+        monkeypatch.setattr(ranking, "SHINGLES_PER_PART", most)
         output = tmp_path / f"february-{most}"
         dedup(later, output, DedupSettings(against=(str(tmp_path / "january"),), transitive=transitive))
-        found.append(contents(output))
-    assert found[0] == found[1] == found[2]
+        results.append(contents(output))
+    assert results[0] == results[1] == results[2]
     reasons = {row["reason"] for row in rows(output, "duplicates")}
     assert reasons >= {"same_text", "near_duplicate"} | (set() if transitive else {"same_url"})
 
 
-def test_shards_published_together_are_those_published_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A keep list a shard either way; duplicates and drops of several shards share a file."""
+def test_shards_published_together_have_the_content_of_single_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shard has its keep list; duplicates and drops of several shards share a file."""
     shards = [[document(f"{PROSE} {n % 5}", f"u{n}", day=1 + n % 28), document(OTHER + str(n), f"v{n}")] for n in range(9)]
     documents = write_documents(tmp_path / "documents", [*shards, [], [document("alone here", "w")]])
     alone = dedup(documents, tmp_path / "alone")
@@ -245,42 +218,3 @@ def test_shards_published_together_are_those_published_alone(tmp_path: Path, mon
     assert alone.books.dropped
     for kind in ("duplicates", "drops"):
         assert rows(tmp_path / "together", kind) == rows(tmp_path / "alone", kind)
-
-
-@pytest.mark.parametrize("most", [1, 3, 7, 100])
-def test_files_of_pairs_are_grouped_by_their_rows(most: int) -> None:
-    paths, counts = [f"p{i}" for i in range(8)], [0, 3, 1, 1, 9, 0, 0, 2]
-    groups = list(dedup_stage.grouped(paths, counts, most))
-    assert [path for group in groups for path in group] == paths
-    sizes = [[counts[int(path[1:])] for path in group] for group in groups]
-    assert all(sum(group) - group[-1] < most for group in sizes)
-    assert len(groups) <= sum(counts) // most + 1
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ({"threshold": 1.5}, "threshold 1.5"),
-        ({"bands": -1}, "bands -1"),
-        ({"shingle": "5"}, "words:N or chars:N"),
-        ({"shingle": "chars:0"}, "chars:0"),
-        ({"recall": 1.0}, "recall 1.0"),
-        ({"bands": 14, "permutations": 128}, "one of the two"),
-        ({"substring": -1}, "substring -1"),
-    ],
-)
-def test_settings_out_of_range_are_named(flags: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        DedupSettings(**flags)
-
-
-def test_one_graph_writes_what_the_stage_writes(small: Path, tmp_path: Path) -> None:
-    dedup(small, tmp_path / "stage")
-    shards = tuple(document_shards(str(small)))
-    place = PhaseFolder.first("dedup", str(tmp_path / "graph"), {}, {})
-    parts = numbered(shards)
-    Engine().run(lambda pipeline: pipeline | beam.Create(parts) | Deduplicate(0.7, place=place, documents=shards))
-    names = [e.name for e in StageManifest.load(str(tmp_path / "stage")).files]
-    assert {name: (tmp_path / "graph" / name).read_bytes() for name in names} == {
-        name: (tmp_path / "stage" / name).read_bytes() for name in names
-    }

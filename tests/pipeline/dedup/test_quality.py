@@ -1,4 +1,4 @@
-"""What de-duplication promises, held against brute force over real text: this Python's own sources, cut into pieces, with planted edits."""
+"""Recall and precision against brute force over real text: this Python's own sources, cut into passages, with planted edits."""
 
 import csv
 import json
@@ -18,25 +18,26 @@ from deduplication import dedup, document, rows, write_documents
 
 from pipeline.dedup import lsh_parameters, minhash
 from pipeline.dedup.settings import DedupSettings
+from pipeline.dedup.shingles import hash_shingles
 
-PIECE_WORDS = 160
-PIECES = 18_000
-PLANTED_A_BIN = 250
+PASSAGE_WORDS = 160
+PASSAGES = 18_000
+PLANTED_PER_BIN = 250
 BINS = [0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95]
 THRESHOLD = 0.7
-BANDS, ROWS = DedupSettings().cutting
+BANDS, ROWS = DedupSettings().bands_and_rows
 
 
-def pieces(count: int) -> list[str]:
-    found: list[str] = []
+def passages(count: int) -> list[str]:
+    texts: list[str] = []
     for folder in ("stdlib", "purelib"):
         for path in sorted(Path(sysconfig.get_paths()[folder]).rglob("*.py")):
             text = path.read_text(encoding="utf-8", errors="ignore")
-            ends = [m.end() for m in re.finditer(r"\w+", text)][PIECE_WORDS - 1 :: PIECE_WORDS] if text.isascii() else []
-            found += [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-            if len(found) >= count:
-                return found[:count]
-    pytest.skip(f"{len(found)} pieces of text in this Python's folders, {count} needed")
+            ends = [m.end() for m in re.finditer(r"\w+", text)][PASSAGE_WORDS - 1 :: PASSAGE_WORDS] if text.isascii() else []
+            texts += [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+            if len(texts) >= count:
+                return texts[:count]
+    pytest.skip(f"{len(texts)} passages of text in this Python's folders, {count} needed")
 
 
 def string_shingles(text: str) -> frozenset[str]:
@@ -49,7 +50,7 @@ def similarity(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def edited(text: str, target: float, kind: int, donor: str, draw: random.Random) -> str:
-    """Words replaced, the end cut off, or other text appended, to be about `target` like the text."""
+    """The text with words replaced, its end cut off, or other text appended: its similarity to the original is about `target`."""
     words = text.split()
     if kind == 0:
         changes = round(len(words) * (1 - target) / (1 + target) / 5 * 1.1)
@@ -62,46 +63,46 @@ def edited(text: str, target: float, kind: int, donor: str, draw: random.Random)
     return " ".join(words)
 
 
-def planted(texts: list[str], a_bin: int, seed: int = 7) -> list[tuple[int, str]]:
+def planted(texts: list[str], per_bin: int, seed: int = 7) -> list[tuple[int, str]]:
     draw = random.Random(seed)
-    found = []
+    edits = []
     for low in BINS:
-        for i in range(a_bin):
+        for i in range(per_bin):
             origin = draw.randrange(len(texts))
             donor = texts[draw.randrange(len(texts))]
-            found.append((origin, edited(texts[origin], low + 0.05 * draw.random(), i % 3, donor, draw)))
-    return found
+            edits.append((origin, edited(texts[origin], low + 0.05 * draw.random(), i % 3, donor, draw)))
+    return edits
 
 
-def alike_pairs(sets: list[frozenset[str]], threshold: float) -> dict[tuple[int, int], float]:
-    """All pairs at least so similar, by prefix filtering: exact, for such a pair shares one of the rarest of its shingles."""
+def similar_pairs(sets: list[frozenset[str]], threshold: float) -> dict[tuple[int, int], float]:
+    """All pairs at or above the threshold by prefix filtering, which is exact: such a pair shares one of its rarest shingles."""
     frequency: dict[str, int] = defaultdict(int)
     for shingles in sets:
         for shingle in shingles:
             frequency[shingle] += 1
     seen: dict[str, list[int]] = defaultdict(list)
-    found: dict[tuple[int, int], float] = {}
+    pairs: dict[tuple[int, int], float] = {}
     for b, shingles in enumerate(sets):
-        met: set[int] = set()
+        candidates: set[int] = set()
         prefix = len(shingles) - int(np.ceil(threshold * len(shingles))) + 1
         for shingle in sorted(shingles, key=lambda s: (frequency[s], s))[:prefix]:
             if frequency[shingle] > 1:
-                met.update(seen[shingle])
+                candidates.update(seen[shingle])
                 seen[shingle].append(b)
-        for a in met:
+        for a in candidates:
             exact = similarity(sets[a], shingles)
             if exact >= threshold:
-                found[a, b] = exact
-    return found
+                pairs[a, b] = exact
+    return pairs
 
 
 def test_candidates_follow_the_s_curve() -> None:
-    """Over 60 seeds, so that chance alone moves no bin by a percentage point."""
-    texts = pieces(2000)
+    """60 seeds make chance alone move no bin by a percentage point."""
+    texts = passages(2000)
     edits = planted(texts, 150)
     exact = np.array([similarity(string_shingles(texts[i]), string_shingles(text)) for i, text in edits])
-    before = minhash.hash_shingles(pa.array([texts[i] for i, _ in edits]))
-    after = minhash.hash_shingles(pa.array([text for _, text in edits]))
+    before = hash_shingles(pa.array([texts[i] for i, _ in edits]))
+    after = hash_shingles(pa.array([text for _, text in edits]))
     met = np.zeros(len(edits))
     seeds = 60
     for seed in range(seeds):
@@ -115,16 +116,16 @@ def test_candidates_follow_the_s_curve() -> None:
 
 
 @pytest.mark.slow
-def test_removals_hold_against_brute_force(tmp_path: Path) -> None:
-    texts = pieces(PIECES)
-    texts += [text for _, text in planted(texts, PLANTED_A_BIN)]
+def test_removals_agree_with_brute_force(tmp_path: Path) -> None:
+    texts = passages(PASSAGES)
+    texts += [text for _, text in planted(texts, PLANTED_PER_BIN)]
     assert len(texts) >= 20_000
     documents = [document(text, f"u{i}", day=i % 997) for i, text in enumerate(texts)]
     shards = [documents[i : i + 4000] for i in range(0, len(documents), 4000)]
     dedup(write_documents(tmp_path / "documents", shards), tmp_path / "dedup", DedupSettings(index=False))
 
     sets = [string_shingles(text) for text in texts]
-    pairs = alike_pairs(sets, THRESHOLD)
+    pairs = similar_pairs(sets, THRESHOLD)
     neighbours: dict[int, dict[int, float]] = defaultdict(dict)
     for (a, b), exact in pairs.items():
         neighbours[a][b] = neighbours[b][a] = exact
@@ -138,15 +139,15 @@ def test_removals_hold_against_brute_force(tmp_path: Path) -> None:
         if row["reason"] == "near_duplicate":
             assert neighbours[number][kept] >= THRESHOLD
             assert row["similarity"] == pytest.approx(neighbours[number][kept], abs=1e-6)
-    left = {a for (a, b), exact in pairs.items() if exact >= 0.9 and a not in removed and b not in removed}
-    assert len(left) <= 0.001 * (len(texts) - len(removed))
+    missed = {a for (a, b), exact in pairs.items() if exact >= 0.9 and a not in removed and b not in removed}
+    assert len(missed) <= 0.001 * (len(texts) - len(removed))
     order = sorted(range(len(texts)), key=lambda i: (documents[i].submitted_at, documents[i].document_id))
     ideal = first_independent(order, neighbours)
     assert len(ideal ^ set(removed)) <= 0.1 * len(ideal)
 
 
 def first_independent(order: list[int], neighbours: dict[int, dict[int, float]]) -> set[int]:
-    """Whom the lexicographically first maximal independent set of all pairs, found or not, would remove."""
+    """The documents that the lexicographically first maximal independent set removes, were every pair found."""
     kept: set[int] = set()
     for number in order:
         if kept.isdisjoint(neighbours[number]):
@@ -155,8 +156,8 @@ def first_independent(order: list[int], neighbours: dict[int, dict[int, float]])
 
 
 @pytest.mark.slow
-def test_pairs_are_found_as_often_as_promised() -> None:
-    texts = pieces(6000)
+def test_recall_is_at_least_as_documented() -> None:
+    texts = passages(6000)
     edits = [(i, t) for seed in range(3) for i, t in planted(texts, 500, seed)]
     exact = np.array([similarity(string_shingles(texts[i]), string_shingles(t)) for i, t in edits])
     keys = [
@@ -168,7 +169,7 @@ def test_pairs_are_found_as_often_as_promised() -> None:
     assert met[exact >= 0.85].mean() >= 0.99
 
 
-def test_versions_of_real_pages_have_their_known_similarity(shared_data: Path) -> None:
+def test_versions_of_real_pages_have_the_published_similarity(shared_data: Path) -> None:
     folder = shared_data / "neardup" / "docversions"
     with tarfile.open(folder / "pgdoc.tar.xz") as archive:
         pages = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
@@ -189,8 +190,8 @@ def plain(page: bytes) -> str:
     return re.sub(r"\s+", " ", lxml.html.fromstring(page).text_content())
 
 
-def test_plagiarism_is_told_from_independent_answers(shared_data: Path) -> None:
-    """Copies share many shingles with their source, free answers to the same question next to none."""
+def test_plagiarism_differs_from_independent_answers(shared_data: Path) -> None:
+    """Copies share many shingles with their source; independent answers to the question share almost none."""
     folder = shared_data / "neardup" / "clough"
     labels = list(csv.DictReader((folder / "file_information.csv").read_text().splitlines()))
     sets = {row["File"]: string_shingles((folder / row["File"]).read_text(encoding="latin-1")) for row in labels}
@@ -202,7 +203,7 @@ def test_plagiarism_is_told_from_independent_answers(shared_data: Path) -> None:
     assert max(by_label["non"]) < THRESHOLD
 
 
-def test_recrawls_of_one_page_meet_and_different_pages_do_not(shared_data: Path) -> None:
+def test_only_recrawls_of_one_page_are_candidates(shared_data: Path) -> None:
     folder = shared_data / "neardup" / "recrawl"
     with tarfile.open(folder / "recrawl.tar.xz") as archive:
         texts = [plain(archive.extractfile(m).read()) for m in archive if m.isfile()]  # type: ignore[union-attr]
