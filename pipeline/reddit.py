@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline.storage.files import InputError
 from pipeline.storage.lines import LONGEST_LINE_BYTES, read_lines
+from tokenizer.errors import InputError
 
 __all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions", "read_urls"]
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME, StageManifest
+from tokenizer.errors import InputError
 
 STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
 """Every stage, in the order of the data. A corpus folder holds one folder per stage, named after it."""

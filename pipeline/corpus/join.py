@@ -9,10 +9,9 @@ from pipeline.corpus.next_folder import carry_file
 from pipeline.corpus.tool import Tool
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, load_stage, stage_input
 from pipeline.storage.verification import check_folder
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import ShardEntry, SplitEntry

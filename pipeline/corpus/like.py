@@ -17,10 +17,11 @@ from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.trace import ParquetRow, rows_where
 from pipeline.dedup import minhash, words
 from pipeline.dedup.settings import DedupSettings
+from pipeline.dedup.shingles import Shingles, hash_shingles
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import kept_rows
-from pipeline.storage.files import InputError
 from pipeline.storage.verification import check
+from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +124,8 @@ def find_similar(corpus: CorpusFolder, index: SignatureIndex, query: Query) -> l
     return sorted(_with_origins(corpus, list(documents)), key=lambda d: (-d.similarity, d.url, d.document_id))
 
 
-def _hash_query(query: Query, settings: DedupSettings) -> minhash.Shingles:
-    hashed = minhash.hash_shingles(pa.array([query.text]), settings.shingle_length, characters=settings.characters)
+def _hash_query(query: Query, settings: DedupSettings) -> Shingles:
+    hashed = hash_shingles(pa.array([query.text]), settings.shingle_length, characters=settings.characters)
     if not hashed.counts()[0]:
         unit = "characters" if settings.characters else "words"
         missing = "" if query.from_file else " (there is no file of that name)"
@@ -172,7 +173,7 @@ def _lsh_parameters(index: SignatureIndex) -> tuple[int, int]:
         raise InputError(
             "--like: signatures of 1 permutation are too short to search; run dedup again with more --bands or --rows"
         )
-    bands, rows = index.settings.cutting
+    bands, rows = index.settings.bands_and_rows
     return (bands, rows) if bands > 1 and bands * rows <= index.permutations else (index.permutations, 1)
 
 

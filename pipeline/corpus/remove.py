@@ -17,9 +17,9 @@ from pipeline.corpus.token_spans import spans_of_documents
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.document_shards import kept_rows
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME
 from pipeline.storage.verification import check_folder
+from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.folder import CorpusFolder
-from pipeline.storage.files import InputError
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import TokenBatch
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.urls import dedup_key
+from tokenizer.errors import InputError
 
 URL_STAGES = ("pages", "documents", "dedup")
 """Stages whose drops name their item by the URL that was fetched."""

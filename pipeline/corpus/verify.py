@@ -6,9 +6,9 @@ import sys
 from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME
 from pipeline.storage.verification import check
+from tokenizer.errors import InputError
 
 
 def _work(arguments: argparse.Namespace) -> None:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import load_stage, resolve
+from tokenizer.errors import InputError
 
 SHOWN_MEMBERS = 20
 SHOWN_CONTEXT = 12

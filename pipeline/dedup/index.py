@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipeline.records import INSTANT, required
 from pipeline.storage import files
 from pipeline.storage.document_shards import kept_rows
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import load_stage
+from tokenizer.errors import InputError
 
 INDEX_ROWS = pa.schema(
     [

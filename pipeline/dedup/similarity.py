@@ -13,8 +13,8 @@ from pipeline.dedup import shingles
 from pipeline.dedup.shingles import PACKED_BYTES
 from pipeline.dedup.string_hashes import UInt64Array, Utf8Bytes
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from tokenizer.compiled import compiled
+from tokenizer.errors import InputError
 
 PAIRS_AT_ONCE = 50_000
 SHINGLES_AT_ONCE = 250_000

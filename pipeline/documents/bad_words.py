@@ -1,7 +1,7 @@
 """Lists of words that no document may contain: C4's rule (Raffel et al. 2020, section 2.2). The user brings the list."""
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 def load(path: str) -> frozenset[str]:

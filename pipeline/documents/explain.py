@@ -8,8 +8,8 @@ from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_protocol import Extraction
 from pipeline.records import Document, Page, RawPage
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import load_stage
+from tokenizer.errors import InputError
 
 EXCERPT_CHARACTERS = 400
 

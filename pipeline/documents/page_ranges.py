@@ -7,8 +7,8 @@ from hashlib import sha256
 from pipeline.pages.warc_reader import WarcError, read_body
 from pipeline.records import Page
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
 
 RANGES_PER_CORPUS = 16
 MIN_PAGES_PER_RANGE = 100

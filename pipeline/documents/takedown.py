@@ -5,8 +5,8 @@ from typing import Final
 
 from pipeline.documents.rules import Takedown
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.urls import dedup_key
+from tokenizer.errors import InputError
 
 DOCUMENT_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.)+[\w-]{2,63}")

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
+from tokenizer.errors import DISK_ERRORS, InputError
 
 W = TypeVar("W")
 W_contra = TypeVar("W_contra", contravariant=True)
@@ -46,10 +47,10 @@ def publish_part(writer: PartWriter) -> Receipt:
 def _recorded_errors(phase: PhaseFolder, key: str) -> Iterator[None]:
     try:
         yield
-    except files.InputError as error:
+    except InputError as error:
         files.publish_bytes(phase.error_path(key), str(error).encode())
         raise
     except OSError as error:
-        if error.errno in files.DISK_ERRORS and files.is_local(phase.work_folder):
+        if error.errno in DISK_ERRORS and files.is_local(phase.work_folder):
             Path(phase.disk_error_path(error.errno)).touch()
         raise

@@ -24,7 +24,7 @@ from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
 from pipeline.engine.progress import progress
 from pipeline.engine.transform import RunParts
 from pipeline.engine.worker import end_bundles_promptly
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 LOCAL_RUNNER = FnApiRunner.__name__
 WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.engine.worker")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ import orjson
 from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from tokenizer.errors import DISK_ERRORS, InputError
 
 
 def open_stage(
@@ -42,7 +42,7 @@ def open_stage(
         files.remove_leftovers(folder)
         files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(request))
     except OSError as error:
-        if error.errno in files.DISK_ERRORS:
+        if error.errno in DISK_ERRORS:
             raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
     return phase

@@ -14,8 +14,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.engine.execute import Work, compute_part, publish_part
 from pipeline.engine.parts import PhaseFolder, Receipt, is_done
-from pipeline.storage import files
 from pipeline.storage.manifest import Books
+from tokenizer.errors import InputError
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class RunPart(beam.DoFn):
             return None
         try:
             return step()
-        except files.InputError:
+        except InputError:
             return None
         except OSError:
             if not self._phase.disk_errors():

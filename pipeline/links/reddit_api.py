@@ -23,7 +23,7 @@ from requests import Response
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.links.settings import SubredditQuery
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pipeline.links.reddit_api import StoreSnapshot, client
 from pipeline.links.rules import LinkRules
 from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books, Input, StageManifest
+from tokenizer.errors import InputError
 
 NO_SOURCE = (
     "no source of links: give dumps (--submissions FILE…), lists of URLs (--urls FILE…) or --subreddits NAME… with Reddit's keys"

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from pipeline.engine.settings import setting
 from pipeline.paper import OVERLAP_NGRAM_WORDS
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 __all__ = ["OverlapSettings"]
 

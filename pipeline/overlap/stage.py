@@ -9,8 +9,8 @@ from pipeline.overlap.ngrams import build_index
 from pipeline.overlap.settings import OverlapSettings
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Input, file_input
+from tokenizer.errors import InputError
 
 
 def work(call: Call[OverlapSettings], phase: PhaseFolder) -> StageResult:

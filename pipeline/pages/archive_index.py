@@ -20,8 +20,8 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.warc_reader import WarcError, WarcRecord, http_status, read_records
 from pipeline.storage import arrays, files
-from pipeline.storage.files import InputError
 from pipeline.urls import dedup_key
+from tokenizer.errors import InputError
 
 PATTERNS = ("*.warc", "*.warc.gz")
 SPILL, SORTED = "archive", "captures"

@@ -10,7 +10,7 @@ from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.politeness import PRODUCT, Politeness, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 

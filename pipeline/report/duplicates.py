@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus.folder import CorpusFolder
-from pipeline.report.numbers import DuplicatePair, Histogram
+from pipeline.report.numbers import DuplicateExample, Histogram
 from pipeline.report.tallies import DASH, Bins, BinTally, ValueTally
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard, document_shards
@@ -61,7 +61,7 @@ def _similarities(table: pa.Table) -> Histogram:
     return Histogram("similarity", title, axis, "documents", labels, counts, binned=True)
 
 
-def duplicate_pairs(corpus: CorpusFolder) -> tuple[DuplicatePair, ...]:
+def duplicate_pairs(corpus: CorpusFolder) -> tuple[DuplicateExample, ...]:
     """PAIRS removed documents, each with the kept one, spread evenly over all similarities. The choice is deterministic."""
     table = _duplicates(corpus)
     if not table.num_rows or "documents" not in corpus.folders:
@@ -76,7 +76,7 @@ def duplicate_pairs(corpus: CorpusFolder) -> tuple[DuplicatePair, ...]:
         corpus, {(row[key], row[url]) for row in chosen for key, url in (("document_id", "url"), ("kept_id", "kept_url"))}
     )
     return tuple(
-        DuplicatePair(
+        DuplicateExample(
             row["url"],
             row["kept_url"],
             row["reason"],

@@ -5,7 +5,7 @@ import re
 from html import escape
 
 from pipeline.report.markup import details, histogram
-from pipeline.report.numbers import DuplicatePair, ReportNumbers
+from pipeline.report.numbers import DuplicateExample, ReportNumbers
 
 
 def duplicates(numbers: ReportNumbers) -> str:
@@ -18,7 +18,7 @@ def duplicates(numbers: ReportNumbers) -> str:
     return f'<div class="figures">{figures}</div>\n<br>{compared}'
 
 
-def _pair(pair: DuplicatePair) -> str:
+def _pair(pair: DuplicateExample) -> str:
     removed, kept = mark_differences(pair.text, pair.kept_text)
     summary = f"similarity {pair.similarity:.3f}, {pair.reason.replace('_', ' ')}, cluster of {pair.cluster_size}: {pair.url}"
     sides = _side("Removed", pair.url, removed) + _side("Kept", pair.kept_url, kept)

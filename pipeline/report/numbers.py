@@ -67,7 +67,7 @@ class SiteNumbers:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatePair:
+class DuplicateExample:
     """A removed document and the kept one, with the beginnings of their texts."""
 
     url: str
@@ -181,7 +181,7 @@ class ReportNumbers:
     funnel: tuple[FunnelStep, ...]
     histograms: tuple[Histogram, ...]
     sites: SiteNumbers | None
-    pairs: tuple[DuplicatePair, ...]
+    pairs: tuple[DuplicateExample, ...]
     tokens: TokenNumbers | None
     runs: tuple[TrainingRun, ...]
     evaluations: tuple[EvaluationFigure, ...]

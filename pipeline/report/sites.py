@@ -7,7 +7,7 @@ from tld import Result, get_tld
 from pipeline.report.numbers import Site, SiteNumbers
 from pipeline.report.tallies import NOT_KNOWN, ValueTally
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 DOMAINS_MATCHED = 20_000
 SITES_SHOWN = 25

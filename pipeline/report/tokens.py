@@ -5,8 +5,7 @@ import numpy as np
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.report.numbers import Histogram, SplitNumbers, TokenNumbers
 from pipeline.report.tallies import TOKENS, BinTally
-from pipeline.storage.files import InputError
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pipeline.report.numbers import Curve, EvaluationFigure, TrainingRun
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 LOG = "log.jsonl"
 RESULTS = "results.json"

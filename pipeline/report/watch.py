@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline.engine.parts import WORK_FOLDER
 from pipeline.report.page_html import style
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import NAME
+from tokenizer.errors import InputError
 
 HOST = "127.0.0.1"
 REFRESH_SECONDS = 10

@@ -21,8 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from tokenizer.errors import DISK_ERRORS as DISK_ERRORS
-from tokenizer.errors import InputError as InputError
+from tokenizer.errors import InputError
 
 ASIDE_SUFFIX = ".aside"
 ARROW_SUFFIX = ".arrow"

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any, BinaryIO, cast
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 NAME = "manifest.json"
 FORMAT_VERSION = 1

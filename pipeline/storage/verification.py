@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import FileEntry, StageManifest, resolve
+from tokenizer.errors import InputError
 
 VIEWED = {"dedup": "documents", "overlap": "dedup"}
 """Stages whose folders hold keep lists, and the stage whose files those select from: reading the first reads the second too."""

@@ -13,7 +13,6 @@ from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest, load_stage
 from pipeline.tokens.dataset import describe_dataset
 from pipeline.tokens.encode import EncodeShard, load_tokenizer
@@ -22,6 +21,7 @@ from pipeline.tokens.plan import ShardPlan, plan_shards
 from pipeline.tokens.sorted_runs import SortedRun, list_runs
 from pipeline.tokens.splits import SPLITS, Splitting
 from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
+from tokenizer.errors import InputError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Header
 

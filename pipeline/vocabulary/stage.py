@@ -5,14 +5,13 @@ from pathlib import Path
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.storage.document_shards import DocumentShard, document_shards, text_bytes
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books, Input, StageManifest, file_input
 from pipeline.vocabulary.counts import CountShard, MergePartition
 from pipeline.vocabulary.settings import VocabularySettings
 from pipeline.vocabulary.train import ReadTokenizer, TrainFromCounts, TrainFromText
 from tokenizer import formats
 from tokenizer.codec import LIBRARY
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 
 TEXT_BYTES_PER_PARTITION = 1 << 28
 MAX_PARTITIONS = 256

@@ -9,13 +9,12 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
-from pipeline.storage.files import InputError
 from pipeline.vocabulary.counts import read_sample
 from pipeline.vocabulary.settings import VocabularySettings
 from tokenizer import formats
 from tokenizer.bpe import train, train_with_library
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
@@ -123,7 +122,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, sentinel:
     body = {"name": "../sentinel", "kind": "x", "rows": 0, "bytes": 0, "sha256": entry.sha256}
     written = {"stage": "links", "settings": {}, "inputs": {}, "files": [body], "books": {}, "format_version": 1}
     (dataset / "manifest.json").write_text(json.dumps(written))
-    with pytest.raises(files.InputError, match="leads out of its folder"):
+    with pytest.raises(InputError, match="leads out of its folder"):
         StageManifest.load(str(dataset))
 
 

@@ -15,6 +15,7 @@ from pipeline.engine.stage_folder import close_stage, open_stage
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, FileEntry, StageManifest
+from tokenizer.errors import InputError
 
 FULL = bool(os.environ.get("WEBTEXT_FULL"))
 PARTS = numbered([f"work {i}" for i in range(4)])
@@ -105,7 +106,7 @@ class Protocol(RuleBasedStateMachine):
         """Other settings are refused; --replace empties the folder."""
         try:
             open_stage("lines", str(self.folder), {"a": 2}, {}, replace=False)
-        except files.InputError:
+        except InputError:
             pass
         else:
             raise AssertionError("other settings were accepted")

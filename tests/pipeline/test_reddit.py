@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, read_urls, whole_number
-from pipeline.storage.files import InputError
 from pipeline.storage.lines import LONGEST_LINE_BYTES, zstd
+from tokenizer.errors import InputError
 
 ROW = {
     "id": "abc",

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cli.registry import RUN, STAGES
 from pipeline.corpus.folder import DATA_STAGES, STAGE_NAMES, CorpusFolder, stage_folders
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 def test_every_stage_has_the_name_of_its_package() -> None:

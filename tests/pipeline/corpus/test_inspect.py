@@ -11,7 +11,7 @@ from pipeline.cli.main import run
 from pipeline.corpus import inspect, trace
 from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.token_spans import spans_in_window, spans_of_documents
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 @pytest.fixture(scope="module")

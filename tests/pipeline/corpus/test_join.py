@@ -8,8 +8,8 @@ import pytest
 from damage import flip_a_bit
 
 from pipeline.corpus import join, remove
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import FileEntry, StageManifest
+from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import sha256_of
 

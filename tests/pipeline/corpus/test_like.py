@@ -15,12 +15,12 @@ from pipeline.corpus.folder import CorpusFolder
 from pipeline.dedup import minhash, words
 from pipeline.dedup.settings import DedupSettings
 from pipeline.engine.runner import Engine
-from pipeline.engine.settings import recorded
+from pipeline.engine.settings import to_manifest
 from pipeline.records import Link, Submission
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import KEEP_SCHEMA
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
+from tokenizer.errors import InputError
 
 DOCUMENTS = 40
 
@@ -196,7 +196,7 @@ def write_signatures(folder: Path, signatures: Any, shards: int = 4) -> CorpusFo
             digest = write(str(folder / name))
             entries.append(FileEntry(name, kind, len(part), digest.bytes, digest.sha256))
     total = len(signatures)
-    StageManifest("dedup", recorded(DedupSettings()), {}, tuple(entries), Books(total, total)).save(str(folder))
+    StageManifest("dedup", to_manifest(DedupSettings()), {}, tuple(entries), Books(total, total)).save(str(folder))
     return CorpusFolder.open({"dedup": str(folder)})
 
 

@@ -14,8 +14,8 @@ from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.corpus.token_spans import spans_of_documents
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 
 

@@ -8,7 +8,7 @@ import pytest
 from damage import flip_a_bit
 
 from pipeline.corpus.verify import TOOL
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.dedup.shingles import pack
 from pipeline.dedup.similarity import SHINGLE_PLACES, similarities
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 SHARDS = st.lists(st.lists(st.lists(st.integers(0, 30), max_size=20), min_size=1, max_size=6), min_size=1, max_size=3)
 

@@ -13,8 +13,8 @@ from pipeline.dedup.settings import DedupSettings
 from pipeline.engine import shuffle
 from pipeline.engine.runner import Engine
 from pipeline.storage.document_shards import text_bytes
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books
+from tokenizer.errors import InputError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from page_folders import STORY, html_page, write_pages
 
 from pipeline.documents.settings import DocumentsSettings
 from pipeline.documents.stage import STAGE
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 def test_explain_lists_what_each_step_does_to_a_page(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pipeline.documents.rules import DEFAULT_RULES
 from pipeline.documents.sandbox_pool import PAGES_AHEAD, borrow, extract_in_order
 from pipeline.documents.sandbox_protocol import Extraction
 from pipeline.records import Document, RawPage
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 SENTENCE = "The harbour was quiet that morning and nobody had yet seen the ship that came in with the tide. "
 LONG = 10_000

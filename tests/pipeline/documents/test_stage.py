@@ -12,8 +12,8 @@ from pipeline.engine.runner import Engine
 from pipeline.records import Drop
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books
+from tokenizer.errors import InputError
 
 
 def test_documents_are_in_the_order_of_the_pages_and_the_books_balance(tmp_path: Path, engine: Engine) -> None:

@@ -6,8 +6,8 @@ from page_folders import STORY, html_page, run, write_pages
 from pipeline.documents.extract import document_id
 from pipeline.documents.settings import DocumentsSettings
 from pipeline.engine.runner import Engine
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books
+from tokenizer.errors import InputError
 
 
 def test_takedown_list_drops_pages_by_url_domain_and_document_id(tmp_path: Path, engine: Engine) -> None:

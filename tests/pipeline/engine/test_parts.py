@@ -16,8 +16,8 @@ from pipeline.engine.stage_folder import close_stage, open_stage
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Drop
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.links.reddit_api import TRIES, client, gather, wait_seconds
 from pipeline.links.settings import WINDOWS, LinksSettings, SubredditQuery
 from pipeline.reddit import Post, parse_line
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pipeline.links.rules import LinkDrop, LinkRules
 from pipeline.links.settings import LinksSettings, SourceKind
 from pipeline.records import Drop
 from pipeline.reddit import LineFault, Post
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 POST = Post("abc", "news", 5, 1_400_000_000, "http://example.com/a", is_self=False, over_18=False, quarantine=False)
 

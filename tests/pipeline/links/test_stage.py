@@ -15,9 +15,9 @@ from pipeline.links.settings import LinksSettings
 from pipeline.links.stage import STAGE
 from pipeline.records import Link
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
 from pipeline.urls import dedup_key, host_of
+from tokenizer.errors import InputError
 
 
 def run(folder: Path, workers: int = 1, **changes: Any) -> StageManifest:

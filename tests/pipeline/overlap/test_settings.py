@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.overlap.settings import OverlapSettings
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 def test_missing_sets_and_sets_of_one_name_are_refused() -> None:

@@ -12,8 +12,8 @@ from pipeline.engine.stage import Call
 from pipeline.overlap.settings import OverlapSettings
 from pipeline.overlap.stage import STAGE
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import Books, StageManifest
+from tokenizer.errors import InputError
 
 VOCABULARY = [f"w{i}" for i in range(4000)]
 

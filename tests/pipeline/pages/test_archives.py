@@ -11,7 +11,7 @@ from pipeline.pages.archive_index import archive_files, bucket_count
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.warc_reader import http_response, read_records
 from pipeline.pages.warc_writer import exchange_members
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from pipeline.report import card
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
 
 
 @pytest.fixture(scope="module")

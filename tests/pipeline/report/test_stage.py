@@ -8,7 +8,7 @@ import pytest
 from report_runs import report_json, write_report
 
 from pipeline.report.stage import ReportSettings
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 def test_equal_corpora_give_equal_bytes(report: Path, chosen: Any, run_folder: Path, tmp_path: Path) -> None:

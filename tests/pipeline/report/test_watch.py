@@ -14,7 +14,7 @@ from pipeline.corpus.folder import stage_folders
 from pipeline.report.page_html import render
 from pipeline.report.stage import ReportSettings, gather_numbers
 from pipeline.report.watch import live_page, progress_text, server
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 @contextmanager

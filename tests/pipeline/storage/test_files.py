@@ -10,7 +10,7 @@ from apache_beam.io.filesystem import BeamIOError
 from requests import RequestException
 
 from pipeline.storage import files
-from pipeline.storage.files import InputError
+from tokenizer.errors import InputError
 
 
 @pytest.mark.parametrize("kept", [True, False])

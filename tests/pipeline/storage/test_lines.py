@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.files import InputError
 from pipeline.storage.lines import BLOCK_BYTES, LONGEST_LINE_BYTES, read_lines, split_lines, zstd
+from tokenizer.errors import InputError
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])

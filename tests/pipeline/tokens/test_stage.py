@@ -8,11 +8,11 @@ from corpora import TOPICS, document_id, documents_folder
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
 from pipeline.tokens import sorted_runs
 from pipeline.tokens.stage import STAGE, TokensSettings
 from tokenizer.codec import LIBRARY, TIKTOKEN, Tokenizer
+from tokenizer.errors import InputError
 from tokenizer.shards import Manifest
 
 SPLIT_SETTINGS = {"validation_share": 0.2, "test_share": 0.1, "shard_tokens": 40_000}

@@ -14,12 +14,12 @@ from benchmarks import real_text
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.storage import files
-from pipeline.storage.files import InputError
 from pipeline.storage.manifest import StageManifest
 from pipeline.vocabulary.settings import VocabularySettings
 from pipeline.vocabulary.stage import STAGE
 from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import InputError
 from tokenizer.pre_tokens import pre_tokenize
 
 
