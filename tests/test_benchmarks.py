@@ -151,7 +151,7 @@ def test_an_interrupt_kills_the_running_benchmark(tmp_path: Path, monkeypatch: p
 
 def test_the_tokens_that_an_evaluation_reads_and_scores_are_counted() -> None:
     gpt = GPT(ModelConfig(layers=1, heads=1, width=8, context=8, vocabulary=50))
-    gpt.initialise(1)
+    gpt.init_weights(1)
     network = products.CountingNetwork(gpt)
     endings = list(Scorer(network).score_endings([([1, 2, 3, 4], [[5], [6, 7]])]))
     assert [len(score.nats) for score in endings[0]] == [1, 2]

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from deduplication import OTHER, PROSE, dedup, document, kept_urls, rows, write_documents
-from shuffles import recorded_shuffles
+from shuffles import record_shuffles
 
 from pipeline.dedup import Deduplicate, DuplicatePair, text_shards
 from pipeline.dedup.settings import DedupSettings
@@ -120,7 +120,7 @@ def test_ids_of_two_types_are_different(temporary: Path) -> None:
 
 def test_texts_are_spilled_below_the_temp_location_and_never_shuffled(tmp_path: Path, temporary: Path) -> None:
     options = PipelineOptions([f"--temp_location={tmp_path}/location"])
-    with recorded_shuffles() as shuffled, pytest.raises(Exception, match="more than once"):
+    with record_shuffles() as shuffled, pytest.raises(Exception, match="more than once"):
         check(beam.Pipeline(FnApiRunner(), options), [("a", PROSE), ("a", OTHER)], [], [])
     assert len(list((tmp_path / "location").glob("webtext-dedup-*"))) == 1
     assert not list(temporary.iterdir())

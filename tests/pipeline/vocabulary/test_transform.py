@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from corpora import TOPICS, documents_folder
-from shuffles import watched
+from shuffles import record_shuffles
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
@@ -49,7 +49,7 @@ def test_counts_do_not_depend_on_workers(tmp_path: Path, stage_counts: list[tupl
 def test_no_word_is_an_element_of_a_shuffle(stage_counts: list[tuple[bytes, int]]) -> None:
     """Many texts in few bundles give at most one element per bundle and partition, smaller than their text."""
     texts = TOPICS * 3
-    with watched() as shuffled, beam.Pipeline(FnApiRunner()) as pipeline:
+    with record_shuffles() as shuffled, beam.Pipeline(FnApiRunner()) as pipeline:
         _ = pipeline | beam.Create(texts, reshuffle=False) | CountWords(partitions=3)
     assert 0 < len(shuffled) < len(texts) / 10
     assert sum(map(len, shuffled)) < sum(map(len, texts)) / 2
