@@ -96,9 +96,8 @@ def test_of_many_at_once_one_holds_the_lock(tmp_path: Path) -> None:
 )
 def test_a_stale_file_of_any_content_is_taken_over(tmp_path: Path, content: str) -> None:
     (tmp_path / LOCK).write_text(content)
-    with folder_lock(tmp_path), (tmp_path / LOCK).open() as file:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with folder_lock(tmp_path), (tmp_path / LOCK).open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not (tmp_path / LOCK).exists()
 
 
