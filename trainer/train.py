@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
+from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
 from trainer.attention import activate_newest_flash_attention
 from trainer.checkpoint.folders import checkpoints, sweep
@@ -43,6 +45,7 @@ def train(arguments: Namespace) -> int:
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
     _check_fit(config, dataset, world)
     _check_same_run(folder, config, dataset)
+    known = checkpoints(folder)
     start = _find_checkpoint(folder, fall_back=arguments.fall_back)
     if start is None and arguments.resume:
         raise InputError(f"{folder}: no checkpoint to resume from; omit --resume to start a new run")
@@ -52,19 +55,21 @@ def train(arguments: Namespace) -> int:
     initial = _load_initial(arguments.init_from, config) if arguments.init_from and start is None else None
     evaluator = _evaluator(arguments, config, tokenizer)
     require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
-    if world.first:
-        _prepare_folder(folder, config, dataset)
-    with process_group(world):
-        if world.device.type == "cuda" and (name := activate_newest_flash_attention()):
-            _print(world, f"attention uses {name}")
-        trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
-        if start is not None:
-            trainer.resume(start)
-            _print(world, f"{folder}: resuming from step {trainer.state.step:,} of {config.steps:,}")
-        elif initial is not None:
-            trainer.copy_weights(initial)
-        trackers = _trackers(arguments, trainer) if world.first else []
-        return _exit_code(trainer, trainer.train(trackers))
+    with folder_lock(folder) if world.first else nullcontext():
+        if world.first:
+            _check_unchanged(folder, known)
+            _prepare_folder(folder, config, dataset)
+        with process_group(world):
+            if world.device.type == "cuda" and (name := activate_newest_flash_attention()):
+                _print(world, f"attention uses {name}")
+            trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
+            if start is not None:
+                trainer.resume(start)
+                _print(world, f"{folder}: resuming from step {trainer.state.step:,} of {config.steps:,}")
+            elif initial is not None:
+                trainer.copy_weights(initial)
+            trackers = _trackers(arguments, trainer) if world.first else []
+            return _exit_code(trainer, trainer.train(trackers))
 
 
 def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
@@ -153,6 +158,12 @@ def _find_checkpoint(folder: Path, *, fall_back: bool) -> Path | None:
         else:
             return path
     return None
+
+
+def _check_unchanged(folder: Path, known: list[Path]) -> None:
+    """Raise InputError if another run wrote checkpoints before this one held the folder's lock."""
+    if checkpoints(folder) != known:
+        raise InputError(f"{folder}: another run wrote checkpoints meanwhile; run the same command again")
 
 
 def _load_initial(folder: str, config: TrainConfig) -> GPT:

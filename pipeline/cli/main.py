@@ -11,6 +11,7 @@ from pipeline.engine.settings import add_argument_groups, add_arguments, from_ar
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
+from pipeline.storage.manifest import Books
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
@@ -132,7 +133,21 @@ def _run_all(argv: Sequence[str]) -> None:
         for name in RUN:
             stage = STAGES[name]
             inputs = {read: join(arguments.output, read) for read in stage.inputs}
-            stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
+            manifest = stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
+            _check_not_empty(name, manifest.books)
+
+
+def _check_not_empty(stage: str, books: Books) -> None:
+    """Raise InputError if a stage left nothing for the next, with the commonest reason."""
+    if books.items_out or (stage == "vocabulary" and not books.items_in):  # a given vocabulary is made from no documents
+        return
+    if not books.items_in:
+        raise InputError(f"{stage}: its input is empty, so no later stage has work; check the files and flags that it reads")
+    reason = max(sorted(books.dropped), key=lambda name: books.dropped[name])
+    raise InputError(
+        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
+        f"Change the input or the flags of {stage}, then run again with --replace"
+    )
 
 
 class _Tight(argparse.HelpFormatter):

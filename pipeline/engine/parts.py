@@ -87,16 +87,16 @@ class PhaseFolder:
         """The errnos of disks that ended parts."""
         if not files.is_local(self.work_folder):
             return []
-        return sorted(int(path.stem) for path in Path(self.errors_folder).glob("*.disk"))
+        return sorted(int(Path(path).stem) for path in files.listing(self.errors_folder) if path.endswith(".disk"))
 
     def input_errors(self) -> list[str]:
         """The lines of the InputErrors that ended parts, in the order of the parts' keys."""
-        return [files.read_bytes(path).decode() for path in files.matching(self.error_path("*"))]
+        return [files.read_bytes(path).decode() for path in files.listing(self.errors_folder) if path.endswith(".error")]
 
     def create(self) -> None:
         """Make the folders, and remove the errors of an earlier run."""
         files.make_folder(self.errors_folder)
-        for path in files.matching(files.join(self.errors_folder, "*")):
+        for path in files.listing(self.errors_folder):
             files.remove(path)
 
 

@@ -8,19 +8,21 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner, RunnerResult
 from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.engine.execute import Work, run_part
 from pipeline.engine.interruption import heed_lost_workers
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
+from pipeline.engine.private_sockets import private_servers
 from pipeline.engine.progress import progress
 from pipeline.engine.transform import RunParts
 from pipeline.engine.worker import end_bundles_promptly
@@ -42,6 +44,16 @@ class Options(PipelineOptions):
         if cls not in views:
             views[cls] = super().view_as(cls)
         return views[cls]
+
+
+class LocalRunner(FnApiRunner):
+    """Beam's local engine, whose worker processes are always this package's and reach it over private sockets."""
+
+    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> RunnerResult:
+        """Run the pipeline to its end."""
+        options.view_as(DirectOptions).direct_running_mode = None  # Beam's own workers would listen on all interfaces
+        with private_servers() if isinstance(self._default_environment, SubprocessSDKEnvironment) else nullcontext():
+            return super().run_pipeline(pipeline, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,7 @@ class Engine:
         end_bundles_promptly()
         workers = max(1, min(self.workers, parts))
         options = Options([f"--direct_num_workers={workers}", *self.beam_flags])
-        return beam.Pipeline(FnApiRunner(self.worker if workers > 1 else None), options)
+        return beam.Pipeline(LocalRunner(self.worker if workers > 1 else None), options)
 
     def _needs_pipeline(self, parts: int, *, light: bool) -> bool:
         return not light and not (self.is_local and parts == 1)

@@ -4,6 +4,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -12,8 +13,10 @@ from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import to_manifest
 from pipeline.engine.stage_folder import close_stage, open_stage, record_run
+from pipeline.storage.files import is_local
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.verification import check_input
+from tokenizer.folder_lock import folder_lock
 
 S = TypeVar("S")
 logger = logging.getLogger(__name__)
@@ -72,11 +75,18 @@ class Stage(Generic[S]):
     explain_output: Callable[[str, str], str] | None = None
 
     def run(self, call: Call[S]) -> StageManifest:
-        """Run the stage, unless its manifest already matches. Raises InputError for what the user must correct."""
+        """Run the stage, unless its manifest already matches. Raises InputError for what the user must correct.
+
+        A local output folder is locked meanwhile. Object stores have no locks.
+        """
         settings = to_manifest(call.settings)
         inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()} | self.files(call.settings)
         started = time.monotonic()
         _freeze_imports()
+        with folder_lock(call.output) if is_local(call.output) else nullcontext():
+            return self._run(call, settings, inputs, started)
+
+    def _run(self, call: Call[S], settings: dict[str, Any], inputs: dict[str, Input], started: float) -> StageManifest:
         phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
         if phase is None:
             logger.info("%s: up to date", self.name)

@@ -16,10 +16,13 @@ import signal
 import socket
 import sys
 import threading
+from typing import Any
 
 from pipeline.engine.allocator import choose_allocators
 
 SAMPLE_INTERVAL_MS = 10
+HOST = "localhost:"
+"""What Beam's runner puts before a server's port to name it to a worker."""
 
 
 def end_bundles_promptly() -> None:
@@ -27,6 +30,20 @@ def end_bundles_promptly() -> None:
     from apache_beam.runners.worker.statesampler import StateSampler
 
     StateSampler.__init__.__defaults__ = (SAMPLE_INTERVAL_MS,)
+
+
+def reach_private_servers() -> None:
+    """Make Beam's channels connect to the Unix sockets of `pipeline.engine.private_sockets`, which Beam names `localhost:PATH`."""
+    from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
+
+    factory: Any = GRPCChannelFactory
+    connect = factory.insecure_channel
+
+    def insecure_channel(target: str, options: Any = None) -> Any:
+        path = target.removeprefix(HOST)
+        return connect(f"unix:{path}" if path.startswith("/") else target, options)
+
+    factory.insecure_channel = staticmethod(insecure_channel)
 
 
 def main() -> None:
@@ -37,6 +54,7 @@ def main() -> None:
     logging.getLogger().addHandler(quiet)  # otherwise the first warning of an import sets up a log on stderr
     from apache_beam.runners.worker import sdk_worker_main
 
+    reach_private_servers()
     end_bundles_promptly()
     if len(sys.argv) == 1:
         sdk_worker_main.main(sys.argv)

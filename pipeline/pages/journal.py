@@ -103,7 +103,8 @@ class PublishedJournal(Journal):
     def __init__(self, path: str) -> None:
         descriptor, scratch = tempfile.mkstemp(prefix="webtext-journal-")
         Path(scratch).unlink()  # no file is left behind, however this process ends
-        pieces = files.matching(f"{path}.*.piece")
+        folder, name = path.rsplit("/", 1)
+        pieces = [piece for piece in files.listing(folder, f"{name}.") if piece.endswith(".piece")]
         for piece in pieces:
             _write_all(descriptor, files.read_bytes(piece), os.fstat(descriptor).st_size)
         super().__init__(descriptor)

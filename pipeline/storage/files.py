@@ -135,12 +135,28 @@ def read_bytes(path: str) -> bytes:
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else int(FileSystems.match([path])[0].metadata_list[0].size_in_bytes)
+    return Path(path).stat().st_size if is_local(path) else FileSystems.get_filesystem(path).size(path)
 
 
-def matching(pattern: str) -> list[str]:
-    """The paths that match a glob, sorted by name."""
-    return sorted(match.path for match in FileSystems.match([pattern])[0].metadata_list)
+def listing(folder: str, prefix: str = "") -> list[str]:
+    """Sorted paths of the files in a folder, not below it, whose names begin with `prefix`. Empty if there is no such folder."""
+    if is_local(folder):
+        present = (path.name for path in Path(folder).iterdir() if path.is_file()) if Path(folder).is_dir() else iter(())
+    else:
+        present = (name for name in _names_below(folder, prefix) if "/" not in name)
+    return sorted(join(folder, name) for name in present if name.startswith(prefix))
+
+
+def _names_below(folder: str, prefix: str = "") -> list[str]:
+    """Names, relative to a folder of an object store, of all objects that begin with `prefix`; in HDFS, of the folder's own.
+
+    Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
+    """
+    system = FileSystems.get_filesystem(folder)
+    if system.has_dirs():
+        return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
+    start = folder.rstrip("/") + "/"
+    return [found.path.removeprefix(start) for found in system._list(start + prefix)]
 
 
 def fingerprint(path: str) -> str:
@@ -264,16 +280,33 @@ def decoding(path: str) -> Iterator[None]:
 
 def remove(path: str) -> None:
     """Remove a file, if it exists."""
-    if exists(path):
-        FileSystems.delete([path])
+    if is_local(path):
+        Path(path).unlink(missing_ok=True)
+    elif exists(path):
+        _delete([path])
 
 
 def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif below := matching(join(folder, "**")):
-        FileSystems.delete(below)
+    elif not FileSystems.get_filesystem(folder).has_dirs():
+        _delete([join(folder, name) for name in _names_below(folder)])
+    elif exists(folder):
+        _delete([folder])
+
+
+def _delete(paths: list[str]) -> None:
+    """Delete files of a remote file system by their exact names. Beam's file system of Google Cloud reads them as globs."""
+    if not paths:
+        return
+    system: Any = FileSystems.get_filesystem(paths[0])
+    if system.scheme() != "gs":
+        system.delete(paths)
+        return
+    store = system._gcsIO()
+    for path in paths:
+        store.delete(path)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -292,7 +325,7 @@ def _create(path: str) -> AbstractContextManager[IO[bytes]]:
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
         if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces the target
-            FileSystems.delete([path])
+            _delete([path])
         FileSystems.rename([aside], [path])
         return
     Path(aside).replace(path)

@@ -1,0 +1,156 @@
+"""One run per folder: the second is refused in one line that names the first; a killed run's lock holds nobody up."""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tokenizer.errors import InputError
+from tokenizer.folder_lock import LOCK, folder_lock
+
+ROOT = Path(__file__).parents[2]
+HOLD = (
+    "import sys; from tokenizer.folder_lock import folder_lock\nwith folder_lock(sys.argv[1]): print('held', flush=True); input()"
+)
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the folder's lock until its input ends."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(InputError) as raised, folder_lock(folder):
+        pass
+    return str(raised.value)
+
+
+def test_a_second_process_is_refused_by_name(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        message = refusal(tmp_path)
+    assert message == f"{tmp_path}: process {process.pid} on host {socket.gethostname()} works in this folder; wait for its end"
+
+
+def test_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        process.kill()
+        process.wait()
+        assert (tmp_path / LOCK).exists()
+        with folder_lock(tmp_path):
+            assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+
+
+def test_the_lock_ends_with_the_block_and_leaves_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with folder_lock(folder):
+        assert (folder / LOCK).exists()
+    assert not list(folder.iterdir())
+    with pytest.raises(ValueError, match="fails"), folder_lock(folder):
+        raise ValueError("fails")
+    assert not list(folder.iterdir())
+
+
+def test_a_second_lock_of_one_process_is_refused(tmp_path: Path) -> None:
+    with folder_lock(tmp_path):
+        assert f"process {os.getpid()} on host" in refusal(tmp_path)
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_of_many_at_once_one_holds_the_lock(tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def attempt(number: int) -> bool:
+        try:
+            with folder_lock(tmp_path):
+                inside.append(number)
+                assert len(inside) == 1
+                inside.remove(number)
+        except InputError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert any(pool.map(attempt, range(400)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "null", "7", '{"host": "a"}', '{"host": "a\\u001b", "pid": 1}', '{"host": 1, "pid": "x"}', "\0" * 5000],
+)
+def test_a_stale_file_of_any_content_is_taken_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with folder_lock(tmp_path), (tmp_path / LOCK).open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"host": "a\\u001b[2J", "pid": 1}', '{"host": "a", "pid": -1}'])
+def test_a_holder_without_a_valid_name_is_another_process(tmp_path: Path, content: str) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with (tmp_path / LOCK).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert refusal(tmp_path) == f"{tmp_path}: another process works in this folder; wait for its end"
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_untouched(tmp_path: Path) -> None:
+    target = tmp_path / "other"
+    target.write_text("kept")
+    (tmp_path / LOCK).symlink_to(target)
+    assert "remove it" in refusal(tmp_path)
+    assert target.read_text() == "kept"
+
+
+def test_a_lock_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    assert "remove it" in refusal(tmp_path)
+
+
+def test_a_lock_that_is_a_pipe_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LOCK)
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_left_to_the_first_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with folder_lock(tmp_path / "file"), folder_lock(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "process", "free"),
+    [(socket.gethostname(), 2**22 + 1, True), (socket.gethostname(), os.getpid(), False), ("another", 2**22 + 1, False)],
+)
+def test_without_locks_of_the_file_system_the_name_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, process: int, *, free: bool
+) -> None:
+    def unsupported(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    (tmp_path / LOCK).write_text(json.dumps({"host": host, "pid": process}))
+    if free:
+        with folder_lock(tmp_path):
+            assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    else:
+        assert refusal(tmp_path) == (
+            f"{tmp_path}: process {process} on host {host} works in this folder; if it has ended, remove {tmp_path / LOCK}"
+        )
+        assert (tmp_path / LOCK).exists()
