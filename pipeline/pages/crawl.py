@@ -25,7 +25,7 @@ from pipeline.pages.politeness import MAX_REDIRECTS, Politeness
 from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
 from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
 from pipeline.pages.robots_cache import RobotsCache
-from pipeline.pages.warc_writer import RedirectChain, exchange_members
+from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 
 HOST_FAILURES = frozenset({RequestFailure.TIMEOUT, RequestFailure.CONNECTION, RequestFailure.DNS, RequestFailure.TLS})
 """Failures that are the host's, not the page's: several in a row set the host aside."""
@@ -218,7 +218,10 @@ class Crawl:
         target = _target(response)
         if target is None:
             return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, response.header("location")[:80])
-        chain = request.chain.then(exchange_members(response, self.now()))
+        try:
+            chain = request.chain.then(exchange_members(response, self.now()))
+        except UnwritableResponseError as error:
+            return DroppedLink(request.link_url, PageDrop.BAD_RESPONSE, str(error)[:80])
         if not self.owns(target):
             return MovedLink(request.link_url, target, request.redirects + 1, chain)
         self._queue_page(host, CrawlRequest(request.link_url, target, request.redirects + 1, chain))

@@ -10,7 +10,7 @@ from pipeline.pages.failures import RequestFailure
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.media import PAGE_TYPES, declared_charset, media_type
 from pipeline.pages.redaction import redact
-from pipeline.pages.warc_writer import RedirectChain
+from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, response_head
 from pipeline.records import Drop
 from pipeline.urls import fetch_url
 
@@ -117,6 +117,10 @@ def page_or_drop(
     kind = media_type(content_type, response.body)
     if kind not in PAGE_TYPES:
         return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
+    try:
+        response_head(response)
+    except UnwritableResponseError as error:
+        return DroppedLink(url, PageDrop.BAD_RESPONSE, str(error)[:80])
     return FetchedPage(url, response, kind, declared_charset(content_type), date, chain)
 
 
