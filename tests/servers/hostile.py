@@ -261,7 +261,11 @@ CODINGS = {
     "no_type_html": Case(full(kind=""), PAGE),
     "no_type_words": Case(full(body=b"words", kind=""), "not_html"),
     "octets_html": Case(full(kind="application/octet-stream"), PAGE),
-    "type_nonsense": Case(full(kind="\xff;;;="), "not_html"),
+    "type_nonsense": Case(full(kind="\xff;;;="), PAGE),
+    "type_twice": Case(full("Content-Type: text/html; charset=utf-8"), PAGE),
+    "type_listed": Case(full(kind="text/html,text/html"), PAGE),
+    "type_twice_differing": Case(full("Content-Type: image/png"), "not_html"),
+    "type_without_slash": Case(full(kind="html"), PAGE),
     "charset_nul": Case(full(kind="text/html; charset=u\0tf"), PAGE),
     "charset_punycode": Case(full(kind="text/html; charset=punycode"), PAGE),
 }
@@ -280,6 +284,11 @@ REDIRECTS = {
     "to_private": Case(moved("http://10.1.2.3/"), "forbidden_address"),
     "to_metadata": Case(moved("http://169.254.169.254/latest/meta-data/"), "forbidden_address"),
     "to_utf_8": Case(moved("http://good.test:{port}/\u4e2d?\u6587"), PAGE),
+    "to_good_twice": Case(full("Location: /good", "Location: /good", body=b"", status="302 Found"), "too_many_redirects"),
+    "to_two_places": Case(full("Location: /a", "Location: /b", body=b"", status="302 Found"), "bad_redirect"),
+    "to_good_slashes": Case(moved("http:\\\\\\good.test:{port}\\a"), PAGE),
+    "to_good_scheme_slashes": Case(moved("///good.test:{port}/"), PAGE),
+    "to_latin_1": Case(moved("http://good.test:{port}/caf\xe9"), PAGE),
     "to_good": Case(moved("http://good.test:{port}/"), PAGE),
 }
 CASES = SLOW | ENDLESS | BOMBS | FRAMING | CODINGS | REDIRECTS
