@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
-from pipeline.pages.politeness import PRODUCT, Politeness, user_agent
+from pipeline.pages.politeness import Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
@@ -64,8 +64,7 @@ class PagesSettings:
     @property
     def politeness(self) -> Politeness:
         """How hosts are treated."""
-        token = re.split(r"[/\s]", self.user_agent, maxsplit=1)[0] or PRODUCT
-        return Politeness(self.host_delay, self.robots, token, self.retries)
+        return Politeness(self.host_delay, self.robots, product_token(self.user_agent), self.retries)
 
     @property
     def about(self) -> dict[str, str]:
