@@ -35,7 +35,7 @@ class RequestLimits:
 class Client:
     """Sends requests; safe to share between threads. Close it, or use it as a context manager.
 
-    It takes no proxy, password or cookie from the environment or from servers: it uses requests' transport, not its sessions.
+    It takes no proxy, password or cookie from the environment, and keeps no cookie: it uses requests' transport, not its sessions.
     """
 
     def __init__(
@@ -64,14 +64,15 @@ class Client:
         self._adapter = Adapter(tls_context(ca_bundle), pools)
         self._watchdog = Watchdog()
 
-    def get(self, url: str, first_bytes: int | None = None) -> HttpResponse:
+    def get(self, url: str, first_bytes: int | None = None, cookie: str = "") -> HttpResponse:
         """The response to a GET; a redirect is a response too. Raises RequestError.
 
-        With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure.
+        With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure. `cookie` is the Cookie header,
+        which the response's request headers leave out.
         """
         with self._watchdog.deadline(self._limits.deadline_seconds) as deadline:
             try:
-                response = self._exchange_with_retry(url, deadline, first_bytes)
+                response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
             except RequestError:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -93,20 +94,20 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange_with_retry(self, url: str, deadline: Deadline, first_bytes: int | None) -> HttpResponse:
+    def _exchange_with_retry(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
         """Send the request; once more where the server had closed the connection kept alive (RFC 9112 section 9.3.1)."""
         try:
-            return self._exchange(url, deadline, first_bytes)
+            return self._exchange(url, deadline, first_bytes, cookie)
         except requests.ConnectionError as error:
             closed = any(isinstance(cause, (ConnectionResetError, BrokenPipeError)) for cause in _causes(error))
             if not closed or not connection_was_reused() or deadline.expired:
                 raise
-        return self._exchange(url, deadline, first_bytes)
+        return self._exchange(url, deadline, first_bytes, cookie)
 
-    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None) -> HttpResponse:
+    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
         if self._proxies:
             self._policy.vet_host(urlsplit(url).hostname or "")
-        request = get_request(url, self._headers)
+        request = get_request(url, {**self._headers, "Cookie": cookie} if cookie else self._headers)
         with request_scope(deadline, self._dialer):
             response = self._adapter.send(request, stream=True, timeout=timeouts(deadline, READ_SECONDS), proxies=self._proxies)
             try:
