@@ -17,6 +17,7 @@ from pipeline.pages.deadlines import Deadline, Watchdog
 from pipeline.pages.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decode
 from pipeline.pages.failures import RequestError, RequestFailure
 from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.ports import vet_port
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Adapter, Dialer, connection_was_reused, get_request, request_scope, timeouts, tls_context
 
@@ -105,6 +106,7 @@ class Client:
         return self._exchange(url, deadline, first_bytes, cookie)
 
     def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
+        vet_port(url)
         if self._proxies:
             self._policy.vet_host(urlsplit(url).hostname or "")
         request = get_request(url, {**self._headers, "Cookie": cookie} if cookie else self._headers)
