@@ -20,7 +20,7 @@ class PagesSettings:
     """The flags of `pipeline pages`. Behind a proxy, the proxy looks names up: only literal addresses are checked here."""
 
     contact: str = setting("", "a URL or an address for complaints, shown in the User-Agent")
-    user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its first word")
+    user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its product")
     host_delay: float = setting(1.0, "seconds between two requests to a host; robots.txt may ask for up to 30", recorded=False)
     threads: int = setting(32, "number of hosts asked at the same time, per part", recorded=False)
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")

@@ -21,7 +21,7 @@ def test_other_ports_pass(url: str) -> None:
 
 
 def test_client_connects_to_no_forbidden_port() -> None:
-    with Client("webtext/test", AddressPolicy.of(["127.0.0.0/8"]), RequestLimits(5.0)) as client:
-        with pytest.raises(RequestError) as refused:
-            client.get("http://127.0.0.1:25/")
+    client = Client("webtext/test", AddressPolicy.of(["127.0.0.0/8"]), RequestLimits(5.0))
+    with client, pytest.raises(RequestError) as refused:
+        client.get("http://127.0.0.1:25/")
     assert refused.value.failure is RequestFailure.FORBIDDEN_ADDRESS
