@@ -81,7 +81,9 @@ class Crawl:
     latencies: Latencies = field(default_factory=Latencies)
 
     def __post_init__(self) -> None:
-        self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(self.politeness.delay_seconds)
+        self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(
+            self.politeness.delay_seconds, self.politeness.domain_requests
+        )
         self._robots = RobotsCache()
         self._error: BaseException | None = None
 
