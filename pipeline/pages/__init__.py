@@ -8,8 +8,8 @@ Modules for other rooms of the pipeline:
 - `media`: media type and charset of a body.
 - `latencies`: names of the ranges in which run.json counts request times.
 
-Everything else is internal: network (`client`, `transport`, `resolver`, `addresses`, `deadlines`, `header_parser`, `decoding`,
-`http_response`, `failures`), crawl (`crawl`, `frontier`, `politeness`, `robots`, `robots_cache`, `retry`, `outcomes`),
-the work of a part (`fetch`, `share`, `journal`, `output`, `warc_writer`, `redaction`) and archives in place of the web
+Everything else is internal: network (`client`, `transport`, `resolver`, `addresses`, `ports`, `deadlines`, `header_parser`,
+`decoding`, `http_response`, `failures`), crawl (`crawl`, `frontier`, `politeness`, `robots`, `robots_cache`, `retry`, `cookies`,
+`outcomes`), the work of a part (`fetch`, `share`, `journal`, `output`, `warc_writer`, `redaction`) and archives in place of the web
 (`archives`, `archive_index`).
 """

@@ -2,7 +2,6 @@
 
 import http.client
 import logging
-import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,13 +17,12 @@ from pipeline.pages.deadlines import Deadline, Watchdog
 from pipeline.pages.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decode
 from pipeline.pages.failures import RequestError, RequestFailure
 from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.ports import vet_port
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Adapter, Dialer, connection_was_reused, get_request, request_scope, timeouts, tls_context
 
 CHUNK_BYTES = 1 << 16
 READ_SECONDS = 10.0
-MAX_HEADER_BYTES = 256 * 1024
-_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class RequestLimits:
 class Client:
     """Sends requests; safe to share between threads. Close it, or use it as a context manager.
 
-    It takes no proxy, password or cookie from the environment or from servers: it uses requests' transport, not its sessions.
+    It takes no proxy, password or cookie from the environment, and keeps no cookie: it uses requests' transport, not its sessions.
     """
 
     def __init__(
@@ -67,14 +65,15 @@ class Client:
         self._adapter = Adapter(tls_context(ca_bundle), pools)
         self._watchdog = Watchdog()
 
-    def get(self, url: str, first_bytes: int | None = None) -> HttpResponse:
+    def get(self, url: str, first_bytes: int | None = None, cookie: str = "") -> HttpResponse:
         """The response to a GET; a redirect is a response too. Raises RequestError.
 
-        With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure.
+        With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure. `cookie` is the Cookie header,
+        which the response's request headers leave out.
         """
         with self._watchdog.deadline(self._limits.deadline_seconds) as deadline:
             try:
-                response = self._exchange_with_retry(url, deadline, first_bytes)
+                response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
             except RequestError:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -96,20 +95,21 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange_with_retry(self, url: str, deadline: Deadline, first_bytes: int | None) -> HttpResponse:
+    def _exchange_with_retry(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
         """Send the request; once more where the server had closed the connection kept alive (RFC 9112 section 9.3.1)."""
         try:
-            return self._exchange(url, deadline, first_bytes)
+            return self._exchange(url, deadline, first_bytes, cookie)
         except requests.ConnectionError as error:
             closed = any(isinstance(cause, (ConnectionResetError, BrokenPipeError)) for cause in _causes(error))
             if not closed or not connection_was_reused() or deadline.expired:
                 raise
-        return self._exchange(url, deadline, first_bytes)
+        return self._exchange(url, deadline, first_bytes, cookie)
 
-    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None) -> HttpResponse:
+    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
+        vet_port(url)
         if self._proxies:
             self._policy.vet_host(urlsplit(url).hostname or "")
-        request = get_request(url, self._headers)
+        request = get_request(url, {**self._headers, "Cookie": cookie} if cookie else self._headers)
         with request_scope(deadline, self._dialer):
             response = self._adapter.send(request, stream=True, timeout=timeouts(deadline, READ_SECONDS), proxies=self._proxies)
             try:
@@ -122,13 +122,11 @@ class Client:
     def _read(self, response: Response, first_bytes: int | None) -> HttpResponse:
         raw = response.raw
         headers = tuple(raw.headers.items())
-        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
-            raise RequestError(RequestFailure.BAD_RESPONSE, f"more than {MAX_HEADER_BYTES} bytes of headers")
         if not 200 <= response.status_code <= 599:
             raise RequestError(RequestFailure.BAD_RESPONSE, f"status {response.status_code}")
-        length = raw.headers.get("Content-Length")
-        if length is not None and not all(_LENGTH.fullmatch(part.strip()) for part in length.split(",")):
-            raise RequestError(RequestFailure.BAD_RESPONSE, f"Content-Length: {length[:40]}")
+        transfer = raw.headers.get("Transfer-Encoding", "")
+        if set(codings(transfer)) - {"chunked"}:
+            raise RequestError(RequestFailure.UNKNOWN_CODING, f"Transfer-Encoding: {transfer[:40]}")
         coding = raw.headers.get("Content-Encoding", "")
         sent: list[bytes] = []
         stream = decode(_chunks(raw, sent), coding, self._limits.max_body_bytes)

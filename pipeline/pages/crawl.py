@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline.pages.client import Client
+from pipeline.pages.cookies import ChainCookies
 from pipeline.pages.failures import RequestError, RequestFailure
 from pipeline.pages.frontier import Frontier, Host, host_key
 from pipeline.pages.http_response import HttpResponse
@@ -25,8 +26,9 @@ from pipeline.pages.politeness import MAX_REDIRECTS, Politeness
 from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
 from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
 from pipeline.pages.robots_cache import RobotsCache
-from pipeline.pages.warc_writer import RedirectChain, exchange_members
+from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 
+NO_COOKIES = ChainCookies()
 HOST_FAILURES = frozenset({RequestFailure.TIMEOUT, RequestFailure.CONNECTION, RequestFailure.DNS, RequestFailure.TLS})
 """Failures that are the host's, not the page's: several in a row set the host aside."""
 ROBOTS_RETRIED_STATUSES = RETRIED_STATUSES - {408}
@@ -42,6 +44,7 @@ class CrawlRequest:
     redirects: int = 0
     chain: RedirectChain = NO_REDIRECTS
     attempts: int = 0
+    cookies: ChainCookies = NO_COOKIES
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +81,9 @@ class Crawl:
     latencies: Latencies = field(default_factory=Latencies)
 
     def __post_init__(self) -> None:
-        self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(self.politeness.delay_seconds)
+        self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(
+            self.politeness.delay_seconds, self.politeness.domain_requests
+        )
         self._robots = RobotsCache()
         self._error: BaseException | None = None
 
@@ -182,7 +187,7 @@ class Crawl:
         request.attempts += 1
         try:
             with self.latencies.timed():
-                response = self.client.get(request.url)
+                response = self.client.get(request.url, cookie=request.cookies.header(request.url))
         except RequestError as error:
             host.failures = host.failures + 1 if error.failure in HOST_FAILURES else 0
             wait = self._retry_wait(request.attempts, error.failure in RETRIED_FAILURES, None)
@@ -218,10 +223,14 @@ class Crawl:
         target = _target(response)
         if target is None:
             return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, response.header("location")[:80])
-        chain = request.chain.then(exchange_members(response, self.now()))
+        try:
+            chain = request.chain.then(exchange_members(response, self.now()))
+        except UnwritableResponseError as error:
+            return DroppedLink(request.link_url, PageDrop.BAD_RESPONSE, str(error)[:80])
         if not self.owns(target):
             return MovedLink(request.link_url, target, request.redirects + 1, chain)
-        self._queue_page(host, CrawlRequest(request.link_url, target, request.redirects + 1, chain))
+        cookies = request.cookies.after(response, target)
+        self._queue_page(host, CrawlRequest(request.link_url, target, request.redirects + 1, chain, cookies=cookies))
         return None
 
     def _queue_page(self, host: CrawlHost, request: CrawlRequest) -> None:

@@ -3,14 +3,20 @@
 Measured: requests silently returns 40,809 of 44,000 bytes of a truncated gzip body, and decodes a gzip bomb of 1 GiB to its end.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 ACCEPTED = "gzip, deflate"
 MAX_CODINGS = 2
 STEP_BYTES = 1 << 16
+GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 """zlib's window argument for the gzip format."""
+_NO_CODING = re.compile(
+    r"|identity|none|binary|[78]bit|utf-?(?:8|16(?:le|be)?)|(?:us-)?ascii|iso-?8859-\d{1,2}|(?:windows-|cp)125\d"
+)
+"""Names under Content-Encoding that say that there is none, charsets among them."""
 
 
 class DecodingError(ValueError):
@@ -40,12 +46,15 @@ def decode(chunks: Iterable[bytes], content_encoding: str, limit_bytes: int) -> 
 
 
 def codings(content_encoding: str) -> list[str]:
-    """The codings that a Content-Encoding header names, in the order in which they were applied; none for identity.
+    """The codings that a Content-Encoding header names, in the order in which they were applied.
+
+    Identity is none, and neither are the charsets and transfer encodings of mail that servers send under this name.
 
     >>> codings("identity, GZIP")
     ['gzip']
     """
-    return [coding for coding in (c.strip().lower() for c in content_encoding.split(",")) if coding not in ("", "identity")]
+    names = (name.strip(" \t").lower() for name in content_encoding.split(","))
+    return [name for name in names if not _NO_CODING.fullmatch(name)]
 
 
 def _limited(chunks: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
@@ -66,16 +75,21 @@ def _decoder(coding: str) -> Callable[[Iterable[bytes]], Iterator[bytes]]:
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of all members of a gzip stream."""
-    engine = None
+    """The content of all members of a gzip stream. Bytes after a member that begin no other are ignored, as by browsers."""
+    engine, members, data, ended = None, 0, b"", False
     for chunk in chunks:
-        data = chunk
+        data = b"" if ended else data + chunk
         while data:
-            engine = engine or zlib.decompressobj(GZIP_WINDOW)
+            if engine is None:
+                if members and len(data) < len(GZIP_MAGIC):
+                    break  # the next chunk decides
+                if ended := members > 0 and not data.startswith(GZIP_MAGIC):
+                    break
+                engine = zlib.decompressobj(GZIP_WINDOW)
             yield from _steps(engine, data)
             data = engine.unused_data
             if engine.eof:
-                engine = None
+                engine, members = None, members + 1
     if engine is not None:
         raise DecodingError("gzip stream ends early")
 

@@ -1,15 +1,20 @@
 """The crawl's frontier: one queue per host, one open request per host, a pause between two, the longest queue first.
 
+Hosts of one registrable domain share a limit of open requests: they are mostly one machine.
+
 Longest first keeps the last host from starting late: the crawl then takes little longer than its longest host alone.
 """
 
 import heapq
 import itertools
+import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from pipeline.urls import domain_of, host_of
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -25,6 +30,15 @@ def host_key(url: str) -> str:
     scheme, rest = url.split("://", 1)
     authority = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0]
     return authority.removesuffix(DEFAULT_PORTS.get(scheme, ""))
+
+
+def domain_key(name: str) -> str:
+    """The registrable domain of a host key, or its address.
+
+    >>> domain_key("a.b.example.co.uk:8080"), domain_key("127.0.0.1:80")
+    ('example.co.uk', '127.0.0.1')
+    """
+    return domain_of(host_of(f"http://{name}/"))
 
 
 @dataclass(slots=True, eq=False)
@@ -50,10 +64,16 @@ class Host(Generic[P, R]):
 
 
 class Frontier(Generic[P, R]):
-    """All hosts of a part. Threads `take` and `give_back` hosts; requests may be added from any thread."""
+    """All hosts of a part. Threads `take` and `give_back` hosts; requests may be added from any thread.
 
-    def __init__(self, delay_seconds: float) -> None:
+    At most `domain_requests` hosts of one domain are taken at the same time.
+    """
+
+    def __init__(self, delay_seconds: float, domain_requests: int = sys.maxsize) -> None:
         self._delay_seconds = delay_seconds
+        self._domain_requests = domain_requests
+        self._open: Counter[str] = Counter()
+        self._held: defaultdict[str, deque[Host[P, R]]] = defaultdict(deque)
         self._changed = threading.Condition()
         self._hosts: dict[str, Host[P, R]] = {}
         self._waiting: list[tuple[float, int, Host[P, R]]] = []
@@ -95,12 +115,11 @@ class Frontier(Generic[P, R]):
                 while self._waiting and self._waiting[0][0] <= now:
                     host = heapq.heappop(self._waiting)[2]
                     heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
-                if self._ready:
+                while self._ready:
                     host = heapq.heappop(self._ready)[2]
-                    self._scheduled.discard(host.name)
-                    host.busy = True
-                    self._busy += 1
-                    return host
+                    if self._open[domain_key(host.name)] < self._domain_requests:
+                        return self._taken(host)
+                    self._held[domain_key(host.name)].append(host)
                 if not self._waiting and not self._busy:
                     self._changed.notify_all()
                     return None
@@ -113,6 +132,7 @@ class Frontier(Generic[P, R]):
             host.busy = False
             host.ready_at = ready_at
             self._busy -= 1
+            self._release(domain_key(host.name))
             self._schedule(host)
             if not self._busy:
                 self._changed.notify_all()
@@ -122,6 +142,26 @@ class Frontier(Generic[P, R]):
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+
+    def _taken(self, host: Host[P, R]) -> Host[P, R]:
+        """Count a host as taken."""
+        self._scheduled.discard(host.name)
+        self._open[domain_key(host.name)] += 1
+        host.busy = True
+        self._busy += 1
+        return host
+
+    def _release(self, domain: str) -> None:
+        """Count a host as given back; one that waited for its domain may be taken."""
+        self._open[domain] -= 1
+        if not self._open[domain]:
+            del self._open[domain]
+        if domain in self._held:
+            host = self._held[domain].popleft()
+            if not self._held[domain]:
+                del self._held[domain]
+            heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
+            self._changed.notify()
 
     def _host(self, name: str) -> Host[P, R]:
         host = self._hosts.get(name)

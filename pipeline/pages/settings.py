@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
-from pipeline.pages.politeness import PRODUCT, Politeness, user_agent
+from pipeline.pages.politeness import Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
@@ -20,9 +20,12 @@ class PagesSettings:
     """The flags of `pipeline pages`. Behind a proxy, the proxy looks names up: only literal addresses are checked here."""
 
     contact: str = setting("", "a URL or an address for complaints, shown in the User-Agent")
-    user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its first word")
+    user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its product")
     host_delay: float = setting(1.0, "seconds between two requests to a host; robots.txt may ask for up to 30", recorded=False)
     threads: int = setting(32, "number of hosts asked at the same time, per part", recorded=False)
+    domain_requests: int = setting(
+        8, "number of hosts of one registrable domain asked at the same time, per part", recorded=False
+    )
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
     deadline_seconds: float = setting(60.0, "seconds for one request and its complete response")
@@ -40,7 +43,7 @@ class PagesSettings:
 
     def __post_init__(self) -> None:
         AddressPolicy.of(self.allow_addresses)
-        for name in ("threads", "deadline_seconds", "max_body_bytes", "warc_bytes"):
+        for name in ("threads", "domain_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
         for name in ("host_delay", "retries"):
@@ -64,8 +67,8 @@ class PagesSettings:
     @property
     def politeness(self) -> Politeness:
         """How hosts are treated."""
-        token = re.split(r"[/\s]", self.user_agent, maxsplit=1)[0] or PRODUCT
-        return Politeness(self.host_delay, self.robots, token, self.retries)
+        token = product_token(self.user_agent)
+        return Politeness(self.host_delay, self.robots, token, self.retries, domain_requests=self.domain_requests)
 
     @property
     def about(self) -> dict[str, str]:

@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pipeline.pages.decoding import GZIP_WINDOW
+from pipeline.pages.header_parser import NAME, HeadError, ResponseHead, split_head
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.redaction import SECRET_HEADERS, redact
 
@@ -24,6 +25,14 @@ GZIP_LEVEL = 4
 TRANSFER_HEADERS = frozenset({"content-length", "transfer-encoding"})
 URL_HEADERS = frozenset({"location", "refresh", "link", "content-location"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_LINE_END = re.compile(r"[\x80-\x9f\u2028\u2029]")
+"""Controls beyond ASCII: some readers end a line at 0x85, which is also half of many UTF-8 characters."""
+_UNSAFE = re.compile(r"[\x80-\x9f]|[^\x00-\xff]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+class UnwritableResponseError(ValueError):
+    """The head of a response, as a record would store it, is not read back as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +65,12 @@ def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes
 
 
 def exchange_members(response: HttpResponse, date: datetime) -> WarcExchange:
-    """A response record and, where the crawler itself made the request, the request record."""
+    """A response record and, where the crawler itself made the request, the request record.
+
+    Raises UnwritableResponseError.
+    """
     uri = redact(response.url)
-    block = response_block(response)
+    block = response_head(response) + response.payload
     payload = [("WARC-Payload-Digest", _digest(response.payload)), ("Content-Type", "application/http; msgtype=response")]
     level = GZIP_LEVEL if response.coded is None else 0  # a coded body is compressed already
     member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
@@ -77,18 +89,44 @@ def metadata_member(url: str, date: datetime, about: str, fields: Iterable[tuple
     return _member("metadata", date, _fields(fields), link)[0]
 
 
-def response_block(response: HttpResponse) -> bytes:
-    """Status line, headers and body as a record stores them."""
-    phrase = _CONTROL.sub(" ", response.phrase)
-    lines = [f"HTTP/1.1 {response.status} {phrase}".rstrip()]
+def response_head(response: HttpResponse) -> bytes:
+    """Status line and headers as a record stores them, up to the body. Raises UnwritableResponseError."""
+    status, phrase = response.status, _shown(response.phrase)
+    fields = []
     for name, value in response.headers:
         lower_name = name.lower()
-        if lower_name in SECRET_HEADERS:
-            continue
-        shown = redact(value) if lower_name in URL_HEADERS else value
-        lines.append(f"{'X-Crawl-' if lower_name in TRANSFER_HEADERS else ''}{name}: {_CONTROL.sub(' ', shown)}")
-    lines.append(f"Content-Length: {len(response.payload)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + response.payload
+        if lower_name not in SECRET_HEADERS and NAME.fullmatch(name):
+            shown = _shown(redact(value) if lower_name in URL_HEADERS else value)
+            fields.append((f"X-Crawl-{name}" if lower_name in TRANSFER_HEADERS else name, shown))
+    fields.append(("Content-Length", str(len(response.payload))))
+    lines = [f"HTTP/1.1 {status} {phrase}".rstrip(" "), *(f"{name}: {value}" for name, value in fields)]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    _prove(head, ResponseHead("HTTP/1.1", status, phrase, tuple(fields)))
+    return head
+
+
+def _prove(written: bytes, expected: ResponseHead) -> None:
+    """Check that a head is read back as it is written. Raises UnwritableResponseError."""
+    try:
+        read, rest = split_head(written)
+    except HeadError as error:
+        raise UnwritableResponseError(str(error)) from error
+    if read != expected or rest:
+        raise UnwritableResponseError("the head is not read back as it is written")
+
+
+def _shown(text: str) -> str:
+    r"""Header text that every reader takes for one line: ASCII controls become a space.
+
+    Text with a control beyond ASCII has its bytes beyond ASCII percent-encoded: a URL stays the same URL.
+
+    >>> _shown("/\xd1\x85\x00\xe9")
+    '/%D1%85 %E9'
+    """
+    text = _CONTROL.sub(" ", text)
+    if _UNSAFE.search(text):
+        text = _BEYOND_ASCII.sub(lambda match: quote(match[0], encoding="latin-1", errors="xmlcharrefreplace"), text)
+    return text.strip(" ")
 
 
 def compress(record: bytes, level: int = GZIP_LEVEL) -> bytes:
@@ -106,7 +144,8 @@ def _request_block(response: HttpResponse) -> bytes:
 
 
 def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
-    return "".join(f"{name}: {_CONTROL.sub(' ', value)}\r\n" for name, value in fields).encode()
+    shown = ((name, _LINE_END.sub(" ", _CONTROL.sub(" ", value))) for name, value in fields)
+    return "".join(f"{name}: {value}\r\n" for name, value in shown).encode()
 
 
 def _member(

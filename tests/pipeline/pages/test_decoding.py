@@ -46,6 +46,30 @@ def test_truncated_streams_are_refused(coding: str) -> None:
             decode(data[:cut], coding)
 
 
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    "tail", [b"junk", b"\0" * 1000, b"\x1f", b"\x1f\x1f\x8b", b"\r\n", b"<!-- cached -->", b"\n" + gzip.compress(b"x")]
+)
+def test_bytes_after_the_last_gzip_member_are_ignored(tail: bytes, step: int) -> None:
+    members = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two")
+    assert decode(members + tail, "gzip", step=step) == b"one two"
+
+
+@pytest.mark.parametrize("size", [2, 10, 20])
+def test_truncated_later_gzip_member_is_refused(size: int) -> None:
+    with pytest.raises(DecodingError):
+        decode(gzip.compress(b"one ") + gzip.compress(b"two")[:size], "gzip", step=3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["none", "None", "utf-8", "UTF8", "identity, identity", "binary", "8bit", "7bit", "iso-8859-1", "windows-1252", "us-ascii"],
+)
+def test_names_of_no_coding_leave_the_body_unchanged(name: str) -> None:
+    assert decode(DATA, name) == DATA
+    assert decode(gzip.compress(DATA), f"gzip, {name}") == DATA
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_empty_stream_is_an_empty_body(coding: str) -> None:
     assert decode(b"", coding) == b""

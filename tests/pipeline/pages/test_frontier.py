@@ -1,11 +1,12 @@
 import heapq
 import threading
 import time
+from collections import Counter
 
 import pytest
 
 from pipeline.pages import frontier as frontier_module
-from pipeline.pages.frontier import Frontier, Host, host_key
+from pipeline.pages.frontier import Frontier, Host, domain_key, host_key
 
 
 @pytest.mark.parametrize(
@@ -163,3 +164,46 @@ def test_giant_host_ends_in_time_and_holds_up_no_other(monkeypatch: pytest.Monke
     giant = simulation.ends.pop("giant")
     assert giant <= 1.05 * shortest
     assert max(simulation.ends.values()) <= 0.5 * shortest
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_hosts_of_one_domain_share_a_limit(limit: int) -> None:
+    frontier: Frontier[int, str] = Frontier(0.0, limit)
+    for number in range(20):
+        frontier.add_page(f"h{number}.example.com", number)
+        frontier.add_page(f"www.other{number}.org", number)
+    taken = [host for _ in range(20 + limit) if (host := frontier.take())]
+    domains = Counter(domain_key(host.name) for host in taken)
+    assert domains["example.com"] == limit
+    assert len(domains) == 21
+    left = {f"h{number}.example.com" for number in range(20)} - {host.name for host in taken}
+    held = [host for host in taken if host.name.endswith("example.com")]
+    while left:
+        host = held.pop(0)
+        host.pages.clear()
+        frontier.give_back(host, 0.0)
+        following = frontier.take()
+        assert following is not None
+        left.remove(following.name)
+        held.append(following)
+
+
+def test_all_hosts_of_one_domain_are_taken_by_many_threads() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0, 3)
+    for number in range(100):
+        frontier.add_page(f"h{number}.example.com", number)
+    seen: list[str] = []
+
+    def work() -> None:
+        while (host := frontier.take()) is not None:
+            seen.append(host.name)
+            host.pages.clear()
+            frontier.give_back(host, 0.0)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(seen) == sorted(f"h{number}.example.com" for number in range(100))

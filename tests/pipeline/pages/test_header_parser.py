@@ -5,44 +5,161 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pages.header_parser import MAX_LINE_BYTES, MAX_LINES, HeaderFields
+from pipeline.pages.header_parser import (
+    MAX_INTERIM_RESPONSES,
+    MAX_LINE_BYTES,
+    MAX_LINES,
+    HeadError,
+    content_length,
+    read_head,
+    split_head,
+)
 
 NAMES = st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f\x85"), max_size=30)
+OK = b"HTTP/1.1 200 OK\r\n"
 
 
-@given(st.lists(st.tuples(NAMES, VALUES.map(str.strip)), max_size=20))
+def fields_of(data: bytes) -> list[tuple[str, str]]:
+    return list(split_head(OK + data)[0].fields)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES.map(lambda value: value.strip(" \xa0"))), max_size=20))
 def test_fields_equal_those_of_the_standard_library(fields: list[tuple[str, str]]) -> None:
     data = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1") + b"\r\nbody"
-    ours, theirs = io.BytesIO(data), io.BytesIO(data)
-    fields_read, message = HeaderFields.read(ours), http.client.parse_headers(theirs)
-    assert fields_read.items() == list(message.items())
+    ours, theirs = io.BytesIO(OK + data), io.BytesIO(data)
+    head, message = read_head(ours), http.client.parse_headers(theirs)
+    assert list(head.fields) == list(message.items())
     assert ours.read() == theirs.read() == b"body"
-    assert all(fields_read.get(name.swapcase()) == message.get(name) for name, _ in fields)
 
 
-def test_folded_lines_are_one_field() -> None:
-    assert HeaderFields.read(io.BytesIO(b"A: b\r\n  c\r\nD:e\n\n")).items() == [("A", "b\r\n  c"), ("D", "e")]
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        (b"A: b\r\n", "b"),
+        (b"A:b\n", "b"),
+        (b"A:\t b \t\r\n", "b"),
+        (b"A : b\r\n", "b"),
+        (b"A\t : b\r\n", "b"),
+        (b"A: b\r\n  c\r\n", "b c"),
+        (b"A: b\n\tc\n d\n", "b c d"),
+        (b"A:\r\n b\r\n", "b"),
+        (b"A: b\r\n \r\n", "b"),
+        (b"A: b\r\r\n", "b"),
+        (b"A: b\rc\r\n", "b c"),
+        (b"A: b\0c\r\n", "b c"),
+        (b"A: \xd1\x85b\r\n", "\xd1\x85b"),
+        (b"A: b\x0bc\x0cd\x1ce\x1df\x1eg\r\n", "b\x0bc\x0cd\x1ce\x1df\x1eg"),
+        (b"A: b\xe2\x80\xa8c\r\n", "b\xe2\x80\xa8c"),
+        (b"A: b\x85Content-Encoding: br\r\n", "b\x85Content-Encoding: br"),
+    ],
+)
+def test_legal_spellings_of_a_field(lines: bytes, value: str) -> None:
+    for end in (b"\r\n", b"\n"):
+        head, body = split_head(OK + lines + b"C: d\r\n" + end + b"\r\nbody")
+        assert (head.fields, body) == ((("A", value), ("C", "d")), b"\r\nbody")
+
+
+@pytest.mark.parametrize("line", [b"caf\xe9: z\r\n", b"\xef\xbb\xbfX: z\r\n", b"X\x01: z\r\n", b"\xa0X: z\r\n"])
+def test_names_beyond_visible_ascii_are_ignored(line: bytes) -> None:
+    assert fields_of(b"A: b\r\n" + line + b"\r\n") == [("A", "b")]
+
+
+@pytest.mark.parametrize("number", [101, 200, MAX_LINES])
+def test_hundreds_of_header_lines_are_read(number: int) -> None:
+    assert len(fields_of(b"A: b\r\n" * number + b"\r\n")) == number
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"no colon\r\n\r\n",
-        b"Space before : colon\r\n\r\n",
         b": no name\r\n\r\n",
+        b"a broken line: z\r\n\r\n",
         b" folded: first\r\n\r\n",
+        b"Content Length: 5\r\n\r\n",
+        b"Content-Length\xa0: 5\r\n\r\n",
+        b"Transfer Encoding: chunked\r\n\r\n",
         b"A: " + b"x" * MAX_LINE_BYTES + b"\r\n\r\n",
         b"A: b\r\n" * (MAX_LINES + 1) + b"\r\n",
         b"A: b\r\n" + b" c\r\n" * MAX_LINES + b"\r\n",
+        (b"A: " + b"x" * 60_000 + b"\r\n") * 5 + b"\r\n",
     ],
 )
 def test_invalid_header_lines_are_refused(data: bytes) -> None:
     with pytest.raises(http.client.HTTPException):
-        HeaderFields.read(io.BytesIO(data))
+        read_head(io.BytesIO(OK + data))
 
 
-@pytest.mark.parametrize("data", [b"", b"A: b\r\n", b"A: b\r\nC"])
-def test_truncated_headers_are_reported(data: bytes) -> None:
+@pytest.mark.parametrize("data", [OK, OK + b"A: b\r\n", OK + b"A: b\r\nC", b"HTTP/1.1 200 O"])
+def test_truncated_heads_are_reported(data: bytes) -> None:
     with pytest.raises(http.client.IncompleteRead):
-        HeaderFields.read(io.BytesIO(data))
+        read_head(io.BytesIO(data))
+    with pytest.raises(HeadError):
+        split_head(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "phrase"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", 200, "OK"),
+        (b"HTTP/1.1 200\r\n", 200, ""),
+        (b"HTTP/1.1 200 \n", 200, ""),
+        (b"HTTP/1.0  404 \t Not  Found \r\n", 404, "Not  Found"),
+        (b"HTTP/2 301 Caf\xe9\r\n", 301, "Caf\xe9"),
+    ],
+)
+def test_status_lines(line: bytes, status: int, phrase: str) -> None:
+    head, body = split_head(line + b"\r\nx")
+    assert (head.status, head.phrase, body) == (status, phrase, b"x")
+
+
+@pytest.mark.parametrize(
+    "line", [b"\r\n", b"SSH-2.0\r\n", b"HTTP/1.1\r\n", b"HTTP/1.1 20\r\n", b"HTTP/1.1 2000 OK\r\n", b"HTTP/1.1 099 OK\r\n", b"x"]
+)
+def test_invalid_status_lines_are_refused(line: bytes) -> None:
+    with pytest.raises(HeadError):
+        split_head(line + b"\r\n")
+
+
+@pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints", b"199"])
+def test_interim_responses_are_skipped(interim: bytes) -> None:
+    one = b"HTTP/1.1 " + interim + b"\r\nLink: </a.css>\r\n\r\n"
+    head, body = split_head(one * 3 + OK + b"A: b\r\n\r\nbody")
+    assert (head.status, head.fields, body) == (200, (("A", "b"),), b"body")
+    with pytest.raises(HeadError, match="interim"):
+        split_head(one * (MAX_INTERIM_RESPONSES + 1) + OK + b"\r\n")
+
+
+def test_switching_protocols_is_final() -> None:
+    assert split_head(b"HTTP/1.1 101 Switching\r\n\r\n" + OK + b"\r\n")[0].status == 101
+
+
+@pytest.mark.parametrize(
+    "values", [["42"], ["42 "], ["\t42"], ["42,42"], ["42, 42", "42"], ["42", "42"], ["42\t,\t42"], ["42", "42", "42"]]
+)
+def test_equal_content_lengths_are_one(values: list[str]) -> None:
+    assert content_length(values) == 42
+
+
+@pytest.mark.parametrize(
+    "values", [["42", "30"], ["42,30"], ["42,"], [",42"], ["42", ""], ["-1"], ["+42"], ["4 2"], ["42s"], ["0x20"], ["1e3"], ["²"]]
+)
+def test_content_lengths_that_differ_or_are_no_number_are_refused(values: list[str]) -> None:
+    with pytest.raises(http.client.HTTPException):
+        content_length(values)
+
+
+@pytest.mark.parametrize(
+    ("lines", "framing"),
+    [
+        (b"", (False, None)),
+        (b"Content-Length: 5\r\n", (False, 5)),
+        (b"transfer-encoding: Chunked\r\nContent-Length: 5\r\n", (True, None)),
+        (b"Transfer-Encoding: identity, chunked \r\n", (True, None)),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", (True, None)),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n", (False, 5)),
+    ],
+)
+def test_framing(lines: bytes, framing: tuple[bool, int | None]) -> None:
+    assert split_head(OK + lines + b"\r\n")[0].framing() == framing
