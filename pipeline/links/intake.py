@@ -48,8 +48,7 @@ def accepted_blocks(source: LinkSource, rules: LinkRules, writer: PartWriter) ->
     """The accepted submissions of a source, in tables of at most ROWS_PER_BLOCK rows; drops go to the writer."""
     rows = RowBuffer()
     progress = MegabyteProgress(writer)
-    is_list = source.kind is SourceKind.URLS
-    lines = read_urls(source.path, source.name) if is_list else parse_lines(source.path, progress)
+    lines = _read(source, progress)
     for writer.items_in, line in enumerate(lines, 1):
         if isinstance(line, RejectedLine):
             writer.drop(Drop(STAGE_NAME, f"{source.name}:{line.line}", line.reason, line.detail or None))
@@ -61,6 +60,13 @@ def accepted_blocks(source: LinkSource, rules: LinkRules, writer: PartWriter) ->
             yield block
     if (block := rows.take()) is not None:
         yield block
+
+
+def _read(source: LinkSource, progress: "MegabyteProgress") -> Iterator[Post | RejectedLine]:
+    """The lines of a source. Stored answers of Reddit's API are raw: PRAW asks for `raw_json=1`."""
+    if source.kind is SourceKind.URLS:
+        return read_urls(source.path, source.name)
+    return parse_lines(source.path, progress, escaped=source.kind is SourceKind.DUMP)
 
 
 def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:

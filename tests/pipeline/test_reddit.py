@@ -66,6 +66,20 @@ VARIANTS = [
     (line_of(title="x").replace(b'"x"', b'"\xff\xfe"'), PLAIN),
     (line_of(title="x").replace(b'"x"', b"NaN"), PLAIN),
 ]
+ESCAPED = [
+    ("http://a.example/?b=1&amp;c=2", "http://a.example/?b=1&c=2"),
+    ("http://a.example/?b=1&c=2", "http://a.example/?b=1&c=2"),
+    ("http://a.example/?b=1&amp;amp;c=2", "http://a.example/?b=1&amp;c=2"),
+    ("http://a.example/?b=&amp;lt;i&amp;gt;", "http://a.example/?b=&lt;i&gt;"),
+    ("http://a.example/?b=&lt;i&gt;", "http://a.example/?b=<i>"),
+    ("http://a.example/?b=1&amp;copy=2&amp;reg;", "http://a.example/?b=1&copy=2&reg;"),
+    ("http://a.example/?b=1&copy=2&reg=3", "http://a.example/?b=1&copy=2&reg=3"),
+    ("http://a.example/?b=&quot;c&quot;&#39;&#x27;", "http://a.example/?b=&quot;c&quot;&#39;&#x27;"),
+    ("http://a.example/?b=1&AMP;c=2", "http://a.example/?b=1&AMP;c=2"),
+    ("http://a.example/?b=1&ltd=2&ampere=3", "http://a.example/?b=1&ltd=2&ampere=3"),
+    ("http://a.example/R&amp;D/é&amp;é", "http://a.example/R&D/é&é"),
+    ("http://a.example/b#c&amp;d", "http://a.example/b#c&d"),
+]
 FAULTS = [
     (b"", LineFault.BLANK_LINE),
     (b" \r", LineFault.BLANK_LINE),
@@ -86,6 +100,20 @@ FAULTS = [
 @pytest.mark.parametrize(("line", "expected"), VARIANTS)
 def test_field_variants_give_one_submission(line: bytes, expected: Post) -> None:
     assert parse_line(line, 1) == expected
+
+
+@pytest.mark.parametrize(("written", "posted"), ESCAPED)
+@pytest.mark.parametrize("field", ["url", "url_overridden_by_dest", "crosspost_url", "crosspost_dest", "lenient"])
+def test_urls_of_dumps_are_unescaped_once(written: str, posted: str, field: str) -> None:
+    fields: dict[str, object] = {
+        "url": {"url": written},
+        "url_overridden_by_dest": {"url_overridden_by_dest": written},
+        "crosspost_url": {"crosspost_parent_list": [{"url": written}]},
+        "crosspost_dest": {"crosspost_parent_list": [{"url_overridden_by_dest": written}]},
+        "lenient": {"url": written, "title": "\ud800"},
+    }[field]
+    assert parse_line(line_of(**fields), 1) == replace(PLAIN, url=posted)
+    assert parse_line(line_of(**fields), 1, escaped=False) == replace(PLAIN, url=written)
 
 
 @pytest.mark.parametrize(("line", "reason"), FAULTS)

@@ -152,6 +152,13 @@ def test_lone_surrogates_are_stored_and_read(reddit: FakeReddit, tmp_path: Path)
     assert (manifest["books"]["items_in"], manifest["books"]["items_out"]) == (2, 2)
 
 
+def test_addresses_of_the_api_are_not_unescaped(reddit: FakeReddit, tmp_path: Path) -> None:
+    reddit.listings = {"new": [post(9, url="http://a.example/?b=1&amp;c=2", score=50)]}
+    run(tmp_path / "out", listings=("new",), searches=())
+    tables = [files.read_table(str(path)) for path in (tmp_path / "out").glob("links-*")]
+    assert [url for table in tables for url in table.column("url").to_pylist()] == ["http://a.example/?b=1&amp;c=2"]
+
+
 def test_a_stopped_run_resumes_from_the_stored_submissions(
     reddit: FakeReddit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +201,6 @@ def test_recorded_api_submissions_read_as_dump_lines(reddit: FakeReddit, shared_
     recorded = list(rows.values())[:900]
     reddit.listings = {"new": recorded}
     gathered = gather(client(), "news", SubredditQuery(("new",), (), ()))
-    stored = {key: parse_line(orjson.dumps(row, default=str), 1) for key, row in gathered.items()}
-    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1) for row in recorded}
+    stored = {key: parse_line(orjson.dumps(row, default=str), 1, escaped=False) for key, row in gathered.items()}
+    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1, escaped=False) for row in recorded}
     assert all(isinstance(submission, Post) for submission in stored.values())

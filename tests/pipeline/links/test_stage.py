@@ -68,6 +68,17 @@ def test_submissions_of_a_page_become_one_link(tmp_path: Path) -> None:
     assert table.schema.equals(Link.SCHEMA)
 
 
+def test_escaped_addresses_of_a_dump_fold_with_their_twins(tmp_path: Path) -> None:
+    urls = ["http://a.com/?b=1&amp;utm_source=x", "http://a.com/?b=1", "http://a.com/?c=2&amp;b=1", "http://a.com/?b=1&c=2"]
+    dump = write_dump(tmp_path / "RS_1", [row(n, url) for n, url in enumerate([*urls, "http://a.com/?f=1&amp;g=.jpg"])])
+    run(tmp_path / "out", submissions=(dump,))
+    assert sorted((link["url"], link["dedup_key"], len(link["submissions"])) for link in links_of(tmp_path / "out")) == [
+        ("http://a.com/?b=1&utm_source=x", "https://a.com/?b=1", 2),
+        ("http://a.com/?c=2&b=1", "https://a.com/?b=1&c=2", 2),
+        ("http://a.com/?f=1&g=.jpg", "https://a.com/?f=1&g=.jpg", 1),
+    ]
+
+
 def test_karma_sum_judges_the_total_of_a_page(tmp_path: Path) -> None:
     rows = [
         row(1, "http://a.com/", score=1),
