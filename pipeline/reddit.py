@@ -10,7 +10,7 @@ import msgspec
 from pipeline.storage.lines import LONGEST_LINE_BYTES, read_lines
 from tokenizer.errors import InputError
 
-__all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions", "read_urls"]
+__all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions"]
 
 KARMA_LIMIT = 1 << 40
 SECONDS_OF_YEARS = (-62_135_596_800, 253_402_300_800)
@@ -20,9 +20,11 @@ OBJECT_SEARCH_LINES = 1000
 
 
 class LineFault(StrEnum):
-    """Why a line is no submission."""
+    """Why a line of a dump or list is no submission. Comments and headers are of lists alone."""
 
     BLANK_LINE = "blank_line"
+    COMMENT = "comment"
+    HEADER = "header"
     LINE_TOO_LONG = "line_too_long"
     NOT_JSON = "not_json"
     NOT_A_SUBMISSION = "not_a_submission"
@@ -211,25 +213,3 @@ def whole_number(value: Any) -> int | None:
     else:
         return None
     return number if -(1 << 63) <= number < 1 << 63 else None
-
-
-def read_urls(path: str, name: str) -> Iterator[Post | RejectedLine]:
-    """A list of URLs, one per line, as submissions with the ids `name:line`. A tab and the karma may follow a URL.
-
-    Raises InputError where the list is missing, empty, truncated or damaged.
-    """
-    number = 0
-    for line in read_lines(path):
-        number += 1
-        yield _parse_url_line(line, number, name)
-    if not number:
-        raise InputError(f"{path}: empty; give one URL per line")
-
-
-def _parse_url_line(line: bytes | int, number: int, name: str) -> Post | RejectedLine:
-    if isinstance(line, int):
-        return RejectedLine(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {LONGEST_LINE_BYTES}")
-    url, _, score = line.decode("utf-8-sig", "replace").strip().partition("\t")
-    if not url:
-        return RejectedLine(number, LineFault.BLANK_LINE, "")
-    return Post(f"{name}:{number}", "", karma(score.strip()), None, url, is_self=False, over_18=False, quarantine=False)

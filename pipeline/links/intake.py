@@ -15,8 +15,9 @@ from pipeline.links.buckets import host_hash
 from pipeline.links.rules import LinkDrop, LinkRules
 from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
 from pipeline.links.spill import SPILL, by_slot
+from pipeline.links.url_lists import read_urls
 from pipeline.records import INSTANT, Drop
-from pipeline.reddit import Post, RejectedLine, parse_lines, read_urls
+from pipeline.reddit import Post, RejectedLine, parse_lines
 from pipeline.urls import domain_of, host_of, keys
 
 ROWS_PER_BLOCK = 1 << 17

@@ -14,6 +14,8 @@ class LinkDrop(StrEnum):
     """Why a submission, or a line of a dump or list, gives no link."""
 
     BLANK_LINE = LineFault.BLANK_LINE.value
+    COMMENT = LineFault.COMMENT.value
+    HEADER = LineFault.HEADER.value
     LINE_TOO_LONG = LineFault.LINE_TOO_LONG.value
     NOT_JSON = LineFault.NOT_JSON.value
     NOT_A_SUBMISSION = LineFault.NOT_A_SUBMISSION.value

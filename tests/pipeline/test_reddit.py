@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, read_urls, whole_number
+from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, whole_number
 from pipeline.storage.lines import LONGEST_LINE_BYTES, zstd
 from tokenizer.errors import InputError
 
@@ -193,18 +193,6 @@ def test_a_file_that_is_no_dump_raises(tmp_path: Path, content: bytes, message: 
 def test_a_missing_dump_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(parse_lines(str(tmp_path / "none")))
-
-
-def test_lists_of_urls_are_read_as_submissions(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    path.write_text("http://example.com/a\n\nhttp://example.com/b\t17\r\nhttp://example.com/c\tmany\n")
-    parsed = list(read_urls(str(path), "list.txt"))
-    assert [(p.id, p.url, p.score) for p in parsed if isinstance(p, Post)] == [
-        ("list.txt:1", "http://example.com/a", None),
-        ("list.txt:3", "http://example.com/b", 17),
-        ("list.txt:4", "http://example.com/c", None),
-    ]
-    assert [p.reason for p in parsed if isinstance(p, RejectedLine)] == [LineFault.BLANK_LINE]
 
 
 def damaged(data: bytes, random: Random) -> list[bytes]:

@@ -103,6 +103,13 @@ def test_lists_of_urls_may_give_karma(tmp_path: Path) -> None:
         assert drops_of(out) == [("urls.txt:2", "low_karma"), ("urls.txt:4", "blank_line"), ("urls.txt:5", "bad_url")]
 
 
+def test_a_list_without_a_url_exits_2_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text("one\ntwo\n")
+    assert commands.run(["links", "--output", str(tmp_path / "out"), "--urls", str(path)]) == 2
+    assert "none of its 2 lines is a URL" in capsys.readouterr().err
+
+
 def test_each_host_is_in_one_bucket_and_the_books_balance(tmp_path: Path) -> None:
     dumps = tuple(write_dump(tmp_path / f"RS_{seed}", many_rows(2000, seed)) for seed in (1, 2))
     manifest = run(tmp_path / "out", submissions=dumps)
