@@ -106,11 +106,11 @@ def _utf8_blocks(path: str) -> Iterator[bytes]:
     first = next(blocks, b"")
     if not first:
         raise InputError(f"{path}: empty; give one URL per line")
-    decoder = codecs.getincrementaldecoder(_encoding(first))("replace")
-    is_utf8 = isinstance(decoder, codecs.getincrementaldecoder("utf-8"))
+    encoding = _encoding(first)
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
     old_ends = b"\r" in first and b"\n" not in first
     for block in _chain(first, blocks):
-        data = block if is_utf8 else decoder.decode(block).encode()
+        data = block if encoding == "utf-8" else decoder.decode(block).encode()
         yield data.replace(b"\r", b"\n") if old_ends else data
 
 
