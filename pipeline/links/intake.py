@@ -16,7 +16,7 @@ from pipeline.links.rules import LinkDrop, LinkRules
 from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
 from pipeline.links.spill import SPILL, by_slot
 from pipeline.links.url_lists import read_urls
-from pipeline.links.wrappers import resolve
+from pipeline.links.wrappers import resolve, wraps
 from pipeline.records import INSTANT, Drop
 from pipeline.reddit import Post, RejectedLine, parse_lines
 from pipeline.urls import domain_of, host_of, keys
@@ -83,11 +83,13 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
         url, key = keys(post.url)
     except ValueError as error:
         return Drop(STAGE_NAME, post.id, LinkDrop.BAD_URL, str(error))
-    if (page := resolve(url)) is not url:
+    site = host_of(url)
+    if wraps(site) and (page := resolve(url)) is not url:
         url, key = keys(page)
+        site = host_of(url)
         if (reason := rules.judge_file(url)) is not None:
             return Drop(STAGE_NAME, post.id, reason, url)
-    reason = rules.judge_url(url)
+    reason = rules.judge_host(site)
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason, url)
     host = host_of(key)
