@@ -10,7 +10,7 @@ import msgspec
 from pipeline.storage.lines import LONGEST_LINE_BYTES, read_lines
 from tokenizer.errors import InputError
 
-__all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions", "read_urls"]
+__all__ = ["LineFault", "Post", "RejectedLine", "parse_line", "parse_lines", "read_submissions"]
 
 KARMA_LIMIT = 1 << 40
 SECONDS_OF_YEARS = (-62_135_596_800, 253_402_300_800)
@@ -20,9 +20,11 @@ OBJECT_SEARCH_LINES = 1000
 
 
 class LineFault(StrEnum):
-    """Why a line is no submission."""
+    """Why a line of a dump or list is no submission. Comments and headers are of lists alone."""
 
     BLANK_LINE = "blank_line"
+    COMMENT = "comment"
+    HEADER = "header"
     LINE_TOO_LONG = "line_too_long"
     NOT_JSON = "not_json"
     NOT_A_SUBMISSION = "not_a_submission"
@@ -68,13 +70,18 @@ def read_submissions(path: str, rejected: Callable[[RejectedLine], None] | None 
             raise InputError(f"{path}:{parsed.line}: {fault} ({parsed.detail}); correct or remove the line")
 
 
-def parse_lines(path: str, progress: Callable[[int], object] | None = None) -> Iterator[Post | RejectedLine]:
-    """Every line of a dump, in file order. `progress` is called with the number of file bytes read since its last call."""
+def parse_lines(
+    path: str, progress: Callable[[int], object] | None = None, *, escaped: bool = True
+) -> Iterator[Post | RejectedLine]:
+    """Every line of a dump, in file order. `progress` is called with the number of file bytes read since its last call.
+
+    `escaped` is as in `parse_line`.
+    """
     number = 0
     has_object = False
     for line in read_lines(path, progress):
         number += 1
-        parsed = parse_line(line, number)
+        parsed = parse_line(line, number, escaped=escaped)
         if not has_object:
             if isinstance(parsed, Post) or parsed.reason is LineFault.NOT_A_SUBMISSION:
                 has_object = True
@@ -89,18 +96,21 @@ def parse_lines(path: str, progress: Callable[[int], object] | None = None) -> I
         )
 
 
-def parse_line(line: bytes | int, number: int) -> Post | RejectedLine:
-    """The submission of one line, or why it is none. An int is the length of a line too long to read. Never raises."""
+def parse_line(line: bytes | int, number: int, *, escaped: bool = True) -> Post | RejectedLine:
+    """The submission of one line, or why it is none. An int is the length of a line too long to read. Never raises.
+
+    `escaped`: the line writes & < > as Reddit's API does unless asked for raw JSON (`&amp;`), which all dumps do.
+    """
     if isinstance(line, int):
         return RejectedLine(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {LONGEST_LINE_BYTES}")
     try:
         row = _DECODER.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _parse_leniently(line, number)
-    return _post(row, number)
+        return _parse_leniently(line, number, escaped)
+    return _post(row, number, escaped)
 
 
-def _parse_leniently(line: bytes, number: int) -> Post | RejectedLine:
+def _parse_leniently(line: bytes, number: int, escaped: bool) -> Post | RejectedLine:
     """Parse what msgspec refuses and dumps hold: invalid UTF-8 and lone surrogates (both become U+FFFD), NaN."""
     if not line.strip():
         return RejectedLine(number, LineFault.BLANK_LINE, "")
@@ -111,7 +121,7 @@ def _parse_leniently(line: bytes, number: int) -> Post | RejectedLine:
     if not isinstance(row, dict):
         return RejectedLine(number, LineFault.NOT_A_SUBMISSION, f"a JSON {type(row).__name__}, not an object")
     known = {name: _without_surrogates(row[name]) for name in _Row.__struct_fields__ if name in row}
-    return _post(_Row(**known), number)
+    return _post(_Row(**known), number, escaped)
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -143,7 +153,7 @@ class _Row(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_Row)
 
 
-def _post(row: _Row, number: int) -> Post | RejectedLine:
+def _post(row: _Row, number: int, escaped: bool) -> Post | RejectedLine:
     name = row.id or str(row.name or "").removeprefix("t3_")
     if not name or type(name) is not str:
         return RejectedLine(number, LineFault.NOT_A_SUBMISSION, "an object without an id")
@@ -157,11 +167,20 @@ def _post(row: _Row, number: int) -> Post | RejectedLine:
         row.subreddit if type(row.subreddit) is str else "",
         karma(row.score),
         instant(row.created_utc),
-        url if type(url) is str else "",
+        (unescape(url) if escaped and "&" in url else url) if type(url) is str else "",
         is_self is True,
         row.over_18 is True,
         row.quarantine is True,
     )
+
+
+def unescape(text: str) -> str:
+    """The text without one level of Reddit's HTML escapes: & < > alone are escaped. Ids and names of subreddits hold none.
+
+    >>> unescape("a?b=1&amp;c=2&amp;lt;&copy=3")
+    'a?b=1&c=2&lt;&copy=3'
+    """
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def karma(value: Any) -> int | None:
@@ -194,25 +213,3 @@ def whole_number(value: Any) -> int | None:
     else:
         return None
     return number if -(1 << 63) <= number < 1 << 63 else None
-
-
-def read_urls(path: str, name: str) -> Iterator[Post | RejectedLine]:
-    """A list of URLs, one per line, as submissions with the ids `name:line`. A tab and the karma may follow a URL.
-
-    Raises InputError where the list is missing, empty, truncated or damaged.
-    """
-    number = 0
-    for line in read_lines(path):
-        number += 1
-        yield _parse_url_line(line, number, name)
-    if not number:
-        raise InputError(f"{path}: empty; give one URL per line")
-
-
-def _parse_url_line(line: bytes | int, number: int, name: str) -> Post | RejectedLine:
-    if isinstance(line, int):
-        return RejectedLine(number, LineFault.LINE_TOO_LONG, f"{line} bytes, at most {LONGEST_LINE_BYTES}")
-    url, _, score = line.decode("utf-8-sig", "replace").strip().partition("\t")
-    if not url:
-        return RejectedLine(number, LineFault.BLANK_LINE, "")
-    return Post(f"{name}:{number}", "", karma(score.strip()), None, url, is_self=False, over_18=False, quarantine=False)

@@ -1,7 +1,7 @@
 """Two keys of a URL: the address to fetch, and the key that all addresses of one page share.
 
-No library alone fits: w3lib keeps tracking parameters, courlan removes a space inside a host (which gives another host),
-url-normalize rewrites `#!`. All keep user names and passwords.
+No library alone fits: w3lib keeps tracking parameters, courlan removes a space inside a host (which gives another host).
+Both keep user names and passwords.
 """
 
 import ipaddress
@@ -18,9 +18,9 @@ _UNRESERVED = r"A-Za-z0-9._~\-"
 _SEGMENT = _UNRESERVED + "!$&'()*+,;=:@"
 _PATH = _SEGMENT + "/"
 _QUERY = _PATH + "?"
-_SPLIT = re.compile(r"(?i)(https?)://([^/?#\\]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
-_NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)((?:/(?!\.)[{_SEGMENT}]*)+)(?:\?([{_QUERY}]*))?(?:#.*)?", re.DOTALL)
-"""A URL that normalisation leaves unchanged, except for its host and fragment."""
+_SPLIT = re.compile(r"(?i)(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+_NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)((?:/(?!\.)[{_SEGMENT}]*)+)(?:\?([{_QUERY}]*))?(?:#(?!!).*)?", re.DOTALL)
+"""A URL that normalisation leaves unchanged, except for its host and a fragment that names no page."""
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
 _IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
 _IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
@@ -28,6 +28,15 @@ _IS_UNRESERVED = re.compile(f"[{_UNRESERVED}]")
 _PLAIN_SUFFIXES = frozenset(["com", "net", "org"])
 """The public suffix list has no longer suffix under these. Most hosts end in one, and a lookup takes 30 us."""
 _BLANKS = re.compile(r"[\t\r\n]")
+_EDGES = "".join(map(chr, range(0x21)))
+"""Characters that are no part of a URL at its ends (WHATWG URL): C0 controls and the space."""
+_BEFORE_QUERY = re.compile(r"[^?#]*")
+_NO_HOST_CHARACTER = re.compile(
+    r"(?P<space>[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000])|(?P<control>[\0-\x1f\x7f-\x9f\u2028\u2029])"
+    r"|(?P<bidi>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])"
+)
+_NOT_IN_FRAGMENT_QUERY = re.compile(r"[\0-\x20#%&+\x7f-\U0010ffff]")
+_ZERO_GROUPS = re.compile(r"(?:^|:)0(?::0)+(?=:|$)")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 """RFC 952 forbids underscores, and hyphens at either end, yet such names resolve and are linked to."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
@@ -47,6 +56,9 @@ _TRACKING = re.compile(
 
 def fetch_url(url: str) -> str:
     """The address to fetch: RFC 3986 syntax normalisation, IDNA host, no user name or password, no fragment.
+
+    Backslashes are slashes, as in browsers (WHATWG URL). A fragment that begins with `!` names a page: it moves to the query, as
+    Google's AJAX crawling scheme has it.
 
     >>> fetch_url("HTTP://user:secret@Bücher.example:80/a/../b%7e?q=ä#top")
     'http://xn--bcher-kva.example/b~?q=%C3%A4'
@@ -96,8 +108,10 @@ def domain_of(host: str) -> str:
     first, _, last = name.rpartition(".")
     if first and last in _PLAIN_SUFFIXES:
         return f"{first.rpartition('.')[2]}.{last}"
-    domain = tld.get_fld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False)
-    return domain if isinstance(domain, str) and domain else name
+    domain = tld.get_fld(SplitResult("http", _unicode(name), "", "", ""), fail_silently=True, search_private=False)
+    if not isinstance(domain, str) or not domain:
+        return name
+    return ".".join(name.split(".")[-1 - domain.count(".") :])  # the list is in Unicode, the host in ASCII
 
 
 def _split(url: str) -> tuple[str, str, str, str | None]:
@@ -108,15 +122,33 @@ def _split(url: str) -> tuple[str, str, str, str | None]:
     if normal:
         scheme, host, path, query = normal.groups()
         return scheme, _host(host), path, query
-    parts = _SPLIT.fullmatch(_BLANKS.sub("", url.strip(" \t\r\n\f\v\0")))
+    text = _BLANKS.sub("", url.strip(_EDGES))
+    if "\\" in text:
+        text = _BEFORE_QUERY.sub(lambda match: match.group().replace("\\", "/"), text, count=1)
+    parts = _SPLIT.fullmatch(text)
     if not parts:
         raise ValueError(f"{_shown(url)}: not an absolute http or https URL")
-    scheme, authority, path, query = parts.groups()
+    scheme, authority, path, query, fragment = parts.groups()
     scheme = scheme.lower()
     host, port = _without_port(authority.rsplit("@", 1)[-1])
     port = _port(port, scheme)
     path = _without_dots(_encoded(_IN_PATH, path)) if path else "/"
+    if fragment and fragment.startswith("!") and fragment not in ("!", "!/"):
+        query = f"{query}&{_page_parameter(fragment)}" if query else _page_parameter(fragment)
     return scheme, _host(host) + port, path, None if query is None else _encoded(_IN_QUERY, query)
+
+
+def _page_parameter(fragment: str) -> str:
+    """The query parameter of a page that a fragment names, by Google's AJAX crawling scheme (2009 to 2015).
+
+    >>> _page_parameter("!/user?a=1&b=2")
+    '_escaped_fragment_=/user?a=1%26b=2'
+    """
+    return f"_escaped_fragment_={_NOT_IN_FRAGMENT_QUERY.sub(_encode_character, fragment[1:])}"
+
+
+def _encode_character(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "replace"))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -147,6 +179,8 @@ def _host(host: str) -> str:
     if host.startswith("["):
         return _bracketed(host)
     name = unquote(host, errors="strict") if "%" in host else host
+    if refused := _NO_HOST_CHARACTER.search(_unicode(name)):
+        raise ValueError(f"{host[:80]!a}: a {refused.lastgroup} character in the host")
     if not name.isascii():
         name = _to_ascii(name)
     name = name.lower()
@@ -157,16 +191,38 @@ def _host(host: str) -> str:
 
 
 def _bracketed(host: str) -> str:
+    """The IPv6 address as RFC 5952 writes it, without dotted quads: Python's own text of some addresses differs by version."""
+    if "%" in host:
+        raise ValueError(f"{host[:80]!a}: an IPv6 zone, which has a meaning on one machine alone")
     try:
-        return f"[{ipaddress.IPv6Address(host.strip('[]'))}]"
+        packed = ipaddress.IPv6Address(host[1:].removesuffix("]")).packed
     except ipaddress.AddressValueError as error:
-        raise ValueError(f"{host[:80]!r}: not an IPv6 address") from error
+        raise ValueError(f"{host[:80]!a}: not an IPv6 address") from error
+    text = ":".join(f"{int.from_bytes(packed[i : i + 2]):x}" for i in range(0, 16, 2))
+    zeros = max(_ZERO_GROUPS.finditer(text), key=lambda match: len(match.group()), default=None)
+    return f"[{text[: zeros.start()]}::{text[zeros.end() :].removeprefix(':')}]" if zeros else f"[{text}]"
+
+
+def _unicode(name: str) -> str:
+    """The name with its `xn--` labels decoded; a label that is no punycode stays."""
+    return ".".join(map(_unicode_label, name.split("."))) if "xn--" in name.lower() else name
+
+
+def _unicode_label(label: str) -> str:
+    if label[:4].lower() != "xn--":
+        return label
+    try:
+        return label[4:].encode().decode("punycode")
+    except (UnicodeError, ValueError, OverflowError):
+        return label
 
 
 def _to_ascii(name: str) -> str:
     """The name in IDNA 2008. Names outside it that registries gave out (hearts, snowmen) are encoded as browsers do."""
     try:
         return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNABidiError as error:
+        raise ValueError(f"{name[:80]!a}: letters of both directions in one label of the host") from error
     except (idna.IDNAError, UnicodeError):
         pass
     try:
@@ -178,7 +234,7 @@ def _to_ascii(name: str) -> str:
 
 def _shown(url: str) -> str:
     """A URL for a message, without user name, password and query: they may be secret."""
-    return repr(re.sub(r"//[^/?#]*@", "//", url[:80].split("?")[0]))
+    return repr(re.sub(r"//[^/?#]*@", "//", url[:80].split("?")[0].replace("\\", "/")))
 
 
 def _encoded(outside: re.Pattern[str], text: str) -> str:
@@ -229,5 +285,5 @@ def _folded_path(path: str) -> str:
     if path[-1:] not in _FOLDED_ENDS and ";" not in path:
         return path
     while len(path) > 1 and (end := _AMP_OR_SLASH.search(path)):
-        path = path[: end.start()]
+        path = _without_dots(path[: end.start()])  # "/a/..amp" ends in a dot segment once ".amp" is gone
     return path or "/"

@@ -15,8 +15,10 @@ from pipeline.links.buckets import host_hash
 from pipeline.links.rules import LinkDrop, LinkRules
 from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, SourceKind
 from pipeline.links.spill import SPILL, by_slot
+from pipeline.links.url_lists import read_urls
+from pipeline.links.wrappers import resolve, wraps
 from pipeline.records import INSTANT, Drop
-from pipeline.reddit import Post, RejectedLine, parse_lines, read_urls
+from pipeline.reddit import Post, RejectedLine, parse_lines
 from pipeline.urls import domain_of, host_of, keys
 
 ROWS_PER_BLOCK = 1 << 17
@@ -48,8 +50,7 @@ def accepted_blocks(source: LinkSource, rules: LinkRules, writer: PartWriter) ->
     """The accepted submissions of a source, in tables of at most ROWS_PER_BLOCK rows; drops go to the writer."""
     rows = RowBuffer()
     progress = MegabyteProgress(writer)
-    is_list = source.kind is SourceKind.URLS
-    lines = read_urls(source.path, source.name) if is_list else parse_lines(source.path, progress)
+    lines = _read(source, progress)
     for writer.items_in, line in enumerate(lines, 1):
         if isinstance(line, RejectedLine):
             writer.drop(Drop(STAGE_NAME, f"{source.name}:{line.line}", line.reason, line.detail or None))
@@ -61,6 +62,13 @@ def accepted_blocks(source: LinkSource, rules: LinkRules, writer: PartWriter) ->
             yield block
     if (block := rows.take()) is not None:
         yield block
+
+
+def _read(source: LinkSource, progress: "MegabyteProgress") -> Iterator[Post | RejectedLine]:
+    """The lines of a source. Stored answers of Reddit's API are raw: PRAW asks for `raw_json=1`."""
+    if source.kind is SourceKind.URLS:
+        return read_urls(source.path, source.name)
+    return parse_lines(source.path, progress, escaped=source.kind is SourceKind.DUMP)
 
 
 def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
@@ -75,7 +83,13 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
         url, key = keys(post.url)
     except ValueError as error:
         return Drop(STAGE_NAME, post.id, LinkDrop.BAD_URL, str(error))
-    reason = rules.judge_url(url)
+    site = host_of(url)
+    if wraps(site) and (page := resolve(url)) is not url:
+        url, key = keys(page)
+        site = host_of(url)
+        if (reason := rules.judge_file(url)) is not None:
+            return Drop(STAGE_NAME, post.id, reason, url)
+    reason = rules.judge_host(site)
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason, url)
     host = host_of(key)

@@ -30,13 +30,14 @@ logger = logging.getLogger(__name__)
 SORTS = ("new", "top")
 FIELDS = (
     *("id", "subreddit", "score", "created_utc", "url", "url_overridden_by_dest", "is_self", "over_18", "quarantine"),
-    *("crosspost_parent_list", "title", "author", "permalink", "domain", "num_comments"),
+    *("crosspost_parent_list", "title", "domain", "num_comments"),
 )
-"""The fields of a submission that a stored line keeps; dumps use the same names."""
+"""The fields of a submission, and of its crosspost's parents, that a stored line keeps. Nothing that names a person is stored."""
 USER_AGENT = "linux:webtext:0.1 (rebuilds WebText)"
 RETRY_STATUSES = frozenset({429, 500, 502, 503, 504, 520, 522})
 TRIES = 8
 FIRST_WAIT_SECONDS = 2.0
+SHORTEST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 600.0
 IDS_PER_REQUEST = 100
 NO_KEYS = (
@@ -70,12 +71,13 @@ class PatientRequestor(prawcore.Requestor):
 def wait_seconds(response: Response | None, attempt: int) -> float:
     """Seconds to wait after a failed attempt (the first is 0), at most LONGEST_WAIT_SECONDS.
 
-    Retry-After decides, else the end of the rate limit's window, else exponential backoff.
+    Retry-After decides, else the end of the rate limit's window, else exponential backoff. Waits below SHORTEST_WAIT_SECONDS count
+    as none: in the last second of its window Reddit says 0, and refuses until the second is over.
     """
     headers = {} if response is None else response.headers
-    header = headers.get("retry-after") or headers.get("x-ratelimit-reset")
-    seconds = _retry_after(header) if header else None
-    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**attempt if seconds is None else seconds)
+    stated = (_retry_after(headers.get(name, "")) for name in ("retry-after", "x-ratelimit-reset"))
+    backoff = FIRST_WAIT_SECONDS * 2.0**attempt
+    return min(LONGEST_WAIT_SECONDS, next((s for s in stated if s is not None and s >= SHORTEST_WAIT_SECONDS), backoff))
 
 
 def _retry_after(text: str) -> float | None:
@@ -173,8 +175,15 @@ def current_scores(reddit: praw.Reddit, ids: Sequence[str]) -> dict[str, int]:
 
 def dump_row(submission: Any) -> dict[str, Any]:
     """A submission of PRAW as a dump's line. It reads only loaded fields: any other attribute would send a request."""
-    loaded = vars(submission)
-    return {name: _plain(loaded[name]) for name in FIELDS if name in loaded}
+    return _stored_fields(vars(submission))
+
+
+def _stored_fields(loaded: dict[str, Any]) -> dict[str, Any]:
+    row = {name: _plain(loaded[name]) for name in FIELDS if name in loaded}
+    parents = row.get("crosspost_parent_list")
+    if isinstance(parents, list):
+        row["crosspost_parent_list"] = [_stored_fields(parent) for parent in parents if isinstance(parent, dict)]
+    return row
 
 
 def _plain(value: Any) -> Any:

@@ -7,13 +7,14 @@ from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_s
 from pipeline.links.settings import LinksSettings, SourceKind, seconds_of
 from pipeline.paper import CREATED_BEFORE
 from pipeline.reddit import LineFault, Post
-from pipeline.urls import host_of
 
 
 class LinkDrop(StrEnum):
     """Why a submission, or a line of a dump or list, gives no link."""
 
     BLANK_LINE = LineFault.BLANK_LINE.value
+    COMMENT = LineFault.COMMENT.value
+    HEADER = LineFault.HEADER.value
     LINE_TOO_LONG = LineFault.LINE_TOO_LONG.value
     NOT_JSON = LineFault.NOT_JSON.value
     NOT_A_SUBMISSION = LineFault.NOT_A_SUBMISSION.value
@@ -102,9 +103,9 @@ class LinkRules:
             return LinkDrop.SUBREDDIT
         return None
 
-    def judge_url(self, url: str) -> LinkDrop | None:
+    def judge_host(self, host: str) -> LinkDrop | None:
         """The rule that the host of a normalised URL breaks, or None."""
-        return self.sites.get(host_of(url))
+        return self.sites.get(host)
 
     def judge_file(self, url: str) -> LinkDrop | None:
         """The rule that the extension of a URL breaks, or None. The URL need not be normalised."""

@@ -50,7 +50,10 @@ class LinksSettings:
         (), "dumps of Reddit submissions (zstd, xz, bzip2, gzip, plain)", recorded=False, metavar="FILE"
     )
     urls: tuple[str, ...] = setting(
-        (), "lists of URLs, one per line; a tab and the karma may follow a URL", recorded=False, metavar="FILE"
+        (),
+        "lists of URLs, one per line (a tab and the karma may follow), or tables (CSV, TSV) with a column url",
+        recorded=False,
+        metavar="FILE",
     )
     subreddits: tuple[str, ...] = setting((), "subreddits to ask Reddit for (keys from PRAW's environment)", metavar="NAME")
     listings: tuple[str, ...] = setting(LISTINGS, f"listings of each subreddit to walk, of {', '.join(LISTINGS)}", metavar="NAME")

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, read_urls, whole_number
+from pipeline.reddit import LineFault, Post, RejectedLine, parse_line, parse_lines, read_submissions, whole_number
 from pipeline.storage.lines import LONGEST_LINE_BYTES, zstd
 from tokenizer.errors import InputError
 
@@ -66,6 +66,20 @@ VARIANTS = [
     (line_of(title="x").replace(b'"x"', b'"\xff\xfe"'), PLAIN),
     (line_of(title="x").replace(b'"x"', b"NaN"), PLAIN),
 ]
+ESCAPED = [
+    ("http://a.example/?b=1&amp;c=2", "http://a.example/?b=1&c=2"),
+    ("http://a.example/?b=1&c=2", "http://a.example/?b=1&c=2"),
+    ("http://a.example/?b=1&amp;amp;c=2", "http://a.example/?b=1&amp;c=2"),
+    ("http://a.example/?b=&amp;lt;i&amp;gt;", "http://a.example/?b=&lt;i&gt;"),
+    ("http://a.example/?b=&lt;i&gt;", "http://a.example/?b=<i>"),
+    ("http://a.example/?b=1&amp;copy=2&amp;reg;", "http://a.example/?b=1&copy=2&reg;"),
+    ("http://a.example/?b=1&copy=2&reg=3", "http://a.example/?b=1&copy=2&reg=3"),
+    ("http://a.example/?b=&quot;c&quot;&#39;&#x27;", "http://a.example/?b=&quot;c&quot;&#39;&#x27;"),
+    ("http://a.example/?b=1&AMP;c=2", "http://a.example/?b=1&AMP;c=2"),
+    ("http://a.example/?b=1&ltd=2&ampere=3", "http://a.example/?b=1&ltd=2&ampere=3"),
+    ("http://a.example/R&amp;D/é&amp;é", "http://a.example/R&D/é&é"),
+    ("http://a.example/b#c&amp;d", "http://a.example/b#c&d"),
+]
 FAULTS = [
     (b"", LineFault.BLANK_LINE),
     (b" \r", LineFault.BLANK_LINE),
@@ -86,6 +100,20 @@ FAULTS = [
 @pytest.mark.parametrize(("line", "expected"), VARIANTS)
 def test_field_variants_give_one_submission(line: bytes, expected: Post) -> None:
     assert parse_line(line, 1) == expected
+
+
+@pytest.mark.parametrize(("written", "posted"), ESCAPED)
+@pytest.mark.parametrize("field", ["url", "url_overridden_by_dest", "crosspost_url", "crosspost_dest", "lenient"])
+def test_urls_of_dumps_are_unescaped_once(written: str, posted: str, field: str) -> None:
+    fields: dict[str, object] = {
+        "url": {"url": written},
+        "url_overridden_by_dest": {"url_overridden_by_dest": written},
+        "crosspost_url": {"crosspost_parent_list": [{"url": written}]},
+        "crosspost_dest": {"crosspost_parent_list": [{"url_overridden_by_dest": written}]},
+        "lenient": {"url": written, "title": "\ud800"},
+    }[field]
+    assert parse_line(line_of(**fields), 1) == replace(PLAIN, url=posted)
+    assert parse_line(line_of(**fields), 1, escaped=False) == replace(PLAIN, url=written)
 
 
 @pytest.mark.parametrize(("line", "reason"), FAULTS)
@@ -165,18 +193,6 @@ def test_a_file_that_is_no_dump_raises(tmp_path: Path, content: bytes, message: 
 def test_a_missing_dump_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(parse_lines(str(tmp_path / "none")))
-
-
-def test_lists_of_urls_are_read_as_submissions(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    path.write_text("http://example.com/a\n\nhttp://example.com/b\t17\r\nhttp://example.com/c\tmany\n")
-    parsed = list(read_urls(str(path), "list.txt"))
-    assert [(p.id, p.url, p.score) for p in parsed if isinstance(p, Post)] == [
-        ("list.txt:1", "http://example.com/a", None),
-        ("list.txt:3", "http://example.com/b", 17),
-        ("list.txt:4", "http://example.com/c", None),
-    ]
-    assert [p.reason for p in parsed if isinstance(p, RejectedLine)] == [LineFault.BLANK_LINE]
 
 
 def damaged(data: bytes, random: Random) -> list[bytes]:

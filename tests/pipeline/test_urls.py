@@ -33,7 +33,21 @@ FETCHED = [
     ("http://example.com?q", "http://example.com/?q"),
     ("http://example.com/?", "http://example.com/?"),
     ("http://example.com/a#b?c", "http://example.com/a"),
-    ("http://example.com/#!/user", "http://example.com/"),
+    ("http://example.com/#!/user", "http://example.com/?_escaped_fragment_=/user"),
+    ("http://example.com/a?b=1#!c=2&d=3", "http://example.com/a?b=1&_escaped_fragment_=c=2%26d=3"),
+    ("http://example.com/?#!/a%20b c#d+é", "http://example.com/?_escaped_fragment_=/a%2520b%20c%23d%2B%C3%A9"),
+    ("http://example.com/#!", "http://example.com/"),
+    ("http://example.com/#!/", "http://example.com/"),
+    ("http://example.com/#a!b", "http://example.com/"),
+    ("http:\\\\example.com\\a", "http://example.com/a"),
+    ("http://example.com\\a\\..\\b?c\\d#e\\f", "http://example.com/b?c%5Cd"),
+    ("http://user:secret@example.com\\@other.example", "http://example.com/@other.example"),
+    ("\x00\x1b http://example.com/\x1f \r ", "http://example.com/"),
+    ("http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/"),
+    ("http://[1:0:0:2:0:0:0:3]/", "http://[1:0:0:2::3]/"),
+    ("http://[0:0:0:0:0:0:0:0]/", "http://[::]/"),
+    ("http://[1:0:0:0:0:0:0:0]/", "http://[1::]/"),
+    ("http://[1:2:3:4:5:6:0:8]/", "http://[1:2:3:4:5:6:0:8]/"),
     ("http://example.com/?a=[1]|{2}", "http://example.com/?a=%5B1%5D%7C%7B2%7D"),
     ("http://example.com/?utm_source=x&b=2&a=1", "http://example.com/?utm_source=x&b=2&a=1"),
     ("http://Bücher.example/", "http://xn--bcher-kva.example/"),
@@ -67,8 +81,28 @@ REFUSED = [
     "http://exa<mple.com/",
     "http://%00.com/",
     "http://%ff.com/",
-    "http:\\\\example.com\\a",
     "http://example.com/" + "a" * 9000,
+]
+NAMED = [
+    ("http://[fe80::1%25eth0]/", "an IPv6 zone"),
+    ("http://[fe80::1%eth0]/", "an IPv6 zone"),
+    ("http://[::%31]/", "an IPv6 zone"),
+    ("http://[[::1]]/", "not an IPv6 address"),
+    ("http://exa mple.com/", "a space character"),
+    ("http://exa%20mple.com/", "a space character"),
+    ("http://exa\u3000mple.com/", "a space character"),
+    ("http://exa\u00a0mple.com/", "a space character"),
+    ("http://exa%C2%A0mple.com/", "a space character"),
+    ("http://exa\x07mple.com/", "a control character"),
+    ("http://exa%7Fmple.com/", "a control character"),
+    ("http://exa\x85mple.com/", "a control character"),
+    ("http://exa\u2028mple.com/", "a control character"),
+    ("http://exa\u202emple.com/", "a bidi character"),
+    ("http://exa%E2%80%AEmple.com/", "a bidi character"),
+    ("http://exa\u200fmple.com/", "a bidi character"),
+    ("http://xn--exaple-" + "exa\u202eple".encode("punycode").decode().rpartition("-")[2] + ".com/", "a bidi character"),
+    ("http://a\u05d0.example/", "letters of both directions"),
+    ("http://\u0627b.example/", "letters of both directions"),
 ]
 KEYS = [
     ("http://www.example.com/", "https://example.com/"),
@@ -91,7 +125,14 @@ KEYS = [
     ("http://example.com/a#b", "https://example.com/a"),
     ("http://example.com/A", "https://example.com/A"),
     ("http://youtube.com/watch?v=1", "https://youtube.com/watch?v=1"),
+    ("http://www.example.com/#!/a/1", "https://example.com/?_escaped_fragment_=/a/1"),
+    ("https://example.com/?_escaped_fragment_=/a/1", "https://example.com/?_escaped_fragment_=/a/1"),
+    ("http://example.com/#!/", "https://example.com/"),
+    ("http://www.食狮.公司.cn/", "https://xn--85x722f.xn--55qx5d.cn/"),
+    ("http://www.xn--55qx5d.cn/", "https://www.xn--55qx5d.cn/"),
+    ("http://example.com//..amp", "https://example.com/"),
 ]
+HASH_BANGS = ["", "#!/a/status/1", "#!/b/status/2", "#!a", "#!b", "#!/a?b=1", "#!/a?b=2", "#!/a&b", "#!/a/b", "#!/A"]
 
 
 @pytest.mark.parametrize(("url", "expected"), FETCHED)
@@ -108,6 +149,20 @@ def test_a_url_that_is_not_http_raises(url: str) -> None:
         dedup_key(url)
 
 
+@pytest.mark.parametrize(("url", "message"), NAMED)
+def test_a_host_that_no_reader_can_tell_is_refused_by_name(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        fetch_url(url)
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("site", ["http://twitter.com/", "http://gawker.example/a?b=1", "http://m.example.com"])
+def test_pages_named_after_a_hash_bang_are_different_pages(site: str) -> None:
+    assert len({fetch_url(site + fragment) for fragment in HASH_BANGS}) == len(HASH_BANGS)
+    assert len({dedup_key(site + fragment) for fragment in HASH_BANGS}) == len(HASH_BANGS)
+
+
 @pytest.mark.parametrize(("url", "expected"), KEYS)
 def test_spellings_of_one_page_share_a_key(url: str, expected: str) -> None:
     assert dedup_key(url) == expected
@@ -115,7 +170,14 @@ def test_spellings_of_one_page_share_a_key(url: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://u:canary@a b/", "x://u:canary@example.com", "http://u:canary/@example.com/", "http://u:c?canary@a b"]
+    "url",
+    [
+        "http://u:canary@a b/",
+        "x://u:canary@example.com",
+        "http://u:canary/@example.com/",
+        "http://u:c?canary@a b",
+        "x:\\\\u:canary@a.com",
+    ],
 )
 def test_an_error_shows_no_password(url: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
@@ -127,12 +189,17 @@ def test_domains_follow_the_public_suffix_list() -> None:
     names = ["news.bbc.co.uk", "www.example.com", "a.b.blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com."]
     domains = [domain_of(name) for name in names]
     assert domains == ["bbc.co.uk", "example.com", "blogspot.com", "127.0.0.1", "[::1]", "localhost", "example.com"]
+    ascii_names = [fetch_url(f"http://{name}/")[7:-1] for name in ("a.食狮.公司.cn", "a.b.個人.hk", "c.a.b.ålesund.no", "x.a.рф")]
+    unicode_domains = ("食狮.公司.cn", "b.個人.hk", "b.ålesund.no", "a.рф")
+    assert [domain_of(name) for name in ascii_names] == [fetch_url(f"http://{name}/")[7:-1] for name in unicode_domains]
+    assert domain_of("xn--55qx5d.cn") == "xn--55qx5d.cn"
+    assert domain_of("a.b.xn--zzzzz-.example") == "a.b.xn--zzzzz-.example"
     assert host_of("http://[::1]:8080/a") == "[::1]"
     assert host_of("http://example.com:8080/a") == "example.com"
 
 
 CHARACTERS = "aZ09-._~!$&'()*+,;=:@/?#[]%\\ \té中❤"
-PARTS = [*CHARACTERS, "%2e", "%41", "%zz", "..", "/./", "/../", "//", "amp", "utm_a=1", "www.", "m.", ":80"]
+PARTS = [*CHARACTERS, "#!", "..amp", "%2e", "%41", "%zz", "..", "/./", "/../", "//", "amp", "utm_a=1", "www.", "m.", ":80"]
 TOKENS = st.sampled_from(PARTS)
 ADDRESSES = st.builds(
     lambda scheme, host, rest: f"{scheme}://{host}{''.join(rest)}",

@@ -1,3 +1,4 @@
+import gzip
 import logging
 import lzma
 from collections.abc import Iterator
@@ -72,6 +73,47 @@ def test_refused_requests_are_retried_after_the_wait_that_reddit_asks_for(reddit
     rows = gather(client(), "news", SubredditQuery(("new",), (), ()))
     assert len(rows) == 250
     assert waits == [7.0, 33.0, 8.0, 600.0]
+
+
+RESETS = [
+    ({"x-ratelimit-reset": "0"}, 2.0),
+    ({"x-ratelimit-reset": "0.0"}, 2.0),
+    ({"x-ratelimit-reset": "0.4", "x-ratelimit-remaining": "0"}, 2.0),
+    ({"x-ratelimit-reset": "-1"}, 2.0),
+    ({"x-ratelimit-reset": "nan"}, 2.0),
+    ({"x-ratelimit-reset": ""}, 2.0),
+    ({"x-ratelimit-reset": "1"}, 1.0),
+    ({"x-ratelimit-reset": "inf"}, 600.0),
+    ({"retry-after": "0"}, 2.0),
+    ({"retry-after": "0", "x-ratelimit-reset": "9"}, 9.0),
+    ({"retry-after": "soon", "x-ratelimit-reset": "9"}, 9.0),
+    ({"retry-after": "Thu, 01 Jan 2015 00:00:00 GMT"}, 2.0),
+]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), RESETS)
+def test_a_refusal_waits_at_least_a_second(headers: dict[str, str], seconds: float) -> None:
+    response = Response()
+    response.headers.update(headers)
+    assert wait_seconds(response, 0) == seconds
+
+
+def test_a_listing_survives_the_last_second_of_a_window(reddit: FakeReddit, waits: list[float]) -> None:
+    reddit.listings = {"new": [post(n) for n in range(250)]}
+    client_of_reddit = client()
+    reddit.refusals = [(429, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"})] * (TRIES - 1)
+    assert len(gather(client_of_reddit, "news", SubredditQuery(("new",), (), ()))) == 250
+    assert waits == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0]
+
+
+def test_no_stored_line_names_a_person(reddit: FakeReddit, tmp_path: Path) -> None:
+    parent = {"url": "http://b.example/1", "author": "canary-parent", "permalink": "/r/x/comments/canary", "is_self": False}
+    reddit.listings = {"new": [post(9, crosspost_parent_list=[parent], author="canary-author", permalink="/r/canary")]}
+    run(tmp_path / "out", listings=("new",), searches=())
+    (snapshot,) = (tmp_path / "out").rglob("*.jsonl.gz")
+    (line,) = gzip.decompress(snapshot.read_bytes()).splitlines()
+    assert b"canary" not in line
+    assert parse_line(line, 1, escaped=False) == parse_line(orjson.dumps(reddit.listings["new"][0]), 1, escaped=False)
 
 
 def test_endless_refusals_raise_one_line(reddit: FakeReddit, waits: list[float]) -> None:
@@ -152,6 +194,13 @@ def test_lone_surrogates_are_stored_and_read(reddit: FakeReddit, tmp_path: Path)
     assert (manifest["books"]["items_in"], manifest["books"]["items_out"]) == (2, 2)
 
 
+def test_addresses_of_the_api_are_not_unescaped(reddit: FakeReddit, tmp_path: Path) -> None:
+    reddit.listings = {"new": [post(9, url="http://a.example/?b=1&amp;c=2", score=50)]}
+    run(tmp_path / "out", listings=("new",), searches=())
+    tables = [files.read_table(str(path)) for path in (tmp_path / "out").glob("links-*")]
+    assert [url for table in tables for url in table.column("url").to_pylist()] == ["http://a.example/?b=1&amp;c=2"]
+
+
 def test_a_stopped_run_resumes_from_the_stored_submissions(
     reddit: FakeReddit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +243,6 @@ def test_recorded_api_submissions_read_as_dump_lines(reddit: FakeReddit, shared_
     recorded = list(rows.values())[:900]
     reddit.listings = {"new": recorded}
     gathered = gather(client(), "news", SubredditQuery(("new",), (), ()))
-    stored = {key: parse_line(orjson.dumps(row, default=str), 1) for key, row in gathered.items()}
-    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1) for row in recorded}
+    stored = {key: parse_line(orjson.dumps(row, default=str), 1, escaped=False) for key, row in gathered.items()}
+    assert stored == {row["id"]: parse_line(orjson.dumps(row), 1, escaped=False) for row in recorded}
     assert all(isinstance(submission, Post) for submission in stored.values())

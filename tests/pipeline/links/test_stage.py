@@ -68,6 +68,17 @@ def test_submissions_of_a_page_become_one_link(tmp_path: Path) -> None:
     assert table.schema.equals(Link.SCHEMA)
 
 
+def test_escaped_addresses_of_a_dump_fold_with_their_twins(tmp_path: Path) -> None:
+    urls = ["http://a.com/?b=1&amp;utm_source=x", "http://a.com/?b=1", "http://a.com/?c=2&amp;b=1", "http://a.com/?b=1&c=2"]
+    dump = write_dump(tmp_path / "RS_1", [row(n, url) for n, url in enumerate([*urls, "http://a.com/?f=1&amp;g=.jpg"])])
+    run(tmp_path / "out", submissions=(dump,))
+    assert sorted((link["url"], link["dedup_key"], len(link["submissions"])) for link in links_of(tmp_path / "out")) == [
+        ("http://a.com/?b=1&utm_source=x", "https://a.com/?b=1", 2),
+        ("http://a.com/?c=2&b=1", "https://a.com/?b=1&c=2", 2),
+        ("http://a.com/?f=1&g=.jpg", "https://a.com/?f=1&g=.jpg", 1),
+    ]
+
+
 def test_karma_sum_judges_the_total_of_a_page(tmp_path: Path) -> None:
     rows = [
         row(1, "http://a.com/", score=1),
@@ -90,6 +101,13 @@ def test_lists_of_urls_may_give_karma(tmp_path: Path) -> None:
         run(out, urls=(str(path),), karma=karma)
         assert sorted((link["url"], link["karma"]) for link in links_of(out)) == [("http://a.com/", 0), ("http://c.com/", 3)]
         assert drops_of(out) == [("urls.txt:2", "low_karma"), ("urls.txt:4", "blank_line"), ("urls.txt:5", "bad_url")]
+
+
+def test_a_list_without_a_url_exits_2_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text("one\ntwo\n")
+    assert commands.run(["links", "--output", str(tmp_path / "out"), "--urls", str(path)]) == 2
+    assert "none of its 2 lines is a URL" in capsys.readouterr().err
 
 
 def test_each_host_is_in_one_bucket_and_the_books_balance(tmp_path: Path) -> None:
