@@ -18,7 +18,9 @@ import numpy as np
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
-from pipeline.pages.warc_reader import WarcError, WarcRecord, http_status, read_records
+from pipeline.pages.stored_response import http_status
+from pipeline.pages.warc_reader import read_records
+from pipeline.pages.warc_record import WarcError, WarcRecord
 from pipeline.storage import arrays, files
 from pipeline.urls import dedup_key
 from tokenizer.errors import InputError

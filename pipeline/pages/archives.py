@@ -16,7 +16,8 @@ from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
-from pipeline.pages.warc_reader import http_response, read_record
+from pipeline.pages.stored_response import http_response
+from pipeline.pages.warc_reader import read_record
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files

@@ -9,7 +9,8 @@ from servers.stage_runs import body_of, contents, drops_of, link, links_folder, 
 from pipeline.engine.runner import Engine
 from pipeline.pages.archive_index import archive_files, bucket_count
 from pipeline.pages.http_response import HttpResponse
-from pipeline.pages.warc_reader import http_response, read_records
+from pipeline.pages.stored_response import http_response
+from pipeline.pages.warc_reader import read_records
 from pipeline.pages.warc_writer import exchange_members
 from tokenizer.errors import InputError
 
