@@ -141,6 +141,7 @@ def _dictionary(file: BinaryIO) -> "zstd.ZstdDict | None":
 def _member_spans(file: BinaryIO, decompress: Decompress) -> Iterator[Span]:
     """The span of each member of a compressed file; members without a record and padding between members are skipped."""
     offset, data = file.tell(), file.read(READ_BYTES)
+    checked = False
     while True:
         while data and not (rest := data.lstrip(PADDING)):
             offset, data = offset + len(data), file.read(READ_BYTES)
@@ -156,6 +157,9 @@ def _member_spans(file: BinaryIO, decompress: Decompress) -> Iterator[Span]:
             continue
         content, used, data = _member(file, offset, data, decompress())
         if content.strip(PADDING):
+            if not checked:
+                _check_kind(content[:16])
+                checked = True
             yield offset, used, content
         offset += used
 

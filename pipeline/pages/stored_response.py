@@ -21,7 +21,8 @@ def http_status(record: WarcRecord) -> int:
     """Status code of the HTTP response in a record; 200 for a resource, which has no head. Raises WarcError."""
     if record.kind == "resource":
         return 200
-    return _status_line(record.block[:1024].partition(b"\n")[0], record)[0]
+    status = _status_line(record.block[:1024].partition(b"\n")[0], record)[0]
+    return status if status >= 200 else _status_line(_final_head(record)[0].partition(b"\n")[0], record)[0]
 
 
 def http_response(record: WarcRecord) -> HttpResponse:
