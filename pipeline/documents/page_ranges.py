@@ -1,13 +1,11 @@
 """Ranges of a crawl's pages: rows of the pages index, and their bodies from the WARC files beside it."""
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
 
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.pages.warc_reader import read_body
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
 from pipeline.records import Drop, Page, RawPage
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
@@ -17,9 +15,6 @@ RANGES_PER_CORPUS = 16
 MIN_PAGES_PER_RANGE = 100
 MAX_PAGES_PER_RANGE = 4_000
 ROWS_PER_READ = 1024
-
-RECORD_FAILURES: Final = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
-"""Errors of reading one record, whose bytes come from a server: they concern one page. Errors of the disk concern the stage."""
 
 
 @dataclass(frozen=True, slots=True)

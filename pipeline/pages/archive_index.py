@@ -21,7 +21,7 @@ from pipeline.pages.archive_files import redacted_pages
 from pipeline.pages.archive_spans import NotAnArchiveError
 from pipeline.pages.outcomes import REDIRECT_STATUSES
 from pipeline.pages.stored_response import http_status, stored_head
-from pipeline.pages.warc_reader import read_records
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
 from pipeline.pages.warc_record import WarcError, WarcRecord
 from pipeline.records import Page
 from pipeline.storage import arrays, files
@@ -97,7 +97,7 @@ class IndexArchive:
             kind, status = _kind_and_status(record)
             page = hash64(dedup_key(record.url))
             captured_at = round(record.date.timestamp() * 1e6)
-        except ValueError:
+        except RECORD_FAILURES:
             writer.counters[BAD_RECORDS] += 1
             return
         yield page, hash64(record.url), captured_at, record.offset, record.length, number, status, kind

@@ -1,6 +1,5 @@
 """Pages copied out of WARC files that others crawled, in place of the live web."""
 
-import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -38,7 +37,7 @@ from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
-from pipeline.pages.warc_reader import read_record
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
 from pipeline.pages.warc_record import WarcRecord, parse_date
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
@@ -48,8 +47,6 @@ SKIPPED_FILES = "skipped_files"
 """The counter of a folder's files that are not archives."""
 CAPTURES_PER_LINK = 20
 """Captures that are read for one link: a page may have thousands, each of them damaged or a redirect."""
-RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
-"""Errors of reading one record: they concern one capture. Errors of the disk end the stage."""
 FAILURES_OF_RECORDS = frozenset(
     {PageDrop.NOT_ARCHIVED, PageDrop.BAD_RECORD, PageDrop.TRUNCATED, PageDrop.BAD_REDIRECT, PageDrop.TOO_MANY_REDIRECTS}
 )

@@ -4,12 +4,16 @@ Files are of WARC 0.18 to 1.1 or of ARC 1.0, plain, or compressed record by reco
 frame.
 """
 
+import zlib
 from collections.abc import Iterator
 
 from pipeline.pages.archive_spans import member_content, spans
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_record import WarcError, WarcRecord, parse_record
 from pipeline.storage import files
+
+RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
+"""Errors of reading one record, whose bytes come from a server: they concern one page. Errors of the disk concern the stage."""
 
 
 def read_body(path: str, offset: int, length: int) -> bytes:
