@@ -34,7 +34,7 @@ _OTHER_KINDS = (
     (b"%PDF-", "a PDF file"),
 )
 
-Span = tuple[int, int, bytes]
+RecordSpan = tuple[int, int, bytes]
 """Offset and length of a record in its file, and its uncompressed bytes."""
 
 
@@ -42,7 +42,7 @@ class NotAnArchiveError(WarcError):
     """A file is of a kind that is not read, in place of damaged."""
 
 
-def spans(file: BinaryIO) -> Iterator[Span]:
+def spans(file: BinaryIO) -> Iterator[RecordSpan]:
     """The span of every record of a file. Raises WarcError, and NotAnArchiveError for a file of another kind."""
     start = file.read(16)
     file.seek(0)
@@ -58,7 +58,7 @@ def spans(file: BinaryIO) -> Iterator[Span]:
 def member_content(data: bytes, file: BinaryIO) -> bytes:
     """The content of one gzip member or zstd frame of a file; other data is returned unchanged. Raises WarcError."""
     if data.startswith(GZIP_MAGIC):
-        decompress: Decompress = _gunzip
+        decompress: NewMember = _gunzip
     elif data.startswith(ZSTD_MAGIC):
         file.seek(0)
         decompress = _unzstd(_dictionary(file))
@@ -70,12 +70,12 @@ def member_content(data: bytes, file: BinaryIO) -> bytes:
     return content
 
 
-Step = Callable[[bytes], tuple[bytes, bytes, bool]]
+MemberStep = Callable[[bytes], tuple[bytes, bytes, bool]]
 """Decompresses more of one member: the content, the bytes after the member, whether the member is complete."""
-Decompress = Callable[[], Step]
+NewMember = Callable[[], MemberStep]
 
 
-def _gunzip() -> Step:
+def _gunzip() -> MemberStep:
     engine = zlib.decompressobj(GZIP_WINDOW)
     size = 0
 
@@ -92,8 +92,8 @@ def _gunzip() -> Step:
     return step
 
 
-def _unzstd(dictionary: "zstd.ZstdDict | None") -> Decompress:
-    def new() -> Step:
+def _unzstd(dictionary: "zstd.ZstdDict | None") -> NewMember:
+    def new() -> MemberStep:
         engine = zstd.ZstdDecompressor(zstd_dict=dictionary)
         size = 0
 
@@ -138,7 +138,7 @@ def _dictionary(file: BinaryIO) -> "zstd.ZstdDict | None":
         raise WarcError(f"damaged dictionary: {error}") from error
 
 
-def _member_spans(file: BinaryIO, decompress: Decompress) -> Iterator[Span]:
+def _member_spans(file: BinaryIO, decompress: NewMember) -> Iterator[RecordSpan]:
     """The span of each member of a compressed file; members without a record and padding between members are skipped."""
     offset, data = file.tell(), file.read(READ_BYTES)
     checked = False
@@ -164,7 +164,7 @@ def _member_spans(file: BinaryIO, decompress: Decompress) -> Iterator[Span]:
         offset += used
 
 
-def _member(file: BinaryIO, offset: int, data: bytes, step: Step) -> tuple[bytes, int, bytes]:
+def _member(file: BinaryIO, offset: int, data: bytes, step: MemberStep) -> tuple[bytes, int, bytes]:
     """Content and size of the member at `offset`, and the bytes read beyond it; `data` are the bytes read of it so far."""
     pieces: list[bytes] = []
     used, complete = 0, False
@@ -181,7 +181,7 @@ def _member(file: BinaryIO, offset: int, data: bytes, step: Step) -> tuple[bytes
     return b"".join(pieces), used, data
 
 
-def _plain_spans(file: BinaryIO) -> Iterator[Span]:
+def _plain_spans(file: BinaryIO) -> Iterator[RecordSpan]:
     """The span of each record of an uncompressed file."""
     offset = 0
     while True:
