@@ -36,16 +36,27 @@ def page(url: str, body: bytes, offset: int, length: int) -> Page:
     )  # fmt: skip
 
 
-def write_pages(folder: Path, bodies: list[bytes], indexes: int = 1, numbers: list[int] | None = None) -> Path:
-    """A pages folder in the format of the stage `pages`; `numbers` are the numbers in the pages' URLs, by default their order."""
+def write_pages(
+    folder: Path,
+    bodies: list[bytes],
+    indexes: int = 1,
+    numbers: list[int] | None = None,
+    members: dict[int, bytes] | None = None,
+) -> Path:
+    """A pages folder in the format of the stage `pages`; `numbers` are the numbers in the pages' URLs, by default their order.
+
+    `members` replace the WARC records of some pages, by their numbers; the index still describes the pages.
+    """
     folder.mkdir()
     pages = []
     with (folder / "warc-00000.warc.gz").open("wb") as warc:
         for number, body in zip(numbers or range(len(bodies)), bodies, strict=True):
             url = f"http://example.org/{number}"
             exchange = exchange_members(HttpResponse(url, 200, "OK", (("Content-Type", "text/html"),), body, ()), FETCHED)
-            pages.append(page(url, body, warc.tell(), exchange.response_length))
-            warc.write(exchange.members)
+            member = (members or {}).get(number, exchange.members)
+            length = exchange.response_length if member is exchange.members else len(member)
+            pages.append(page(url, body, warc.tell(), length))
+            warc.write(member)
     entries = [_entry(folder, "warc-00000.warc.gz", "warc", len(bodies))]
     for i in range(indexes):
         name = f"pages-{i:05d}-of-{indexes:05d}.parquet"

@@ -12,6 +12,7 @@ STAGE_NAME: Final = "documents"
 class ExtractDrop(StrEnum):
     """All reasons but the quality filters: where a filter drops a page, the filter itself is the reason."""
 
+    BAD_RECORD = "bad_record"
     TAKEN_DOWN = "taken_down"
     EXCLUDED_SITE = "excluded_site"
     MEDIA_TYPE = "media_type"

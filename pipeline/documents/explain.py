@@ -7,7 +7,7 @@ from pipeline.documents.page_ranges import PageRange, page_ranges
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_protocol import Extraction
-from pipeline.records import Document, Page, RawPage
+from pipeline.records import Document, Drop, Page
 from pipeline.storage.manifest import load_stage
 from tokenizer.errors import InputError
 
@@ -18,7 +18,8 @@ def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxL
     """The page's way through the stage, one step per line. Raises InputError where the pages folder does not hold the page."""
     pages, page = _find(folder, url)
     with Sandbox(rules, limits) as sandbox:
-        extraction = sandbox.extract(RawPage.of(page, pages.body(page)))
+        raw_page = pages.read(page)
+        extraction = Extraction(raw_page) if isinstance(raw_page, Drop) else sandbox.extract(raw_page)
     return "\n".join(f"{step:<12} {effect}" for step, effect in (*_origin(page), *extraction.steps, *_end(extraction)))
 
 

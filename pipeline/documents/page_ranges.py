@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pipeline.pages.warc_reader import WarcError, read_body
-from pipeline.records import Page
+from pipeline.documents.drops import STAGE_NAME, ExtractDrop
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
+from pipeline.records import Drop, Page, RawPage
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 from tokenizer.errors import InputError
@@ -36,16 +37,25 @@ class PageRange:
             if row >= self.stop:
                 return
 
-    def body(self, page: Page) -> bytes:
-        """The body in the page's WARC record. Raises InputError where the archive is damaged."""
+    def read(self, page: Page) -> RawPage | Drop:
+        """The page with the body in its WARC record; a drop where the record gives no body, or not the one that was fetched.
+
+        Raises InputError where the WARC file cannot be opened or read.
+        """
         path = files.join(self.folder, page.warc_file)
         try:
             body = read_body(path, page.warc_offset, page.warc_length)
-        except (WarcError, OSError) as error:
+        except OSError as error:
             raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
+        except RECORD_FAILURES as error:
+            return _bad_record(page, " ".join(f"{error}".split()) or type(error).__name__)
         if sha256(body).digest() != page.sha256:
-            raise InputError(f"{path}: {page.url} differs from the page that was fetched (its sha256); fetch the pages again")
-        return body
+            return _bad_record(page, "the record's body is not the one that was fetched (its sha256)")
+        return RawPage.of(page, body)
+
+
+def _bad_record(page: Page, detail: str) -> Drop:
+    return Drop(STAGE_NAME, page.url, ExtractDrop.BAD_RECORD, f"{page.warc_file} at byte {page.warc_offset}: {detail}"[:200])
 
 
 def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:

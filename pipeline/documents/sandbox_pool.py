@@ -13,7 +13,7 @@ from pipeline.documents.limits import SandboxLimits
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_protocol import Extraction
-from pipeline.records import RawPage
+from pipeline.records import Drop, RawPage
 
 PAGES_AHEAD: Final = 32
 """Pages per sandbox that are extracted while an earlier page takes long; their extractions wait in memory."""
@@ -24,8 +24,13 @@ _idle: dict[tuple[ExtractionRules, SandboxLimits], list[Sandbox]] = {}
 _idle_lock = threading.Lock()
 
 
-def extract_in_order(sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Callable[[T], RawPage]) -> Iterator[Extraction]:
-    """The extraction of each page, in the pages' order; a free sandbox takes the next page. Threads call `read`."""
+def extract_in_order(
+    sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Callable[[T], RawPage | Drop]
+) -> Iterator[Extraction]:
+    """The extraction of each page, in the pages' order; a free sandbox takes the next page. Threads call `read`.
+
+    A page that `read` drops needs no sandbox.
+    """
     free: SimpleQueue[Sandbox] = SimpleQueue()
     for sandbox in sandboxes:
         free.put(sandbox)
@@ -33,7 +38,8 @@ def extract_in_order(sandboxes: Sequence[Sandbox], pages: Iterable[T], read: Cal
     def extract(page: T) -> Extraction:
         sandbox = free.get()
         try:
-            return sandbox.extract(read(page))
+            raw_page = read(page)
+            return Extraction(raw_page) if isinstance(raw_page, Drop) else sandbox.extract(raw_page)
         finally:
             free.put(sandbox)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.documents.drops import STAGE_NAME
+from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page
 from pipeline.documents.limits import SandboxLimits
 from pipeline.documents.page_ranges import PageRange, page_ranges
@@ -11,12 +11,13 @@ from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import borrow, extract_in_order
 from pipeline.documents.settings import DocumentsSettings
-from pipeline.engine.parts import Part, PhaseFolder, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.runner import WORKER_PROCESS, Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
-from pipeline.records import Document, RawPage
-from pipeline.storage.manifest import load_stage
+from pipeline.records import Document
+from pipeline.storage.manifest import Books, load_stage
+from tokenizer.errors import InputError
 
 DOCUMENTS_PER_BATCH = 256
 """Documents in memory, and in a row group."""
@@ -49,7 +50,7 @@ class ExtractPages:
 
     def _documents(self, pages: PageRange, sandboxes: Sequence[Sandbox], writer: PartWriter) -> Iterator[Document]:
         """The documents, with drops and counts in the writer."""
-        for extraction in extract_in_order(sandboxes, pages.pages(), lambda page: RawPage.of(page, pages.body(page))):
+        for extraction in extract_in_order(sandboxes, pages.pages(), pages.read):
             writer.items_in += 1
             writer.advance()
             writer.counters.update(extraction.counts)
@@ -63,13 +64,22 @@ class ExtractPages:
 
 
 def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
-    """Extract every page of the pages folder."""
+    """Extract every page of the pages folder. Raises InputError where no page's record can be read."""
     settings = call.settings
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
     engine, sandboxes = spread_sandboxes(call.engine)
     extract = ExtractPages(settings.rules(), settings.limits(), sandboxes)
-    return StageResult(engine.work(phase, parts, extract, "pages"))
+    receipts = engine.work(phase, parts, extract, "pages")
+    _check_records(folder, receipts)
+    return StageResult(receipts)
+
+
+def _check_records(folder: str, receipts: Sequence[Receipt]) -> None:
+    """Raise InputError where every page is a drop for its record: the fault is the folder's, not the pages'."""
+    books = Books.total(receipt.books for receipt in receipts)
+    if books.items_in and books.dropped.get(ExtractDrop.BAD_RECORD) == books.items_in:
+        raise InputError(f"{folder}: no record of its {books.items_in:,} pages can be read; fetch the pages again")
 
 
 def spread_sandboxes(engine: Engine) -> tuple[Engine, int]:

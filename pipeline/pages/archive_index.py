@@ -10,21 +10,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
-from pipeline.pages.warc_reader import WarcError, WarcRecord, http_status, read_records
+from pipeline.pages.archive_files import redacted_pages
+from pipeline.pages.archive_spans import NotAnArchiveError
+from pipeline.pages.outcomes import REDIRECT_STATUSES
+from pipeline.pages.stored_response import http_status, stored_head
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
+from pipeline.pages.warc_record import WarcError, WarcRecord
+from pipeline.records import Page
 from pipeline.storage import arrays, files
 from pipeline.urls import dedup_key
 from tokenizer.errors import InputError
 
-PATTERNS = ("*.warc", "*.warc.gz")
 SPILL, SORTED = "archive", "captures"
+BAD_RECORDS = "bad_records"
 CAPTURE = np.dtype(
     [
         ("page", "<u8"),
@@ -34,28 +39,19 @@ CAPTURE = np.dtype(
         ("length", "<i8"),
         ("file", "<i4"),
         ("status", "<i4"),
+        ("kind", "<i4"),
     ]
 )
-"""A response record: hash of its URL's dedup key, hash of the URL, time (microseconds), offset and length in its file, number of
-the file, status."""
+"""A record of a page: hash of its URL's dedup key, hash of the URL, time (microseconds), offset and length in its file, number of
+the file, status, and one of the four kinds below."""
+WHOLE, TRUNCATED, REVISIT, OWN_PAGE = range(4)
+"""A whole response or resource; one whose writer cut it; a record that refers to another for its body; a page of our own crawl
+under its link's URL, which its record does not name."""
+PAGE_KINDS = frozenset({"response", "resource", "revisit"})
+PARTIAL_STATUSES = frozenset({204, 205, 206})
+"""Successes without a page, or with a part of one."""
 ARCHIVE_BYTES_PER_BUCKET = 1 << 34
 """Some 500,000 records of 30 KB, which one process sorts in memory: 25 MB of index."""
-
-
-def archive_files(paths: tuple[str, ...]) -> list[str]:
-    """The WARC files that the paths name; a folder stands for all files below it. Raises InputError where there are none."""
-    archives: list[str] = []
-    for path in paths:
-        if files.is_local(path) and Path(path).is_dir():
-            below = sorted({str(p) for pattern in PATTERNS for p in Path(path).rglob(pattern)})
-            if not below:
-                raise InputError(f"--fetch_from {path}: no {' or '.join(PATTERNS)} below it")
-            archives += below
-        elif files.exists(path):
-            archives.append(path)
-        else:
-            raise InputError(f"--fetch_from {path}: no such file or folder")
-    return archives
 
 
 def hash64(text: str) -> int:
@@ -75,28 +71,50 @@ class IndexArchive:
     buckets: int
 
     def __call__(self, part: Part[tuple[int, str]], writer: PartWriter) -> None:
-        """Read every record. A damaged file raises InputError; a response record without a response is counted and skipped."""
+        """Read every record. A damaged file, or one of another kind, raises InputError.
+
+        A response record without a response is counted and skipped; so are addresses that are not of the web (dns:, urn:),
+        without a count.
+        """
         number, path = part.work
         rows: list[tuple[int, ...]] = []
         try:
             for record in read_records(path):
                 writer.advance(record.length)
-                if record.kind == "response":
+                if record.kind in PAGE_KINDS and record.url.lower().startswith(("http://", "https://")):
                     rows += self._row(number, record, writer)
+        except NotAnArchiveError as error:
+            raise InputError(f"{path}: {error}") from error
         except WarcError as error:
             raise InputError(f"{path}: {error}; get the file anew, or leave it out") from error
+        rows += [_own_page(number, page) for page in redacted_pages(path)]
         captures = np.array(rows, CAPTURE)
         buckets = (captures["page"] % np.uint64(self.buckets)).astype(np.int64)
         shuffle.write_run(writer, SPILL, captures, buckets, self.buckets)
 
     def _row(self, number: int, record: WarcRecord, writer: PartWriter) -> Iterator[tuple[int, ...]]:
         try:
-            status, page = http_status(record), hash64(dedup_key(record.url))
+            kind, status = _kind_and_status(record)
+            page = hash64(dedup_key(record.url))
             captured_at = round(record.date.timestamp() * 1e6)
-        except ValueError:
-            writer.counters["bad_records"] += 1
+        except RECORD_FAILURES:
+            writer.counters[BAD_RECORDS] += 1
             return
-        yield page, hash64(record.url), captured_at, record.offset, record.length, number, status
+        yield page, hash64(record.url), captured_at, record.offset, record.length, number, status, kind
+
+
+def _kind_and_status(record: WarcRecord) -> tuple[int, int]:
+    """Kind and status of a capture. A revisit whose record tells none, or 304, has the page of the record that it refers to."""
+    if record.kind == "revisit":
+        head = stored_head(record)
+        return REVISIT, 200 if head is None or head.status == 304 else head.status
+    return TRUNCATED if record.headers.get("warc-truncated") else WHOLE, http_status(record)
+
+
+def _own_page(number: int, page: Page) -> tuple[int, ...]:
+    captured_at = round(page.fetched_at.timestamp() * 1e6)
+    key, url = hash64(dedup_key(page.url)), hash64(page.url)
+    return key, url, captured_at, page.warc_offset, page.warc_length, number, page.status, OWN_PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,15 @@ class SortCaptures:
         writer.publish(SORTED, len(captures), lambda f: arrays.write(f, captures), writer.spill_name(f"{writer.key}.npy"))
 
 
+class Capture(NamedTuple):
+    """A record of the index: where it is, and what it holds (see CAPTURE)."""
+
+    path: str
+    offset: int
+    length: int
+    kind: int
+
+
 class Captures:
     """The finished index: WARC files, and sorted buckets, of which a process maps those that it looks into."""
 
@@ -118,24 +145,25 @@ class Captures:
         self._bucket = cache(lambda bucket: np.asarray(arrays.load(buckets[bucket])))
         self._buckets = len(buckets)
 
-    def best(self, url: str, near: datetime | None) -> tuple[str, int, int] | None:
-        """(path, offset, length) of the capture to take for a URL; None where there is none.
+    def ranked(self, url: str, near: datetime | None) -> list[Capture]:
+        """All captures of a URL and its other spellings, the one to take first.
 
-        Captures of the exact URL come before those of its other spellings, then successes and redirects before failures, then the
-        one nearest in time to `near` (without it, the latest).
+        Whole successes and redirects come before truncated ones, and those before failures; then captures of the exact URL before
+        those of its other spellings; then the one nearest in time to `near` (without it, the latest).
         """
         page = hash64(dedup_key(url))
         captures = self._bucket(page % self._buckets)
         pages = captures["page"]
         low = bisect_left(pages, page)  # np.searchsorted would copy the column
         high = bisect_right(pages, page, low)
-        if low == high:
-            return None
-        row = min(captures[low:high], key=partial(_preference, hash64(url), near))
-        return self._paths[row["file"]], int(row["offset"]), int(row["length"])
+        rows = sorted(captures[low:high], key=partial(_preference, hash64(url), near))
+        return [Capture(self._paths[r["file"]], int(r["offset"]), int(r["length"]), int(r["kind"])) for r in rows]
 
 
-def _preference(url: int, near: datetime | None, row: np.void) -> tuple[bool, bool, int]:
+def _preference(url: int, near: datetime | None, row: np.void) -> tuple[int, bool, bool, int]:
     captured_at = int(row["captured_at"])
     distance = -captured_at if near is None else abs(captured_at - round(near.timestamp() * 1e6))
-    return int(row["url"]) != url, row["status"] >= 400, distance
+    status, kind = int(row["status"]), int(row["kind"])
+    useful = status in REDIRECT_STATUSES or (200 <= status < 300 and status not in PARTIAL_STATUSES)
+    rank = 2 if not useful else 1 if kind == TRUNCATED else 0
+    return rank, int(row["url"]) != url, kind != OWN_PAGE, distance

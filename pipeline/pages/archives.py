@@ -1,25 +1,64 @@
 """Pages copied out of WARC files that others crawled, in place of the live web."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part, PhaseFolder, numbered
 from pipeline.engine.stage import Call
 from pipeline.engine.writer import PartWriter
-from pipeline.pages.archive_index import SORTED, SPILL, Captures, IndexArchive, SortCaptures, archive_files, bucket_count
+from pipeline.pages.archive_files import archive_files, skipped_files
+from pipeline.pages.archive_index import (
+    BAD_RECORDS,
+    OWN_PAGE,
+    SORTED,
+    SPILL,
+    WHOLE,
+    Capture,
+    Captures,
+    IndexArchive,
+    SortCaptures,
+    bucket_count,
+)
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
-from pipeline.pages.outcomes import REDIRECT_STATUSES, DroppedLink, FetchOutcome, PageDrop, page_or_drop, redirect_target
+from pipeline.pages.outcomes import (
+    REDIRECT_STATUSES,
+    DroppedLink,
+    FetchedPage,
+    FetchOutcome,
+    PageDrop,
+    page_or_drop,
+    redirect_target,
+)
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
-from pipeline.pages.warc_reader import http_response, read_record
+from pipeline.pages.stored_response import http_response, stored_head
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
+from pipeline.pages.warc_record import WarcRecord, parse_date
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files
+
+SKIPPED_FILES = "skipped_files"
+"""The counter of a folder's files that are not archives."""
+CAPTURES_PER_LINK = 20
+"""Captures that are read for one link: a page may have thousands, each of them damaged or a redirect."""
+FAILURES_OF_RECORDS = frozenset(
+    {PageDrop.NOT_ARCHIVED, PageDrop.BAD_RECORD, PageDrop.TRUNCATED, PageDrop.BAD_REDIRECT, PageDrop.TOO_MANY_REDIRECTS}
+)
+"""Drops that say nothing about the page: another capture may have it."""
+
+
+class ArchivedElsewhereError(ValueError):
+    """A record refers to one that is not in the archives."""
+
+
+class TruncatedRecordError(ValueError):
+    """A record's writer says that it cut the payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +85,10 @@ class CopyPart:
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
 
-def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> CopyPart:
-    """The work of a part whose pages come from the archives of --fetch_from, which are indexed first."""
+def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[CopyPart, dict[str, int]]:
+    """The work of a part whose pages come from the archives of --fetch_from, which are indexed first; and counts of what was
+    skipped.
+    """
     index, captures = phase.sibling("index"), phase.sibling("captures")
     paths = archive_files(call.settings.fetch_from)
     buckets = bucket_count(paths)
@@ -56,27 +97,103 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> CopyPar
     runs = shuffle.run_paths(index, SPILL, indexed)
     sorting = shuffle.gather(phase, "captures", SPILL, runs, buckets, call.engine.work)
     receipts = call.engine.work(captures, sorting, SortCaptures(), "buckets")
-    return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts)))
+    skipped = Counter({SKIPPED_FILES: skipped_files(call.settings.fetch_from)})
+    skipped[BAD_RECORDS] = sum(receipt.counters.get(BAD_RECORDS, 0) for receipt in indexed)
+    return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
 def archived_outcome(link: Link, captures: Captures) -> FetchOutcome:
     """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    url, chain = link.url, RedirectChain()
-    for _ in range(MAX_REDIRECTS + 1):
-        capture = captures.best(url, link.submitted_at)
-        if capture is None:
-            return DroppedLink(link.url, PageDrop.NOT_ARCHIVED, "" if url == link.url else redact(url))
+    return _Search(link, captures).outcome(link.url, RedirectChain(), 0)
+
+
+class _Search:
+    """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
+
+    def __init__(self, link: Link, captures: Captures) -> None:
+        self._link = link
+        self._captures = captures
+        self._seen: set[Capture] = set()
+
+    def outcome(self, url: str, chain: RedirectChain, redirects: int) -> DroppedLink | FetchedPage:
+        """The outcome of the first capture of a URL that gives one; of the best capture where none does."""
+        ranked = self._captures.ranked(url, self._link.submitted_at)
+        if not ranked:
+            return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
+        first: DroppedLink | None = None
+        for capture in ranked:
+            if capture in self._seen or redirects > MAX_REDIRECTS or len(self._seen) == CAPTURES_PER_LINK:
+                continue
+            self._seen.add(capture)
+            outcome = self._read(capture, chain, redirects)
+            if isinstance(outcome, FetchedPage):
+                return outcome
+            first = first or outcome
+            if outcome.reason not in FAILURES_OF_RECORDS:
+                break
+        return first or self._drop(PageDrop.TOO_MANY_REDIRECTS)
+
+    def _read(self, capture: Capture, chain: RedirectChain, redirects: int) -> DroppedLink | FetchedPage:
+        """The outcome of one capture; a redirect's is that of its target."""
         try:
-            response, date = _read(*capture)
-            if response.status not in REDIRECT_STATUSES:
-                return page_or_drop(link.url, response, date, chain)
-            chain = chain.then(exchange_members(response, date))
-            url = redirect_target(response)
-        except ValueError as error:
-            return DroppedLink(link.url, PageDrop.BAD_RECORD, str(error)[:200])
-    return DroppedLink(link.url, PageDrop.TOO_MANY_REDIRECTS)
+            record = read_record(capture.path, capture.offset, capture.length)
+            date = record.date
+            response = self._response(record)
+        except ArchivedElsewhereError as error:
+            return self._drop(PageDrop.NOT_ARCHIVED, str(error))
+        except TruncatedRecordError as error:
+            return self._drop(PageDrop.TRUNCATED, str(error))
+        except RECORD_FAILURES as error:
+            return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
+        if response.status not in REDIRECT_STATUSES:
+            return page_or_drop(self._link.url, response, date, chain)
+        try:
+            target = redirect_target(response)
+        except ValueError:
+            return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+        return self.outcome(target, chain.then(exchange_members(response, date)), redirects + 1)
+
+    def _response(self, record: WarcRecord) -> HttpResponse:
+        if record.kind == "revisit":
+            return revisited(record, self._captures)
+        reason = record.headers.get("warc-truncated")
+        if not reason:
+            return http_response(record)
+        head = stored_head(record)
+        if head is None or 200 <= head.status < 300:
+            raise TruncatedRecordError(f"WARC-Truncated: {reason}"[:80])
+        return head
+
+    def _drop(self, reason: PageDrop, detail: str = "") -> DroppedLink:
+        return DroppedLink(self._link.url, reason, detail)
 
 
-def _read(path: str, offset: int, length: int) -> tuple[HttpResponse, datetime]:
-    record = read_record(path, offset, length)
-    return http_response(record), record.date
+def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:
+    """The response that a revisit record stands for (ISO 28500:2017, 6.7): its own head, or the page of the record it refers to.
+
+    Raises ArchivedElsewhereError where the archives lack that record.
+    """
+    head = stored_head(record)
+    if head is not None and head.status != 304 and not 200 <= head.status < 300:
+        return head
+    url = record.headers.get("warc-refers-to-target-uri", "").strip("<>") or record.url
+    stamp = record.headers.get("warc-refers-to-date")
+    wholes = [c for c in captures.ranked(url, parse_date(stamp) if stamp else record.date) if c.kind in (WHOLE, OWN_PAGE)]
+    for capture in wholes[:CAPTURES_PER_LINK]:
+        original = read_record(capture.path, capture.offset, capture.length)
+        if _refers_to(record, original):
+            return replace(http_response(original), url=record.url)
+    raise ArchivedElsewhereError("a revisit of a record that is not in the archives")
+
+
+def _refers_to(record: WarcRecord, original: WarcRecord) -> bool:
+    """Whether a revisit is one of `original`: by the record's id, else by the payload's digest, else by the date."""
+    refers, own = record.headers, original.headers
+    if refers.get("warc-refers-to") and refers.get("warc-refers-to") == own.get("warc-record-id"):
+        return True
+    digests = refers.get("warc-payload-digest", "").lower(), own.get("warc-payload-digest", "").lower()
+    if all(digests):
+        return digests[0] == digests[1]
+    if stamp := refers.get("warc-refers-to-date"):
+        return parse_date(stamp) == original.date
+    return "warc-refers-to" not in refers

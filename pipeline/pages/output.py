@@ -11,11 +11,15 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pipeline.engine.writer import PartWriter
+from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
 from pipeline.pages.politeness import PRODUCT
 from pipeline.pages.redaction import redact
-from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member
+from pipeline.pages.stored_response import http_response
+from pipeline.pages.warc_reader import RECORD_FAILURES
+from pipeline.pages.warc_record import WarcRecord
+from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member, response_block
 from pipeline.records import Drop, Link, Page, required
 from pipeline.storage import files
 
@@ -40,7 +44,12 @@ def read_links(path: str) -> Iterator[Link]:
 
 
 def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], bytes]:
-    """Head and blob of an outcome's journal entry: enough to publish the outcome."""
+    """Head and blob of an outcome's journal entry: enough to publish the outcome.
+
+    A page whose record would not give back its body becomes a drop now, and not in a later stage.
+    """
+    if isinstance(outcome, FetchedPage) and (fault := _fault_of_record(outcome.response)):
+        outcome = DroppedLink(outcome.url, PageDrop.BAD_RECORD, fault)
     if isinstance(outcome, DroppedLink):
         return {"key": outcome.url, "reason": str(outcome.reason), "detail": redact(outcome.detail)}, b""
     if isinstance(outcome, MovedLink):
@@ -52,6 +61,16 @@ def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], by
         }
         return head, outcome.chain.members
     return _page_entry(outcome, link)
+
+
+def _fault_of_record(response: HttpResponse) -> str:
+    """Why the record of a response would not give back its body; empty where it would."""
+    block = response_block(response)
+    try:
+        body = http_response(WarcRecord(0, len(block), {"warc-type": "response"}, block)).body
+    except RECORD_FAILURES as error:
+        return f"its record cannot be read back: {error}"[:200]
+    return "" if body == response.body else "its record gives another body"
 
 
 def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.stage import Call, Stage, StageResult
-from pipeline.pages.archive_index import archive_files
-from pipeline.pages.archives import copy_from_archives
+from pipeline.pages.archive_files import archive_files, own_index
+from pipeline.pages.archive_index import BAD_RECORDS
+from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.output import MOVED
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
 from pipeline.storage import files
-from pipeline.storage.manifest import Input, file_input, load_stage
+from pipeline.storage.manifest import Input, StageManifest, file_input, load_stage
 
 LINKS_PER_PART = 20_000
 """Few, large parts: a slow host delays nobody where many hosts are asked side by side."""
@@ -28,7 +29,8 @@ def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
     groups = shares(shards, _links_per_part(call.settings, sum(rows for _, rows in shards)))
     parts = [Part(f"{i:05d}-of-{len(groups):05d}", share, links) for i, (share, links) in enumerate(groups)]
     if call.settings.fetch_from:
-        return StageResult(call.engine.work(phase, parts, copy_from_archives(call, phase), "links"))
+        copy_part, skipped = copy_from_archives(call, phase)
+        return StageResult(call.engine.work(phase, parts, copy_part, "links"), counters=skipped)
     check_reachable(call.settings)
     receipts = call.engine.work(phase, parts, FetchPart(call.settings), "links")
     return StageResult([*receipts, *_follow_redirects(call, phase, parts, receipts)])
@@ -61,9 +63,18 @@ def _follow_redirects(
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:
-    """The WARC files of --fetch_from as inputs: their content counts."""
+    """The WARC files of --fetch_from, and the indexes of our own crawls among them, as inputs: their content counts."""
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
-    return {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
+    indexes = sorted({index for path in paths if (index := own_index(path))})
+    inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
+    return inputs | {f"archive index {i:05d}": file_input(path) for i, path in enumerate(indexes)}
+
+
+def skipped(manifest: StageManifest) -> str:
+    """What --fetch_from skipped: `3 files of other kinds and 2 bad records skipped`."""
+    counts = [(SKIPPED_FILES, "files of other kinds"), (BAD_RECORDS, "bad records")]
+    shown = [f"{manifest.counters[name]:,} {words}" for name, words in counts if manifest.counters.get(name)]
+    return f"{' and '.join(shown)} skipped" if shown else ""
 
 
 STAGE = Stage(
@@ -74,4 +85,5 @@ STAGE = Stage(
     work=work,
     unit="links",
     files=archives,
+    note=skipped,
 )

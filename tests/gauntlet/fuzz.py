@@ -86,8 +86,8 @@ def http_response(data: bytes) -> None:
 
 def http_record(data: bytes) -> None:
     """The block of a response record."""
-    with refused(warc_reader.WarcError, decoding.DecodingError, decoding.UnknownCodingError, decoding.TooLargeError):
-        warc_reader.http_response(warc_reader.WarcRecord(0, len(data), {}, data))
+    with refused(warc_record.WarcError, decoding.DecodingError, decoding.UnknownCodingError, decoding.TooLargeError):
+        stored_response.http_response(warc_record.WarcRecord(0, len(data), {}, data))
 
 
 def robots(data: bytes) -> None:
@@ -99,7 +99,7 @@ def robots(data: bytes) -> None:
 
 def warc_file(data: bytes) -> None:
     """A WARC file is read to its end or refused."""
-    with refused(warc_reader.WarcError):
+    with refused(warc_record.WarcError):
         for record in warc_reader.read_records(written("x.warc", data)):
             assert record.kind is not None
             assert record.date
@@ -157,12 +157,12 @@ def written(name: str, data: bytes) -> str:
 def load() -> None:
     """Import the parsers, instrumented where atheris runs. Of the trainer only the JSON reader is imported."""
     global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, header_parser
-    global intake, outcomes, read_metadata, reddit, retry, robots_module, urls, warc_reader
+    global intake, outcomes, read_metadata, reddit, retry, robots_module, stored_response, urls, warc_reader, warc_record
     from pipeline import reddit, urls
     from pipeline.links import intake
     from pipeline.links.rules import LinkRules
     from pipeline.links.settings import LinksSettings, SourceKind
-    from pipeline.pages import decoding, header_parser, outcomes, retry, warc_reader
+    from pipeline.pages import decoding, header_parser, outcomes, retry, stored_response, warc_reader, warc_record
     from pipeline.pages import robots as robots_module
     from pipeline.pages.http_response import HttpResponse
     from pipeline.storage.manifest import StageManifest

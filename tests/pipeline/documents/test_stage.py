@@ -1,3 +1,4 @@
+import gzip
 import os
 import random
 from pathlib import Path
@@ -7,7 +8,7 @@ from page_folders import STORY, contents, html_page, real_pages, run, write_page
 
 from pipeline.documents.extract import document_id
 from pipeline.documents.settings import DocumentsSettings
-from pipeline.documents.stage import SANDBOXES_PER_PROCESS, spread_sandboxes
+from pipeline.documents.stage import SANDBOXES_PER_PROCESS, STAGE, spread_sandboxes
 from pipeline.engine.runner import Engine
 from pipeline.records import Drop
 from pipeline.storage import files
@@ -73,6 +74,45 @@ def test_damaged_archive_is_an_error_that_names_the_file(tmp_path: Path, engine:
     warc = pages / "warc-00000.warc.gz"
     warc.write_bytes(warc.read_bytes()[:100])
     with pytest.raises(InputError, match=r"warc-00000\.warc\.gz: 100 bytes, its manifest says \d+"):
+        run(pages, tmp_path / "documents", engine)
+
+
+def stored(block: bytes) -> bytes:
+    head = b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: http://example.org/\r\nContent-Length: %d\r\n\r\n"
+    return gzip.compress(head % len(block) + block + b"\r\n\r\n", mtime=0)
+
+
+BAD_RECORDS = {
+    0: gzip.compress(b"words"),
+    1: gzip.compress(b"")[:12],
+    2: b"",
+    3: b"\x1f\x8b" + bytes(40),
+    4: stored(b""),
+    5: stored(b"words"),
+    6: stored(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n" + bytes(range(256))),
+    7: stored(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b" + bytes(40)),
+    8: stored(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort"),
+    9: stored(b"HTTP/1.1 200 OK\r\n\r\n<p>A page that was not fetched."),
+}
+
+
+def test_page_whose_record_cannot_be_read_is_a_drop(tmp_path: Path, engine: Engine) -> None:
+    bodies = [html_page(number) for number in range(len(BAD_RECORDS) + 1)]
+    pages = write_pages(tmp_path / "pages", bodies, members=BAD_RECORDS)
+    manifest = run(pages, tmp_path / "documents", engine)
+    assert manifest.books == Books(11, 1, {"bad_record": 10})
+    (drops,) = manifest.of_kind("drops")
+    details = files.read_table(str(tmp_path / "documents" / drops.name)).column("detail").to_pylist()
+    assert all(detail.startswith("warc-00000.warc.gz at byte ") for detail in details)
+    assert details[-1].endswith("the record's body is not the one that was fetched (its sha256)")
+    account = STAGE.explain_input
+    assert account is not None
+    assert "dropped      bad_record: warc-00000.warc.gz" in account(str(pages), "http://example.org/3", DocumentsSettings())
+
+
+def test_stage_whose_every_record_is_bad_ends_with_one_line(tmp_path: Path, engine: Engine) -> None:
+    pages = write_pages(tmp_path / "pages", [html_page(number) for number in range(10)], members=BAD_RECORDS)
+    with pytest.raises(InputError, match=r"pages: no record of its 10 pages can be read; fetch the pages again$"):
         run(pages, tmp_path / "documents", engine)
 
 

@@ -44,7 +44,7 @@ def test_transform_gives_the_documents_and_drops_of_the_stage(tmp_path: Path, en
     drops = [Drop.from_row(row) for row in files.read_table(str(tmp_path / "documents" / entry.name)).to_pylist()]
     assert (len(documents), len(drops)) == (12, 2)
     (pages,) = page_ranges(str(folder), StageManifest.load(str(folder)))
-    raw_pages = [RawPage.of(page, pages.body(page)) for page in pages.pages()]
+    raw_pages = [raw for page in pages.pages() if isinstance(raw := pages.read(page), RawPage)]
     for order in (raw_pages, raw_pages[::-1]):
         check(order, Extract(), documents, drops)
 
