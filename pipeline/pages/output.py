@@ -19,7 +19,7 @@ from pipeline.pages.redaction import redact
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES
 from pipeline.pages.warc_record import WarcRecord
-from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member, response_block
+from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member, response_head
 from pipeline.records import Drop, Link, Page, required
 from pipeline.storage import files
 
@@ -65,7 +65,7 @@ def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], by
 
 def _fault_of_record(response: HttpResponse) -> str:
     """Why the record of a response would not give back its body; empty where it would."""
-    block = response_block(response)
+    block = response_head(response) + response.payload
     try:
         body = http_response(WarcRecord(0, len(block), {"warc-type": "response"}, block)).body
     except RECORD_FAILURES as error:
