@@ -12,7 +12,8 @@ from warcio.checker import Checker
 from pipeline.pages.header_parser import split_head
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.outcomes import DroppedLink, PageDrop, page_or_drop
-from pipeline.pages.warc_reader import gunzip_member, http_response, parse_record
+from pipeline.pages.stored_response import http_response
+from pipeline.pages.warc_record import parse_record
 from pipeline.pages.warc_writer import UnwritableResponseError, exchange_members, metadata_member, response_head
 
 TYPE = ("Content-Type", "text/html")
@@ -25,7 +26,7 @@ def response(*headers: tuple[str, str], phrase: str = "OK") -> HttpResponse:
 def stored(given: HttpResponse) -> HttpResponse:
     """The response as its record gives it back."""
     member = exchange_members(given, NOON)
-    return http_response(parse_record(gunzip_member(member.members[: member.response_length]), 0, member.response_length))
+    return http_response(parse_record(gzip.decompress(member.members[: member.response_length]), 0, member.response_length))
 
 
 def test_secrets_are_not_written(tmp_path: Path) -> None:
@@ -119,5 +120,5 @@ def test_head_that_is_not_read_back_is_a_drop() -> None:
 
 @pytest.mark.parametrize("value", ["a\x85b", "a\u2028b", "a\u2029b", "a\x0bb", "a\nb"])
 def test_controls_in_a_metadata_record_do_not_split_its_lines(value: str) -> None:
-    record = gunzip_member(metadata_member("https://example.com/", NOON, "<urn:uuid:x>", [("via", value)]))
+    record = gzip.decompress(metadata_member("https://example.com/", NOON, "<urn:uuid:x>", [("via", value)]))
     assert b"\r\nvia: a b\r\n" in record
