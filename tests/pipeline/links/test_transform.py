@@ -19,10 +19,6 @@ from pipeline.links.stage import STAGE
 from pipeline.links.transform import Links
 from pipeline.links.url_lists import read_urls
 from pipeline.records import Drop, Link
-<<<<<<< HEAD
-from pipeline.links.url_lists import read_urls
-=======
->>>>>>> w2-24-links
 from pipeline.reddit import read_submissions
 from pipeline.storage import files
 
