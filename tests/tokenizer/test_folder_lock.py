@@ -137,6 +137,7 @@ def test_a_folder_that_cannot_be_made_is_left_to_the_first_write(tmp_path: Path)
 @pytest.mark.parametrize(
     ("host", "process", "free"),
     [(socket.gethostname(), 2**22 + 1, True), (socket.gethostname(), os.getpid(), False), ("another", 2**22 + 1, False)],
+    ids=["ended", "running", "on another host"],
 )
 def test_without_locks_of_the_file_system_the_name_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, process: int, *, free: bool
