@@ -261,7 +261,7 @@ def test_skipped_files_of_a_folder_are_counted(tmp_path: Path, engine: Engine, c
 
 
 @pytest.mark.parametrize(
-    ("data", "kind"), [(b"PK\x03\x04" + bytes(9), "a ZIP file"), (gzip.compress(b'{"a": 1}'), "JSON, not a WARC")]
+    ("data", "kind"), [(b"PK\x03\x04" + bytes(9), "a ZIP file"), (gzip.compress(b'{"a": 1}', mtime=0), "JSON, not a WARC")]
 )
 def test_file_of_another_kind_is_named(tmp_path: Path, engine: Engine, data: bytes, kind: str) -> None:
     (tmp_path / "x.warc.gz").write_bytes(data)
