@@ -76,5 +76,5 @@ def test_damaged_shard_is_an_error(tmp_path: Path, months: list[str]) -> None:
 def test_output_of_a_stage_is_not_overwritten(tmp_path: Path, months: list[str]) -> None:
     with pytest.raises(InputError, match="holds the output of a stage"):
         joined(Path(months[0]), months)
-    with pytest.raises(InputError, match=r"no manifest\.json there"):
+    with pytest.raises(InputError, match=r"no manifest\.json: the stage"):
         joined(tmp_path / "joined", [str(tmp_path / "none")])
