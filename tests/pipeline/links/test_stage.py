@@ -15,7 +15,7 @@ from pipeline.links.settings import LinksSettings
 from pipeline.links.stage import STAGE
 from pipeline.records import Link
 from pipeline.storage import files
-from pipeline.storage.manifest import StageManifest
+from pipeline.storage.manifest import Books, StageManifest
 from pipeline.urls import dedup_key, host_of
 from tokenizer.errors import InputError
 
@@ -216,6 +216,11 @@ def test_books_balance_on_real_dumps(tmp_path: Path, shared_data: Path) -> None:
 
 def test_exclude_sites_reaches_links_and_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(Stage, "run", lambda stage, call: seen.update({stage.name: call.settings}))
+
+    def run_stage(stage: Stage[Any], call: Call[Any]) -> StageManifest:
+        seen[stage.name] = call.settings
+        return StageManifest(stage.name, {}, {}, (), Books(1, 1))
+
+    monkeypatch.setattr(Stage, "run", run_stage)
     commands.run(["run", "--output", "nowhere", "--urls", "y", "--exclude_sites", "a.example"])
     assert (seen["links"].exclude_sites, seen["documents"].exclude_sites) == (("a.example",), ("a.example",))

@@ -21,6 +21,7 @@ def head_of(response: HttpResponse) -> dict[str, object]:
     "value", ["a\x85Content-Encoding: br", "a\x0bb", "a\x1cTransfer-Encoding: chunked", "\xa0", "a\r\n b", "\u4e2d"]
 )
 def test_page_with_any_header_value_is_stored(value: str) -> None:
+    assert head_of(HttpResponse(URL, 200, "OK", ((f"X{value}Y", "a"),), BODY, ()))["body_bytes"] == len(BODY)
     assert head_of(HttpResponse(URL, 200, "OK", (("X-Name", value),), BODY, ()))["body_bytes"] == len(BODY)
     assert head_of(HttpResponse(URL, 200, value, (("Content-Encoding", "gzip"),), BODY, (), PACKED))["body_bytes"] == len(BODY)
 
@@ -31,7 +32,6 @@ def test_page_with_any_header_value_is_stored(value: str) -> None:
         ((("Content-Encoding", "gzip"),), PACKED, None),
         ((("Content-Encoding", "gzip"),), BODY, PACKED[:-5]),
         ((("Content-Encoding", "br"),), bytes(range(99)), None),
-        ((("X\r\n\r\nY", "a"),), BODY, None),
     ],
 )
 def test_page_whose_record_would_not_give_it_back_is_a_drop(

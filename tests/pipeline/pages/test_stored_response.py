@@ -3,6 +3,7 @@ import zlib
 
 import pytest
 
+from pipeline.pages.decoding import codings
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_record import WarcError, WarcRecord, parse_date
@@ -23,7 +24,7 @@ def test_body_stored_without_its_declared_coding_is_the_page(coding: str) -> Non
     for body in (BODY, b"x^2 + y^2", "h\u00e9".encode("utf-16")):
         response = read(stored(body, f"Content-Encoding: {coding}", "Transfer-Encoding: chunked"))
         assert (response.body, response.coded) == (body, None)
-        assert response.header("content-encoding") in ("", "identity")
+        assert [coding for coding in codings(response.header("content-encoding")) if coding != "identity"] == []
 
 
 @pytest.mark.parametrize(
