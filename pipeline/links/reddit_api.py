@@ -50,7 +50,7 @@ class PatientRequestor(prawcore.Requestor):
     """Waits and retries on 429, 5xx and broken connections, as long as Reddit asks for; prawcore gives up at the first 429."""
 
     def request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Response:
-        """The first response with another status. Raises InputError after TRIES requests."""
+        """The first response whose status is not in RETRY_STATUSES. Raises InputError after TRIES requests."""
         failure = ""
         for attempt in range(TRIES):
             response: Response | None = None
