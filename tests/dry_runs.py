@@ -60,6 +60,9 @@ class BucketOnDisk(LocalFileSystem):
     def exists(self, path: str) -> bool:
         return bool(super().exists(self._at(path)))
 
+    def size(self, path: str) -> int:
+        return int(super().size(self._at(path)))
+
     def metadata(self, path: str) -> FileMetadata:
         file = super().metadata(self._at(path))
         return FileMetadata(path, file.size_in_bytes, file.last_updated_in_seconds)
@@ -67,8 +70,21 @@ class BucketOnDisk(LocalFileSystem):
     def delete(self, paths: list[str]) -> None:
         super().delete([self._at(path) for path in paths])
 
+    def _gcsIO(self) -> "BucketClient":  # noqa: N802 (Beam names it)
+        return BucketClient(self)
+
     def rename(self, sources: list[str], targets: list[str]) -> None:
         super().rename([self._at(path) for path in sources], [self._at(path) for path in targets])
+
+
+@dataclass(frozen=True, slots=True)
+class BucketClient:
+    """The client of Beam's file system of Google Cloud: deletes one object by its exact name."""
+
+    bucket: BucketOnDisk
+
+    def delete(self, path: str) -> None:
+        self.bucket.delete([path])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pipeline.storage import files
 from pipeline.tokens.stage import STAGE, TokensSettings
 
 SETTINGS = TokensSettings(validation_share=0.2, shard_tokens=60_000)
-NOT_FINAL = ("run.json", ".progress", files.ASIDE_SUFFIX)
+NOT_FINAL = ("run.json", ".progress", ".lock", files.ASIDE_SUFFIX)
 
 
 def kill_at(function: Callable[..., Any], calls: list[int], last: int) -> Callable[..., Any]:

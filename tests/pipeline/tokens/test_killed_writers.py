@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ KILLS = 40
 @pytest.mark.slow
 def test_kill_9_at_40_writes_or_renames_leaves_no_wrong_file(tmp_path: Path, corpus: str, vocabulary: str) -> None:
     """Each run is killed at another write or rename, checked, and run again to its end."""
-    script = Path(__file__).parents[2] / "killed_writers.py"
+    tests = Path(__file__).parents[2]
+    script = tests / "killed_writers.py"
     finished = subprocess.run(
         [sys.executable, str(script), str(tmp_path), corpus, vocabulary, str(KILLS)],
+        env={**os.environ, "PYTHONPATH": str(tests.parent)},  # tests/pipeline would stand for the package
         capture_output=True,
         text=True,
         check=False,
