@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.engine.runner import Engine
+from pipeline.storage.places import add_also_read
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--replace", action="store_true", help="rebuild a stage whose settings or inputs changed, instead of refusing"
     )
+    add_also_read(group)
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
@@ -33,7 +35,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argpars
     unknown = unknown_to_beam(rest)
     if unknown:
         parser.error(f"unknown flag: {' '.join(unknown)} (see {parser.prog} --help)")
-    return arguments, Engine(arguments.workers, tuple(rest), arguments.replace)
+    return arguments, Engine(arguments.workers, tuple(rest), arguments.replace, also_read=tuple(arguments.also_read))
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:

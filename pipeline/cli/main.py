@@ -7,11 +7,13 @@ from typing import Any
 
 from pipeline.cli import beam_flags
 from pipeline.cli.registry import RUN, STAGES, TOOLS
+from pipeline.engine.runner import Engine
 from pipeline.engine.settings import add_argument_groups, add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Books
+from pipeline.storage.places import naming
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
@@ -90,6 +92,11 @@ def _usage(stage: Stage[Any]) -> str:
 def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
+    with naming(*engine.also_read):
+        _run_stage(stage, parser, arguments, engine)
+
+
+def _run_stage(stage: Stage[Any], parser: argparse.ArgumentParser, arguments: argparse.Namespace, engine: Engine) -> None:
     if stage.explain_output is not None and arguments.explain is not None:
         sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return

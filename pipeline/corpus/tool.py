@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.storage.places import add_also_read, naming
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -25,5 +27,8 @@ class Tool:
             parser.add_argument(
                 "--corpus", required=True, metavar="DIR", help="corpus folder that `python -m pipeline run` filled"
             )
+        add_also_read(parser)
         self.flags(parser)
-        self.work(parser.parse_args(list(argv)))
+        arguments = parser.parse_args(list(argv))
+        with naming(*arguments.also_read, *([arguments.corpus] if self.of_corpus else [])):
+            self.work(arguments)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import files
-from pipeline.storage.manifest import load_stage, resolve
+from pipeline.storage.manifest import input_folder, input_place, load_stage
 from tokenizer.errors import InputError
 
 SHOWN_MEMBERS = 20
@@ -92,10 +92,11 @@ def _matches(table: pa.Table, document: str, identity: str, url: str) -> pa.Chun
 
 
 def _texts(folder: str, ids: set[bytes]) -> dict[bytes, str]:
-    documents = resolve(folder, load_stage(folder, "dedup").inputs["documents"])
+    manifest = load_stage(folder, "dedup")
     texts: dict[bytes, str] = {}
-    if not files.exists(documents):
+    if "documents" not in manifest.inputs or not files.exists(input_place(folder, manifest.inputs["documents"])):
         return texts
+    documents = input_folder(folder, manifest, "documents")
     values = pa.array(sorted(ids), pa.binary(16))
     for entry in load_stage(documents, "documents").of_kind("documents"):
         for batch in files.record_batches(files.join(documents, entry.name), ["document_id", "text"]):

@@ -58,12 +58,16 @@ class LocalRunner(FnApiRunner):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads."""
+    """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads.
+
+    `also_read` are folders elsewhere that manifests may name as inputs.
+    """
 
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
     worker: SubprocessSDKEnvironment = WORKER_PROCESS
+    also_read: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Give Beam's file systems the flags: files are read and written before the first pipeline."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import files
-from pipeline.storage.manifest import StageManifest, load_stage, resolve
+from pipeline.storage.manifest import StageManifest, input_folder, load_stage
 
 KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("document_id", pa.binary(16), nullable=False)])
 """A keep list: the rows of one document shard that are kept, ascending."""
@@ -61,12 +61,12 @@ def document_shards(folder: str) -> list[DocumentShard]:
     if manifest.stage == "documents":
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in manifest.of_kind("documents")]
     if manifest.stage == "overlap":
-        shards = document_shards(resolve(folder, manifest.inputs["dedup"]))
+        shards = document_shards(input_folder(folder, manifest, "dedup"))
         keeps = manifest.of_kind("keep")
         return [replace(s, keep=files.join(folder, k.name), rows=k.rows) for s, k in zip(shards, keeps, strict=True)]
     if rewritten := manifest.of_kind("documents"):  # spans were cut: the dedup folder holds the texts itself
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in rewritten]
-    documents = resolve(folder, manifest.inputs["documents"])
+    documents = input_folder(folder, manifest, "documents")
     entries = load_stage(documents, "documents").of_kind("documents")
     keeps = manifest.of_kind("keep")
     return [

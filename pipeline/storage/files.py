@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from tokenizer import untrusted
 from tokenizer.errors import InputError
 
 ASIDE_SUFFIX = ".aside"
@@ -127,8 +128,12 @@ def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole file."""
+def read_bytes(path: str, most_bytes: int | None = None) -> bytes:
+    """The whole file. With `most_bytes`, raises ValueError for a larger one and for what is not a regular file."""
+    if most_bytes is not None:
+        if is_local(path):
+            return untrusted.read_file(path, most_bytes)
+        untrusted.check_size(size(path), most_bytes)
     with open_input(path) as file:
         return file.read()
 

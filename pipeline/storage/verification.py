@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.storage import files
-from pipeline.storage.manifest import FileEntry, StageManifest, resolve
+from pipeline.storage.manifest import FileEntry, StageManifest, input_folder
 from tokenizer.errors import InputError
 
 VIEWED = {"dedup": "documents", "overlap": "dedup"}
@@ -49,7 +49,7 @@ def _with_viewed(folder: str) -> Iterator[str]:
     yield folder
     manifest = StageManifest.load(folder)
     if manifest.stage in VIEWED and VIEWED[manifest.stage] in manifest.inputs:
-        yield from _with_viewed(resolve(folder, manifest.inputs[VIEWED[manifest.stage]]))
+        yield from _with_viewed(input_folder(folder, manifest, VIEWED[manifest.stage]))
 
 
 def _check_size(folder: str, entry: FileEntry) -> None:

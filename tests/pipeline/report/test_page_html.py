@@ -23,7 +23,7 @@ from pipeline.report.gather import gather
 from pipeline.report.numbers import Curve, ReportNumbers, TrainingRun
 from pipeline.report.page_html import render
 from pipeline.report.plots import POINTS_PER_CURVE
-from pipeline.storage.manifest import StageManifest, resolve
+from pipeline.storage.manifest import StageManifest
 
 SVG = "data:image/svg+xml;base64,"
 
@@ -52,7 +52,7 @@ def numbers_of(report: Path) -> ReportNumbers:
     """The numbers of the corpus that the report was made from."""
     manifest = StageManifest.load(str(report))
     names = ("links", "pages", "documents", "dedup", "tokens")
-    return gather(CorpusFolder.open({name: resolve(str(report), manifest.inputs[name]) for name in names}))
+    return gather(CorpusFolder.open({name: str(report / manifest.inputs[name].path) for name in names}))
 
 
 def test_every_number_with_a_key_is_in_report_json(report: Path) -> None:

@@ -1,0 +1,65 @@
+"""Which folders a manifest may send us to: those beside its own, and those that a flag names.
+
+A corpus may come from others. Its manifests name the folders of earlier stages; a name of theirs must not make us read elsewhere on
+this machine, or send a request to an object store.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.storage import files
+from tokenizer.errors import InputError
+
+FLAG = "--also_read"
+_named: list[str] = []
+"""Folders that flags name. Threads of the same command share them: a report is written by one."""
+
+
+@contextmanager
+def naming(*folders: str) -> Iterator[None]:
+    """While the block runs, manifests may name these folders and all below them."""
+    _named.extend(folders)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            _named.remove(folder)
+
+
+def add_also_read(parser: argparse._ActionsContainer) -> None:
+    """Add the flag for trusted folders outside the corpus, which every command that reads a corpus takes."""
+    text = "folders elsewhere that the manifests may name as inputs (default: only folders beside the one that is read)"
+    parser.add_argument(FLAG, nargs="*", default=[], metavar="DIR", help=text)
+
+
+def is_allowed(folder: str, seen_from: str) -> bool:
+    """Whether a manifest in the folder `seen_from` may name `folder`: a folder beside it, or one that a flag names.
+
+    Nothing is opened. Links count as what they lead to, so that no link beside a foreign folder leads out.
+    """
+    place = _place(folder)
+    if place.parent == _place(_parent(seen_from)):
+        return True
+    return any(place.is_relative_to(_place(named)) for named in _named)
+
+
+def check_folder(folder: str) -> None:
+    """Raise InputError for a folder of a corpus that is a link to a place outside the corpus, which no flag names."""
+    if files.is_local(folder) and os.path.islink(folder) and not is_allowed(folder, folder):
+        place = os.path.realpath(folder)
+        raise InputError(f"{folder}: is a link to {place}, outside the corpus; if you trust it, add {FLAG} {place}")
+
+
+def _parent(folder: str) -> str:
+    return os.path.dirname(os.path.abspath(folder)) if files.is_local(folder) else folder.rstrip("/").rpartition("/")[0]
+
+
+def _place(folder: str) -> Path:
+    """A folder's place without links and `..`. For an object store: its address, which is no absolute path."""
+    if files.is_local(folder):
+        return Path(os.path.realpath(folder))
+    scheme, _, rest = folder.partition("://")
+    return Path(f"{scheme}:", os.path.normpath(f"/{rest}").lstrip("/"))
