@@ -36,6 +36,13 @@ def inner_name(name: str) -> str:
     return name
 
 
+def plain_name(name: str) -> str:
+    """The name itself, if its file lies right in the folder that names it, not below. Raises ValueError like `inner_name`."""
+    if "/" in inner_name(name):
+        raise ValueError(f"the file name {name!r} leads into another folder")
+    return name
+
+
 def check_file(folder: str | Path, name: str) -> os.stat_result | None:
     """Size and times of the file `name` of a local folder, None if it is missing. Reads nothing.
 
@@ -44,7 +51,7 @@ def check_file(folder: str | Path, name: str) -> os.stat_result | None:
     path = Path(folder, name)
     try:
         found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode) or any(os.path.islink(parent) for parent in _between(Path(folder), path)):
+        if stat.S_ISLNK(found.st_mode) or any(parent.is_symlink() for parent in _between(Path(folder), path)):
             check_link(folder, path)
             found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -68,7 +75,7 @@ def read_file(path: str | Path, most_bytes: int = MAX_JSON_BYTES) -> bytes:
     """The bytes of a local regular file. Raises ValueError for any other kind of file, and for one of more than `most_bytes`."""
     _check_regular(Path(path).stat().st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO put there meanwhile must not block
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         _check_regular(found.st_mode)
         check_size(found.st_size, most_bytes)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import check_file, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
@@ -23,6 +26,7 @@ __all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+LEAST_BYTES_PER_WEIGHT = 1
 
 _BLOCK = {
     "norm_1": "ln_1",
@@ -62,7 +66,9 @@ def load_hf(folder: str | Path) -> GPT:
     """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's."""
     folder = Path(folder)
     try:
-        config = _our_config(json.loads((folder / CONFIG).read_bytes()))
+        check_file(folder, CONFIG)
+        config = _our_config(decode(read_file(folder / CONFIG), _TheirConfig))
+        _check_size(folder, config)
         tensors = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS).items()}
         model = GPT(config)
         state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
@@ -72,8 +78,18 @@ def load_hf(folder: str | Path) -> GPT:
     except KeyError as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error} is missing)") from error
     except (ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error})") from error
+        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({' '.join(str(error).split())[:300]})") from error
     return model
+
+
+def _check_size(folder: Path, config: ModelConfig) -> None:
+    """Raise ValueError for a network that is larger than its file: building it could take all memory."""
+    weights = check_file(folder, WEIGHTS)
+    if weights is not None and LEAST_BYTES_PER_WEIGHT * config.parameters > weights.st_size:
+        raise ValueError(
+            f"{CONFIG} names {config.parameters:,} parameters (n_embd {config.width}, n_layer {config.layers}), "
+            f"{WEIGHTS} has {weights.st_size:,} bytes"
+        )
 
 
 def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
@@ -116,17 +132,32 @@ def _their_config(config: ModelConfig, eot_id: int) -> dict[str, Any]:
     }
 
 
-def _our_config(entries: dict[str, Any]) -> ModelConfig:
-    """ModelConfig from config.json. Raises ValueError for another architecture, and KeyError for a missing entry."""
+class _TheirConfig(msgspec.Struct):
+    """The entries of config.json that shape the network; `transformers` writes many more."""
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    vocab_size: int
+    n_positions: int | None = None
+    n_ctx: int = 1024
+    tie_word_embeddings: bool = True
+    model_type: str = "gpt2"
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = NORM_EPSILON
+
+
+def _our_config(entries: _TheirConfig) -> ModelConfig:
+    """ModelConfig from config.json. Raises ValueError for another architecture."""
     required = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": NORM_EPSILON}
     for name, value in required.items():
-        if entries.get(name, value) != value:
-            raise ValueError(f"{name} is {entries[name]!r}, GPT-2's is {value!r}")
+        if getattr(entries, name) != value:
+            raise ValueError(f"{name} is {getattr(entries, name)!r}, GPT-2's is {value!r}")
     return ModelConfig(
-        layers=entries["n_layer"],
-        heads=entries["n_head"],
-        width=entries["n_embd"],
-        context=entries.get("n_positions", entries.get("n_ctx", 1024)),
-        vocabulary=entries["vocab_size"],
-        tied=entries.get("tie_word_embeddings", True),
+        layers=entries.n_layer,
+        heads=entries.n_head,
+        width=entries.n_embd,
+        context=entries.n_ctx if entries.n_positions is None else entries.n_positions,
+        vocabulary=entries.vocab_size,
+        tied=entries.tie_word_embeddings,
     )

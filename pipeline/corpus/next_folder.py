@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, input_place, stage_input
-
 from tokenizer.errors import InputError
 
 

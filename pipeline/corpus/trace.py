@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
 from pipeline.storage import files
+from pipeline.storage.columns import check_schema, check_values
 from pipeline.urls import dedup_key
 from tokenizer.errors import InputError
 
@@ -44,10 +45,14 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
     """The rows of Parquet files whose `column` is one of `values`; all columns unless `columns` names some."""
     rows: list[ParquetRow] = []
     for path in paths:
-        kind = files.read_schema(path).field(column).type
+        schema = files.read_schema(path)
+        check_schema(path, schema, [column])
+        kind = schema.field(column).type
         with files.decoding(path), files.open_input(path) as file:
             condition = pc.field(column).isin(pa.array(values, kind))
-            rows += pq.read_table(file, columns=columns, filters=condition, partitioning=None).to_pylist()
+            table = pq.read_table(file, columns=columns, filters=condition, partitioning=None)
+            check_values(path, table)
+            rows += table.to_pylist()
     return rows
 
 

@@ -6,10 +6,13 @@ from hashlib import sha256
 
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
+from pipeline.pages.warc_record import MAX_RECORD_BYTES
 from pipeline.records import Drop, Page, RawPage
 from pipeline.storage import files
+from pipeline.storage.columns import check_rows
 from pipeline.storage.manifest import StageManifest
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file, plain_name
 
 RANGES_PER_CORPUS = 16
 MIN_PAGES_PER_RANGE = 100
@@ -40,8 +43,9 @@ class PageRange:
     def read(self, page: Page) -> RawPage | Drop:
         """The page with the body in its WARC record; a drop where the record gives no body, or not the one that was fetched.
 
-        Raises InputError where the WARC file cannot be opened or read.
+        Raises InputError where the WARC file cannot be opened or read, and where the index names no record of this folder.
         """
+        self._check_place(page)
         path = files.join(self.folder, page.warc_file)
         try:
             body = read_body(path, page.warc_offset, page.warc_length)
@@ -53,6 +57,22 @@ class PageRange:
             return _bad_record(page, "the record's body is not the one that was fetched (its sha256)")
         return RawPage.of(page, body)
 
+    def _check_place(self, page: Page) -> None:
+        """Raise InputError unless the index names a file beside it and a range of bytes that a record can have."""
+        try:
+            plain_name(page.warc_file)
+            if files.is_local(self.folder):
+                check_file(self.folder, page.warc_file)
+        except ValueError as error:
+            raise self._fault(page, f"warc_file is {page.warc_file!r}: {error}") from error
+        if page.warc_offset < 0:
+            raise self._fault(page, f"warc_offset is {page.warc_offset}")
+        if not 0 <= page.warc_length <= MAX_RECORD_BYTES:
+            raise self._fault(page, f"warc_length is {page.warc_length}, not 0 to {MAX_RECORD_BYTES:,}")
+
+    def _fault(self, page: Page, what: str) -> InputError:
+        return InputError(f"{files.join(self.folder, self.index)}: {page.url[:80]!r}: {what}; fetch the pages again")
+
 
 def _bad_record(page: Page, detail: str) -> Drop:
     return Drop(STAGE_NAME, page.url, ExtractDrop.BAD_RECORD, f"{page.warc_file} at byte {page.warc_offset}: {detail}"[:200])
@@ -62,6 +82,9 @@ def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:
     """All pages of a pages folder, each in exactly one range. The cuts depend on the data alone."""
     indexes = manifest.of_kind("pages")
     size = sum(index.rows for index in indexes) // RANGES_PER_CORPUS
+    if files.is_local(folder):
+        for index in indexes:
+            check_rows(files.join(folder, index.name), index.rows)
     size = max(MIN_PAGES_PER_RANGE, min(MAX_PAGES_PER_RANGE, size))
     return [
         PageRange(folder, index.name, start, min(start + size, index.rows))

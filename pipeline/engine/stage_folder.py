@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
 import orjson
 
 from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from pipeline.storage.manifest import NAME, Books, Input, SettingValue, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
+from tokenizer.typed_json import Sha256, decode
+from tokenizer.untrusted import MAX_JSON_BYTES
 
 
 def open_stage(
@@ -93,6 +96,14 @@ def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[R
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
 
 
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of settings.json: what a stage was asked for, before it has a manifest."""
+
+    stage: str
+    settings: dict[str, SettingValue]
+    inputs: dict[str, Sha256]
+
+
 def _present(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
@@ -100,7 +111,13 @@ def _present(folder: str) -> dict[str, Any] | None:
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
     started = files.join(folder, WORK_FOLDER, "settings.json")
-    return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
+    if not files.exists(started):
+        return None
+    try:
+        request = decode(files.read_bytes(started, MAX_JSON_BYTES), _Request)
+    except ValueError as error:
+        raise InputError(f"{started}: not the settings of a run ({error}); remove {folder} and run the stage again") from error
+    return {"stage": request.stage, "settings": request.settings, "inputs": request.inputs}
 
 
 def _difference(folder: str, present: dict[str, Any], request: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipeline.pages.archive_spans import member_content, spans
 from pipeline.pages.stored_response import http_response
-from pipeline.pages.warc_record import WarcError, WarcRecord, parse_record
+from pipeline.pages.warc_record import MAX_RECORD_BYTES, WarcError, WarcRecord, parse_record
 from pipeline.storage import files
 
 RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
@@ -23,6 +23,8 @@ def read_body(path: str, offset: int, length: int) -> bytes:
 
 def read_record(path: str, offset: int, length: int) -> WarcRecord:
     """The record at `offset`, `length` bytes of the file. Raises WarcError."""
+    if offset < 0 or not 0 < length <= MAX_RECORD_BYTES:
+        raise WarcError(f"{path}: no record has {length:,} bytes at byte {offset:,}")
     with files.open_input(path) as file:
         file.seek(offset)
         data = file.read(length)

@@ -16,6 +16,7 @@ import msgspec
 
 from pipeline.storage import files, places
 from tokenizer.errors import InputError
+from tokenizer.shard_manifest import read_section
 from tokenizer.typed_json import Count, Sha256, Size, check_own_sha256, decode
 from tokenizer.untrusted import MAX_JSON_BYTES, check_file, inner_name
 
@@ -25,6 +26,7 @@ FORMAT_VERSION = 1
 Total = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
 """A counter: of bytes, tokens or anything else."""
 Scalar = None | bool | int | float | str
+NULL = msgspec.Raw(b"null")
 SettingValue = Scalar | list[Scalar]
 
 
@@ -127,7 +129,9 @@ class StageManifest:
         file = decode(content, _ManifestFile)
         if file.format_version != FORMAT_VERSION:
             raise ValueError(f"format_version {file.format_version}, this program reads {FORMAT_VERSION}")
-        return cls(*(getattr(file, each.name) for each in fields(cls)))
+        dataset = None if bytes(file.dataset) == bytes(NULL) else read_section(bytes(file.dataset))
+        values = (getattr(file, each.name) for each in fields(cls) if each.name not in ("dataset", "format_version"))
+        return cls(*values, dataset)
 
     def _check_files(self, folder: str) -> None:
         """Raise ValueError unless each file that is there is a regular file of this folder."""
@@ -148,7 +152,7 @@ class _ManifestFile(msgspec.Struct, forbid_unknown_fields=True):
     books: Books
     format_version: int
     counters: dict[str, Total] = {}
-    dataset: dict[str, Any] | None = None
+    dataset: msgspec.Raw = NULL
     sha256: Sha256 = ""
 
 

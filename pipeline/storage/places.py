@@ -48,18 +48,20 @@ def is_allowed(folder: str, seen_from: str) -> bool:
 
 def check_folder(folder: str) -> None:
     """Raise InputError for a folder of a corpus that is a link to a place outside the corpus, which no flag names."""
-    if files.is_local(folder) and os.path.islink(folder) and not is_allowed(folder, folder):
-        place = os.path.realpath(folder)
+    if files.is_local(folder) and Path(folder).is_symlink() and not is_allowed(folder, folder):
+        place = Path(folder).resolve()
         raise InputError(f"{folder}: is a link to {place}, outside the corpus; if you trust it, add {FLAG} {place}")
 
 
 def _parent(folder: str) -> str:
-    return os.path.dirname(os.path.abspath(folder)) if files.is_local(folder) else folder.rstrip("/").rpartition("/")[0]
+    if files.is_local(folder):
+        return str(Path(os.path.normpath(Path(folder).absolute())).parent)  # links on the way stay: `C/dedup` lies in C
+    return folder.rstrip("/").rpartition("/")[0]
 
 
 def _place(folder: str) -> Path:
     """A folder's place without links and `..`. For an object store: its address, which is no absolute path."""
     if files.is_local(folder):
-        return Path(os.path.realpath(folder))
+        return Path(folder).resolve()
     scheme, _, rest = folder.partition("://")
     return Path(f"{scheme}:", os.path.normpath(f"/{rest}").lstrip("/"))

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_link
 
 CHECKPOINTS = "checkpoints"
 ASIDE = ".aside"
@@ -22,7 +23,7 @@ def aside_of(final: Path) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first."""
-    return sorted(path for path in (run / CHECKPOINTS).glob("step_*") if path.is_dir())
+    return sorted(path for path in (run / CHECKPOINTS).glob("step_*") if path.is_dir() and not path.is_symlink())
 
 
 def newest(folder: Path) -> Path:
@@ -32,6 +33,10 @@ def newest(folder: Path) -> Path:
     complete = checkpoints(folder)
     if not complete:
         raise InputError(f"{folder}: not a checkpoint, not a run with a checkpoint, not a Hugging Face folder; check the path")
+    try:
+        check_link(folder, complete[-1])
+    except ValueError as error:
+        raise InputError(f"{complete[-1]}: {error}; or name the checkpoint's own folder") from error
     return complete[-1]
 
 
