@@ -30,13 +30,13 @@ def newest(folder: Path) -> Path:
     """The checkpoint `folder`, or the newest checkpoint of the run `folder`. Raises InputError if it is neither."""
     if (folder / METADATA).exists():
         return folder
+    try:
+        check_link(folder, folder / CHECKPOINTS)
+    except ValueError as error:
+        raise InputError(f"{folder / CHECKPOINTS}: {error}; or name the checkpoint's own folder") from error
     complete = checkpoints(folder)
     if not complete:
         raise InputError(f"{folder}: not a checkpoint, not a run with a checkpoint, not a Hugging Face folder; check the path")
-    try:
-        check_link(folder, complete[-1])
-    except ValueError as error:
-        raise InputError(f"{complete[-1]}: {error}; or name the checkpoint's own folder") from error
     return complete[-1]
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tokenizer.errors import InputError
 from tokenizer.typed_json import Count, Sha256, Size, decode
-from tokenizer.untrusted import check_file, inner_name, read_file
+from tokenizer.untrusted import check_file, check_link, inner_name, read_file
 from trainer.checkpoint.folders import METADATA
 from trainer.config import TrainConfig
 
@@ -101,6 +101,10 @@ class _CheckpointFile(msgspec.Struct, forbid_unknown_fields=True):
 def _check_listed(folder: Path, files: dict[str, _ListedFile]) -> None:
     """Raise DamagedCheckpointError for tensors that checkpoint.json does not list: nobody would have verified them."""
     for part in (folder / "model", folder / "optimizer"):
+        try:
+            check_link(folder, part)
+        except ValueError as error:
+            raise DamagedCheckpointError(f"{part}: {error}") from error
         for path in sorted(part.iterdir()) if part.is_dir() else []:
             if path.suffix == ".safetensors" and f"{part.name}/{path.name}" not in files:
                 raise DamagedCheckpointError(f"{path}: not listed in {METADATA}; remove the file")

@@ -2,46 +2,19 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from listeners import listeners, processes, sockets
 
 from pipeline.engine.private_sockets import private_servers
 from pipeline.engine.runner import Engine
 from pipeline.engine.worker_pool import persistent_workers
 
-LISTEN = "0A"
 ROOT = os.getpid()
-
-
-def processes(process: int) -> Iterator[int]:
-    """A process and all its descendants."""
-    yield process
-    for thread in Path(f"/proc/{process}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from processes(int(child))
-
-
-def sockets(process: int) -> set[str]:
-    """Inodes of the sockets that a process has open."""
-    found = set()
-    for descriptor in Path(f"/proc/{process}/fd").iterdir():
-        try:
-            target = str(descriptor.readlink())
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
-    return found
-
-
-def listeners(inodes: set[str]) -> list[str]:
-    """Local addresses, in hexadecimal, of the TCP sockets among `inodes` that listen."""
-    rows = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
-    return [row[1] for row in rows if row[3] == LISTEN and row[9] in inodes]
 
 
 def unix_listeners(inodes: set[str]) -> list[str]:
