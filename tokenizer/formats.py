@@ -95,7 +95,7 @@ def parse_pairs(name: str, data: bytes) -> list[MergePair]:
         lines = data.decode().split("\n")
         return _from_merges(line.split(" ") for line in lines if line and not line.startswith("#version"))[0]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
+        raise FormatError(f"{name}: not a GPT-2 tokenizer ({repr(error)[:200]}); give a folder or file that holds one") from error
 
 
 def file_of(path: Path) -> Path:

@@ -96,7 +96,9 @@ def _create(params: RendezvousParameters) -> RendezvousHandler:
 
 def _arguments(words: Sequence[str]) -> Namespace:
     parser = Parser(prog="webtext-train launch", description="Run a command on several ranks of this machine.")
-    parser.add_argument("--ranks", type=int, required=True, metavar="N", help="number of ranks: one per GPU, or per group of cores")
+    parser.add_argument(
+        "--ranks", type=int, required=True, metavar="N", help="number of ranks: one per GPU, or per group of cores"
+    )
     parser.add_argument("--max-restarts", type=int, default=0, metavar="N", help="restarts of all ranks after one of them died")
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="such as: train gpt2-small --data … --out …")
     arguments = parser.parse_args(list(words))

@@ -31,7 +31,6 @@ from pipeline.report.gather import gather
 from pipeline.report.page_html import render
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import load_stage
-from pipeline.storage.places import naming
 from pipeline.storage.verification import check, check_input
 from tokenizer.codec import Tokenizer
 from trainer.checkpoint.load import load_model

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from gauntlet.foreign_seals import DEEP, HUGE, STAGES, seal_corpus, seal_section, text_of, write_checkpoint, write_manifest
+
 from tokenizer.shard_reader import Shard
 from trainer.checkpoint.folders import newest
 
@@ -87,7 +87,9 @@ class Grammar:
     def kind_of_file(self) -> str:
         """A file of a folder becomes something else: a FIFO, a device, a link out, a folder, huge, empty or missing."""
         files = [path for path in sorted(self.world.rglob("*")) if path.is_file() and path.suffix not in (".aside", ".lock")]
-        named = [path for path in files if path.name in ("manifest.json", "checkpoint.json", "run.json", "log.jsonl", "tokenizer.json")]
+        named = [
+            path for path in files if path.name in ("manifest.json", "checkpoint.json", "run.json", "log.jsonl", "tokenizer.json")
+        ]
         path = self.draw.choice(named if self.draw.random() < 0.5 else files)
         kinds: dict[str, Callable[[], object]] = {
             "a FIFO": lambda: os.mkfifo(path),
@@ -248,13 +250,19 @@ class Grammar:
             return f"{path.name}: {what}"
         lines = path.read_bytes().split(b"\n")
         at = self.draw.randrange(len(lines))
-        lines[at] = self.draw.choice([b"", b"a b c", lines[0], lines[-1], b"\xff\xfe x", LONG.encode() + b" b", b"Zm9v -1", b"YQ== 1e9"])
+        lines[at] = self.draw.choice(
+            [b"", b"a b c", lines[0], lines[-1], b"\xff\xfe x", LONG.encode() + b" b", b"Zm9v -1", b"YQ== 1e9"]
+        )
         path.write_bytes(b"\n".join(lines))
         return f"{path.name}: line {at} = {lines[at][:40]!r}"
 
     def record(self) -> str:
         """A field or the bytes of run.json, log.jsonl, overlap.json or a run's config.json."""
-        paths = [*sorted(self.corpus.glob("*/run.json")), *sorted(self.corpus.glob("overlap/*.json")), self.world / "run" / "log.jsonl"]
+        paths = [
+            *sorted(self.corpus.glob("*/run.json")),
+            *sorted(self.corpus.glob("overlap/*.json")),
+            self.world / "run" / "log.jsonl",
+        ]
         path = self.draw.choice([p for p in paths if p.name != "manifest.json"])
         if self.draw.random() < 0.2:
             _flip(path, self.draw)
@@ -346,5 +354,3 @@ def _change_header(path: Path, grammar: Grammar) -> str:
     header = text_of(body).encode("utf-8", "surrogatepass")
     path.write_bytes(struct.pack("<Q", len(header)) + header + data[8 + size :])
     return what
-
-

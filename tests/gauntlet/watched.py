@@ -62,7 +62,9 @@ class Watch:
             found.append(f"exit code {os.WEXITSTATUS(status)}")
         if self._opened():
             found.append("opened a file outside (inotify)")
-        return Ending(said.removeprefix("refused: ") if said.startswith("refused: ") else None, tuple(found), float(megabytes or 0))
+        return Ending(
+            said.removeprefix("refused: ") if said.startswith("refused: ") else None, tuple(found), float(megabytes or 0)
+        )
 
     def _in_fork(self, call: Callable[[], Any], within: Path, writing: int) -> None:
         signal.alarm(MOST_SECONDS)

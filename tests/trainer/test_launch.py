@@ -32,9 +32,7 @@ def launch(*words: str) -> tuple[subprocess.Popen[str], set[str]]:
 
 
 @pytest.mark.slow
-def test_two_ranks_listen_on_loopback_alone_and_give_the_same_losses(
-    small_run: Command, losses: Losses, tmp_path: Path
-) -> None:
+def test_two_ranks_listen_on_loopback_alone_and_give_the_same_losses(small_run: Command, losses: Losses, tmp_path: Path) -> None:
     common = ("--precision=fp64", "--micro-batch=2", "--steps=10", "--validate-every=10", "--checkpoint-every=5")
     assert cli.main(small_run("alone", *common)) == 0
     run, seen = launch("--ranks", "2", *small_run("pair", *common))

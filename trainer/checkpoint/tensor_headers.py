@@ -58,6 +58,11 @@ def read_header(path: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]
     metadata = decode(bytes(entries.pop("__metadata__", msgspec.Raw(b"{}"))), dict[str, str])
     parts = decode(metadata.get(SHARDING, "{}").encode(), dict[str, _Part])
     shapes = {name: decode(bytes(raw), _Tensor).shape for name, raw in entries.items()}
+    if SHARDING in metadata and (missing := sorted(shapes.keys() - parts.keys())):
+        raise ValueError(f"{path.name}: {SHARDING} does not say where {missing[0]!r:.100} begins")
+    for name, shape in shapes.items():
+        if name in parts and len(parts[name].saved_offsets) != len(shape):
+            raise ValueError(f"{path.name}: {name!r:.100} has shape {shape}, but begins at {parts[name].saved_offsets}")
     return shapes, {name: part.saved_offsets for name, part in parts.items()}
 
 

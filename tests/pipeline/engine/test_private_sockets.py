@@ -45,8 +45,13 @@ def engines() -> list[tuple[str, Callable[[Engine], AbstractContextManager[Engin
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers", "flags"), engines(), ids=[kind for kind, _, _ in engines()])
 def test_a_run_with_two_workers_listens_on_no_interface(
-    tmp_path: Path, kind: str, workers: Callable[[Engine], AbstractContextManager[Engine]], flags: tuple[str, ...]
+    tmp_path: Path,
+    kind: str,
+    workers: Callable[[Engine], AbstractContextManager[Engine]],
+    flags: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)  # the workers import `listeners`
     with workers(Engine(workers=2, beam_flags=flags)) as engine:
         numbers = beam.Create(range(4)) | beam.Reshuffle()
         engine.run(lambda pipeline: pipeline | numbers | beam.Map(look, ROOT, str(tmp_path)), 4)
