@@ -112,7 +112,8 @@ def _fault(value: Any, kind: Any) -> str:
         return "not a number"
     try:
         json.dumps(value, allow_nan=False)
-        msgspec.convert(value, kind)
+        if kind is not msgspec.Raw:  # its text is decoded later
+            msgspec.convert(value, kind)
     except (ValueError, RecursionError) as error:
         return str(error)
     return ""

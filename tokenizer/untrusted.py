@@ -3,6 +3,7 @@
 Every name that is read from a file passes `inner_name`, every file of a foreign folder `check_file` or `read_file`.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -56,6 +57,10 @@ def check_file(folder: str | Path, name: str) -> os.stat_result | None:
             found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError("it is a link that leads to itself") from error
     _check_regular(found.st_mode)
     return found
 
@@ -65,10 +70,18 @@ def check_link(folder: str | Path, path: str | Path) -> None:
 
     Hugging Face's cache may keep the content: there, a file of `snapshots/REVISION` is a link into `blobs` beside `snapshots`.
     """
-    root, target = Path(folder).resolve(), Path(path).resolve()
+    root, target = Path(folder).resolve(), real_path(path)
     roots = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
     if not any(target.is_relative_to(each) for each in roots):
         raise ValueError(f"it is a link to {str(target)!r}, outside its folder; put the file itself there")
+
+
+def real_path(path: str | Path) -> Path:
+    """A path without links and `..`. Raises ValueError for links that lead to each other."""
+    try:
+        return Path(path).resolve()
+    except (RuntimeError, OSError) as error:  # by Python's version
+        raise ValueError("it is a link that leads to itself") from error
 
 
 def read_file(path: str | Path, most_bytes: int = MAX_JSON_BYTES) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.storage import files
 from tokenizer.errors import InputError
+from tokenizer.untrusted import real_path
 
 FLAG = "--also_read"
 _named: list[str] = []
@@ -62,6 +63,9 @@ def _parent(folder: str) -> str:
 def _place(folder: str) -> Path:
     """A folder's place without links and `..`. For an object store: its address, which is no absolute path."""
     if files.is_local(folder):
-        return Path(folder).resolve()
+        try:
+            return real_path(folder)
+        except ValueError as error:
+            raise InputError(f"{folder}: {error}; remove it") from error
     scheme, _, rest = folder.partition("://")
     return Path(f"{scheme}:", os.path.normpath(f"/{rest}").lstrip("/"))
