@@ -10,7 +10,8 @@ from argparse import REMAINDER, Namespace
 from collections.abc import Sequence
 from uuid import uuid4
 
-from torch.distributed import PrefixStore, TCPStore, run
+from torch.distributed import TCPStore, run  # type: ignore[attr-defined]  # torch names it without exporting it
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,

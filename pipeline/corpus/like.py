@@ -18,6 +18,7 @@ from pipeline.corpus.trace import ParquetRow, rows_where
 from pipeline.dedup import minhash, words
 from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.shingles import Shingles, hash_shingles
+from pipeline.records import Duplicate
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.verification import check
@@ -210,7 +211,7 @@ def _documents(index: SignatureIndex, candidates: Sequence[_Candidate]) -> Itera
 def _with_origins(corpus: CorpusFolder, documents: Sequence[SimilarDocument]) -> Iterator[SimilarDocument]:
     """The documents with the duplicates that they were removed as and with the submissions that link to them."""
     urls = sorted({document.url for document in documents})
-    duplicates = rows_where(corpus.paths("dedup", "duplicates"), "url", urls) if urls else []
+    duplicates = rows_where(corpus.paths("dedup", "duplicates"), "url", urls, Duplicate.SCHEMA.names) if urls else []
     links = rows_where(corpus.paths("links", "links"), "url", urls, ["url", "submissions"]) if urls else []
     removed_as = {(row["document_id"], row["url"]): row for row in duplicates}
     submissions = {row["url"]: tuple(post["id"] for post in row["submissions"]) for row in links}

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.records import Duplicate
 from pipeline.storage import files
 from pipeline.storage.manifest import input_folder, input_place, load_stage
 from tokenizer.errors import InputError
@@ -82,7 +83,7 @@ def _member_lines(members: pa.Table) -> Iterator[str]:
 
 def _duplicates(folder: str) -> pa.Table:
     entries = load_stage(folder, "dedup").of_kind("duplicates")
-    return pa.concat_tables([files.read_table(files.join(folder, entry.name)) for entry in entries])
+    return pa.concat_tables([files.read_table(files.join(folder, entry.name), Duplicate.SCHEMA.names) for entry in entries])
 
 
 def _matches(table: pa.Table, document: str, identity: str, url: str) -> pa.ChunkedArray:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
-from pipeline.pages.warc_record import MAX_RECORD_BYTES
+from pipeline.pages.warc_reader import RECORD_FAILURES, check_range, read_body
 from pipeline.records import Drop, Page, RawPage
 from pipeline.storage import files
 from pipeline.storage.columns import check_rows
@@ -32,7 +31,7 @@ class PageRange:
     def pages(self) -> Iterator[Page]:
         """The range's pages in the index's order."""
         row = 0
-        for batch in files.record_batches(files.join(self.folder, self.index), rows=ROWS_PER_READ):
+        for batch in files.record_batches(files.join(self.folder, self.index), Page.SCHEMA.names, ROWS_PER_READ):
             first = max(0, self.start - row)
             last = min(batch.num_rows, self.stop - row)
             yield from (Page.from_row(values) for values in batch.slice(first, max(0, last - first)).to_pylist())
@@ -65,10 +64,10 @@ class PageRange:
                 check_file(self.folder, page.warc_file)
         except ValueError as error:
             raise self._fault(page, f"warc_file is {page.warc_file!r}: {error}") from error
-        if page.warc_offset < 0:
-            raise self._fault(page, f"warc_offset is {page.warc_offset}")
-        if not 0 <= page.warc_length <= MAX_RECORD_BYTES:
-            raise self._fault(page, f"warc_length is {page.warc_length}, not 0 to {MAX_RECORD_BYTES:,}")
+        try:
+            check_range(page.warc_offset, page.warc_length)
+        except ValueError as error:
+            raise self._fault(page, str(error)) from error
 
     def _fault(self, page: Page, what: str) -> InputError:
         return InputError(f"{files.join(self.folder, self.index)}: {page.url[:80]!r}: {what}; fetch the pages again")

@@ -56,7 +56,7 @@ def redacted_pages(path: str) -> Iterator[Page]:
     index = own_index(path)
     if index is None:
         return
-    for batch in files.record_batches(index):
+    for batch in files.record_batches(index, Page.SCHEMA.names):
         for row in batch.to_pylist():
             page = Page.from_row(row)
             if page.warc_file == files.base_name(path) and (redact(page.url) != page.url or "=REDACTED" in page.final_url):

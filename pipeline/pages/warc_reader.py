@@ -23,14 +23,21 @@ def read_body(path: str, offset: int, length: int) -> bytes:
 
 def read_record(path: str, offset: int, length: int) -> WarcRecord:
     """The record at `offset`, `length` bytes of the file. Raises WarcError."""
-    if offset < 0 or not 0 < length <= MAX_RECORD_BYTES:
-        raise WarcError(f"{path}: no record has {length:,} bytes at byte {offset:,}")
+    check_range(offset, length)
     with files.open_input(path) as file:
         file.seek(offset)
         data = file.read(length)
         if len(data) < length:
             raise WarcError(f"{path}: ends before the record at {offset} does")
         return parse_record(member_content(data, file), offset, length)
+
+
+def check_range(offset: int, length: int) -> None:
+    """Raise WarcError for numbers that no record has: an index may come from others."""
+    if offset < 0:
+        raise WarcError(f"warc_offset is {offset}")
+    if not 0 <= length <= MAX_RECORD_BYTES:
+        raise WarcError(f"warc_length is {length}, not 0 to {MAX_RECORD_BYTES:,}")
 
 
 def read_records(path: str) -> Iterator[WarcRecord]:

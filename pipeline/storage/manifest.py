@@ -8,7 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -130,8 +130,7 @@ class StageManifest:
         if file.format_version != FORMAT_VERSION:
             raise ValueError(f"format_version {file.format_version}, this program reads {FORMAT_VERSION}")
         dataset = None if bytes(file.dataset) == bytes(NULL) else read_section(bytes(file.dataset))
-        values = (getattr(file, each.name) for each in fields(cls) if each.name not in ("dataset", "format_version"))
-        return cls(*values, dataset)
+        return cls(file.stage, file.settings, file.inputs, file.files, file.books, file.counters, dataset)
 
     def _check_files(self, folder: str) -> None:
         """Raise ValueError unless each file that is there is a regular file of this folder."""

@@ -81,7 +81,7 @@ def report(world: Path) -> None:
 
 def pages(world: Path) -> None:
     """All pages, from their records."""
-    folder = str(world / "corpus" / "pages")
+    folder = stage_folders(str(world / "corpus"))["pages"]
     check_input(folder, 1)
     for part in page_ranges(folder, load_stage(folder, "pages")):
         for page in part.pages():
@@ -91,13 +91,14 @@ def pages(world: Path) -> None:
 def documents(world: Path) -> None:
     """All documents that dedup and overlap keep, encoded; and dedup's index."""
     tokenizer = Tokenizer([])
-    check_input(str(world / "corpus" / "overlap"), 1)
+    folders = stage_folders(str(world / "corpus"))
+    check_input(folders["overlap"], 1)
     for stage in ("dedup", "overlap"):
-        for shard in document_shards(str(world / "corpus" / stage)):
+        for shard in document_shards(folders[stage]):
             for batch in shard.batches(["document_id", "text"]):
                 tokenizer.encode_arrow(batch.column("text"))
             shard.table(["document_id", "url"]).to_pylist()
-    for index in index_shards(str(world / "corpus" / "dedup")):
+    for index in index_shards(folders["dedup"]):
         index.extents()
         index.table(["url", "karma", "submitted_at"]).to_pylist()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
@@ -32,6 +32,9 @@ def load_tensors(folder: Path, tensors: Tensors, world: World) -> None:
     Raises DamagedCheckpointError where the files hold other tensors.
     """
     try:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "pt"):
+                pass  # it checks the header; torch would print its error and a traceback
         check_tensors(folder, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
         with _single_process_warning_ignored():
             dcp.state_dict_loader.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=world.ranks == 1)
