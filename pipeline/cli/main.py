@@ -13,7 +13,7 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Books
-from pipeline.storage.places import naming
+from pipeline.storage.places import check_folder, naming
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
@@ -118,7 +118,10 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
     folder: str | None = getattr(arguments, "output" if flag == "--output" else f"input_{name}")
     if folder is None and arguments.corpus is None:
         parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
-    return folder or join(arguments.corpus, name)
+    if folder is None:
+        folder = join(arguments.corpus, name)
+        check_folder(folder)
+    return folder
 
 
 def _run_all(argv: Sequence[str]) -> None:
