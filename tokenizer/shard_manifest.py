@@ -15,7 +15,7 @@ import msgspec
 from tokenizer.errors import FormatError
 from tokenizer.shard_format import SHARD_FORMAT, SHARD_VERSION
 from tokenizer.shard_reader import Shard
-from tokenizer.typed_json import Count, Sha256, Size, check_own_sha256, decode
+from tokenizer.typed_json import Count, LargeCount, Sha256, check_own_sha256, decode
 from tokenizer.untrusted import check_file, plain_name, read_file
 
 MANIFEST_JSON = "manifest.json"
@@ -29,8 +29,8 @@ class ShardEntry:
 
     name: str
     documents: Count
-    tokens: Size
-    bytes: Size
+    tokens: LargeCount
+    bytes: LargeCount
     sha256: Sha256
 
     def __post_init__(self) -> None:
@@ -43,8 +43,8 @@ class SplitEntry:
     """A split in the manifest: its shards in order, and their sums. `text_bytes` is the text's UTF-8 size, for bits per byte."""
 
     documents: Count
-    tokens: Size
-    text_bytes: Size
+    tokens: LargeCount
+    text_bytes: LargeCount
     shards: tuple[ShardEntry, ...]
 
     def check(self, name: str) -> None:

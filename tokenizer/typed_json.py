@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 """Number of rows, documents or items."""
-Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
+LargeCount = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
 """Number of bytes or tokens."""
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 """In hexadecimal digits; empty for a file that is not kept."""
@@ -27,7 +27,7 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 _EXPLAINED_BYTES = 1 << 22
 """In a larger file, an error names the field without its value: finding the value means to decode the file without types."""
 _SHOWN_CHARACTERS = 80
-_OWN_SHA256 = re.compile(rb'\n "sha256": "([0-9a-f]{64})",(?=\n)')
+_OWN_SHA256 = re.compile(rb'\n "sha256": "([^"\n]*)",(?=\n)')
 
 
 def decode(data: bytes, kind: type[T]) -> T:

@@ -26,7 +26,7 @@ __all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-LEAST_BYTES_PER_WEIGHT = 1
+_LEAST_BYTES_PER_WEIGHT = 1
 
 _BLOCK = {
     "norm_1": "ln_1",
@@ -85,7 +85,7 @@ def load_hf(folder: str | Path) -> GPT:
 def _check_size(folder: Path, config: ModelConfig) -> None:
     """Raise ValueError for a network that is larger than its file: building it could take all memory."""
     weights = check_file(folder, WEIGHTS)
-    if weights is not None and LEAST_BYTES_PER_WEIGHT * config.parameters > weights.st_size:
+    if weights is not None and _LEAST_BYTES_PER_WEIGHT * config.parameters > weights.st_size:
         raise ValueError(
             f"{CONFIG} names {config.parameters:,} parameters (n_embd {config.width}, n_layer {config.layers}), "
             f"{WEIGHTS} has {weights.st_size:,} bytes"

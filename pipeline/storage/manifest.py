@@ -17,7 +17,7 @@ import msgspec
 from pipeline.storage import files, places
 from tokenizer.errors import InputError
 from tokenizer.shard_manifest import read_section
-from tokenizer.typed_json import Count, Sha256, Size, check_own_sha256, decode
+from tokenizer.typed_json import Count, LargeCount, Sha256, check_own_sha256, decode
 from tokenizer.untrusted import MAX_JSON_BYTES, check_file, inner_name
 
 NAME = "manifest.json"
@@ -37,7 +37,7 @@ class FileEntry:
     name: str
     kind: str
     rows: Count
-    bytes: Size
+    bytes: LargeCount
     sha256: Sha256
 
     def __post_init__(self) -> None:
@@ -104,8 +104,11 @@ class StageManifest:
         return [entry for entry in self.files if entry.kind == kind]
 
     def save(self, folder: str) -> None:
-        """Publish the manifest as the folder's manifest.json."""
-        files.publish_bytes(files.join(folder, NAME), self.to_bytes())
+        """Publish the manifest as the folder's manifest.json. Raises InputError if it is larger than what is read."""
+        data, path = self.to_bytes(), files.join(folder, NAME)
+        if len(data) > MAX_JSON_BYTES:
+            raise InputError(f"{path}: {len(self.files):,} files make it larger than {MAX_JSON_BYTES:,} bytes; use larger parts")
+        files.publish_bytes(path, data)
 
     @classmethod
     def load(cls, folder: str) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tokenizer.errors import InputError
-from tokenizer.typed_json import Count, Sha256, Size, decode
+from tokenizer.typed_json import Count, LargeCount, Sha256, decode
 from tokenizer.untrusted import check_file, check_link, inner_name, read_file
 from trainer.checkpoint.folders import METADATA
 from trainer.config import TrainConfig
@@ -77,7 +77,7 @@ def read_metadata(folder: Path) -> CheckpointMetadata:
 
 
 class _ListedFile(msgspec.Struct, forbid_unknown_fields=True):
-    bytes: Size
+    bytes: LargeCount
     sha256: Sha256
 
 
@@ -87,7 +87,7 @@ class _CheckpointFile(msgspec.Struct, forbid_unknown_fields=True):
     format: str
     version: int
     step: Count
-    tokens: Size
+    tokens: LargeCount
     seed: int
     corpus_sha256: str
     tokenizer_sha256: str
