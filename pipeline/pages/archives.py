@@ -38,7 +38,7 @@ from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
-from pipeline.pages.warc_record import WarcRecord, parse_date
+from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files
@@ -55,10 +55,6 @@ FAILURES_OF_RECORDS = frozenset(
 
 class ArchivedElsewhereError(ValueError):
     """A record refers to one that is not in the archives."""
-
-
-class TruncatedRecordError(ValueError):
-    """A record's writer says that it cut the payload."""
 
 
 @dataclass(frozen=True, slots=True)
