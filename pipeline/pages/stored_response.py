@@ -7,7 +7,6 @@ the content coding that its head declares, a transfer coding below the chunks, a
 import io
 import re
 import zlib
-from dataclasses import replace
 
 from pipeline.pages.decoding import GZIP_MAGIC, MAX_CODINGS, DecodingError, UnknownCodingError, codings, decode
 from pipeline.pages.header_parser import SWITCHING_PROTOCOLS, HeadError, ResponseHead, listed, read_status_line, split_head
