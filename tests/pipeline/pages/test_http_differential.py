@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 from fastwarc.warc import ArchiveIterator as FastArchiveIterator
-from servers.http_grammar import LEGAL, RULES, Generated, GrammarServer, generated
+from servers.grammar_server import GrammarServer
+from servers.http_grammar import LEGAL, RULES, Generated, generated
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.pages.addresses import AddressPolicy
