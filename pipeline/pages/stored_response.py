@@ -13,6 +13,7 @@ _SNIFFED_BYTES = 1445
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Binary data bytes of the WHATWG MIME Sniffing standard, section 3."""
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_BYTES = 16
 _CHUNK_HEAD = re.compile(rb"[ \t]*([0-9a-fA-F]{1,40})[ \t]*(?:;[^\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 
@@ -113,9 +114,14 @@ def _has_zlib_header(body: bytes) -> bool:
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether a body's first bytes are those of a text, as no compressed body's are."""
+    """Whether a body's first bytes are those of a text, as no compressed body's are.
+
+    UTF-16 without a mark has a zero in every other byte, as long as its text is ASCII, which markup is.
+    """
     start = body[:_SNIFFED_BYTES]
-    return start.startswith(_WIDE_MARKS) or not _BINARY.search(start)
+    if start.startswith(_WIDE_MARKS) or not _BINARY.search(start):
+        return True
+    return len(start) > _WIDE_BYTES and not (any(start[:_WIDE_BYTES:2]) and any(start[1:_WIDE_BYTES:2]))
 
 
 def _dechunk(body: bytes) -> bytes:
