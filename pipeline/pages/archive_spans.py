@@ -16,6 +16,8 @@ else:
     from backports import zstd
 
 READ_BYTES = 1 << 18
+_KIND_BYTES = 1 << 12
+"""Bytes of a file that show its kind."""
 ZSTD_STEP_BYTES = 1 << 12
 """A zstd block of 4 bytes can hold 128 KiB: a small step bounds what one step gives."""
 GZIP_MAGIC = b"\x1f\x8b"
@@ -35,8 +37,12 @@ _OTHER_KINDS = (
     (b"%PDF-", "a PDF file"),
 )
 
+_ENDS = (b"\r\n\r\n", b"\n\n")
+"""What ends a WARC record. Some writers leave it out."""
 _RECORD_START = re.compile(rb"WARC/[0-9]\.[0-9]{1,2}\r?\n|[A-Za-z][A-Za-z0-9+.-]*:[^\r\n]* [0-9]{12,14} [^\r\n]* [0-9]+\r?\n")
 """First line of a record, in WARC or in ARC."""
+_LATER_START = re.compile(rb"(?:WARC/[0-9]\.[0-9]{1,2}|(?:https?|ftp|dns):\S+ \S+ [0-9]{12,14} [^\r\n]*[0-9])\r?\n\Z")
+"""First line of a record after damage, which may have taken the line end before it."""
 
 RecordSpan = tuple[int, int, bytes]
 """Offset and length of a record in its file, and its uncompressed bytes."""
@@ -52,7 +58,7 @@ Damage = Callable[[WarcError], None]
 
 def spans(file: BinaryIO, damage: Damage | None = None) -> Iterator[RecordSpan]:
     """The span of every record of a file. Raises WarcError, and NotAnArchiveError for a file of another kind."""
-    start = file.read(16)
+    start = file.read(_KIND_BYTES)
     file.seek(0)
     if start.startswith(GZIP_MAGIC):
         yield from _member_spans(file, _gunzip, damage)
@@ -176,7 +182,7 @@ def _member_spans(file: BinaryIO, decompress: NewMember, damage: Damage | None) 
             continue
         if content.strip(PADDING):
             if not checked:
-                _check_kind(content[:16])
+                _check_kind(content[:_KIND_BYTES])
                 checked = True
             yield offset, used, content
         offset += used
@@ -242,7 +248,7 @@ def _plain_spans(file: BinaryIO, damage: Damage | None) -> Iterator[RecordSpan]:
             if damage is None:
                 raise
             damage(error)
-            offset = _next_line(file, offset)
+            offset = _next_start(file, offset)
             continue
         yield offset, len(data), data
         offset = _after_padding(file, offset + len(data))
@@ -263,12 +269,14 @@ def _after_padding(file: BinaryIO, offset: int) -> int | None:
 
 
 def _plain_record(file: BinaryIO, offset: int) -> bytes:
-    """The record at which the file stands. Raises WarcError."""
+    """The record at which the file stands. Raises WarcError, also where neither its end nor a record follows it."""
     head = b""
     while not _is_complete(head):
         line = file.readline(READ_BYTES)
         if not line:
             raise WarcError(f"the file ends inside the record at byte {offset}")
+        if head and _RECORD_START.match(line):
+            raise WarcError(f"another record begins in the head of the one at byte {offset}")
         head += line
         if len(head) > READ_BYTES:
             raise WarcError(f"no WARC record at byte {offset}")
@@ -276,18 +284,23 @@ def _plain_record(file: BinaryIO, offset: int) -> bytes:
     block = file.read(size)
     if len(block) < size:
         raise WarcError(f"the file ends inside the record at byte {offset}")
-    return head + block
+    data = head + block
+    if not file.read(4).startswith(_ENDS if head.startswith(b"WARC/") else b"\n"):
+        following = _after_padding(file, offset + len(data))
+        if following is not None and not _RECORD_START.match(file.readline(READ_BYTES)):
+            raise WarcError(f"the record at byte {offset} does not end where its length says")
+    return data
 
 
-def _next_line(file: BinaryIO, offset: int) -> int | None:
-    """Where the next line that begins a record is, after the line at `offset`; None where there is none."""
+def _next_start(file: BinaryIO, offset: int) -> int | None:
+    """Where the next record begins, after the first byte at `offset`; None where there is none."""
     file.seek(offset)
-    offset += len(file.readline(READ_BYTES))
+    first = 1
     while line := file.readline(READ_BYTES):
-        if _RECORD_START.match(line):
-            file.seek(offset)
-            return offset
-        offset += len(line)
+        if match := _LATER_START.search(line, first):
+            file.seek(offset + match.start())
+            return offset + match.start()
+        offset, first = offset + len(line), 0
     return None
 
 
@@ -302,5 +315,5 @@ def _check_kind(start: bytes) -> None:
         if start.startswith(magic):
             raise NotAnArchiveError(f"{kind}, not a WARC or ARC file")
     text = start.lstrip(PADDING)
-    if text and not text.startswith((b"WARC/"[: len(text)], b"filedesc:"[: len(text)])):
+    if text and not _RECORD_START.match(text) and not text.startswith((b"WARC/"[: len(text)], b"filedesc:"[: len(text)])):
         raise NotAnArchiveError(f"not a WARC or ARC file: it begins with {start[:12]!r}")
