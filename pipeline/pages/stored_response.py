@@ -19,8 +19,7 @@ _SNIFFED_BYTES = 1445
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Binary data bytes of the WHATWG MIME Sniffing standard, section 3."""
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_RENAMED_CODING = re.compile(r"x-[a-z0-9-]*content-encoding", re.IGNORECASE)
-"""A coding that a crawler undid before it stored the body: X-Crawl-Content-Encoding, x-orig-content-encoding."""
+_WIDE_BYTES = 16
 
 
 def http_status(record: WarcRecord) -> int:
@@ -82,8 +81,11 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
 
 
 def _has_another_length(head: ResponseHead, applied: list[str], body: bytes) -> bool:
-    """Whether a body is not that whose length the head gives, since a crawler undid its coding."""
-    if any(_RENAMED_CODING.fullmatch(name) for name, _ in head.fields):
+    """Whether a body is not that whose length the head gives, since a crawler undid its coding.
+
+    It may say so under another name: X-Crawl-Content-Encoding, x-orig-content-encoding.
+    """
+    if any(name.lower().endswith("-content-encoding") for name, _ in head.fields):
         return True
     return bool(applied and body) and _lacks(applied[-1], body)
 
@@ -129,6 +131,12 @@ def _has_zlib_header(body: bytes) -> bool:
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether a body's first bytes are those of a text, as no compressed body's are."""
+    """Whether a body's first bytes are those of a text, as no compressed body's are.
+
+    UTF-16 without a mark has a zero in every other byte, as long as its text is ASCII, which markup is.
+    """
     start = body[:_SNIFFED_BYTES]
-    return start.startswith(_WIDE_MARKS) or not _BINARY.search(start)
+    if start.startswith(_WIDE_MARKS) or not _BINARY.search(start):
+        return True
+    even, odd = start[:_WIDE_BYTES:2], start[1:_WIDE_BYTES:2]
+    return len(start) > _WIDE_BYTES and ((all(even) and not any(odd)) or (all(odd) and not any(even)))

@@ -1,5 +1,7 @@
 """One record of a web archive: its header fields and its block, from the bytes that a WARC or ARC file holds for it."""
 
+import base64
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +18,8 @@ _DATE = re.compile(
 _ARC_LINE = re.compile(
     rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]*:.*) \S+ (?P<date>\d{12,14}) (?P<type>\S*)(?: .*)? (?P<length>\d+)[ \t]*"
 )
+_DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
+_EMPTY_PAYLOADS = frozenset(f"{name}:{hashlib.new(name, usedforsecurity=False).hexdigest()}" for name in _DIGEST_BYTES)
 
 
 class WarcError(ValueError):
@@ -70,6 +74,24 @@ def parse_date(text: str) -> datetime:
         return datetime.fromisoformat(shown).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise WarcError(f"WARC-Date: {error}") from error
+
+
+def payload_digest(headers: dict[str, str]) -> str:
+    """A record's WARC-Payload-Digest, by the name of its algorithm, in one spelling; empty where there is none, or none of a payload.
+
+    Writers give the value in Base32 or in hexadecimal digits, in upper or lower case.
+
+    >>> payload_digest({"warc-payload-digest": "SHA-1:B2LTWWPUOYAH7UIPQ7ZUPQ4VMBSVC36A"})
+    'sha1:0e973b59f476007fd10f87f347c3956065516fc0'
+    """
+    algorithm, _, value = headers.get("warc-payload-digest", "").partition(":")
+    name, value = algorithm.strip().lower().replace("-", ""), value.strip()
+    size = _DIGEST_BYTES.get(name, 0)
+    if re.fullmatch(f"[0-9A-Fa-f]{{{2 * size}}}", value):
+        value = value.lower()
+    elif size and re.fullmatch(f"[A-Za-z2-7]{{{-(-8 * size // 5)}}}=*", value):
+        value = base64.b32decode(value.rstrip("=").upper().ljust(-(-size // 5) * 8, "=")).hex()
+    return f"{name}:{value}" if value and f"{name}:{value}" not in _EMPTY_PAYLOADS else ""
 
 
 def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
