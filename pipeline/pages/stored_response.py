@@ -75,7 +75,8 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
         chunked = False
     elif length is not None and _has_another_length(head, applied, rest):
         length = None
-    body = b"".join(body_pieces(io.BytesIO(rest), chunked=chunked, length=length))
+    framed = chunked or length not in (None, len(rest))
+    body = b"".join(body_pieces(io.BytesIO(rest), chunked=chunked, length=length)) if framed else rest
     below = [coding for coding in codings(",".join(listed(head.values("transfer-encoding")))) if coding != "chunked"]
     return _undo(below, body)[0] if below else body
 
