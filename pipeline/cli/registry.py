@@ -40,6 +40,7 @@ TOOLS: Mapping[str, Tool] = _Commands(
         "inspect": "pipeline.corpus.inspect",
         "join": "pipeline.corpus.join",
         "remove": "pipeline.corpus.remove",
+        "status": "pipeline.corpus.status",
         "verify": "pipeline.corpus.verify",
     },
     "TOOL",
