@@ -22,11 +22,11 @@ from trainer.model import GPT, NORM_EPSILON
 __all__ = ["CONFIG", "WEIGHTS", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+_INDEX = "model.safetensors.index.json"
 """Of weights in several files: the file of each tensor."""
 CONFIG = "config.json"
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
 
 _BLOCK = {
     "norm_1": "ln_1",
@@ -64,7 +64,7 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
 
 def is_hf_folder(folder: Path) -> bool:
     """Whether the folder holds weights as Hugging Face's libraries write them, in any of their formats."""
-    return any((folder / name).is_file() for name in (WEIGHTS, INDEX, *PICKLES, *OTHERS))
+    return any((folder / name).is_file() for name in (WEIGHTS, _INDEX, *_PICKLES, *_OTHERS))
 
 
 def load_hf(folder: str | Path) -> GPT:
@@ -93,18 +93,18 @@ def _weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
     if (folder / WEIGHTS).exists():
         yield from load_file(folder / WEIGHTS).items()
         return
-    if (folder / INDEX).exists():
-        parts = sorted(set(json.loads((folder / INDEX).read_bytes())["weight_map"].values()))
+    if (folder / _INDEX).exists():
+        parts = sorted(set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values()))
         for part in parts:
             if part in ("", ".", "..") or Path(part).name != part:
-                raise ValueError(f"{INDEX} names {part!r}, which leads out of the folder")
+                raise ValueError(f"{_INDEX} names {part!r}, which leads out of the folder")
             if not (folder / part).is_file():
                 raise FileNotFoundError(2, "no such file", str(folder / part))
             yield from load_file(folder / part).items()
         return
-    for name in (*PICKLES, *OTHERS):
+    for name in (*_PICKLES, *_OTHERS):
         if (folder / name).exists():
-            why = "a pickle, which can run code when it is read" if name in PICKLES else "not safetensors"
+            why = "a pickle, which can run code when it is read" if name in _PICKLES else "not safetensors"
             raise InputError(
                 f"{folder / name}: {why}; load the folder with transformers, and write it with "
                 "save_pretrained(FOLDER, safe_serialization=True)"
