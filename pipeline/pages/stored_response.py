@@ -121,7 +121,8 @@ def _is_text(body: bytes) -> bool:
     start = body[:_SNIFFED_BYTES]
     if start.startswith(_WIDE_MARKS) or not _BINARY.search(start):
         return True
-    return len(start) > _WIDE_BYTES and not (any(start[:_WIDE_BYTES:2]) and any(start[1:_WIDE_BYTES:2]))
+    even, odd = start[:_WIDE_BYTES:2], start[1:_WIDE_BYTES:2]
+    return (all(even) and not any(odd)) or (all(odd) and not any(even))
 
 
 def _dechunk(body: bytes) -> bytes:
