@@ -19,7 +19,7 @@ from pipeline.pages.warc_reader import read_record
 KEPT = ("url", "dedup_key", "final_url", "fetched_at", "status", "media_type", "charset", "body_bytes", "sha256", "karma")
 SECRETS = (
     "",
-    "",
+    "?page=2",
     "?token=hush",
     "?a=1&api_key=x&b=2",
     "?sid=1",
@@ -29,7 +29,7 @@ SECRETS = (
     "?password=a+b",
     "?x=1#key=2",
 )
-SEEDS = range(6) if os.environ.get("WEBTEXT_FULL") else range(1)  # fmt: skip
+SEEDS = range(6) if os.environ.get("WEBTEXT_FULL") else range(1)
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,9 @@ def web(chance: random.Random, count: int) -> dict[str, bytes | Reply | None]:
         host = chance.choice(("http://a.example", "https://b.example.org", "http://www.b.example.org", "https://c.example:8443"))
         url = f"{host}/{chance.choice(('p', 'x/y.z', '%C3%A9', '~a'))}{number}{chance.choice(SECRETS)}"
         kind = chance.random()
-        if kind < 0.2 and targets:
+        answer = page(chance) if kind < 0.7 or not targets else failure(chance)
+        if kind > 0.8 and targets:
             answer = redirect(chance, chance.choice(targets))
-        else:
-            answer = page(chance) if kind < 0.9 else failure(chance)
         further = (("Refresh", f"9; url={url}"), ("X-Name", "caf\xe9 \x85"), ("X-Crawl-Content-Length", "9"))
         fields = (*answer.fields, *chance.sample(further, chance.randrange(3)))
         answers[url] = Raw(data=live(sent(chance, replace(answer, fields=fields), framings=("length", "chunks"))))
