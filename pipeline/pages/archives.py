@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part, PhaseFolder, numbered
@@ -22,7 +21,6 @@ from pipeline.pages.archive_index import (
     SortCaptures,
     bucket_count,
 )
-from pipeline.pages.header_parser import content_length
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import (
@@ -41,7 +39,7 @@ from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
-from pipeline.pages.warc_record import WarcRecord, parse_date, payload_digest
+from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files
@@ -67,10 +65,6 @@ FAILURES_OF_RECORDS = frozenset(
 
 class ArchivedElsewhereError(ValueError):
     """A record refers to one that is not in the archives."""
-
-
-class TruncatedRecordError(ValueError):
-    """A record holds a part of its payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +167,10 @@ class _Search:
             return revisited(record, self._captures)
         cut = _cut(record)
         if not cut:
-            return _whole(http_response(record))
+            try:
+                return http_response(record)
+            except TruncatedRecordError as error:
+                cut = str(error)
         head = stored_head(record)
         if head is None or 200 <= head.status < 300:
             raise TruncatedRecordError(cut)
@@ -187,26 +184,6 @@ def _cut(record: WarcRecord) -> str:
     """How a record's writer says that it holds a part of the payload; empty where it holds the whole."""
     names = ("WARC-Truncated", "WARC-Segment-Number")  # segments (ISO 28500:2017, 7) are not joined
     return ", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower())))[:80]
-
-
-def _whole(response: HttpResponse) -> HttpResponse:
-    """The response, unless it is shorter than it says. Raises TruncatedRecordError.
-
-    Common Crawl cut at 1 MiB without a mark until 2019, ARC files have none. A length beside a coding counts other bytes.
-    """
-    if 200 <= response.status < 300 and response.coded is None and not _has_coding(response):
-        try:
-            length = content_length([value for name, value in response.headers if name.lower() == "content-length"])
-        except HTTPException:
-            return response
-        if length is not None and len(response.body) < length:
-            raise TruncatedRecordError(f"{len(response.body):,} of {length:,} bytes")
-    return response
-
-
-def _has_coding(response: HttpResponse) -> bool:
-    """Whether a header speaks of a coding, perhaps under the name that the crawler gave it (X-Crawl-, X-Archive-Orig-)."""
-    return any(name.lower().endswith(("content-encoding", "transfer-encoding")) for name, _ in response.headers)
 
 
 def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:
@@ -228,7 +205,7 @@ def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:
         try:
             original = read_record(capture.path, capture.offset, capture.length)
             if _refers_to(record, original):
-                return replace(_whole(http_response(original)), url=record.url)
+                return replace(http_response(original), url=record.url)
         except RECORD_FAILURES as error:
             failure = error
     raise failure

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 MAX_RECORD_BYTES = 256 << 20
 PADDING = b"\r\n\0"
 """Bytes that writers leave between records, or that a file system adds at the end."""
-HEAD_END = re.compile(rb"\r?\n\r?\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_BLANKS = " \t\r"
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _DATE = re.compile(
     r"(\d{4})(?:-?(\d\d)(?:-?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?)?)?", re.IGNORECASE
@@ -23,6 +24,10 @@ _EMPTY_PAYLOADS = frozenset(f"{name}:{hashlib.new(name, usedforsecurity=False).h
 
 class WarcError(ValueError):
     """A WARC file or record is damaged, or the data is not WARC."""
+
+
+class TruncatedRecordError(WarcError):
+    """A record does not hold the whole of its response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,10 @@ def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
     data = data.lstrip(PADDING)
     if not data.startswith(b"WARC/"):
         return _parse_arc_record(data, offset, length)
-    end = HEAD_END.search(data)
+    end = _HEAD_END.search(data)
     if not end:
         raise WarcError(f"no WARC record at byte {offset}")
-    headers = dict(head_fields(data[: end.start()], "utf-8"))
-    return _with_block({name.lower(): value for name, value in headers.items()}, data[end.end() :], offset, length)
+    return _with_block(_record_headers(data[: end.end()], offset), data[end.end() :], offset, length)
 
 
 def record_size(head: bytes, offset: int) -> int:
@@ -108,7 +112,7 @@ def record_size(head: bytes, offset: int) -> int:
 
 def _record_headers(head: bytes, offset: int) -> dict[str, str]:
     if head.startswith(b"WARC/"):
-        return {name.lower(): value for name, value in head_fields(head, "utf-8")}
+        return _warc_fields(head)
     match = _ARC_LINE.fullmatch(head.rstrip(b"\r\n"))
     if not match:
         raise WarcError(f"no WARC record at byte {offset}")
@@ -148,12 +152,11 @@ def _content_length(headers: dict[str, str], offset: int) -> int:
     return int(size)
 
 
-def head_fields(head: bytes, charset: str) -> list[tuple[str, str]]:
-    """Names and values of the fields after a head's first line. Lines end in CRLF or LF, and in no other character.
+def _warc_fields(head: bytes) -> dict[str, str]:
+    """The named fields of a WARC record, names in lower case; of repeated ones the last.
 
-    >>> head_fields(b"HTTP/1.1 200 OK\\nA : b\\x85c\\r\\n d", "latin-1")
-    [('A', 'b\\x85c d')]
+    They are UTF-8 and may be of any length and number, other than those of HTTP; a line without a colon is no field.
     """
-    lines = _FOLD.sub(b" ", head).decode(charset, "replace").split("\n")[1:]
+    lines = _FOLD.sub(b" ", head).decode("utf-8", "replace").split("\n")[1:]
     pairs = (line.partition(":") for line in lines)
-    return [(name.strip(" \t\r"), value.strip(" \t\r")) for name, colon, value in pairs if colon]
+    return {name.strip(_BLANKS).lower(): value.strip(_BLANKS) for name, colon, value in pairs if colon}

@@ -63,7 +63,8 @@ def test_head_ends_at_its_first_empty_line(end: str) -> None:
 def test_a_header_line_ends_at_a_line_feed_alone(character: str) -> None:
     value = f"a{character}Content-Encoding: br{character}"
     response = read(stored(BODY, f"X-Name: {value}", "Content-Type : text/html", "X-Fold: a", "  b"))
-    assert response.headers == (("X-Name", value), ("Content-Type", "text/html"), ("X-Fold", "a b"))
+    shown = value.replace("\0", " ").strip(" ")
+    assert response.headers == (("X-Name", shown), ("Content-Type", "text/html"), ("X-Fold", "a b"))
     assert response.body == BODY
 
 
