@@ -65,13 +65,13 @@ def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes
     return _member("warcinfo", date, block, headers)[0]
 
 
-def exchange_members(response: HttpResponse, date: datetime) -> WarcExchange:
+def exchange_members(response: HttpResponse, date: datetime, head: bytes = b"") -> WarcExchange:
     """A response record and, where the crawler itself made the request, the request record.
 
-    Raises UnwritableResponseError.
+    `head` is the response's `response_head`, where that is known. Raises UnwritableResponseError.
     """
     uri = redact(response.url)
-    block = response_head(response) + response.payload
+    block = (head or response_head(response)) + response.payload
     payload = [("WARC-Payload-Digest", _digest(response.payload)), ("Content-Type", "application/http; msgtype=response")]
     level = GZIP_LEVEL if response.coded is None else 0  # a coded body is compressed already
     member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
