@@ -140,4 +140,4 @@ def _is_text(body: bytes) -> bool:
     if start.startswith(_WIDE_MARKS) or not _BINARY.search(start):
         return True
     even, odd = start[:_WIDE_BYTES:2], start[1:_WIDE_BYTES:2]
-    return len(start) > _WIDE_BYTES and ((all(even) and not any(odd)) or (all(odd) and not any(even)))
+    return len(start) >= _WIDE_BYTES and ((all(even) and not any(odd)) or (all(odd) and not any(even)))
