@@ -1,10 +1,12 @@
 """The rules of extraction: which pages become documents, and what is cut from their text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline import paper
 from pipeline.documents import quality
+from pipeline.documents.cleaning import on_site
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
 
@@ -13,11 +15,18 @@ ALL_LANGUAGES: Final = "all"
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """What must not be in the corpus: dedup keys of URLs, domains with all their subdomains, document ids."""
+    """What must not be in the corpus: dedup keys of URLs, canonical domains with all their subdomains, document ids."""
 
     keys: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     document_ids: frozenset[bytes] = frozenset()
+
+    def listed(self, keys: Iterable[str], hosts: Iterable[str]) -> str | None:
+        """What is listed of a page's dedup keys and canonical hosts, as its drop says it; None where nothing is."""
+        if key := next((key for key in keys if key in self.keys), None):
+            return f"URL {key}"
+        site = next((site for host in hosts if (site := on_site(host, self.domains))), None)
+        return f"domain {site}" if site else None
 
 
 EMPTY_TAKEDOWN: Final = Takedown()

@@ -9,6 +9,7 @@ from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import setting
+from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB = 512
 
@@ -41,7 +42,10 @@ class DocumentsSettings:
     )
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
     takedown: str | None = setting(
-        None, "file of what must not be in the corpus: URLs, domains, document ids, one per line", file=True, metavar="FILE"
+        None,
+        "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
+        file=True,
+        metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
     max_page_tags: int = setting(DEFAULT_GATES.page_tags, "drop pages with more tags")
@@ -59,6 +63,8 @@ class DocumentsSettings:
                 f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
+        for site in self.exclude_sites:
+            canonical_site(site)
         if self.pdf and not pdf.is_available():
             raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
@@ -70,7 +76,7 @@ class DocumentsSettings:
             extractor=self.extractor,
             languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
             min_characters=self.min_characters,
-            excluded_sites=frozenset(self.exclude_sites),
+            excluded_sites=frozenset(map(canonical_site, self.exclude_sites)),
             plain_text=self.plain_text,
             pdf=self.pdf,
             strip_title=self.strip_title,
@@ -85,3 +91,11 @@ class DocumentsSettings:
     def limits(self) -> SandboxLimits:
         """What one page may use."""
         return SandboxLimits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
+
+
+def canonical_site(site: str) -> str:
+    """A site's canonical host. Raises ValueError where it is none."""
+    try:
+        return canonical_host(site)
+    except ValueError as error:
+        raise ValueError(f"--exclude_sites {site}: not a host ({error})") from error
