@@ -54,7 +54,7 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     text, title, published = _main_text(page, rules, trail)
     text = _clean(text, rules, trail)
     label, confidence = _language(text, rules, trail)
-    text = _filter(text, rules, trail)
+    text = _filter(text, label, rules, trail)
     identity = document_id(text)
     if identity in rules.takedown.document_ids:
         raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
@@ -160,7 +160,7 @@ def _language(text: str, rules: ExtractionRules, trail: Trail) -> tuple[str, flo
     return label, confidence
 
 
-def _filter(text: str, rules: ExtractionRules, trail: Trail) -> str:
+def _filter(text: str, label: str, rules: ExtractionRules, trail: Trail) -> str:
     if word := cleaning.bad_word(text, rules.bad_words):
         raise _Rejection(ExtractDrop.BAD_WORDS, word)
     for name in rules.filters:
@@ -169,9 +169,11 @@ def _filter(text: str, rules: ExtractionRules, trail: Trail) -> str:
             text, removed = quality_filter.strip_lines(text)
             trail.counts[f"{name}_lines"] += removed
             trail.note(name, f"{removed} lines removed, {len(text)} characters left")
-        if detail := quality_filter.judge(text):
+        if detail := quality_filter.reason(text, label):
             raise _Rejection(quality_filter, detail)
         trail.note(name, "kept")
+    if detail := cleaning.too_short(text, rules.min_characters):
+        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     if rules.mask_pii:
         text, masked = pii.mask(text)
         trail.counts["pii_masked"] += masked

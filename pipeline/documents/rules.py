@@ -9,8 +9,7 @@ from pipeline.documents import quality
 from pipeline.documents.cleaning import on_site
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
-
-ALL_LANGUAGES: Final = "all"
+from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,8 @@ EMPTY_TAKEDOWN: Final = Takedown()
 class ExtractionRules:
     """How pages become documents; the defaults are the stage's.
 
-    No languages means all languages. Filters run in the given order. Raises ValueError for an unknown extractor or filter.
+    No languages means all languages; their codes may be ISO 639's or BCP 47's. Filters run in the given order. Raises ValueError for an
+    unknown extractor, filter or language.
     """
 
     extractor: str = EXTRACTORS[0]
@@ -57,6 +57,8 @@ class ExtractionRules:
         if self.extractor not in EXTRACTORS:
             raise ValueError(f"extractor {self.extractor!r}: not one of {', '.join(EXTRACTORS)}")
         quality.check_names(self.filters, "filters")
+        labels = frozenset(labels_of(self.languages, "languages"))
+        object.__setattr__(self, "languages", frozenset() if ALL_LANGUAGES in labels else labels)
 
 
 DEFAULT_RULES: Final = ExtractionRules()

@@ -6,8 +6,9 @@ from pipeline import paper
 from pipeline.documents import bad_words, pdf, quality, takedown
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
+from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
-from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
+from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import setting
 from pipeline.urls import canonical_host
 
@@ -26,7 +27,7 @@ class DocumentsSettings:
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
-    languages: tuple[str, ...] = setting(("en",), f"ISO 639-1 codes of the languages to keep, or '{ALL_LANGUAGES}'")
+    languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
@@ -69,12 +70,13 @@ class DocumentsSettings:
             raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
+        object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))
 
     def rules(self) -> ExtractionRules:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
             extractor=self.extractor,
-            languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
+            languages=frozenset(self.languages),
             min_characters=self.min_characters,
             excluded_sites=frozenset(map(canonical_site, self.exclude_sites)),
             plain_text=self.plain_text,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow.compute as pc
 
-from pipeline.documents import takedown
+from pipeline.documents import filter_notes, takedown
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page
 from pipeline.documents.limits import SandboxLimits
@@ -73,12 +73,15 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     settings = call.settings
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
+    filter_notes.warn_of_english(settings)
     listed = takedown.entries(settings.takedown) if settings.takedown else []
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
-    extract = ExtractPages(settings.rules(), settings.limits(), sandboxes)
+    rules = settings.rules()
+    extract = ExtractPages(rules, settings.limits(), sandboxes)
     receipts = engine.work(phase, parts, extract, "pages")
     _check_records(folder, receipts)
+    filter_notes.warn_of_emptying(rules.filters, Books.total(receipt.books for receipt in receipts))
     if settings.takedown:
         takedown.report_matches(settings.takedown, listed, _details_of(phase, receipts, ExtractDrop.TAKEN_DOWN))
     return StageResult(receipts)
