@@ -121,16 +121,18 @@ def redirect(chance: random.Random, location: str) -> Answer:
     return Answer(status, phrase, (("Location", location),), chance.choice((b"", b"<a>here</a>")))
 
 
-def sent(chance: random.Random, answer: Answer, *, end: str = "\r\n", may_chunk: bool = True) -> bytes:
-    """The answer as a server sends it, byte for byte."""
+def sent(
+    chance: random.Random, answer: Answer, *, end: str = "\r\n", framings: tuple[str, ...] = ("length", "chunks", "")
+) -> bytes:
+    """The answer as a server sends it, byte for byte. Without a framing it ends with the connection."""
     fields = [*answer.fields, *chance.sample(FURTHER_FIELDS, chance.randrange(5))]
     payload = answer.payload
     if answer.coding:
         fields.append(("Content-Encoding", answer.coding))
-    framing = chance.randrange(3 if may_chunk else 2)
-    if framing == 0:
+    framing = chance.choice(framings)
+    if framing == "length":
         fields.append(("Content-Length", f"{len(payload)}"))
-    elif framing == 2:
+    elif framing == "chunks":
         fields.append(("Transfer-Encoding", chance.choice(("chunked", "Chunked", "identity, chunked"))))
         payload = chunked(chance, payload)
     chance.shuffle(fields)

@@ -145,7 +145,7 @@ def heritrix(folder: Path, chance: random.Random) -> Meanings:
                 meanings[again] = meaning
         for number, mark in enumerate(({"WARC_Truncated": "length"}, {"WARC_Truncated": "time"}, {"WARC_Segment_Number": "1"})):
             url = f"http://heritrix.example/cut{number}"
-            warc.add(url, "response", sent(chance, page(chance), may_chunk=False)[:-9], **mark)
+            warc.add(url, "response", sent(chance, page(chance), framings=("length", ""))[:-9], **mark)
             meanings[url] = "truncated"
         lost = "http://heritrix.example/lost"
         warc.add(lost, "revisit", b"", WARC_Payload_Digest=digest(b"in no archive"))

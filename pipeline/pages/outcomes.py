@@ -68,7 +68,7 @@ class PageDrop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page: its response, and the redirects that led to it from the link's `url`."""
+    """A page: its response, and the redirects that led to it from the link's `url`. `head` is the response's as its record holds it."""
 
     url: str
     response: HttpResponse
@@ -76,6 +76,7 @@ class FetchedPage:
     charset: str | None
     fetched_at: datetime
     chain: RedirectChain
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,10 @@ def page_or_drop(
     if kind not in PAGE_TYPES:
         return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
     try:
-        response_head(response)
+        head = response_head(response)
     except UnwritableResponseError as error:
         return DroppedLink(url, PageDrop.BAD_RESPONSE, str(error)[:80])
-    return FetchedPage(url, response, kind, declared_charset(content_type), date, chain)
+    return FetchedPage(url, response, kind, declared_charset(content_type), date, chain, head)
 
 
 def redirect_target(response: HttpResponse) -> str:

@@ -92,10 +92,7 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
 
 
 def _has_another_length(head: ResponseHead, applied: list[str], body: bytes) -> bool:
-    """Whether a body is not that whose length the head gives, since a crawler undid its coding.
-
-    It may say so under another name.
-    """
+    """Whether a body is not that whose length the head gives, since a crawler undid its coding."""
     if head.status in BODILESS_STATUSES:
         return False
     if any(_RENAMED_CODING.fullmatch(name) for name, _ in head.fields):
@@ -152,4 +149,4 @@ def _is_text(body: bytes) -> bool:
     if start.startswith(_WIDE_MARKS) or not _BINARY.search(start):
         return True
     even, odd = start[:_WIDE_BYTES:2], start[1:_WIDE_BYTES:2]
-    return len(start) > _WIDE_BYTES and ((all(even) and not any(odd)) or (all(odd) and not any(even)))
+    return len(start) >= _WIDE_BYTES and ((all(even) and not any(odd)) or (all(odd) and not any(even)))
