@@ -7,8 +7,6 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from pipeline.engine.runner import Engine
 
 
@@ -38,6 +36,10 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argpars
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
     """The flags that no option class of Beam takes."""
+    if not flags:
+        return []
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):
