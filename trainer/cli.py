@@ -4,12 +4,14 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.metadata import version
 
+from tokenizer.command_line import Parser
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
-from trainer.flags import Parser, add_options
+from trainer.flags import add_options
 from trainer.presets import PRESETS, RECIPES
 
 
@@ -45,6 +47,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="webtext-train", description="Train GPT-2 on token shards; sample from, evaluate and export trained networks."
     )
+    parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
     _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))

@@ -9,24 +9,6 @@ from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
 
 
-class Parser(argparse.ArgumentParser):
-    """Argument parser that rejects abbreviations and raises InputError, so that a usage error is one line and exit code 2."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": _CompactHelp, **options})
-
-    def error(self, message: str) -> typing.NoReturn:
-        """Raise InputError with argparse's message."""
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
-
-
-class _CompactHelp(argparse.HelpFormatter):
-    """Help with one line per flag where it fits."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=38, width=120)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each field of the recipe and its model. The default None keeps the preset's value."""
     for title, kind in (("model", ModelConfig), ("recipe", TrainConfig)):

@@ -165,6 +165,4 @@ def _site(name: str) -> str:
         raise InputError(f"--sites {name}: not a host ({error})") from error
 
 
-TOOL = Tool(
-    "remove", "write the next version of documents and token shards without some pages, and list what was removed", _flags, _work
-)
+TOOL = Tool("remove", _flags, _work)

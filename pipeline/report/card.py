@@ -282,4 +282,4 @@ def _work(arguments: argparse.Namespace) -> None:
     logger.info("card: wrote %s and %s in %s", README, CHECKSUMS, arguments.corpus)
 
 
-TOOL = Tool("card", "write README.md and SHA256SUMS of the corpus as a Hugging Face dataset, with a datasheet", _flags, _work)
+TOOL = Tool("card", _flags, _work)
