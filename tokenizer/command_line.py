@@ -29,9 +29,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line with argparse's message and the way to help, and exit with 2."""
+        self.exit(2, f"{self.usage_error(message)}\n")
+
+    def usage_error(self, message: str) -> str:
+        """The line that answers a usage error."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
         hint = suggestion(unknown, self.flags()) if unknown else ""
-        self.exit(2, f"{self.prog}: error: {message}{hint} (see {self.prog} --help)\n")
+        return f"{self.prog}: {message}{hint}; see {self.prog} --help"
 
 
 class _OneLinePerFlag(argparse.RawDescriptionHelpFormatter):

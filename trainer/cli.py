@@ -6,12 +6,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from tokenizer.command_line import Parser
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
-from trainer.flags import add_options
+from trainer.flags import Parser, add_options
 from trainer.presets import PRESETS, RECIPES
 
 

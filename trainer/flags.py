@@ -5,8 +5,17 @@ import typing
 from dataclasses import Field, fields
 from typing import Any
 
+from tokenizer import command_line
 from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
+
+
+class Parser(command_line.Parser):
+    """A parser that raises InputError for a usage error: the command prints its one line and returns 2."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        """Raise InputError with the line."""
+        raise InputError(self.usage_error(message))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
