@@ -5,7 +5,7 @@ arithmetic: importing an export gives the same bits.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,19 @@ from torch import Tensor
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
 from tokenizer.typed_json import decode
-from tokenizer.untrusted import check_file, read_file
+from tokenizer.untrusted import check_file, plain_name, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+"""Of weights in several files: the file of each tensor."""
 CONFIG = "config.json"
 _LEAST_BYTES_PER_WEIGHT = 1
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
 
 _BLOCK = {
     "norm_1": "ln_1",
@@ -62,14 +66,23 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     return folder
 
 
+def is_hf_folder(folder: Path) -> bool:
+    """Whether the folder holds weights as Hugging Face's libraries write them, in any of their formats."""
+    return any((folder / name).is_file() for name in (WEIGHTS, _INDEX, *_PICKLES, *_OTHERS))
+
+
 def load_hf(folder: str | Path) -> GPT:
-    """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's."""
+    """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's.
+
+    Weights are read from model.safetensors, in one file or several. Other formats are refused: a pickle can run code.
+    """
     folder = Path(folder)
     try:
         check_file(folder, CONFIG)
         config = _our_config(decode(read_file(folder / CONFIG), _TheirConfig))
-        _check_size(folder, config)
-        tensors = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS).items()}
+        paths = _weight_files(folder)
+        _check_size(paths, config)
+        tensors = {name.removeprefix("transformer."): value for path in paths for name, value in load_file(path).items()}
         model = GPT(config)
         state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
         model.load_state_dict(state)
@@ -82,14 +95,46 @@ def load_hf(folder: str | Path) -> GPT:
     return model
 
 
-def _check_size(folder: Path, config: ModelConfig) -> None:
-    """Raise ValueError for a network that is larger than its file: building it could take all memory."""
-    weights = check_file(folder, WEIGHTS)
-    if weights is not None and _LEAST_BYTES_PER_WEIGHT * config.parameters > weights.st_size:
+def _check_size(paths: Sequence[Path], config: ModelConfig) -> None:
+    """Raise ValueError for a network that is larger than its files: building it could take all memory."""
+    stored = sum(path.stat().st_size for path in paths)
+    if _LEAST_BYTES_PER_WEIGHT * config.parameters > stored:
         raise ValueError(
             f"{CONFIG} names {config.parameters:,} parameters (n_embd {config.width}, n_layer {config.layers}), "
-            f"{WEIGHTS} has {weights.st_size:,} bytes"
+            f"{paths[0].name} and its like have {stored:,} bytes"
         )
+
+
+class _Index(msgspec.Struct):
+    """The JSON of model.safetensors.index.json: the file of each tensor."""
+
+    weight_map: dict[str, str]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files of all weights. Raises InputError where the weights are in a format that is not read."""
+    if (folder / WEIGHTS).exists():
+        parts = [WEIGHTS]
+    elif (folder / _INDEX).exists():
+        check_file(folder, _INDEX)
+        parts = sorted({plain_name(part) for part in decode(read_file(folder / _INDEX), _Index).weight_map.values()})
+    else:
+        _refuse_other_formats(folder)
+        parts = [WEIGHTS]
+    for part in parts:
+        if check_file(folder, part) is None:
+            raise FileNotFoundError(2, "no such file", str(folder / part))
+    return [folder / part for part in parts]
+
+
+def _refuse_other_formats(folder: Path) -> None:
+    for name in (*_PICKLES, *_OTHERS):
+        if (folder / name).exists():
+            why = "a pickle, which can run code when it is read" if name in _PICKLES else "not safetensors"
+            raise InputError(
+                f"{folder / name}: {why}; load the folder with transformers, and write it with "
+                "save_pretrained(FOLDER, safe_serialization=True)"
+            )
 
 
 def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
@@ -141,18 +186,33 @@ class _TheirConfig(msgspec.Struct):
     vocab_size: int
     n_positions: int | None = None
     n_ctx: int = 1024
+    n_inner: int | None = None
     tie_word_embeddings: bool = True
     model_type: str = "gpt2"
     activation_function: str = "gelu_new"
     layer_norm_epsilon: float = NORM_EPSILON
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    add_cross_attention: bool = False
+    quantization_config: Any = None
 
 
 def _our_config(entries: _TheirConfig) -> ModelConfig:
     """ModelConfig from config.json. Raises ValueError for another architecture."""
-    required = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": NORM_EPSILON}
+    required = {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": NORM_EPSILON,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+        "quantization_config": None,
+    }  # reorder_and_upcast_attn changes rounding alone, and none in fp32
     for name, value in required.items():
         if getattr(entries, name) != value:
-            raise ValueError(f"{name} is {getattr(entries, name)!r}, GPT-2's is {value!r}")
+            raise ValueError(f"{name} is {getattr(entries, name)!r:.100}, GPT-2's is {value!r}")
+    if entries.n_inner not in (None, 4 * entries.n_embd):
+        raise ValueError(f"n_inner is {entries.n_inner!r}, GPT-2's is 4 * n_embd = {4 * entries.n_embd}")
     return ModelConfig(
         layers=entries.n_layer,
         heads=entries.n_head,

@@ -21,7 +21,7 @@ from torch.distributed.elastic.rendezvous import (
     rendezvous_handler_registry,
 )
 
-from trainer.flags import Parser
+from trainer.flags import TrainerParser
 
 HOST = "127.0.0.1"
 BACKEND = "loopback"
@@ -96,7 +96,7 @@ def _create(params: RendezvousParameters) -> RendezvousHandler:
 
 
 def _arguments(words: Sequence[str]) -> Namespace:
-    parser = Parser(prog="webtext-train launch", description="Run a command on several ranks of this machine.")
+    parser = TrainerParser(prog="webtext-train launch", description="Run a command on several ranks of this machine.")
     parser.add_argument(
         "--ranks", type=int, required=True, metavar="N", help="number of ranks: one per GPU, or per group of cores"
     )

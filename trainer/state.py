@@ -26,7 +26,7 @@ class TrainerState:
     last_validation: tuple[int, float] | None = None
 
     def update_best(self) -> None:
-        """Record the current step as the best one if its validation loss is the lowest so far."""
+        """Record the current step as the best one if its validation loss is the lowest so far. NaN and infinity are never best."""
         if self.last_validation is not None and self.last_validation[0] == self.step:
             loss = self.last_validation[1]
             if math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):

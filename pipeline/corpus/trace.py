@@ -51,7 +51,8 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
         kind = schema.field(column).type
         with files.decoding(path), files.open_input(path) as file:
             condition = pc.field(column).isin(pa.array(values, kind))
-            table = pq.read_table(file, columns=columns, filters=condition, partitioning=None)
+            present = columns and [name for name in columns if name in schema.names]
+            table = pq.read_table(file, columns=present, filters=condition, partitioning=None)
             check_values(path, table)
             rows += table.to_pylist()
     return rows

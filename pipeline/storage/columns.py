@@ -20,6 +20,8 @@ KNOWN: dict[str, pa.Field] = {
 }
 """The columns of all stages' files: one name has one type everywhere."""
 
+ADDED = frozenset({"redirects"})
+"""Columns that files of earlier versions lack: they are read where they are."""
 EARLIEST_MICROSECONDS, LATEST_MICROSECONDS = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6 - 1
 HINT = "run `python -m pipeline verify` to find all damaged files, and their stages again"
 
@@ -27,6 +29,8 @@ HINT = "run `python -m pipeline verify` to find all damaged files, and their sta
 def check_schema(path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> None:
     """Raise InputError unless the file has the columns (`a.b` is a part of a) and each known one has its type."""
     for name in schema.names if columns is None else dict.fromkeys(column.split(".")[0] for column in columns):
+        if name in ADDED and name not in schema.names:
+            continue
         if schema.names.count(name) != 1:
             raise InputError(f"{path}: has {schema.names.count(name)} columns '{name}', not one; {HINT}")
         known = KNOWN.get(name)

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.storage import files
 from tokenizer.errors import InputError
 from tokenizer.untrusted import real_path
 
-FLAG = "--also_read"
+FLAG = "--also-read"
 _named: list[str] = []
 """Folders that flags name. Threads of the same command share them: a report is written by one."""
 
@@ -49,20 +48,24 @@ def is_allowed(folder: str, seen_from: str) -> bool:
 
 def check_folder(folder: str) -> None:
     """Raise InputError for a folder of a corpus that is a link to a place outside the corpus, which no flag names."""
-    if files.is_local(folder) and Path(folder).is_symlink() and not is_allowed(folder, folder):
+    if _is_local(folder) and Path(folder).is_symlink() and not is_allowed(folder, folder):
         place = Path(folder).resolve()
         raise InputError(f"{folder}: is a link to {place}, outside the corpus; if you trust it, add {FLAG} {place}")
 
 
+def _is_local(folder: str) -> bool:
+    return "://" not in folder
+
+
 def _parent(folder: str) -> str:
-    if files.is_local(folder):
+    if _is_local(folder):
         return str(Path(os.path.normpath(Path(folder).absolute())).parent)  # links on the way stay: `C/dedup` lies in C
     return folder.rstrip("/").rpartition("/")[0]
 
 
 def _place(folder: str) -> Path:
     """A folder's place without links and `..`. For an object store: its address, which is no absolute path."""
-    if files.is_local(folder):
+    if _is_local(folder):
         try:
             return real_path(folder)
         except ValueError as error:

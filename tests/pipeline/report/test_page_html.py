@@ -129,7 +129,7 @@ def test_overlap_is_shown_with_the_papers_figures(chosen: Any, tmp_path: Path, e
     settings = OverlapSettings(evaluation_sets=(f"wikitext2={held_out}",))
     (tmp_path / "links").symlink_to(chosen.folder / "links")
     overlap.STAGE.run(Call({"dedup": str(chosen.folder / "dedup")}, str(tmp_path / "overlap"), settings, engine))
-    with naming(str(chosen.folder)):  # --also_read: the overlap was measured on another corpus's dedup
+    with naming(str(chosen.folder)):  # --also-read: the overlap was measured on another corpus's dedup
         write_report(tmp_path, tmp_path / "out")
     (measured,) = report_json(tmp_path / "out")["overlap"]
     assert measured["name"] == "wikitext2"

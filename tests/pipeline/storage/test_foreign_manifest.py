@@ -90,11 +90,11 @@ def test_an_input_elsewhere_is_read_only_where_a_flag_names_it(
 ) -> None:
     change(corpus / "dedup", lambda body: body["inputs"]["documents"].update(path=place))
     for read in (document_shards, lambda folder: check_input(folder, 1)):
-        with pytest.raises(InputError, match=r"dedup/manifest.json: names an input at .* --also_read") as refusal:
+        with pytest.raises(InputError, match=r"dedup/manifest.json: names an input at .* --also-read") as refusal:
             read(str(corpus / "dedup"))
         assert place in str(refusal.value)
     assert run(["report", "--corpus", str(corpus), "--workers", "1"]) == 2
-    assert "--also_read" in capsys.readouterr().err
+    assert "--also-read" in capsys.readouterr().err
 
 
 def test_a_named_place_is_read(corpus: Path) -> None:
@@ -103,9 +103,9 @@ def test_a_named_place_is_read(corpus: Path) -> None:
     change(corpus / "dedup", lambda body: body["inputs"]["documents"].update(path=str(elsewhere / "documents")))
     with naming(str(elsewhere)):
         assert document_shards(str(corpus / "dedup"))
-    with pytest.raises(InputError, match="--also_read"):
+    with pytest.raises(InputError, match="--also-read"):
         document_shards(str(corpus / "dedup"))
-    assert run(["report", "--corpus", str(corpus), "--also_read", str(elsewhere), "--workers", "1"]) == 0
+    assert run(["report", "--corpus", str(corpus), "--also-read", str(elsewhere), "--workers", "1"]) == 0
 
 
 def test_a_stages_folder_that_is_a_link_out_is_read_only_where_a_flag_names_it(
@@ -117,7 +117,7 @@ def test_a_stages_folder_that_is_a_link_out_is_read_only_where_a_flag_names_it(
     for command in (["inspect"], ["verify"], ["report", "--workers", "1"]):
         assert run([*command, "--corpus", str(corpus)]) == 2
         assert f"{corpus}/links: is a link to {disk}/links" in capsys.readouterr().err
-        assert run([*command, "--corpus", str(corpus), "--also_read", str(disk)]) == 0
+        assert run([*command, "--corpus", str(corpus), "--also-read", str(disk)]) == 0
 
 
 def test_an_input_that_has_changed_is_refused(corpus: Path) -> None:
