@@ -40,7 +40,8 @@ def test_a_page_is_found_by_an_address_that_led_to_it(tmp_path: Path, url: str) 
 
 
 @pytest.mark.parametrize("spelling", [
-    "http://example.org/1", "https://example.org/1", "https://www.example.org/1/", "example.org/1", "HTTP://EXAMPLE.org:80/1", "m.example.org/1",
+    "http://example.org/1", "https://example.org/1", "https://www.example.org/1/", "example.org/1", "HTTP://EXAMPLE.org:80/1",
+    "m.example.org/1",
     "http://example.org/1#top", "http://example.org/1?utm_source=x", "http://example.org/./2/../1", "http://example.org/%31",
     " http://example.org/1 ",
 ])  # fmt: skip
@@ -52,5 +53,5 @@ def test_any_spelling_of_an_address_is_explained(tmp_path: Path, spelling: str) 
 @pytest.mark.parametrize("text", ["ftp://example.org/1", "", "http://", "no address"])
 def test_what_is_no_address_is_refused(tmp_path: Path, text: str) -> None:
     pages = write_pages(tmp_path / "pages", [html_page(0)])
-    with pytest.raises(InputError, match="--explain .*: not an address"):
+    with pytest.raises(InputError, match=r"--explain .*: not an address"):
         explain(pages, text)
