@@ -37,9 +37,21 @@ SYMBOLS: Final = dict(
         r"Θ=\Theta Λ=\Lambda Ξ=\Xi Π=\Pi Σ=\Sigma Φ=\Phi Ψ=\Psi Ω=\Omega"
     ).split()
 )
-FUNCTIONS: Final = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim min max sup inf det gcd deg".split())
+FUNCTIONS: Final = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim min max sup inf det gcd deg".split()
+)
 INVISIBLE: Final = frozenset("\u2061\u2062\u2063\u2064")
-ACCENTS: Final = {"¯": "bar", "^": "hat", "ˆ": "hat", "~": "tilde", "˜": "tilde", "→": "vec", "˙": "dot", "¨": "ddot", "_": "underline"}
+ACCENTS: Final = {
+    "¯": "bar",
+    "^": "hat",
+    "ˆ": "hat",
+    "~": "tilde",
+    "˜": "tilde",
+    "→": "vec",
+    "˙": "dot",
+    "¨": "ddot",
+    "_": "underline",
+}
 
 
 def replace_mathml(markup: str) -> str:
@@ -102,7 +114,10 @@ def _tex(element: HtmlElement, depth: int) -> str:
         return " & ".join(parts)
     if name == "mtable":
         return rf"\begin{{matrix}} {NEXT_ROW.join(parts)} \end{{matrix}}"
-    text = [element.text or "", *(piece for child, part in zip(element, parts, strict=True) for piece in (part, child.tail or ""))]
+    text = [
+        element.text or "",
+        *(piece for child, part in zip(element, parts, strict=True) for piece in (part, child.tail or "")),
+    ]
     return _join([piece.strip() for piece in text])
 
 

@@ -53,7 +53,6 @@ class Stack(NamedTuple):
         return cls(np.zeros((size, LEVEL_COLUMNS), np.int32), np.zeros((size, MASK_COLUMNS), np.int64))
 
 
-
 @compiled
 def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     """The level of the innermost block element; 0 where there is none."""

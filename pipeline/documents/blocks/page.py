@@ -57,12 +57,12 @@ class BlockPage:
         return renderer.render_each(self.scanned, self.counts)
 
     def head(self) -> PageHead:
-        """The page's titles, headings and day of publication."""
+        """The page's titles and headings."""
         title = ""
         if self.counts.title_start >= 0:
             data = self.scanned.data[self.counts.title_start : self.counts.title_end]
             title = renderer.finish(data.tobytes().decode("utf-8", "replace"))
-        return PageHead.of([meta_content(self.markup, "og:title"), title], self._main_headings(), self.markup)
+        return PageHead.of([meta_content(self.markup, "og:title"), title], self._main_headings())
 
     def _main_headings(self) -> list[str]:
         """The text of each <h1>."""
@@ -84,7 +84,9 @@ def meta_content(markup: str, name: str) -> str | None:
     while at >= 0:
         start, end = markup.rfind("<", max(0, at - LONGEST_META), at), markup.find(">", at, at + LONGEST_META)
         if start >= 0 and end > start and markup[start : start + 5].lower() == "<meta":
-            values = {key.lower(): double or single or bare for key, double, single, bare in ATTRIBUTE.findall(markup, start, end)}
+            values = {
+                key.lower(): double or single or bare for key, double, single, bare in ATTRIBUTE.findall(markup, start, end)
+            }
             if name in (values.get("property"), values.get("name")) and "content" in values:
                 return unescape(values["content"])
         at = markup.find(name, at + 1)

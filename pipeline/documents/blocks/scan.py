@@ -67,7 +67,15 @@ class Counts(NamedTuple):
 def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
     """Fill a page's arrays. `address` is the page's URL without its fragment: a link to it leads nowhere."""
     state = np.zeros(nesting.STATES, np.int64)
-    _scan(page, TABLES, np.frombuffer(address or b"\0", np.uint8), Stack.empty(), state, np.zeros(attributes.CELLS, np.int64), np.zeros(3, np.int64))
+    _scan(
+        page,
+        TABLES,
+        np.frombuffer(address or b"\0", np.uint8),
+        Stack.empty(),
+        state,
+        np.zeros(attributes.CELLS, np.int64),
+        np.zeros(3, np.int64),
+    )
     wanted = (nesting.SEGMENTS, nesting.BLOCKS, nesting.ELEMENTS, nesting.TITLE_START, nesting.TITLE_END, nesting.STATUS)
     return Counts(*(int(state[name]) for name in wanted))
 
@@ -266,7 +274,9 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     if not state[nesting.FRESH] and state[nesting.BREAKS] == 0:
         return False
     lines = 0
-    while at < size and not (data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)):
+    while at < size and not (
+        data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)
+    ):
         lines += data[at] == 10
         at += 1
     at += 7

@@ -67,9 +67,7 @@ _FACTS: Final = {
     CELL: "td th",
     LIST: "ul ol menu dir",
 }
-FACTS: Final = np.array(
-    [0, *(sum(fact for fact, names in _FACTS.items() if name in names.split()) for name in NAMES)], np.int64
-)
+FACTS: Final = np.array([0, *(sum(fact for fact, names in _FACTS.items() if name in names.split()) for name in NAMES)], np.int64)
 
 SLOTS: Final = 1024
 
