@@ -85,31 +85,9 @@ LOCAL_TIME: Final = re.compile(r"T\d\d:\d\d.*[+-](?!00:?00)\d\d:?\d\d$")
 
 JSON_VALUE: Final = re.compile(r"""["']\s{0,9}:\s{0,9}["']([^"'<>]{6,40})["']""")
 JSON_NAMES: Final = (
-    "datePublished",
-    "articlePublishTime",
-    "publication_date",
-    "publish_date",
-    "pubDate",
-    "dateCreated",
-    "created_at",
+    *("datePublished", "articlePublishTime", "publication_date", "publish_date", "pubDate", "dateCreated", "created_at"),
 )
 ITEMPROP: Final = re.compile(r"""itemprop=["']?date(?:Published|Created)\b[^<>]{0,500}>([^<>]{0,60})""")
-TIME: Final = re.compile(r"T\d\d:\d\d.*[+-](?!00:?00)\d\d:?\d\d$")
-"""A time with the offset of its place, whose day is that of its readers; a day in UTC may be the one before."""
-
-JSON_VALUE: Final = re.compile(r"""["']\s{0,9}:\s{0,9}["']([^"'<>]{6,40})["']""")
-JSON_NAMES: Final = (
-    "datePublished",
-    "articlePublishTime",
-    "publication_date",
-    "publish_date",
-    "pubDate",
-    "dateCreated",
-    "created_at",
-)
-ITEMPROP: Final = re.compile(
-    r"""<(?!meta)\w+\b[^<>]*\bitemprop=["']?(?:datePublished|dateCreated)\b[^<>]{0,500}>([^<>]{0,60})""", re.IGNORECASE
-)
 TIME: Final = re.compile(r"<time\b([^<>]*)>([^<>]{0,60})", re.IGNORECASE)
 ABBR: Final = re.compile(
     r"""<abbr\b[^<>]*\bclass=["'][^"'<>]{0,100}?\b(?:published|date-published|dtstart)\b[^<>]{0,500}>([^<>]{0,60})""",
