@@ -43,7 +43,7 @@ class DocumentsSettings:
         file=True,
         metavar="FILE",
     )
-    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
+    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
         "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
