@@ -131,7 +131,7 @@ def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     except pdf.LIBRARY_FAILURES as error:
         raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
     trail.counts["extracted_pdf"] += 1
-    trail.note("extract", f"pypdf: {len(text)} characters")
+    trail.note("extract", f"pypdfium2: {len(text)} characters")
     if not text.strip():
         raise _Rejection(ExtractDrop.NO_TEXT)
     return text, charset.clean(title).strip() or None if title else None, None

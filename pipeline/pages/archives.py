@@ -23,6 +23,7 @@ from pipeline.pages.archive_index import (
 )
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
+from pipeline.pages.media import PAGE_TYPES
 from pipeline.pages.outcomes import (
     REDIRECT_STATUSES,
     DroppedLink,
@@ -87,7 +88,11 @@ class CopyPart:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures, self.settings.max_redirects), link))
+                    journal.append(
+                        *journal_entry(
+                            archived_outcome(link, captures, self.settings.max_redirects, self.settings.kept_types), link
+                        )
+                    )
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -112,16 +117,19 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
     return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
-def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
+def archived_outcome(
+    link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS, kept_types: frozenset[str] = PAGE_TYPES
+) -> FetchOutcome:
     """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures, max_redirects).outcome(link.url, RedirectChain(), 0)
+    return _Search(link, captures, max_redirects, kept_types).outcome(link.url, RedirectChain(), 0)
 
 
 class _Search:
     """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
 
-    def __init__(self, link: Link, captures: Captures, max_redirects: int) -> None:
+    def __init__(self, link: Link, captures: Captures, max_redirects: int, kept_types: frozenset[str]) -> None:
         self._link = link
+        self._kept_types = kept_types
         self._max_redirects = max_redirects
         self._captures = captures
         self._seen: set[Capture] = set()
@@ -164,7 +172,7 @@ class _Search:
         elif (refreshed := refresh_target(response)) is not None:
             target = refreshed
         else:
-            return page_or_drop(self._link.url, response, date, chain)
+            return page_or_drop(self._link.url, response, date, chain, self._kept_types)
         try:
             chain = chain.then(exchange_members(response, date))
         except UnwritableResponseError as error:

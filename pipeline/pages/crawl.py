@@ -12,6 +12,7 @@ from pipeline.pages.failures import RequestError, RequestFailure
 from pipeline.pages.frontier import Frontier, Host, host_key
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.latencies import Latencies
+from pipeline.pages.media import PAGE_TYPES
 from pipeline.pages.outcomes import (
     NO_REDIRECTS,
     REDIRECT_STATUSES,
@@ -80,6 +81,7 @@ class Crawl:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     owns: Callable[[str], bool] = field(default=lambda _: True)
     latencies: Latencies = field(default_factory=Latencies)
+    kept_types: frozenset[str] = PAGE_TYPES
 
     def __post_init__(self) -> None:
         self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(
@@ -218,7 +220,7 @@ class Crawl:
             return self._follow(host, request, response, _target(response))
         if (target := refresh_target(response)) is not None:
             return self._follow(host, request, response, target)
-        return page_or_drop(request.link_url, response, self.now(), request.chain)
+        return page_or_drop(request.link_url, response, self.now(), request.chain, self.kept_types)
 
     def _follow(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse, target: str | None) -> FetchOutcome | None:
         if request.redirects >= self.politeness.max_redirects:

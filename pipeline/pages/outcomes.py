@@ -106,16 +106,20 @@ FetchOutcome = FetchedPage | DroppedLink | MovedLink
 
 
 def page_or_drop(
-    url: str, response: HttpResponse, date: datetime, chain: RedirectChain = NO_REDIRECTS
+    url: str,
+    response: HttpResponse,
+    date: datetime,
+    chain: RedirectChain = NO_REDIRECTS,
+    kept_types: frozenset[str] = PAGE_TYPES,
 ) -> FetchedPage | DroppedLink:
-    """The outcome of the link `url` whose last response is not a redirect."""
+    """The outcome of the link `url` whose last response is not a redirect. Responses of other types than `kept_types` are drops."""
     if not 200 <= response.status < 300 or response.status == 206:
         return DroppedLink(url, PageDrop.of_status(response.status), f"{response.status} {response.phrase}"[:80])
     if not response.body.strip():
         return DroppedLink(url, PageDrop.EMPTY)
     content_type = response.header("content-type")
     kind = media_type(content_type, response.body)
-    if kind not in PAGE_TYPES:
+    if kind not in kept_types:
         return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
     try:
         head = response_head(response)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.media import PAGE_AND_PDF_TYPES, PAGE_TYPES
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
@@ -26,6 +27,7 @@ class PagesSettings:
     domain_requests: int = setting(
         8, "number of hosts of one registrable domain asked at the same time, per part", recorded=False
     )
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
     max_redirects: int = setting(MAX_REDIRECTS, "redirects followed per link; a page's refresh to another page is one")
@@ -59,6 +61,11 @@ class PagesSettings:
         for name in ("contact", "user_agent"):
             if not re.fullmatch(r"[\x20-\x7e]*", getattr(self, name)):
                 raise ValueError(f"--{name}: printable ASCII only, it is sent in a header")
+
+    @property
+    def kept_types(self) -> frozenset[str]:
+        """The media types that are pages."""
+        return PAGE_AND_PDF_TYPES if self.pdf else PAGE_TYPES
 
     @property
     def agent(self) -> str:

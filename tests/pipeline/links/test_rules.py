@@ -45,6 +45,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"url": "http://example.com/a.JPG?x=1"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {"media": True}, None),
+    ({"url": "http://example.com/a.PDF?x=1"}, {"pdf": True}, None),
+    ({"url": "http://example.com/a.zip"}, {"pdf": True}, "media_file"),
     ({"url": "http://example.com/a.html"}, {}, None),
     ({"url": "http://example.com/?f=a.jpg"}, {}, None),
     ({"url": "http://example.zip/"}, {}, None),
