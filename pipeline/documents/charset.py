@@ -76,10 +76,15 @@ def decode(body: bytes, declared: str | None) -> tuple[str, str]:
         name = "iso-2022-jp"
     if not name.startswith(("utf-16", "iso-2022")) and not body.isascii():
         if (text := _decode_utf8(body)) is not None:
-            return text.removeprefix("\ufeff"), "utf-8"
+            return without_c1(text).removeprefix("\ufeff"), "utf-8"
         if name == "utf-8":
             name = _encoding_of_invalid_utf8(body)
-    return encodings.decode(body, name).removeprefix("\ufeff"), name
+    return without_c1(encodings.decode(body, name)).removeprefix("\ufeff"), name
+
+
+def without_c1(text: str) -> str:
+    """The text with the characters that windows-1252 has in place of C1 controls, as browsers read `&#146;`."""
+    return text.translate(WINDOWS_1252) if C1.search(text) else text
 
 
 def clean(text: str) -> str:
@@ -90,9 +95,7 @@ def clean(text: str) -> str:
     >>> clean("cafe\u0301\x00\r\n\ud800 it\x92s!")
     'café\n it’s!'
     """
-    text = LINE_ENDS.sub("\n", text)
-    if C1.search(text):
-        text = text.translate(WINDOWS_1252)
+    text = without_c1(LINE_ENDS.sub("\n", text))
     return unicodedata.normalize("NFC", REMOVED.sub("", text))
 
 
