@@ -14,6 +14,7 @@ from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
+from tokenizer.labels import printable
 from trainer.attention import activate_newest_flash_attention
 from trainer.checkpoint.folders import checkpoints, sweep
 from trainer.checkpoint.load import load_model
@@ -215,5 +216,5 @@ def _exit_code(trainer: Trainer, reason: StopReason) -> int:
 def _print(world: World, text: str) -> None:
     """Write a line to stderr on the first rank."""
     if world.first:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()

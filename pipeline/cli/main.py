@@ -13,6 +13,7 @@ from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Books
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.terminal import control, error_line
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
@@ -31,12 +32,12 @@ def run(argv: Sequence[str]) -> int:
         else:
             _run_one(STAGES[name], argv[1:])
     except (InputError, FormatError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {error_line(error)}\n")
         return 2
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error_line(error.filename)}: " if error.filename else ""
         sys.stderr.write(
             f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
         )
@@ -91,7 +92,7 @@ def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
     if stage.explain_output is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
+        control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
     inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)

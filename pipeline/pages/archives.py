@@ -33,7 +33,6 @@ from pipeline.pages.outcomes import (
 )
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
-from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
@@ -41,6 +40,7 @@ from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
 from pipeline.pages.warc_record import WarcRecord, parse_date
 from pipeline.pages.warc_writer import RedirectChain, exchange_members
 from pipeline.records import Link
+from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 SKIPPED_FILES = "skipped_files"
@@ -75,12 +75,13 @@ class CopyPart:
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
         links = {link.url: link for path in part.work.shards for link in read_links(path)}
+        addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures), link))
+                    journal.append(*journal_entry(archived_outcome(link, captures, addresses.get(url, url)), link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -102,9 +103,12 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
     return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
-def archived_outcome(link: Link, captures: Captures) -> FetchOutcome:
-    """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures).outcome(link.url, RedirectChain(), 0)
+def archived_outcome(link: Link, captures: Captures, address: str) -> FetchOutcome:
+    """A link's outcome from the archives, which may name it by its `address`.
+
+    Redirects are followed as far as their targets are archived.
+    """
+    return _Search(link, captures).outcome(address, RedirectChain(), 0)
 
 
 class _Search:
@@ -119,7 +123,7 @@ class _Search:
         """The outcome of the first capture of a URL that gives one; of the best capture where none does."""
         ranked = self._captures.ranked(url, self._link.submitted_at)
         if not ranked:
-            return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
+            return self._drop(PageDrop.NOT_ARCHIVED, "" if redact(url) == self._link.url else redact(url))
         first: DroppedLink | None = None
         for capture in ranked:
             if capture in self._seen or redirects > MAX_REDIRECTS or len(self._seen) == CAPTURES_PER_LINK:
@@ -144,13 +148,13 @@ class _Search:
         except TruncatedRecordError as error:
             return self._drop(PageDrop.TRUNCATED, str(error))
         except RECORD_FAILURES as error:
-            return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
+            return self._drop(PageDrop.BAD_RECORD, excerpt(f"{error}", 200))
         if response.status not in REDIRECT_STATUSES:
             return page_or_drop(self._link.url, response, date, chain)
         try:
             target = redirect_target(response)
         except ValueError:
-            return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+            return self._drop(PageDrop.BAD_REDIRECT, excerpt(response.header("location"), 80))
         return self.outcome(target, chain.then(exchange_members(response, date)), redirects + 1)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
@@ -161,7 +165,7 @@ class _Search:
             return http_response(record)
         head = stored_head(record)
         if head is None or 200 <= head.status < 300:
-            raise TruncatedRecordError(f"WARC-Truncated: {reason}"[:80])
+            raise TruncatedRecordError(excerpt(f"WARC-Truncated: {reason}", 80))
         return head
 
     def _drop(self, reason: PageDrop, detail: str = "") -> DroppedLink:

@@ -20,6 +20,7 @@ from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.ports import vet_port
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Adapter, Dialer, connection_was_reused, get_request, request_scope, timeouts, tls_context
+from pipeline.redaction import excerpt
 
 CHUNK_BYTES = 1 << 16
 READ_SECONDS = 10.0
@@ -208,4 +209,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return excerpt(f"{type(error).__name__}: {error}", 200)

@@ -15,12 +15,12 @@ from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
 from pipeline.pages.politeness import PRODUCT
-from pipeline.pages.redaction import redact
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES
 from pipeline.pages.warc_record import WarcRecord
 from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member, response_head
 from pipeline.records import Drop, Link, Page, required
+from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 STANDARD = "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
@@ -69,14 +69,14 @@ def _fault_of_record(response: HttpResponse) -> str:
     try:
         body = http_response(WarcRecord(0, len(block), {"warc-type": "response"}, block)).body
     except RECORD_FAILURES as error:
-        return f"its record cannot be read back: {error}"[:200]
+        return excerpt(f"its record cannot be read back: {error}", 200)
     return "" if body == response.body else "its record gives another body"
 
 
 def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
     response = page.response
     exchange = exchange_members(response, page.fetched_at)
-    via = [("via", redact(page.url))] if response.url != page.url else []
+    via = [("via", redact(page.url))] if redact(response.url) != page.url else []
     submissions = [("reddit-submission", f"{s.id} {s.subreddit} {s.karma}") for s in link.submissions]
     metadata = metadata_member(response.url, page.fetched_at, exchange.response_id, [*via, *submissions])
     head = {

@@ -1,7 +1,6 @@
 """The report during a run: served on loopback, rendered on each request, with one line per running stage."""
 
 from collections.abc import Callable, Mapping
-from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pipeline.report.page_html import style
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME
 from tokenizer.errors import InputError
+from tokenizer.labels import html
 
 HOST = "127.0.0.1"
 REFRESH_SECONDS = 10
@@ -44,12 +44,12 @@ def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
 
 def live_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
     """The report so far, below one line per running stage; only these lines before the first stage has finished."""
-    lines = "".join(f"<p>{escape(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
+    lines = "".join(f"<p>{html(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
     running = f'<section aria-label="Running stages">{lines}</section>' if lines else ""
     try:
         return make().replace('<main id="content" tabindex="-1">', f'<main id="content" tabindex="-1">{running}', 1)
     except InputError as error:
-        body = running or f"<p>{escape(str(error))}</p>"
+        body = running or f"<p>{html(str(error))}</p>"
         head = f'<html lang="en"><head><meta charset="utf-8"><title>Corpus report</title><style>{style()}</style></head>'
         return f"<!DOCTYPE html>{head}<body><main><h1>No stage has finished yet</h1>{body}</main></body></html>"
 
