@@ -33,11 +33,13 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 _USERINFO = re.compile(
     r"(?:(?<=:[/\\]{2})|(?<=[\s\"'(<=][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@"
-    r"|(?i:(?<=%3a%2f%2f)(?:(?!%2f|%3f|%23)[^/?#&\s\"'<>])*?(?:@|%40))"
+)
+_ENCODED_USERINFO = re.compile(
+    r"(%(?:25)*3a(?:%(?:25)*2f){2})(?:(?!%(?:25)*(?:2f|3f|23|26))[^/?#&\s\"'<>])*?(?:@|%(?:25)*40)", re.IGNORECASE
 )
 _PARAMETER = re.compile(
     r"(?P<start>[?&;#!,/]|%(?:25)*(?:3f|26|3b|23|2f)|\A|(?<=[\s\"'(]))"
-    r"(?P<name>[\w.$~\[\]\-+]{1,80}|(?:[\w.$~\[\]\-+]|%(?:25)*(?:[2467][0-9a-f]|5[0-9af]|2[de])){1,200}?)"
+    r"(?P<name>[\w.$~\[\]\-+]{1,80}|(?:[\w.$~\[\]\-+]|%(?:25)*(?:[4-7][0-9a-f]|2[de]|3\d)){1,200}?)"
     r"(?P<equals>=|%(?:25)*3d)"
     r"(?P<value>(?:(?!%(?:25)*(?:26|3b|23))[^&;#\s\"'<>])*)",
     re.IGNORECASE,
@@ -67,10 +69,12 @@ def redact(text: str) -> str:
     >>> redact("https://me:pw@example.com/?api_key=abc&page=2")
     'https://example.com/?api_key=REDACTED&page=2'
     >>> redact("https://example.com/?key=0AskIS-PeTLrQ")
-    'https://example.com/?key=REDACTED-GSIY'
+    'https://example.com/?key=REDACTED-BIHZ'
     """
-    if "@" in text or "%40" in text:
+    if "@" in text:
         text = _USERINFO.sub("", text)
+    if "%" in text and ("40" in text or "@" in text):
+        text = _ENCODED_USERINFO.sub(r"\1", text)
     if _has_secret_parameter(text):
         text = _PARAMETER.sub(_parameter, text)
     if "eyJ" in text:

@@ -21,7 +21,7 @@ _MARKS = re.compile(
     r"[\\`*{}\[\]<>#|~$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|&(?=#?\w+;)|(?<=[wW])\.|:(?=//)|\A[-+=]|(?<=\A\d)[.)]"
 )
 """Marks of CommonMark, of GitHub's tables, links and mathematics. An underscore within a word is none."""
-_NUMBERED = re.compile(r"\A(\d{2,9})([.)])")
+_NUMBERED = re.compile(r"\A(\d{1,9})([.)])(?=\s|\Z)")
 _TICKS = re.compile(r"`+")
 
 

@@ -14,8 +14,9 @@ from pipeline.corpus.tool import Tool
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Histogram, ReportNumbers, SiteNumbers
 from pipeline.report.tallies import NOT_KNOWN
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME
+from tokenizer.errors import InputError
 from tokenizer.labels import markdown, markdown_code, printable
 
 logger = logging.getLogger(__name__)
@@ -296,7 +297,10 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    """Write README.md and SHA256SUMS into the corpus folder."""
+    """Write README.md and SHA256SUMS into the corpus folder. Raises InputError while it holds addresses with credentials."""
+    private = files.join(arguments.corpus, "links", private_addresses.FOLDER)
+    if files.exists(private):
+        raise InputError(f"{private}: holds addresses with credentials until pages are fetched; run pages, or remove this folder")
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))
