@@ -16,7 +16,7 @@ SECRET_HEADERS = frozenset(
      "authentication-info", "proxy-authentication-info"}
 )  # fmt: skip
 _ANYWHERE = re.compile(
-    r"token|secret|passw|passphrase|passcode|signature|credential|session(?!s$)|sess_?id|api_?key|(?:access|auth|private|share|account"
+    r"token|secret|passw|passphrase|passcode|signature|credential|(?<!ob)session(?!s$)|sess_?id|api_?key|(?:access|auth|private|share|account"
     r"|client|resource|subscription|encryption|secure?|sas|user|login|form|app|consumer|master|invite|license)_?key|jsessionid|oauth"
     r"|hmac|jwt|bearer|authorization|saml|otpauth|captcha|csrf|xsrf|magic_?link|keypair|key_pair|one_?time"
 )
@@ -31,9 +31,7 @@ IDENTIFYING = frozenset(
 """Names that some sites use for a secret and others for their page: the pages of two values stay two pages."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
-_USERINFO = re.compile(
-    r"(?:(?<=:[/\\]{2})|(?<=[\s\"'(<=][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@"
-)
+_USERINFO = re.compile(r"(?:(?<=:[/\\]{2})|(?<=[\s\"'(<=][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@")
 _ENCODED_USERINFO = re.compile(
     r"(%(?:25)*3a(?:%(?:25)*2f){2})(?:(?!%(?:25)*(?:2f|3f|23|26))[^/?#&\s\"'<>])*?(?:@|%(?:25)*40)", re.IGNORECASE
 )

@@ -4,6 +4,7 @@ The figures are drawn once, in the colors of the light theme; the page's style s
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -182,7 +183,8 @@ def _thin(curve: Curve) -> Curve:
 
 @contextmanager
 def _new_figure(size: tuple[float, float]) -> Iterator[Figure]:
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the reader's browser has the fonts
         yield Figure(figsize=size)
 
 

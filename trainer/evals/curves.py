@@ -4,6 +4,7 @@ The x axis is the number of parameters, or the step if all checkpoints have one 
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -105,7 +106,8 @@ def _curve(name: str, metric: str, axis: str, series: dict[str, list[Point]]) ->
 
 def draw(curve: MetricCurve) -> bytes:
     """Draw the panel as an SVG file with a white background."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the reader's browser has the fonts
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for name, points in curve.series.items():
