@@ -1,7 +1,6 @@
-"""The report during a run: served on loopback, rendered on each request, with one line per running stage."""
+"""The report during a run: rendered on each request, with one line per running stage."""
 
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pipeline.engine.parts import WORK_FOLDER
@@ -10,36 +9,6 @@ from pipeline.storage import files
 from pipeline.storage.manifest import NAME
 from tokenizer.errors import InputError
 from tokenizer.labels import html
-
-HOST = "127.0.0.1"
-REFRESH_SECONDS = 10
-
-
-def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
-    """A server of `page()` on loopback; port 0 chooses a free port. Raises InputError if the port is taken."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the base class names it
-            """Answer / with the page and any other path with 404."""
-            if self.path != "/":
-                self.send_error(404)
-                return
-            body = page().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Refresh", str(REFRESH_SECONDS))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Log no requests."""
-
-    try:
-        return ThreadingHTTPServer((HOST, port), Handler)
-    except OSError as error:
-        raise InputError(f"--watch {port}: cannot listen on this port ({error.strerror}); choose another port") from error
 
 
 def live_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:

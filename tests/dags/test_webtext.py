@@ -85,12 +85,13 @@ def state_of(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.slow
 def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home: dict[str, str], tmp_path: Path) -> None:
-    conf = parameters(tmp_path)
+    touched = tmp_path / "touched"
+    conf = parameters(tmp_path / "{{ 7 * 7 }} two  words") | {"contact": f"{{{{ 1 }}}}; touch {touched}"}
     command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
     broken = conf | {"pages_flags": ["--fetch_from", str(tmp_path / "missing.warc.gz")]}
     failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
     assert state_of(failed) == "failed"
-    out = tmp_path / "out"
+    out = tmp_path / "{{ 7 * 7 }} two  words" / "out"
     links = (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns
     assert not (out / "2017-12" / "pages" / "manifest.json").exists()
     done = subprocess.run([*command, json.dumps(conf)], env=home, capture_output=True, text=True)
@@ -101,6 +102,7 @@ def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home
     assert report["funnel"][0]["items"] == SUBMISSIONS
     assert report["runs"][0]["curves"]
     assert report["evaluations"]
+    assert not touched.exists()
 
 
 @pytest.mark.slow
