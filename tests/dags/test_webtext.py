@@ -110,10 +110,10 @@ def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str
     has_google = "import importlib.util as u, sys; sys.exit(not u.find_spec('airflow.providers.google'))"
     if subprocess.run([python, "-c", has_google], capture_output=True).returncode:
         pytest.skip("no Google provider beside Airflow: its Beam operator cannot be imported")
-    month = write_month(tmp_path, PAGES)
+    month = write_month(tmp_path / "{{ 7 * 7 }} two  words", PAGES)
     conf = {
         "dump": month.dump,
-        "corpus": str(tmp_path / "out"),
+        "corpus": str(tmp_path / "{{ 8 }} out"),
         "python": sys.executable,
         "pages_options": {"fetch_from": month.warc},
         "vocabulary_options": {"vocab_size": 400},
@@ -121,7 +121,7 @@ def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str
     command = [python, "-m", "airflow", "dags", "test", "webtext_beam", "2017-12-01", "-c", json.dumps(conf)]
     done = subprocess.run(command, env=home, capture_output=True, text=True)
     assert state_of(done) == "success"
-    links = json.loads((tmp_path / "out" / "links" / "manifest.json").read_bytes())
+    links = json.loads((tmp_path / "{{ 8 }} out" / "links" / "manifest.json").read_bytes())
     assert links["books"]["items_in"] == month.submissions
-    tokens = json.loads((tmp_path / "out" / "tokens" / "manifest.json").read_bytes())
+    tokens = json.loads((tmp_path / "{{ 8 }} out" / "tokens" / "manifest.json").read_bytes())
     assert tokens["dataset"]["splits"]["train"]["tokens"] > 10_000
