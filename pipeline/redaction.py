@@ -7,6 +7,7 @@ by its name, wherever it stands: in queries, paths (`;jsessionid=`), fragments, 
 import base64
 import hashlib
 import re
+from enum import Enum, auto
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -28,7 +29,7 @@ _WORDS = frozenset(
 IDENTIFYING = frozenset(
     {"key", "sid", "s_id", "pkey", "formkey", "form_key", "authkey", "auth_key", "resourcekey", "resource_key"}
 )
-"""Names that some sites use for a secret and others for their page: the pages of two values stay two pages."""
+"""Words of names that some sites use for a secret and others for their page: the pages of two values stay two pages."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 _USERINFO = re.compile(r"(?:(?<=:[/\\]{2})|(?<=[\s\"'(<=][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@")
@@ -51,8 +52,6 @@ _REDDIT_USER = re.compile(
     r"(?i)((?:reddit|redd|removeddit|reveddit|unddit|ceddit|snoopsnoo)\.(?:com|it)(?:/|%(?:25)*2f)(?:u|user)(?:/|%(?:25)*2f))[\w\-]+"
 )
 _REDDIT_PROFILE = re.compile(r"(?i)((?:/|%(?:25)*2f)r(?:/|%(?:25)*2f)u_)[\w\-]+")
-_REDDIT = re.compile(r"/u|u_|%2[fF][uU]|[/fF]U")
-"""What every text with a user name of Reddit has: a quick test."""
 _NAME = re.compile(r"""(?:\A|[?&;#!,/\s"'(])([^=?&;#!,/\s"'(]{1,200})=""")
 _ENCODED = re.compile(r"%(?:25)*(?:3d|3f|26|3b|23|2f|[4-7])", re.IGNORECASE)
 """Encoded letters, and encoded signs that begin or end a parameter's name."""
@@ -62,7 +61,7 @@ _TAG_BYTES = 5
 def redact(text: str) -> str:
     """A URL, or any text with URLs in it, without passwords, keys, tokens, session ids and Reddit's user names. Idempotent.
 
-    The values of IDENTIFYING names are replaced by a tag of 20 bits, so that the addresses of two pages stay two.
+    The values of names with IDENTIFYING words alone are replaced by a tag of 20 bits, so that the addresses of two pages stay two.
 
     >>> redact("https://me:pw@example.com/?api_key=abc&page=2")
     'https://example.com/?api_key=REDACTED&page=2'
@@ -79,7 +78,8 @@ def redact(text: str) -> str:
         text = _JWT.sub(REDACTED, text)
     if "/(" in text:
         text = _PATH_SESSION.sub(rf"\1({REDACTED})", text)
-    if _REDDIT.search(text):
+    lower = text.lower()
+    if "u_" in lower or "edd" in lower or "unddit" in lower or "snoop" in lower:
         text = _REDDIT_PROFILE.sub(r"\1", _REDDIT_USER.sub(rf"\1{REDACTED}", text))
     return text
 
@@ -88,7 +88,7 @@ def _has_secret_parameter(text: str) -> bool:
     """Whether the slow search for parameters may find one: most addresses have no query, or one with a few known names."""
     if "%" in text and _ENCODED.search(text):
         return "=" in text or "3d" in text.lower()
-    return "=" in text and any(map(_is_secret, _NAME.findall(text)))
+    return "=" in text and any(_kind(name) is not _Kind.HARMLESS for name in _NAME.findall(text))
 
 
 def excerpt(text: str, most: int) -> str:
@@ -110,19 +110,32 @@ def is_secret_header(lower_name: str) -> bool:
     return lower_name in SECRET_HEADERS or (_is_secret(lower_name[:200]) and not lower_name.startswith("access-control-"))
 
 
+class _Kind(Enum):
+    """What the value of a name is; IDENTIFYING: a secret, or the name of a page."""
+
+    HARMLESS = auto()
+    IDENTIFYING = auto()
+    SECRET = auto()
+
+
 @lru_cache(maxsize=1 << 14)
-def _is_secret(name: str) -> bool:
+def _kind(name: str) -> _Kind:
     snake = _NO_LETTERS.sub("_", _CAMEL.sub("_", name).lower()).strip("_")
     flat = _NO_LETTERS.sub("_", name.lower()).strip("_")
     words = {*snake.split("_"), *flat.split("_"), snake, flat}
-    return bool(
+    if flat not in IDENTIFYING and (
         not words.isdisjoint(_WORDS)
-        or not words.isdisjoint(IDENTIFYING)
-        or flat.replace("_", "").endswith(("sessid", "sessionid", "phpsessid"))
+        or flat.replace("_", "").endswith(("sessid", "sessionid"))
         or flat.startswith("aspsessionid")
         or _ANYWHERE.search(snake)
         or _ANYWHERE.search(flat)
-    )
+    ):
+        return _Kind.SECRET
+    return _Kind.HARMLESS if words.isdisjoint(IDENTIFYING) else _Kind.IDENTIFYING
+
+
+def _is_secret(name: str) -> bool:
+    return _kind(name) is not _Kind.HARMLESS
 
 
 def _parameter(match: re.Match[str]) -> str:
@@ -136,7 +149,7 @@ def _parameter(match: re.Match[str]) -> str:
     plain = _decoded(name)
     if not is_secret(plain):
         return f"{start}{name}{equals}{_nested(value)}{rest}"
-    tag = f"-{_tag(value)}" if plain.lower().rpartition("[")[2].strip("]") in IDENTIFYING else ""
+    tag = f"-{_tag(value)}" if _kind(plain[:200]) is _Kind.IDENTIFYING else ""
     return f"{start}{name}{equals}{REDACTED}{tag}{rest}"
 
 

@@ -116,6 +116,8 @@ def test_pages_that_a_key_names_stay_two_pages() -> None:
     one, two = (f"https://docs.example/ccc?key=0Ask{n}PeTLrQ" for n in "12")
     assert redact(one) != redact(two)
     assert dedup_key(one) != dedup_key(two)
+    for name in ("sid", "action_key", "siteKey", "formkey", "event[key]"):
+        assert dedup_key(f"https://h.example/a?{name}=1040") != dedup_key(f"https://h.example/a?{name}=5096")
     assert dedup_key(f"https://h.example/a?token={one[-9:]}") == dedup_key("http://h.example/a?token=other")
 
 
