@@ -102,7 +102,6 @@ class PageHandler(BaseHTTPRequestHandler):
     server_version = "webtext"
     sys_version = ""
     default_request_version = "HTTP/1.0"  # what is no request gets a status line too
-    command = None
 
     def do_GET(self) -> None:
         """Answer / with the page and any other path with 404."""
@@ -156,7 +155,7 @@ class PageHandler(BaseHTTPRequestHandler):
         """End the head of any answer, refusals too."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
-        if self.command not in ("GET", "HEAD", None):
+        if self.command and self.command not in ("GET", "HEAD"):
             self.send_header("Allow", "GET, HEAD")
         super().end_headers()
 
