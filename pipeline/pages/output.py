@@ -197,8 +197,8 @@ def _publish_warc(
 
 def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page:
     return Page(
-        url=link.url,
-        dedup_key=link.dedup_key,
+        url=redact(link.url),
+        dedup_key=redact(link.dedup_key),
         domain=link.domain,
         karma=link.karma,
         submitted_at=link.submitted_at,
