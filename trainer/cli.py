@@ -5,13 +5,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib.metadata import version
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from tokenizer.terminal import error_line, guarded_streams, log_lines
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
-from trainer.flags import Parser, add_options
+from trainer.flags import TrainerParser, add_options
 from trainer.presets import PRESETS, RECIPES
 
 
@@ -48,11 +49,12 @@ def _run(words: list[str]) -> int:
     return int(arguments.run(arguments))
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _parser() -> TrainerParser:
+    parser = TrainerParser(
         prog="webtext-train", description="Train GPT-2 on token shards; sample from, evaluate and export trained networks."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
+    parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=TrainerParser)
     _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
@@ -63,7 +65,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_train(parser: Parser) -> None:
+def _add_train(parser: TrainerParser) -> None:
     parser.usage = "webtext-train train PRESET --data DIR --out DIR [flags]"
     parser.description = "To continue an interrupted run, run the same command again. It does nothing if all steps are done."
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
@@ -95,7 +97,7 @@ def _add_train(parser: Parser) -> None:
     parser.set_defaults(run=_train)
 
 
-def _add_sample(parser: Parser) -> None:
+def _add_sample(parser: TrainerParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="repeat for several prompts (default: a new document)")
     parser.add_argument("--tokens", type=int, default=100, metavar="N", help="maximum number of new tokens (default: 100)")
@@ -111,7 +113,7 @@ def _add_sample(parser: Parser) -> None:
     parser.set_defaults(run=_sample)
 
 
-def _add_export(parser: Parser) -> None:
+def _add_export(parser: TrainerParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
@@ -119,7 +121,7 @@ def _add_export(parser: Parser) -> None:
     parser.set_defaults(run=_export)
 
 
-def _add_dry_run(parser: Parser) -> None:
+def _add_dry_run(parser: TrainerParser) -> None:
     parser.usage = "webtext-train rehearse PRESET --ranks N [flags]"
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument(
@@ -130,7 +132,7 @@ def _add_dry_run(parser: Parser) -> None:
     parser.set_defaults(run=_dry_run)
 
 
-def _add_verify(parser: Parser) -> None:
+def _add_verify(parser: TrainerParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )

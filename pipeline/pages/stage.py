@@ -100,7 +100,6 @@ class PagesStage(Stage[PagesSettings]):
 
 STAGE = PagesStage(
     name="pages",
-    text="fetch the links politely: pages into WARC files, failures by reason",
     settings=PagesSettings,
     inputs=("links",),
     work=work,
