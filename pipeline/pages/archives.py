@@ -35,12 +35,13 @@ from pipeline.pages.outcomes import (
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
+from pipeline.pages.refresh import refresh_target
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
 from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
-from pipeline.pages.warc_writer import RedirectChain, exchange_members
+from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files
 
@@ -86,7 +87,7 @@ class CopyPart:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures), link))
+                    journal.append(*journal_entry(archived_outcome(link, captures, self.settings.max_redirects), link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -111,16 +112,17 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
     return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
-def archived_outcome(link: Link, captures: Captures) -> FetchOutcome:
+def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
     """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures).outcome(link.url, RedirectChain(), 0)
+    return _Search(link, captures, max_redirects).outcome(link.url, RedirectChain(), 0)
 
 
 class _Search:
     """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
 
-    def __init__(self, link: Link, captures: Captures) -> None:
+    def __init__(self, link: Link, captures: Captures, max_redirects: int) -> None:
         self._link = link
+        self._max_redirects = max_redirects
         self._captures = captures
         self._seen: set[Capture] = set()
 
@@ -131,7 +133,7 @@ class _Search:
             return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
         first: DroppedLink | None = None
         for capture in ranked:
-            if capture in self._seen or redirects > MAX_REDIRECTS or len(self._seen) == CAPTURES_PER_LINK:
+            if capture in self._seen or redirects > self._max_redirects or len(self._seen) == CAPTURES_PER_LINK:
                 continue
             self._seen.add(capture)
             outcome = self._read(capture, chain, redirects)
@@ -154,13 +156,20 @@ class _Search:
             return self._drop(PageDrop.TRUNCATED, str(error))
         except RECORD_FAILURES as error:
             return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
-        if response.status not in REDIRECT_STATUSES:
+        if response.status in REDIRECT_STATUSES:
+            try:
+                target = redirect_target(response)
+            except ValueError:
+                return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+        elif (refreshed := refresh_target(response)) is not None:
+            target = refreshed
+        else:
             return page_or_drop(self._link.url, response, date, chain)
         try:
-            target = redirect_target(response)
-        except ValueError:
-            return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
-        return self.outcome(target, chain.then(exchange_members(response, date)), redirects + 1)
+            chain = chain.then(exchange_members(response, date))
+        except UnwritableResponseError as error:
+            return self._drop(PageDrop.BAD_RESPONSE, str(error)[:80])
+        return self.outcome(target, chain, redirects + 1)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
         if record.kind == "revisit":

@@ -22,11 +22,9 @@ BODILESS_STATUSES = frozenset({204, 304})
 """Final statuses whose responses have no body, whatever their fields say (RFC 9112 section 6.3)."""
 LINE_ENDS = (b"\r\n", b"\n")
 _STATUS_LINE = re.compile(r"(HTTP/[0-9.]{1,8})[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL | re.IGNORECASE)
-_FIELD = re.compile(r"([^:]*):(.*)", re.DOTALL)
 NAME = re.compile(r"[!-9;-~]+")
 """Visible ASCII: more than RFC 9110 allows in a name."""
 _FRAMING = frozenset({"contentlength", "transferencoding", "contentencoding"})
-_NUL_OR_CR = re.compile(r"[\0\r]")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = " \t"
 
@@ -176,17 +174,18 @@ def _fields(stream: ByteStream) -> tuple[tuple[str, str], ...]:
                 raise HeadError("a blank before the first header")
             name, value = fields.pop()
             fields.append((name, f"{value} {text.strip(_BLANKS)}".strip(_BLANKS)))
-        elif match := _FIELD.fullmatch(text):
-            fields.append((match[1].rstrip(_BLANKS), match[2].strip(_BLANKS)))
         else:
-            raise HeadError("a header line without a colon")  # a lost field might have described the body
+            name, colon, value = text.partition(":")
+            if not colon:
+                raise HeadError("a header line without a colon")  # a lost field might have described the body
+            fields.append((name.rstrip(_BLANKS), value.strip(_BLANKS)))
     return tuple(field for field in fields if _is_valid(field[0]))
 
 
 def _text(line: bytes) -> str:
     """A line without its end. A CR that ends no line counts as a blank (RFC 9112 section 2.2), as NUL does."""
     text = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
-    return _NUL_OR_CR.sub(" ", text.decode("latin-1"))
+    return text.decode("latin-1").replace("\0", " ").replace("\r", " ")
 
 
 def _is_valid(name: str) -> bool:

@@ -56,19 +56,23 @@ class LiveResponse(http.client.HTTPResponse):
         self.will_close = self._check_close() or (not chunked and length is None)  # type: ignore[attr-defined]
 
     def read(self, amt: int | None = None) -> bytes:
-        """The next piece of the body, at most `amt` bytes; all of it without `amt`. Empty at the end, which frees the connection."""
+        """The next `amt` bytes of the body, or all of it. Fewer at its end alone; none behind it, which frees the connection."""
         if amt is None:
             return b"".join(iter(lambda: self.read(PIECE_BYTES), b""))
+        parts, size = [self._rest], len(self._rest)
         try:
-            self._rest = self._rest or next(self._pieces, b"")
+            while size < amt and (piece := next(self._pieces, b"")):
+                parts.append(piece)
+                size += len(piece)
         except CutBodyError as error:
             raise http.client.IncompleteRead(b"") from error
         except BodyError as error:
             raise http.client.HTTPException(str(error)) from error
-        if not self._rest:
+        data = b"".join(parts)
+        if not data:
             self.close()
-        data, self._rest = self._rest[:amt], self._rest[amt:]
-        return data
+        self._rest = data[amt:]
+        return data[:amt]
 
 
 def head_of(response: urllib3.BaseHTTPResponse) -> ResponseHead:

@@ -15,7 +15,6 @@ from apache_beam.typehints.decorators import no_annotations
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink
-from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
@@ -81,7 +80,7 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
         crawl = CrawlBucket(self.settings, self.buckets)
         requests = links | "Start" >> beam.Map(_first_request)
         pages, drops = [], []
-        for number in range(MAX_REDIRECTS + 1):
+        for number in range(self.settings.max_redirects + 1):
             crawled = (
                 requests
                 | f"Bucket {number}" >> beam.Map(_with_bucket, self.buckets)
