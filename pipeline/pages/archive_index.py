@@ -18,11 +18,10 @@ from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import redacted_pages
-from pipeline.pages.archive_spans import NotAnArchiveError
 from pipeline.pages.outcomes import REDIRECT_STATUSES
 from pipeline.pages.stored_response import http_status, stored_head
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
-from pipeline.pages.warc_record import WarcError, WarcRecord, payload_digest
+from pipeline.pages.warc_record import NotAnArchiveError, WarcError, WarcRecord, payload_digest
 from pipeline.records import Page
 from pipeline.storage import arrays, files
 from pipeline.urls import dedup_key

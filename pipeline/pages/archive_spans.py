@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from pipeline.pages.decoding import GZIP_WINDOW
-from pipeline.pages.warc_record import MAX_RECORD_BYTES, PADDING, WarcError, record_size
+from pipeline.pages.wacz import ZIP_MAGIC, stored_archives
+from pipeline.pages.warc_record import MAX_RECORD_BYTES, PADDING, NotAnArchiveError, WarcError, record_size
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,9 +27,13 @@ DICTIONARY_MAGIC = struct.pack("<I", 0x184D2A5D)
 """The skippable frame that begins a .warc.zst file whose records need its dictionary."""
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _OTHER_KINDS = (
-    (b"PK\x03\x04", "a ZIP file (WACZ packs its WARC files in one: unpack them)"),
+    (b"PK", "a ZIP file"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\x04\x22\x4d\x18", "an LZ4 file"),
+    (b"7z\xbc\xaf", "a 7z file"),
+    (b"Rar!", "a RAR file"),
+    (b"SQLite", "an SQLite file"),
     (b"PAR1", "a Parquet file"),
     (b"{", "JSON"),
     (b"<", "HTML or XML"),
@@ -48,16 +53,24 @@ RecordSpan = tuple[int, int, bytes]
 """Offset and length of a record in its file, and its uncompressed bytes."""
 
 
-class NotAnArchiveError(WarcError):
-    """A file is of a kind that is not read, in place of damaged."""
-
-
 Damage = Callable[[WarcError], None]
 """Takes notice of a damaged record, which is skipped. Without one, the damage is raised."""
 
 
 def spans(file: BinaryIO, damage: Damage | None = None) -> Iterator[RecordSpan]:
-    """The span of every record of a file. Raises WarcError, and NotAnArchiveError for a file of another kind."""
+    """The span of every record of a file, or of the files in a WACZ file.
+
+    Raises WarcError, and NotAnArchiveError for a file of another kind.
+    """
+    if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
+        for start, inner in stored_archives(file):
+            yield from ((start + offset, length, data) for offset, length, data in _spans(inner, damage))
+    else:
+        yield from _spans(file, damage)
+
+
+def _spans(file: BinaryIO, damage: Damage | None) -> Iterator[RecordSpan]:
+    file.seek(0)
     start = file.read(_KIND_BYTES)
     file.seek(0)
     if start.startswith(GZIP_MAGIC):

@@ -26,6 +26,10 @@ class WarcError(ValueError):
     """A WARC file or record is damaged, or the data is not WARC."""
 
 
+class NotAnArchiveError(WarcError):
+    """A file is of a kind that is not read, in place of damaged."""
+
+
 class TruncatedRecordError(WarcError):
     """A record does not hold the whole of its response."""
 

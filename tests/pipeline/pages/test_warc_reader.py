@@ -33,6 +33,7 @@ def test_reader_imports_no_http_client() -> None:
         "pipeline.pages.http_response",
         "pipeline.pages.message_body",
         "pipeline.pages.stored_response",
+        "pipeline.pages.wacz",
         "pipeline.pages.warc_reader",
         "pipeline.pages.warc_record",
     ]
