@@ -46,6 +46,7 @@ _ENDS = (b"\r\n\r\n", b"\n\n")
 """What ends a WARC record. Some writers leave it out."""
 _RECORD_START = re.compile(rb"WARC/[0-9]\.[0-9]{1,2}\r?\n|[A-Za-z][A-Za-z0-9+.-]*:[^\r\n]* [0-9]{12,14} [^\r\n]* [0-9]+\r?\n")
 """First line of a record, in WARC or in ARC."""
+_POSITIONAL = re.compile(rb"WARC/0\.(?:9|1[0-2])\b")
 _LATER_START = re.compile(rb"(?:WARC/[0-9]\.[0-9]{1,2}|(?:https?|ftp|dns):\S+ \S+ [0-9]{12,14} [^\r\n]*[0-9])\r?\n\Z")
 """First line of a record after damage, which may have taken the line end before it."""
 
@@ -328,5 +329,7 @@ def _check_kind(start: bytes) -> None:
         if start.startswith(magic):
             raise NotAnArchiveError(f"{kind}, not a WARC or ARC file")
     text = start.lstrip(PADDING)
+    if _POSITIONAL.match(text):
+        raise NotAnArchiveError("WARC 0.9 to 0.12, whose fields have no names: convert the file to WARC 1.0")
     if text and not _RECORD_START.match(text) and not text.startswith((b"WARC/"[: len(text)], b"filedesc:"[: len(text)])):
         raise NotAnArchiveError(f"not a WARC or ARC file: it begins with {start[:12]!r}")
