@@ -53,7 +53,9 @@ _HTML = re.compile(
 _COMMENT = re.compile(rb"(?:\xef\xbb\xbf)?\s*<!--")
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml")
 _BLANKS = "".join(map(chr, range(33)))
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+"""How UTF-16 begins: a byte order mark, or markup."""
+
 _VALUE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?$))+', re.DOTALL)
 """A value of a list; a comma in a quoted string separates nothing."""
 _TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")

@@ -32,6 +32,7 @@ MOVED_SCHEMA = pa.schema(
         required("target", pa.string()),
         required("redirects", pa.int32()),
         required("chain_records", pa.int32()),
+        required("chain_urls", pa.list_(required("item", pa.string()))),
         required("chain", pa.binary()),
     ]
 )
@@ -59,6 +60,7 @@ def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], by
             "target": outcome.target,
             "redirects": outcome.redirects,
             "chain_records": outcome.chain.records,
+            "chain_urls": outcome.chain.urls,
         }
         return head, outcome.chain.members
     return _page_entry(outcome, link)
@@ -98,6 +100,7 @@ def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
     head = {
         "key": page.url,
         "records": page.chain.records + exchange.records + 1,
+        "redirected": page.chain.urls,
         "final_url": redact(response.url),
         "fetched_at": page.fetched_at.isoformat(),
         "status": response.status,
@@ -137,7 +140,7 @@ def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], wr
     rows = []
     for url in urls:
         head = journal.head(url)
-        redirect = {name: head[name] for name in ("target", "redirects", "chain_records")}
+        redirect = {name: head[name] for name in ("target", "redirects", "chain_records", "chain_urls")}
         rows.append({**links[url].row(), **redirect, "chain": journal.blob(url)})
     writer.publish_table(MOVED, pa.Table.from_pylist(rows, schema=MOVED_SCHEMA), writer.spill_name(f"{writer.key}.moved.parquet"))
 
@@ -147,7 +150,7 @@ def read_moved(path: str) -> Iterator[tuple[Link, MovedLink]]:
     for batch in files.record_batches(path, rows=256):
         for row in batch.to_pylist():
             target, redirects = row.pop("target"), row.pop("redirects")
-            chain = RedirectChain(row.pop("chain"), row.pop("chain_records"))
+            chain = RedirectChain(row.pop("chain"), row.pop("chain_records"), tuple(row.pop("chain_urls")))
             link = Link.from_row(row)
             yield link, MovedLink(link.url, target, redirects, chain)
 
@@ -209,4 +212,5 @@ def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page
         warc_length=head["response_length"],
         body_bytes=head["body_bytes"],
         sha256=bytes.fromhex(head["sha256"]),
+        redirects=tuple(head.get("redirected", ())),
     )

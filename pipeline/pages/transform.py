@@ -18,6 +18,7 @@ from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, Move
 from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
+from pipeline.pages.warc_writer import RedirectChain
 from pipeline.records import Drop, Link, RawPage
 
 STAGE = "pages"
@@ -41,6 +42,7 @@ class BucketRequest:
     link: Link
     target: str
     redirects: int = 0
+    redirected: tuple[str, ...] = ()
 
 
 DroppedOutput = TaggedOutput[Literal["drops"], Drop]
@@ -124,7 +126,7 @@ class CrawlBucket(beam.DoFn):
         for request in bucket_requests:
             url = request.link.url
             links[url].append(request.link)
-            requests[url] = CrawlRequest(url, request.target, request.redirects)
+            requests[url] = CrawlRequest(url, request.target, request.redirects, RedirectChain(urls=request.redirected))
         share = Share((), bucket, bucket + 1, self._buckets)
         for outcome in crawl_outcomes(self._client, self._settings, share, [requests[url] for url in sorted(requests)]):
             for link in links[outcome.url]:
@@ -134,7 +136,7 @@ class CrawlBucket(beam.DoFn):
 def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | MovedOutput:
     """An outcome as an element of one of the outputs, counted in the pipeline's metrics."""
     if isinstance(outcome, MovedLink):
-        return MovedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects))
+        return MovedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects, outcome.chain.urls))
     Metrics.counter(STAGE, "in").inc()
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
@@ -155,6 +157,7 @@ def raw_page(link: Link, page: FetchedPage) -> RawPage:
         domain=link.domain,
         karma=link.karma,
         submitted_at=link.submitted_at,
+        redirects=page.chain.urls,
     )
 
 

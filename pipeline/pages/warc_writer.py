@@ -47,18 +47,20 @@ class WarcExchange:
     response_length: int
     response_id: str
     records: int
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
 class RedirectChain:
-    """The gzip members of the redirects that led to a page, and the number of records in them."""
+    """The gzip members of the redirects that led to a page, the number of records in them, and the addresses that redirected."""
 
     members: bytes = b""
     records: int = 0
+    urls: tuple[str, ...] = ()
 
     def then(self, exchange: WarcExchange) -> "RedirectChain":
         """The chain with one more redirect."""
-        return RedirectChain(self.members + exchange.members, self.records + exchange.records)
+        return RedirectChain(self.members + exchange.members, self.records + exchange.records, (*self.urls, exchange.url))
 
 
 def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes:
@@ -79,12 +81,12 @@ def exchange_members(response: HttpResponse, date: datetime, head: bytes = b"") 
     level = GZIP_LEVEL if response.coded is None else 0  # a coded body is compressed already
     member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
     if not response.request_headers:
-        return WarcExchange(member, len(member), response_id, 1)
+        return WarcExchange(member, len(member), response_id, 1, uri)
     link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]
     request, _ = _member(
         "request", date, _request_block(response), [*link, ("Content-Type", "application/http; msgtype=request")]
     )
-    return WarcExchange(member + request, len(member), response_id, 2)
+    return WarcExchange(member + request, len(member), response_id, 2, uri)
 
 
 def metadata_member(url: str, date: datetime, about: str, fields: Iterable[tuple[str, str]]) -> bytes:
