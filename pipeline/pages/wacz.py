@@ -38,7 +38,8 @@ def _content_offset(file: BinaryIO, header: int) -> int:
     head = file.read(_LOCAL_HEAD_BYTES) if header >= 0 else b""
     if len(head) < _LOCAL_HEAD_BYTES or not head.startswith(ZIP_MAGIC):
         raise NotAnArchiveError(f"a ZIP file that cannot be read (no member at byte {header})")
-    return header + _LOCAL_HEAD_BYTES + sum(_LOCAL_NAMES.unpack_from(head, 26))
+    name, extra = _LOCAL_NAMES.unpack_from(head, 26)
+    return header + _LOCAL_HEAD_BYTES + int(name) + int(extra)
 
 
 class _Range(io.RawIOBase):
