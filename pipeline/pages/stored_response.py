@@ -92,10 +92,7 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
 
 
 def _has_another_length(head: ResponseHead, applied: list[str], body: bytes) -> bool:
-    """Whether a body is not that whose length the head gives, since a crawler undid its coding.
-
-    It may say so under another name.
-    """
+    """Whether a body is not that whose length the head gives, since a crawler undid its coding."""
     if head.status in BODILESS_STATUSES:
         return False
     if any(_RENAMED_CODING.fullmatch(name) for name, _ in head.fields):
