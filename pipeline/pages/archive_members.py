@@ -108,9 +108,11 @@ def dictionary_of(file: BinaryIO) -> "zstd.ZstdDict | None":
         raise WarcError(f"a dictionary of {size:,} bytes")
     data = file.read(size)
     try:
-        return zstd.ZstdDict(unzstd(None)()(data)[0] if data.startswith(ZSTD_MAGIC) else data)
+        dictionary = zstd.ZstdDict(unzstd(None)()(data)[0] if data.startswith(ZSTD_MAGIC) else data)
+        zstd.ZstdDecompressor(zstd_dict=dictionary)  # reads it
     except (zstd.ZstdError, ValueError) as error:
         raise WarcError(f"damaged dictionary: {error}") from error
+    return dictionary
 
 
 def unpacked(file: BinaryIO) -> io.BufferedIOBase:

@@ -37,7 +37,8 @@ def read_records(path: str, damage: Damage | None = None) -> Iterator[WarcRecord
     """All records of a WARC file, in order.
 
     `damage` is called with the error of each record that cannot be read; reading continues at the next record that begins as one.
-    Without it, the first error is raised, a truncated end of the file included. Raises NotAnArchiveError for a file of another kind.
+    Without it, the first error is raised, a truncated end of the file included. Raises NotAnArchiveError for a file of another kind,
+    and WarcError for a damaged zstd dictionary.
     """
     with files.open_input(path) as file:
         yield from records_of(file, damage)
