@@ -142,15 +142,14 @@ def _member(file: BinaryIO, offset: int, data: bytes, decompress: NewMember) -> 
     used, complete = 0, False
     while not complete:
         if not data:
-            kind = SeveralRecordsError if _has_second_record(b"".join(pieces)) else WarcError
-            raise kind(f"the file ends inside the record at byte {offset}")
+            raise _error_of(pieces)(f"the file ends inside the record at byte {offset}")
         try:
             content, rest, complete = step(data)
         except LargeMemberError as error:
             kind = WarcError if _is_large_record(start, decompress()) else SeveralRecordsError
             raise kind(f"the record at byte {offset}: {error}") from error
         except WarcError as error:
-            raise WarcError(f"the record at byte {offset}: {error}") from error
+            raise _error_of(pieces)(f"the record at byte {offset}: {error}") from error
         pieces.append(content)
         used += len(data) - len(rest)
         data = rest or file.read(READ_BYTES)
@@ -167,11 +166,12 @@ def _is_large_record(data: bytes, step: MemberStep) -> bool:
     return _first_record_end(content.lstrip(PADDING)) is None
 
 
-def _has_second_record(content: bytes) -> bool:
-    """Whether another record follows the first one of a member."""
-    content = content.lstrip(PADDING)
+def _error_of(pieces: list[bytes]) -> type[WarcError]:
+    """The error of a member whose content was read this far: does another record follow its first one?"""
+    content = b"".join(pieces).lstrip(PADDING)
     end = _first_record_end(content)
-    return end is not None and bool(RECORD_START.match(content[end:].lstrip(PADDING)))
+    has_second = end is not None and RECORD_START.match(content[end:].lstrip(PADDING))
+    return SeveralRecordsError if has_second else WarcError
 
 
 def _first_record_end(content: bytes) -> int | None:

@@ -107,7 +107,8 @@ def warc_file(data: bytes) -> None:
         for record in warc_reader.read_records(written("x.warc", data), lambda _: None):
             assert record.length <= len(data)
     except warc_record.WarcError as error:
-        assert isinstance(error, warc_record.NotAnArchiveError) or "dictionary" in str(error), error
+        if not isinstance(error, warc_record.NotAnArchiveError) and "dictionary" not in str(error):
+            raise
 
 
 def manifest(data: bytes) -> None:
