@@ -1,5 +1,6 @@
 """The command `webtext-train`: parses the command line, runs a subcommand and returns its exit code."""
 
+import json
 import logging
 import sys
 from argparse import Namespace
@@ -12,7 +13,7 @@ from tokenizer.interruption import ends_on_interrupt
 from tokenizer.terminal import error_line, guarded_streams, log_lines
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
-from trainer.flags import TrainerParser, add_options
+from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import PRESETS, RECIPES
 
 
@@ -60,6 +61,7 @@ def _parser() -> TrainerParser:
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
     _add_dry_run(commands.add_parser("rehearse", help="dry run of a step on many ranks: its collectives and peak memory"))
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
+    commands.add_parser("presets", help="list the presets: size, batch, steps, tokens").set_defaults(run=_presets)
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
     commands.add_parser("explain", help="write a page that shows what the network does with a prompt", add_help=False)
     return parser
@@ -69,8 +71,9 @@ def _add_train(parser: TrainerParser) -> None:
     parser.usage = "webtext-train train PRESET --data DIR --out DIR [flags]"
     parser.description = "To continue an interrupted run, run the same command again. It does nothing if all steps are done."
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder of token shards, with manifest.json")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json")
+    parser.add_argument("--data", metavar="DIR", help="folder of token shards, with manifest.json (required)")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json (required)")
+    parser.add_argument("--print-config", action="store_true", help="print the recipe that these flags give as JSON, and stop")
     parser.add_argument(
         "--init-from", metavar="FOLDER", help="start from the weights of a checkpoint or Hugging Face GPT-2 folder"
     )
@@ -141,10 +144,32 @@ def _add_verify(parser: TrainerParser) -> None:
 
 # Subcommands import torch only when called, so that `--help` answers at once.
 def _train(arguments: Namespace) -> int:
+    if arguments.print_config:
+        config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+        print(json.dumps(config.to_json(), indent=1))
+        return 0
+    for flag in ("data", "out"):
+        if getattr(arguments, flag) is None:
+            raise InputError(f"webtext-train train: --{flag} DIR is required; see webtext-train train --help")
     keep_large_pages()
     from trainer.train import train
 
     return train(arguments)
+
+
+def _presets(_arguments: Namespace) -> int:
+    """A table of the presets."""
+    rows = [("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")]
+    for name, preset in PRESETS.items():
+        config = preset()
+        model = config.model
+        numbers = (model.parameters, model.layers, model.width, model.heads, model.context, config.batch_tokens, config.steps)
+        tokens = config.steps * config.batch_tokens
+        rows.append((name, *(f"{number:,}" for number in (*numbers, tokens)), f"{config.learning_rate:g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)), sep="  ")
+    return 0
 
 
 def _sample(arguments: Namespace) -> int:
