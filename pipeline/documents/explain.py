@@ -11,8 +11,10 @@ from pipeline.records import Document, Drop, Page
 from pipeline.storage.manifest import load_stage
 from pipeline.urls import dedup_key
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, printable_text
 
 EXCERPT_CHARACTERS = 400
+TEXT = "text"
 
 
 def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxLimits) -> str:
@@ -31,7 +33,8 @@ def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxL
     with Sandbox(rules, limits) as sandbox:
         raw_page = pages.read(page)
         extraction = Extraction(raw_page) if isinstance(raw_page, Drop) else sandbox.extract(raw_page)
-    return "\n".join(f"{step:<12} {effect}" for step, effect in (*_origin(page), *extraction.steps, *_end(extraction)))
+    lines = (*_origin(page), *extraction.steps, *_end(extraction))
+    return "\n".join(f"{step:<12} {printable_text(effect) if step == TEXT else printable(effect)}" for step, effect in lines)
 
 
 def _find(folder: str, key: str) -> tuple[PageRange, Page] | None:
@@ -58,6 +61,6 @@ def _end(extraction: Extraction) -> Iterator[tuple[str, str]]:
     result = extraction.result
     if isinstance(result, Document):
         yield "kept", f"{len(result.text)} characters, document {result.document_id.hex()}, title {result.title!r}"
-        yield "text", result.text[:EXCERPT_CHARACTERS]
+        yield TEXT, result.text[:EXCERPT_CHARACTERS]
     else:
         yield "dropped", f"{result.reason}: {result.detail}" if result.detail else str(result.reason)
