@@ -7,9 +7,6 @@ from pipeline.dedup import lsh_parameters, minhash
 from pipeline.dedup.spans import SpanRules
 from pipeline.engine.settings import setting
 
-SHORTEST = "drop shorter documents; dedup drops those that its cuts leave shorter"
-"""The help of --min_characters, which the stage `documents` has too."""
-
 
 @dataclass(frozen=True, slots=True)
 class DedupSettings:
@@ -24,7 +21,6 @@ class DedupSettings:
     transitive: bool = setting(False, "keep one document per chain of similar documents, as other tools do")
     substring: int = setting(0, "cut runs of N words that an earlier document also has (0: none)", metavar="N")
     paragraphs: int = setting(0, "cut paragraphs of at least N words that an earlier document also has (0: none)", metavar="N")
-    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, SHORTEST)
     index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
     against: tuple[str, ...] = setting(
         (), "also remove documents that are in these earlier dedup folders", recorded=False, metavar="DIR"
@@ -39,8 +35,6 @@ class DedupSettings:
             raise ValueError(f"--recall {self.recall}: more than 0 and less than 1")
         if self.substring < 0 or self.paragraphs < 0:
             raise ValueError(f"--substring {self.substring} --paragraphs {self.paragraphs}: 0 or more words")
-        if self.min_characters < 0:
-            raise ValueError(f"--min_characters {self.min_characters}: at least 0")
         unit, _, length = self.shingle.partition(":")
         if unit not in {"words", "chars"} or not length.isdecimal() or int(length) < 1:
             raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N at least 1")
@@ -58,7 +52,7 @@ class DedupSettings:
     @property
     def span_rules(self) -> SpanRules | None:
         """The rules that cut spans from the kept documents, or None."""
-        return SpanRules(self.substring, self.paragraphs, self.min_characters) if self.substring or self.paragraphs else None
+        return SpanRules(self.substring, self.paragraphs) if self.substring or self.paragraphs else None
 
     @property
     def bands_and_rows(self) -> tuple[int, int]:

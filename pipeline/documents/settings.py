@@ -28,9 +28,7 @@ class DocumentsSettings:
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
-    min_characters: int = setting(
-        paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents; dedup drops those that its cuts leave shorter"
-    )
+    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents; dedup holds to it after its cuts")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )

@@ -1,6 +1,7 @@
 import hashlib
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_cut_runs_equal_brute_force(tmp_path: Path, length: int) -> None:
     texts = [" - ".join(draw.choices(vocabulary, k=draw.randrange(2, 60))) for _ in range(60)]
     documents = [document(text, f"u{i}", day=i) for i, text in enumerate(texts)]
     folder = write_documents(tmp_path / "documents", [documents[40:], documents[:25], documents[25:40]])
-    settings = DedupSettings(threshold=1.0, substring=length, min_characters=0)
+    settings = DedupSettings(threshold=1.0, substring=length)
     manifest = dedup(folder, tmp_path / "dedup", settings)
     removed = {row["item"] for row in rows(tmp_path / "dedup", "drops") if row["reason"] != "nothing_left"}
     order = [i for i in range(60) if f"u{i}" not in removed]
@@ -63,7 +64,7 @@ def test_paragraphs_of_an_earlier_document_are_cut(tmp_path: Path) -> None:
     second = document(f"{notice.upper()}\nA second story, about other things.\nIts end.", "b", day=2)
     third = document(f"{notice}\n{notice}", "c", day=3)
     folder = write_documents(tmp_path / "documents", [[third, second, first]])
-    manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5, min_characters=0))
+    manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5))
     texts = texts_of(tmp_path / "dedup")
     assert texts["a"] == (first.document_id, first.text)
     assert texts["b"][1] == "A second story, about other things.\nIts end."
@@ -79,7 +80,7 @@ def test_two_workers_cut_equal_spans(tmp_path: Path) -> None:
     texts = [" ".join(f"w{(i * 7 + j) % 90}" for j in range(60)) for i in range(40)]
     documents = [document(text, f"u{i}", day=i) for i, text in enumerate(texts)]
     folder = write_documents(tmp_path / "documents", [documents[:20], documents[20:]])
-    settings = DedupSettings(threshold=1.0, substring=12, min_characters=0)
+    settings = DedupSettings(threshold=1.0, substring=12)
     one, two = dedup(folder, tmp_path / "one", settings), dedup(folder, tmp_path / "two", settings, Engine(workers=2))
     assert one.files == two.files
 
@@ -148,6 +149,8 @@ def test_a_document_that_cuts_leave_too_short_is_dropped(tmp_path: Path) -> None
     folder = write_documents(
         tmp_path / "documents", [[document(text, url, day=i) for i, (url, text) in enumerate(texts.items())]]
     )
-    manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5, min_characters=100))
+    documents = StageManifest.load(str(folder))
+    replace(documents, settings={"min_characters": 100}).save(str(folder))
+    manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5))
     assert set(texts_of(tmp_path / "dedup")) == {"a", "b", "d"}
     assert manifest.books.dropped == {"too_short": 1}
