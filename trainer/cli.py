@@ -159,7 +159,9 @@ def _train(arguments: Namespace) -> int:
 
 def _presets(_arguments: Namespace) -> int:
     """A table of the presets."""
-    rows = [("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")]
+    rows: list[tuple[str, ...]] = [
+        ("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")
+    ]
     for name, preset in PRESETS.items():
         config = preset()
         model = config.model
