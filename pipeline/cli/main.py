@@ -12,7 +12,7 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Books
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED, NETWORK_FAILED, FormatError, InputError, OutageError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
@@ -33,6 +33,9 @@ def run(argv: Sequence[str]) -> int:
     except (InputError, FormatError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OutageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return NETWORK_FAILED
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -58,7 +58,8 @@ class Stage(Generic[S]):
 
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
     gives the user's own files that the settings name, so that their content counts as an input. `unit` names the items that it
-    counts; `note` gives a further count for its closing line. `explain_input` (folder, item, settings) says what the stage does
+    counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
+    may pass at another time, with the flag --retry_failed. `explain_input` (folder, item, settings) says what the stage does
     to one item of its first input, `explain_output` (folder, item) what its finished folder holds on one item: a stage with
     either has the flag --explain.
     """
@@ -70,6 +71,7 @@ class Stage(Generic[S]):
     work: Callable[[Call[S], PhaseFolder], StageResult]
     unit: str
     note: Callable[[StageManifest], str] = no_note
+    may_pass: frozenset[str] = frozenset()
     files: Callable[[S], dict[str, Input]] = no_files
     explain_input: Callable[[str, str, S], str] | None = None
     explain_output: Callable[[str, str], str] | None = None
@@ -105,12 +107,14 @@ class Stage(Generic[S]):
     def summary(self, manifest: StageManifest, seconds: float) -> str:
         """`links: kept 120 of 300 submissions (110 distinct links), dropped 180 (100 self_post, 80 low_karma) in 2 s`.
 
-        Where the stage dropped everything, the line also names the commonest reason.
+        Drops that may pass are also counted apart. Where the stage dropped everything, the line also names the commonest reason.
         """
         books = manifest.books
         reasons = sorted(books.dropped.items(), key=lambda pair: -pair[1])
         shown = ", ".join(f"{items:,} {reason}" for reason, items in reasons[:4]) + (", …" if len(reasons) > 4 else "")
         dropped = f", dropped {sum(books.dropped.values()):,} ({shown})" if reasons else ""
+        if passing := sum(items for reason, items in books.dropped.items() if reason in self.may_pass):
+            dropped += f", of which {passing:,} may pass (--retry_failed asks them again),"
         note = f" ({text})" if (text := self.note(manifest)) else ""
         line = f"{self.name}: kept {books.items_out:,} of {books.items_in:,} {self.unit}{note}{dropped} in {seconds:.0f} s"
         if books.items_in and not books.items_out and reasons:

@@ -42,6 +42,8 @@ class FetchPart:
 
         if requests:
             with self.settings.client() as client:
-                crawl = Crawl(client, self.settings.politeness, record, self.settings.now, share.owns)
+                crawl = Crawl(
+                    client, self.settings.politeness, record, self.settings.now, share.owns, outages=self.settings.outage_watch()
+                )
                 crawl.run(requests, self.settings.threads)
                 writer.timings.update(crawl.latencies.counts())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.outage import OutageWatch
 from pipeline.pages.politeness import Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
@@ -22,9 +23,15 @@ class PagesSettings:
     contact: str = setting("", "a URL or an address for complaints, shown in the User-Agent")
     user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its product")
     host_delay: float = setting(1.0, "seconds between two requests to a host; robots.txt may ask for up to 30", recorded=False)
-    threads: int = setting(32, "number of hosts asked at the same time, per part", recorded=False)
+    threads: int = setting(32, "number of hosts asked at the same time, per part; those that stall do not count", recorded=False)
     domain_requests: int = setting(
         8, "number of hosts of one registrable domain asked at the same time, per part", recorded=False
+    )
+    address_requests: int = setting(
+        8, "number of hosts that resolve to one address asked at the same time, per part", recorded=False
+    )
+    stop_on_outage: bool = setting(
+        True, "stop when nearly no site can be reached, for the network is down; off: drop the links", recorded=False
     )
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
@@ -43,7 +50,7 @@ class PagesSettings:
 
     def __post_init__(self) -> None:
         AddressPolicy.of(self.allow_addresses)
-        for name in ("threads", "domain_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
+        for name in ("threads", "domain_requests", "address_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
         for name in ("host_delay", "retries"):
@@ -68,7 +75,18 @@ class PagesSettings:
     def politeness(self) -> Politeness:
         """How hosts are treated."""
         token = product_token(self.user_agent)
-        return Politeness(self.host_delay, self.robots, token, self.retries, domain_requests=self.domain_requests)
+        return Politeness(
+            self.host_delay,
+            self.robots,
+            token,
+            self.retries,
+            domain_requests=self.domain_requests,
+            address_requests=self.address_requests,
+        )
+
+    def outage_watch(self) -> OutageWatch | None:
+        """A new watch for one crawl; None where the settings want none."""
+        return OutageWatch() if self.stop_on_outage else None
 
     @property
     def about(self) -> dict[str, str]:

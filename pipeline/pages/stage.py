@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 
-from pipeline.engine.parts import Part, PhaseFolder, Receipt
+from pipeline.engine.parts import WORK_FOLDER, Part, PhaseFolder, Receipt
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.pages.archive_files import archive_files, own_index
 from pipeline.pages.archive_index import BAD_RECORDS
 from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
+from pipeline.pages.outage import check_reached
+from pipeline.pages.outcomes import MAY_PASS
 from pipeline.pages.output import MOVED
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
 from pipeline.storage import files
-from pipeline.storage.manifest import Input, StageManifest, file_input, load_stage
+from pipeline.storage.manifest import Books, Input, StageManifest, file_input, load_stage
+from tokenizer.errors import OutageError
 
 LINKS_PER_PART = 20_000
 """Few, large parts: a slow host delays nobody where many hosts are asked side by side."""
@@ -33,7 +36,20 @@ def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
         return StageResult(call.engine.work(phase, parts, copy_part, "links"), counters=skipped)
     check_reachable(call.settings)
     receipts = call.engine.work(phase, parts, FetchPart(call.settings), "links")
-    return StageResult([*receipts, *_follow_redirects(call, phase, parts, receipts)])
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts)]
+    if call.settings.stop_on_outage:
+        _check_reached(phase, receipts)
+    return StageResult(receipts)
+
+
+def _check_reached(phase: PhaseFolder, receipts: list[Receipt]) -> None:
+    """Raise OutageError where the whole crawl reached no site. Nothing is kept of it, so that the same command asks again."""
+    books = Books.total(receipt.books for receipt in receipts)
+    try:
+        check_reached(books.items_out, books.dropped)
+    except OutageError:
+        files.remove_folder(files.join(phase.folder, WORK_FOLDER))
+        raise
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:
@@ -86,4 +102,5 @@ STAGE = Stage(
     unit="links",
     files=archives,
     note=skipped,
+    may_pass=MAY_PASS,
 )

@@ -164,7 +164,7 @@ def crawl_outcomes(
 ) -> Iterator[FetchOutcome]:
     """The outcomes of a crawl of the share's hosts, in the order in which they finish. Closing the iterator ends the crawl."""
     outcomes: Queue[FetchOutcome | None] = Queue(QUEUED_OUTCOMES)
-    crawl = Crawl(client, settings.politeness, outcomes.put, settings.now, share.owns)
+    crawl = Crawl(client, settings.politeness, outcomes.put, settings.now, share.owns, outages=settings.outage_watch())
     with ThreadPoolExecutor(1, "crawl") as pool:
         running = pool.submit(crawl.run, requests, settings.threads)
         running.add_done_callback(lambda _: outcomes.put(None))

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from urllib3.util import parse_url
 
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.deadlines import Deadline, SocketHandle
+from pipeline.pages.failures import AddressBusyError
 from pipeline.pages.header_parser import HeaderParsingResponse
 from pipeline.pages.resolver import Resolver
 
@@ -33,20 +34,24 @@ class Dialer:
     """Makes connections: looks the host up once, checks every address, then connects to the checked addresses themselves.
 
     Behind a proxy, the proxy looks names up, and the only host to connect to is the proxy: `trusts_host` skips the check.
+    `admits` is asked about the first address: where it refuses, no connection is made.
     """
 
     policy: AddressPolicy
     resolver: Resolver
     trusts_host: bool = False
+    admits: Callable[[str], bool] = lambda _: True
 
     def dial(self, host: str, port: int, seconds: float) -> socket.socket:
         """A connection to the first of the host's addresses that answers. The remaining time is divided among the remaining
         addresses.
 
-        Raises OSError, ForbiddenAddressError.
+        Raises OSError, ForbiddenAddressError, AddressBusyError.
         """
         end = time.monotonic() + seconds
         addresses = self._addresses(host, port, seconds)
+        if addresses and not self.trusts_host and not self.admits(addresses[0][1][0]):
+            raise AddressBusyError
         failure: OSError = OSError(f"{host}: no address")
         for attempt, (family, address) in enumerate(addresses):
             connection = socket.socket(family, socket.SOCK_STREAM)
