@@ -18,6 +18,7 @@ from pipeline.pages.outcomes import (
     REDIRECT_STATUSES,
     DroppedLink,
     FetchOutcome,
+    KeptPage,
     MovedLink,
     PageDrop,
     page_or_drop,
@@ -40,7 +41,10 @@ ROBOTS_RETRIED_STATUSES = RETRIED_STATUSES - {408}
 
 @dataclass(slots=True, eq=False)
 class CrawlRequest:
-    """A request for a page: `link_url` is the link's URL, `url` where its redirects have led."""
+    """A request for a page: `link_url` is the link's URL, `url` where its redirects have led.
+
+    A page that an earlier crawl holds is only vetted by robots.txt.
+    """
 
     link_url: str
     url: str
@@ -48,6 +52,7 @@ class CrawlRequest:
     chain: RedirectChain = NO_REDIRECTS
     attempts: int = 0
     cookies: ChainCookies = NO_COOKIES
+    is_held: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +131,9 @@ class Crawl:
             if host.robots:
                 return self._ask_robots(host, host.robots.popleft())
             request = host.pages.popleft()
-            if host.failures >= self.politeness.host_failures:
+            if request.is_held and (kept := self._vetted(request)) is not None:
+                self._record(kept)
+            elif host.failures >= self.politeness.host_failures:
                 self._record(
                     DroppedLink(request.link_url, PageDrop.HOST_SET_ASIDE, f"{host.name}: {host.failures} failures in a row")
                 )
@@ -139,6 +146,15 @@ class Crawl:
             else:
                 return self._ask_page(host, request)
         return host.ready_at
+
+    def _vetted(self, request: CrawlRequest) -> FetchOutcome | None:
+        """The outcome of a held page; None where its robots.txt has yet to be asked for. A failure does not lose the page."""
+        robots = self._robots.get(request.url)
+        if robots is None and self.politeness.robots:
+            return None
+        if isinstance(robots, Robots) and robots.has_rules and not robots.allows(request.url):
+            return DroppedLink(request.link_url, PageDrop.ROBOTS)
+        return KeptPage(request.link_url)
 
     def _park(self, host: CrawlHost, request: CrawlRequest) -> None:
         """Let the host's pages wait for the robots.txt that applies to the request."""

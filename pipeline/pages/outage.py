@@ -7,7 +7,7 @@ other order would at times show dead sites alone.
 import itertools
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pipeline.pages.outcomes import DroppedLink, PageDrop
 from tokenizer.errors import OutageError
@@ -42,6 +42,15 @@ class OutageWatch:
         self._lost: dict[str, str] = {}
         self._waiting: deque[tuple[int, DroppedLink]] = deque()
         self._reached = -1
+        self._is_up: Callable[[], bool] | None = None
+
+    def control(self, is_up: Callable[[], bool]) -> None:
+        """Ask `is_up` at the crawl's begin and end: most sites are expected to be dead, so they are no evidence.
+
+        Raises OutageError where the network is down already.
+        """
+        self._is_up = is_up
+        self._check_controls()
 
     def begin(self) -> int:
         """The number of a request that begins now; `end` has to be called with it."""
@@ -69,11 +78,17 @@ class OutageWatch:
             self._ended[self._waiting[-1][0]] = "", None
 
     def rest(self) -> list[DroppedLink]:
-        """The drops that still wait at the end of a crawl without an outage."""
+        """The drops that still wait at the end of a crawl. Raises OutageError where sites that answered before do not."""
+        if self._waiting:
+            self._check_controls()
         with self._lock:
             drops = [drop for _, drop in self._waiting]
             self._waiting.clear()
             return drops
+
+    def _check_controls(self) -> None:
+        if self._is_up and not self._is_up():
+            raise OutageError(f"the network seems to be down: no site that answered before can be reached. {WAY_ON}")
 
     def _certain(self) -> list[DroppedLink]:
         drops = []
@@ -96,6 +111,8 @@ class OutageWatch:
                 raise outage_error(
                     self._lost.values(), f"{len(self._lost)} sites in a row that answered before cannot be reached"
                 )
+        if self._is_up:
+            return
         last = list(itertools.islice(reversed(self._sites.values()), WINDOW_SITES))
         failures = [each for each in last if each]
         if len(failures) >= WINDOW_UNREACHABLE:

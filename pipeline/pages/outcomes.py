@@ -131,7 +131,14 @@ class MovedLink:
     chain: RedirectChain
 
 
-FetchOutcome = FetchedPage | DroppedLink | MovedLink
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A link's `url` whose page of an earlier crawl holds: robots.txt allows it, or cannot be read."""
+
+    url: str
+
+
+FetchOutcome = FetchedPage | DroppedLink | MovedLink | KeptPage
 
 
 def page_or_drop(

@@ -42,6 +42,10 @@ class PagesSettings:
     )
     proxy: str | None = setting(None, "HTTP proxy for all requests: http://host:port", recorded=False, metavar="URL")
     ca_bundle: str | None = setting(None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, metavar="FILE")
+    retry_failed: bool = setting(
+        False, "ask the links of a finished folder again whose failure may pass: dns, timeout, 503 …", recorded=False
+    )
+    refetch: bool = setting(False, "ask everything anew, whatever the folder holds", recorded=False)
     fetched_at: str = setting("", "instant to record in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
     fetch_from: tuple[str, ...] = setting(
         (), "take pages from these WARC files, or folders of them, in place of the web", recorded=False, metavar="PATH"

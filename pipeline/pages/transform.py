@@ -140,6 +140,7 @@ def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | Move
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
         return DroppedOutput(DROPS, outcome.drop(STAGE))
+    assert isinstance(outcome, FetchedPage)  # no page is held from an earlier crawl
     Metrics.counter(STAGE, "out").inc()
     return raw_page(link, outcome)
 
