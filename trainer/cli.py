@@ -78,6 +78,12 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files into the run's folder")
     parser.add_argument("--wandb", metavar="PROJECT", help="also log to this Weights & Biases project")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument(
+        "--flash-attention",
+        choices=("auto", "fa3", "fa4", "off"),
+        default="auto",
+        help="package for attention on a GPU, instead of torch's own (default: auto: FA3 if installed)",
+    )
     add_options(parser)
     parser.set_defaults(run=_train)
 

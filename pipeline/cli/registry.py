@@ -36,9 +36,11 @@ STAGES: Mapping[str, Stage[Any]] = _Commands({name: f"pipeline.{name}.stage" for
 TOOLS: Mapping[str, Tool] = _Commands(
     {
         "card": "pipeline.report.card",
+        "export": "pipeline.corpus.export",
         "inspect": "pipeline.corpus.inspect",
         "join": "pipeline.corpus.join",
         "remove": "pipeline.corpus.remove",
+        "status": "pipeline.corpus.status",
         "verify": "pipeline.corpus.verify",
     },
     "TOOL",

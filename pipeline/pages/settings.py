@@ -8,7 +8,7 @@ from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.outage import OutageWatch
-from pipeline.pages.politeness import Politeness, product_token, user_agent
+from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
@@ -35,6 +35,7 @@ class PagesSettings:
     )
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
+    max_redirects: int = setting(MAX_REDIRECTS, "redirects followed per link; a page's refresh to another page is one")
     deadline_seconds: float = setting(60.0, "seconds for one request and its complete response")
     max_body_bytes: int = setting(10_000_000, "largest decoded page, in bytes")
     allow_addresses: tuple[str, ...] = setting(
@@ -57,7 +58,7 @@ class PagesSettings:
         for name in ("threads", "domain_requests", "address_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
-        for name in ("host_delay", "retries"):
+        for name in ("host_delay", "retries", "max_redirects"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
@@ -84,6 +85,7 @@ class PagesSettings:
             self.robots,
             token,
             self.retries,
+            max_redirects=self.max_redirects,
             domain_requests=self.domain_requests,
             address_requests=self.address_requests,
         )

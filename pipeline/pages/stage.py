@@ -12,7 +12,6 @@ from pipeline.pages.fetch import FetchPart
 from pipeline.pages.outage import check_reached
 from pipeline.pages.outcomes import MAY_PASS
 from pipeline.pages.output import MOVED
-from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
 from pipeline.pages.update import update
@@ -84,7 +83,7 @@ def _follow_redirects(
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
     first = "" if phase.name == "main" else f"{phase.name}-"
-    for turn in range(1, MAX_REDIRECTS + 1):
+    for turn in range(1, call.settings.max_redirects + 1):
         entries = [entry for receipt in receipts for entry in receipt.files if entry.kind == MOVED]
         if not entries:
             break

@@ -116,7 +116,8 @@ def _held(folder: str, manifest: StageManifest | None, present: dict[str, Any]) 
         return held_by(folder, manifest.files), list(manifest.files)
     inputs = {name: Input("", sha256) for name, sha256 in present["inputs"].items()}
     before = PhaseFolder.first(present["stage"], folder, present["settings"], inputs)
-    return unfinished(before, ["main", *(f"redirects-{turn}" for turn in range(1, MAX_REDIRECTS + 1))])
+    rounds = present["settings"].get("max_redirects", MAX_REDIRECTS)
+    return unfinished(before, ["main", *(f"redirects-{turn}" for turn in range(1, rounds + 1))])
 
 
 def _fingerprint(manifest: StageManifest | None, held: list[HeldFile]) -> str:

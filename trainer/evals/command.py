@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import torch
 
 from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
+from trainer import finite_json
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
@@ -23,12 +23,12 @@ from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
 from trainer.evals.task import check_folders
-from trainer.export import WEIGHTS
+from trainer.export import is_hf_folder
 from trainer.model import GPT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 bad usage or input, 130 interrupted."""
+    """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
     arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if arguments.where:
@@ -57,6 +57,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if world.first:
         write(evaluations, out)
         sys.stdout.write(f"{out / 'report.html'}\n")
+    if any(evaluation.unexpected for evaluation in evaluations):
+        return 1
     return 2 if any(evaluation.faults for evaluation in evaluations) else 0
 
 
@@ -82,7 +84,7 @@ def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world:
 
 def _step(path: Path) -> int | None:
     """Step of a training checkpoint; None for a Hugging Face folder."""
-    return None if (path / WEIGHTS).exists() else read_metadata(newest(path)).step
+    return None if is_hf_folder(path) else read_metadata(newest(path)).step
 
 
 def _name(path: Path) -> str:
@@ -94,7 +96,7 @@ def write(evaluations: Sequence[CheckpointEvaluation], out: Path) -> None:
     panels = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(evaluations), 1)}
     pictures = {name: draw(curve) for name, curve in panels.items()}
     body = to_json(evaluations) | {"curves": [curve.to_json() for curve in panels.values()]}
-    publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+    publish(out / "results.json", finite_json.dumps(body, indent=1, ensure_ascii=False) + "\n")
     for name, picture in pictures.items():
         publish(out / name, picture.decode())
     publish(out / "report.md", report.markdown(evaluations, list(panels)))

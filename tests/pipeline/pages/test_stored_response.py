@@ -21,7 +21,7 @@ def stored(body: bytes, *lines: str, end: str = "\r\n") -> bytes:
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "deflate", "br", "zstd", "none", "utf-8", "gzip, gzip", "identity"])
 def test_body_stored_without_its_declared_coding_is_the_page(coding: str) -> None:
-    for body in (BODY, b"x^2 + y^2", "h\u00e9".encode("utf-16")):
+    for body in (BODY, b"x^2 + y^2", "h\u00e9".encode("utf-16"), "<p>words".encode("utf-16-le"), "<p>words".encode("utf-16-be")):
         response = read(stored(body, f"Content-Encoding: {coding}", "Transfer-Encoding: chunked"))
         assert (response.body, response.coded) == (body, None)
         assert [coding for coding in codings(response.header("content-encoding")) if coding != "identity"] == []
@@ -63,7 +63,8 @@ def test_head_ends_at_its_first_empty_line(end: str) -> None:
 def test_a_header_line_ends_at_a_line_feed_alone(character: str) -> None:
     value = f"a{character}Content-Encoding: br{character}"
     response = read(stored(BODY, f"X-Name: {value}", "Content-Type : text/html", "X-Fold: a", "  b"))
-    assert response.headers == (("X-Name", value), ("Content-Type", "text/html"), ("X-Fold", "a b"))
+    shown = value.replace("\0", " ").strip(" ")
+    assert response.headers == (("X-Name", shown), ("Content-Type", "text/html"), ("X-Fold", "a b"))
     assert response.body == BODY
 
 
