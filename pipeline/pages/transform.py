@@ -59,7 +59,8 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     be bounded. A bundle that the runner retries is fetched again. No files are written: the settings for WARC files have no
     effect.
 
-    Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
+    A crawl whose network is down fails its bundle with OutageError, so that the runner tries it again, unless
+    `settings.stop_on_outage` is off. Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
 
     Example (`links` is a PCollection of `Link`):
 

@@ -12,16 +12,19 @@ from typing import Any
 
 import pytest
 from servers.replay import ReplayServer, Reply
-from servers.stage_runs import drops_of, link, links_folder, pages_of
+from servers.stage_runs import drops_of, link, links_folder, pages_of, run
 from servers.witness import WitnessServer
 
 from pipeline.cli import main as commands
+from pipeline.engine.runner import Engine
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.crawl import Crawl, first_requests
 from pipeline.pages.outage import LOST_SITES, WINDOW_SITES, OutageWatch, check_reached
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, PageDrop
 from pipeline.pages.politeness import Politeness
+from pipeline.pages.share import bucket_of
+from pipeline.records import Link
 from tokenizer.errors import OutageError
 
 LOOPBACK = AddressPolicy.of(["127.0.0.0/8"])
@@ -223,6 +226,19 @@ def test_no_network_ends_the_command_and_the_same_command_goes_on(tmp_path: Path
     with ReplayServer({url: Reply(b"<p>Here") for url in addresses}) as web:
         assert command(tmp_path / "pages", links, "--proxy", web.proxy_url) == 0
     assert len(pages_of(tmp_path / "pages")) == 4
+
+
+@pytest.mark.slow
+def test_an_outage_seen_by_a_worker_process_ends_the_stage_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.pages.stage.LINKS_PER_PART", 1)
+    buckets: list[list[Link]] = [[] for _ in range(2)]
+    for number in range(300):
+        url = f"http://www.site{number}.example/"
+        buckets[bucket_of(url, 2)].append(link(url))
+    links = links_folder(tmp_path / "links", *buckets)
+    with pytest.raises(OutageError, match="sites cannot be reached"):
+        run(links, tmp_path / "pages", Engine(workers=2), proxy=dead_proxy())
+    assert not (tmp_path / "pages" / "manifest.json").exists()
 
 
 def test_links_of_sites_that_are_gone_are_dropped_on_request(tmp_path: Path) -> None:
