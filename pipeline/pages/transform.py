@@ -60,7 +60,9 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     effect.
 
     A crawl whose network is down fails its bundle with OutageError, so that the runner tries it again, unless
-    `settings.stop_on_outage` is off. Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
+    `settings.stop_on_outage` is off.
+
+    Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
 
     Example (`links` is a PCollection of `Link`):
 
