@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
@@ -77,7 +77,7 @@ class Client:
         """
         with self._watchdog.deadline(self._limits.deadline_seconds) as deadline:
             try:
-                with request_scope(deadline, replace(self._dialer, admits=admits)):
+                with request_scope(deadline, self._dialer, admits):
                     response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
             except (RequestError, AddressBusyError):
                 raise

@@ -117,7 +117,7 @@ class Crawl:
     def _work(self) -> None:
         try:
             while (host := self._frontier.take()) is not None:
-                with self._crew.turn():
+                with self._crew:
                     ready_at = self._turn(host)
                 self._frontier.give_back(host, ready_at)
                 if self._crew.retire():

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 STALL_SECONDS = 1.0
 """A turn that takes longer stalls."""
@@ -12,10 +11,11 @@ MIN_STALLED = 32
 
 
 class Crew:
-    """Runs `work` in threads until it returns in all of them. `work` makes each of its turns inside `with crew.turn():`, and
-    returns where `retire` says so.
+    """Runs `work` in threads until it returns in all of them. `work` makes each of its turns inside `with crew:`, and returns
+    where `retire` says so.
 
     A thread whose turn stalls does not count as one of the `threads`: at most twice as many, or MIN_STALLED, may stall at once.
+    Turns take no lock: locks that all threads take for each page cost as much as the rest of a page's bookkeeping.
     """
 
     def __init__(self, work: Callable[[], None], threads: int) -> None:
@@ -38,27 +38,31 @@ class Crew:
                 self._changed.wait(STALL_SECONDS / 4)
                 self._stand_in()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """A turn of the calling thread."""
+    def __enter__(self) -> None:
+        """Begin a turn of the calling thread."""
+        self._turns[threading.get_ident()] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        """End the turn."""
         thread = threading.get_ident()
-        with self._changed:
-            self._turns[thread] = time.monotonic()
-        try:
-            yield
-        finally:
+        del self._turns[thread]
+        if self._stalled:
             with self._changed:
-                del self._turns[thread]
                 self._stalled.discard(thread)
 
     def retire(self) -> bool:
         """Whether the calling thread, between two turns, has to end, since another one stands in for it."""
+        if self._is_small_enough():
+            return False
         with self._changed:
-            if self._alive - len(self._stalled) <= self._threads:
+            if self._is_small_enough():
                 return False
             self._alive -= 1
             self._retired.add(threading.get_ident())
             return True
+
+    def _is_small_enough(self) -> bool:
+        return self._alive - len(self._stalled) <= self._threads
 
     def _start(self) -> None:
         self._alive += 1
@@ -70,6 +74,7 @@ class Crew:
             self._work()
         finally:
             with self._changed:
+                self._stalled.discard(threading.get_ident())
                 if threading.get_ident() in self._retired:
                     self._retired.remove(threading.get_ident())
                 else:

@@ -54,8 +54,7 @@ class OutageWatch:
 
     def begin(self) -> int:
         """The number of a request that begins now; `end` has to be called with it."""
-        with self._lock:
-            return next(self._numbers)
+        return next(self._numbers)
 
     def end(self, number: int, site: str, failure: str | None) -> list[DroppedLink]:
         """Note how a request ended: `failure` is empty where the site was reached, None where the request says nothing.

@@ -34,23 +34,22 @@ class Dialer:
     """Makes connections: looks the host up once, checks every address, then connects to the checked addresses themselves.
 
     Behind a proxy, the proxy looks names up, and the only host to connect to is the proxy: `trusts_host` skips the check.
-    `admits` is asked about the first address: where it refuses, no connection is made.
     """
 
     policy: AddressPolicy
     resolver: Resolver
     trusts_host: bool = False
-    admits: Callable[[str], bool] = lambda _: True
 
-    def dial(self, host: str, port: int, seconds: float) -> socket.socket:
+    def dial(self, host: str, port: int, seconds: float, admits: Callable[[str], bool] = lambda _: True) -> socket.socket:
         """A connection to the first of the host's addresses that answers. The remaining time is divided among the remaining
         addresses.
 
-        Raises OSError, ForbiddenAddressError, AddressBusyError.
+        `admits` is asked about the first address: where it refuses, no connection is made. Raises OSError,
+        ForbiddenAddressError, AddressBusyError.
         """
         end = time.monotonic() + seconds
         addresses = self._addresses(host, port, seconds)
-        if addresses and not self.trusts_host and not self.admits(addresses[0][1][0]):
+        if addresses and not self.trusts_host and not admits(addresses[0][1][0]):
             raise AddressBusyError
         failure: OSError = OSError(f"{host}: no address")
         for attempt, (family, address) in enumerate(addresses):
@@ -80,6 +79,7 @@ class _Request(threading.local):
 
     deadline: Deadline
     dialer: Dialer
+    admits: Callable[[str], bool]
     reused: bool = False
 
 
@@ -87,13 +87,13 @@ _request = _Request()
 
 
 @contextmanager
-def request_scope(deadline: Deadline, dialer: Dialer) -> Iterator[None]:
-    """Inside the `with` block, `dialer` makes this thread's connections, and `deadline` cuts them."""
-    _request.deadline, _request.dialer, _request.reused = deadline, dialer, False
+def request_scope(deadline: Deadline, dialer: Dialer, admits: Callable[[str], bool]) -> Iterator[None]:
+    """Inside the `with` block, `dialer` makes this thread's connections, to addresses that `admits`, and `deadline` cuts them."""
+    _request.deadline, _request.dialer, _request.admits, _request.reused = deadline, dialer, admits, False
     try:
         yield
     finally:
-        del _request.deadline, _request.dialer
+        del _request.deadline, _request.dialer, _request.admits
 
 
 def connection_was_reused() -> bool:
@@ -112,7 +112,7 @@ class _Connection(HTTPConnection):
         deadline = _request.deadline
         seconds = min(CONNECT_SECONDS, deadline.seconds_left)
         try:
-            connection = _request.dialer.dial(self._dns_host, self.port or self.default_port, seconds)
+            connection = _request.dialer.dial(self._dns_host, self.port or self.default_port, seconds, _request.admits)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:

@@ -201,7 +201,7 @@ def test_a_crew_stands_in_for_threads_that_stall_and_no_others(monkeypatch: pyte
             if number is None:
                 waiting.set()
                 return
-            with crew.turn():
+            with crew:
                 if number < 5:  # five turns stall until all others are done
                     waiting.wait(60)
                     stalled.release()
