@@ -4,6 +4,7 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
@@ -45,6 +46,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="webtext-train", description="Train GPT-2 on token shards; sample from, evaluate and export trained networks."
     )
+    parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
     _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))

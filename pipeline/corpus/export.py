@@ -132,4 +132,4 @@ def _names(output: str) -> list[str]:
     return [name for name in names if name != LOCK and not (name.startswith(f".{STARTED}") and name.endswith(files.ASIDE_SUFFIX))]
 
 
-TOOL = Tool("export", "write the unique documents or the tokens in a format that other tools read", _flags, _work)
+TOOL = Tool("export", _flags, _work)

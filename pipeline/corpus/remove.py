@@ -127,10 +127,10 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--urls", nargs="*", default=[], metavar="URL", help="pages, in any spelling of their addresses")
     parser.add_argument("--sites", nargs="*", default=[], metavar="SITE", help="whole sites, with their subdomains")
     parser.add_argument(
-        "--submission_ids", nargs="*", default=[], metavar="ID", help="pages that these Reddit submissions link to"
+        "--submission-ids", nargs="*", default=[], metavar="ID", help="pages that these Reddit submissions link to"
     )
     parser.add_argument(
-        "--document_ids", nargs="*", default=[], metavar="ID", help="documents by id: every page that has the text"
+        "--document-ids", nargs="*", default=[], metavar="ID", help="documents by id: every page that has the text"
     )
 
 
@@ -165,6 +165,4 @@ def _site(name: str) -> str:
         raise InputError(f"--sites {name}: not a host ({error})") from error
 
 
-TOOL = Tool(
-    "remove", "write the next version of documents and token shards without some pages, and list what was removed", _flags, _work
-)
+TOOL = Tool("remove", _flags, _work)

@@ -179,4 +179,4 @@ def _work(arguments: argparse.Namespace) -> None:
     sys.stdout.writelines(f"{line}\n" for line in status_lines(statuses))
 
 
-TOOL = Tool("status", "stages of a corpus: sizes, losses, what is stale, unfinished or running", _flags, _work)
+TOOL = Tool("status", _flags, _work)

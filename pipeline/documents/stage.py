@@ -123,7 +123,6 @@ def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
 
 STAGE = Stage(
     name=STAGE_NAME,
-    text="extract the main text of every page, clean it, keep the chosen languages",
     settings=DocumentsSettings,
     inputs=("pages",),
     work=work,

@@ -115,7 +115,6 @@ def skipped(manifest: StageManifest) -> str:
 
 STAGE = Stage(
     name="pages",
-    text="fetch the links politely: pages into WARC files, failures by reason",
     settings=PagesSettings,
     inputs=("links",),
     work=work,

@@ -9,7 +9,15 @@ import re
 import zlib
 
 from pipeline.pages.decoding import GZIP_MAGIC, MAX_CODINGS, DecodingError, UnknownCodingError, codings, decode
-from pipeline.pages.header_parser import SWITCHING_PROTOCOLS, HeadError, ResponseHead, listed, read_status_line, split_head
+from pipeline.pages.header_parser import (
+    BODILESS_STATUSES,
+    SWITCHING_PROTOCOLS,
+    HeadError,
+    ResponseHead,
+    listed,
+    read_status_line,
+    split_head,
+)
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.message_body import BodyError, CutBodyError, body_pieces, is_chunked
 from pipeline.pages.warc_record import MAX_RECORD_BYTES, TruncatedRecordError, WarcError, WarcRecord
@@ -20,6 +28,8 @@ _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Binary data bytes of the WHATWG MIME Sniffing standard, section 3."""
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _WIDE_BYTES = 16
+_RENAMED_CODING = re.compile(r"x-(?:crawl|(?:archive-)?orig(?:inal)?)-content-encoding", re.IGNORECASE)
+"""The field of a coding that Common Crawl, Browsertrix or the Internet Archive undid before it stored the body."""
 
 
 def http_status(record: WarcRecord) -> int:
@@ -82,11 +92,10 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
 
 
 def _has_another_length(head: ResponseHead, applied: list[str], body: bytes) -> bool:
-    """Whether a body is not that whose length the head gives, since a crawler undid its coding.
-
-    It may say so under another name: X-Crawl-Content-Encoding, x-orig-content-encoding.
-    """
-    if any(name.lower().endswith("-content-encoding") for name, _ in head.fields):
+    """Whether a body is not that whose length the head gives, since a crawler undid its coding."""
+    if head.status in BODILESS_STATUSES:
+        return False
+    if any(_RENAMED_CODING.fullmatch(name) for name, _ in head.fields):
         return True
     return bool(applied and body) and _lacks(applied[-1], body)
 

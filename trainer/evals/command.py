@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer import finite_json
@@ -29,7 +30,7 @@ from trainer.model import GPT
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
-    arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
+    arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if arguments.where:
         sys.stdout.write(registry.where())
@@ -113,15 +114,9 @@ def weights_sha256(model: GPT) -> str:
     return digest.hexdigest()
 
 
-def _dashed(item: str) -> str:
-    """Flag with dashes; flags are also accepted with underscores, as in the pipeline."""
-    name, mark, value = item.partition("=")
-    return name.replace("_", "-") + mark + value if item.startswith("--") else item
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     token_tasks = [task.name for task in registry.TASKS.values() if task.reads_tokens]
-    parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
+    parser = Parser("webtext-train eval", description=__doc__)
     parser.add_argument(
         "checkpoint",
         nargs="*",
@@ -144,20 +139,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride",
         nargs="+",
-        type=_positive,
+        type=positive_int,
         default=[],
         metavar="N",
         help="strides of sliding windows, in tokens (default: the task's)",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="evaluate at most N examples per task")
-    parser.add_argument("--batch-tokens", type=_positive, default=8192, metavar="N", help="tokens per batch; changes speed only")
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="evaluate at most N examples per task")
+    parser.add_argument(
+        "--batch-tokens", type=positive_int, default=8192, metavar="N", help="tokens per batch; changes speed only"
+    )
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value

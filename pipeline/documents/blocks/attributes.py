@@ -12,7 +12,8 @@ AFTER, MASK, IS_LINK, SELF_CLOSED, KEEPS_SPACE, IS_FORMULA, ALT_START, ALT_END, 
 ends in '/>', whether its style keeps white space, whether it is a formula's script or picture, and the bytes of its alternative text."""
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE, _HIDDEN, _ARIA, _HREF = (
-    np.frombuffer(name, np.uint8) for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
+    np.frombuffer(name, np.uint8)
+    for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
 )
 _NONE, _PRE, _TRUE, _SCRIPT, _UNTIL_FOUND = (
     np.frombuffer(word, np.uint8) for word in (b"none", b"pre", b"true", b"javascript:", b"until-found")

@@ -1,6 +1,6 @@
 """The open elements of a scan: what each start and end tag opens and ends."""
 
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -36,7 +36,27 @@ OWN, ALL, ANCESTRY, MASK_COLUMNS = range(4)
 """Columns of an open element's masks: groups of its classes, those of all open elements, and bits of its ancestors and itself."""
 
 _A, _P, _LI, _TD, _TH, _TR, _DD, _DT, _DL, _TABLE, _DIV, _ADDRESS, _CODE, _PRE, _LISTING, _CAPTION, _XMP, _PLAINTEXT = (
-    tags.TAG[name] for name in "a p li td th tr dd dt dl table div address code pre listing caption xmp plaintext".split()
+    tags.TAG[name]
+    for name in [
+        "a",
+        "p",
+        "li",
+        "td",
+        "th",
+        "tr",
+        "dd",
+        "dt",
+        "dl",
+        "table",
+        "div",
+        "address",
+        "code",
+        "pre",
+        "listing",
+        "caption",
+        "xmp",
+        "plaintext",
+    ]
 )
 
 
@@ -51,7 +71,6 @@ class Stack(NamedTuple):
         """Room for as many levels as a scan follows."""
         size = layout.MAX_DEPTH + 1
         return cls(np.zeros((size, LEVEL_COLUMNS), np.int32), np.zeros((size, MASK_COLUMNS), np.int64))
-
 
 
 @compiled
@@ -104,7 +123,7 @@ def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Arr
 
 
 @compiled
-def open_element(  # noqa: PLR0913 (a start tag)
+def open_element(
     page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, keeps_space: bool, kinds: Array, facts: Array
 ) -> None:
     """Open an inline or block element. `found`: its mask, whether it is a link, and the bit of its name among ancestors."""

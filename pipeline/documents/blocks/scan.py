@@ -67,13 +67,21 @@ class Counts(NamedTuple):
 def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
     """Fill a page's arrays. `address` is the page's URL without its fragment: a link to it leads nowhere."""
     state = np.zeros(nesting.STATES, np.int64)
-    _scan(page, TABLES, np.frombuffer(address or b"\0", np.uint8), Stack.empty(), state, np.zeros(attributes.CELLS, np.int64), np.zeros(3, np.int64))
+    _scan(
+        page,
+        TABLES,
+        np.frombuffer(address or b"\0", np.uint8),
+        Stack.empty(),
+        state,
+        np.zeros(attributes.CELLS, np.int64),
+        np.zeros(3, np.int64),
+    )
     wanted = (nesting.SEGMENTS, nesting.BLOCKS, nesting.ELEMENTS, nesting.TITLE_START, nesting.TITLE_END, nesting.STATUS)
     return Counts(*(int(state[name]) for name in wanted))
 
 
 @compiled
-def _scan(  # noqa: PLR0913 (a page, and the memory of its scan)
+def _scan(
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, tag_facts: Array, found: Array
 ) -> None:
     data = page.data
@@ -124,7 +132,7 @@ def _is_markup(data: Array, at: Integer) -> bool:
 
 
 @compiled
-def _tag(  # noqa: PLR0913 (a tag, and the memory of a scan)
+def _tag(
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, facts: Array, found: Array, at: Integer
 ) -> Integer:
     """Read a tag and act on it. Returns the offset after it, and after the content of raw elements."""
@@ -210,9 +218,7 @@ def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
 
 
 @compiled
-def _skip_raw(  # noqa: PLR0913 (a start tag)
-    data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool
-) -> Integer:
+def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool) -> Integer:
     """The offset after a raw element; notes the page's first title.
 
     `<script/>` has content in HTML and none in XHTML: where another script starts before the next end tag, it has none. An element that
@@ -230,9 +236,7 @@ def _skip_raw(  # noqa: PLR0913 (a start tag)
 
 
 @compiled
-def _ends_skip(  # noqa: PLR0913 (a tag within skipped content)
-    stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables
-) -> bool:
+def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables) -> bool:
     """Whether a tag within skipped content ends an element around it: it is acted on then."""
     if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW:
         return False
@@ -266,7 +270,9 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     if not state[nesting.FRESH] and state[nesting.BREAKS] == 0:
         return False
     lines = 0
-    while at < size and not (data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)):
+    while at < size and not (
+        data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)
+    ):
         lines += data[at] == 10
         at += 1
     at += 7

@@ -132,6 +132,35 @@ def test_interim_responses_are_skipped(interim: bytes) -> None:
         split_head(one * (MAX_INTERIM_RESPONSES + 1) + OK + b"\r\n")
 
 
+INTERIM = [
+    b"HTTP/1.1 100\r\n\r\n",
+    b"HTTP/1.1 100 \n\n",
+    b"HTTP/1.0 100 Continue\r\n\r\n",
+    b"http/1.1 100 continue\r\n\r\n",
+    b"HTTP/1.1 102 Processing\r\nContent-Length: 99\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n </b>\r\nLink : </c>\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\nTransfer-Encoding: chunked\n\n",
+    b"HTTP/1.1\t104\tUpload\r\n\r\n",
+    b"HTTP/1.1 199 Caf\xe9\r\nA:\r\n\r\n",
+    b"\r\nHTTP/1.1 100 Continue\r\n\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+def test_interim_responses_in_any_spelling_are_skipped(interim: bytes) -> None:
+    head, body = split_head(interim + OK + b"A: b\r\n\r\nbody")
+    assert (head.status, head.fields, body) == (200, (("A", "b"),), b"body")
+    with pytest.raises(CutHeadError):
+        split_head(interim + OK[:-1])
+
+
+@pytest.mark.parametrize("name", [b"A", b"Content-Type", b"P3P", b"x!#$%&'*+-.^_`|~9"])
+@pytest.mark.parametrize("before", [b"", b" ", b"\t", b"   ", b" \t ", b"\0"])
+@pytest.mark.parametrize("after", [b"", b" ", b"\t\t", b" \r"])
+def test_blanks_around_the_colon_are_no_part_of_name_or_value(name: bytes, before: bytes, after: bytes) -> None:
+    assert fields_of(name + before + b":" + after + b"b:c" + after + b"\r\n\r\n") == [(name.decode(), "b:c")]
+
+
 def test_switching_protocols_is_final() -> None:
     assert split_head(b"HTTP/1.1 101 Switching\r\n\r\n" + OK + b"\r\n")[0].status == 101
 

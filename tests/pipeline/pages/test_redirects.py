@@ -135,8 +135,10 @@ def test_transform_follows_as_many_redirects_as_the_settings_say() -> None:
         assert_that(outputs.pages | beam.Map(lambda page: page.url), equal_to([one.url for one in links[1:]]), "Pages equal")
 
 
-def record(url: str, reply: bytes | Reply) -> bytes:
-    block = (reply if isinstance(reply, Reply) else Reply(reply)).to_bytes()
+def record(url: str, reply: bytes | Reply, missing_bytes: int = 0) -> bytes:
+    reply = reply if isinstance(reply, Reply) else Reply(reply)
+    size = len(reply.body)
+    block = reply.to_bytes().replace(b"Content-Length: %d" % size, b"Content-Length: %d" % (size + missing_bytes))
     head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Date: 2016-05-01T00:00:00Z\r\nWARC-Target-URI: {url}\r\n"
     return gzip.compress(f"{head}Content-Length: {len(block)}\r\n\r\n".encode() + block + b"\r\n\r\n", mtime=0)
 
@@ -152,6 +154,21 @@ def test_refreshes_in_archives_are_redirects(tmp_path: Path, engine: Engine) -> 
     assert {url for url, final in pages.items() if url == final} == STAYING
     run(links, tmp_path / "none", engine, fetch_from=(str(tmp_path / "x.warc.gz"),), max_redirects=0)
     assert {page.url for page in pages_of(tmp_path / "none")} == STAYING
+
+
+def test_archived_redirect_without_its_body_is_followed(tmp_path: Path, engine: Engine) -> None:
+    """A page that is shorter than its length is truncated, and so is one that would send its reader on."""
+    replies = {
+        "https://a.example/moved": Reply(status=301, headers=(("Location", "/end"),)),
+        "https://a.example/sends-on": Reply(meta("/end")),
+        "https://a.example/short": Reply(END),
+    }
+    records = [record(url, reply, 9) for url, reply in replies.items()]
+    (tmp_path / "x.warc.gz").write_bytes(b"".join([*records, record("https://a.example/end", END)]))
+    links = links_folder(tmp_path / "links", [link(url) for url in replies])
+    run(links, tmp_path / "pages", engine, fetch_from=(str(tmp_path / "x.warc.gz"),))
+    assert [page.url for page in pages_of(tmp_path / "pages")] == ["https://a.example/moved"]
+    assert set(drops_of(tmp_path / "pages").values()) == {"truncated"}
 
 
 def test_own_pages_that_refresh_are_the_same_pages_from_their_archive(tmp_path: Path, engine: Engine) -> None:
