@@ -1,7 +1,7 @@
 """`webtext run`: all stages into one corpus folder; its settings from flags, a recipe, the folder's record, and defaults."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from pipeline.cli import beam_flags, recipes
 from pipeline.cli.plan import plan_lines
 from pipeline.cli.recipes import Value, Values
 from pipeline.cli.registry import RUN, STAGES
+from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.corpus.reuse import reuse_stage
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import add_argument_groups, from_arguments, to_manifest
@@ -18,8 +19,12 @@ from pipeline.storage.files import exists, join
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest, stage_input
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
+from tokenizer.paper import VOCAB_SIZE
 
 RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
+MAX_LOSSES = 4
+"""Reasons of losses that the funnel names per step."""
+
 SOURCES = ("submissions", "urls", "subreddits")
 """Settings of `links` that name what to read. They are no part of what a folder records."""
 
@@ -124,6 +129,21 @@ def run_all(argv: Sequence[str]) -> None:
         for name in RUN:
             manifest = _run_stage(run, STAGES[name])
             _check_not_empty(name, manifest.books)
+    sys.stdout.writelines(f"{line}\n" for line in closing_lines(run.corpus or ""))
+
+
+def closing_lines(corpus: str) -> Iterator[str]:
+    """The funnel of a finished run as a table, where its report is, and the command that comes next."""
+    steps = funnel(CorpusFolder.open(stage_folders(corpus)))
+    width = max(len(f"{step.items:,}") for step in steps)
+    for step in steps:
+        losses = ", ".join(f"{count:,} {reason}" for reason, count in list(step.lost.items())[:MAX_LOSSES])
+        lost = f"   lost {losses}{', …' if len(step.lost) > MAX_LOSSES else ''}" if losses else ""
+        yield f"{step.items:>{width},} {step.name:<20}{lost}".rstrip()
+    yield f"report: {join(corpus, 'report', 'report.html')}"
+    entries = (StageManifest.load(join(corpus, "tokens")).dataset or {}).get("vocab_size", VOCAB_SIZE)
+    vocabulary = "" if entries == VOCAB_SIZE else f" --vocabulary {entries}"
+    yield f"next:   webtext-train train gpt2-small --data {join(corpus, 'tokens')} --out RUN{vocabulary}   (or tiny: minutes on a CPU)"
 
 
 def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:

@@ -9,7 +9,10 @@ from servers.replay import ReplayServer
 
 from pipeline.cli.main import run
 from pipeline.cli.registry import RUN
+from pipeline.cli.run_command import closing_lines
+from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.storage.manifest import StageManifest
+from trainer.cli import _parser
 
 pytestmark = pytest.mark.slow
 STAGES = [name for name in RUN if name != "report"]
@@ -78,6 +81,19 @@ def test_nothing_has_to_be_typed_again(corpus: Path, caplog: pytest.LogCaptureFi
     before = {name: (corpus / name / "manifest.json").stat().st_mtime_ns for name in STAGES}
     assert run(["run", "--output", str(corpus), "--workers", "1"]) == 0
     assert {name: (corpus / name / "manifest.json").stat().st_mtime_ns for name in STAGES} == before
+
+
+def test_a_run_ends_with_the_funnel_the_report_and_the_next_command(corpus: Path) -> None:
+    lines = list(closing_lines(str(corpus)))
+    assert [line.split(" lost ")[0].split()[0] for line in lines[:-2]] == [
+        f"{step.items:,}" for step in funnel(CorpusFolder.open(stage_folders(str(corpus))))
+    ]
+    report, command = (line.split(None, 1)[1] for line in lines[-2:])
+    assert Path(report).is_file()
+    words = command.split("   ")[0].split()
+    arguments = _parser().parse_args(words[1:])
+    assert words[0] == "webtext-train"
+    assert (arguments.data, arguments.vocabulary) == (str(corpus / "tokens"), 600)
 
 
 def test_a_dry_run_says_what_would_run_and_changes_nothing(
