@@ -96,7 +96,7 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     return (site.hash, key, url, site.domain, post.id, post.subreddit, post.score, post.created_at)
 
 
-class Site(NamedTuple):
+class LinkSite(NamedTuple):
     """What the intake needs to know of an authority: its host, and hash and domain of the host in the dedup key."""
 
     host: str
@@ -106,10 +106,10 @@ class Site(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def site_of(authority: str) -> Site:
+def site_of(authority: str) -> LinkSite:
     """The site of a URL's authority: one look-up per submission in place of five."""
     host, key_host = hosts_of(authority)
-    return Site(host, wraps(host), host_hash(key_host), domain_of(key_host))
+    return LinkSite(host, wraps(host), host_hash(key_host), domain_of(key_host))
 
 
 def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -20,9 +20,9 @@ from pipeline.urls import domain_of, host_of
 P = TypeVar("P")
 R = TypeVar("R")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-Group = tuple[Literal["domain", "address", "slow"], str]
+LimitGroup = tuple[Literal["domain", "address", "slow"], str]
 """Hosts that share a limit: kind, and the domain or the address."""
-SLOW: Group = ("slow", "")
+SLOW: LimitGroup = ("slow", "")
 
 
 def host_key(url: str) -> str:
@@ -64,7 +64,7 @@ class Host(Generic[P, R]):
     failures: int = 0
     busy: bool = False
     parked: bool = False
-    counted: tuple[Group, ...] = ()
+    counted: tuple[LimitGroup, ...] = ()
 
     @property
     def runnable(self) -> bool:
@@ -77,9 +77,9 @@ class Host(Generic[P, R]):
         return self.name if self.domain[-1:].isdigit() or ":" in self.domain else self.domain
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[LimitGroup, ...]:
         """The limits that the host's next request counts for."""
-        groups: tuple[Group, ...] = (("domain", self.domain),)
+        groups: tuple[LimitGroup, ...] = (("domain", self.domain),)
         if self.address:
             groups += (("address", self.address),)
         return (*groups, SLOW) if self.slow else groups
@@ -99,8 +99,8 @@ class Frontier(Generic[P, R]):
     ) -> None:
         self._delay_seconds = delay_seconds
         self._limits = {"domain": domain_requests, "address": address_requests, "slow": sys.maxsize}
-        self._open: Counter[Group] = Counter()
-        self._held: defaultdict[Group, deque[Host[P, R]]] = defaultdict(deque)
+        self._open: Counter[LimitGroup] = Counter()
+        self._held: defaultdict[LimitGroup, deque[Host[P, R]]] = defaultdict(deque)
         self._changed = threading.Condition()
         self._hosts: dict[str, Host[P, R]] = {}
         self._waiting: list[tuple[float, int, Host[P, R]]] = []
@@ -157,7 +157,7 @@ class Frontier(Generic[P, R]):
 
     def enter_address(self, host: Host[P, R], address: str) -> bool:
         """Count the address that a taken host is about to connect to; False where it has no room: then give the host back."""
-        group: Group = ("address", address)
+        group: LimitGroup = ("address", address)
         with self._changed:
             host.address = address
             if group in host.counted:
@@ -191,7 +191,7 @@ class Frontier(Generic[P, R]):
             self._stopped = True
             self._changed.notify_all()
 
-    def _is_full(self, group: Group) -> bool:
+    def _is_full(self, group: LimitGroup) -> bool:
         return self._open[group] >= self._limits[group[0]]
 
     def _is_held(self, host: Host[P, R]) -> bool:
@@ -216,7 +216,7 @@ class Frontier(Generic[P, R]):
         self._busy += 1
         return host
 
-    def _release(self, group: Group) -> None:
+    def _release(self, group: LimitGroup) -> None:
         """Let one of the hosts that wait for a group be taken."""
         if group in self._held:
             host = self._held[group].popleft()

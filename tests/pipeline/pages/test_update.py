@@ -185,7 +185,7 @@ def test_retry_without_a_network_changes_nothing(links: str, folder: Path) -> No
 def test_retry_survives_kills(links: str, folder: Path) -> None:
     """Until the new manifest is there, the old one and all of its files are; each killed retry goes on where it was."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["pipeline.pages.stage"])
+    processes.set_forkserver_preload(["pipeline.pages.stage", "apache_beam.io.filesystems"])
     with ReplayServer(web()) as server:
         first = run(links, folder, server)
         server.pages |= {url: b"<p>Back" for url in PASSING if is_link(url)}
