@@ -15,6 +15,7 @@ from servers.crawler import retry_failed
 from servers.replay import NOT_FOUND, ReplayServer, Reply, Reset
 from servers.stage_runs import MAY_DAY, body_of, drops_of, link, links_folder, pages_of, pages_settings
 
+from pipeline.cli.plan import plan_lines
 from pipeline.engine.parts import Part
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
@@ -168,6 +169,19 @@ def test_closing_line_tells_failures_that_may_pass_from_answers(
     finished, again = [record.message for record in caplog.records if record.message.startswith("pages: ")]
     assert finished.endswith("; 12 of the drops may pass, --retry_failed asks them again")
     assert again.startswith("pages: up to date; 12 of the drops may pass")
+
+
+def test_a_plan_says_what_a_retry_and_a_refetch_would_ask(links: str, folder: Path) -> None:
+    with ReplayServer(web()) as server:
+        run(links, folder, server)
+
+        def plan(**others: object) -> str:
+            return next(plan_lines([(STAGE, Call({"links": links}, str(folder), settings(server, **others), Engine()))]))
+
+        assert plan().endswith("up to date")
+        assert "would ask 12 failures that may pass again" in plan(retry_failed=True)
+        assert "would ask everything anew" in plan(refetch=True)
+        assert "would be refused without --replace: retries was 0, now 2" in plan(retries=2)
 
 
 def test_retry_without_a_network_changes_nothing(links: str, folder: Path) -> None:
