@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
+from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
 
@@ -48,6 +48,7 @@ def open_stage(
             raise InputError(_difference(folder, present, request))
         files.remove(files.join(folder, NAME))
         files.remove_folder(files.join(folder, WORK_FOLDER))
+        private_addresses.forget(folder)
     elif files.exists(files.join(folder, NAME)):
         return None
     try:
@@ -83,8 +84,8 @@ def close_stage(
 
     Raises RuntimeError where the books do not balance.
     """
-    written = [e for r in receipts for e in r.files if not e.name.startswith(WORK_FOLDER)]
-    entries = sorted([*earlier.kept, *written], key=lambda e: e.name)
+    published = [e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name))]
+    entries = sorted([*earlier.kept, *published], key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}

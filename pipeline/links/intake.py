@@ -19,7 +19,7 @@ from pipeline.links.spill import SPILL, by_slot
 from pipeline.links.url_lists import read_urls
 from pipeline.links.wrappers import resolve, wraps
 from pipeline.records import INSTANT, Drop
-from pipeline.reddit import Post, RejectedLine, parse_lines
+from pipeline.reddit import PROFILE, Post, RejectedLine, parse_lines, published_subreddit
 from pipeline.urls import domain_of, hosts_of, keys_with_authority
 
 ROWS_PER_BLOCK = 1 << 17
@@ -76,7 +76,7 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     """A submission's row of the spill (with its time in seconds since 1970), or its drop. Pure."""
     reason = rules.judge_post(post)
     if reason is not None:
-        return Drop(STAGE_NAME, post.id, reason, str(post.score) if reason is LinkDrop.LOW_KARMA else None)
+        return Drop(STAGE_NAME, post.id, reason, _detail(post, reason))
     reason = rules.judge_file(post.url) if post.url else LinkDrop.NO_URL
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason)
@@ -93,7 +93,8 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     reason = rules.judge_host(site.host)
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason, url)
-    return (site.hash, key, url, site.domain, post.id, post.subreddit, post.score, post.created_at)
+    subreddit = published_subreddit(post.subreddit) or ""
+    return (site.hash, key, url, site.domain, post.id, subreddit, post.score, post.created_at)
 
 
 class LinkSite(NamedTuple):
@@ -110,6 +111,13 @@ def site_of(authority: str) -> LinkSite:
     """The site of a URL's authority: one look-up per submission in place of five."""
     host, key_host = hosts_of(authority)
     return LinkSite(host, wraps(host), host_hash(key_host), domain_of(key_host))
+
+
+def _detail(post: Post, reason: LinkDrop) -> str | None:
+    if reason is LinkDrop.LOW_KARMA:
+        return str(post.score)
+    names_user = post.subreddit.lower().startswith(PROFILE)
+    return repr(post.subreddit[:40]) if reason is LinkDrop.BAD_SUBREDDIT and not names_user else None
 
 
 def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:

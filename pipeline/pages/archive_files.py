@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.pages.redaction import redact
 from pipeline.records import Page
+from pipeline.redaction import REDACTED, redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
-_NAME = re.compile(r".+\.w?arc(\.gz|\.zst)?", re.IGNORECASE)
+_NAME = re.compile(r".+\.(?:w?arc(?:\.gz|\.zst)?|wacz)", re.IGNORECASE)
 _DERIVED = re.compile(r".+\.(?:wet|wat)(?:\.gz)?", re.IGNORECASE)
 _OWN_NAME = re.compile(r"(pages-\d{5}-of-\d{5}(?:-[jru]\d+)*)(?:-\d\d)?\.warc\.gz")
 _INDEX_COLUMNS = ["url", "final_url", "fetched_at", "status", "warc_file", "warc_offset", "warc_length"]
@@ -22,7 +22,9 @@ def archive_files(paths: Sequence[str]) -> list[str]:
         if _is_folder(path):
             below = sorted(str(p) for p in _files_below(path) if _NAME.fullmatch(p.name))
             if not below:
-                raise InputError(f"--fetch_from {path}: no *.warc or *.arc file below it, plain or compressed (.gz, .zst)")
+                raise InputError(
+                    f"--fetch_from {path}: no *.warc or *.arc file below it (nor .gz or .zst of one), and no *.wacz file"
+                )
             archives += below
         elif not files.exists(path):
             raise InputError(f"--fetch_from {path}: no such file or folder")
@@ -60,7 +62,9 @@ def redacted_pages(path: str) -> Iterator[Page]:
         for batch in files.record_batches(index):
             for row in batch.to_pylist():
                 page = Page.from_row(row)
-                if page.warc_file == files.base_name(path) and (redact(page.url) != page.url or "=REDACTED" in page.final_url):
+                if page.warc_file == files.base_name(path) and (
+                    redact(page.url) != page.url or REDACTED in page.url + page.final_url
+                ):
                     yield page
 
 

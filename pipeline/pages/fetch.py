@@ -10,7 +10,7 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.journal import Journal
-from pipeline.pages.outcomes import DroppedLink, FetchOutcome
+from pipeline.pages.outcomes import DroppedLink, FetchOutcome, PageDrop
 from pipeline.pages.output import journal_entry, publish_journal
 from pipeline.pages.reuse import Reuse, controls, is_any_reached
 from pipeline.pages.settings import PagesSettings
@@ -32,9 +32,12 @@ class FetchPart:
         """Fetch the links that the journal lacks, then publish the journal, sorted by URL."""
         share = part.work
         links, requests = share.read()
-        kept = self.reuse.kept(share, links) if self.reuse else {}
+        kept = self.reuse.kept(share, links, requests) if self.reuse else {}
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
+            for url in links.keys() - requests.keys() - kept.keys() - journal.entries.keys():
+                journal.append(*journal_entry(DroppedLink(url, PageDrop.CREDENTIALS_REMOVED), links[url]))
+                writer.advance()
             missing = [request for url, request in self._needed(requests, kept).items() if url not in journal.entries]
             self._fetch(missing, share, journal, links, kept, writer)
             publish_journal(journal, links, writer, self.settings.warc_bytes, self.settings.about, kept)

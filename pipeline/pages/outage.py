@@ -22,7 +22,7 @@ LOST_SITES = 10
 UNREACHED = frozenset({PageDrop.DNS, PageDrop.CONNECTION, PageDrop.TIMEOUT, PageDrop.PROXY, PageDrop.HOST_SET_ASIDE})
 """Drops that an outage may cause. They wait until a site is reached by a request that began after them, or until the crawl ends."""
 
-NO_EVIDENCE = frozenset({PageDrop.FORBIDDEN_ADDRESS, PageDrop.BAD_URL})
+NO_EVIDENCE = frozenset({PageDrop.FORBIDDEN_ADDRESS, PageDrop.BAD_URL, PageDrop.CREDENTIALS_REMOVED})
 """Drops that say nothing about the network."""
 
 WAY_ON = (

@@ -7,9 +7,10 @@ from typing import Any
 
 from pipeline.pages.addresses import AddressPolicy, ForbiddenAddressError
 from pipeline.pages.client import Client
+from pipeline.pages.crawl import CrawlRequest
 from pipeline.pages.failures import RequestError
 from pipeline.pages.held import read_held
-from pipeline.pages.outage import UNREACHED
+from pipeline.pages.outage import NO_EVIDENCE, UNREACHED
 from pipeline.pages.outcomes import MAY_PASS, DroppedLink, PageDrop
 from pipeline.pages.politeness import product_token
 from pipeline.pages.robots import robots_url
@@ -83,15 +84,20 @@ class Reuse:
     max_body_bytes: int
     policy: AddressPolicy
 
-    def kept(self, share: Share, links: Mapping[str, Link]) -> dict[str, Page | DroppedLink]:
-        """The outcomes that hold for the share's links, by URL, with what the present links say of them."""
+    def kept(
+        self, share: Share, links: Mapping[str, Link], requests: Mapping[str, CrawlRequest]
+    ) -> dict[str, Page | DroppedLink]:
+        """The outcomes that hold for the share's links, by URL, with what the present links say of them.
+
+        A link that has no request, since the credential in its address was removed, keeps its outcome.
+        """
         kept: dict[str, Page | DroppedLink] = {}
         for held in read_held(self.listing, share.first, share.last):
             link = links.get(held.url)
             if link is None:
                 continue
             if isinstance(held, DroppedLink):
-                if held.reason not in self.change.asked:
+                if held.reason not in self.change.asked | {PageDrop.CREDENTIALS_REMOVED} or held.url not in requests:
                     kept[held.url] = held
             elif held.body_bytes > self.max_body_bytes:
                 kept[held.url] = DroppedLink(held.url, PageDrop.TOO_LARGE, f"more than {self.max_body_bytes:,} bytes")
@@ -121,7 +127,7 @@ def controls(kept: Iterable[Page | DroppedLink]) -> list[str]:
 def _one_per_domain(kept: Iterable[Page | DroppedLink]) -> Iterator[str]:
     seen: set[str] = set()
     for outcome in kept:
-        if isinstance(outcome, DroppedLink) and outcome.reason in UNREACHED:
+        if isinstance(outcome, DroppedLink) and outcome.reason in UNREACHED | NO_EVIDENCE:
             continue
         url = outcome.url if isinstance(outcome, DroppedLink) else outcome.final_url
         domain = domain_of(host_of(url))

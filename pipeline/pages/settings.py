@@ -9,7 +9,7 @@ from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.outage import OutageWatch
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
-from pipeline.pages.redaction import redact
+from pipeline.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
