@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -179,6 +180,7 @@ def _post(row: _Row, number: int, escaped: bool) -> Post | RejectedLine:
     )
 
 
+@lru_cache(maxsize=1 << 14)
 def published_subreddit(name: str) -> str | None:
     """A subreddit's name as it is published, or None where Reddit's grammar has no such name. No name is a name that is not known.
 
