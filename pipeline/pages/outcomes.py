@@ -59,12 +59,36 @@ class PageDrop(StrEnum):
     HTTP_502 = "http_502"
     HTTP_503 = "http_503"
     HTTP_504 = "http_504"
+    HTTP_5XX = "http_5xx"
     HTTP_OTHER = "http_other"
 
     @classmethod
     def of_status(cls, status: int) -> "PageDrop":
         """The reason for an HTTP status that is not a success."""
-        return cls(f"http_{status}") if status in NAMED_STATUSES else cls.HTTP_OTHER
+        if status in NAMED_STATUSES:
+            return cls(f"http_{status}")
+        return cls.HTTP_5XX if status >= 500 else cls.HTTP_OTHER
+
+
+MAY_PASS = frozenset(
+    {
+        PageDrop.TIMEOUT,
+        PageDrop.DNS,
+        PageDrop.CONNECTION,
+        PageDrop.PROXY,
+        PageDrop.TRUNCATED,
+        PageDrop.ROBOTS_UNREACHABLE,
+        PageDrop.HOST_SET_ASIDE,
+        PageDrop.HTTP_408,
+        PageDrop.HTTP_429,
+        PageDrop.HTTP_500,
+        PageDrop.HTTP_502,
+        PageDrop.HTTP_503,
+        PageDrop.HTTP_504,
+        PageDrop.HTTP_5XX,
+    }
+)
+"""Failures that may pass: the link may be a page at another time. All other drops are answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +127,14 @@ class MovedLink:
     chain: RedirectChain
 
 
-FetchOutcome = FetchedPage | DroppedLink | MovedLink
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A link's `url` whose page of an earlier crawl holds: robots.txt allows it, or cannot be read."""
+
+    url: str
+
+
+FetchOutcome = FetchedPage | DroppedLink | MovedLink | KeptPage
 
 
 def page_or_drop(
