@@ -16,7 +16,8 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
 from pipeline.storage.places import check_folder, naming
 from tokenizer.command_line import Parser, suggestion
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED, NETWORK_FAILED, FormatError, InputError, OutageError
+from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
@@ -29,6 +30,7 @@ exit codes:
   1    failed: a traceback or Beam's error says where
   2    bad usage or input: one line says what to correct
   74   the disk is full or fails: finished parts are kept
+  75   the network is down: finished links are kept, and the same command goes on
   130  interrupted: the same command goes on where it stopped
 
 environment:
@@ -57,12 +59,15 @@ def run(argv: Sequence[str]) -> int:
         else:
             _run_one(STAGES[name], argv[1:])
     except (InputError, FormatError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {error_line(error)}\n")
         return 2
+    except OutageError as error:
+        sys.stderr.write(f"error: {error_line(error)}\n")
+        return NETWORK_FAILED
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error_line(error.filename)}: " if error.filename else ""
         sys.stderr.write(
             f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
         )
@@ -121,7 +126,7 @@ def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
 
 def _run_stage(stage: Stage[Any], parser: argparse.ArgumentParser, arguments: argparse.Namespace, engine: Engine) -> None:
     if stage.explain_output is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
+        control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
     inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)

@@ -4,19 +4,36 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import orjson
 
-from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
+from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
-from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, Input, SettingValue, StageManifest
+from pipeline.storage import files, private_addresses
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, SettingValue, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
 from tokenizer.typed_json import Sha256, decode
-from tokenizer.untrusted import MAX_JSON_BYTES
+from tokenizer.untrusted import MAX_JSON_BYTES, inner_name
+
+REQUEST = "settings.json"
+"""The file of the work folder that says what an unfinished folder is made from."""
+CLOSING = "closing.json"
+"""The file of the work folder that names the files which the manifest about to be written replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFiles:
+    """Files that the folder held before: those that still count, and all that the new manifest replaces."""
+
+    kept: Sequence[FileEntry] = ()
+    replaced: Sequence[FileEntry] = ()
+
+
+NO_EARLIER_FILES = EarlierFiles()
 
 
 def open_stage(
@@ -27,28 +44,32 @@ def open_stage(
     Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`.
     """
     phase = PhaseFolder.first(stage, folder, settings, inputs)
-    request: dict[str, Any] = {
-        "stage": stage,
-        "settings": settings,
-        "inputs": {name: i.sha256 for name, i in inputs.items()},
-    }
-    present = _present(folder)
-    if present is not None and present != orjson.loads(orjson.dumps(request)):
+    request = request_of(stage, settings, inputs)
+    present = present_request(folder)
+    if present is not None and present != request:
         if not replace:
             raise InputError(_difference(folder, present, request))
         files.remove(files.join(folder, NAME))
         files.remove_folder(files.join(folder, WORK_FOLDER))
+        private_addresses.forget(folder)
     elif files.exists(files.join(folder, NAME)):
         return None
     try:
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
-        files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(request))
+        files.publish_bytes(files.join(folder, WORK_FOLDER, REQUEST), orjson.dumps(request))
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
     return phase
+
+
+def request_of(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
+    """What a folder is made from, as JSON gives it back: stage, settings, and the hashes of the inputs."""
+    request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
+    read: dict[str, Any] = orjson.loads(orjson.dumps(request))
+    return read
 
 
 def close_stage(
@@ -60,12 +81,14 @@ def close_stage(
     books: Books | None = None,
     counters: dict[str, int] | None = None,
     dataset: dict[str, Any] | None = None,
+    earlier: EarlierFiles = NO_EARLIER_FILES,
 ) -> StageManifest:
     """Publish the manifest of the receipts' files and remove the work folder: the stage is done.
 
     Raises RuntimeError where the books do not balance.
     """
-    entries = sorted((e for r in receipts for e in r.files if not e.name.startswith(WORK_FOLDER)), key=lambda e: e.name)
+    published = [e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name))]
+    entries = sorted([*earlier.kept, *published], key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}
@@ -73,9 +96,36 @@ def close_stage(
         for name, value in receipt.counters.items():
             counted[name] = counted.get(name, 0) + value
     manifest = StageManifest(phase.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
+    if replaced := sorted({entry.name for entry in earlier.replaced} - {entry.name for entry in entries}):
+        closing = {"manifest": manifest.sha256, "replaced": replaced}
+        files.publish_bytes(files.join(phase.folder, WORK_FOLDER, CLOSING), orjson.dumps(closing))
     manifest.save(phase.folder)
+    finish_closing(phase.folder)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
+
+
+class _Closing(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of closing.json: the manifest's hash, and the files to remove once it is there."""
+
+    manifest: Sha256
+    replaced: list[str]
+
+
+def finish_closing(folder: str) -> None:
+    """Remove the files that the folder's manifest replaced, if a run that wrote it was killed before it did so."""
+    path = files.join(folder, WORK_FOLDER, CLOSING)
+    if not files.exists(path):
+        return
+    try:
+        closing = decode(files.read_bytes(path, MAX_JSON_BYTES), _Closing)
+        names = [inner_name(name) for name in closing.replaced]
+    except ValueError as error:
+        raise InputError(f"{path}: not written by this program ({error}); remove it") from error
+    if files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == closing.manifest:
+        for name in names:
+            files.remove(files.join(folder, name))
+        files.remove_folder(files.join(folder, WORK_FOLDER))
 
 
 def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
@@ -104,13 +154,13 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     inputs: dict[str, Sha256]
 
 
-def _present(folder: str) -> dict[str, Any] | None:
+def present_request(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
         manifest = StageManifest.load(folder)
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
-    started = files.join(folder, WORK_FOLDER, "settings.json")
+    started = files.join(folder, WORK_FOLDER, REQUEST)
     if not files.exists(started):
         return None
     try:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_sites, read_names
 from pipeline.links.settings import LinksSettings, SourceKind, seconds_of
 from pipeline.paper import CREATED_BEFORE
-from pipeline.reddit import LineFault, Post
+from pipeline.reddit import LineFault, Post, published_subreddit
 
 
 class LinkDrop(StrEnum):
@@ -24,6 +24,7 @@ class LinkDrop(StrEnum):
     NO_DATE = "no_date"
     TOO_LATE = "too_late"
     SUBREDDIT = "subreddit"
+    BAD_SUBREDDIT = "bad_subreddit"
     OVER_18 = "over_18"
     QUARANTINED = "quarantined"
     NO_URL = "no_url"
@@ -48,6 +49,7 @@ class LinkRules:
     over_18: bool
     quarantined: bool
     media: bool
+    pdf: bool
     sites: SiteLookup[LinkDrop]
     only: frozenset[str] | None
     without: frozenset[str]
@@ -68,6 +70,7 @@ class LinkRules:
             settings.over_18,
             settings.quarantined,
             settings.media,
+            settings.pdf,
             SiteLookup(
                 dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
                 | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
@@ -98,6 +101,8 @@ class LinkRules:
             return LinkDrop.OVER_18
         if post.quarantine and not self.quarantined:
             return LinkDrop.QUARANTINED
+        if published_subreddit(post.subreddit) is None:
+            return LinkDrop.BAD_SUBREDDIT
         name = post.subreddit.lower()
         if name in self.without or (self.only is not None and name not in self.only):
             return LinkDrop.SUBREDDIT
@@ -109,7 +114,9 @@ class LinkRules:
 
     def judge_file(self, url: str) -> LinkDrop | None:
         """The rule that the extension of a URL breaks, or None. The URL need not be normalised."""
-        return LinkDrop.MEDIA_FILE if not self.media and media_extension(url) else None
+        if self.media or (extension := media_extension(url)) is None or (self.pdf and extension == "pdf"):
+            return None
+        return LinkDrop.MEDIA_FILE
 
 
 def _subreddits(path: str) -> frozenset[str]:

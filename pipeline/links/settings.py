@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.engine.settings import setting
 from pipeline.paper import MIN_KARMA, REMOVED_SITES
+from pipeline.reddit import PROFILE
 
 STAGE_NAME: Final = "links"
 LISTINGS = ("new", "top", "hot", "rising")
@@ -78,6 +79,7 @@ class LinksSettings:
         REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
     media: bool = setting(False, "keep URLs of pictures, sound, video, documents, archives")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
     only_subreddits: str | None = setting(None, "file of the only subreddits to keep", file=True, metavar="FILE")
@@ -89,6 +91,8 @@ class LinksSettings:
         for name in self.subreddits:
             if not re.fullmatch(r"\w{2,40}", name, re.ASCII):
                 raise ValueError(f"--subreddits {name}: give bare names, as in reddit.com/r/NAME")
+            if name.lower().startswith(PROFILE):
+                raise ValueError(f"--subreddits {name}: a user's profile; give subreddits, the corpus names no user")
         for flag, values, known in (("listings", self.listings, LISTINGS), ("windows", self.windows, WINDOWS)):
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from pipeline.engine import shuffle
-from pipeline.engine.parts import Part, PhaseFolder, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.stage import Call
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import archive_files, skipped_files
@@ -21,8 +21,10 @@ from pipeline.pages.archive_index import (
     SortCaptures,
     bucket_count,
 )
+from pipeline.pages.archive_unpacking import UNPACKED
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
+from pipeline.pages.media import PAGE_TYPES
 from pipeline.pages.outcomes import (
     REDIRECT_STATUSES,
     DroppedLink,
@@ -34,7 +36,6 @@ from pipeline.pages.outcomes import (
 )
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
-from pipeline.pages.redaction import redact
 from pipeline.pages.refresh import refresh_target
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
@@ -43,6 +44,7 @@ from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
 from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 from pipeline.records import Link
+from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 logger = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class ArchivedElsewhereError(ValueError):
 class CopyPart:
     """Copies the pages of one part's links out of archives.
 
-    `archives` are paths of WARC files, `buckets` those of their index.
+    `archives` are paths of WARC files, or of plain copies of them; `buckets` those of their index.
     """
 
     settings: PagesSettings
@@ -82,12 +84,15 @@ class CopyPart:
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
         links = {link.url: link for path in part.work.shards for link in read_links(path)}
+        addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures, self.settings.max_redirects), link))
+                    address = addresses.get(url, url)
+                    outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
+                    journal.append(*journal_entry(outcome, link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -109,19 +114,35 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
         if bad := receipt.counters.get(BAD_RECORDS, 0):
             logger.warning("%s: %s bad records skipped", path, f"{bad:,}")
             skipped[BAD_RECORDS] += bad
-    return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
+    sources = tuple(_plain_copy(receipt, index) or path for path, receipt in zip(paths, indexed, strict=True))
+    return CopyPart(call.settings, sources, tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
-def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
-    """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures, max_redirects).outcome(link.url, RedirectChain(), 0)
+def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
+    """The plain copy that the index of an archive points into; None where it points into the archive itself."""
+    return next((files.join(phase.folder, entry.name) for entry in receipt.files if entry.kind == UNPACKED), None)
+
+
+def archived_outcome(
+    link: Link,
+    captures: Captures,
+    address: str,
+    max_redirects: int = MAX_REDIRECTS,
+    kept_types: frozenset[str] = PAGE_TYPES,
+) -> FetchOutcome:
+    """A link's outcome from the archives, which may name it by its `address`.
+
+    Redirects are followed as far as their targets are archived.
+    """
+    return _Search(link, captures, max_redirects, kept_types).outcome(address, RedirectChain(), 0)
 
 
 class _Search:
     """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
 
-    def __init__(self, link: Link, captures: Captures, max_redirects: int) -> None:
+    def __init__(self, link: Link, captures: Captures, max_redirects: int, kept_types: frozenset[str]) -> None:
         self._link = link
+        self._kept_types = kept_types
         self._max_redirects = max_redirects
         self._captures = captures
         self._seen: set[Capture] = set()
@@ -130,7 +151,7 @@ class _Search:
         """The outcome of the first capture of a URL that gives one; of the best capture where none does."""
         ranked = self._captures.ranked(url, self._link.submitted_at)
         if not ranked:
-            return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
+            return self._drop(PageDrop.NOT_ARCHIVED, "" if redact(url) == self._link.url else redact(url))
         first: DroppedLink | None = None
         for capture in ranked:
             if capture in self._seen or redirects > self._max_redirects or len(self._seen) == CAPTURES_PER_LINK:
@@ -155,20 +176,20 @@ class _Search:
         except TruncatedRecordError as error:
             return self._drop(PageDrop.TRUNCATED, str(error))
         except RECORD_FAILURES as error:
-            return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
+            return self._drop(PageDrop.BAD_RECORD, excerpt(f"{error}", 200))
         if response.status in REDIRECT_STATUSES:
             try:
                 target = redirect_target(response)
             except ValueError:
-                return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+                return self._drop(PageDrop.BAD_REDIRECT, excerpt(response.header("location"), 80))
         elif (refreshed := refresh_target(response)) is not None:
             target = refreshed
         else:
-            return page_or_drop(self._link.url, response, date, chain)
+            return page_or_drop(self._link.url, response, date, chain, self._kept_types)
         try:
             chain = chain.then(exchange_members(response, date))
         except UnwritableResponseError as error:
-            return self._drop(PageDrop.BAD_RESPONSE, str(error)[:80])
+            return self._drop(PageDrop.BAD_RESPONSE, excerpt(str(error), 80))
         return self.outcome(target, chain, redirects + 1)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
@@ -192,7 +213,7 @@ class _Search:
 def _cut(record: WarcRecord) -> str:
     """How a record's writer says that it holds a part of the payload; empty where it holds the whole."""
     names = ("WARC-Truncated", "WARC-Segment-Number")  # segments (ISO 28500:2017, 7) are not joined
-    return ", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower())))[:80]
+    return excerpt(", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower()))), 80)
 
 
 def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:

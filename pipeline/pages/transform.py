@@ -15,11 +15,11 @@ from apache_beam.typehints.decorators import no_annotations
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink
-from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
 from pipeline.pages.warc_writer import RedirectChain
 from pipeline.records import Drop, Link, RawPage
+from pipeline.redaction import redact
 
 STAGE = "pages"
 DROPS: Literal["drops"] = "drops"
@@ -58,6 +58,9 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     the one before. More buckets than workers balance the load; fewer buckets let more hosts wait side by side. The input has to
     be bounded. A bundle that the runner retries is fetched again. No files are written: the settings for WARC files have no
     effect.
+
+    A crawl whose network is down fails its bundle with OutageError, so that the runner tries it again, unless
+    `settings.stop_on_outage` is off.
 
     Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
 
@@ -141,6 +144,7 @@ def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | Move
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
         return DroppedOutput(DROPS, outcome.drop(STAGE))
+    assert isinstance(outcome, FetchedPage)  # no page is held from an earlier crawl
     Metrics.counter(STAGE, "out").inc()
     return raw_page(link, outcome)
 
@@ -148,7 +152,7 @@ def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | Move
 def raw_page(link: Link, page: FetchedPage) -> RawPage:
     """A fetched page as the documents stage reads it from the crawl's index and WARC files."""
     return RawPage(
-        url=link.url,
+        url=redact(link.url),
         body=page.response.body,
         media_type=page.media_type,
         charset=page.charset,
@@ -166,7 +170,11 @@ def crawl_outcomes(
 ) -> Iterator[FetchOutcome]:
     """The outcomes of a crawl of the share's hosts, in the order in which they finish. Closing the iterator ends the crawl."""
     outcomes: Queue[FetchOutcome | None] = Queue(QUEUED_OUTCOMES)
-    crawl = Crawl(client, settings.politeness, outcomes.put, settings.now, share.owns)
+    crawl = Crawl(
+        *(client, settings.politeness, outcomes.put, settings.now, share.owns),
+        kept_types=settings.kept_types,
+        outages=settings.outage_watch(),
+    )
     with ThreadPoolExecutor(1, "crawl") as pool:
         running = pool.submit(crawl.run, requests, settings.threads)
         running.add_done_callback(lambda _: outcomes.put(None))

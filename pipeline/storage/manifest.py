@@ -82,7 +82,7 @@ class StageManifest:
     """The content of manifest.json. `dataset` is the section that the trainer reads; only the stage `tokens` has one."""
 
     stage: str
-    settings: dict[str, SettingValue]
+    settings: dict[str, Any]
     inputs: dict[str, Input]
     files: tuple[FileEntry, ...]
     books: Books

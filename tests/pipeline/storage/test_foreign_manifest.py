@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.corpus.folder import CorpusFolder, stage_folders
+from pipeline.engine.stage_folder import finish_closing
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import StageManifest, input_folder
 from pipeline.storage.places import naming
@@ -223,3 +224,15 @@ def test_rows_that_the_file_does_not_hold_are_refused(corpus: Path) -> None:
     change(corpus / "documents", lambda body: [entry.update(rows=entry["rows"] + 1) for entry in body["files"]])
     with pytest.raises(InputError, match=r"holds \d+ rows, its manifest says \d+"):
         check_input(str(corpus / "documents"), 1)
+
+
+@pytest.mark.parametrize("name", ["../../kept", "/etc/hostname", "a/../../../kept", "s3://bucket/x"])
+def test_the_files_that_an_update_removes_lie_in_its_folder(corpus: Path, name: str) -> None:
+    kept = corpus.parent / "kept"
+    kept.write_text("ours")
+    (corpus / "links" / ".work").mkdir()
+    closing = {"manifest": StageManifest.load(str(corpus / "links")).sha256, "replaced": [name]}
+    (corpus / "links" / ".work" / "closing.json").write_text(json.dumps(closing))
+    with pytest.raises(InputError, match=r"closing\.json: not written by this program"):
+        finish_closing(str(corpus / "links"))
+    assert kept.exists()
