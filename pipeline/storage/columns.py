@@ -38,15 +38,15 @@ def check_schema(path: str, schema: pa.Schema, columns: Sequence[str] | None = N
             raise InputError(f"{path}: column '{name}' is of type {schema.field(name).type}, not {known.type}; {HINT}")
 
 
-def check_values(path: str, table: pa.Table | pa.RecordBatch) -> None:
-    """Raise InputError for damaged values, text that is not UTF-8, and nulls where there can be none."""
+def check_values(path: str, table: pa.Table | pa.RecordBatch, *, spill: bool = False) -> None:
+    """Raise InputError for damaged values, text that is not UTF-8, and nulls where there can be none: a `spill` may have them."""
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: {str(error).splitlines()[0].rstrip('.')}; {HINT}") from error
     for name, column in zip(table.column_names, table.columns, strict=True):
         known = KNOWN.get(name)
-        if known is not None and not known.nullable and column.null_count:
+        if known is not None and not known.nullable and column.null_count and not spill:
             raise InputError(f"{path}: column '{name}' has {column.null_count:,} nulls; {HINT}")
         for times in _instants(column):
             least, most = pc.min_max(times.cast(pa.int64())).values()

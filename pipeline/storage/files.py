@@ -274,7 +274,7 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
                 parquet = pq.ParquetFile(file)
                 check_schema(path, parquet.schema_arrow, columns)
                 table = parquet.read(columns, use_threads=False)
-        check_values(path, table)
+        check_values(path, table, spill=path.endswith(ARROW_SUFFIX))
         return table
 
 
