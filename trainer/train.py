@@ -45,6 +45,7 @@ def train(arguments: Namespace) -> int:
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
     _check_fit(config, dataset, world)
     _check_same_run(folder, config, dataset)
+    _warn_without_validation(config, dataset, world)
     known = checkpoints(folder)
     start = _find_checkpoint(folder, fall_back=arguments.fall_back)
     if start is None and arguments.resume:
@@ -121,6 +122,17 @@ def _check_fit(config: TrainConfig, dataset: TokenDataset, world: World) -> None
             f"{world.ranks} ranks, but {config.batch_windows} windows per step: raise --batch-tokens or start fewer ranks"
         )
     batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
+
+
+def _warn_without_validation(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
+    """Say in one line that a run has no validation loss, and so no best checkpoint."""
+    tokens = 0 if dataset.validation is None else len(dataset.validation)
+    if tokens <= config.model.context:
+        _print(
+            world,
+            f"{dataset.manifest.folder}: no validation loss and no best checkpoint: the validation split has {tokens:,} tokens, a "
+            f"window needs {config.model.context + 1:,}; run the stage 'tokens' with a larger --validation_share",
+        )
 
 
 def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
