@@ -79,6 +79,8 @@ def read_pairs(path: Path) -> list[MergePair]:
 
 def parse_pairs(name: str, data: bytes) -> list[MergePair]:
     """The merges in a file's content; the name's ending tells the format. Raises FormatError like `read_pairs`."""
+    if not data.strip():
+        raise FormatError(f"{name}: empty; give a folder or file that holds a tokenizer")
     try:
         if name.endswith(".tiktoken"):
             return _from_ranks(data)

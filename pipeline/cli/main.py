@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.cli import beam_flags
 from pipeline.cli.registry import RUN, STAGES, TOOLS
-from pipeline.engine.settings import add_argument_groups, add_arguments, from_arguments
+from pipeline.engine.settings import add_argument_groups, add_arguments, check_files, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
@@ -129,6 +129,8 @@ def _run_all(argv: Sequence[str]) -> None:
     beam_flags.add_engine_arguments(parser)
     arguments, engine = beam_flags.parse(parser, argv)
     settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
+    for name in RUN:
+        check_files(settings[name])  # a mistyped word list must not fail after a day's crawl
     with persistent_workers(engine, engine.workers) as engine:
         for name in RUN:
             stage = STAGES[name]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline import paper
 from pipeline.dedup import lsh_parameters, minhash
+from pipeline.dedup.index import index_shards
 from pipeline.dedup.spans import SpanRules
 from pipeline.engine.settings import setting
 
@@ -23,7 +24,7 @@ class DedupSettings:
     paragraphs: int = setting(0, "cut paragraphs of at least N words that an earlier document also has (0: none)", metavar="N")
     index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
     against: tuple[str, ...] = setting(
-        (), "also remove documents that are in these earlier dedup folders", recorded=False, metavar="DIR"
+        (), "also remove documents that are in these earlier dedup folders", recorded=False, reads=index_shards, metavar="DIR"
     )
 
     def __post_init__(self) -> None:

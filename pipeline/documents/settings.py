@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline import paper
-from pipeline.documents import bad_words, pdf, quality, takedown
+from pipeline.documents import bad_words, language_labels, pdf, quality, takedown
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
@@ -37,11 +37,16 @@ class DocumentsSettings:
         None,
         "file of words, one per line: drop documents that contain any, as C4 did with a published list",
         file=True,
+        reads=bad_words.load,
         metavar="FILE",
     )
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
     takedown: str | None = setting(
-        None, "file of what must not be in the corpus: URLs, domains, document ids, one per line", file=True, metavar="FILE"
+        None,
+        "file of what must not be in the corpus: URLs, domains, document ids, one per line",
+        file=True,
+        reads=takedown.load,
+        metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
     max_page_tags: int = setting(DEFAULT_GATES.page_tags, "drop pages with more tags")
@@ -63,6 +68,11 @@ class DocumentsSettings:
             raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
+        if ALL_LANGUAGES not in self.languages:
+            try:
+                language_labels.check_labels(self.languages)
+            except ValueError as error:
+                raise ValueError(f"--languages {error}, or '{ALL_LANGUAGES}'") from error
 
     def rules(self) -> ExtractionRules:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""

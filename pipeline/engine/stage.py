@@ -11,11 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
-from pipeline.engine.settings import to_manifest
-from pipeline.engine.stage_folder import close_stage, open_stage, record_run
-from pipeline.storage.files import is_local
+from pipeline.engine.settings import check_files, to_manifest, user_paths
+from pipeline.engine.stage_folder import begun_work, close_stage, find_work, record_run
+from pipeline.storage.files import is_local, is_same
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.verification import check_input
+from tokenizer.errors import InputError
 from tokenizer.folder_lock import folder_lock
 
 S = TypeVar("S")
@@ -77,8 +78,11 @@ class Stage(Generic[S]):
     def run(self, call: Call[S]) -> StageManifest:
         """Run the stage, unless its manifest already matches. Raises InputError for what the user must correct.
 
-        A local output folder is locked meanwhile. Object stores have no locks.
+        Every file that the settings name is opened and parsed first. Until then, and until the inputs are compared with their
+        manifests, the output folder stays as it is. A local output folder is locked meanwhile. Object stores have no locks.
         """
+        check_files(call.settings)
+        _check_output(call)
         settings = to_manifest(call.settings)
         inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()} | self.files(call.settings)
         started = time.monotonic()
@@ -87,13 +91,14 @@ class Stage(Generic[S]):
             return self._run(call, settings, inputs, started)
 
     def _run(self, call: Call[S], settings: dict[str, Any], inputs: dict[str, Input], started: float) -> StageManifest:
-        phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
+        phase = find_work(self.name, call.output, settings, inputs, replace=call.engine.replace)
         if phase is None:
             logger.info("%s: up to date", self.name)
             return StageManifest.load(call.output)
         for folder in call.inputs.values():
             check_input(folder, call.engine.workers)
-        result = self.work(call, phase)
+        with begun_work(phase, settings, inputs):
+            result = self.work(call, phase)
         manifest = close_stage(
             phase, settings, inputs, result.receipts, books=result.books, counters=result.counters, dataset=result.dataset
         )
@@ -116,6 +121,15 @@ class Stage(Generic[S]):
         if books.items_in and not books.items_out and reasons:
             line += f"; nothing is left, '{reasons[0][0]}' dropped most"
         return line
+
+
+def _check_output(call: Call[Any]) -> None:
+    """Raise InputError where the output folder is among the inputs: replacing it would remove what is read."""
+    for path in (*call.inputs.values(), *user_paths(call.settings)):
+        if is_same(path, call.output):
+            raise InputError(
+                f"{call.output}: is an input and the --output; choose another --output, or leave it out of the inputs"
+            )
 
 
 @cache

@@ -3,7 +3,8 @@
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -13,39 +14,83 @@ from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from pipeline.storage.verification import is_intact
 from tokenizer.errors import DISK_ERRORS, InputError
+from tokenizer.folder_lock import LOCK
+
+SETTINGS = "settings.json"
+REPLACED = "replaced.json"
+"""The manifest of the finished stage that this work replaces."""
 
 
 def open_stage(
     stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool
 ) -> PhaseFolder | None:
-    """The folder of the stage's first phase, or None where its manifest already matches settings and inputs.
+    """`find_work`, and `begin_work` where there is work to do."""
+    phase = find_work(stage, folder, settings, inputs, replace=replace)
+    if phase is not None:
+        begin_work(phase, settings, inputs)
+    return phase
 
-    Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`.
+
+def find_work(
+    stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool
+) -> PhaseFolder | None:
+    """The folder of the stage's first phase, or None where its manifest already matches settings and inputs. Changes nothing.
+
+    Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`; and
+    where it holds files that no stage made.
     """
-    phase = PhaseFolder.first(stage, folder, settings, inputs)
-    request: dict[str, Any] = {
-        "stage": stage,
-        "settings": settings,
-        "inputs": {name: i.sha256 for name, i in inputs.items()},
-    }
+    request = _request(stage, settings, inputs)
     present = _present(folder)
-    if present is not None and present != orjson.loads(orjson.dumps(request)):
+    if present is None:
+        _check_empty(folder)
+    elif present != request:
         if not replace:
             raise InputError(_difference(folder, present, request))
-        files.remove(files.join(folder, NAME))
-        files.remove_folder(files.join(folder, WORK_FOLDER))
     elif files.exists(files.join(folder, NAME)):
         return None
+    return PhaseFolder.first(stage, folder, settings, inputs)
+
+
+def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> None:
+    """Record settings and inputs in the folder. What was made with others is no longer finished, but a manifest of it is kept."""
+    folder, work = phase.folder, files.join(phase.folder, WORK_FOLDER)
+    request = _request(phase.stage, settings, inputs)
     try:
+        if _present(folder) not in (None, request):
+            files.remove_folder(work)
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
-        files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(request))
+        if files.exists(files.join(folder, NAME)):
+            files.publish_bytes(files.join(work, REPLACED), files.read_bytes(files.join(folder, NAME)))
+        files.publish_bytes(files.join(work, SETTINGS), orjson.dumps(request))
+        files.remove(files.join(folder, NAME))
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
-    return phase
+
+
+@contextmanager
+def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> Iterator[None]:
+    """`begin_work`, then the block's work. Where it ends with an InputError, its settings bind nobody: the user will change them.
+
+    Finished parts are kept for the same command. If the work had replaced no file of a finished stage yet, that one stands again.
+    """
+    begin_work(phase, settings, inputs)
+    try:
+        yield
+    except InputError:
+        work = files.join(phase.folder, WORK_FOLDER)
+        replaced = files.join(work, REPLACED)
+        if files.exists(replaced):
+            manifest = StageManifest.parse(files.read_bytes(replaced))
+            if is_intact(phase.folder, manifest):
+                manifest.save(phase.folder)
+                files.remove(replaced)
+        files.remove(files.join(work, SETTINGS))
+        raise
 
 
 def close_stage(
@@ -71,8 +116,18 @@ def close_stage(
             counted[name] = counted.get(name, 0) + value
     manifest = StageManifest(phase.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
     manifest.save(phase.folder)
+    _remove_replaced(phase.folder, manifest)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
+
+
+def _remove_replaced(folder: str, manifest: StageManifest) -> None:
+    """Remove the files of the stage that this one replaced: a reader of all files in the folder would read both."""
+    replaced = files.join(folder, WORK_FOLDER, REPLACED)
+    if files.exists(replaced):
+        names = {entry.name for entry in StageManifest.parse(files.read_bytes(replaced)).files}
+        for name in sorted(names - {entry.name for entry in manifest.files}):
+            files.remove(files.join(folder, name))
 
 
 def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
@@ -93,13 +148,30 @@ def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[R
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
 
 
+def _request(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
+    """What a folder is made with, as JSON gives it back."""
+    request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
+    return orjson.loads(orjson.dumps(request))  # type: ignore[no-any-return]
+
+
+def _check_empty(folder: str) -> None:
+    """Raise InputError where a folder that no stage has begun to fill holds files of something else."""
+    names = files.names(folder)
+    foreign = [name for name in names if name != LOCK and not name.endswith(files.ASIDE_SUFFIX)]
+    if foreign and WORK_FOLDER not in names:
+        raise InputError(
+            f"{folder}: holds files that no stage made ({foreign[0]}{', …' if len(foreign) > 1 else ''}); "
+            "choose an empty or a new folder for --output"
+        )
+
+
 def _present(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
         manifest = StageManifest.load(folder)
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
-    started = files.join(folder, WORK_FOLDER, "settings.json")
+    started = files.join(folder, WORK_FOLDER, SETTINGS)
     return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
 
 

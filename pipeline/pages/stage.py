@@ -10,7 +10,7 @@ from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.output import MOVED
 from pipeline.pages.politeness import MAX_REDIRECTS
-from pipeline.pages.settings import PagesSettings, check_reachable
+from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, shares
 from pipeline.storage import files
 from pipeline.storage.manifest import Input, StageManifest, file_input, load_stage
@@ -31,7 +31,6 @@ def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
     if call.settings.fetch_from:
         copy_part, skipped = copy_from_archives(call, phase)
         return StageResult(call.engine.work(phase, parts, copy_part, "links"), counters=skipped)
-    check_reachable(call.settings)
     receipts = call.engine.work(phase, parts, FetchPart(call.settings), "links")
     return StageResult([*receipts, *_follow_redirects(call, phase, parts, receipts)])
 

@@ -114,6 +114,13 @@ def exists(path: str) -> bool:
     return Path(path).exists() if is_local(path) else FileSystems.exists(path)
 
 
+def is_same(one: str, other: str) -> bool:
+    """Whether two paths name one file or folder, by links or in other spellings."""
+    if is_local(one) and is_local(other):
+        return Path(one).resolve() == Path(other).resolve()
+    return one.rstrip("/") == other.rstrip("/")
+
+
 def make_folder(folder: str) -> None:
     """Make the folder and its parents, unless they exist."""
     if is_local(folder):
@@ -145,6 +152,13 @@ def listing(folder: str, prefix: str = "") -> list[str]:
     else:
         present = (name for name in _names_below(folder, prefix) if "/" not in name)
     return sorted(join(folder, name) for name in present if name.startswith(prefix))
+
+
+def names(folder: str) -> list[str]:
+    """Sorted names of the files and folders in a folder. Empty if there is no such folder."""
+    if is_local(folder):
+        return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
+    return sorted({name.partition("/")[0] for name in _names_below(folder)})
 
 
 def _names_below(folder: str, prefix: str = "") -> list[str]:

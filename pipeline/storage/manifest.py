@@ -104,14 +104,15 @@ class StageManifest:
         if not files.exists(path):
             raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first")
         try:
-            return cls._parse(files.read_bytes(path))
+            return cls.parse(files.read_bytes(path))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{path}: not a manifest of this program ({error}); remove the folder and run its stage again"
             ) from error
 
     @classmethod
-    def _parse(cls, content: bytes) -> Self:
+    def parse(cls, content: bytes) -> Self:
+        """The manifest in a file's content. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
         data = json.loads(content)
         if data["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {data['format_version']}, this program reads {FORMAT_VERSION}")
