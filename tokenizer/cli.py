@@ -7,46 +7,44 @@ from pathlib import Path
 
 from tokenizer import commands
 from tokenizer.bpe import COUNTS, TRAINERS
+from tokenizer.command_line import Parser, answer, check_arguments, positive, whole
 from tokenizer.convert import READERS, WRITERS
-from tokenizer.errors import FormatError
+from tokenizer.errors import InputError
 from tokenizer.paper import VOCAB_SIZE
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 2 bad usage or input."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    return answer(lambda: _run(words), on_full_disk="free space or fix the disk, then run the same command again")
+
+
+def _run(words: Sequence[str]) -> int:
+    check_arguments(words)
+    arguments = _parser().parse_args(words)
     try:
         for line in arguments.run(arguments):
             print(line)
-    except (FormatError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            f"error: {error.filename}: {error.strerror}; give another path" if error.filename else f"error: {error}",
-            file=sys.stderr,
-        )
-        return 2
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tokenizer", description="GPT-2's byte-level BPE and token shards.", allow_abbrev=False
-    )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = Parser(prog="python -m tokenizer", description="GPT-2's byte-level BPE and token shards.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     train = _command(
         subparsers, "train", "learn a vocabulary from text files (UTF-8) or Parquet with a column 'text'", commands.run_train
     )
     train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
-    train.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
+    train.add_argument("--vocab_size", type=positive, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
     train.add_argument(
-        "--min_frequency", type=int, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
+        "--min_frequency", type=whole, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
     )
     train.add_argument(
-        "--max_token_length", type=int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
+        "--max_token_length", type=positive, default=None, metavar="N", help="longest token in bytes (default: no limit)"
     )
 
     train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same merges (default: %(default)s)")
@@ -67,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     decode = _command(subparsers, "decode", "print one document of a shard", commands.run_decode)
     decode.add_argument("shard", type=Path, metavar="SHARD")
     decode.add_argument(
-        "--document", type=int, default=0, metavar="N", help="number of the document, from 0 (default: %(default)s)"
+        "--document", type=whole, default=0, metavar="N", help="number of the document, from 0 (default: %(default)s)"
     )
     decode.add_argument("--tokenizer", type=Path, metavar="PATH", help="folder or file (default: the shard's folder)")
 
@@ -95,11 +93,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    subparsers: "argparse._SubParsersAction[Parser]",
     name: str,
     text: str,
     run: Callable[[argparse.Namespace], object],
 ) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser = subparsers.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser

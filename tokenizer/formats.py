@@ -24,6 +24,8 @@ VOCAB_JSON = "vocab.json"
 MERGES_TXT = "merges.txt"
 TIKTOKEN_RANKS = "ranks.tiktoken"
 CONFIG_JSON = "tokenizer_config.json"
+FILES = (TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, TIKTOKEN_RANKS, CONFIG_JSON)
+"""Names of all files that a tokenizer is written to."""
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"

@@ -8,7 +8,7 @@ from tokenizer.errors import InputError
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
-from trainer.export import save_hf
+from trainer.export import check_export_folder, save_hf
 from trainer.generate import generate
 
 
@@ -37,6 +37,7 @@ def sample(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
+    check_export_folder(Path(arguments.folder))
     model, tokenizer, _ = load_model(Path(arguments.checkpoint))
     sys.stdout.write(f"{save_hf(model, tokenizer, arguments.folder)}\n")
     return 0

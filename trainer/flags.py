@@ -5,19 +5,16 @@ import typing
 from dataclasses import Field, fields
 from typing import Any
 
+from tokenizer import command_line
 from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
 
 
-class Parser(argparse.ArgumentParser):
-    """Argument parser that rejects abbreviations and raises InputError, so that a usage error is one line and exit code 2."""
+class Parser(command_line.Parser):
+    """The parser of the command line, with compact help."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": _CompactHelp, **options})
-
-    def error(self, message: str) -> typing.NoReturn:
-        """Raise InputError with argparse's message."""
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+        super().__init__(**{"formatter_class": _CompactHelp, **options})
 
 
 class _CompactHelp(argparse.HelpFormatter):
@@ -59,4 +56,5 @@ def _add(group: argparse._ArgumentGroup, item: Field[Any], kind: Any) -> None:
         return
     choices = item.metadata["choices"] or None
     metavar = None if choices else {int: "N", float: "X", str: "TEXT"}[kind]
-    group.add_argument(flag, type=kind, default=None, choices=choices, metavar=metavar, help=text)
+    parse = {int: command_line.whole, float: command_line.real}.get(kind, kind)
+    group.add_argument(flag, type=parse, default=None, choices=choices, metavar=metavar, help=text)

@@ -14,8 +14,9 @@ from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
+from tokenizer.outputs import check_folder
 from trainer.attention import activate_newest_flash_attention
-from trainer.checkpoint.folders import checkpoints, sweep
+from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.config import TrainConfig
@@ -32,6 +33,9 @@ from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_pac
 
 log = logging.getLogger(__name__)
 
+OWN_NAMES = (CHECKPOINTS, "log.jsonl", "tensorboard", "wandb", ".config.json.aside")
+"""What a run writes into its folder besides config.json."""
+
 
 def train(arguments: Namespace) -> int:
     """Run the command. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted.
@@ -45,7 +49,6 @@ def train(arguments: Namespace) -> int:
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
     _check_fit(config, dataset, world)
     _check_same_run(folder, config, dataset)
-    _warn_without_validation(config, dataset, world)
     known = checkpoints(folder)
     start = _find_checkpoint(folder, fall_back=arguments.fall_back)
     if start is None and arguments.resume:
@@ -53,9 +56,10 @@ def train(arguments: Namespace) -> int:
     if start is not None and read_metadata(start).step >= config.steps:
         _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start})")
         return 0
-    initial = _load_initial(arguments.init_from, config) if arguments.init_from and start is None else None
+    initial = _load_initial(arguments.init_from, config, tokenizer) if arguments.init_from and start is None else None
     evaluator = _evaluator(arguments, config, tokenizer)
     require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
+    _warn_without_validation(config, dataset, world)
     with folder_lock(folder) if world.first else nullcontext():
         if world.first:
             _check_unchanged(folder, known)
@@ -139,6 +143,7 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
     """Raise InputError if the folder contains a run with other settings or another corpus."""
     path = folder / "config.json"
     if not path.exists():
+        check_folder(folder, OWN_NAMES)
         return
     try:
         body = json.loads(path.read_bytes())
@@ -178,9 +183,14 @@ def _check_unchanged(folder: Path, known: list[Path]) -> None:
         raise InputError(f"{folder}: another run wrote checkpoints meanwhile; run the same command again")
 
 
-def _load_initial(folder: str, config: TrainConfig) -> GPT:
-    """The network whose weights to start from. Raises InputError if its shape differs from the recipe's."""
-    model, _, _ = load_model(folder)
+def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer) -> GPT:
+    """The network whose weights to start from. Raises InputError if its shape or its tokenizer differs from the run's."""
+    model, own, _ = load_model(folder)
+    if own.sha256 != tokenizer.sha256:
+        raise InputError(
+            f"--init-from {folder}: trained with tokenizer {own.sha256[:12]}, the token shards need {tokenizer.sha256[:12]}: its "
+            "embeddings belong to other tokens; build the shards with its tokenizer, or leave --init-from out"
+        )
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
         f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"

@@ -7,9 +7,16 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TestOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import create_runner
 
-from pipeline.engine.runner import Engine
+from pipeline.engine.runner import Engine, is_local_runner
+from tokenizer.command_line import Parser, positive
+from tokenizer.errors import InputError
+
+MOST_WORKERS = 1_024
+RUNNERS = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +24,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running", "Beam's own flags work too (--runner DataflowRunner --region …)")
     group.add_argument(
         "--workers",
-        type=_positive,
+        type=_workers,
         default=os.cpu_count() or 1,
         metavar="N",
         help="local processes, and threads that hash the input (default: one per core)",
@@ -27,28 +34,51 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _workers(text: str) -> int:
+    value = positive(text)
+    if value > MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text}: at most {MOST_WORKERS:,}")
+    return value
+
+
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
-    """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2)."""
+    """Our flags, and an engine from the engine's and Beam's flags.
+
+    Raises InputError for a flag that neither we nor Beam know, a runner that Beam does not have, and what a runner finds missing.
+    """
     arguments, rest = parser.parse_known_args(list(argv))
     unknown = unknown_to_beam(rest)
     if unknown:
-        parser.error(f"unknown flag: {' '.join(unknown)} (see {parser.prog} --help)")
+        parser.error(f"unknown flag: {' '.join(unknown)}")
+    _check_runner(rest)
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace)
+
+
+def _check_runner(flags: Sequence[str]) -> None:
+    """Raise InputError where Beam would fail at its first pipeline, an hour after the start."""
+    options = PipelineOptions(list(flags))
+    name = options.view_as(StandardOptions).runner
+    if is_local_runner(name):
+        if options.view_as(TestOptions).dry_run:
+            raise InputError(
+                "--dry_run: the local engine has none, and would run for real; leave it out, or add --runner DataflowRunner"
+            )
+        return
+    try:
+        runner = create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        way_out = "run pip install 'webtext[gcp]'" if "dataflow" in name.lower() else f"give one of {', '.join(RUNNERS)}"
+        raise InputError(f"--runner {name}: Beam has no such runner here; {way_out}, or leave it out for this machine") from error
+    if errors := PipelineOptionsValidator(options, runner).validate():
+        raise InputError(f"--runner {name}: {' '.join(' '.join(error.split()) for error in errors)}")
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
     """The flags that no option class of Beam takes."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    parser = Parser(prog="python -m pipeline", add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):
             options._add_argparse_args(parser)  # type: ignore[arg-type]  # Beam offers no public way to ask
     for action in parser._actions:
         action.required = False
     return parser.parse_known_args(list(flags))[1]
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
-    return value

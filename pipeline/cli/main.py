@@ -5,21 +5,30 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from apache_beam.io.filesystem import BeamIOError
+
 from pipeline.cli import beam_flags
 from pipeline.cli.registry import RUN, STAGES, TOOLS
 from pipeline.engine.settings import add_argument_groups, add_arguments, check_files, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
-from pipeline.storage.files import join
+from pipeline.storage.files import join, remote_fault
 from pipeline.storage.manifest import Books
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.command_line import Parser, answer, check_arguments
+from tokenizer.errors import DISK_FAILED, InputError
 
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
 RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code. Usage errors raise SystemExit(2)."""
+    """Run one command and return its exit code."""
+    return answer(lambda: _run(argv), on_full_disk=ON_FULL_DISK, disk_failed=DISK_FAILED)
+
+
+def _run(argv: Sequence[str]) -> int:
+    check_arguments(argv)
     name = argv[0] if argv else "--help"
     if name not in {*STAGES, *TOOLS, "run"}:
         _parser().parse_args([name])
@@ -30,42 +39,31 @@ def run(argv: Sequence[str]) -> int:
             TOOLS[name].run(argv[1:])
         else:
             _run_one(STAGES[name], argv[1:])
-    except (InputError, FormatError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(
-            f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
-        )
-        return DISK_FAILED
+    except BeamIOError as error:
+        raise InputError(f"{remote_fault(error)}; check the address, the keys and the network") from error
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
     tools = "\n".join(f"  {tool.name:<11} {tool.text}" for tool in TOOLS.values())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m pipeline",
         usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
         description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {RUN_TEXT}"
         f"\n\ntools for a corpus folder:\n{tools}",
         epilog="python -m pipeline STAGE --help shows a stage's flags.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("stage", choices=[*STAGES, "run", *TOOLS], metavar="STAGE", help="one of the above")
     return parser
 
 
 def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m pipeline {stage.name}",
         usage=_usage(stage),
         description=stage.text,
-        allow_abbrev=False,
         formatter_class=_Tight,
     )
     for name in stage.inputs:
@@ -115,11 +113,10 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
 
 
 def _run_all(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m pipeline run",
         usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
         description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
-        allow_abbrev=False,
         formatter_class=_Tight,
     )
     parser.add_argument(

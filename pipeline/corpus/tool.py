@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tokenizer.command_line import Parser
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -19,8 +21,8 @@ class Tool:
     of_corpus: bool = True
 
     def run(self, argv: Sequence[str]) -> None:
-        """Parse the flags and do the work. An unknown flag exits with SystemExit(2) and one line."""
-        parser = argparse.ArgumentParser(prog=f"python -m pipeline {self.name}", description=self.text, allow_abbrev=False)
+        """Parse the flags and do the work. Raises InputError for a bad flag."""
+        parser = Parser(prog=f"python -m pipeline {self.name}", description=self.text)
         if self.of_corpus:
             parser.add_argument(
                 "--corpus", required=True, metavar="DIR", help="corpus folder that `python -m pipeline run` filled"

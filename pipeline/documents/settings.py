@@ -10,7 +10,8 @@ from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import setting
 
-MIN_PAGE_MEMORY_MB = 512
+MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 512, 1 << 20
+MAX_PAGE_CPU_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,12 @@ class DocumentsSettings:
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
-        if self.page_cpu_seconds <= 0:
-            raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
+        if not 0 < self.page_cpu_seconds <= MAX_PAGE_CPU_SECONDS:
+            raise ValueError(
+                f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0 and at most {MAX_PAGE_CPU_SECONDS:,}"
+            )
+        if self.page_memory_mb > MAX_PAGE_MEMORY_MB:
+            raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at most {MAX_PAGE_MEMORY_MB:,}")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
             raise ValueError(
                 f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"

@@ -56,6 +56,11 @@ class LocalRunner(FnApiRunner):
             return super().run_pipeline(pipeline, options)
 
 
+def is_local_runner(name: str | None) -> bool:
+    """Whether a --runner, or none, stands for the local engine."""
+    return name is None or name.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads."""
@@ -72,8 +77,7 @@ class Engine:
     @property
     def is_local(self) -> bool:
         """Whether workers are processes of this machine: no --runner among the flags, or the local engine's own name."""
-        runner = PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner
-        return runner is None or runner.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
+        return is_local_runner(PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner)
 
     def work(
         self, phase: PhaseFolder, parts: Sequence[Part[W]], work: Work[W], unit: str = "items", *, light: bool = False

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from pipeline.storage import files
+from tokenizer.command_line import real, whole
 from tokenizer.errors import DISK_ERRORS, FormatError, InputError, path_fault
 
 T = TypeVar("T")
@@ -139,7 +140,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
     parser.add_argument(
         flag,
         action=_Many if many else "store",
-        type=kind,
+        type={int: whole, float: real}.get(kind, kind),
         nargs="*" if many else None,
         default=default,
         choices=metadata["choices"],

@@ -14,6 +14,7 @@ from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from pipeline.storage.next_version import check_foreign
 from pipeline.storage.verification import is_intact
 from tokenizer.errors import DISK_ERRORS, InputError
 from tokenizer.folder_lock import LOCK
@@ -44,9 +45,10 @@ def find_work(
     request = _request(stage, settings, inputs)
     present = _present(folder)
     if present is None:
-        _check_empty(folder)
+        if WORK_FOLDER not in files.names(folder):
+            check_foreign(folder)
     elif present != request:
-        if not replace:
+        if not replace or present["stage"] != stage:
             raise InputError(_difference(folder, present, request))
     elif files.exists(files.join(folder, NAME)):
         return None
@@ -90,7 +92,16 @@ def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, I
                 manifest.save(phase.folder)
                 files.remove(replaced)
         files.remove(files.join(work, SETTINGS))
+        if not any(_is_worth_keeping(name) for name in files.names_below(work)):
+            files.remove_folder(work)
+        if files.names(phase.folder) in ([], [LOCK]):
+            files.remove_folder(phase.folder)
         raise
+
+
+def _is_worth_keeping(name: str) -> bool:
+    """Whether a file of the work folder saves the next run some work: all but errors and progress do."""
+    return not name.endswith((".error", ".progress"))
 
 
 def close_stage(
@@ -152,17 +163,6 @@ def _request(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> 
     """What a folder is made with, as JSON gives it back."""
     request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
     return orjson.loads(orjson.dumps(request))  # type: ignore[no-any-return]
-
-
-def _check_empty(folder: str) -> None:
-    """Raise InputError where a folder that no stage has begun to fill holds files of something else."""
-    names = files.names(folder)
-    foreign = [name for name in names if name != LOCK and not name.endswith(files.ASIDE_SUFFIX)]
-    if foreign and WORK_FOLDER not in names:
-        raise InputError(
-            f"{folder}: holds files that no stage made ({foreign[0]}{', …' if len(foreign) > 1 else ''}); "
-            "choose an empty or a new folder for --output"
-        )
 
 
 def _present(folder: str) -> dict[str, Any] | None:

@@ -39,7 +39,15 @@ def read_first_records(path: str) -> None:
             continue
 
 
+MOST = {"host_delay": 86_400, "deadline_seconds": 86_400, "threads": 4_096, "retries": 100}
+"""Above these a timer overflows, no thread starts, or a host is asked for ever."""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
+
+
+def _check_most(settings: "PagesSettings") -> None:
+    for name, most in MOST.items():
+        if getattr(settings, name) > most:
+            raise ValueError(f"--{name} {getattr(settings, name)}: at most {most:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class PagesSettings:
         for name in ("host_delay", "retries"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
+        _check_most(self)
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
             raise ValueError(f"--fetched_at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
         if self.proxy and not re.match(r"https?://[^/\s]+/?$", self.proxy):

@@ -15,10 +15,13 @@ from pipeline.report.numbers import Histogram, ReportNumbers, SiteNumbers
 from pipeline.report.tallies import NOT_KNOWN
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME
+from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 README = "README.md"
+LICENSE = "texts-remain-their-publishers"
+"""The licence's name in the header, by which a card of this command is known."""
 CHECKSUMS = "SHA256SUMS"
 LANGUAGE_MIN_SHARE = 0.01
 CATEGORIES_SHOWN = 10
@@ -78,7 +81,7 @@ def header(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -
             name for name, share in _shares(numbers.histogram("language")) if len(name) == 2 and share >= LANGUAGE_MIN_SHARE
         ],
         "license": "other",
-        "license_name": "texts-remain-their-publishers",
+        "license_name": LICENSE,
         "license_link": "#licences",
         "size_categories": [_size(numbers)],
         "task_categories": ["text-generation"],
@@ -266,6 +269,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _check_readme(path: str) -> None:
+    if files.exists(path) and LICENSE.encode() not in files.read_bytes(path):
+        raise InputError(f"{path}: not a card of this command; move it elsewhere, then run the same command again")
+
+
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="A WebText of our own", help="name of the dataset")
     parser.add_argument("--contact", required=True, help="address for take-down requests")
@@ -273,7 +281,8 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    """Write README.md and SHA256SUMS into the corpus folder."""
+    """Write README.md and SHA256SUMS into the corpus folder. Raises InputError where a README.md of someone else's is there."""
+    _check_readme(files.join(arguments.corpus, README))
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))

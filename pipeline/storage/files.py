@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from tokenizer.errors import InputError
@@ -30,6 +32,8 @@ PARQUET_ROWS_PER_CHECK = 64
 """How often Parquet checks whether a page exceeds 1 MB. The default, 1,024 rows, makes pages of many megabytes of text."""
 PARQUET_BUFFER_BYTES = 1 << 18
 WRITEBACK_BYTES = 1 << 20
+CLIENTS = {"gs": "webtext[gcp]", "s3": "webtext[aws]", "hdfs": "apache-beam[hadoop]"}
+"""Schemes of remote folders, and the package that has their client."""
 SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
 
 
@@ -99,9 +103,38 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def _systems(path: str) -> type[FileSystems]:
+    """Beam's file systems. Raises InputError where none of them, as installed here, has the path's scheme."""
+    scheme = path.partition("://")[0].lower()
+    if not _has_client(scheme):
+        package = CLIENTS.get(scheme)
+        way_out = f"run pip install '{package}'" if package else f"give a local path, or one on {'://, '.join(CLIENTS)}://"
+        raise InputError(f"{path}: no file system for {scheme}:// is installed; {way_out}")
+    return FileSystems
+
+
+@cache
+def _has_client(scheme: str) -> bool:
+    try:
+        FileSystems.get_filesystem(f"{scheme}://")
+        if scheme == "s3":
+            import_module("boto3")
+    except (ValueError, ImportError, BeamIOError):
+        return False
+    return True
+
+
+def remote_fault(error: BeamIOError) -> str:
+    """What a remote file system says of its failure, in one line."""
+    details = error.exception_details or {}
+    for path, cause in details.items():
+        return f"{path}: {' '.join(str(cause).split()) or type(cause).__name__}"
+    return " ".join(str(error).split())
+
+
 def join(folder: str, *names: str) -> str:
     """The path of `names` below `folder`, in the syntax of the folder's file system."""
-    return str(Path(folder, *names)) if is_local(folder) else FileSystems.join(folder, *names)
+    return str(Path(folder, *names)) if is_local(folder) else _systems(folder).join(folder, *names)
 
 
 def base_name(path: str) -> str:
@@ -111,7 +144,7 @@ def base_name(path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    return Path(path).exists() if is_local(path) else FileSystems.exists(path)
+    return Path(path).exists() if is_local(path) else _systems(path).exists(path)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -130,7 +163,7 @@ def make_folder(folder: str) -> None:
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
-        return FileSystems.open(path, compression_type="uncompressed")
+        return _systems(path).open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
@@ -142,7 +175,7 @@ def read_bytes(path: str) -> bytes:
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else FileSystems.get_filesystem(path).size(path)
+    return Path(path).stat().st_size if is_local(path) else _systems(path).get_filesystem(path).size(path)
 
 
 def listing(folder: str, prefix: str = "") -> list[str]:
@@ -161,12 +194,19 @@ def names(folder: str) -> list[str]:
     return sorted({name.partition("/")[0] for name in _names_below(folder)})
 
 
+def names_below(folder: str) -> list[str]:
+    """Names, relative to a folder, of all files below it. Empty if there is no such folder."""
+    if is_local(folder):
+        return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    return _names_below(folder)
+
+
 def _names_below(folder: str, prefix: str = "") -> list[str]:
     """Names, relative to a folder of an object store, of all objects that begin with `prefix`; in HDFS, of the folder's own.
 
     Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
     """
-    system = FileSystems.get_filesystem(folder)
+    system = _systems(folder).get_filesystem(folder)
     if system.has_dirs():
         return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
     start = folder.rstrip("/") + "/"
@@ -304,7 +344,7 @@ def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not FileSystems.get_filesystem(folder).has_dirs():
+    elif not _systems(folder).get_filesystem(folder).has_dirs():
         _delete([join(folder, name) for name in _names_below(folder)])
     elif exists(folder):
         _delete([folder])
@@ -323,6 +363,13 @@ def _delete(paths: list[str]) -> None:
         store.delete(path)
 
 
+def move(source: str, target: str) -> None:
+    """Put a finished file in the place of another one, or where there is none yet."""
+    folder = target.rpartition("/")[0] or "."
+    make_folder(folder)
+    _rename(source, target, folder, synced=True)
+
+
 def remove_leftovers(folder: str) -> None:
     """Remove the unfinished files that killed writers left in a folder."""
     if is_local(folder) and Path(folder).is_dir():
@@ -333,7 +380,7 @@ def remove_leftovers(folder: str) -> None:
 def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     if is_local(path):
         return Path(path).open("wb")
-    return cast("AbstractContextManager[IO[bytes]]", FileSystems.create(path, compression_type="uncompressed"))
+    return cast("AbstractContextManager[IO[bytes]]", _systems(path).create(path, compression_type="uncompressed"))
 
 
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:

@@ -7,6 +7,7 @@ from tokenizer.bpe import COUNTS, TRAINERS
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
 from tokenizer.formats import GPT2_MERGES_SHA256
+from tokenizer.merges import MAX_IDS
 from tokenizer.paper import VOCAB_SIZE
 
 __all__ = ["VocabularySettings"]
@@ -32,10 +33,12 @@ class VocabularySettings:
     keep_counts: bool = setting(False, "keep the tables of pre-tokens and counts")
 
     def __post_init__(self) -> None:
-        if not 257 <= self.vocab_size <= 1 << 16:
+        if not 257 <= self.vocab_size <= MAX_IDS + 1:
             raise ValueError(
-                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to 65,536 (ids have 16 bits)"
+                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to {MAX_IDS + 1:,} (ids have 16 bits)"
             )
+        if self.min_frequency < 0:
+            raise ValueError(f"--min_frequency {self.min_frequency}: must be at least 0")
         if self.max_token_length is not None and self.max_token_length < 2:
             raise ValueError(f"--max_token_length {self.max_token_length}: must be at least 2 bytes, the shortest merge")
         if self.tokenizer == "train" and self.tokenizer_path is not None:

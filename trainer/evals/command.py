@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from tokenizer.errors import InputError
+from tokenizer.command_line import Parser, answer, positive
+from tokenizer.errors import DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
@@ -21,7 +22,7 @@ from trainer.evals.candidate import Candidate, Network
 from trainer.evals.curves import curves, draw
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
-from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
+from trainer.evals.suite import CheckpointEvaluation, Suite, check_output, publish, to_json
 from trainer.evals.task import check_folders
 from trainer.export import WEIGHTS
 from trainer.model import GPT
@@ -29,17 +30,19 @@ from trainer.model import GPT
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 bad usage or input, 130 interrupted."""
-    arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
+    words = [_dashed(item) for item in (sys.argv[1:] if argv is None else argv)]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    advice = "finished tasks are kept: free space or fix the disk, then run the same command again"
+    return answer(lambda: _main(words), on_full_disk=advice, mark="webtext-train eval: ", disk_failed=DISK_FAILED)
+
+
+def _main(words: Sequence[str]) -> int:
+    arguments = _parser().parse_args(words)
     if arguments.where:
         sys.stdout.write(registry.where())
         return 0
-    try:
-        with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
-            return _run(arguments)
-    except InputError as error:
-        sys.stderr.write(f"webtext-train eval: {error}\n")
-        return 2
+    with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
+        return _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -50,6 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if len(set(names)) < len(names):
         raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
+    check_output(out)
     world = environment(arguments.device)
     with process_group(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]
@@ -119,7 +123,7 @@ def _dashed(item: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     token_tasks = [task.name for task in registry.TASKS.values() if task.reads_tokens]
-    parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="webtext-train eval", description=__doc__)
     parser.add_argument(
         "checkpoint",
         nargs="*",
@@ -142,20 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride",
         nargs="+",
-        type=_positive,
+        type=positive,
         default=[],
         metavar="N",
         help="strides of sliding windows, in tokens (default: the task's)",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="evaluate at most N examples per task")
-    parser.add_argument("--batch-tokens", type=_positive, default=8192, metavar="N", help="tokens per batch; changes speed only")
+    parser.add_argument("--limit", type=positive, metavar="N", help="evaluate at most N examples per task")
+    parser.add_argument("--batch-tokens", type=positive, default=8192, metavar="N", help="tokens per batch; changes speed only")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value
