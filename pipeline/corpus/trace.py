@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
@@ -44,10 +43,11 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
     """The rows of Parquet files whose `column` is one of `values`; all columns unless `columns` names some."""
     rows: list[ParquetRow] = []
     for path in paths:
-        kind = files.read_schema(path).field(column).type
-        with files.decoding(path), files.open_input(path) as file:
-            condition = pc.field(column).isin(pa.array(values, kind))
-            rows += pq.read_table(file, columns=columns, filters=condition, partitioning=None).to_pylist()
+        value_set = pa.array(values, files.read_schema(path).field(column).type)
+        for group in files.row_groups(path):
+            hits = pc.is_in(group([column]).column(column), value_set=value_set)
+            if pc.any(hits).as_py():
+                rows += group(columns).filter(hits).to_pylist()
     return rows
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -294,7 +294,7 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
                 table = reader.read_all()
                 return table if columns is None else table.select(columns)
         with open_input(path) as file:
-            return pq.ParquetFile(file).read(columns, use_threads=False)
+            return pq.ParquetFile(file, pre_buffer=False).read(columns, use_threads=False)
 
 
 def read_schema(path: str) -> pa.Schema:
@@ -307,6 +307,16 @@ def read_schema(path: str) -> pa.Schema:
             return pq.read_schema(file)
 
 
+@contextmanager
+def open_batches(path: str) -> Iterator[pa.RecordBatchFileReader]:
+    """A reader of the record batches of an Arrow file, compressed or not.
+
+    A local file is mapped: Arrow would read a file that Python opened by a thread of its own (see `row_groups`).
+    """
+    with open_input(path) if not is_local(path) else pa.memory_map(path) as file, pa.ipc.open_file(file) as reader:
+        yield reader
+
+
 def _open_arrow(path: str) -> pa.RecordBatchFileReader:
     return pa.ipc.open_file(pa.memory_map(path) if is_local(path) else pa.py_buffer(read_bytes(path)))
 
@@ -316,6 +326,18 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
         yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+
+
+def row_groups(path: str) -> Iterator[Callable[[list[str] | None], pa.Table]]:
+    """For each row group of a Parquet file, a function that reads its named columns, or all for None, before the next is taken.
+
+    `pq.read_table` with filters does as much, but reads ahead by threads of its own. One of them may free a buffer of Python's
+    while the interpreter ends, which ends the process by SIGABRT (apache/arrow#34314).
+    """
+    with decoding(path), open_input(path) as file:
+        parquet = pq.ParquetFile(file, pre_buffer=False)
+        for number in range(parquet.num_row_groups):
+            yield partial(parquet.read_row_group, number, use_threads=False)
 
 
 @contextmanager
