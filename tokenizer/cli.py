@@ -7,21 +7,22 @@ from pathlib import Path
 
 from tokenizer import commands
 from tokenizer.bpe import COUNTS, TRAINERS
-from tokenizer.command_line import Parser, answer, check_arguments, positive, whole
+from tokenizer.command_line import Parser, positive_int, whole
 from tokenizer.convert import READERS, WRITERS
 from tokenizer.errors import InputError
+from tokenizer.faults import answer, check_arguments
 from tokenizer.paper import VOCAB_SIZE
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> int:
     """Run one command. Exit codes: 0 done, 2 bad usage or input."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return answer(lambda: _run(words), on_full_disk="free space or fix the disk, then run the same command again")
+    return answer(lambda: _run(words, prog), on_full_disk="free space or fix the disk, then run the same command again")
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], prog: str) -> int:
     check_arguments(words)
-    arguments = _parser().parse_args(words)
+    arguments = _parser(prog).parse_args(words)
     try:
         for line in arguments.run(arguments):
             print(line)
@@ -30,21 +31,21 @@ def _run(words: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m tokenizer", description="GPT-2's byte-level BPE and token shards.")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description="GPT-2's byte-level BPE and token shards.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = _command(
         subparsers, "train", "learn a vocabulary from text files (UTF-8) or Parquet with a column 'text'", commands.run_train
     )
     train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
-    train.add_argument("--vocab_size", type=positive, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
+    train.add_argument("--vocab-size", type=positive_int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
     train.add_argument(
-        "--min_frequency", type=whole, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
+        "--min-frequency", type=whole, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
     )
     train.add_argument(
-        "--max_token_length", type=positive, default=None, metavar="N", help="longest token in bytes (default: no limit)"
+        "--max-token-length", type=positive_int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
     )
 
     train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same merges (default: %(default)s)")
@@ -97,7 +98,7 @@ def _command(
     name: str,
     text: str,
     run: Callable[[argparse.Namespace], object],
-) -> argparse.ArgumentParser:
+) -> Parser:
     parser = subparsers.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser

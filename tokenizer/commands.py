@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError, InputError
 from tokenizer.evaluate import Fit, longest, never_final
 from tokenizer.merges import MAX_IDS
-from tokenizer.outputs import check_folder, check_new_file, written_aside
+from tokenizer.outputs import check_folder, check_new_file, new_folder_aside
 from tokenizer.shards import Manifest, Shard
 
 BATCH_DOCUMENTS = 1024
@@ -118,9 +117,10 @@ def run_export(arguments: argparse.Namespace) -> Iterator[str]:
     paths = [output.with_name(output.name + suffix) for suffix in SUFFIXES[arguments.format]]
     for path in paths:
         check_new_file(path)
-    with ExitStack() as stack:
-        asides = [stack.enter_context(written_aside(path)) for path in paths]
-        WRITERS[arguments.format](shards, *asides)
+    with new_folder_aside(output) as aside:
+        WRITERS[arguments.format](shards, aside / output.name)
+        for path in paths:
+            (aside / path.name).rename(path)
     yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {output}"
 
 

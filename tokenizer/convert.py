@@ -78,12 +78,12 @@ def from_llmc(path: Path, eot: int) -> TokenIds:
     return np.roll(tokens, -1)
 
 
-def to_megatron(shards: Sequence[Shard], tokens: Path, index: Path) -> None:
-    """Write the tokens to one file (.bin), and an index of one sequence per document to another one (.idx)."""
-    to_nanogpt(shards, tokens)
+def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
+    """Write the tokens to `prefix`.bin, and an index of one sequence per document to `prefix`.idx."""
+    to_nanogpt(shards, prefix.with_name(f"{prefix.name}.bin"))
     lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(b.offsets) for shard in shards for b in shard.batches)])
     starts = np.concatenate([[0], np.cumsum(lengths)])[:-1] if len(lengths) else np.zeros(0, np.int64)
-    with index.open("wb") as file:
+    with prefix.with_name(f"{prefix.name}.idx").open("wb") as file:
         file.write(MEGATRON_MAGIC + struct.pack("<QBQQ", MEGATRON_VERSION, MEGATRON_UINT16, len(lengths), len(lengths) + 1))
         file.write(lengths.astype("<i4").data)
         file.write((2 * starts).astype("<i8").data)
@@ -109,12 +109,11 @@ def from_megatron(prefix: Path, eot: int) -> TokenIds:
     return tokens
 
 
-WRITERS: dict[str, Callable[..., None]] = {
+WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
     "nanogpt": to_nanogpt,
     "llmc": to_llmc,
     "megatron": to_megatron,
 }
-"""Writers take the shards and one path per suffix of SUFFIXES."""
 SUFFIXES = {"nanogpt": ("",), "llmc": ("",), "megatron": (".bin", ".idx")}
 """What each format adds to the path of its output: one file per suffix."""
 READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tokenizer.errors import InputError, path_fault
 from tokenizer.folder_lock import LOCK
@@ -39,3 +40,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder_aside(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for files that are renamed to their places; it is removed when the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{path.name}.", suffix=".aside", dir=path.parent) as folder:
+        yield Path(folder)

@@ -4,9 +4,11 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.metadata import version
 
-from tokenizer.command_line import answer, check_arguments, positive, real, whole
+from tokenizer.command_line import positive_int, real, whole
 from tokenizer.errors import DISK_FAILED
+from tokenizer.faults import answer, check_arguments
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
@@ -21,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if argv is None else argv)
     with ends_on_interrupt("interrupted"):
-        return answer(lambda: _run(words), on_full_disk=ON_FULL_DISK, mark="", disk_failed=DISK_FAILED)
+        return answer(lambda: _run(words), on_full_disk=ON_FULL_DISK, mark="")
 
 
 def _run(words: list[str]) -> int:
@@ -50,6 +52,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="webtext-train", description="Train GPT-2 on token shards; sample from, evaluate and export trained networks."
     )
+    parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
     _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
@@ -83,6 +86,12 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files into the run's folder")
     parser.add_argument("--wandb", metavar="PROJECT", help="also log to this Weights & Biases project")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument(
+        "--flash-attention",
+        choices=("auto", "fa3", "fa4", "off"),
+        default="auto",
+        help="package for attention on a GPU, instead of torch's own (default: auto: FA3 if installed)",
+    )
     add_options(parser)
     parser.set_defaults(run=_train)
 
@@ -90,13 +99,15 @@ def _add_train(parser: Parser) -> None:
 def _add_sample(parser: Parser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="repeat for several prompts (default: a new document)")
-    parser.add_argument("--tokens", type=positive, default=100, metavar="N", help="maximum number of new tokens (default: 100)")
+    parser.add_argument(
+        "--tokens", type=positive_int, default=100, metavar="N", help="maximum number of new tokens (default: 100)"
+    )
     parser.add_argument("--temperature", type=real, default=0.8, metavar="X", help="0 picks the most likely token (default: 0.8)")
     parser.add_argument("--top-k", type=whole, default=None, metavar="N", help="sample from the N most likely tokens")
     parser.add_argument(
         "--top-p", type=real, default=None, metavar="X", help="sample from the most likely tokens whose probabilities sum to X"
     )
-    parser.add_argument("--samples", type=positive, default=1, metavar="N", help="continuations per prompt (default: 1)")
+    parser.add_argument("--samples", type=positive_int, default=1, metavar="N", help="continuations per prompt (default: 1)")
     parser.add_argument("--seed", type=whole, default=1, metavar="N", help="(default: 1)")
     parser.set_defaults(run=_sample)
 
@@ -113,7 +124,11 @@ def _add_dry_run(parser: Parser) -> None:
     parser.usage = "webtext-train rehearse PRESET --ranks N [flags]"
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument(
-        "--ranks", type=positive, required=True, metavar="N", help="number of ranks to simulate; this process plays one of them"
+        "--ranks",
+        type=positive_int,
+        required=True,
+        metavar="N",
+        help="number of ranks to simulate; this process plays one of them",
     )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     add_options(parser)

@@ -11,17 +11,11 @@ from trainer.config import ModelConfig, TrainConfig
 
 
 class Parser(command_line.Parser):
-    """The parser of the command line, with compact help."""
+    """A parser that raises InputError for a usage error: the command prints its one line and returns 2."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": _CompactHelp, **options})
-
-
-class _CompactHelp(argparse.HelpFormatter):
-    """Help with one line per flag where it fits."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=38, width=120)
+    def error(self, message: str) -> typing.NoReturn:
+        """Raise InputError with the line."""
+        raise InputError(self.usage_error(message))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

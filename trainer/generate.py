@@ -23,7 +23,7 @@ def generate(
     """New tokens for each prompt, up to and without `stop_id`, all in one batch. Temperature 0 picks the most likely token.
 
     `top_k` 0 is no limit, as in GPT-2's own code. Raises ValueError for an empty prompt, if the longest prompt and the new tokens
-    exceed the context, and for a number out of range.
+    exceed the context, for a number out of range, or if the network diverged.
     """
     _check_ranges(temperature, top_k, top_p, seed)
     longest = max(len(prompt) for prompt in prompts)
@@ -38,8 +38,10 @@ def generate(
     was_training = model.training
     model.eval()
     new, read = [], tokens.to(device)
-    for _ in range(max_new_tokens):
+    for position in range(max_new_tokens):
         logits_BV = model(read, cache=cache)[:, -1].float()
+        if position == 0 and not bool(logits_BV.isfinite().all()):
+            raise ValueError("the network's outputs are not numbers: its training diverged; use an earlier checkpoint")
         read = choose(logits_BV, temperature, top_k, top_p, generator)
         new.append(read)
         if stop_id is not None and bool((torch.cat(new, dim=1) == stop_id).any(dim=1).all()):

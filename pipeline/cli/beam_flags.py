@@ -6,20 +6,17 @@ Beam alone only warns of unknown flags: a typo in --min_karma would silently bui
 import argparse
 import os
 from collections.abc import Sequence
-
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TestOptions
-from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-from apache_beam.runners.runner import create_runner
+from typing import NoReturn
 
 from pipeline.engine.runner import Engine, is_local_runner
-from tokenizer.command_line import Parser, positive
+from tokenizer.command_line import Parser, positive_int, suggestion
 from tokenizer.errors import InputError
 
 MOST_WORKERS = 1_024
 RUNNERS = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+def add_engine_arguments(parser: Parser) -> None:
     """Add the flags that every stage takes besides its settings."""
     group = parser.add_argument_group("running", "Beam's own flags work too (--runner DataflowRunner --region …)")
     group.add_argument(
@@ -35,27 +32,31 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _workers(text: str) -> int:
-    value = positive(text)
+    value = positive_int(text)
     if value > MOST_WORKERS:
         raise argparse.ArgumentTypeError(f"{text}: at most {MOST_WORKERS:,}")
     return value
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
-    """Our flags, and an engine from the engine's and Beam's flags.
+def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
+    """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2).
 
-    Raises InputError for a flag that neither we nor Beam know, a runner that Beam does not have, and what a runner finds missing.
+    Raises InputError for a runner that Beam does not have, and for what a runner finds missing.
     """
     arguments, rest = parser.parse_known_args(list(argv))
-    unknown = unknown_to_beam(rest)
-    if unknown:
-        parser.error(f"unknown flag: {' '.join(unknown)}")
-    _check_runner(rest)
+    if unknown := unknown_to_beam(rest):
+        parser.error(f"unknown flag: {' '.join(unknown)}{suggestion(unknown[0], parser.flags())}")
+    if rest:
+        _check_runner(rest)
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace)
 
 
 def _check_runner(flags: Sequence[str]) -> None:
     """Raise InputError where Beam would fail at its first pipeline, an hour after the start."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TestOptions
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+    from apache_beam.runners.runner import create_runner
+
     options = PipelineOptions(list(flags))
     name = options.view_as(StandardOptions).runner
     if is_local_runner(name):
@@ -75,10 +76,22 @@ def _check_runner(flags: Sequence[str]) -> None:
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
     """The flags that no option class of Beam takes."""
-    parser = Parser(prog="python -m pipeline", add_help=False, conflict_handler="resolve")
+    if not flags:
+        return []
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = _BeamParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):
             options._add_argparse_args(parser)  # type: ignore[arg-type]  # Beam offers no public way to ask
     for action in parser._actions:
         action.required = False
     return parser.parse_known_args(list(flags))[1]
+
+
+class _BeamParser(argparse.ArgumentParser):
+    """The parser of Beam's flags, whose usage would fill a screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError with argparse's message."""
+        raise InputError(f"Beam's flags: {message}; give the flag as Beam's documentation does")

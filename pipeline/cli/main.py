@@ -2,70 +2,96 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
-
 from pipeline.cli import beam_flags
-from pipeline.cli.registry import RUN, STAGES, TOOLS
+from pipeline.cli.registry import RUN, STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
 from pipeline.engine.settings import add_argument_groups, add_arguments, check_files, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
-from pipeline.storage.files import join, remote_fault
+from pipeline.storage.files import join
 from pipeline.storage.manifest import Books
-from tokenizer.command_line import Parser, answer, check_arguments
-from tokenizer.errors import DISK_FAILED, InputError
+from pipeline.storage.remote import remote_fault
+from tokenizer.command_line import Parser, suggestion
+from tokenizer.errors import InputError
+from tokenizer.faults import answer, check_arguments
 
+PROGRAM = "webtext"
+TOKENIZER = "tokenizer"
+COMMANDS = (*STAGES, "run", *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
 RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
+EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep its spelling.
+
+exit codes:
+  0    done
+  1    failed: a traceback or Beam's error says where
+  2    bad usage or input: one line says what to correct, and nothing was changed
+  74   the disk is full or fails: finished parts are kept
+  130  interrupted: the same command goes on where it stopped
+  141  the reader of the output went away, as `head` does
+
+environment:
+  praw_client_id, praw_client_secret, …    Reddit's keys, for --subreddits: PRAW reads them, or praw.ini
+  TMPDIR                                   sockets of local workers, and small temporary files
+Nothing else is read: the crawl takes no proxy from the environment (--proxy names one).
+"""
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    return answer(lambda: _run(argv), on_full_disk=ON_FULL_DISK, disk_failed=DISK_FAILED)
+    return answer(lambda: _run(argv), on_full_disk=ON_FULL_DISK)
 
 
 def _run(argv: Sequence[str]) -> int:
     check_arguments(argv)
     name = argv[0] if argv else "--help"
-    if name not in {*STAGES, *TOOLS, "run"}:
-        _parser().parse_args([name])
+    if name == TOKENIZER:
+        from tokenizer.cli import run as run_tokenizer  # late: its compiler takes a moment to import
+
+        return run_tokenizer(argv[1:], prog=f"{PROGRAM} {TOKENIZER}")
+    if name not in COMMANDS:
+        _parse_top_level(name)
     try:
         if name == "run":
             _run_all(argv[1:])
         elif name in TOOLS:
-            TOOLS[name].run(argv[1:])
+            TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
         else:
             _run_one(STAGES[name], argv[1:])
-    except BeamIOError as error:
-        raise InputError(f"{remote_fault(error)}; check the address, the keys and the network") from error
+    except OSError as error:
+        if fault := remote_fault(error):
+            raise InputError(f"{fault}; check the address, the keys and the network") from error
+        raise
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
-    tools = "\n".join(f"  {tool.name:<11} {tool.text}" for tool in TOOLS.values())
-    parser = Parser(
-        prog="python -m pipeline",
-        usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
-        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {RUN_TEXT}"
-        f"\n\ntools for a corpus folder:\n{tools}",
-        epilog="python -m pipeline STAGE --help shows a stage's flags.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("stage", choices=[*STAGES, "run", *TOOLS], metavar="STAGE", help="one of the above")
-    return parser
+def _parse_top_level(word: str) -> None:
+    """Answer --help, --version or an unknown command, and exit."""
+    parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [flags]", description=_overview(), epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('webtext')}")
+    if word.startswith("-"):
+        parser.parse_args([word])
+    parser.error(f"no command '{word}'{suggestion(word, COMMANDS)}")
 
 
-def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=f"python -m pipeline {stage.name}",
-        usage=_usage(stage),
-        description=stage.text,
-        formatter_class=_Tight,
+def _overview() -> str:
+    tools = {**TOOL_TEXTS, TOKENIZER: "train, evaluate, export and import tokenizers and token shards by themselves"}
+    return (
+        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n{_table({'run': RUN_TEXT})}"
+        f"\n\ntools:\n{_table(tools)}"
     )
+
+
+def _table(texts: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:<11} {text}" for name, text in texts.items())
+
+
+def _stage_parser(stage: Stage[Any]) -> Parser:
+    parser = Parser(prog=f"{PROGRAM} {stage.name}", usage=_usage(stage), description=STAGE_TEXTS[stage.name])
     for name in stage.inputs:
         parser.add_argument(_input_flag(stage, name), dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
     parser.add_argument("--output", metavar="DIR", help="folder to fill")
@@ -82,7 +108,7 @@ def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
 def _usage(stage: Stage[Any]) -> str:
     folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
     shown = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
-    return f"python -m pipeline {stage.name} {' '.join(shown)} [flags] [Beam flags]"
+    return f"{PROGRAM} {stage.name} {' '.join(shown)} [flags] [Beam flags]"
 
 
 def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
@@ -114,10 +140,9 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
 
 def _run_all(argv: Sequence[str]) -> None:
     parser = Parser(
-        prog="python -m pipeline run",
-        usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
+        prog=f"{PROGRAM} run",
+        usage=f"{PROGRAM} run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
         description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
-        formatter_class=_Tight,
     )
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
@@ -147,10 +172,3 @@ def _check_not_empty(stage: str, books: Books) -> None:
         f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
         f"Change the input or the flags of {stage}, then run again with --replace"
     )
-
-
-class _Tight(argparse.HelpFormatter):
-    """Help that fits a screen: one line per flag where possible."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=120)

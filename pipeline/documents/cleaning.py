@@ -4,6 +4,8 @@ import re
 from functools import cache
 from typing import Final
 
+from pipeline.documents import scripts
+
 BOILERPLATE: Final = re.compile(
     r"""\W*(?:
       (?:skip|jump)\ to\ (?:main\ )?(?:content|navigation)
@@ -34,6 +36,7 @@ BOILERPLATE: Final = re.compile(
 BOILERPLATE_CHARACTERS: Final = 120
 """A longer line is prose that begins like furniture."""
 
+UNSPACED_CHARACTER: Final = re.compile(f"[{scripts.UNSPACED}]")
 TITLE_LINES: Final = 3
 PROSE_CHARACTERS: Final = 80
 NOT_WORDS: Final = re.compile(r"\W+")
@@ -100,7 +103,7 @@ def on_site(domain: str, sites: frozenset[str]) -> str | None:
 
 
 def bad_word(text: str, words: frozenset[str]) -> str | None:
-    """The first word of `words` that occurs in the text as a whole word.
+    """The first word of `words` that occurs in the text as a whole word. In scripts without spaces it may stand anywhere.
 
     >>> bad_word("What a Darn shame.", frozenset({"darn"})), bad_word("He was darning.", frozenset({"darn"}))
     ('darn', None)
@@ -111,4 +114,12 @@ def bad_word(text: str, words: frozenset[str]) -> str | None:
 
 @cache
 def _any_of(words: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(words, key=lambda word: (-len(word), word))))})(?!\w)")
+    return re.compile("|".join(map(_whole_word, sorted(words, key=lambda word: (-len(word), word)))))
+
+
+def _whole_word(word: str) -> str:
+    """A pattern of a word or phrase in lower case. Vowel signs and other marks belong to the word that they stand in."""
+    inside = r"\s+".join(map(re.escape, word.split()))
+    before = "" if UNSPACED_CHARACTER.match(word) else r"(?<!\w)"
+    after = "" if UNSPACED_CHARACTER.match(word[-1]) else rf"(?![\w{scripts.marks()}])"
+    return f"{before}{inside}{after}"

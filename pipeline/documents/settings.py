@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from pipeline import paper
-from pipeline.documents import bad_words, language_labels, pdf, quality, takedown
+from pipeline.documents import bad_words, pdf, quality, takedown
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
+from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
-from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
+from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import setting
+from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 512, 1 << 20
 MAX_PAGE_CPU_SECONDS = 86_400
@@ -26,7 +28,7 @@ class DocumentsSettings:
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
-    languages: tuple[str, ...] = setting(("en",), f"ISO 639-1 codes of the languages to keep, or '{ALL_LANGUAGES}'")
+    languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
@@ -44,7 +46,7 @@ class DocumentsSettings:
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
     takedown: str | None = setting(
         None,
-        "file of what must not be in the corpus: URLs, domains, document ids, one per line",
+        "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
         file=True,
         reads=takedown.load,
         metavar="FILE",
@@ -69,23 +71,21 @@ class DocumentsSettings:
                 f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
+        for site in self.exclude_sites:
+            canonical_site(site)
         if self.pdf and not pdf.is_available():
             raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
-        if ALL_LANGUAGES not in self.languages:
-            try:
-                language_labels.check_labels(self.languages)
-            except ValueError as error:
-                raise ValueError(f"--languages {error}, or '{ALL_LANGUAGES}'") from error
+        object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))
 
     def rules(self) -> ExtractionRules:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
             extractor=self.extractor,
-            languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
+            languages=frozenset(self.languages),
             min_characters=self.min_characters,
-            excluded_sites=frozenset(self.exclude_sites),
+            excluded_sites=frozenset(map(canonical_site, self.exclude_sites)),
             plain_text=self.plain_text,
             pdf=self.pdf,
             strip_title=self.strip_title,
@@ -100,3 +100,11 @@ class DocumentsSettings:
     def limits(self) -> SandboxLimits:
         """What one page may use."""
         return SandboxLimits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
+
+
+def canonical_site(site: str) -> str:
+    """A site's canonical host. Raises ValueError where it is none."""
+    try:
+        return canonical_host(site)
+    except ValueError as error:
+        raise ValueError(f"--exclude_sites {site}: not a host ({error})") from error

@@ -1,5 +1,6 @@
 """The records of an archive file as spans of bytes: gzip members, zstd frames, or the plain records of WARC and ARC."""
 
+import re
 import struct
 import sys
 import zlib
@@ -15,6 +16,8 @@ else:
     from backports import zstd
 
 READ_BYTES = 1 << 18
+_KIND_BYTES = 1 << 12
+"""Bytes of a file that show its kind."""
 ZSTD_STEP_BYTES = 1 << 12
 """A zstd block of 4 bytes can hold 128 KiB: a small step bounds what one step gives."""
 GZIP_MAGIC = b"\x1f\x8b"
@@ -34,6 +37,13 @@ _OTHER_KINDS = (
     (b"%PDF-", "a PDF file"),
 )
 
+_ENDS = (b"\r\n\r\n", b"\n\n")
+"""What ends a WARC record. Some writers leave it out."""
+_RECORD_START = re.compile(rb"WARC/[0-9]\.[0-9]{1,2}\r?\n|[A-Za-z][A-Za-z0-9+.-]*:[^\r\n]* [0-9]{12,14} [^\r\n]* [0-9]+\r?\n")
+"""First line of a record, in WARC or in ARC."""
+_LATER_START = re.compile(rb"(?:WARC/[0-9]\.[0-9]{1,2}|(?:https?|ftp|dns):\S+ \S+ [0-9]{12,14} [^\r\n]*[0-9])\r?\n\Z")
+"""First line of a record after damage, which may have taken the line end before it."""
+
 RecordSpan = tuple[int, int, bytes]
 """Offset and length of a record in its file, and its uncompressed bytes."""
 
@@ -42,17 +52,21 @@ class NotAnArchiveError(WarcError):
     """A file is of a kind that is not read, in place of damaged."""
 
 
-def spans(file: BinaryIO) -> Iterator[RecordSpan]:
+Damage = Callable[[WarcError], None]
+"""Takes notice of a damaged record, which is skipped. Without one, the damage is raised."""
+
+
+def spans(file: BinaryIO, damage: Damage | None = None) -> Iterator[RecordSpan]:
     """The span of every record of a file. Raises WarcError, and NotAnArchiveError for a file of another kind."""
-    start = file.read(16)
+    start = file.read(_KIND_BYTES)
     file.seek(0)
     if start.startswith(GZIP_MAGIC):
-        yield from _member_spans(file, _gunzip)
+        yield from _member_spans(file, _gunzip, damage)
     elif start.startswith((ZSTD_MAGIC, DICTIONARY_MAGIC)):
-        yield from _member_spans(file, _unzstd(_dictionary(file)))
+        yield from _member_spans(file, _unzstd(_dictionary(file)), damage)
     else:
         _check_kind(start)
-        yield from _plain_spans(file)
+        yield from _plain_spans(file, damage)
 
 
 def member_content(data: bytes, file: BinaryIO) -> bytes:
@@ -138,8 +152,9 @@ def _dictionary(file: BinaryIO) -> "zstd.ZstdDict | None":
         raise WarcError(f"damaged dictionary: {error}") from error
 
 
-def _member_spans(file: BinaryIO, decompress: NewMember) -> Iterator[RecordSpan]:
+def _member_spans(file: BinaryIO, decompress: NewMember, damage: Damage | None) -> Iterator[RecordSpan]:
     """The span of each member of a compressed file; members without a record and padding between members are skipped."""
+    magic = GZIP_MAGIC if decompress is _gunzip else ZSTD_MAGIC
     offset, data = file.tell(), file.read(READ_BYTES)
     checked = False
     while True:
@@ -155,10 +170,19 @@ def _member_spans(file: BinaryIO, decompress: NewMember) -> Iterator[RecordSpan]
             file.seek(offset)
             data = file.read(READ_BYTES)
             continue
-        content, used, data = _member(file, offset, data, decompress())
+        try:
+            content, used, data = _member(file, offset, data, decompress())
+        except WarcError as error:
+            if damage is None:
+                raise
+            damage(error)
+            offset = _next_member(file, offset + 1, magic, decompress)
+            file.seek(offset)
+            data = file.read(READ_BYTES)
+            continue
         if content.strip(PADDING):
             if not checked:
-                _check_kind(content[:16])
+                _check_kind(content[:_KIND_BYTES])
                 checked = True
             yield offset, used, content
         offset += used
@@ -181,30 +205,103 @@ def _member(file: BinaryIO, offset: int, data: bytes, step: MemberStep) -> tuple
     return b"".join(pieces), used, data
 
 
-def _plain_spans(file: BinaryIO) -> Iterator[RecordSpan]:
-    """The span of each record of an uncompressed file."""
-    offset = 0
+def _next_member(file: BinaryIO, at: int, magic: bytes, decompress: NewMember) -> int:
+    """Where the next member with a record begins, at `at` or after it; the end of the file where there is none.
+
+    Compressed data holds a gzip member's first bytes by chance, and so does a record whose body is in gzip.
+    """
+    file.seek(at)
+    data = file.read(READ_BYTES)
     while True:
-        head = b""
-        while not _is_complete(head):
-            line = file.readline(READ_BYTES)
-            if not line:
-                if head.strip(PADDING):
-                    raise WarcError(f"the file ends inside the record at byte {offset}")
-                return
-            if not head:
-                text = line.lstrip(PADDING)
-                offset += len(line) - len(text)
-                line = text
-            head += line
-            if len(head) > READ_BYTES:
-                raise WarcError(f"no WARC record at byte {offset}")
-        size = record_size(head, offset)
-        block = file.read(size)
-        if len(block) < size:
+        found = data.find(magic)
+        if found < 0:
+            kept = len(magic) - 1
+            if not (more := file.read(READ_BYTES)):
+                return at + len(data)
+            at, data = at + max(0, len(data) - kept), data[-kept:] + more
+            continue
+        at += found
+        file.seek(at)
+        data = file.read(READ_BYTES)
+        if _begins_record(data, decompress):
+            return at
+        at, data = at + 1, data[1:]
+
+
+def _begins_record(data: bytes, decompress: NewMember) -> bool:
+    """Whether a member begins with a record's first line, as far as the member's start shows."""
+    try:
+        content, _, complete = decompress()(data[:ZSTD_STEP_BYTES])
+    except WarcError:
+        return False
+    start = content.lstrip(PADDING)
+    return bool(_RECORD_START.match(start)) if start else not complete
+
+
+def _plain_spans(file: BinaryIO, damage: Damage | None) -> Iterator[RecordSpan]:
+    """The span of each record of an uncompressed file."""
+    offset = _after_padding(file, 0)
+    while offset is not None:
+        try:
+            data = _plain_record(file, offset)
+        except WarcError as error:
+            if damage is None:
+                raise
+            damage(error)
+            offset = _next_start(file, offset)
+            continue
+        yield offset, len(data), data
+        offset = _after_padding(file, offset + len(data))
+
+
+def _after_padding(file: BinaryIO, offset: int) -> int | None:
+    """Where the first byte after padding is, to which the file is moved; None at the end of the file."""
+    file.seek(offset)
+    data = file.read(16)
+    while data:
+        if text := data.lstrip(PADDING):
+            offset += len(data) - len(text)
+            file.seek(offset)
+            return offset
+        offset += len(data)
+        data = file.read(READ_BYTES)
+    return None
+
+
+def _plain_record(file: BinaryIO, offset: int) -> bytes:
+    """The record at which the file stands. Raises WarcError, also where neither its end nor a record follows it."""
+    head = b""
+    while not _is_complete(head):
+        line = file.readline(READ_BYTES)
+        if not line:
             raise WarcError(f"the file ends inside the record at byte {offset}")
-        yield offset, len(head) + len(block), head + block
-        offset += len(head) + len(block)
+        if head and _RECORD_START.match(line):
+            raise WarcError(f"another record begins in the head of the one at byte {offset}")
+        head += line
+        if len(head) > READ_BYTES:
+            raise WarcError(f"no WARC record at byte {offset}")
+    size = record_size(head, offset)
+    block = file.read(size)
+    if len(block) < size:
+        raise WarcError(f"the file ends inside the record at byte {offset}")
+    data = head + block
+    if not file.read(4).startswith(_ENDS if head.startswith(b"WARC/") else b"\n"):
+        following = _after_padding(file, offset + len(data))
+        if following is not None and not _RECORD_START.match(file.readline(READ_BYTES)):
+            raise WarcError(f"the record at byte {offset} does not end where its length says")
+    return data
+
+
+def _next_start(file: BinaryIO, offset: int) -> int | None:
+    """Where the next record begins, after the first byte at `offset`; None where there is none."""
+    file.seek(offset)
+    first = 1
+    while line := file.readline(READ_BYTES):
+        if match := _LATER_START.search(line, first):
+            file.seek(offset + match.start())
+            return offset + match.start()
+        offset, first = offset + len(line), 0
+    return None
 
 
 def _is_complete(head: bytes) -> bool:
@@ -218,5 +315,5 @@ def _check_kind(start: bytes) -> None:
         if start.startswith(magic):
             raise NotAnArchiveError(f"{kind}, not a WARC or ARC file")
     text = start.lstrip(PADDING)
-    if text and not text.startswith((b"WARC/"[: len(text)], b"filedesc:"[: len(text)])):
+    if text and not _RECORD_START.match(text) and not text.startswith((b"WARC/"[: len(text)], b"filedesc:"[: len(text)])):
         raise NotAnArchiveError(f"not a WARC or ARC file: it begins with {start[:12]!r}")

@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
+from pipeline.storage.remote import stores
 from tokenizer.errors import InputError
 
 ASIDE_SUFFIX = ".aside"
@@ -32,8 +30,6 @@ PARQUET_ROWS_PER_CHECK = 64
 """How often Parquet checks whether a page exceeds 1 MB. The default, 1,024 rows, makes pages of many megabytes of text."""
 PARQUET_BUFFER_BYTES = 1 << 18
 WRITEBACK_BYTES = 1 << 20
-CLIENTS = {"gs": "webtext[gcp]", "s3": "webtext[aws]", "hdfs": "apache-beam[hadoop]"}
-"""Schemes of remote folders, and the package that has their client."""
 SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
 
 
@@ -103,38 +99,9 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
-def _systems(path: str) -> type[FileSystems]:
-    """Beam's file systems. Raises InputError where none of them, as installed here, has the path's scheme."""
-    scheme = path.partition("://")[0].lower()
-    if not _has_client(scheme):
-        package = CLIENTS.get(scheme)
-        way_out = f"run pip install '{package}'" if package else f"give a local path, or one on {'://, '.join(CLIENTS)}://"
-        raise InputError(f"{path}: no file system for {scheme}:// is installed; {way_out}")
-    return FileSystems
-
-
-@cache
-def _has_client(scheme: str) -> bool:
-    try:
-        FileSystems.get_filesystem(f"{scheme}://")
-        if scheme == "s3":
-            import_module("boto3")
-    except (ValueError, ImportError, BeamIOError):
-        return False
-    return True
-
-
-def remote_fault(error: BeamIOError) -> str:
-    """What a remote file system says of its failure, in one line."""
-    details = error.exception_details or {}
-    for path, cause in details.items():
-        return f"{path}: {' '.join(str(cause).split()) or type(cause).__name__}"
-    return " ".join(str(error).split())
-
-
 def join(folder: str, *names: str) -> str:
     """The path of `names` below `folder`, in the syntax of the folder's file system."""
-    return str(Path(folder, *names)) if is_local(folder) else _systems(folder).join(folder, *names)
+    return str(Path(folder, *names)) if is_local(folder) else stores(folder).join(folder, *names)
 
 
 def base_name(path: str) -> str:
@@ -144,7 +111,7 @@ def base_name(path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    return Path(path).exists() if is_local(path) else _systems(path).exists(path)
+    return Path(path).exists() if is_local(path) else stores(path).exists(path)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -163,7 +130,7 @@ def make_folder(folder: str) -> None:
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
-        return _systems(path).open(path, compression_type="uncompressed")
+        return stores(path).open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
@@ -175,7 +142,7 @@ def read_bytes(path: str) -> bytes:
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else _systems(path).get_filesystem(path).size(path)
+    return Path(path).stat().st_size if is_local(path) else stores(path).get_filesystem(path).size(path)
 
 
 def listing(folder: str, prefix: str = "") -> list[str]:
@@ -206,7 +173,7 @@ def _names_below(folder: str, prefix: str = "") -> list[str]:
 
     Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
     """
-    system = _systems(folder).get_filesystem(folder)
+    system = stores(folder).get_filesystem(folder)
     if system.has_dirs():
         return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
     start = folder.rstrip("/") + "/"
@@ -366,7 +333,7 @@ def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not _systems(folder).get_filesystem(folder).has_dirs():
+    elif not stores(folder).get_filesystem(folder).has_dirs():
         _delete([join(folder, name) for name in _names_below(folder)])
     elif exists(folder):
         _delete([folder])
@@ -376,7 +343,7 @@ def _delete(paths: list[str]) -> None:
     """Delete files of a remote file system by their exact names. Beam's file system of Google Cloud reads them as globs."""
     if not paths:
         return
-    system: Any = FileSystems.get_filesystem(paths[0])
+    system: Any = stores(paths[0]).get_filesystem(paths[0])
     if system.scheme() != "gs":
         system.delete(paths)
         return
@@ -402,14 +369,14 @@ def remove_leftovers(folder: str) -> None:
 def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     if is_local(path):
         return Path(path).open("wb")
-    return cast("AbstractContextManager[IO[bytes]]", _systems(path).create(path, compression_type="uncompressed"))
+    return cast("AbstractContextManager[IO[bytes]]", stores(path).create(path, compression_type="uncompressed"))
 
 
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
-        if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces the target
+        if path.startswith("hdfs://") and stores(path).exists(path):  # an object store's rename replaces the target
             _delete([path])
-        FileSystems.rename([aside], [path])
+        stores(path).rename([aside], [path])
         return
     Path(aside).replace(path)
     if not synced:

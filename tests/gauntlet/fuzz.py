@@ -71,13 +71,13 @@ class Wire:
 
 def http_response(data: bytes) -> None:
     """A server's answer, from its first byte, and what is made of it."""
-    response = header_parser.HeaderParsingResponse(Wire(data))  # type: ignore[arg-type]
+    response = live_response.LiveResponse(Wire(data))  # type: ignore[arg-type]
     try:
         response.begin()
-        body = response.read(1 << 16)
+        body = response.read()
     except (http.client.HTTPException, ValueError, OSError):
         return
-    whole = HttpResponse("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
+    whole = HttpResponse("http://a.example/b", response.status, response.reason, response.head.fields, body, ())
     retry.retry_after_seconds(whole.header("retry-after"), NOW)
     outcomes.page_or_drop(whole.url, whole, NOW)
     with refused(ValueError):
@@ -156,13 +156,13 @@ def written(name: str, data: bytes) -> str:
 
 def load() -> None:
     """Import the parsers, instrumented where atheris runs. Of the trainer only the JSON reader is imported."""
-    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, header_parser
+    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, live_response
     global intake, outcomes, read_metadata, reddit, retry, robots_module, stored_response, urls, warc_reader, warc_record
     from pipeline import reddit, urls
     from pipeline.links import intake
     from pipeline.links.rules import LinkRules
     from pipeline.links.settings import LinksSettings, SourceKind
-    from pipeline.pages import decoding, header_parser, outcomes, retry, stored_response, warc_reader, warc_record
+    from pipeline.pages import decoding, live_response, outcomes, retry, stored_response, warc_reader, warc_record
     from pipeline.pages import robots as robots_module
     from pipeline.pages.http_response import HttpResponse
     from pipeline.storage.manifest import StageManifest

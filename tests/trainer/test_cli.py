@@ -14,11 +14,16 @@ import pytest
 from damage import flip_a_bit
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import DISK_FAILED
+from tokenizer.errors import DISK_FAILED, InputError
 from tokenizer.shards import Manifest, sha256_of
 from trainer import cli
 from trainer.checkpoint.folders import checkpoints
+from trainer.checkpoint.load import load_model
 from trainer.checkpoint.tensors import HuggingFaceStorageWriter
+from trainer.export import save_hf
+from trainer.model import GPT
+from trainer.presets import PRESETS, RECIPES
+from trainer.train import _load_initial
 
 Command = Callable[..., list[str]]
 
@@ -171,6 +176,42 @@ def test_a_damaged_checkpoint_is_rejected_and_fall_back_uses_an_earlier_one(
     assert cli.main([*words, "--fall-back"]) == 0
     assert "resuming from step 5" in capsys.readouterr().err
     assert cli.main(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_after_falling_back_the_damaged_checkpoint_is_kept_aside_and_new_ones_are_not_pruned(
+    small_run: Command, tmp_path: Path
+) -> None:
+    assert cli.main(small_run("run", "--steps=6", "--keep=9", "--checkpoint-every=2")) == 0
+    first, second, third = checkpoints(tmp_path / "run")
+    shutil.copytree(first, first.with_name("step_best"))
+    for broken in (second, third):
+        damage(next((broken / "model").iterdir()), "truncated")
+    stop = small_run("run", "--steps=6", "--keep=1", "--checkpoint-every=1", "--fall-back")
+    assert cli.main(stop) == 0
+    names = {path.name for path in (tmp_path / "run/checkpoints").iterdir()}
+    assert names == {"step_best", "step_00000006", f"damaged_{second.name}", f"damaged_{third.name}"}
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["step_00000006"]
+    assert cli.main(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_weights_of_another_tokenizer_are_no_start(
+    small_run: Command, byte_tokenizer: Tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two tokenizers of one size: the same id stands for different tokens."""
+    assert cli.main(small_run("run", "--steps=1")) == 0
+    other = Tokenizer([(1, 2)])
+    model, _, _ = load_model(tmp_path / "run")
+    wider = GPT(replace(model.config, vocabulary=other.vocab_size))
+    wider.init_weights(1)
+    one, two = Tokenizer([(3, 4)]), other
+    for name, tokenizer in (("one", one), ("two", two)):
+        save_hf(wider, tokenizer, tmp_path / name)
+    config = RECIPES["gpt2"](PRESETS["tiny"]())
+    fitting = replace(config, model=wider.config)
+    assert _load_initial(str(tmp_path / "one"), fitting, one).config == wider.config
+    with pytest.raises(InputError, match=r"tokenizer .* is not the token shards'"):
+        _load_initial(str(tmp_path / "two"), fitting, one)
+    assert byte_tokenizer.sha256 not in (one.sha256, two.sha256)
 
 
 def test_a_full_disk_leaves_earlier_checkpoints_intact(

@@ -1,6 +1,7 @@
 """`webtext-train explain`: a page that shows what a network does with a prompt, for learning and teaching GPT-2."""
 
 import json
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -99,7 +100,10 @@ def _read(model: GPT, tokenizer: Tokenizer, text: str, flag: str) -> Activations
         raise InputError(
             f"{flag} has {len(ids)} tokens with the end of text, the model's context is {model.config.context}; shorten it"
         )
-    return record_activations(model, ids)
+    activations = record_activations(model, ids)
+    if not all(math.isfinite(nats) for nats in activations.nats):
+        raise InputError("the network's outputs are not numbers: its training diverged; use an earlier checkpoint")
+    return activations
 
 
 def _text(tokenizer: Tokenizer, token: int) -> str:

@@ -29,7 +29,9 @@ def test_reader_imports_no_http_client() -> None:
     assert [name for name in modules if name.startswith("pipeline.pages.")] == [
         "pipeline.pages.archive_spans",
         "pipeline.pages.decoding",
+        "pipeline.pages.header_parser",
         "pipeline.pages.http_response",
+        "pipeline.pages.message_body",
         "pipeline.pages.stored_response",
         "pipeline.pages.warc_reader",
         "pipeline.pages.warc_record",

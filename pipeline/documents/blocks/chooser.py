@@ -1,0 +1,74 @@
+"""The chooser: which blocks are the article's, by two forests, and how sure that is."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.documents.blocks import layout, word_groups
+from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, describe_context
+from pipeline.documents.blocks.forest import judge
+from pipeline.documents.blocks.layout import Scanned
+from pipeline.documents.blocks.scan import Counts
+from pipeline.documents.blocks.weights import Weights
+from tokenizer.compiled import Array, Integer, compiled
+
+CUT: Final = 0.5
+"""A block that is likelier than this is kept."""
+
+HIDDEN_SHARE: Final = 0.5
+"""Where less than this share of a page's text is hidden, hidden text is no text of the page; above, a script shows it."""
+
+
+class Choice(NamedTuple):
+    """The probability of each block, which are kept, the F1 of the kept text that those probabilities let expect, and its characters."""
+
+    likely: Array
+    keep: Array
+    confidence: float
+    characters: int
+
+
+def choose(page: Scanned, counts: Counts, weights: Weights) -> Choice:
+    """Judge the blocks of a scanned page."""
+    count = counts.blocks
+    likely, first = np.empty(count, np.float64), np.empty(count, np.float64)
+    features = np.empty((count, FEATURES), np.float32)
+    describe(page, count, features)
+    judge(weights.first, features, count, first)
+    context = np.empty((count, CONTEXT), np.float32)
+    describe_context(page, count, counts.elements, first, np.zeros((counts.elements, 3)), context)
+    judge(weights.second, context, count, likely)
+    likely[never(page, counts)] = 0.0
+    return of_probabilities(page, counts, likely)
+
+
+def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> Choice:
+    """The choice that probabilities make."""
+    keep = likely > CUT
+    sizes = page.blocks[: counts.blocks, layout.CHARACTERS].astype(np.float64)
+    kept = float(sizes[keep].sum())
+    right, missed = float((sizes * likely)[keep].sum()), float((sizes * likely)[~keep].sum())
+    confidence = 2 * right / (kept + right + missed) if kept else 0.0
+    return Choice(likely, keep, confidence, int(kept))
+
+
+def never(page: Scanned, counts: Counts) -> Array:
+    """Blocks that are no text of the page: hidden ones, unless a script shows them, and the numbers beside lines of code."""
+    blocks, masks = page.blocks[: counts.blocks], page.masks[: counts.blocks]
+    hidden = (masks[:, layout.CLASSES] & word_groups.NOT_SHOWN) != 0
+    if hidden.any():
+        sizes = blocks[:, layout.CHARACTERS]
+        hidden &= sizes[hidden].sum() < HIDDEN_SHARE * sizes.sum()
+    numbers = np.zeros(counts.blocks, np.bool_)
+    mark_line_numbers(page, counts.blocks, numbers)
+    return hidden | numbers
+
+
+@compiled
+def mark_line_numbers(page: Scanned, count: Integer, marked: Array) -> None:
+    """Mark the blocks of digits alone in a preformatted cell of a table, or in elements whose class says so."""
+    for k in range(count):
+        block = page.blocks[k]
+        if block[layout.DIGITS] == block[layout.CHARACTERS]:
+            is_cell = block[layout.IS_PREFORMATTED] and block[layout.CELL_OF] > 0
+            marked[k] = is_cell or page.masks[k, layout.CLASSES] & np.int64(word_groups.LINE_NUMBERS) != 0

@@ -1,0 +1,72 @@
+"""The default extractor: blocks that the forests choose; where they are in doubt, blocks that another extractor's text is made of."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.documents import extractors, html
+from pipeline.documents.blocks.alignment import align
+from pipeline.documents.blocks.page import BlockPage, text_of
+from pipeline.documents.blocks.stated_article import stated_article
+from pipeline.documents.page_head import PageHead
+
+CONFIDENCE: Final = 0.85
+"""The expected F1 below which another extractor is asked: at 0.85 it is one page in eight."""
+
+MIN_CHARACTERS: Final = 250
+"""A shorter text is a fragment as often as an article: another extractor is asked."""
+
+MIN_COVERAGE: Final = 0.85
+"""The share of another extractor's text that must be found in the page's blocks for these to replace it."""
+
+BLOCKS_SLOW: Final = 8_000
+"""Above this many blocks, a page is a list of something, and looking for its text in them takes too long."""
+
+
+class Extracted(NamedTuple):
+    """A page's main text, the method that gave it, its head, and how sure the forests were."""
+
+    text: str
+    method: str
+    head: PageHead
+    confidence: float | None
+
+
+def main_text(markup: str, url: str, least_confidence: float = CONFIDENCE) -> Extracted:
+    """The main text of a page. Raises what the libraries of the slow path raise, and ValueError for a page without an element."""
+    page = BlockPage.of(markup, url)
+    confidence = None
+    text, method = "", ""
+    if page.is_complete and page.counts.blocks:
+        choice = page.choice
+        confidence = round(choice.confidence, 4)
+        if confidence >= least_confidence and choice.characters >= MIN_CHARACTERS:
+            text, method = page.text(choice.keep), "blocks"
+    if not method:
+        text, method = by_other(page, extractors.CASCADE)
+    stated = stated_article(markup, text_of)
+    if len(text) < len(stated) / 2:
+        text, method = stated, "stated"
+    return Extracted(text, method, page.head(), confidence)
+
+
+def by_other(page: BlockPage, extractor: str) -> tuple[str, str]:
+    """The text of the blocks that another extractor's text is made of, and its method; its own text where blocks cannot be found."""
+    tree = html.parse(page.markup)
+    if tree is None:
+        return "", "none"
+    text, method = extractors.main_text(extractor, page.markup, tree)
+    if not page.is_complete or not 0 < page.counts.blocks <= BLOCKS_SLOW or not text:
+        return text, method
+    aligned = align(page.block_texts(), text)
+    if aligned.coverage < MIN_COVERAGE:
+        return text, method
+    return page.text(marked(page, aligned.blocks)), method
+
+
+def marked(page: BlockPage, blocks: Sequence[int]) -> np.ndarray:
+    """The mask of some blocks."""
+    keep = np.zeros(page.counts.blocks, np.bool_)
+    keep[list(blocks)] = True
+    return keep

@@ -1,0 +1,221 @@
+"""The renderer: the text of chosen blocks, from the page's own bytes, with white space as a browser shows it."""
+
+import re
+from html import unescape
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.documents.blocks import layout, spaces
+from pipeline.documents.blocks.layout import Scanned
+from pipeline.documents.blocks.scan import Counts
+from tokenizer.compiled import Array, Integer, compiled
+
+JOINT: Final = 1
+"""Stands where a tag separates an unfinished character reference from what follows, so that they are not read as one."""
+
+_TAB, _LINE_FEED, _RETURN, _SPACE, _AMPERSAND, _SEMICOLON = 9, 10, 13, 32, 38, 59
+_LONGEST_NAME: Final = 32
+
+C1: Final = re.compile("[\x80-\x9f]")
+BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+REPLACED: Final = (("\xad", ""), (chr(JOINT), ""), ("\xa0", " "))
+"""Soft hyphens go, no-break spaces become spaces."""
+
+
+class Rendered(NamedTuple):
+    """The text of chosen blocks, before character references are read, and where each block's text starts and ends in it."""
+
+    written: Array
+    spans: Array
+
+
+def render(page: Scanned, counts: Counts, keep: Array) -> str:
+    """The text of the blocks that `keep` marks: one line per block, rows of data tables as lines of cells."""
+    written = np.empty(_room(page), np.uint8)
+    size = _write(page, counts.segments, keep, written, np.empty((0, 2), np.int32))
+    return finish(written[:size].tobytes().decode("utf-8", "replace"))
+
+
+def render_each(page: Scanned, counts: Counts) -> list[str]:
+    """The text of every block by itself."""
+    written, spans = np.empty(_room(page), np.uint8), np.zeros((max(1, counts.blocks), 2), np.int32)
+    _write(page, counts.segments, np.ones(counts.blocks, np.bool_), written, spans)
+    data = written.tobytes()
+    return [finish(data[start:end].decode("utf-8", "replace")) for start, end in spans[: counts.blocks].tolist()]
+
+
+def _room(page: Scanned) -> int:
+    """The most bytes that a page's text can have: a line end or tab for each tag at most, and joints."""
+    return len(page.data) + 4 * len(page.segments) + 64
+
+
+def finish(text: str) -> str:
+    r"""The text with character references read once, C1 controls read as windows-1252, and invisible marks that serve no reader gone.
+
+    >>> finish("don&#146;t &amp;lt; co\xadop\xa0\x96")
+    'don’t &lt; coop –'
+    """
+    if "&" in text:
+        text = unescape(text)
+    if C1.search(text):
+        text = C1.sub(_windows_1252, text)
+    for mark, other in REPLACED:
+        if mark in text:
+            text = text.replace(mark, other)
+    return balance(text) if BIDI.search(text) else text
+
+
+def _windows_1252(control: re.Match[str]) -> str:
+    return control[0].encode("latin-1").decode("windows-1252", "ignore")
+
+
+def balance(text: str) -> str:
+    r"""The text without the bidirectional controls of lines in which they do not come in pairs.
+
+    >>> balance("a\u202bb\u202c\n\u202ec")
+    'a\u202bb\u202c\nc'
+    """
+    return "\n".join(line if _is_balanced(line) else BIDI.sub("", line) for line in text.split("\n"))
+
+
+def _is_balanced(line: str) -> bool:
+    waiting: list[str] = []
+    for mark in BIDI.findall(line):
+        if mark in "\u202a\u202b\u202d\u202e":
+            waiting.append("\u202c")
+        elif mark in "\u2066\u2067\u2068":
+            waiting.append("\u2069")
+        elif not waiting or waiting.pop() != mark:
+            return False
+    return not waiting
+
+
+@compiled
+def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:
+    """Write the chosen blocks' text; where there are `spans`, write each block's. Returns the number of bytes."""
+    size, last = np.int64(0), np.int64(-1)
+    pending, at_start = False, True
+    for k in range(segment_count):
+        segment = page.segments[k]
+        block = np.int64(segment[layout.BLOCK_OF])
+        if not keep[block]:
+            continue
+        mode = segment[layout.MODE]
+        if block != last:
+            if last >= 0:
+                size = _separate(page, last, block, out, size)
+            if len(spans) > 0:
+                spans[block, 0] = size
+            last = block
+            pending, at_start = False, True
+        else:
+            breaks = mode >> layout.BREAK_SHIFT
+            if breaks > 0 and _is_cell_of_data(page, block):
+                pending = True
+            elif breaks > 0:
+                for _ in range(breaks if mode & layout.PREFORMATTED else 1):
+                    out[size] = _LINE_FEED
+                    size += 1
+                pending, at_start = False, True
+        if mode & layout.PREFORMATTED:
+            if pending and not at_start:
+                out[size] = _SPACE
+                size += 1
+            size = _copy_preformatted(page.data, segment[layout.START], segment[layout.END], out, size, at_start)
+            pending, at_start = False, False
+        else:
+            size, pending, at_start = _copy(page.data, segment, pending, at_start, out, size)
+        if len(spans) > 0:
+            spans[block, 1] = size
+    return size
+
+
+@compiled
+def _is_cell_of_data(page: Scanned, block: Integer) -> bool:
+    row = page.blocks[block]
+    return row[layout.CELL_OF] > 0 and not page.elements[row[layout.TABLE], layout.TABLE_FACTS] & layout.IS_LAYOUT
+
+
+@compiled
+def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: Integer) -> Integer:
+    """Write what separates two blocks: tabs between cells of a row of data, a space within such a cell, else the end of a line."""
+    before, after = page.blocks[last], page.blocks[block]
+    if not _is_cell_of_data(page, block) or before[layout.ROW] != after[layout.ROW] or before[layout.CELL_OF] == 0:
+        out[size] = _LINE_FEED
+        return size + 1
+    if before[layout.CELL_OF] == after[layout.CELL_OF]:
+        out[size] = _SPACE
+        return size + 1
+    apart = page.elements[after[layout.CELL_OF], layout.ORDINAL] - page.elements[before[layout.CELL_OF], layout.ORDINAL]
+    for _ in range(max(1, apart)):
+        out[size] = _TAB
+        size += 1
+    return size
+
+
+@compiled
+def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array, size: Integer) -> tuple[Integer, bool, bool]:
+    """Copy a segment, runs of white space as one space; none at the start of a line."""
+    at, end = np.int64(segment[layout.START]), np.int64(segment[layout.END])
+    code = segment[layout.MODE] & layout.CODE
+    open_reference = np.int64(-1)
+    while at < end:
+        byte = data[at]
+        if byte <= 32 or byte == 0xC2 or byte == _AMPERSAND:
+            wide = spaces.width(data, at, end)
+            if wide > spaces.HARD_SPACE and code:
+                if pending and not at_start:
+                    out[size] = _SPACE
+                    size += 1
+                out[size] = _SPACE
+                size += 1
+                pending, at_start = False, False
+                at += wide - spaces.HARD_SPACE
+                continue
+            if wide > 0:
+                pending = True
+                at += wide % spaces.HARD_SPACE
+                continue
+            if byte == _AMPERSAND:
+                open_reference = at
+        elif byte == _SEMICOLON:
+            open_reference = np.int64(-1)
+        if pending and not at_start:
+            out[size] = _SPACE
+            size += 1
+        pending, at_start = False, False
+        out[size] = byte
+        size += 1
+        at += 1
+    if open_reference >= 0 and end - open_reference <= _LONGEST_NAME and not pending:
+        out[size] = JOINT
+        size += 1
+    return size, pending, at_start
+
+
+@compiled
+def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size: Integer, at_start: bool) -> Integer:
+    """Copy a segment with its white space. A line feed right after the start tag does not count."""
+    open_reference = np.int64(-1)
+    if at_start and at < end and data[at] == _RETURN:
+        at += 1
+    if at_start and at < end and data[at] == _LINE_FEED:
+        at += 1
+    while at < end:
+        byte = data[at]
+        if byte == _RETURN:
+            byte = np.uint8(_LINE_FEED)
+            if at + 1 < end and data[at + 1] == _LINE_FEED:
+                at += 1
+        elif byte == _AMPERSAND:
+            open_reference = at
+        elif byte == _SEMICOLON:
+            open_reference = np.int64(-1)
+        out[size] = byte
+        size += 1
+        at += 1
+    if open_reference >= 0 and end - open_reference <= _LONGEST_NAME:
+        out[size] = JOINT
+        size += 1
+    return size
