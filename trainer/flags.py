@@ -10,7 +10,7 @@ from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
 
 
-class Parser(command_line.Parser):
+class TrainerParser(command_line.Parser):
     """A parser that raises InputError for a usage error: the command prints its one line and returns 2."""
 
     def error(self, message: str) -> typing.NoReturn:

@@ -7,23 +7,22 @@ from importlib.metadata import version
 from typing import Any
 
 from pipeline.cli import beam_flags
-from pipeline.cli.registry import RUN, STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
-from pipeline.engine.settings import add_argument_groups, add_arguments, check_files, from_arguments
+from pipeline.cli.recipe_command import RECIPE_TEXT, run_recipe
+from pipeline.cli.registry import STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
+from pipeline.cli.run_command import RUN_TEXT, run_all
+from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
-from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
-from pipeline.storage.manifest import Books
 from pipeline.storage.remote import remote_fault
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import InputError
 from tokenizer.faults import answer, check_arguments
 
 PROGRAM = "webtext"
-TOKENIZER = "tokenizer"
-COMMANDS = (*STAGES, "run", *TOOLS, TOKENIZER)
+RECIPE, TOKENIZER = "recipe", "tokenizer"
+COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
-RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
 EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep its spelling.
 
 exit codes:
@@ -57,7 +56,9 @@ def _run(argv: Sequence[str]) -> int:
         _parse_top_level(name)
     try:
         if name == "run":
-            _run_all(argv[1:])
+            run_all(argv[1:])
+        elif name == RECIPE:
+            run_recipe(argv[1:])
         elif name in TOOLS:
             TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
         else:
@@ -81,7 +82,7 @@ def _parse_top_level(word: str) -> None:
 def _overview() -> str:
     tools = {**TOOL_TEXTS, TOKENIZER: "train, evaluate, export and import tokenizers and token shards by themselves"}
     return (
-        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n{_table({'run': RUN_TEXT})}"
+        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n{_table({'run': RUN_TEXT, RECIPE: RECIPE_TEXT})}"
         f"\n\ntools:\n{_table(tools)}"
     )
 
@@ -136,39 +137,3 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
     if folder is None and arguments.corpus is None:
         parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
     return folder or join(arguments.corpus, name)
-
-
-def _run_all(argv: Sequence[str]) -> None:
-    parser = Parser(
-        prog=f"{PROGRAM} run",
-        usage=f"{PROGRAM} run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
-        description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
-    )
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
-    )
-    add_argument_groups(parser, {name: STAGES[name].settings for name in RUN})
-    beam_flags.add_engine_arguments(parser)
-    arguments, engine = beam_flags.parse(parser, argv)
-    settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
-    for name in RUN:
-        check_files(settings[name])  # a mistyped word list must not fail after a day's crawl
-    with persistent_workers(engine, engine.workers) as engine:
-        for name in RUN:
-            stage = STAGES[name]
-            inputs = {read: join(arguments.output, read) for read in stage.inputs}
-            manifest = stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
-            _check_not_empty(name, manifest.books)
-
-
-def _check_not_empty(stage: str, books: Books) -> None:
-    """Raise InputError if a stage left nothing for the next, with the commonest reason."""
-    if books.items_out or (stage == "vocabulary" and not books.items_in):  # a given vocabulary is made from no documents
-        return
-    if not books.items_in:
-        raise InputError(f"{stage}: its input is empty, so no later stage has work; check the files and flags that it reads")
-    reason = max(sorted(books.dropped), key=lambda name: books.dropped[name])
-    raise InputError(
-        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
-        f"Change the input or the flags of {stage}, then run again with --replace"
-    )

@@ -138,7 +138,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
         parser.add_argument(flag, f"--no-{flag[2:]}", dest=item.name, action=_Switch, default=default, help=text)
         return
     shown = f" (default: {_default_text(default)})" if _default_text(default) else ""
-    kind, many = _value_type(hint)
+    kind, many = value_type(hint)
     parser.add_argument(
         flag,
         action=_Many if many else "store",
@@ -164,7 +164,7 @@ def _default_text(value: Any) -> str:
     return f"{value:,}" if type(value) is int and value >= MIN_GROUPED else str(value)
 
 
-def _value_type(hint: Any) -> tuple[Any, bool]:
+def value_type(hint: Any) -> tuple[Any, bool]:
     """The type of one value, and whether the flag takes several. Hints are such as `int`, `str | None` and `tuple[str, ...]`."""
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)[0], True

@@ -298,3 +298,24 @@ def test_the_trainer_imports_no_network_library_no_beam_and_no_tracker() -> None
     program = f"import sys, trainer.train, trainer.commands; print(*({{m.split('.')[0] for m in sys.modules}} & {banned}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_presets_are_listed_with_their_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["presets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["preset", "parameters"]
+    assert [line.split()[0] for line in lines] == list(PRESETS)
+    assert [int(line.split()[1].replace(",", "")) for line in lines[1:]] == [124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
+
+
+def test_the_recipe_of_flags_can_be_printed_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "gpt2-xl", "--recipe", "modern", "--steps", "77", "--print-config"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == RECIPES["modern"](PRESETS["gpt2-xl"]()).with_options(steps=77).to_json()
+    assert "--steps -1" in error_line(["train", "tiny", "--steps", "-1", "--print-config"], capsys)
+
+
+@pytest.mark.parametrize("flag", ["--data", "--out"])
+def test_data_and_out_are_required_to_train(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"--data": "--out", "--out": "--data"}[flag]
+    assert f"{flag} DIR is required" in error_line(["train", "tiny", other, "x"], capsys)
