@@ -21,7 +21,7 @@ from tokenizer.outputs import check_folder, written_aside
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "is_hf_folder", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"

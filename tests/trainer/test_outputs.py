@@ -102,4 +102,4 @@ def test_a_network_of_another_tokenizer_is_no_start(
     save_hf(gpt, other, tmp_path / "other")
     mine = write_corpus(tmp_path / "tokens", texts[:30], shards=1, tokenizer=Tokenizer([(2, 3)]))
     command = [*small_run("run"), "--vocabulary=258", "--data", str(mine), "--init-from", str(tmp_path / "other")]
-    assert "trained with tokenizer" in refused(command, tmp_path, capsys)
+    assert "the network's tokenizer" in refused(command, tmp_path, capsys)
