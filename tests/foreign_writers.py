@@ -183,19 +183,21 @@ def resources(folder: Path, chance: random.Random) -> Meanings:
 
 
 def fastwarc(folder: Path, chance: random.Random) -> Meanings:
-    """Plain, in gzip members, and in zstd frames with no dictionary, a plain one and a compressed one."""
+    """Plain; in gzip members and zstd frames, a record in each or all in one; with no dictionary, a plain one, a compressed one."""
     meanings: Meanings = {}
     samples = [sent(chance, page(chance, coding=False)) for _ in range(200)]
     dictionary = zstd_train_dictionary_from_samples(samples, 4000)
     kinds: dict[str, Callable[[BinaryIO], object]] = {
         "fast-plain.warc": lambda file: file,
         "fast-members.warc.gz": GzipWriter,
+        "fast-whole.warc.gz": GzipWriter,
         "fast-frames.warc.zst": ZstdWriter,
+        "fast-entire.warc.zst": ZstdWriter,
         "fast-dictionary.warc.zst": lambda file: ZstdWriter(file, dictionary=dictionary),
         "fast-packed.warc.zst": lambda file: ZstdWriter(file, dictionary=dictionary, compress_dictionary_frame=True),
     }
     for name, wrap in kinds.items():
-        order, meant = captures(chance, f"{name.partition('.')[0]}.example", 50)
+        order, meant = captures(chance, f"{name.partition('.')[0]}.example", 40)
         with (folder / name).open("wb") as file:
             stream = wrap(file)
             for url, answer in order:
@@ -206,9 +208,10 @@ def fastwarc(folder: Path, chance: random.Random) -> Meanings:
                 record.headers["Content-Type"] = "application/http; msgtype=response"
                 record.set_bytes_content(sent(chance, answer))
                 record.write(stream, checksum_data=True)
-                if stream is not file:
+                if stream is not file and "whole" not in name and "entire" not in name:
                     stream.finish()  # type: ignore[attr-defined]  # ends the member
             if stream is not file:
+                stream.finish()  # type: ignore[attr-defined]
                 stream.flush()  # type: ignore[attr-defined]
         meanings |= meant
     return meanings

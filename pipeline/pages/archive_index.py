@@ -5,6 +5,8 @@ sorted into buckets, which processes map.
 """
 
 import hashlib
+import shutil
+import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +20,11 @@ from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import redacted_pages
-from pipeline.pages.archive_spans import NotAnArchiveError
+from pipeline.pages.archive_unpacking import UNPACKED, unpack
 from pipeline.pages.outcomes import REDIRECT_STATUSES
 from pipeline.pages.stored_response import http_status, stored_head
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
-from pipeline.pages.warc_record import WarcError, WarcRecord, payload_digest
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_records, records_of
+from pipeline.pages.warc_record import NotAnArchiveError, SeveralRecordsError, WarcError, WarcRecord, payload_digest
 from pipeline.records import Page
 from pipeline.storage import arrays, files
 from pipeline.urls import dedup_key
@@ -74,16 +76,22 @@ class IndexArchive:
         """Read every record. A file of another kind, or one without a record that can be read, raises InputError.
 
         Damaged records, and response records without a response, are counted and skipped. So are, without a count, addresses that
-        are not of the web (dns:, urn:) and answers to other requests than GET.
+        are not of the web (dns:, urn:) and answers to other requests than GET. Of a file that was compressed as a whole, a plain
+        copy is spilled, which the index points into.
         """
         number, path = part.work
         index = _FileIndex(number)
         try:
-            for record in read_records(path, index.damage):
-                writer.advance(record.length)
-                index.add(record)
+            try:
+                for record in read_records(path, index.damage):
+                    writer.advance(record.length)
+                    index.add(record)
+            except SeveralRecordsError:
+                index = _copied(number, path, writer)
         except NotAnArchiveError as error:
             raise InputError(f"{path}: {error}") from error
+        except WarcError as error:
+            raise InputError(f"{path}: {error}; get the file anew, or leave it out") from error
         if index.first_error and not index.records:
             raise InputError(f"{path}: {index.first_error}; get the file anew, or leave it out")
         if index.bad_records:
@@ -91,6 +99,21 @@ class IndexArchive:
         captures = np.array([*index.rows(), *(_own_page(number, page) for page in redacted_pages(path))], CAPTURE)
         buckets = (captures["page"] % np.uint64(self.buckets)).astype(np.int64)
         shuffle.write_run(writer, SPILL, captures, buckets, self.buckets)
+
+
+def _copied(number: int, path: str, writer: PartWriter) -> "_FileIndex":
+    """The index of a plain copy of an archive; the copy is spilled."""
+    index = _FileIndex(number)
+    with files.open_input(path) as file, tempfile.TemporaryFile() as copy:
+        damage = unpack(file, files.size(path), copy)
+        copy.seek(0)
+        for record in records_of(copy, index.damage):
+            index.add(record)
+        if damage:
+            index.damage(damage)
+        copy.seek(0)
+        writer.publish(UNPACKED, index.records, lambda f: shutil.copyfileobj(copy, f), writer.spill_name(f"{writer.key}.warc"))
+    return index
 
 
 class _FileIndex:
@@ -104,7 +127,9 @@ class _FileIndex:
         self._other_requests: set[str] = set()
 
     def damage(self, error: WarcError) -> None:
-        """Take notice of a record that cannot be read."""
+        """Take notice of a record that cannot be read. Raises SeveralRecordsError, which concerns the whole file."""
+        if isinstance(error, SeveralRecordsError):
+            raise error
         self.first_error = self.first_error or error
         self.bad_records += 1
 

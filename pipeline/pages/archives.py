@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from pipeline.engine import shuffle
-from pipeline.engine.parts import Part, PhaseFolder, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.stage import Call
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import archive_files, skipped_files
@@ -21,6 +21,7 @@ from pipeline.pages.archive_index import (
     SortCaptures,
     bucket_count,
 )
+from pipeline.pages.archive_unpacking import UNPACKED
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import (
@@ -72,7 +73,7 @@ class ArchivedElsewhereError(ValueError):
 class CopyPart:
     """Copies the pages of one part's links out of archives.
 
-    `archives` are paths of WARC files, `buckets` those of their index.
+    `archives` are paths of WARC files, or of plain copies of them; `buckets` those of their index.
     """
 
     settings: PagesSettings
@@ -109,7 +110,13 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
         if bad := receipt.counters.get(BAD_RECORDS, 0):
             logger.warning("%s: %s bad records skipped", path, f"{bad:,}")
             skipped[BAD_RECORDS] += bad
-    return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
+    sources = tuple(_plain_copy(receipt, index) or path for path, receipt in zip(paths, indexed, strict=True))
+    return CopyPart(call.settings, sources, tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
+
+
+def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
+    """The plain copy that the index of an archive points into; None where it points into the archive itself."""
+    return next((files.join(phase.folder, entry.name) for entry in receipt.files if entry.kind == UNPACKED), None)
 
 
 def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 MAX_RECORD_BYTES = 256 << 20
 PADDING = b"\r\n\0"
 """Bytes that writers leave between records, or that a file system adds at the end."""
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+RECORD_START = re.compile(rb"(?:WARC/[0-9]\.[0-9]{1,2}|[A-Za-z][A-Za-z0-9+.-]*:[^\r\n]* [0-9]{12,14} [^\r\n]* [0-9]+)[ \t]*\r?\n")
+"""First line of a record, in WARC or in ARC."""
+_AFTER_BYTES = 1 << 12
+HEAD_END = re.compile(rb"\r?\n\r?\n")
 _BLANKS = " \t\r"
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _DATE = re.compile(
@@ -26,8 +29,16 @@ class WarcError(ValueError):
     """A WARC file or record is damaged, or the data is not WARC."""
 
 
+class NotAnArchiveError(WarcError):
+    """A file is of a kind that is not read, in place of damaged."""
+
+
 class TruncatedRecordError(WarcError):
     """A record does not hold the whole of its response."""
+
+
+class SeveralRecordsError(WarcError):
+    """A gzip member or a zstd frame holds several records, or a part of one: none can be read by its offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
     data = data.lstrip(PADDING)
     if not data.startswith(b"WARC/"):
         return _parse_arc_record(data, offset, length)
-    end = _HEAD_END.search(data)
+    end = HEAD_END.search(data)
     if not end:
         raise WarcError(f"no WARC record at byte {offset}")
     return _with_block(_record_headers(data[: end.end()], offset), data[end.end() :], offset, length)
@@ -135,10 +146,12 @@ def _with_block(headers: dict[str, str], rest: bytes, offset: int, length: int) 
     size = _content_length(headers, offset)
     if size > len(rest):
         raise WarcError(f"record at byte {offset}: Content-Length {size}, {len(rest)} bytes there")
-    if rest[size:].strip(PADDING):
-        raise WarcError(
-            f"several records in one gzip member or zstd frame at byte {offset}: recompress the file record by record"
-        )
+    if after := rest[size : size + _AFTER_BYTES].strip(PADDING) or rest[size:].strip(PADDING):
+        if RECORD_START.match(after):
+            raise SeveralRecordsError(
+                f"several records in one gzip member or zstd frame at byte {offset}: recompress the file record by record"
+            )
+        raise WarcError(f"record at byte {offset}: its member goes on after its length, {size} bytes")
     return WarcRecord(offset, length, headers, rest[:size])
 
 

@@ -3,6 +3,8 @@
 import gzip
 import io
 import random
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from pipeline.engine.runner import Engine
 from pipeline.pages.archive_spans import spans
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
-from pipeline.pages.warc_record import WarcError
+from pipeline.pages.warc_record import SeveralRecordsError, WarcError
 from tokenizer.errors import InputError
 
 RECORDS = 12
@@ -151,3 +153,103 @@ def test_spans_after_damage_are_where_they_were(name: str) -> None:
     for number in (0, 2, 3):
         offset = data.index(records[number])
         assert 0 <= len(records[number]) - found[offset] <= 4
+
+
+def as_a_whole(name: str, records: list[bytes]) -> bytes:
+    """An archive compressed as a whole, in one of the ways in which that comes about."""
+    data = b"".join(records)
+    return {
+        "gzip.warc.gz": lambda: packed(data),
+        "zstd.warc.zst": lambda: framed(data),
+        "info-alone.warc.gz": lambda: packed(records[0]) + packed(b"".join(records[1:])),
+        "blocks.warc.gz": lambda: b"".join(packed(data[at : at + 900]) for at in range(0, len(data), 900)),
+        "two-frames.warc.zst": lambda: framed(data[:1000]) + framed(data[1000:]),
+        "gzip.arc.gz": lambda: packed(b"".join(arc(number) for number in range(RECORDS))),
+        "zeros.warc.gz": lambda: packed(b"".join(records[:4])) + bytes(600) + packed(b"".join(records[4:])),
+        "inside.wacz": lambda: zipped(packed(data)),
+    }[name]()
+
+
+def zipped(data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("archive/data.warc.gz"), data)
+    return sink.getvalue()
+
+
+WHOLES = [
+    "gzip.warc.gz",
+    "zstd.warc.zst",
+    "info-alone.warc.gz",
+    "blocks.warc.gz",
+    "two-frames.warc.zst",
+    "gzip.arc.gz",
+    "zeros.warc.gz",
+    "inside.wacz",
+]
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_archive_that_was_compressed_as_a_whole_is_read(tmp_path: Path, engine: Engine, name: str) -> None:
+    (tmp_path / name).write_bytes(as_a_whole(name, [warc(number) for number in range(RECORDS)]))
+    links = links_folder(tmp_path / "links", [link(f"http://a.example/{number}") for number in range(RECORDS)])
+    run(links, tmp_path / "pages", engine, fetch_from=(str(tmp_path / name),))
+    found = {page.url: body_of(tmp_path / "pages", page) for page in pages_of(tmp_path / "pages")}
+    assert found == {f"http://a.example/{number}": body(number) for number in range(RECORDS)}
+    assert not (tmp_path / "pages" / ".work").exists()
+
+
+def test_end_of_an_archive_that_was_compressed_as_a_whole_may_be_lost(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "cut.warc.gz"
+    path.write_bytes(packed(b"".join(warc(number) for number in range(RECORDS)))[:-300])
+    links = links_folder(tmp_path / "links", [link(f"http://a.example/{number}") for number in range(RECORDS)])
+    with caplog.at_level("INFO"):
+        run(links, tmp_path / "pages", engine, fetch_from=(str(path),))
+    found = {page.url: body_of(tmp_path / "pages", page) for page in pages_of(tmp_path / "pages")}
+    assert RECORDS // 2 < len(found) < RECORDS
+    assert found.items() <= {f"http://a.example/{number}": body(number) for number in range(RECORDS)}.items()
+    assert "bad records skipped" in caplog.text
+
+
+@pytest.mark.parametrize("dictionary", [b"\x37\xa4\x30\xec" + bytes(90), b"short", framed(b"x" * 99)[:-20]])
+def test_damaged_dictionary_of_an_archive_ends_with_one_line(tmp_path: Path, engine: Engine, dictionary: bytes) -> None:
+    path = tmp_path / "x.warc.zst"
+    path.write_bytes(struct.pack("<II", 0x184D2A5D, len(dictionary)) + dictionary + framed(warc(0))[:-9])
+    links = links_folder(tmp_path / "links", [link("http://a.example/0")])
+    with pytest.raises(InputError, match=r"get the file anew, or leave it out$"):
+        run(links, tmp_path / "pages", engine, fetch_from=(str(path),))
+
+
+def test_archive_that_expands_without_end_is_refused(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.pages.archive_unpacking.FREE_BYTES", 1 << 16)
+    path = tmp_path / "bomb.warc.gz"
+    path.write_bytes(packed(warc(0) + warc(1) + bytes(5_000_000)))
+    links = links_folder(tmp_path / "links", [link("http://a.example/0")])
+    with pytest.raises(InputError, match=r"bomb\.warc\.gz: it expands to more than"):
+        run(links, tmp_path / "pages", engine, fetch_from=(str(path),))
+
+
+def test_large_record_is_skipped_and_no_reason_to_copy_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("archive_members", "warc_record"):
+        monkeypatch.setattr(f"pipeline.pages.{module}.MAX_RECORD_BYTES", 3000)
+    large = warc(1).replace(b"Content-Length: 1", b"Content-Length: 9") + bytes(8000)
+    for name, pack in (("x.warc.gz", packed), ("x.warc.zst", framed)):
+        (tmp_path / name).write_bytes(pack(warc(0)) + pack(large) + pack(warc(2)))
+        errors: list[WarcError] = []
+        found = [record.url for record in read_records(str(tmp_path / name), errors.append)]
+        assert found == ["http://a.example/0", "http://a.example/2"]
+        assert [isinstance(error, SeveralRecordsError) for error in errors] == [False]
+
+
+def test_gzip_body_in_a_damaged_record_is_no_record(tmp_path: Path) -> None:
+    inner = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed(body(1))
+    head = f"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: {len(inner)}\r\n\r\n".encode()
+    stored = gzip.compress(head + inner + b"\r\n\r\n", compresslevel=0, mtime=0)
+    assert packed(body(1)) in stored
+    path = tmp_path / "x.warc.gz"
+    path.write_bytes(packed(warc(0)) + stored[:-9] + b"x" + stored[-8:] + packed(warc(2)))
+    errors: list[WarcError] = []
+    assert [record.url for record in read_records(str(path), errors.append)] == ["http://a.example/0", "http://a.example/2"]
+    assert len(errors) == 1
