@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.archive_files import archive_files
-from pipeline.pages.archive_spans import NotAnArchiveError
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.pages.warc_reader import read_records
-from pipeline.pages.warc_record import WarcError
+from pipeline.pages.warc_record import NotAnArchiveError, WarcError
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
