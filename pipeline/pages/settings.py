@@ -28,7 +28,7 @@ def read_certificates(path: str) -> None:
 def read_first_records(path: str) -> None:
     """Read the first record of each archive that a path of --fetch_from names. Raises InputError for what is no archive."""
     for archive in archive_files([path]):
-        if not files.size(archive):
+        if archive == path and not files.size(archive):
             raise InputError(f"--fetch_from {archive}: empty; get the file anew, or leave it out")
         try:
             next(read_records(archive), None)
