@@ -11,6 +11,7 @@ from tokenizer.command_line import Parser, positive_int, whole
 from tokenizer.convert import READERS, WRITERS
 from tokenizer.errors import InputError
 from tokenizer.faults import answer, check_arguments
+from tokenizer.labels import printable_text
 from tokenizer.paper import VOCAB_SIZE
 
 
@@ -25,7 +26,7 @@ def _run(words: Sequence[str], prog: str) -> int:
     arguments = _parser(prog).parse_args(words)
     try:
         for line in arguments.run(arguments):
-            print(line)
+            print(printable_text(line))
     except ValueError as error:
         raise InputError(str(error)) from error
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError, path_fault
+from tokenizer.terminal import error_line
 
 PIPE_CLOSED = 141
 """Exit code of a command whose reader went away, as `head` does: that of a program that ends by SIGPIPE."""
@@ -61,13 +62,8 @@ def answer(run: Callable[[], int], *, on_full_disk: str, mark: str = "error: ", 
 
 
 def _say(code: int, line: str) -> int:
-    sys.stderr.write(one_line(line) + "\n")
+    sys.stderr.write(error_line(line) + "\n")
     return code
-
-
-def one_line(text: str) -> str:
-    """The text on one line, without control characters: a path may hold any."""
-    return "".join(c if c.isprintable() or c == "…" else repr(c)[1:-1] for c in text)
 
 
 def _forget_output() -> None:

@@ -5,12 +5,14 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 
 from tokenizer.command_line import positive_int, real, whole
 from tokenizer.errors import DISK_FAILED, InputError
 from tokenizer.faults import answer, check_arguments
 from tokenizer.interruption import ends_on_interrupt
+from tokenizer.terminal import error_line, guarded_streams, log_lines
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
 from trainer.flags import TrainerParser, add_options, apply_flags
@@ -21,10 +23,11 @@ ON_FULL_DISK = "checkpoints are kept: free space or fix the disk, then run the s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line. Exit codes: 0 done, 1 failed, 2 bad usage or input, 74 disk full or failing, 130 interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if argv is None else argv)
-    with ends_on_interrupt("interrupted"):
-        return answer(lambda: _run(words), on_full_disk=ON_FULL_DISK, mark="")
+    with guarded_streams() if "--wandb" not in words else nullcontext():  # wandb colors its own lines
+        log_lines(logging.INFO)
+        with ends_on_interrupt("interrupted"):
+            return answer(lambda: _run(words), on_full_disk=ON_FULL_DISK, mark="")
 
 
 def _run(words: list[str]) -> int:
@@ -32,7 +35,7 @@ def _run(words: list[str]) -> int:
     try:
         return _run_command(words)
     except SaveError as error:
-        sys.stderr.write(f"failed: {error}\n")
+        sys.stderr.write(f"failed: {error_line(error)}\n")
         return DISK_FAILED
 
 
@@ -162,7 +165,9 @@ def _train(arguments: Namespace) -> int:
 
 def _presets(_arguments: Namespace) -> int:
     """A table of the presets."""
-    rows = [("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")]
+    rows: list[tuple[str, ...]] = [
+        ("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")
+    ]
     for name, preset in PRESETS.items():
         config = preset()
         model = config.model

@@ -17,6 +17,7 @@ from pipeline.storage.remote import remote_fault
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import InputError
 from tokenizer.faults import answer, check_arguments
+from tokenizer.terminal import control
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
@@ -116,7 +117,7 @@ def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
     if stage.explain_output is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
+        control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
     inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)

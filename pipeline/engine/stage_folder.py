@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
+from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest
 from pipeline.storage.next_version import check_foreign
 from pipeline.storage.verification import is_intact
@@ -62,6 +62,7 @@ def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, I
     try:
         if _present(folder) not in (None, request):
             files.remove_folder(work)
+            private_addresses.forget(folder)
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
         if files.exists(files.join(folder, NAME)):
@@ -94,6 +95,7 @@ def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, I
         files.remove(files.join(work, SETTINGS))
         if not any(_is_worth_keeping(name) for name in files.names_below(work)):
             files.remove_folder(work)
+            private_addresses.forget(phase.folder)
         if files.names(phase.folder) in ([], [LOCK]):
             files.remove_folder(phase.folder)
         raise
@@ -118,7 +120,8 @@ def close_stage(
 
     Raises RuntimeError where the books do not balance.
     """
-    entries = sorted((e for r in receipts for e in r.files if not e.name.startswith(WORK_FOLDER)), key=lambda e: e.name)
+    published = (e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name)))
+    entries = sorted(published, key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}

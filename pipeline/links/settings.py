@@ -11,7 +11,7 @@ from pipeline.engine.settings import setting
 from pipeline.links.domains import policy_sites, read_subreddits
 from pipeline.links.url_lists import read_urls
 from pipeline.paper import MIN_KARMA, REMOVED_SITES
-from pipeline.reddit import parse_lines
+from pipeline.reddit import PROFILE, parse_lines
 
 STAGE_NAME: Final = "links"
 LISTINGS = ("new", "top", "hot", "rising")
@@ -111,6 +111,8 @@ class LinksSettings:
         for name in self.subreddits:
             if not re.fullmatch(r"\w{2,40}", name, re.ASCII):
                 raise ValueError(f"--subreddits {name}: give bare names, as in reddit.com/r/NAME")
+            if name.lower().startswith(PROFILE):
+                raise ValueError(f"--subreddits {name}: a user's profile; give subreddits, the corpus names no user")
         for flag, values, known in (("listings", self.listings, LISTINGS), ("windows", self.windows, WINDOWS)):
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")

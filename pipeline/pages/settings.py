@@ -10,9 +10,9 @@ from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.archive_files import archive_files
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
-from pipeline.pages.redaction import redact
 from pipeline.pages.warc_reader import read_records
 from pipeline.pages.warc_record import NotAnArchiveError, WarcError
+from pipeline.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 

@@ -13,6 +13,8 @@ from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
 from tokenizer.faults import answer
 from tokenizer.interruption import ends_on_interrupt
+from tokenizer.labels import printable
+from tokenizer.terminal import log_lines
 from trainer import finite_json
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
@@ -32,7 +34,7 @@ from trainer.model import GPT
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_lines(logging.INFO)
     advice = "finished tasks are kept: free space or fix the disk, then run the same command again"
     return answer(lambda: _main(words), on_full_disk=advice, mark="webtext-train eval: ")
 
@@ -61,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
         write(evaluations, out)
-        sys.stdout.write(f"{out / 'report.html'}\n")
+        sys.stdout.write(f"{printable(out / 'report.html')}\n")
     if any(evaluation.unexpected for evaluation in evaluations):
         return 1
     return 2 if any(evaluation.faults for evaluation in evaluations) else 0

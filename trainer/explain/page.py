@@ -1,6 +1,5 @@
 """`webtext-train explain`: a page that shows what a network does with a prompt, for learning and teaching GPT-2."""
 
-import json
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import Any
 from tokenizer.codec import Tokenizer
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, script_json
 from tokenizer.outputs import written_aside
 from trainer.checkpoint.load import load_model
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     text = page(model, tokenizer, arguments.prompt, arguments.other)
     with written_aside(out) as aside:
         aside.write_text(text, encoding="utf-8")
-    print(out)  # noqa: T201 - the command's output
+    print(printable(out))  # noqa: T201 - the command's output
     return 0
 
 
@@ -50,7 +50,7 @@ def page(model: GPT, tokenizer: Tokenizer, prompt: str, other: str | None = None
     """The complete HTML page, without external resources."""
     first = _read(model, tokenizer, prompt, "--prompt")
     second = None if other is None else _read(model, tokenizer, other, "--other")
-    data = json.dumps(describe(model, tokenizer, first, second), ensure_ascii=False).replace("</", "<\\/")
+    data = script_json(describe(model, tokenizer, first, second))
     template = files("trainer.explain").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("__DATA__", data)
 
