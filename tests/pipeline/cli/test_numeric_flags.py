@@ -12,7 +12,7 @@ from pipeline.cli.registry import STAGES
 from pipeline.engine.settings import add_arguments, from_arguments
 from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
-from trainer.flags import Parser, add_options, apply_flags
+from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import tiny
 
 NO_NUMBERS = ("nan", "inf", "-inf", "1e999", "ten", "", "3,5", "0x10", "1 2")
@@ -43,13 +43,13 @@ def spelled(flag: str) -> str:
 
 
 def settings_of(stage: str, flag: str, value: str) -> object:
-    parser = Parser(prog=stage)
+    parser = TrainerParser(prog=stage)
     add_arguments(parser, STAGES[stage].settings)
     return from_arguments(STAGES[stage].settings, parser.parse_args([f"--{flag.replace('_', '-')}={value}"]))
 
 
 def recipe_of(flag: str, value: str) -> object:
-    parser: argparse.ArgumentParser = Parser(prog="train")
+    parser: argparse.ArgumentParser = TrainerParser(prog="train")
     add_options(parser)
     return apply_flags(tiny(), parser.parse_args([f"--{flag.replace('_', '-')}={value}"]))
 
