@@ -15,9 +15,9 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
 from pipeline.storage.remote import remote_fault
 from tokenizer.command_line import Parser, suggestion
-from tokenizer.errors import InputError
+from tokenizer.errors import NETWORK_FAILED, InputError, OutageError
 from tokenizer.faults import answer, check_arguments
-from tokenizer.terminal import control
+from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
@@ -31,6 +31,7 @@ exit codes:
   1    failed: a traceback or Beam's error says where
   2    bad usage or input: one line says what to correct, and nothing was changed
   74   the disk is full or fails: finished parts are kept
+  75   the network is down: finished links are kept, and the same command goes on
   130  interrupted: the same command goes on where it stopped
   141  the reader of the output went away, as `head` does
 
@@ -64,6 +65,9 @@ def _run(argv: Sequence[str]) -> int:
             TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
         else:
             _run_one(STAGES[name], argv[1:])
+    except OutageError as error:
+        sys.stderr.write(f"error: {error_line(error)}\n")
+        return NETWORK_FAILED
     except OSError as error:
         if fault := remote_fault(error):
             raise InputError(f"{fault}; check the address, the keys and the network") from error

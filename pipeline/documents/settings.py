@@ -27,9 +27,9 @@ class DocumentsSettings:
         choices=EXTRACTORS,
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
-    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
-    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
+    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents; dedup holds to it after its cuts")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
@@ -43,7 +43,7 @@ class DocumentsSettings:
         reads=bad_words.load,
         metavar="FILE",
     )
-    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
+    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
         "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
@@ -74,7 +74,7 @@ class DocumentsSettings:
         for site in self.exclude_sites:
             canonical_site(site)
         if self.pdf and not pdf.is_available():
-            raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
+            raise ValueError("--pdf: pypdfium2 is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
         object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,15 +14,30 @@ import orjson
 from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest
 from pipeline.storage.next_version import check_foreign
 from pipeline.storage.verification import is_intact
 from tokenizer.errors import DISK_ERRORS, InputError
 from tokenizer.folder_lock import LOCK
 
-SETTINGS = "settings.json"
 REPLACED = "replaced.json"
 """The manifest of the finished stage that this work replaces."""
+
+REQUEST = "settings.json"
+"""The file of the work folder that says what an unfinished folder is made from."""
+CLOSING = "closing.json"
+"""The file of the work folder that names the files which the manifest about to be written replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFiles:
+    """Files that the folder held before: those that still count, and all that the new manifest replaces."""
+
+    kept: Sequence[FileEntry] = ()
+    replaced: Sequence[FileEntry] = ()
+
+
+NO_EARLIER_FILES = EarlierFiles()
 
 
 def open_stage(
@@ -42,8 +58,8 @@ def find_work(
     Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`; and
     where it holds files that no stage made.
     """
-    request = _request(stage, settings, inputs)
-    present = _present(folder)
+    request = request_of(stage, settings, inputs)
+    present = present_request(folder)
     if present is None:
         if WORK_FOLDER not in files.names(folder):
             check_foreign(folder)
@@ -58,16 +74,16 @@ def find_work(
 def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> None:
     """Record settings and inputs in the folder. What was made with others is no longer finished, but a manifest of it is kept."""
     folder, work = phase.folder, files.join(phase.folder, WORK_FOLDER)
-    request = _request(phase.stage, settings, inputs)
+    request = request_of(phase.stage, settings, inputs)
     try:
-        if _present(folder) not in (None, request):
+        if present_request(folder) not in (None, request):
             files.remove_folder(work)
             private_addresses.forget(folder)
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
         if files.exists(files.join(folder, NAME)):
             files.publish_bytes(files.join(work, REPLACED), files.read_bytes(files.join(folder, NAME)))
-        files.publish_bytes(files.join(work, SETTINGS), orjson.dumps(request))
+        files.publish_bytes(files.join(work, REQUEST), orjson.dumps(request))
         files.remove(files.join(folder, NAME))
     except OSError as error:
         if error.errno in DISK_ERRORS:
@@ -92,7 +108,7 @@ def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, I
             if is_intact(phase.folder, manifest):
                 manifest.save(phase.folder)
                 files.remove(replaced)
-        files.remove(files.join(work, SETTINGS))
+        files.remove(files.join(work, REQUEST))
         if not any(_is_worth_keeping(name) for name in files.names_below(work)):
             files.remove_folder(work)
             private_addresses.forget(phase.folder)
@@ -106,6 +122,13 @@ def _is_worth_keeping(name: str) -> bool:
     return not name.endswith((".error", ".progress"))
 
 
+def request_of(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
+    """What a folder is made from, as JSON gives it back: stage, settings, and the hashes of the inputs."""
+    request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
+    read: dict[str, Any] = orjson.loads(orjson.dumps(request))
+    return read
+
+
 def close_stage(
     phase: PhaseFolder,
     settings: dict[str, Any],
@@ -115,13 +138,14 @@ def close_stage(
     books: Books | None = None,
     counters: dict[str, int] | None = None,
     dataset: dict[str, Any] | None = None,
+    earlier: EarlierFiles = NO_EARLIER_FILES,
 ) -> StageManifest:
     """Publish the manifest of the receipts' files and remove the work folder: the stage is done.
 
     Raises RuntimeError where the books do not balance.
     """
-    published = (e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name)))
-    entries = sorted(published, key=lambda e: e.name)
+    published = [e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name))]
+    entries = sorted([*earlier.kept, *published], key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}
@@ -129,8 +153,12 @@ def close_stage(
         for name, value in receipt.counters.items():
             counted[name] = counted.get(name, 0) + value
     manifest = StageManifest(phase.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
+    if replaced := sorted({entry.name for entry in earlier.replaced} - {entry.name for entry in entries}):
+        closing = {"manifest": manifest.sha256, "replaced": replaced}
+        files.publish_bytes(files.join(phase.folder, WORK_FOLDER, CLOSING), orjson.dumps(closing))
     manifest.save(phase.folder)
     _remove_replaced(phase.folder, manifest)
+    finish_closing(phase.folder)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
 
@@ -142,6 +170,18 @@ def _remove_replaced(folder: str, manifest: StageManifest) -> None:
         names = {entry.name for entry in StageManifest.parse(files.read_bytes(replaced)).files}
         for name in sorted(names - {entry.name for entry in manifest.files}):
             files.remove(files.join(folder, name))
+
+
+def finish_closing(folder: str) -> None:
+    """Remove the files that the folder's manifest replaced, if a run that wrote it was killed before it did so."""
+    path = files.join(folder, WORK_FOLDER, CLOSING)
+    if not files.exists(path):
+        return
+    closing = orjson.loads(files.read_bytes(path))
+    if files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == closing["manifest"]:
+        for name in closing["replaced"]:
+            files.remove(files.join(folder, name))
+        files.remove_folder(files.join(folder, WORK_FOLDER))
 
 
 def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
@@ -162,19 +202,13 @@ def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[R
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
 
 
-def _request(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
-    """What a folder is made with, as JSON gives it back."""
-    request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
-    return orjson.loads(orjson.dumps(request))  # type: ignore[no-any-return]
-
-
-def _present(folder: str) -> dict[str, Any] | None:
+def present_request(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
         manifest = StageManifest.load(folder)
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
-    started = files.join(folder, WORK_FOLDER, SETTINGS)
+    started = files.join(folder, WORK_FOLDER, REQUEST)
     return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
 
 

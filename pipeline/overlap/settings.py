@@ -1,10 +1,9 @@
 """Settings of the stage `overlap`."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pipeline.engine.settings import setting
-from pipeline.overlap.evaluation_files import read_examples
+from pipeline.overlap.evaluation_files import read_examples, set_name
 from pipeline.paper import OVERLAP_NGRAM_WORDS
 from tokenizer.errors import InputError, path_fault
 
@@ -59,4 +58,4 @@ class OverlapSettings:
 
 def _name_and_path(item: str) -> tuple[str, str]:
     name, mark, path = item.partition("=")
-    return (name, path) if mark else (PurePosixPath(item).stem, item)
+    return (name, path) if mark else (set_name(item), item)
