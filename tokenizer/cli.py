@@ -7,29 +7,28 @@ from pathlib import Path
 
 from tokenizer import commands
 from tokenizer.bpe import COUNTS, TRAINERS
-from tokenizer.command_line import Parser
+from tokenizer.command_line import Parser, positive_int, whole
 from tokenizer.convert import READERS, WRITERS
-from tokenizer.errors import FormatError
+from tokenizer.errors import InputError
+from tokenizer.faults import answer, check_arguments
 from tokenizer.labels import printable_text
 from tokenizer.paper import VOCAB_SIZE
-from tokenizer.terminal import error_line
 
 
 def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> int:
     """Run one command. Exit codes: 0 done, 2 bad usage or input."""
-    arguments = _parser(prog).parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    return answer(lambda: _run(words, prog), on_full_disk="free space or fix the disk, then run the same command again")
+
+
+def _run(words: Sequence[str], prog: str) -> int:
+    check_arguments(words)
+    arguments = _parser(prog).parse_args(words)
     try:
         for line in arguments.run(arguments):
             print(printable_text(line))
-    except (FormatError, ValueError) as error:
-        print(f"error: {error_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            error_line(f"error: {error.filename}: {error.strerror}; give another path" if error.filename else f"error: {error}"),
-            file=sys.stderr,
-        )
-        return 2
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return 0
 
 
@@ -42,12 +41,12 @@ def _parser(prog: str) -> Parser:
     )
     train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
-    train.add_argument("--vocab-size", type=int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
+    train.add_argument("--vocab-size", type=positive_int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
     train.add_argument(
-        "--min-frequency", type=int, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
+        "--min-frequency", type=whole, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
     )
     train.add_argument(
-        "--max-token-length", type=int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
+        "--max-token-length", type=positive_int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
     )
 
     train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same merges (default: %(default)s)")
@@ -68,7 +67,7 @@ def _parser(prog: str) -> Parser:
     decode = _command(subparsers, "decode", "print one document of a shard", commands.run_decode)
     decode.add_argument("shard", type=Path, metavar="SHARD")
     decode.add_argument(
-        "--document", type=int, default=0, metavar="N", help="number of the document, from 0 (default: %(default)s)"
+        "--document", type=whole, default=0, metavar="N", help="number of the document, from 0 (default: %(default)s)"
     )
     decode.add_argument("--tokenizer", type=Path, metavar="PATH", help="folder or file (default: the shard's folder)")
 

@@ -18,6 +18,7 @@ from tokenizer.encoder import Encoder
 from tokenizer.errors import FormatError
 from tokenizer.formats import MergePair
 from tokenizer.merges import MAX_IDS
+from tokenizer.outputs import written_aside
 from tokenizer.paper import SPLIT_PATTERN, byte_ids
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
@@ -69,7 +70,8 @@ class Tokenizer:
         paths = []
         for name, data in formats.all_files(self.pairs).items():
             paths.append(Path(folder, name))
-            paths[-1].write_bytes(data)
+            with written_aside(paths[-1]) as aside:
+                aside.write_bytes(data)
         return paths
 
     @property

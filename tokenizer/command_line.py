@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -71,6 +72,28 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(word.partition("=")[0].replace("_", "-"), list(known), 1, SUGGESTION_SIMILARITY)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def whole(text: str) -> int:
+    """A whole number of 64 bits, for a flag."""
+    try:
+        value = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+    if not -(1 << 63) <= value < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is beyond 64 bits")
+    return value
+
+
+def real(text: str) -> float:
+    """A finite number, for a flag."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
 
 
 def positive_int(text: str) -> int:

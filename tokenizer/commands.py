@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 
 from tokenizer import bpe
 from tokenizer.codec import LIBRARY, Tokenizer
-from tokenizer.convert import READERS, WRITERS, write_folder
+from tokenizer.convert import READERS, SUFFIXES, WRITERS, add_split, check_split
 from tokenizer.counting import PreTokenCounter
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
 from tokenizer.evaluate import Fit, longest, never_final
 from tokenizer.labels import printable
+from tokenizer.merges import MAX_IDS
+from tokenizer.outputs import check_folder, check_new_file, new_folder_aside
 from tokenizer.shards import Manifest, Shard
 
 BATCH_DOCUMENTS = 1024
@@ -34,7 +36,12 @@ TOKEN_CHARACTERS = 64
 
 
 def run_train(arguments: argparse.Namespace) -> Iterator[str]:
-    """Count pre-tokens, learn merges, and write every format."""
+    """Count pre-tokens, learn merges, and write every format into a folder that holds nothing else."""
+    check_folder(arguments.output)
+    if not 257 <= arguments.vocab_size <= MAX_IDS + 1:
+        raise InputError(f"--vocab_size {arguments.vocab_size}: must be from 257 to {MAX_IDS + 1:,}, since ids have 16 bits")
+    if arguments.min_frequency < 0:
+        raise InputError(f"--min_frequency {arguments.min_frequency}: must be at least 0")
     limits = (arguments.min_frequency, arguments.max_token_length)
     batches = (batch.column("text") for batch in _batches(arguments.texts, []))
     if arguments.trainer == LIBRARY:
@@ -108,18 +115,25 @@ def run_decode(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def run_export(arguments: argparse.Namespace) -> Iterator[str]:
-    """Convert one split to another trainer's file."""
+    """Convert one split to another trainer's file, which must not exist yet."""
     shards = Manifest.load(arguments.folder).open(arguments.split)
-    WRITERS[arguments.format](shards, arguments.output)
-    yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {arguments.output}"
+    output = arguments.output
+    paths = [output.with_name(output.name + suffix) for suffix in SUFFIXES[arguments.format]]
+    for path in paths:
+        check_new_file(path)
+    with new_folder_aside(output) as aside:
+        WRITERS[arguments.format](shards, aside / output.name)
+        for path in paths:
+            (aside / path.name).rename(path)
+    yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {output}"
 
 
 def run_import(arguments: argparse.Namespace) -> Iterator[str]:
-    """Convert another trainer's file to a folder of token shards with one split."""
+    """Convert another trainer's file to a split of a folder of token shards: a new folder, or one of earlier imports."""
     tokenizer = Tokenizer.load(arguments.tokenizer)
+    check_split(arguments.output, arguments.split, tokenizer)
     tokens = READERS[arguments.format](arguments.file, tokenizer.eot_id)
-    manifest = write_folder(arguments.output, {arguments.split: tokens}, tokenizer)
-    split = manifest.split(arguments.split)
+    split = add_split(arguments.output, arguments.split, tokens, tokenizer).split(arguments.split)
     yield f"{split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
 
 
@@ -136,10 +150,20 @@ def _batches(paths: list[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches with the column `text` and the given columns: read from Parquet files, null for a text file."""
     for path in paths:
         if path.suffix == ".parquet":
-            yield from pq.ParquetFile(path).iter_batches(BATCH_DOCUMENTS, columns=["text", *columns])
+            yield from _parquet_batches(path, ["text", *columns])
         else:
             text = pa.array([path.read_bytes().decode("utf-8", "replace")], pa.large_string())
             yield pa.record_batch({"text": text} | {name: pa.nulls(1, pa.string()) for name in columns})
+
+
+def _parquet_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise FormatError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}); give another file") from error
+    if missing := [name for name in columns if name not in file.schema_arrow.names]:
+        raise FormatError(f"{path}: no column '{missing[0]}'; it has {', '.join(file.schema_arrow.names)}")
+    yield from file.iter_batches(BATCH_DOCUMENTS, columns=columns)
 
 
 def _row(fit: Fit) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ document ids: a document that is read back gets the hash of its tokens as its id
 """
 
 import hashlib
+import json
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -14,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError
+from tokenizer.errors import FormatError, InputError
+from tokenizer.formats import FILES
+from tokenizer.outputs import check_folder, written_aside
+from tokenizer.shard_manifest import MANIFEST_JSON
 from tokenizer.shards import BATCH_TOKENS, Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
@@ -109,7 +114,52 @@ WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
     "llmc": to_llmc,
     "megatron": to_megatron,
 }
+SUFFIXES = {"nanogpt": ("",), "llmc": ("",), "megatron": (".bin", ".idx")}
+"""What each format adds to the path of its output: one file per suffix."""
 READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
+
+
+def check_split(folder: Path, split: str, tokenizer: Tokenizer) -> Manifest | None:
+    """The dataset of earlier imports that the split joins, or None for a new folder.
+
+    Raises InputError where the folder holds anything else, or the split.
+    """
+    if not re.fullmatch(r"\w[\w-]*", split, re.ASCII):
+        raise InputError(f"--split {split!r}: a name of letters, digits, - and _, such as train")
+    path = folder / MANIFEST_JSON
+    if not path.exists():
+        check_folder(folder, (*FILES, _header(split, 0, 0, tokenizer).name))
+        return None
+    manifest = Manifest.load(folder)
+    if set(json.loads(path.read_bytes())) != {"dataset"}:
+        raise InputError(f"{folder}: holds the output of a pipeline's stage; choose another --output")
+    if manifest.tokenizer_sha256 != tokenizer.sha256:
+        raise InputError(f"{folder}: made with another tokenizer ({manifest.tokenizer_sha256[:12]}); choose another --output")
+    if split in manifest.splits:
+        raise InputError(f"{folder}: has a split '{split}' already; give another --split or choose another --output")
+    return manifest
+
+
+def add_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenizer) -> Manifest:
+    """Write a split of flat tokens into a folder of token shards, beside those of earlier imports; returns its manifest.
+
+    Raises InputError as `check_split` does, FormatError for tokens that the tokenizer does not have.
+    """
+    earlier = check_split(folder, split, tokenizer)
+    if not len(tokens):
+        raise FormatError("the file holds no tokens; give another one")
+    if int(tokens.max()) >= tokenizer.vocab_size:
+        raise FormatError(
+            f"the file holds id {int(tokens.max()):,}, the tokenizer has {tokenizer.vocab_size:,} entries; "
+            "give the tokenizer that it was made with"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if earlier is None:
+        tokenizer.save(folder)
+    splits = {**(earlier.splits if earlier else {}), split: _write_split(folder, split, tokens, tokenizer)}
+    manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, splits)
+    manifest.save()
+    return manifest
 
 
 def write_folder(folder: Path, splits: dict[str, TokenIds], tokenizer: Tokenizer) -> Manifest:
@@ -128,17 +178,19 @@ def _write_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenize
     for batch in _batches(tokens, tokenizer.eot_id):
         documents += len(batch)
         text_bytes += int(lengths[batch.tokens].sum())
-    header = Header(split, 0, 1, documents, len(tokens), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
+    header = _header(split, documents, len(tokens), tokenizer)
     path = folder / header.name
-    aside = folder / f".{header.name}.aside"
-    with aside.open("wb") as file:
+    with written_aside(path) as aside, aside.open("wb") as file:
         writer = ShardWriter(file, header)
         for batch in _batches(tokens, tokenizer.eot_id):
             writer.write(batch)
         writer.close()
-    aside.replace(path)
     entry = ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path))
     return SplitEntry(documents, len(tokens), text_bytes, (entry,))
+
+
+def _header(split: str, documents: int, tokens: int, tokenizer: Tokenizer) -> Header:
+    return Header(split, 0, 1, documents, tokens, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
 
 
 def _batches(tokens: TokenIds, eot: int) -> Iterator[TokenBatch]:

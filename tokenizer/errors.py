@@ -24,3 +24,21 @@ class OutageError(Exception):
 
 class FormatError(ValueError):
     """A tokenizer, shard or manifest is missing, damaged or of another format; the message names the file and what to do next."""
+
+
+def path_fault(error: OSError) -> str:
+    """What is wrong with a path that could not be opened or written, and the way out, for a line that begins with the path."""
+    return _PATH_FAULTS.get(error.errno or 0, f"{error.strerror or error}; give another path")
+
+
+_PATH_FAULTS = {
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.EISDIR: "a folder; give a file",
+    errno.ENOTDIR: "lies below a file, or is one; give a folder",
+    errno.EEXIST: "exists and is no folder; give another path",
+    errno.EACCES: "no permission; change its permissions, or give another path",
+    errno.EPERM: "no permission; change its permissions, or give another path",
+    errno.EROFS: "on a read-only file system; give another path",
+    errno.ENAMETOOLONG: "the path is too long; give a shorter one",
+    errno.ELOOP: "a symbolic link that leads back to itself; give another path",
+}

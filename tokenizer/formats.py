@@ -26,6 +26,8 @@ MERGES_TXT = "merges.txt"
 TIKTOKEN_RANKS = "ranks.tiktoken"
 CONFIG_JSON = "tokenizer_config.json"
 MAX_SQUARED_BYTES = 1 << 25
+FILES = (TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, TIKTOKEN_RANKS, CONFIG_JSON)
+"""Names of all files that a tokenizer is written to."""
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
@@ -87,6 +89,8 @@ def read_pairs(path: Path) -> list[MergePair]:
 
 def parse_pairs(name: str, data: bytes) -> list[MergePair]:
     """The merges in a file's content; the name's ending tells the format. Raises FormatError like `read_pairs`."""
+    if not data.strip():
+        raise FormatError(f"{name}: empty; give a folder or file that holds a tokenizer")
     try:
         if name.endswith(".tiktoken"):
             return _from_ranks(data)

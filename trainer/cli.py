@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
+from tokenizer.command_line import positive_int, real, whole
+from tokenizer.errors import DISK_FAILED, InputError
+from tokenizer.faults import answer, check_arguments
 from tokenizer.interruption import ends_on_interrupt
 from tokenizer.terminal import error_line, guarded_streams, log_lines
 from trainer.allocator import keep_large_pages
@@ -16,28 +18,28 @@ from trainer.config import SaveError
 from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import PRESETS, RECIPES
 
+ON_FULL_DISK = "checkpoints are kept: free space or fix the disk, then run the same command again"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line. Exit codes: 0 done, 1 failed, 2 bad usage or input, 74 disk full or failing, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     with guarded_streams() if "--wandb" not in words else nullcontext():  # wandb colors its own lines
-        return _report_errors(words)
-
-
-def _report_errors(words: list[str]) -> int:
-    log_lines(logging.INFO)
-    try:
+        log_lines(logging.INFO)
         with ends_on_interrupt("interrupted"):
-            return _run(words)
-    except InputError as error:
-        print(error_line(error), file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"failed: {error_line(error)}", file=sys.stderr)
-        return DISK_FAILED if isinstance(error, SaveError) or error.errno in DISK_ERRORS else 1
+            return answer(lambda: _run(words), on_full_disk=ON_FULL_DISK, mark="")
 
 
 def _run(words: list[str]) -> int:
+    check_arguments(words)
+    try:
+        return _run_command(words)
+    except SaveError as error:
+        sys.stderr.write(f"failed: {error_line(error)}\n")
+        return DISK_FAILED
+
+
+def _run_command(words: list[str]) -> int:
     if words[:1] == ["eval"]:
         from trainer.evals.command import main as evaluate
 
@@ -108,16 +110,16 @@ def _add_train(parser: TrainerParser) -> None:
 def _add_sample(parser: TrainerParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="repeat for several prompts (default: a new document)")
-    parser.add_argument("--tokens", type=int, default=100, metavar="N", help="maximum number of new tokens (default: 100)")
     parser.add_argument(
-        "--temperature", type=float, default=0.8, metavar="X", help="0 picks the most likely token (default: 0.8)"
+        "--tokens", type=positive_int, default=100, metavar="N", help="maximum number of new tokens (default: 100)"
     )
-    parser.add_argument("--top-k", type=int, default=None, metavar="N", help="sample from the N most likely tokens")
+    parser.add_argument("--temperature", type=real, default=0.8, metavar="X", help="0 picks the most likely token (default: 0.8)")
+    parser.add_argument("--top-k", type=whole, default=None, metavar="N", help="sample from the N most likely tokens")
     parser.add_argument(
-        "--top-p", type=float, default=None, metavar="X", help="sample from the most likely tokens whose probabilities sum to X"
+        "--top-p", type=real, default=None, metavar="X", help="sample from the most likely tokens whose probabilities sum to X"
     )
-    parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations per prompt (default: 1)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--samples", type=positive_int, default=1, metavar="N", help="continuations per prompt (default: 1)")
+    parser.add_argument("--seed", type=whole, default=1, metavar="N", help="(default: 1)")
     parser.set_defaults(run=_sample)
 
 
@@ -133,7 +135,11 @@ def _add_dry_run(parser: TrainerParser) -> None:
     parser.usage = "webtext-train rehearse PRESET --ranks N [flags]"
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument(
-        "--ranks", type=int, required=True, metavar="N", help="number of ranks to simulate; this process plays one of them"
+        "--ranks",
+        type=positive_int,
+        required=True,
+        metavar="N",
+        help="number of ranks to simulate; this process plays one of them",
     )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     add_options(parser)

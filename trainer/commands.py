@@ -9,7 +9,7 @@ from tokenizer.labels import printable, printable_text
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
-from trainer.export import save_hf
+from trainer.export import check_export_folder, save_hf
 from trainer.generate import generate
 
 
@@ -38,6 +38,7 @@ def sample(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
+    check_export_folder(Path(arguments.folder))
     model, tokenizer, _ = load_model(Path(arguments.checkpoint))
     sys.stdout.write(f"{printable(save_hf(model, tokenizer, arguments.folder))}\n")
     return 0

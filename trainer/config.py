@@ -1,5 +1,6 @@
 """Configuration of a training run: the network's shape and the recipe, whose fields are also command-line flags."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -133,15 +134,22 @@ class TrainConfig:
             "checkpoint_every",
             "keep",
             "skip_limit",
+            "validation_tokens",
         ):
-            _require(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
+            _require(getattr(self, name) >= 1, f"{_flag(name)} {getattr(self, name)}: must be at least 1")
         _require(
             self.batch_tokens % self.model.context == 0,
             f"--batch-tokens {self.batch_tokens} is not a multiple of --context {self.model.context}",
         )
-        _require(self.learning_rate > 0, f"--learning-rate {self.learning_rate}: must be above 0")
-        _require(self.warmup_steps >= 0, f"--warmup-steps {self.warmup_steps}: must be at least 0")
-        _require(0 <= self.decay_fraction <= 1, f"--decay-fraction {self.decay_fraction}: must be between 0 and 1")
+        for name in ("learning_rate", "epsilon"):
+            _require(0 < getattr(self, name) < math.inf, f"{_flag(name)} {getattr(self, name)}: must be above 0")
+        for name in ("warmup_steps", "weight_decay", "clip", "spike_sigmas", "eval_every", "eval_limit", "loss_rows"):
+            _require(0 <= getattr(self, name) < math.inf, f"{_flag(name)} {getattr(self, name)}: must be at least 0")
+        for name in ("final_fraction", "decay_fraction"):
+            _require(0 <= getattr(self, name) <= 1, f"{_flag(name)} {getattr(self, name)}: must be between 0 and 1")
+        for name in ("beta1", "beta2", "momentum"):
+            _require(0 <= getattr(self, name) < 1, f"{_flag(name)} {getattr(self, name)}: must be at least 0 and below 1")
+        _require(0 <= self.seed < 1 << 63, f"--seed {self.seed}: must be at least 0 and below 2^63")
 
     @property
     def batch_windows(self) -> int:
@@ -187,6 +195,10 @@ def _check_choices(config: ModelConfig | TrainConfig) -> None:
         choices = item.metadata.get("choices") or ()
         value = getattr(config, item.name)
         _require(not choices or value in choices, f"--{item.name.replace('_', '-')} {value}: must be one of {', '.join(choices)}")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _require(holds: bool, message: str) -> None:

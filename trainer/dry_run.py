@@ -33,6 +33,7 @@ from trainer.model import GPT
 from trainer.optim import GradientGuard, Optimizer
 from trainer.presets import PRESETS, RECIPES
 
+MOST_RANKS = 1_000_000
 COLLECTIVES = {
     "c10d.allreduce_": "all-reduce",
     "_c10d_functional.all_reduce": "all-reduce",
@@ -51,8 +52,8 @@ class DryRun:
 
 def main(arguments: Namespace) -> int:
     """Dry-run a preset's step with one micro-batch and print the result. Raises InputError for an invalid recipe."""
-    if arguments.ranks < 2:
-        raise InputError(f"--ranks {arguments.ranks}: must be at least 2")
+    if not 2 <= arguments.ranks <= MOST_RANKS:
+        raise InputError(f"--ranks {arguments.ranks}: must be from 2 to {MOST_RANKS:,}")
     config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
     config = replace(config, precision="bf16" if config.precision == "auto" else config.precision)
     result = dry_run(config, arguments.ranks)

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
+from tokenizer.formats import FILES
+from tokenizer.outputs import check_folder, written_aside
 from tokenizer.typed_json import decode
 from tokenizer.untrusted import check_file, plain_name, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "is_hf_folder", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -49,21 +51,32 @@ _TOP = {
 
 
 def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
-    """Write the network as a Hugging Face GPT-2 folder and return it. Raises InputError if its architecture is not GPT-2's."""
+    """Write the network as a Hugging Face GPT-2 folder and return it; an earlier export there is replaced file by file.
+
+    Raises InputError if its architecture is not GPT-2's, or the folder holds anything else than an export.
+    """
     config = model.config
     if (config.activation, config.positions, config.qk_norm) != ("gelu", "learned", False):
         raise InputError(
             "cannot export a network with rotary positions, QK-norm or ReLU²: Hugging Face's GPT2LMHeadModel has none of them"
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_export_folder(folder)
     state = model.state_dict()
     tensors = {theirs: _transpose(ours, state[ours]) for ours, theirs in names(config)}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with written_aside(folder / WEIGHTS) as aside:
+        save_file(tensors, aside, metadata={"format": "pt"})
     text = json.dumps(_their_config(config, tokenizer.eot_id), indent=2) + "\n"
-    (folder / CONFIG).write_text(text, encoding="utf-8")
+    with written_aside(folder / CONFIG) as aside:
+        aside.write_text(text, encoding="utf-8")
     tokenizer.save(folder)
     return folder
+
+
+def check_export_folder(folder: Path) -> None:
+    """Raise InputError where a folder holds anything else than an export: a tokenizer of a corpus must not be replaced."""
+    is_export = (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+    check_folder(folder, (WEIGHTS, CONFIG, *FILES) if is_export else (WEIGHTS,))
 
 
 def is_hf_folder(folder: Path) -> bool:

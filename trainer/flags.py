@@ -50,4 +50,5 @@ def _add(group: argparse._ArgumentGroup, item: Field[Any], kind: Any) -> None:
         return
     choices = item.metadata["choices"] or None
     metavar = None if choices else {int: "N", float: "X", str: "TEXT"}[kind]
-    group.add_argument(flag, type=kind, default=None, choices=choices, metavar=metavar, help=text)
+    parse = {int: command_line.whole, float: command_line.real}.get(kind, kind)
+    group.add_argument(flag, type=parse, default=None, choices=choices, metavar=metavar, help=text)

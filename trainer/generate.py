@@ -1,5 +1,7 @@
 """Text generation with a key-value cache, one token at a time."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,10 @@ def generate(
 ) -> list[list[int]]:
     """New tokens for each prompt, up to and without `stop_id`, all in one batch. Temperature 0 picks the most likely token.
 
-    Raises ValueError for an empty prompt, if the longest prompt and the new tokens exceed the context, or if the network diverged.
+    `top_k` 0 is no limit, as in GPT-2's own code. Raises ValueError for an empty prompt, if the longest prompt and the new tokens
+    exceed the context, for a number out of range, or if the network diverged.
     """
+    _check_ranges(temperature, top_k, top_p, seed)
     longest = max(len(prompt) for prompt in prompts)
     _check(model, prompts, longest + max_new_tokens)
     device = next(model.parameters()).device
@@ -52,7 +56,7 @@ def choose(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: floa
     if temperature == 0:
         return logits_BV.argmax(dim=-1, keepdim=True)
     logits_BV = logits_BV / temperature
-    if top_k is not None:
+    if top_k:
         least = logits_BV.topk(min(top_k, logits_BV.shape[-1])).values[:, -1:]
         logits_BV = logits_BV.masked_fill(logits_BV < least, -torch.inf)
     if top_p is not None:
@@ -60,6 +64,17 @@ def choose(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: floa
         beyond = probabilities.cumsum(-1) - probabilities >= top_p
         logits_BV = logits_BV.masked_fill(torch.zeros_like(beyond).scatter(1, tokens, beyond), -torch.inf)
     return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator)
+
+
+def _check_ranges(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"--temperature {temperature}: must be at least 0")
+    if top_k is not None and top_k < 0:
+        raise ValueError(f"--top-k {top_k}: must be at least 1, or 0 for no limit")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"--top-p {top_p}: must be above 0 and at most 1")
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"--seed {seed}: must be at least 0 and below 2^63")
 
 
 def _check(model: GPT, prompts: list[list[int]], tokens: int) -> None:

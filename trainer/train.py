@@ -17,9 +17,10 @@ from tokenizer.errors import UNFINISHED, FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
 from tokenizer.labels import printable
+from tokenizer.outputs import check_folder
 from tokenizer.typed_json import read
 from tokenizer.untrusted import check_file
-from trainer.checkpoint.folders import checkpoints, set_aside, sweep
+from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.config import TrainConfig
@@ -36,6 +37,9 @@ from trainer.state import StopReason
 from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_packages
 
 log = logging.getLogger(__name__)
+
+OWN_NAMES = (CHECKPOINTS, "log.jsonl", "tensorboard", "wandb", ".config.json.aside")
+"""What a run writes into its folder besides config.json."""
 
 
 def train(arguments: Namespace) -> int:
@@ -64,6 +68,7 @@ def train(arguments: Namespace) -> int:
     initial = _load_initial(arguments.init_from, config, tokenizer) if arguments.init_from and start is None else None
     evaluator = _evaluator(arguments, config, tokenizer)
     require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
+    _warn_without_validation(config, dataset, world)
     with folder_lock(folder) if world.first else nullcontext():
         if world.first:
             _check_unchanged(folder, known)
@@ -140,10 +145,22 @@ class _RunFile(msgspec.Struct):
     corpus_sha256: str
 
 
+def _warn_without_validation(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
+    """Say in one line that a run has no validation loss, and so no best checkpoint."""
+    tokens = 0 if dataset.validation is None else len(dataset.validation)
+    if tokens <= config.model.context:
+        _print(
+            world,
+            f"{dataset.manifest.folder}: no validation loss and no best checkpoint: the validation split has {tokens:,} tokens, a "
+            f"window needs {config.model.context + 1:,}; run the stage 'tokens' with a larger --validation_share",
+        )
+
+
 def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
     """Raise InputError if the folder contains a run with other settings or another corpus."""
     path = folder / "config.json"
     if not path.exists():
+        check_folder(folder, OWN_NAMES)
         return
     try:
         check_file(folder, path.name)

@@ -6,10 +6,15 @@ Beam alone only warns of unknown flags: a typo in --min_karma would silently bui
 import argparse
 import os
 from collections.abc import Sequence
+from typing import NoReturn
 
-from pipeline.engine.runner import Engine
+from pipeline.engine.runner import Engine, is_local_runner
 from pipeline.storage.places import add_also_read
 from tokenizer.command_line import Parser, positive_int, suggestion
+from tokenizer.errors import InputError
+
+MOST_WORKERS = 1_024
+RUNNERS = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
 
 
 def add_engine_arguments(parser: Parser) -> None:
@@ -17,7 +22,7 @@ def add_engine_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("running", "Beam's own flags work too (--runner DataflowRunner --region …)")
     group.add_argument(
         "--workers",
-        type=positive_int,
+        type=_workers,
         default=os.cpu_count() or 1,
         metavar="N",
         help="local processes, and threads that hash the input (default: one per core)",
@@ -28,12 +33,47 @@ def add_engine_arguments(parser: Parser) -> None:
     add_also_read(group)
 
 
+def _workers(text: str) -> int:
+    value = positive_int(text)
+    if value > MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text}: at most {MOST_WORKERS:,}")
+    return value
+
+
 def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
-    """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2)."""
+    """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2).
+
+    Raises InputError for a runner that Beam does not have, and for what a runner finds missing.
+    """
     arguments, rest = parser.parse_known_args(list(argv))
     if unknown := unknown_to_beam(rest):
         parser.error(f"unknown flag: {' '.join(unknown)}{suggestion(unknown[0], parser.flags())}")
+    if rest:
+        _check_runner(rest)
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace, also_read=tuple(arguments.also_read))
+
+
+def _check_runner(flags: Sequence[str]) -> None:
+    """Raise InputError where Beam would fail at its first pipeline, an hour after the start."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TestOptions
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+    from apache_beam.runners.runner import create_runner
+
+    options = PipelineOptions(list(flags))
+    name = options.view_as(StandardOptions).runner
+    if is_local_runner(name):
+        if options.view_as(TestOptions).dry_run:
+            raise InputError(
+                "--dry_run: the local engine has none, and would run for real; leave it out, or add --runner DataflowRunner"
+            )
+        return
+    try:
+        runner = create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        way_out = "run pip install 'webtext[gcp]'" if "dataflow" in name.lower() else f"give one of {', '.join(RUNNERS)}"
+        raise InputError(f"--runner {name}: Beam has no such runner here; {way_out}, or leave it out for this machine") from error
+    if errors := PipelineOptionsValidator(options, runner).validate():
+        raise InputError(f"--runner {name}: {' '.join(' '.join(error.split()) for error in errors)}")
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
@@ -42,10 +82,18 @@ def unknown_to_beam(flags: Sequence[str]) -> list[str]:
         return []
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    parser = _BeamParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):
             options._add_argparse_args(parser)  # type: ignore[arg-type]  # Beam offers no public way to ask
     for action in parser._actions:
         action.required = False
     return parser.parse_known_args(list(flags))[1]
+
+
+class _BeamParser(argparse.ArgumentParser):
+    """The parser of Beam's flags, whose usage would fill a screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError with argparse's message."""
+        raise InputError(f"Beam's flags: {message}; give the flag as Beam's documentation does")

@@ -15,23 +15,27 @@ from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
 from pipeline.storage.places import check_folder, naming
+from pipeline.storage.remote import remote_fault
 from tokenizer.command_line import Parser, suggestion
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, NETWORK_FAILED, FormatError, InputError, OutageError
+from tokenizer.errors import NETWORK_FAILED, InputError, OutageError
+from tokenizer.faults import answer, check_arguments
 from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
 COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
 EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep its spelling.
 
 exit codes:
   0    done
   1    failed: a traceback or Beam's error says where
-  2    bad usage or input: one line says what to correct
+  2    bad usage or input: one line says what to correct, and nothing was changed
   74   the disk is full or fails: finished parts are kept
   75   the network is down: finished links are kept, and the same command goes on
   130  interrupted: the same command goes on where it stopped
+  141  the reader of the output went away, as `head` does
 
 environment:
   praw_client_id, praw_client_secret, …    Reddit's keys, for --subreddits: PRAW reads them, or praw.ini
@@ -41,7 +45,12 @@ Nothing else is read: the crawl takes no proxy from the environment (--proxy nam
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code. Usage errors raise SystemExit(2)."""
+    """Run one command and return its exit code."""
+    return answer(lambda: _run(argv), on_full_disk=ON_FULL_DISK)
+
+
+def _run(argv: Sequence[str]) -> int:
+    check_arguments(argv)
     name = argv[0] if argv else "--help"
     if name == TOKENIZER:
         from tokenizer.cli import run as run_tokenizer  # late: its compiler takes a moment to import
@@ -58,20 +67,13 @@ def run(argv: Sequence[str]) -> int:
             TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
         else:
             _run_one(STAGES[name], argv[1:])
-    except (InputError, FormatError) as error:
-        sys.stderr.write(f"error: {error_line(error)}\n")
-        return 2
     except OutageError as error:
         sys.stderr.write(f"error: {error_line(error)}\n")
         return NETWORK_FAILED
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        where = f"{error_line(error.filename)}: " if error.filename else ""
-        sys.stderr.write(
-            f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
-        )
-        return DISK_FAILED
+        if fault := remote_fault(error):
+            raise InputError(f"{fault}; check the address, the keys and the network") from error
+        raise
     return 0
 
 

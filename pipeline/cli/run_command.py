@@ -12,7 +12,7 @@ from pipeline.cli.registry import RUN, STAGES
 from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.corpus.reuse import reuse_stage
 from pipeline.engine.runner import Engine
-from pipeline.engine.settings import add_argument_groups, from_arguments, to_manifest
+from pipeline.engine.settings import add_argument_groups, check_files, from_arguments, to_manifest
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import exists, join
@@ -125,6 +125,8 @@ def run_all(argv: Sequence[str]) -> None:
     if run.plan_only:
         sys.stdout.writelines(f"{line}\n" for line in plan_lines([(STAGES[name], run.call(STAGES[name])) for name in RUN]))
         return
+    for name in RUN:
+        check_files(run.settings[name])  # a mistyped word list must not fail after a day's crawl
     with persistent_workers(run.engine, run.engine.workers):
         for name in RUN:
             manifest = _run_stage(run, STAGES[name])

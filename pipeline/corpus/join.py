@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from pipeline.corpus.next_folder import carry_file
@@ -10,8 +11,10 @@ from pipeline.corpus.tool import Tool
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, load_stage, stage_input
+from pipeline.storage.next_version import check_foreign, next_version
 from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError, InputError
+from tokenizer.folder_lock import folder_lock
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import ShardEntry, SplitEntry
@@ -20,19 +23,27 @@ logger = logging.getLogger(__name__)
 
 
 def join(folders: Sequence[str], output: str) -> StageManifest:
-    """Write the joined dataset. Raises InputError if the folders' tokenizers differ or a file differs from its manifest.
+    """Write the joined dataset, and replace that of an earlier join once the new one is complete.
 
-    Equal folders in equal order give equal bytes.
+    Equal folders in equal order give equal bytes. Raises InputError if the folders' tokenizers differ, a file differs from its
+    manifest, a folder is named twice, or `output` holds anything but a joined dataset.
     """
+    _check_folders(folders, output)
     datasets = [_load_dataset(folder) for folder in folders]
-    first = datasets[0]
     _check_tokenizers(folders, datasets)
     for folder in folders:
         check_folder(folder)
+    with folder_lock(output) if files.is_local(output) else nullcontext(), next_version(output) as aside:
+        return _write(folders, datasets, output, aside)
+
+
+def _write(folders: Sequence[str], datasets: Sequence[Dataset], output: str, aside: str) -> StageManifest:
+    """Write the joined dataset into the folder `aside`; its manifest names its inputs as seen from `output`."""
+    first = datasets[0]
     names = dict.fromkeys(name for dataset in datasets for name in dataset.splits)
-    splits = {name: _join_split(name, folders, datasets, output) for name in names}
-    tokenizer = _carry_tokenizer(folders[0], output)
-    joined = replace(first, folder=output, splits=splits, unigram_entropy_nats={})
+    splits = {name: _join_split(name, folders, datasets, aside) for name in names}
+    tokenizer = _carry_tokenizer(folders[0], aside)
+    joined = replace(first, folder=aside, splits=splits, unigram_entropy_nats={})
     joined = replace(joined, unigram_entropy_nats=unigram_entropies(joined))
     entries = [FileEntry(e.name, "tokens", e.documents, e.bytes, e.sha256) for split in splits.values() for e in split.shards]
     documents = sum(split.documents for split in splits.values())
@@ -45,8 +56,24 @@ def join(folders: Sequence[str], output: str) -> StageManifest:
         {f"text_bytes_{name}": split.text_bytes for name, split in splits.items()},
         joined.section(),
     )
-    manifest.save(output)
+    manifest.save(aside)
     return manifest
+
+
+def _check_folders(folders: Sequence[str], output: str) -> None:
+    """Raise InputError where a folder is named twice or is the output, or the output holds something else than a join's dataset."""
+    for number, folder in enumerate(folders):
+        if files.is_same(folder, output):
+            raise InputError(f"{folder}: is among --tokens and the --output; choose another --output")
+        if any(files.is_same(folder, other) for other in folders[:number]):
+            raise InputError(f"{folder}: named twice among --tokens; its documents would be joined twice")
+    check_foreign(output)
+    if files.exists(files.join(output, NAME)) and not _is_joined(StageManifest.load(output)):
+        raise InputError(f"{output}: holds the output of a stage; choose another --output")
+
+
+def _is_joined(manifest: StageManifest) -> bool:
+    return manifest.stage == "tokens" and any(name.startswith("tokens_") for name in manifest.inputs)
 
 
 def _check_tokenizers(folders: Sequence[str], datasets: Sequence[Dataset]) -> None:
@@ -99,10 +126,6 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    earlier = files.join(arguments.output, NAME)
-    if files.exists(earlier) and not any(name.startswith("tokens_") for name in StageManifest.load(arguments.output).inputs):
-        raise InputError(f"{arguments.output}: holds the output of a stage; choose another --output")
-    files.remove(earlier)
     manifest = join(arguments.tokens, arguments.output)
     logger.info(
         "join: joined %d documents of %d folders in %s", manifest.books.items_out, len(arguments.tokens), arguments.output

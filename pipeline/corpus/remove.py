@@ -19,6 +19,7 @@ from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.manifest import NAME
+from pipeline.storage.next_version import check_foreign
 from pipeline.storage.verification import check_folder
 from pipeline.urls import canonical_host
 from tokenizer.errors import InputError
@@ -143,6 +144,7 @@ def _work(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
     if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
         raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
+    check_foreign(arguments.output, (REMOVED, *NEXT))  # a killed command leaves these
     for name in NEXT:
         if name in corpus.folders:
             check_folder(corpus.folders[name])  # a rewritten file gets a new sha256, which would hide that its source was damaged

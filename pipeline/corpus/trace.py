@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
@@ -48,13 +47,14 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
     for path in paths:
         schema = files.read_schema(path)
         check_schema(path, schema, [column, *(columns or ())])
-        kind = schema.field(column).type
-        with files.decoding(path), files.open_input(path) as file:
-            condition = pc.field(column).isin(pa.array(values, kind))
-            present = columns and [name for name in columns if name in schema.names]
-            table = pq.read_table(file, columns=present, filters=condition, partitioning=None)
-            check_values(path, table)
-            rows += table.to_pylist()
+        value_set = pa.array(values, schema.field(column).type)
+        present = columns and [name for name in columns if name in schema.names]
+        for group in files.row_groups(path):
+            hits = pc.is_in(group([column]).column(column), value_set=value_set)
+            if pc.any(hits).as_py():
+                table = group(present).filter(hits)
+                check_values(path, table)
+                rows += table.to_pylist()
     return rows
 
 

@@ -84,14 +84,13 @@ def _one_per_cluster(cluster: NodeNumbers, text: NodeNumbers, fixed: int) -> Cho
     return Choice(kept_by, by, np.where(same, np.float32(1.0), UNKNOWN).astype(np.float32))
 
 
-def removed_tables(census: Census, removal: Removal) -> Iterator[pa.Table]:
-    """The REMOVED rows of each of this month's shards, ascending.
+def removed_tables(census: Census, removal: Removal, shards: int) -> Iterator[pa.Table]:
+    """The REMOVED rows of each of this month's `shards`, which are the last ones of the census, ascending.
 
     They are made for SHARDS_AT_ONCE shards at a time, since addresses take most of their memory.
     """
     names = census.names(np.concatenate([removal.kept, removal.cluster]))
-    earlier = int(np.searchsorted(census.starts, census.earlier, side="right")) - 1
-    starts = census.starts[earlier:]
+    starts = census.starts[len(census.starts) - shards - 1 :]
     flat = census.flat_rows[removal.numbers]
     order = np.argsort(flat)
     bounds = np.searchsorted(flat, starts, sorter=order)

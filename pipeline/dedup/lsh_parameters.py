@@ -3,6 +3,7 @@
 import math
 
 MAX_PERMUTATIONS = 256
+NEVER_ENOUGH = 1 << 30
 
 
 def candidate_probability(similarity: float, bands: int, rows: int) -> float:
@@ -12,7 +13,8 @@ def candidate_probability(similarity: float, bands: int, rows: int) -> float:
 
 def bands_for_recall(recall: float, similarity: float, rows: int) -> int:
     """The fewest bands that find the share `recall` of the pairs of this similarity."""
-    return max(1, math.ceil(math.log(1.0 - recall) / math.log(1.0 - min(similarity, 0.999) ** rows)))
+    missed = 1.0 - min(similarity, 0.999) ** rows
+    return max(1, math.ceil(math.log(1.0 - recall) / math.log(missed))) if missed < 1.0 else NEVER_ENOUGH
 
 
 def parameters_for_recall(recall: float, threshold: float, rows: int) -> tuple[int, int]:

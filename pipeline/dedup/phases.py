@@ -123,7 +123,7 @@ class Phases:
         batches = self._ranking.batches(everyone, self._edge_files(compared))
         removal = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive))
         path = self._path("decision", "removed.arrow")
-        decision.spill_removed(path, decision.removed_tables(everyone, removal))
+        decision.spill_removed(path, decision.removed_tables(everyone, removal, len(self.documents)))
         own = numbered(everyone.shards[len(everyone.shards) - len(self.documents) :])
         shards = [ShardDecision(part.key, part.work.rows, path, i) for i, part in enumerate(own)]
         parts = numbered(tuple(shards[i : i + shards_per_part]) for i in range(0, len(shards), shards_per_part))

@@ -47,8 +47,7 @@ class ShardDecision:
 def removed_rows(decisions: Iterable[ShardDecision]) -> Iterator[pa.Table]:
     """The REMOVED rows of shards; each file is opened once."""
     for path, shards in groupby(decisions, attrgetter("removed")):
-        with files.open_input(path) as file:
-            batches = pa.ipc.open_file(file)
+        with files.open_batches(path) as batches:
             yield from (pa.Table.from_batches([batches.get_batch(shard.batch)]) for shard in shards)
 
 

@@ -1,11 +1,16 @@
 """The settings of deduplication, which are the flags of the stage `dedup`."""
 
+import re
 from dataclasses import dataclass
 
 from pipeline import paper
 from pipeline.dedup import lsh_parameters, minhash
+from pipeline.dedup.index import index_shards
 from pipeline.dedup.spans import SpanRules
 from pipeline.engine.settings import setting
+
+MOST_PERMUTATIONS = 1 << 14
+"""A signature of more takes more memory than its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +28,30 @@ class DedupSettings:
     paragraphs: int = setting(0, "cut paragraphs of at least N words that an earlier document also has (0: none)", metavar="N")
     index: bool = setting(True, "write the index that a later month is compared with: about as large as the text")
     against: tuple[str, ...] = setting(
-        (), "also remove documents that are in these earlier dedup folders", recorded=False, metavar="DIR"
+        (), "also remove documents that are in these earlier dedup folders", recorded=False, reads=index_shards, metavar="DIR"
     )
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
-        if self.bands < 0 or self.rows < 1:
-            raise ValueError(f"--bands {self.bands} --rows {self.rows}: 0 or more bands, at least 1 row per band")
+        if self.bands < 0 or not 1 <= self.rows <= lsh_parameters.MAX_PERMUTATIONS:
+            raise ValueError(
+                f"--bands {self.bands} --rows {self.rows}: 0 or more bands, 1 to {lsh_parameters.MAX_PERMUTATIONS} rows per band"
+            )
+        if max(self.bands, 1) * self.rows > MOST_PERMUTATIONS:
+            raise ValueError(
+                f"--bands {self.bands} --rows {self.rows}: {max(self.bands, 1) * self.rows:,} permutations, at most "
+                f"{MOST_PERMUTATIONS:,}; give fewer bands or rows"
+            )
+        if not 0 <= self.signature_seed < 1 << 32:
+            raise ValueError(f"--signature_seed {self.signature_seed}: from 0 to 4,294,967,295, as in datasketch")
         if not 0.0 < self.recall < 1.0:
             raise ValueError(f"--recall {self.recall}: more than 0 and less than 1")
         if self.substring < 0 or self.paragraphs < 0:
             raise ValueError(f"--substring {self.substring} --paragraphs {self.paragraphs}: 0 or more words")
         unit, _, length = self.shingle.partition(":")
-        if unit not in {"words", "chars"} or not length.isdecimal() or int(length) < 1:
-            raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N at least 1")
+        if unit not in {"words", "chars"} or not re.fullmatch(r"[1-9]\d{0,5}", length, re.ASCII):
+            raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N from 1 to 999,999")
 
     @property
     def shingle_length(self) -> int:

@@ -12,7 +12,8 @@ from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRu
 from pipeline.engine.settings import setting
 from pipeline.urls import canonical_host
 
-MIN_PAGE_MEMORY_MB = 512
+MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 512, 1 << 20
+MAX_PAGE_CPU_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class DocumentsSettings:
         None,
         "file of words, one per line: drop documents that contain any, as C4 did with a published list",
         file=True,
+        reads=bad_words.load,
         metavar="FILE",
     )
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
@@ -46,6 +48,7 @@ class DocumentsSettings:
         None,
         "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
         file=True,
+        reads=takedown.load,
         metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
@@ -57,8 +60,12 @@ class DocumentsSettings:
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
-        if self.page_cpu_seconds <= 0:
-            raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
+        if not 0 < self.page_cpu_seconds <= MAX_PAGE_CPU_SECONDS:
+            raise ValueError(
+                f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0 and at most {MAX_PAGE_CPU_SECONDS:,}"
+            )
+        if self.page_memory_mb > MAX_PAGE_MEMORY_MB:
+            raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at most {MAX_PAGE_MEMORY_MB:,}")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
             raise ValueError(
                 f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"

@@ -16,7 +16,7 @@ from pipeline.engine.execute import Work, run_part
 from pipeline.engine.interruption import heed_lost_workers
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
 from pipeline.engine.progress import progress
-from pipeline.storage import files
+from pipeline.storage.remote import set_beam_flags
 from tokenizer.errors import InputError, OutageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ WORKER_PROCESS = f"exec {shlex.quote(sys.executable)} -m pipeline.engine.worker"
 """Command of a local worker process."""
 
 W = TypeVar("W")
+
+
+def is_local_runner(name: str | None) -> bool:
+    """Whether a --runner, or none, stands for the local engine."""
+    return name is None or name.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Engine:
     def __post_init__(self) -> None:
         """Give Beam's file systems the flags: files are read and written before the first pipeline."""
         if self.beam_flags:
-            files.set_beam_flags(self.beam_flags)
+            set_beam_flags(self.beam_flags)
 
     @property
     def is_local(self) -> bool:
@@ -54,8 +59,7 @@ class Engine:
             return True
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-        runner = PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner
-        return runner is None or runner.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
+        return is_local_runner(PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner)
 
     def work(
         self, phase: PhaseFolder, parts: Sequence[Part[W]], work: Work[W], unit: str = "items", *, light: bool = False

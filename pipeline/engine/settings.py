@@ -3,13 +3,14 @@
 import argparse
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from pipeline.storage import files
-from tokenizer.errors import InputError
+from tokenizer.command_line import real, whole
+from tokenizer.errors import DISK_ERRORS, FormatError, InputError, path_fault
 
 T = TypeVar("T")
 MIN_GROUPED = 10_000
@@ -23,14 +24,16 @@ def setting(
     choices: Sequence[str] | None = None,
     recorded: bool = True,
     file: bool = False,
+    reads: Callable[[str], object] | None = None,
     metavar: str | None = None,
 ) -> Any:
     """A dataclass field that is also the flag `--name`, with hyphens for underscores; `text` is its help.
 
     `recorded=False` keeps a setting that cannot change the output, such as a number of threads, out of the manifest.
-    `file=True` marks a path, or several, whose content is recorded instead of its name.
+    `file=True` marks a path, or several, whose content is recorded instead of its name. `reads` opens and parses the file or
+    folder that one value names: `check_files` calls it before any work starts.
     """
-    metadata = {"text": text, "choices": choices, "recorded": recorded, "file": file, "metavar": metavar}
+    metadata = {"text": text, "choices": choices, "recorded": recorded, "file": file, "reads": reads, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 
@@ -70,6 +73,44 @@ def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:
         raise InputError(str(error)) from error
 
 
+def check_files(settings: Any) -> None:
+    """Open and parse every file and folder that the settings name. Raises InputError with the flag and the path of the first bad one.
+
+    A settings class whose files must fit each other has a method `check`, which is called last and raises InputError.
+    """
+    for name, path, reads in _user_files(settings):
+        _check_file(name, path, reads)
+    if check := getattr(settings, "check", None):
+        check()
+
+
+def user_paths(settings: Any) -> list[str]:
+    """The paths of all files and folders that the settings name."""
+    return [path for _, path, _ in _user_files(settings)]
+
+
+def _user_files(settings: Any) -> Iterator[tuple[str, str, Callable[[str], object]]]:
+    """The name of each setting that names a file, one path of it, and what reads it."""
+    for item in fields(settings):
+        reads, value = item.metadata["reads"], getattr(settings, item.name)
+        if reads is not None and value is not None:
+            yield from ((item.name, path, reads) for path in (value if isinstance(value, tuple) else [value]))
+
+
+def _check_file(name: str, path: str, reads: Callable[[str], object]) -> None:
+    flag = f"--{name}"
+    try:
+        reads(path)
+    except (InputError, FormatError) as error:
+        raise InputError(str(error) if flag in str(error) else f"{flag} {error}") from error
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise
+        raise InputError(f"{flag} {path}: {path_fault(error)}") from error
+    except ValueError as error:  # a zero byte in a path, a scheme that no file system has
+        raise InputError(f"{flag} {path}: cannot be read ({error}); give another path") from error
+
+
 def to_manifest(settings: Any) -> dict[str, Any]:
     """The settings as the manifest records them: JSON values, and the sha256 of files."""
     return {
@@ -101,7 +142,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
     parser.add_argument(
         flag,
         action=_Many if many else "store",
-        type=kind,
+        type={int: whole, float: real}.get(kind, kind),
         nargs="*" if many else None,
         default=default,
         choices=metadata["choices"],

@@ -11,20 +11,22 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
-from pipeline.engine.settings import to_manifest
+from pipeline.engine.settings import check_files, to_manifest, user_paths
 from pipeline.engine.stage_folder import (
     NO_EARLIER_FILES,
     EarlierFiles,
+    begun_work,
     close_stage,
+    find_work,
     finish_closing,
-    open_stage,
     record_run,
     request_of,
 )
-from pipeline.storage.files import is_local
+from pipeline.storage.files import is_local, is_same
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.places import naming
 from pipeline.storage.verification import check_input
+from tokenizer.errors import InputError
 from tokenizer.folder_lock import folder_lock
 
 S = TypeVar("S")
@@ -98,8 +100,11 @@ class Stage(Generic[S]):
     def run(self, call: Call[S]) -> StageManifest:
         """Run the stage, unless its manifest already matches. Raises InputError for what the user must correct.
 
-        A local output folder is locked meanwhile. Object stores have no locks.
+        Every file that the settings name is opened and parsed first. Until then, and until the inputs are compared with their
+        manifests, the output folder stays as it is. A local output folder is locked meanwhile. Object stores have no locks.
         """
+        check_files(call.settings)
+        _check_output(call)
         with naming(*call.inputs.values(), call.output, *call.engine.also_read):
             return self._run_locked(call)
 
@@ -117,14 +122,15 @@ class Stage(Generic[S]):
         assert phase is not None
         update = self.update(call, phase, request_of(self.name, settings, inputs))
         if update is None:
-            phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
+            phase = find_work(self.name, call.output, settings, inputs, replace=call.engine.replace)
         if phase is None:
             manifest = StageManifest.load(call.output)
             logger.info("%s: up to date%s", self.name, self._passing(manifest.books))
             return manifest
         for folder in call.inputs.values():
             check_input(folder, call.engine.workers)
-        result = update() if update else self.work(call, phase)
+        with nullcontext() if update else begun_work(phase, settings, inputs):
+            result = update() if update else self.work(call, phase)
         manifest = close_stage(
             phase,
             settings,
@@ -159,6 +165,15 @@ class Stage(Generic[S]):
         """The number of drops that may pass, for the closing line."""
         items = sum(items for reason, items in books.dropped.items() if reason in self.may_pass)
         return f"; {items:,} of the drops may pass, --retry_failed asks them again" if items else ""
+
+
+def _check_output(call: Call[Any]) -> None:
+    """Raise InputError where the output folder is among the inputs: replacing it would remove what is read."""
+    for path in (*call.inputs.values(), *user_paths(call.settings)):
+        if is_same(path, call.output):
+            raise InputError(
+                f"{call.output}: is an input and the --output; choose another --output, or leave it out of the inputs"
+            )
 
 
 @cache

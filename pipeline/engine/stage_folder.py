@@ -3,7 +3,8 @@
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,9 +16,15 @@ from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
 from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME, Books, FileEntry, Input, SettingValue, StageManifest
+from pipeline.storage.next_version import check_foreign
+from pipeline.storage.verification import is_intact
 from tokenizer.errors import DISK_ERRORS, InputError
+from tokenizer.folder_lock import LOCK
 from tokenizer.typed_json import Sha256, decode
 from tokenizer.untrusted import MAX_JSON_BYTES, inner_name
+
+REPLACED = "replaced.json"
+"""The manifest of the finished stage that this work replaces."""
 
 REQUEST = "settings.json"
 """The file of the work folder that says what an unfinished folder is made from."""
@@ -39,30 +46,83 @@ NO_EARLIER_FILES = EarlierFiles()
 def open_stage(
     stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool
 ) -> PhaseFolder | None:
-    """The folder of the stage's first phase, or None where its manifest already matches settings and inputs.
+    """`find_work`, and `begin_work` where there is work to do."""
+    phase = find_work(stage, folder, settings, inputs, replace=replace)
+    if phase is not None:
+        begin_work(phase, settings, inputs)
+    return phase
 
-    Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`.
+
+def find_work(
+    stage: str, folder: str, settings: dict[str, Any], inputs: dict[str, Input], *, replace: bool
+) -> PhaseFolder | None:
+    """The folder of the stage's first phase, or None where its manifest already matches settings and inputs. Changes nothing.
+
+    Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`; and
+    where it holds files that no stage made.
     """
-    phase = PhaseFolder.first(stage, folder, settings, inputs)
     request = request_of(stage, settings, inputs)
     present = present_request(folder)
-    if present is not None and present != request:
-        if not replace:
+    if present is None:
+        if WORK_FOLDER not in files.names(folder):
+            check_foreign(folder)
+    elif present != request:
+        if not replace or present["stage"] != stage:
             raise InputError(_difference(folder, present, request))
-        files.remove(files.join(folder, NAME))
-        files.remove_folder(files.join(folder, WORK_FOLDER))
-        private_addresses.forget(folder)
     elif files.exists(files.join(folder, NAME)):
         return None
+    return PhaseFolder.first(stage, folder, settings, inputs)
+
+
+def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> None:
+    """Record settings and inputs in the folder. What was made with others is no longer finished, but a manifest of it is kept."""
+    folder, work = phase.folder, files.join(phase.folder, WORK_FOLDER)
+    request = request_of(phase.stage, settings, inputs)
     try:
+        if present_request(folder) not in (None, request):
+            files.remove_folder(work)
+            private_addresses.forget(folder)
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
-        files.publish_bytes(files.join(folder, WORK_FOLDER, REQUEST), orjson.dumps(request))
+        if files.exists(files.join(folder, NAME)):
+            files.publish_bytes(files.join(work, REPLACED), files.read_bytes(files.join(folder, NAME)))
+        files.publish_bytes(files.join(work, REQUEST), orjson.dumps(request))
+        files.remove(files.join(folder, NAME))
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
-    return phase
+
+
+@contextmanager
+def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> Iterator[None]:
+    """`begin_work`, then the block's work. Where it ends with an InputError, its settings bind nobody: the user will change them.
+
+    Finished parts are kept for the same command. If the work had replaced no file of a finished stage yet, that one stands again.
+    """
+    begin_work(phase, settings, inputs)
+    try:
+        yield
+    except InputError:
+        work = files.join(phase.folder, WORK_FOLDER)
+        replaced = files.join(work, REPLACED)
+        if files.exists(replaced):
+            manifest = StageManifest.parse(files.read_bytes(replaced))
+            if is_intact(phase.folder, manifest):
+                manifest.save(phase.folder)
+                files.remove(replaced)
+        files.remove(files.join(work, REQUEST))
+        if not any(_is_worth_keeping(name) for name in files.names_below(work)):
+            files.remove_folder(work)
+            private_addresses.forget(phase.folder)
+        if files.names(phase.folder) in ([], [LOCK]):
+            files.remove_folder(phase.folder)
+        raise
+
+
+def _is_worth_keeping(name: str) -> bool:
+    """Whether a file of the work folder saves the next run some work: all but errors and progress do."""
+    return not name.endswith((".error", ".progress"))
 
 
 def request_of(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
@@ -100,6 +160,7 @@ def close_stage(
         closing = {"manifest": manifest.sha256, "replaced": replaced}
         files.publish_bytes(files.join(phase.folder, WORK_FOLDER, CLOSING), orjson.dumps(closing))
     manifest.save(phase.folder)
+    _remove_replaced(phase.folder, manifest)
     finish_closing(phase.folder)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
@@ -110,6 +171,15 @@ class _Closing(msgspec.Struct, forbid_unknown_fields=True):
 
     manifest: Sha256
     replaced: list[str]
+
+
+def _remove_replaced(folder: str, manifest: StageManifest) -> None:
+    """Remove the files of the stage that this one replaced: a reader of all files in the folder would read both."""
+    replaced = files.join(folder, WORK_FOLDER, REPLACED)
+    if files.exists(replaced):
+        names = {entry.name for entry in StageManifest.parse(files.read_bytes(replaced)).files}
+        for name in sorted(names - {entry.name for entry in manifest.files}):
+            files.remove(files.join(folder, name))
 
 
 def finish_closing(folder: str) -> None:

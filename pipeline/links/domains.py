@@ -76,12 +76,21 @@ def policy_sites(policy: str) -> tuple[str, ...]:
 def read_names(path: str, expected: str) -> tuple[str, ...]:
     """The lines of a list file, without comments and blanks.
 
-    Raises InputError where the file is missing; its message asks for what is `expected`.
+    Raises InputError where the file is missing or names nothing; its message asks for what is `expected`.
     """
     if not files.exists(path):
         raise InputError(f"{path}: no such file; give {expected}")
     lines = files.read_bytes(path).decode("utf-8-sig", "replace").splitlines()
-    return tuple(name for line in lines if (name := line.split("#")[0].strip()))
+    names = tuple(name for line in lines if (name := line.split("#")[0].strip()))
+    if not names:
+        raise InputError(f"{path}: names nothing; give {expected}")
+    return names
+
+
+def read_subreddits(path: str) -> frozenset[str]:
+    """The subreddits of a list file, in lower case and without `r/`. Raises InputError as `read_names` does."""
+    names = read_names(path, "a file of subreddits, one per line")
+    return frozenset(name.lower().removeprefix("/").removeprefix("r/") for name in names)
 
 
 def media_extension(url: str) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_sites, read_names
+from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_sites, read_subreddits
 from pipeline.links.settings import LinksSettings, SourceKind, seconds_of
 from pipeline.paper import CREATED_BEFORE
 from pipeline.reddit import LineFault, Post, published_subreddit
@@ -76,8 +76,8 @@ class LinkRules:
                 | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
                 | dict.fromkeys(REDDIT, LinkDrop.REDDIT_HOST)
             ),
-            _subreddits(settings.only_subreddits) if settings.only_subreddits else None,
-            _subreddits(settings.without_subreddits) if settings.without_subreddits else frozenset(),
+            read_subreddits(settings.only_subreddits) if settings.only_subreddits else None,
+            read_subreddits(settings.without_subreddits) if settings.without_subreddits else frozenset(),
         )
 
     def judge_post(self, post: Post) -> LinkDrop | None:
@@ -117,8 +117,3 @@ class LinkRules:
         if self.media or (extension := media_extension(url)) is None or (self.pdf and extension == "pdf"):
             return None
         return LinkDrop.MEDIA_FILE
-
-
-def _subreddits(path: str) -> frozenset[str]:
-    names = read_names(path, "a file of subreddits, one per line")
-    return frozenset(name.lower().removeprefix("/").removeprefix("r/") for name in names)

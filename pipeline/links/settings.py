@@ -4,16 +4,32 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from pipeline.engine.settings import setting
+from pipeline.links.domains import policy_sites, read_subreddits
+from pipeline.links.url_lists import read_urls
 from pipeline.paper import MIN_KARMA, REMOVED_SITES
-from pipeline.reddit import PROFILE
+from pipeline.reddit import PROFILE, parse_lines
 
 STAGE_NAME: Final = "links"
 LISTINGS = ("new", "top", "hot", "rising")
 WINDOWS = ("all", "year", "month", "week", "day", "hour")
 KARMA_RULES = ("max", "sum")
+LINES_READ_FIRST = 1_000
+
+
+def read_start_of_dump(path: str) -> None:
+    """Read a dump's first lines. Raises InputError where they hold no submission, or the file is missing, a folder or damaged."""
+    for _ in islice(parse_lines(path), LINES_READ_FIRST):
+        pass
+
+
+def read_start_of_list(path: str) -> None:
+    """Read a list's first lines. Raises InputError where they are no list, or the file is missing, a folder or damaged."""
+    for _ in islice(read_urls(path, path), LINES_READ_FIRST):
+        pass
 
 
 class SourceKind(StrEnum):
@@ -48,12 +64,13 @@ class LinksSettings:
     """The flags of the stage; defaults are the paper's."""
 
     submissions: tuple[str, ...] = setting(
-        (), "dumps of Reddit submissions (zstd, xz, bzip2, gzip, plain)", recorded=False, metavar="FILE"
+        (), "dumps of Reddit submissions (zstd, xz, bzip2, gzip, plain)", recorded=False, reads=read_start_of_dump, metavar="FILE"
     )
     urls: tuple[str, ...] = setting(
         (),
         "lists of URLs, one per line (a tab and the karma may follow), or tables (CSV, TSV) with a column url",
         recorded=False,
+        reads=read_start_of_list,
         metavar="FILE",
     )
     subreddits: tuple[str, ...] = setting((), "subreddits to ask Reddit for (keys from PRAW's environment)", metavar="NAME")
@@ -73,7 +90,7 @@ class LinksSettings:
         metavar="DATE",
     )
     domain_policy: str = setting(
-        "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, metavar="POLICY"
+        "webtext", "sites to leave out: webtext, openwebtext, or a file of sites", file=True, reads=policy_sites, metavar="POLICY"
     )
     exclude_sites: tuple[str, ...] = setting(
         REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
@@ -82,8 +99,12 @@ class LinksSettings:
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
-    only_subreddits: str | None = setting(None, "file of the only subreddits to keep", file=True, metavar="FILE")
-    without_subreddits: str | None = setting(None, "file of subreddits to leave out", file=True, metavar="FILE")
+    only_subreddits: str | None = setting(
+        None, "file of the only subreddits to keep", file=True, reads=read_subreddits, metavar="FILE"
+    )
+    without_subreddits: str | None = setting(
+        None, "file of subreddits to leave out", file=True, reads=read_subreddits, metavar="FILE"
+    )
 
     def __post_init__(self) -> None:
         if self.karma not in KARMA_RULES:

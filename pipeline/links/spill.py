@@ -38,8 +38,7 @@ def read_slots(spills: Sequence[str], low: int, high: int) -> pa.Table:
     """The submissions in the slots `low` to `high` (excluded) of every spill."""
     batches = []
     for path in spills:
-        with files.open_input(path) as file:
-            reader = pa.ipc.open_file(file)
+        with files.open_batches(path) as reader:
             for block in range(0, reader.num_record_batches, 1 << SLOT_BITS):
                 batches += [b for slot in range(low, high) if (b := reader.get_batch(block + slot)).num_rows]
     return pa.Table.from_batches(batches, schema=SPILL)

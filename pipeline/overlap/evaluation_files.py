@@ -81,7 +81,7 @@ def _examples(path: str, name: str, data: bytes) -> Iterator[str]:
         elif data[257:262] == b"ustar":
             members = _tar_members(data)
         elif data.startswith(b"PAR1"):
-            yield from map(_record, pq.read_table(pa.BufferReader(data)).to_pylist())
+            yield from map(_record, pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False).to_pylist())
             return
         else:
             yield from _text_examples(path, name, _text(path, data))

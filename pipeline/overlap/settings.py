@@ -3,11 +3,21 @@
 from dataclasses import dataclass
 
 from pipeline.engine.settings import setting
-from pipeline.overlap.evaluation_files import set_name
+from pipeline.overlap.evaluation_files import read_examples, set_name
 from pipeline.paper import OVERLAP_NGRAM_WORDS
-from tokenizer.errors import InputError
+from tokenizer.errors import InputError, path_fault
 
 __all__ = ["OverlapSettings"]
+
+
+def read_set(item: str) -> None:
+    """Parse an evaluation set. Raises InputError where its file is missing or not as it is published."""
+    _, path = _name_and_path(item)
+    try:
+        for _ in read_examples(path):
+            pass
+    except OSError as error:
+        raise InputError(f"--evaluation_sets {path}: {path_fault(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +25,11 @@ class OverlapSettings:
     """The evaluation sets to search for, and whether documents that hold them are removed."""
 
     evaluation_sets: tuple[str, ...] = setting(
-        (), "files as published, each PATH or NAME=PATH (names of Table 6: ptb wikitext2 …)", recorded=False, metavar="SET"
+        (),
+        "files as published, each PATH or NAME=PATH (names of Table 6: ptb wikitext2 …)",
+        recorded=False,
+        reads=read_set,
+        metavar="SET",
     )
     ngram_words: int = setting(OVERLAP_NGRAM_WORDS, "words per n-gram (the paper's 8)", metavar="N")
     remove_overlapping: bool = setting(

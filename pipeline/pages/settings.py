@@ -1,20 +1,54 @@
 """Settings of the pages stage."""
 
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
+from pipeline.pages.archive_files import archive_files
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.media import PAGE_AND_PDF_TYPES, PAGE_TYPES
 from pipeline.pages.outage import OutageWatch
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
+from pipeline.pages.warc_reader import read_records
+from pipeline.pages.warc_record import NotAnArchiveError, WarcError
 from pipeline.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
+
+def read_certificates(path: str) -> None:
+    """Read a file of certificates. Raises InputError where it is missing or holds none."""
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise InputError(f"--ca_bundle {path}: not certificates in PEM form ({error})") from error
+
+
+def read_first_records(path: str) -> None:
+    """Read the first record of each archive that a path of --fetch_from names. Raises InputError for what is no archive."""
+    for archive in archive_files([path]):
+        if archive == path and not files.size(archive):
+            raise InputError(f"--fetch_from {archive}: empty; get the file anew, or leave it out")
+        try:
+            next(read_records(archive), None)
+        except NotAnArchiveError as error:
+            raise InputError(f"--fetch_from {archive}: {error}; give WARC or ARC files") from error
+        except WarcError:  # damage is counted when the whole file is read
+            continue
+
+
+MOST = {"host_delay": 86_400, "deadline_seconds": 86_400, "threads": 4_096, "retries": 100}
+"""Above these a timer overflows, no thread starts, or a host is asked for ever."""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
+
+
+def _check_most(settings: "PagesSettings") -> None:
+    for name, most in MOST.items():
+        if getattr(settings, name) > most:
+            raise ValueError(f"--{name} {getattr(settings, name)}: at most {most:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +78,20 @@ class PagesSettings:
         (), "networks to allow besides the public Internet, such as 127.0.0.0/8", metavar="CIDR"
     )
     proxy: str | None = setting(None, "HTTP proxy for all requests: http://host:port", recorded=False, metavar="URL")
-    ca_bundle: str | None = setting(None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, metavar="FILE")
+    ca_bundle: str | None = setting(
+        None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, reads=read_certificates, metavar="FILE"
+    )
     retry_failed: bool = setting(
         False, "ask the links of a finished folder again whose failure may pass: dns, timeout, 503 …", recorded=False
     )
     refetch: bool = setting(False, "ask everything anew, whatever the folder holds", recorded=False)
     fetched_at: str = setting("", "instant to record in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
     fetch_from: tuple[str, ...] = setting(
-        (), "take pages from these WARC files, or folders of them, in place of the web", recorded=False, metavar="PATH"
+        (),
+        "take pages from these WARC files, or folders of them, in place of the web",
+        recorded=False,
+        reads=read_first_records,
+        metavar="PATH",
     )
     warc_bytes: int = setting(1_000_000_000, "largest WARC file, in bytes; a part begins another one beyond it")
 
@@ -63,12 +103,11 @@ class PagesSettings:
         for name in ("host_delay", "retries", "max_redirects"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
+        _check_most(self)
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
             raise ValueError(f"--fetched_at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
         if self.proxy and not re.match(r"https?://[^/\s]+/?$", self.proxy):
             raise ValueError(f"--proxy {redact(self.proxy)}: not of the form http://host:port")
-        if self.ca_bundle and not files.exists(self.ca_bundle):
-            raise ValueError(f"--ca_bundle {self.ca_bundle}: no such file")
         for name in ("contact", "user_agent"):
             if not re.fullmatch(r"[\x20-\x7e]*", getattr(self, name)):
                 raise ValueError(f"--{name}: printable ASCII only, it is sent in a header")
@@ -121,11 +160,3 @@ class PagesSettings:
             ca_bundle=self.ca_bundle,
             pools=4 * self.threads,
         )
-
-
-def check_reachable(settings: PagesSettings) -> None:
-    """Raise InputError where the settings name certificates that cannot be read."""
-    try:
-        settings.client().close()
-    except OSError as error:
-        raise InputError(f"--ca_bundle {settings.ca_bundle}: not certificates in PEM form ({error})") from error

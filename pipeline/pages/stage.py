@@ -13,7 +13,7 @@ from pipeline.pages.fetch import FetchPart
 from pipeline.pages.outage import check_reached
 from pipeline.pages.outcomes import MAY_PASS, PageDrop
 from pipeline.pages.output import MOVED
-from pipeline.pages.settings import PagesSettings, check_reachable
+from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, shares
 from pipeline.pages.update import update
 from pipeline.storage import files, private_addresses
@@ -51,7 +51,6 @@ def _shards(call: Call[PagesSettings]) -> list[FileEntry]:
 
 def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, suffix: str = "") -> list[Receipt]:
     """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
-    check_reachable(call.settings)
     parts = _parts(call, suffix)
     receipts = call.engine.work(phase, parts, work, "links")
     receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts)]

@@ -22,6 +22,8 @@ from tokenizer.labels import markdown, markdown_code, printable
 logger = logging.getLogger(__name__)
 
 README = "README.md"
+LICENSE = "texts-remain-their-publishers"
+"""The licence's name in the header, by which a card of this command is known."""
 CHECKSUMS = "SHA256SUMS"
 LANGUAGE_MIN_SHARE = 0.01
 _LANGUAGE = re.compile("[a-z]{2}")
@@ -86,7 +88,7 @@ def header(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -
             if _LANGUAGE.fullmatch(name) and share >= LANGUAGE_MIN_SHARE
         ],
         "license": "other",
-        "license_name": "texts-remain-their-publishers",
+        "license_name": LICENSE,
         "license_link": "#licences",
         "size_categories": [_size(numbers)],
         "task_categories": ["text-generation"],
@@ -290,6 +292,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _check_readme(path: str) -> None:
+    if files.exists(path) and LICENSE.encode() not in files.read_bytes(path):
+        raise InputError(f"{path}: not a card of this command; move it elsewhere, then run the same command again")
+
+
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="A WebText of our own", help="name of the dataset")
     parser.add_argument("--contact", required=True, help="address for take-down requests")
@@ -297,10 +304,14 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    """Write README.md and SHA256SUMS into the corpus folder. Raises InputError while it holds addresses with credentials."""
+    """Write README.md and SHA256SUMS into the corpus folder.
+
+    Raises InputError while it holds addresses with credentials, and where a README.md of someone else's is there.
+    """
     private = files.join(arguments.corpus, "links", private_addresses.FOLDER)
     if files.exists(private):
         raise InputError(f"{private}: holds addresses with credentials until pages are fetched; run pages, or remove this folder")
+    _check_readme(files.join(arguments.corpus, README))
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))

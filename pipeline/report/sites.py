@@ -58,4 +58,6 @@ def read_webtext_domains(path: str) -> dict[str, int]:
             raise InputError(f"{path}:{number}: {line[:40]!r} is not `count name`; --webtext_domains takes OpenAI's domains.txt")
         documents[name.strip()] = int(count)
     documents.pop("", None)
+    if not documents:
+        raise InputError(f"{path}: names no site; --webtext_domains takes OpenAI's domains.txt")
     return documents

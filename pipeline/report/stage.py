@@ -15,7 +15,8 @@ from pipeline.report.gather import gather
 from pipeline.report.loopback_server import PageServer
 from pipeline.report.numbers import ReportNumbers
 from pipeline.report.page_html import render
-from pipeline.report.training import LOG, RESULTS
+from pipeline.report.sites import read_webtext_domains
+from pipeline.report.training import LOG, RESULTS, read_evaluation, read_run
 from pipeline.report.watch import live_page
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Input, StageManifest, file_input
@@ -29,10 +30,16 @@ class ReportSettings:
 
     report_title: str = setting("Corpus report", "heading of the report")
     webtext_domains: str | None = setting(
-        None, "OpenAI's domains.txt, to compare the corpus's sites with WebText's", file=True, metavar="FILE"
+        None,
+        "OpenAI's domains.txt, to compare the corpus's sites with WebText's",
+        file=True,
+        reads=read_webtext_domains,
+        metavar="FILE",
     )
-    run: tuple[str, ...] = setting((), "folders of training runs to show", metavar="DIR", recorded=False)
-    evaluation: tuple[str, ...] = setting((), "folders of evaluations to show", metavar="DIR", recorded=False)
+    run: tuple[str, ...] = setting((), "folders of training runs to show", recorded=False, reads=read_run, metavar="DIR")
+    evaluation: tuple[str, ...] = setting(
+        (), "folders of evaluations to show", recorded=False, reads=read_evaluation, metavar="DIR"
+    )
     watch: int | None = setting(
         None, "serve the report on this port of 127.0.0.1 during a run; the page refreshes itself", metavar="PORT", recorded=False
     )

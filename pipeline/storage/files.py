@@ -10,22 +10,20 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.storage.columns import HINT, check_schema, check_values
+from pipeline.storage.remote import stores
 from tokenizer import untrusted
 from tokenizer.errors import InputError
-
-if TYPE_CHECKING:
-    from apache_beam.io.filesystems import FileSystems
 
 ASIDE_SUFFIX = ".aside"
 ARROW_SUFFIX = ".arrow"
@@ -98,27 +96,6 @@ def _start_writeback(descriptor: int, start: int, size: int) -> None:
         call(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
 
 
-@cache
-def _stores() -> "type[FileSystems]":
-    """Beam's file systems. Beam is imported at first use: that takes a second, and local files do not need it."""
-    from apache_beam.io.filesystems import FileSystems
-
-    if FileSystems._pipeline_options is None:  # in a worker process, Beam has set the pipeline's
-        _set_options(FileSystems, ())
-    return FileSystems
-
-
-def set_beam_flags(flags: Sequence[str]) -> None:
-    """Give Beam's file systems its flags, such as those of an S3 endpoint: files are read and written before the first pipeline."""
-    _set_options(_stores(), flags)
-
-
-def _set_options(stores: "type[FileSystems]", flags: Sequence[str]) -> None:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    stores.set_options(PipelineOptions(list(flags)))
-
-
 def is_local(path: str) -> bool:
     """Whether the operating system opens the path itself."""
     return "://" not in path
@@ -126,7 +103,7 @@ def is_local(path: str) -> bool:
 
 def join(folder: str, *names: str) -> str:
     """The path of `names` below `folder`, in the syntax of the folder's file system."""
-    return str(Path(folder, *names)) if is_local(folder) else _stores().join(folder, *names)
+    return str(Path(folder, *names)) if is_local(folder) else stores(folder).join(folder, *names)
 
 
 def base_name(path: str) -> str:
@@ -136,7 +113,14 @@ def base_name(path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    return Path(path).exists() if is_local(path) else _stores().exists(path)
+    return Path(path).exists() if is_local(path) else stores(path).exists(path)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two paths name one file or folder, by links or in other spellings."""
+    if is_local(one) and is_local(other):
+        return Path(one).resolve() == Path(other).resolve()
+    return one.rstrip("/") == other.rstrip("/")
 
 
 def make_folder(folder: str) -> None:
@@ -148,7 +132,7 @@ def make_folder(folder: str) -> None:
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
-        return _stores().open(path, compression_type="uncompressed")
+        return stores(path).open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
@@ -164,7 +148,7 @@ def read_bytes(path: str, most_bytes: int | None = None) -> bytes:
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else _stores().get_filesystem(path).size(path)
+    return Path(path).stat().st_size if is_local(path) else stores(path).get_filesystem(path).size(path)
 
 
 def listing(folder: str, prefix: str = "") -> list[str]:
@@ -176,12 +160,26 @@ def listing(folder: str, prefix: str = "") -> list[str]:
     return sorted(join(folder, name) for name in present if name.startswith(prefix))
 
 
+def names(folder: str) -> list[str]:
+    """Sorted names of the files and folders in a folder. Empty if there is no such folder."""
+    if is_local(folder):
+        return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
+    return sorted({name.partition("/")[0] for name in _names_below(folder)})
+
+
+def names_below(folder: str) -> list[str]:
+    """Names, relative to a folder, of all files below it. Empty if there is no such folder."""
+    if is_local(folder):
+        return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    return _names_below(folder)
+
+
 def _names_below(folder: str, prefix: str = "") -> list[str]:
     """Names, relative to a folder of an object store, of all objects that begin with `prefix`; in HDFS, of the folder's own.
 
     Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
     """
-    system = _stores().get_filesystem(folder)
+    system = stores(folder).get_filesystem(folder)
     if system.has_dirs():
         return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
     start = folder.rstrip("/") + "/"
@@ -271,7 +269,7 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
                 table = table if columns is None else table.select(columns)
         else:
             with open_input(path) as file:
-                parquet = pq.ParquetFile(file)
+                parquet = pq.ParquetFile(file, pre_buffer=False)
                 check_schema(path, parquet.schema_arrow, columns)
                 table = parquet.read(columns, use_threads=False)
         check_values(path, table, spill=path.endswith(ARROW_SUFFIX))
@@ -294,6 +292,16 @@ def row_count(path: str) -> int:
         return int(pq.ParquetFile(file).metadata.num_rows)
 
 
+@contextmanager
+def open_batches(path: str) -> Iterator[pa.RecordBatchFileReader]:
+    """A reader of the record batches of an Arrow file, compressed or not.
+
+    A local file is mapped: Arrow would read a file that Python opened by a thread of its own (see `row_groups`).
+    """
+    with open_input(path) if not is_local(path) else pa.memory_map(path) as file, pa.ipc.open_file(file) as reader:
+        yield reader
+
+
 def _open_arrow(path: str) -> pa.RecordBatchFileReader:
     return pa.ipc.open_file(pa.memory_map(path) if is_local(path) else pa.py_buffer(read_bytes(path)))
 
@@ -306,6 +314,18 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
         for batch in parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
             check_values(path, batch)
             yield batch
+
+
+def row_groups(path: str) -> Iterator[Callable[[list[str] | None], pa.Table]]:
+    """For each row group of a Parquet file, a function that reads its named columns, or all for None, before the next is taken.
+
+    `pq.read_table` with filters does as much, but reads ahead by threads of its own. One of them may free a buffer of Python's
+    while the interpreter ends, which ends the process by SIGABRT (apache/arrow#34314).
+    """
+    with decoding(path), open_input(path) as file:
+        parquet = pq.ParquetFile(file, pre_buffer=False)
+        for number in range(parquet.num_row_groups):
+            yield partial(parquet.read_row_group, number, use_threads=False)
 
 
 @contextmanager
@@ -334,7 +354,7 @@ def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not _stores().get_filesystem(folder).has_dirs():
+    elif not stores(folder).get_filesystem(folder).has_dirs():
         _delete([join(folder, name) for name in _names_below(folder)])
     elif exists(folder):
         _delete([folder])
@@ -344,13 +364,20 @@ def _delete(paths: list[str]) -> None:
     """Delete files of a remote file system by their exact names. Beam's file system of Google Cloud reads them as globs."""
     if not paths:
         return
-    system: Any = _stores().get_filesystem(paths[0])
+    system: Any = stores(paths[0]).get_filesystem(paths[0])
     if system.scheme() != "gs":
         system.delete(paths)
         return
     store = system._gcsIO()
     for path in paths:
         store.delete(path)
+
+
+def move(source: str, target: str) -> None:
+    """Put a finished file in the place of another one, or where there is none yet."""
+    folder = target.rpartition("/")[0] or "."
+    make_folder(folder)
+    _rename(source, target, folder, synced=True)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -363,14 +390,14 @@ def remove_leftovers(folder: str) -> None:
 def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     if is_local(path):
         return Path(path).open("wb")
-    return cast("AbstractContextManager[IO[bytes]]", _stores().create(path, compression_type="uncompressed"))
+    return cast("AbstractContextManager[IO[bytes]]", stores(path).create(path, compression_type="uncompressed"))
 
 
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
-        if path.startswith("hdfs://") and _stores().exists(path):  # an object store's rename replaces the target
+        if path.startswith("hdfs://") and stores(path).exists(path):  # an object store's rename replaces the target
             _delete([path])
-        _stores().rename([aside], [path])
+        stores(path).rename([aside], [path])
         return
     Path(aside).replace(path)
     if not synced:

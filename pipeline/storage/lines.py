@@ -76,6 +76,8 @@ def decompressed_blocks(path: str, progress: Callable[[int], object] | None = No
                     reported = position
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: a folder; give the files in it") from error
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
         raise InputError(f"{path}: cut short or damaged ({error}); download it again") from error
 

@@ -117,7 +117,7 @@ class StageManifest:
         if not files.exists(path):
             raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first")
         try:
-            manifest = cls._parse(files.read_bytes(path, MAX_JSON_BYTES))
+            manifest = cls.parse(files.read_bytes(path, MAX_JSON_BYTES))
             if files.is_local(folder):
                 manifest._check_files(folder)
         except ValueError as error:
@@ -127,7 +127,8 @@ class StageManifest:
         return manifest
 
     @classmethod
-    def _parse(cls, content: bytes) -> Self:
+    def parse(cls, content: bytes) -> Self:
+        """The manifest in a file's content. Raises ValueError for anything else."""
         check_own_sha256(content)
         file = decode(content, _ManifestFile)
         if file.format_version != FORMAT_VERSION:

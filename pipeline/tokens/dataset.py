@@ -17,11 +17,12 @@ from tokenizer.shards import Manifest, ShardEntry, SplitEntry
 def describe_dataset(
     phase: PhaseFolder, tokenizer: Tokenizer, receipts: Sequence[Receipt], plans: Sequence[ShardPlan]
 ) -> Manifest:
-    """The dataset of finished shards: receipt i is that of plan i."""
-    splits = {split: split_entry(receipts, plans, split) for split in SPLITS if any(p.header.split == split for p in plans)}
-    counts = {split: unigram_counts(phase, receipts, plans, split) for split in splits}
-    training = counts[SPLITS[0]][: tokenizer.vocab_size]
-    entropies = {split: cross_entropy_nats(counts[split][: tokenizer.vocab_size], training) for split in splits}
+    """The dataset of finished shards: receipt i is that of plan i. Without documents it has an empty training split."""
+    present = {SPLITS[0], *(plan.header.split for plan in plans)}
+    splits = {split: split_entry(receipts, plans, split) for split in SPLITS if split in present}
+    counts = {split: unigram_counts(phase, receipts, plans, split)[: tokenizer.vocab_size] for split in splits}
+    training = counts[SPLITS[0]]
+    entropies = {split: cross_entropy_nats(count, training) for split, count in counts.items() if count.any()}
     return Manifest(phase.folder, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, splits, entropies)
 
 

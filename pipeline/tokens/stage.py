@@ -1,21 +1,24 @@
 """The stage `tokens`: unique documents to the Arrow token shards that a trainer maps.
 
-Neighbours in a shard come from all over the corpus, and growing the corpus moves no document between splits.
+Neighbours in a shard come from all over the corpus. Growing a corpus moves no document between splits, once each of them has one.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+
+import pyarrow as pa
 
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.settings import setting
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
-from pipeline.storage.document_shards import document_shards
+from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.manifest import StageManifest, load_stage
 from pipeline.tokens.dataset import describe_dataset
-from pipeline.tokens.encode import EncodeShard, load_tokenizer
+from pipeline.tokens.encode import BATCH_DOCUMENTS, EncodeShard, load_tokenizer
 from pipeline.tokens.merge import MergeShard
 from pipeline.tokens.plan import ShardPlan, plan_shards
 from pipeline.tokens.sorted_runs import SortedRun, list_runs
@@ -24,6 +27,8 @@ from tokenizer.codec import COMPILED, ENCODERS, TIKTOKEN, Tokenizer
 from tokenizer.errors import InputError
 from tokenizer.formats import TOKENIZER_JSON
 from tokenizer.shards import Header
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +81,56 @@ def work(call: Call[TokensSettings], phase: PhaseFolder) -> StageResult:
 
 
 def _encode(call: Call[TokensSettings], phase: PhaseFolder, tokenizer: str) -> list[Receipt]:
-    settings = call.settings
-    splitting = Splitting(settings.validation_share, settings.test_share, settings.split_seed, settings.order_seed)
-    parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
-    return call.engine.work(phase.sibling("encode"), parts, EncodeShard(tokenizer, splitting, settings.encoder), "documents")
+    shards = document_shards(call.inputs["dedup"])
+    parts = numbered(shards, lambda shard: shard.rows)
+    encoding = EncodeShard(tokenizer, splitting_of(call.settings, shards), call.settings.encoder)
+    return call.engine.work(phase.sibling("encode"), parts, encoding, "documents")
+
+
+def splitting_of(settings: TokensSettings, shards: Sequence[DocumentShard]) -> Splitting:
+    """The splitting of a corpus: as the shares say, but with at least one document in each held-out split that has a share.
+
+    Without it a first try with some hundred documents has no validation split, and so no validation loss. One line says so.
+    """
+    test_below = settings.validation_share + settings.test_share
+    splitting = Splitting(settings.validation_share, test_below, settings.split_seed, settings.order_seed)
+    documents = sum(shard.rows for shard in shards)
+    if splitting.is_sure_to_fill(documents):
+        return splitting
+    filled = splitting.filled(_texts(shards))
+    moved = {
+        "validation": filled.validation_below != splitting.validation_below,
+        "test": filled.test_below > max(splitting.test_below, filled.validation_below),
+    }
+    for split in (name for name, is_moved in moved.items() if is_moved):
+        flag = f"{split}_share"
+        share = getattr(settings, flag)
+        logger.info(
+            "tokens: --%s %g of %s documents is none, so one is held out; a larger share holds out more",
+            flag,
+            share,
+            f"{documents:,}",
+        )
+    return filled
+
+
+def _texts(shards: Sequence[DocumentShard]) -> Iterator[pa.RecordBatch]:
+    for shard in shards:
+        yield from shard.batches(["document_id", "text"], BATCH_DOCUMENTS)
 
 
 def _plan(call: Call[TokensSettings], tokenizer: Tokenizer, runs: Sequence[SortedRun]) -> list[ShardPlan]:
+    """The shards of all splits; none for a corpus without documents. Raises InputError where all documents are held out."""
     header = Header("", 0, 0, 0, 0, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
     plans = plan_shards(runs, header, call.settings.shard_tokens)
-    if not any(plan.header.split == SPLITS[0] for plan in plans):
+    if plans and not any(plan.header.split == SPLITS[0] for plan in plans):
         raise InputError(
             f"{call.inputs['dedup']}: no document is left for training; give more documents or smaller held-out shares"
         )
+    present = {plan.header.split for plan in plans}
+    for split, share in (("validation", call.settings.validation_share), ("test", call.settings.test_share)):
+        if plans and share and split not in present:
+            logger.warning("tokens: no document is held out for %s: the corpus has too few; give more documents", split)
     return plans
 
 

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from pipeline.engine.settings import setting
 from tokenizer.bpe import COUNTS, TRAINERS
+from tokenizer.codec import Tokenizer
+from tokenizer.errors import FormatError, InputError
+from tokenizer.formats import GPT2_MERGES_SHA256
+from tokenizer.merges import MAX_IDS
 from tokenizer.paper import VOCAB_SIZE
 
 __all__ = ["VocabularySettings"]
@@ -14,7 +18,9 @@ class VocabularySettings:
     """Whether to train a tokenizer or to use a ready one, and the limits of training."""
 
     tokenizer: str = setting("train", "train a tokenizer, or use the one at --tokenizer_path", choices=("train", "gpt2", "given"))
-    tokenizer_path: str | None = setting(None, "folder or file of a ready tokenizer", recorded=False, metavar="PATH")
+    tokenizer_path: str | None = setting(
+        None, "folder or file of a ready tokenizer", recorded=False, reads=Tokenizer.load, metavar="PATH"
+    )
     trainer: str = setting(
         COUNTS, "train from counts of pre-tokens, or from the text by the tokenizers library, in one process", choices=TRAINERS
     )
@@ -27,10 +33,12 @@ class VocabularySettings:
     keep_counts: bool = setting(False, "keep the tables of pre-tokens and counts")
 
     def __post_init__(self) -> None:
-        if not 257 <= self.vocab_size <= 1 << 16:
+        if not 257 <= self.vocab_size <= MAX_IDS + 1:
             raise ValueError(
-                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to 65,536 (ids have 16 bits)"
+                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to {MAX_IDS + 1:,} (ids have 16 bits)"
             )
+        if self.min_frequency < 0:
+            raise ValueError(f"--min_frequency {self.min_frequency}: must be at least 0")
         if self.max_token_length is not None and self.max_token_length < 2:
             raise ValueError(f"--max_token_length {self.max_token_length}: must be at least 2 bytes, the shortest merge")
         if self.tokenizer == "train" and self.tokenizer_path is not None:
@@ -41,3 +49,21 @@ class VocabularySettings:
             raise ValueError(f"--tokenizer {self.tokenizer} needs --tokenizer_path: the folder or file of a ready tokenizer")
         if self.sample_bytes is not None and self.sample_bytes < 1:
             raise ValueError(f"--sample_bytes {self.sample_bytes}: must be at least 1; leave it out to train on all text")
+
+    def check(self) -> None:
+        """Raise InputError where --tokenizer gpt2 names another tokenizer than GPT-2's."""
+        if self.tokenizer == "gpt2":
+            self.ready_tokenizer()
+
+    def ready_tokenizer(self) -> Tokenizer:
+        """The tokenizer at --tokenizer_path. Raises InputError for anything but a GPT-2 tokenizer, and with `--tokenizer gpt2` for
+        other merges than GPT-2's."""
+        try:
+            tokenizer = Tokenizer.load(str(self.tokenizer_path))
+        except FormatError as error:
+            raise InputError(str(error)) from error
+        if self.tokenizer == "gpt2" and tokenizer.sha256 != GPT2_MERGES_SHA256:
+            raise InputError(
+                f"--tokenizer_path {self.tokenizer_path}: not GPT-2's own merges (sha256 {tokenizer.sha256}); use --tokenizer given"
+            )
+        return tokenizer

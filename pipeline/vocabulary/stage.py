@@ -54,7 +54,7 @@ def _count(call: Call[VocabularySettings], phase: PhaseFolder, partitions: int) 
 
 def _documents(call: Call[VocabularySettings]) -> list[DocumentShard]:
     shards = document_shards(call.inputs["dedup"])
-    if not shards:
+    if not any(shard.rows for shard in shards):
         raise InputError(f"{call.inputs['dedup']}: holds no documents to train a vocabulary on; give another --input")
     return shards
 

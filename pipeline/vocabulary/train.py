@@ -14,7 +14,7 @@ from pipeline.vocabulary.settings import VocabularySettings
 from tokenizer import formats
 from tokenizer.bpe import train, train_with_library
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError, InputError
+from tokenizer.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,8 @@ class ReadTokenizer:
     settings: VocabularySettings
 
     def __call__(self, _part: Part[None], writer: PartWriter) -> None:
-        """Raises InputError for anything but a GPT-2 tokenizer, and with `--tokenizer gpt2` for other merges than GPT-2's."""
-        path = self.settings.tokenizer_path
-        try:
-            tokenizer = Tokenizer.load(str(path))
-        except FormatError as error:
-            raise InputError(str(error)) from error
-        if self.settings.tokenizer == "gpt2" and tokenizer.sha256 != formats.GPT2_MERGES_SHA256:
-            raise InputError(f"{path}: not GPT-2's own merges (sha256 {tokenizer.sha256}); use --tokenizer given")
-        _publish(tokenizer, writer)
+        """Raises InputError as `VocabularySettings.ready_tokenizer` does."""
+        _publish(self.settings.ready_tokenizer(), writer)
 
 
 def _publish_trained(tokenizer: Tokenizer, settings: VocabularySettings, writer: PartWriter) -> None:

@@ -103,7 +103,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: self.closed)
     @rule()
     def replace(self) -> None:
-        """Other settings are refused; --replace empties the folder."""
+        """Other settings are refused; the user removes the folder."""
         try:
             open_stage("lines", str(self.folder), {"a": 2}, {}, replace=False)
         except InputError:
@@ -111,8 +111,7 @@ class Protocol(RuleBasedStateMachine):
         else:
             raise AssertionError("other settings were accepted")
         self.first_manifest = (self.folder / NAME).read_bytes()
-        (self.folder / NAME).unlink()
-        shutil.rmtree(self.folder / ".work", ignore_errors=True)
+        shutil.rmtree(self.folder)
         self.closed, self.finished = False, set()
         self.restart()
 

@@ -134,7 +134,7 @@ def test_bad_input_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tmp_path / "none.txt"), "--output", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path}/none.txt: No such file or directory; give another path\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}/none.txt: no such file or folder; check the path\n"
     assert not (tmp_path / "out").exists()
 
 

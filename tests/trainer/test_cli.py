@@ -112,6 +112,26 @@ def test_an_empty_data_folder_is_rejected(small_run: Command, tmp_path: Path, ca
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("held_out", [[], ["a"], ["only 31 bytes, and context is 32"[:31]]])
+def test_a_run_without_a_validation_loss_says_so_in_one_line(
+    small_run: Command,
+    write_corpus: Callable[..., Path],
+    texts: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    held_out: list[str],
+) -> None:
+    folder = write_corpus(tmp_path / "few", [*(held_out or ["x"]), *texts[:9]], max(1, len(held_out)), shards=1)
+    if not held_out:
+        manifest = Manifest.load(folder)
+        del manifest.splits["validation"]
+        manifest.save()
+    assert cli.main([*small_run("run", "--steps=1"), "--data", str(folder)]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "no validation loss" in line)
+    assert "--validation_share" in line
+    assert "val_loss" not in (tmp_path / "run/log.jsonl").read_text()
+
+
 def test_message_for_a_run_with_other_settings_lists_the_differences(
     small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,10 @@ import torch
 
 from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
+from tokenizer.faults import answer
 from tokenizer.interruption import ends_on_interrupt
 from tokenizer.labels import printable
-from tokenizer.terminal import error_line, log_lines
+from tokenizer.terminal import log_lines
 from trainer import finite_json
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
@@ -24,7 +25,7 @@ from trainer.evals.candidate import Candidate, Network
 from trainer.evals.curves import curves, draw
 from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
-from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
+from trainer.evals.suite import CheckpointEvaluation, Suite, check_output, publish, to_json
 from trainer.evals.task import check_folders
 from trainer.export import is_hf_folder
 from trainer.model import GPT
@@ -32,17 +33,19 @@ from trainer.model import GPT
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
-    arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     log_lines(logging.INFO)
+    advice = "finished tasks are kept: free space or fix the disk, then run the same command again"
+    return answer(lambda: _main(words), on_full_disk=advice, mark="webtext-train eval: ")
+
+
+def _main(words: Sequence[str]) -> int:
+    arguments = _parser().parse_args(words)
     if arguments.where:
         sys.stdout.write(registry.where())
         return 0
-    try:
-        with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
-            return _run(arguments)
-    except InputError as error:
-        sys.stderr.write(f"webtext-train eval: {error_line(error)}\n")
-        return 2
+    with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
+        return _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -53,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if len(set(names)) < len(names):
         raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
+    check_output(out)
     world = environment(arguments.device)
     with process_group(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]

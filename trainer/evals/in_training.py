@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.evals.candidate import Candidate, Codec, Network
 from trainer.evals.registry import select
 from trainer.evals.task import Task
+from trainer.evals.text.files import check_file
 from trainer.model import GPT
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,18 @@ class InTrainingEvaluator:
 
     @classmethod
     def prepare(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
-        """Select the tasks whose files are in the folders, and log each other task. Raises InputError for an unknown name."""
+        """Select the tasks whose files are in the folders, and log each other task.
+
+        Raises InputError for an unknown name, and for a file that cannot be parsed: not after hours of training.
+        """
         tasks = []
         for task in select(list(names)):
             paths = task.locate(list(folders), config.model.context)
             if isinstance(paths, str):
                 log.info("%s: skipped: %s", task.name, paths)
             else:
+                for path in [] if task.reads_tokens else paths:
+                    check_file(path)
                 tasks.append((task, tuple(paths)))
         precision = "bf16" if config.precision == "bf16" else "fp32"
         return cls(tuple(tasks), tokenizer, precision, config.eval_every, config.eval_limit or None)

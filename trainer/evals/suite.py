@@ -127,6 +127,17 @@ def _file(task: Task, index: int, path: Path) -> dict[str, Any]:
     return {"name": path.name, "sha256": actual, "official": None if official is None else actual == official}
 
 
+REPORT_FILES = ("results.json", "report.md", "report.html")
+
+
+def check_output(out: Path) -> None:
+    """Raise InputError where a folder holds files that an evaluation would replace and no evaluation wrote."""
+    mine = [name for name in (*REPORT_FILES, TASKS_FOLDER) if (out / name).exists()]
+    if (mine and not (out / TASKS_FOLDER).is_dir()) or (out.exists() and not out.is_dir()):
+        what = f"{mine[0]} of something else" if mine else "a file"
+        raise InputError(f"--out {out}: {'holds ' if mine else 'is '}{what}; choose another folder")
+
+
 def publish(path: Path, text: str) -> None:
     """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """`webtext-train explain`: a page that shows what a network does with a prompt, for learning and teaching GPT-2."""
 
-import argparse
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -8,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.codec import Tokenizer
+from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.labels import printable, script_json
+from tokenizer.outputs import written_aside
 from trainer.checkpoint.load import load_model
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
 
+TITLE = "<title>What the network does with a prompt</title>"
 MOST_LIKELY = 8
 DIGITS = 5
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the page and return the exit code. Raises InputError for a prompt that is empty or too long."""
-    parser = argparse.ArgumentParser("webtext-train explain", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="webtext-train explain", description=__doc__)
     parser.add_argument("checkpoint", help="a run, one of its checkpoints, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", required=True, help="the text that the network reads")
     parser.add_argument(
@@ -28,12 +30,20 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--out", default="explain.html", help="path of the page (default: explain.html)")
     arguments = parser.parse_args(list(argv))
-    model, tokenizer, _ = load_model(arguments.checkpoint)
     out = Path(arguments.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(model, tokenizer, arguments.prompt, arguments.other), encoding="utf-8")
+    _check_page(out)
+    model, tokenizer, _ = load_model(arguments.checkpoint)
+    text = page(model, tokenizer, arguments.prompt, arguments.other)
+    with written_aside(out) as aside:
+        aside.write_text(text, encoding="utf-8")
     print(printable(out))  # noqa: T201 - the command's output
     return 0
+
+
+def _check_page(path: Path) -> None:
+    """Raise InputError where there is anything else than a page of this command."""
+    if path.exists() and not (path.is_file() and TITLE.encode() in path.read_bytes()):
+        raise InputError(f"--out {path}: exists and is no page of this command; choose another path")
 
 
 def page(model: GPT, tokenizer: Tokenizer, prompt: str, other: str | None = None) -> str:

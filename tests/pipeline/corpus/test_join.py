@@ -75,6 +75,66 @@ def test_damaged_shard_is_an_error(tmp_path: Path, months: list[str]) -> None:
 
 def test_output_of_a_stage_is_not_overwritten(tmp_path: Path, months: list[str]) -> None:
     with pytest.raises(InputError, match="holds the output of a stage"):
-        joined(Path(months[0]), months)
+        joined(Path(months[0]), months[1:])
     with pytest.raises(InputError, match=r"no manifest\.json: the stage"):
         joined(tmp_path / "joined", [str(tmp_path / "none")])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_refused_join_leaves_the_standing_dataset(tmp_path: Path, months: list[str]) -> None:
+    output = tmp_path / "joined"
+    joined(output, months)
+    before = contents(output)
+    (tmp_path / "same").symlink_to(months[0])
+    for folders, message in (
+        ([*months, str(tmp_path / "typo")], "typo: no manifest"),
+        ([*months, str(output)], "is among --tokens and the --output"),
+        ([*months, months[0]], "named twice among --tokens"),
+        ([*months, f"{months[1]}/../tokens"], "named twice among --tokens"),
+        ([*months, str(tmp_path / "same")], "named twice among --tokens"),
+    ):
+        with pytest.raises(InputError, match=message):
+            joined(output, folders)
+        assert contents(output) == before
+
+
+def test_a_join_that_fails_midway_leaves_the_standing_dataset(
+    tmp_path: Path, months: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "joined"
+    joined(output, months)
+    before = contents(output)
+
+    def fail(_: object) -> dict[str, float]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(join, "unigram_entropies", fail)
+    with pytest.raises(OSError, match="No space left"):
+        joined(output, months[:1])
+    assert contents(output) == before
+
+
+def test_a_smaller_join_leaves_no_shard_of_the_larger_one(tmp_path: Path, months: list[str]) -> None:
+    output = tmp_path / "joined"
+    joined(output, months)
+    joined(output, months[:1])
+    named = {entry.name for entry in StageManifest.load(str(output)).files}
+    assert set(contents(output)) == {*named, "manifest.json"}
+    assert documents(Dataset.load(output)) == documents(Dataset.load(months[0]))
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, months: list[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    for command in (
+        ["--tokens", *months, "--output", str(tmp_path / "mine")],
+        ["--tokens", *months, "--output", str(tmp_path / "mine" / "notes.txt")],
+    ):
+        with pytest.raises((InputError, NotADirectoryError)):
+            join.TOOL.run(command)
+    with pytest.raises(InputError, match=r"holds files that no stage made \(notes\.txt\)"):
+        remove.TOOL.run(["--corpus", str(tmp_path / "second"), "--output", str(tmp_path / "mine"), "--sites", "nytimes.com"])
+    assert contents(tmp_path / "mine") == {"notes.txt": b"mine"}

@@ -72,6 +72,24 @@ def test_transitive_keeps_one_document_per_chain(tmp_path: Path) -> None:
     assert duplicates["u4"]["similarity"] == pytest.approx(20 / 52)
 
 
+@pytest.mark.parametrize("empty", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2)])
+@pytest.mark.parametrize("earlier_empty", [None, 0, 1])
+def test_shards_without_documents_change_nothing(tmp_path: Path, empty: tuple[int, ...], earlier_empty: int | None) -> None:
+    full = [document(PROSE, "a"), document(PROSE, "b", day=1), document(OTHER, "c")]
+    shards = [
+        [] if i in empty else full if i == min({0, 1, 2} - set(empty)) else [document(OTHER, f"d{i}", day=9)] for i in range(3)
+    ]
+    settings, kept = DedupSettings(), ["a", "c"]
+    if earlier_empty is not None:
+        months = [[document(PROSE, "z")]]
+        months.insert(earlier_empty, [])
+        dedup(write_documents(tmp_path / "earlier", months), tmp_path / "january")
+        settings, kept = DedupSettings(against=(str(tmp_path / "january"),)), ["c"]
+    manifest = dedup(write_documents(tmp_path / "documents", shards), tmp_path / "dedup", settings)
+    assert kept_urls(tmp_path / "dedup") == kept
+    assert [entry.rows > 0 for entry in manifest.of_kind("keep")] == [i == min({0, 1, 2} - set(empty)) for i in range(3)]
+
+
 def test_a_later_month_is_compared_without_the_earlier_texts(small: Path, tmp_path: Path) -> None:
     dedup(small, tmp_path / "january")
     shutil.rmtree(small)

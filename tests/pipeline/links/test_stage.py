@@ -214,7 +214,7 @@ def test_books_balance_on_real_dumps(tmp_path: Path, shared_data: Path) -> None:
     assert max(link["submitted_at"] for link in links) < datetime(2018, 1, 1, tzinfo=UTC)
 
 
-def test_exclude_sites_reaches_links_and_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exclude_sites_reaches_links_and_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     def run_stage(stage: Stage[Any], call: Call[Any]) -> StageManifest:
@@ -222,5 +222,6 @@ def test_exclude_sites_reaches_links_and_documents(monkeypatch: pytest.MonkeyPat
         return StageManifest(stage.name, {}, {}, (), Books(1, 1))
 
     monkeypatch.setattr(Stage, "run", run_stage)
-    commands.run(["run", "--output", "nowhere", "--urls", "y", "--exclude_sites", "a.example"])
+    (tmp_path / "urls").write_text("http://b.example/\n")
+    commands.run(["run", "--output", "nowhere", "--urls", str(tmp_path / "urls"), "--exclude_sites", "a.example"])
     assert (seen["links"].exclude_sites, seen["documents"].exclude_sites) == (("a.example",), ("a.example",))

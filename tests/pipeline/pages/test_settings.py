@@ -12,7 +12,6 @@ from pipeline.pages.settings import PagesSettings
         ({"max_redirects": -1}, "--max_redirects -1: must be 0 or more"),
         ({"fetched_at": "yesterday"}, "--fetched_at yesterday: not an instant such as 2026"),
         ({"proxy": "ftp://me:secret@x"}, "--proxy ftp://x: not of the form"),
-        ({"ca_bundle": "/nowhere.pem"}, "--ca_bundle /nowhere.pem: no such file"),
         ({"contact": "a\nb"}, "--contact: printable ASCII only"),
     ],
 )

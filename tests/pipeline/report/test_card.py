@@ -65,3 +65,12 @@ def test_empty_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished stage"):
         card.TOOL.run(["--corpus", str(tmp_path), "--contact", "x"])
     assert not (tmp_path / card.README).exists()
+
+
+def test_a_readme_of_the_users_own_is_kept(chosen: Any, tmp_path: Path) -> None:
+    (tmp_path / "links").symlink_to(Path(chosen.folder) / "links")
+    (tmp_path / card.README).write_text("# My notes on this corpus")
+    with pytest.raises(InputError, match=r"README\.md: not a card of this command"):
+        card.TOOL.run(["--corpus", str(tmp_path), "--contact", "a@b.example"])
+    assert (tmp_path / card.README).read_text() == "# My notes on this corpus"
+    assert not (tmp_path / card.CHECKSUMS).exists()

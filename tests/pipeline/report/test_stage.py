@@ -37,7 +37,7 @@ def test_report_is_rebuilt_when_the_training_log_grows(chosen: Any, run_folder: 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"run": ("{tmp}",)}, "log.jsonl: no such file"),
+        ({"run": ("{tmp}",)}, "no log.jsonl in this folder"),
         ({"webtext_domains": "{tmp}/list.txt"}, "list.txt:2: 'google'"),
         ({"webtext_domains": "{tmp}/none.txt"}, "none.txt: no such file"),
     ],

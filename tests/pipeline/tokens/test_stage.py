@@ -116,9 +116,15 @@ def test_order_seed_changes_the_order_alone(tmp_path: Path, corpus: str, vocabul
 
 
 def test_no_training_documents_is_an_error(tmp_path: Path, vocabulary: str, engine: Engine) -> None:
-    empty = documents_folder(tmp_path / "documents", [""], 1)
+    one = documents_folder(tmp_path / "documents", ["a text"], 1)
     with pytest.raises(InputError, match="no document is left for training"):
-        run(tmp_path / "t", empty, vocabulary, engine)
+        run(tmp_path / "t", one, vocabulary, engine, validation_share=1 - 1e-9, test_share=0.0)
+
+
+def test_documents_without_text_give_a_dataset_without_documents(tmp_path: Path, vocabulary: str, engine: Engine) -> None:
+    empty = documents_folder(tmp_path / "documents", [""], 1)
+    assert run(tmp_path / "t", empty, vocabulary, engine).books.dropped == {"no_text": 1}
+    assert Manifest.load(tmp_path / "t").split("train").documents == 0
 
 
 def test_folder_of_another_stage_is_refused_as_vocabulary(tmp_path: Path, corpus: str, engine: Engine) -> None:

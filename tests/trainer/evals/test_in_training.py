@@ -53,12 +53,22 @@ def test_evaluation_does_not_change_training(
     assert [line for line in losses(tmp_path / "with") if line[1:] != (None, None)] == plain
 
 
-def test_a_malformed_file_is_logged_and_training_continues(
+def test_a_malformed_file_is_refused_before_training(
+    small_run: Callable[..., list[str]], evals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content, message in ((b'{"text": "a b"}\n{"text": \n', "line 2: not JSON"), (b"", "empty"), (b"\xff\xfe\n", "not UTF-8")):
+        (evals / "lambada_test.jsonl").write_bytes(content)
+        assert main([*small_run("run"), "--steps=3", "--eval-tasks", "lambada", "--eval-data", str(evals)]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_records_of_another_kind_are_logged_and_training_continues(
     small_run: Callable[..., list[str]], evals: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (evals / "lambada_test.jsonl").write_text('{"text": "a b"}\n{"text": \n')
+    (evals / "lambada_test.jsonl").write_text('{"text": "a b"}\n{"words": "a b"}\n')
     assert main([*small_run("run"), "--steps=3", "--eval-tasks", "lambada", "--eval-data", str(evals)]) == 0
-    assert "line 2: not JSON" in caplog.text
+    assert "a record needs 'text'" in caplog.text
     assert lines(tmp_path / "run") == {3: []}
 
 

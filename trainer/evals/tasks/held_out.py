@@ -75,7 +75,9 @@ def _manifest(folder: Path, candidate: Candidate, name: str) -> Manifest:
     except FormatError as error:
         raise InputError(str(error)) from error
     if not held_out.tokens:
-        raise InputError(f"{folder}: its {HELD_OUT} split holds no tokens; write the tokens with a larger --validation-share")
+        raise InputError(
+            f"{folder}: its {HELD_OUT} split holds no tokens; run the stage 'tokens' with a larger --validation_share"
+        )
     own = getattr(candidate.tokenizer, "sha256", manifest.tokenizer_sha256)
     if own != manifest.tokenizer_sha256:
         raise InputError(

@@ -27,6 +27,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def check_file(path: Path) -> None:
+    """Read a file to its end as its name says. Raises InputError where it is empty, not UTF-8 or, as JSON lines, not JSON."""
+    if path.suffix == ".jsonl":
+        read_records(path)
+    elif path.suffix in (".txt", ".json", ".tokens", ".xml", ".sgm"):
+        read_text(path)
+
+
 def read_records(path: Path, **kinds: Any) -> list[dict[str, Any]]:
     """Read JSON lines whose records hold the fields of `kinds`, with these types. Raises InputError for the first bad line."""
     records = []
