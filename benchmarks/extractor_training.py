@@ -146,7 +146,6 @@ def examples(folder: Path) -> Iterator[Example]:
 def pack(booster: lightgbm.Booster) -> Forest:
     """Return a booster's trees as the arrays that the extractor walks."""
     nodes: list[list[float]] = []
-    roots = []
 
     def walk(node: dict[str, Any]) -> int:
         number = len(nodes)
@@ -157,8 +156,7 @@ def pack(booster: lightgbm.Booster) -> Forest:
             nodes[number][2] = walk(node["right_child"])
         return number
 
-    for tree in booster.dump_model()["tree_info"]:
-        roots.append(walk(tree["tree_structure"]))
+    roots = [walk(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
     columns = list(zip(*nodes, strict=True))
     return Forest(
         np.array(columns[0], np.int16),
@@ -197,7 +195,7 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
         size = len(example.labels)
         judged = np.ascontiguousarray(likely[at : at + size])
         sums = np.zeros((example.counts.elements, 3))
-        describe_context(example.page, size, example.counts.elements, judged, sums, context[at : at + size])
+        describe_context(example.page, size, example.counts.elements, example.features, judged, sums, context[at : at + size])
         at += size
     folds = []
     unseen = np.zeros(len(label))
@@ -210,7 +208,8 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
         known = ~np.isnan(label)
         kept = known & (judged > chooser.CUT)
         right = float((weight * label)[kept].sum())
-        print(f"{name} forest on other domains: precision {right / weight[kept].sum():.4f}, recall {right / (weight * label)[known].sum():.4f}")
+        precision, recall = right / weight[kept].sum(), right / (weight * label)[known].sum()
+        print(f"{name} forest on other domains: precision {precision:.4f}, recall {recall:.4f}")
     first = fit(SETTINGS, FIRST_ROUNDS, features, label, weight)
     second = fit(SECOND_SETTINGS, SECOND_ROUNDS, context, label, weight)
     return weights.Weights(pack(first), pack(second)), folds
@@ -219,7 +218,9 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with html/: pages, index and gold")
-    parser.add_argument("--folder", type=Path, help="also write each fold's weights here, for measuring on domains not trained on")
+    parser.add_argument(
+        "--folder", type=Path, help="also write each fold's weights here, for measuring on domains not trained on"
+    )
     parser.add_argument("--output", type=Path, default=Path(weights.__file__).with_name(weights.FILE))
     arguments = parser.parse_args()
     learned = list(examples(arguments.data / "html"))

@@ -8,7 +8,8 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
 
-from pipeline.documents import charset, cleaning, extractors, fast_extractor, gates, html, language, page_head, pdf, pii, quality
+from pipeline.documents import charset, cleaning, extractors, fast_extractor, gates, language, page_head, pdf, pii, quality
+from pipeline.documents.blocks import extractor as block_extractor
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
 from pipeline.documents.trail import Trail
@@ -57,8 +58,9 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     if identity in rules.takedown.document_ids:
         raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
     return Document(
-        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, published, text
-    )
+        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, published, text,
+        trail.confidence,
+    )  # fmt: skip
 
 
 def _host(url: str) -> str:
@@ -92,7 +94,7 @@ def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str
         raise _Rejection(ExtractDrop.MEDIA_TYPE, page.media_type or "unknown")
     if reason := gates.too_large(markup, rules.gates):
         raise _Rejection(ExtractDrop.TOO_LARGE, reason)
-    text, head = _markup_text(markup, rules, trail)
+    text, head = _markup_text(markup, page.final_url or page.url, rules, trail)
     if not text.strip():
         raise _Rejection(ExtractDrop.NO_TEXT)
     if rules.strip_title:
@@ -113,20 +115,19 @@ def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     return text, charset.clean(title).strip() or None if title else None, None
 
 
-def _markup_text(markup: str, rules: ExtractionRules, trail: Trail) -> tuple[str, page_head.PageHead]:
+def _markup_text(markup: str, url: str, rules: ExtractionRules, trail: Trail) -> tuple[str, page_head.PageHead]:
     try:
         if rules.extractor == extractors.RESILIPARSE:
             text, method, head = fast_extractor.main_text(markup)
         else:
-            tree = html.parse(markup)
-            if tree is None:
-                raise _Rejection(ExtractDrop.NO_MARKUP)
-            head = page_head.head(tree, markup)
-            text, method = extractors.main_text(rules.extractor, markup, tree)
+            text, method, head, trail.confidence = block_extractor.main_text(rules.extractor, markup, url, rules.min_confidence)
     except extractors.LIBRARY_FAILURES as error:
         raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
+    if method == block_extractor.NO_MARKUP:
+        raise _Rejection(ExtractDrop.NO_MARKUP)
     trail.counts[f"extracted_{method}"] += 1
-    trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters")
+    sure = "" if trail.confidence is None else f", expected F1 {trail.confidence:.2f}"
+    trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters{sure}")
     return text, head
 
 

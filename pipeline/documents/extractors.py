@@ -12,13 +12,20 @@ from resiliparse.parse.html import HTMLTree
 from trafilatura import extract as trafilatura_extract
 from trafilatura.settings import Extractor
 
-from pipeline.documents import html, page_head
+from pipeline.documents import attribute_lists, html, page_head
 
+BLOCKS: Final = "blocks"
 CASCADE: Final = "cascade"
 TRAFILATURA: Final = "trafilatura"
 RESILIPARSE: Final = "resiliparse"
-EXTRACTORS: Final = (CASCADE, TRAFILATURA, RESILIPARSE)
-"""By the words that --extractor takes; the first is the default. pipeline.documents.fast_extractor is the last one's way."""
+EXTRACTORS: Final = (BLOCKS, CASCADE, TRAFILATURA, RESILIPARSE)
+"""By the words that --extractor takes; the first is the default. `pipeline.documents.blocks.extractor` is the way of all but the last, and
+pipeline.documents.fast_extractor that one's."""
+
+CONFIDENCE: Final = 0.85
+"""The expected F1 below which the extractor `blocks` asks the cascade: about one page in eight."""
+
+attribute_lists.install()
 
 ONCE: Final = Extractor(fast=True, comments=False)
 THOROUGH: Final = Extractor(fast=True, recall=True, comments=False)
@@ -82,11 +89,11 @@ def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
     """The main text by trafilatura's fast recall mode, or by another method where that gives too much or a fragment.
 
     Where recall mode gives too much, precision mode extracts again. Where it gives a fragment, the longest replaces it: trafilatura's
-    fallbacks, resiliparse, or the article that the page's JSON-LD holds. The surplus of recall mode is mostly paragraphs that are one link:
+    fallbacks, or resiliparse. The surplus of recall mode is mostly paragraphs that are one link:
     they are removed before. On one page in twenty trafilatura gives a fragment or nothing; resiliparse costs a sixth and misses little, so
     its length identifies those pages.
     """
-    article_body, description = page_head.article_body(tree), page_head.description(tree)
+    description = page_head.description(tree)
     html.strip_furniture(tree)
     html.strip_pointers(tree)
     text, method = by_trafilatura(tree, THOROUGH), "thorough"
@@ -99,13 +106,13 @@ def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
             text, method = rescued, "rescued"
     if len(text) < min(FRAGMENT_CHARACTERS, FRAGMENT * len(broad)):
         text, method = broad, "broad"
-    if len(text) < len(article_body) / 2:
-        text, method = article_body, "stated"
     return with_standfirst(text, broad, description), method
 
 
 def with_standfirst(text: str, broad: str, description: str) -> str:
     """The text with its standfirst above it: the line of `broad` that begins like the page's description, where the text lacks it.
+
+    A line that stands below the text's beginning is no standfirst: sites describe themselves in a box at the end of their pages.
 
     >>> line = "Nobody saw the ship that came in with the morning tide, say the keepers."
     >>> with_standfirst("The harbour was quiet.", f"Harbour news\\n{line}", line).partition("\\n")[0] == line
@@ -115,6 +122,9 @@ def with_standfirst(text: str, broad: str, description: str) -> str:
         return text
     start = broad.index(description[:STANDFIRST_CHARACTERS])
     line = broad[start:].partition("\n")[0].strip()
+    text_start = broad.find(text.lstrip()[:STANDFIRST_CHARACTERS].partition("\n")[0])
+    if 0 <= text_start < start:
+        return text
     begins = start == 0 or not broad[broad.rfind("\n", 0, start) + 1 : start].strip()
     return f"{line}\n{text}" if begins and line[:STANDFIRST_CHARACTERS] not in text else text
 

@@ -19,9 +19,13 @@ class DocumentsSettings:
 
     extractor: str = setting(
         DEFAULT_RULES.extractor,
-        "what extracts the main text: cascade is trafilatura with fallbacks where its text is doubtful; trafilatura has no fallbacks; "
+        "what extracts the main text: blocks chooses a page's blocks by a trained model and asks cascade where it is in doubt; "
+        "cascade is trafilatura with fallbacks where its text is doubtful; trafilatura has no fallbacks; "
         "resiliparse is faster and coarser",
         choices=EXTRACTORS,
+    )
+    min_confidence: float = setting(
+        DEFAULT_RULES.min_confidence, "the expected F1, 0 to 1, below which the extractor blocks asks cascade"
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
@@ -52,6 +56,8 @@ class DocumentsSettings:
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"--min_confidence {self.min_confidence}: from 0 to 1")
         if self.page_cpu_seconds <= 0:
             raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
@@ -68,6 +74,7 @@ class DocumentsSettings:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
             extractor=self.extractor,
+            min_confidence=self.min_confidence,
             languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
             min_characters=self.min_characters,
             excluded_sites=frozenset(self.exclude_sites),

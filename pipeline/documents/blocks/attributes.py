@@ -12,7 +12,8 @@ AFTER, MASK, IS_LINK, SELF_CLOSED, KEEPS_SPACE, IS_FORMULA, ALT_START, ALT_END, 
 ends in '/>', whether its style keeps white space, whether it is a formula's script or picture, and the bytes of its alternative text."""
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE, _HIDDEN, _ARIA, _HREF = (
-    np.frombuffer(name, np.uint8) for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
+    np.frombuffer(name, np.uint8)
+    for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
 )
 _NONE, _PRE, _TRUE, _SCRIPT, _UNTIL_FOUND = (
     np.frombuffer(word, np.uint8) for word in (b"none", b"pre", b"true", b"javascript:", b"until-found")
@@ -63,25 +64,27 @@ def _says(data: Array, start: Integer, end: Integer, name: Array, word: Array) -
 
 @compiled
 def _leads_away(data: Array, start: Integer, end: Integer, address: Array) -> bool:
-    """Whether an href leads to another page: not to a place of this one, and to no script."""
+    """Whether an href leads elsewhere: not to a place of this page, and to no script. A mere '#' is a button's."""
     while start < end and data[start] <= 32:
         start += 1
-    if start >= end or data[start] == _HASH or is_word(data, start, end, _SCRIPT):
+    if start >= end or (data[start] == _HASH and start + 1 < end) or is_word(data, start, end, _SCRIPT):
         return False
     at = start
     while at < end and data[at] != _HASH:
         at += 1
     size = at - start
-    if at == end or size > len(address):
+    if at == end or size == 0 or size > len(address):
         return True
-    for k in range(size):
+    for k in range(size):  # noqa: SIM110 (compiled)
         if address[len(address) - size + k] != data[start + k]:
             return True
     return False
 
 
 @compiled
-def read(data: Array, at: Integer, address: Array, steps: Array, found: Array, closing: bool, result: Array) -> None:
+def read(  # noqa: C901 (the states of HTML's tokenizer)
+    data: Array, at: Integer, address: Array, steps: Array, found: Array, closing: bool, result: Array
+) -> None:
     """Read attributes from the offset after a tag's name to its '>'. `address` is the page's URL without its fragment."""
     size = len(data)
     mask = np.int64(0)
@@ -126,7 +129,7 @@ def read(data: Array, at: Integer, address: Array, steps: Array, found: Array, c
 
 
 @compiled
-def _meaning(  # noqa: PLR0913 (one attribute)
+def _meaning(  # noqa: C901, PLR0913 (one attribute, by its name)
     data: Array,
     start: Integer,
     end: Integer,

@@ -11,11 +11,10 @@ from pipeline.documents.blocks.page import BlockPage, text_of
 from pipeline.documents.blocks.stated_article import stated_article
 from pipeline.documents.page_head import PageHead
 
-CONFIDENCE: Final = 0.85
-"""The expected F1 below which another extractor is asked: at 0.85 it is one page in eight."""
-
 MIN_CHARACTERS: Final = 250
 """A shorter text is a fragment as often as an article: another extractor is asked."""
+
+NO_MARKUP: Final = "no_markup"
 
 MIN_COVERAGE: Final = 0.85
 """The share of another extractor's text that must be found in the page's blocks for these to replace it."""
@@ -33,19 +32,22 @@ class Extracted(NamedTuple):
     confidence: float | None
 
 
-def main_text(markup: str, url: str, least_confidence: float = CONFIDENCE) -> Extracted:
-    """The main text of a page. Raises what the libraries of the slow path raise, and ValueError for a page without an element."""
+def main_text(extractor: str, markup: str, url: str, min_confidence: float) -> Extracted:
+    """The main text of a page by any extractor but resiliparse. Raises extractors.LIBRARY_FAILURES.
+
+    The method is NO_MARKUP for a page without an element.
+    """
     page = BlockPage.of(markup, url)
     confidence = None
     text, method = "", ""
-    if page.is_complete and page.counts.blocks:
+    if extractor == extractors.BLOCKS and page.is_complete and page.counts.blocks:
         choice = page.choice
         confidence = round(choice.confidence, 4)
-        if confidence >= least_confidence and choice.characters >= MIN_CHARACTERS:
+        if confidence >= min_confidence and choice.characters >= MIN_CHARACTERS:
             text, method = page.text(choice.keep), "blocks"
     if not method:
-        text, method = by_other(page, extractors.CASCADE)
-    stated = stated_article(markup, text_of)
+        text, method = by_other(page, extractors.CASCADE if extractor == extractors.BLOCKS else extractor)
+    stated = stated_article(markup, text_of) if extractor != extractors.TRAFILATURA else ""
     if len(text) < len(stated) / 2:
         text, method = stated, "stated"
     return Extracted(text, method, page.head(), confidence)
@@ -55,7 +57,7 @@ def by_other(page: BlockPage, extractor: str) -> tuple[str, str]:
     """The text of the blocks that another extractor's text is made of, and its method; its own text where blocks cannot be found."""
     tree = html.parse(page.markup)
     if tree is None:
-        return "", "none"
+        return "", NO_MARKUP
     text, method = extractors.main_text(extractor, page.markup, tree)
     if not page.is_complete or not 0 < page.counts.blocks <= BLOCKS_SLOW or not text:
         return text, method

@@ -18,7 +18,7 @@ NEIGHBOURS: Final = (-2, -1, 1, 2)
 TEXT, ELEMENTS, PAGE, AROUND, TAGS = 16, 4 * PARENTS, 6, 4 * len(NEIGHBOURS), 5
 FEATURES: Final = TEXT + 3 * GROUPS + ANCESTORS + 1 + ELEMENTS + PAGE + AROUND + TAGS + TEXT_GROUPS + 3
 
-CONTEXT: Final = 28
+CONTEXT: Final = 28 + TEXT
 """Features of the second forest, which knows what the first says of the blocks around."""
 
 _DISTANCES: Final = (-3, -2, -1, 1, 2, 3)
@@ -136,8 +136,10 @@ def _describe_neighbours(blocks: Array, elements: Array, number: Integer, count:
 
 
 @compiled
-def describe_context(page: Scanned, count: Integer, element_count: Integer, likely: Array, sums: Array, out: Array) -> None:
-    """Write the features of the second forest. `likely` holds what the first says; `sums` has three cells per element, zeroed."""
+def describe_context(
+    page: Scanned, count: Integer, element_count: Integer, features: Array, likely: Array, sums: Array, out: Array
+) -> None:
+    """Write the features of the second forest. `likely` is what the first says of `features`; `sums` has three zeros per element."""
     blocks, elements = page.blocks, page.elements
     _describe_sides(blocks, count, likely, out)
     _describe_centres(blocks, elements, count, element_count, likely, sums, out)
@@ -178,6 +180,8 @@ def describe_context(page: Scanned, count: Integer, element_count: Integer, like
         row[16] = before / max(1, weighted)
         row[17] = blocks[k, layout.TAG_OF]
         row[18] = np.log1p(weighted)
+        for feature in range(TEXT):
+            row[28 + feature] = features[k, feature]
         before += characters * likely[k]
 
 

@@ -24,22 +24,31 @@ LONGEST: Final = 50_000
 DEEPEST: Final = 60
 NEXT_ROW: Final = r" \\ "
 
-SYMBOLS: Final = dict(
-    pair.split("=", 1)
-    for pair in (
-        r"≠=\ne ≤=\le ≥=\ge ×=\times ÷=\div ·=\cdot ⋅=\cdot ±=\pm ∓=\mp ∞=\infty ∑=\sum ∏=\prod ∫=\int ∮=\oint √=\sqrt →=\to ←=\leftarrow "
-        r"⇒=\Rightarrow ⇐=\Leftarrow ⇔=\Leftrightarrow ↔=\leftrightarrow ↦=\mapsto ∈=\in ∉=\notin ∋=\ni ⊂=\subset ⊆=\subseteq ⊃=\supset "
-        r"⊇=\supseteq ∪=\cup ∩=\cap ∅=\emptyset ∀=\forall ∃=\exists ¬=\neg ∧=\wedge ∨=\vee ⊕=\oplus ⊗=\otimes ∂=\partial ∇=\nabla ≈=\approx "
-        r"≡=\equiv ∼=\sim ≃=\simeq ≅=\cong ∝=\propto ≪=\ll ≫=\gg …=\ldots ⋯=\cdots ⋮=\vdots ⋱=\ddots ∘=\circ ∗=\ast −=- ∣=\mid ∥=\parallel "
-        r"⊥=\perp ∠=\angle ⟨=\langle ⟩=\rangle ⌊=\lfloor ⌋=\rfloor ⌈=\lceil ⌉=\rceil ′=' ″='' ℏ=\hbar ℓ=\ell ℝ=\mathbb{R} ℂ=\mathbb{C} "
-        r"ℕ=\mathbb{N} ℤ=\mathbb{Z} ℚ=\mathbb{Q} α=\alpha β=\beta γ=\gamma δ=\delta ε=\epsilon ϵ=\epsilon ζ=\zeta η=\eta θ=\theta ι=\iota "
-        r"κ=\kappa λ=\lambda μ=\mu ν=\nu ξ=\xi π=\pi ρ=\rho σ=\sigma τ=\tau υ=\upsilon φ=\phi ϕ=\phi χ=\chi ψ=\psi ω=\omega Γ=\Gamma Δ=\Delta "
-        r"Θ=\Theta Λ=\Lambda Ξ=\Xi Π=\Pi Σ=\Sigma Φ=\Phi Ψ=\Psi Ω=\Omega"
-    ).split()
-)
-FUNCTIONS: Final = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim min max sup inf det gcd deg".split())
+_SYMBOLS: Final = r"""
+    ≠=\ne ≤=\le ≥=\ge ×=\times ÷=\div ·=\cdot ⋅=\cdot ±=\pm ∓=\mp ∞=\infty ∑=\sum ∏=\prod ∫=\int ∮=\oint √=\sqrt →=\to ←=\leftarrow
+    ⇒=\Rightarrow ⇐=\Leftarrow ⇔=\Leftrightarrow ↔=\leftrightarrow ↦=\mapsto ∈=\in ∉=\notin ∋=\ni ⊂=\subset ⊆=\subseteq ⊃=\supset
+    ⊇=\supseteq ∪=\cup ∩=\cap ∅=\emptyset ∀=\forall ∃=\exists ¬=\neg ∧=\wedge ∨=\vee ⊕=\oplus ⊗=\otimes ∂=\partial ∇=\nabla ≈=\approx
+    ≡=\equiv ∼=\sim ≃=\simeq ≅=\cong ∝=\propto ≪=\ll ≫=\gg …=\ldots ⋯=\cdots ⋮=\vdots ⋱=\ddots ∘=\circ ∗=\ast −=- ∣=\mid ∥=\parallel
+    ⊥=\perp ∠=\angle ⟨=\langle ⟩=\rangle ⌊=\lfloor ⌋=\rfloor ⌈=\lceil ⌉=\rceil ′=' ″='' ℏ=\hbar ℓ=\ell ℝ=\mathbb{R} ℂ=\mathbb{C}
+    ℕ=\mathbb{N} ℤ=\mathbb{Z} ℚ=\mathbb{Q} α=\alpha β=\beta γ=\gamma δ=\delta ε=\epsilon ϵ=\epsilon ζ=\zeta η=\eta θ=\theta ι=\iota
+    κ=\kappa λ=\lambda μ=\mu ν=\nu ξ=\xi π=\pi ρ=\rho σ=\sigma τ=\tau υ=\upsilon φ=\phi ϕ=\phi χ=\chi ψ=\psi ω=\omega Γ=\Gamma Δ=\Delta
+    Θ=\Theta Λ=\Lambda Ξ=\Xi Π=\Pi Σ=\Sigma Φ=\Phi Ψ=\Psi Ω=\Omega
+"""  # noqa: RUF001 (mathematical signs)
+SYMBOLS: Final = dict(pair.split("=", 1) for pair in _SYMBOLS.split())
+_FUNCTIONS: Final = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim min max sup inf det gcd deg"
+FUNCTIONS: Final = frozenset(_FUNCTIONS.split())
 INVISIBLE: Final = frozenset("\u2061\u2062\u2063\u2064")
-ACCENTS: Final = {"¯": "bar", "^": "hat", "ˆ": "hat", "~": "tilde", "˜": "tilde", "→": "vec", "˙": "dot", "¨": "ddot", "_": "underline"}
+ACCENTS: Final = {
+    "¯": "bar",
+    "^": "hat",
+    "\u02c6": "hat",
+    "~": "tilde",
+    "\u02dc": "tilde",
+    "→": "vec",
+    "˙": "dot",
+    "¨": "ddot",
+    "_": "underline",
+}
 
 
 def replace_mathml(markup: str) -> str:
@@ -102,7 +111,10 @@ def _tex(element: HtmlElement, depth: int) -> str:
         return " & ".join(parts)
     if name == "mtable":
         return rf"\begin{{matrix}} {NEXT_ROW.join(parts)} \end{{matrix}}"
-    text = [element.text or "", *(piece for child, part in zip(element, parts, strict=True) for piece in (part, child.tail or ""))]
+    text = [
+        element.text or "",
+        *(piece for child, part in zip(element, parts, strict=True) for piece in (part, child.tail or "")),
+    ]
     return _join([piece.strip() for piece in text])
 
 

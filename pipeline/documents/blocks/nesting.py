@@ -35,8 +35,9 @@ and the rows of its table, row and cell."""
 OWN, ALL, ANCESTRY, MASK_COLUMNS = range(4)
 """Columns of an open element's masks: groups of its classes, those of all open elements, and bits of its ancestors and itself."""
 
+_USED: Final = "a p li td th tr dd dt dl table div address code pre listing caption xmp plaintext"
 _A, _P, _LI, _TD, _TH, _TR, _DD, _DT, _DL, _TABLE, _DIV, _ADDRESS, _CODE, _PRE, _LISTING, _CAPTION, _XMP, _PLAINTEXT = (
-    tags.TAG[name] for name in "a p li td th tr dd dt dl table div address code pre listing caption xmp plaintext".split()
+    tags.TAG[name] for name in _USED.split()
 )
 
 
@@ -53,7 +54,6 @@ class Stack(NamedTuple):
         return cls(np.zeros((size, LEVEL_COLUMNS), np.int32), np.zeros((size, MASK_COLUMNS), np.int64))
 
 
-
 @compiled
 def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     """The level of the innermost block element; 0 where there is none."""
@@ -63,7 +63,7 @@ def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
 
 
 @compiled
-def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> None:
+def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> None:  # noqa: C901 (one rule per element)
     """End the open elements that the start of a block element ends."""
     levels = stack.levels
     fact = facts[tag]
@@ -104,7 +104,7 @@ def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Arr
 
 
 @compiled
-def open_element(  # noqa: PLR0913 (a start tag)
+def open_element(
     page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, keeps_space: bool, kinds: Array, facts: Array
 ) -> None:
     """Open an inline or block element. `found`: its mask, whether it is a link, and the bit of its name among ancestors."""

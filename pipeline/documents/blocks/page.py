@@ -84,7 +84,9 @@ def meta_content(markup: str, name: str) -> str | None:
     while at >= 0:
         start, end = markup.rfind("<", max(0, at - LONGEST_META), at), markup.find(">", at, at + LONGEST_META)
         if start >= 0 and end > start and markup[start : start + 5].lower() == "<meta":
-            values = {key.lower(): double or single or bare for key, double, single, bare in ATTRIBUTE.findall(markup, start, end)}
+            values = {
+                key.lower(): double or single or bare for key, double, single, bare in ATTRIBUTE.findall(markup, start, end)
+            }
             if name in (values.get("property"), values.get("name")) and "content" in values:
                 return unescape(values["content"])
         at = markup.find(name, at + 1)

@@ -92,7 +92,7 @@ def _is_balanced(line: str) -> bool:
 
 
 @compiled
-def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:
+def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:  # noqa: C901 (one pass)
     """Write the chosen blocks' text; where there are `spans`, write each block's. Returns the number of bytes."""
     size, last = np.int64(0), np.int64(-1)
     pending, at_start = False, True

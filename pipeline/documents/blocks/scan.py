@@ -44,7 +44,9 @@ TABLES: Final = Tables(
 )
 
 _BR, _SCRIPT, _STYLE, _TITLE = (tags.TAG[name] for name in ("br", "script", "style", "title"))
-_HTML, _HEAD, _BODY, _CODE, _A, _IMG = (tags.TAG[name] for name in ("html", "head", "body", "code", "a", "img"))
+_HTML, _HEAD, _BODY, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT = (
+    tags.TAG[name] for name in ("html", "head", "body", "code", "a", "img", "button", "summary", "dt")
+)
 _DISPLAY_STYLE, _CDATA_START, _CDATA_END = (
     np.frombuffer(word, np.uint8) for word in (rb"{\displaystyle ", b"% <![cdata[", b"%]]>")
 )
@@ -67,13 +69,21 @@ class Counts(NamedTuple):
 def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
     """Fill a page's arrays. `address` is the page's URL without its fragment: a link to it leads nowhere."""
     state = np.zeros(nesting.STATES, np.int64)
-    _scan(page, TABLES, np.frombuffer(address or b"\0", np.uint8), Stack.empty(), state, np.zeros(attributes.CELLS, np.int64), np.zeros(3, np.int64))
+    _scan(
+        page,
+        TABLES,
+        np.frombuffer(address or b"\0", np.uint8),
+        Stack.empty(),
+        state,
+        np.zeros(attributes.CELLS, np.int64),
+        np.zeros(3, np.int64),
+    )
     wanted = (nesting.SEGMENTS, nesting.BLOCKS, nesting.ELEMENTS, nesting.TITLE_START, nesting.TITLE_END, nesting.STATUS)
     return Counts(*(int(state[name]) for name in wanted))
 
 
 @compiled
-def _scan(  # noqa: PLR0913 (a page, and the memory of its scan)
+def _scan(
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, tag_facts: Array, found: Array
 ) -> None:
     data = page.data
@@ -124,7 +134,7 @@ def _is_markup(data: Array, at: Integer) -> bool:
 
 
 @compiled
-def _tag(  # noqa: PLR0913 (a tag, and the memory of a scan)
+def _tag(  # noqa: C901 (what each kind of tag does)
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, facts: Array, found: Array, at: Integer
 ) -> Integer:
     """Read a tag and act on it. Returns the offset after it, and after the content of raw elements."""
@@ -133,12 +143,14 @@ def _tag(  # noqa: PLR0913 (a tag, and the memory of a scan)
     closing = data[at + 1] == 47
     at += 2 if closing else 1
     name_start = at
-    code = np.int64(0)
+    code = np.uint64(0)
     while at < size and data[at] > 32 and data[at] != 47 and data[at] != 62:
         code = tags.mixed(code, data[at])
         at += 1
     length = at - name_start
     tag = tags.number_of(code, tables.codes, tables.numbers)
+    if tag == _BUTTON and _is_in_heading(stack, state, tables):
+        tag = np.int64(0)
     kind = tables.kinds[tag]
     attributes.read(data, at, address, tables.class_steps, tables.class_groups, closing, facts)
     at = facts[attributes.AFTER]
@@ -151,7 +163,7 @@ def _tag(  # noqa: PLR0913 (a tag, and the memory of a scan)
         return at
     if tag == _BR:
         state[nesting.BREAKS] += 1
-    elif kind == tags.BREAKING or tag == _HTML or tag == _BODY or tag == _HEAD:
+    elif kind == tags.BREAKING or tag in (_HTML, _BODY, _HEAD):
         _break(state)
     elif kind == tags.EMPTY or kind == tags.RAW:
         if tag == _IMG and facts[attributes.IS_FORMULA]:
@@ -194,6 +206,14 @@ def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Arra
 
 
 @compiled
+def _is_in_heading(stack: Stack, state: Array, tables: Tables) -> bool:
+    """Whether the line is a heading, a summary or a term: a button in it is a part of it."""
+    level = nesting.innermost_block(stack, state[nesting.DEPTH], tables.kinds)
+    tag = stack.levels[level, nesting.TAG]
+    return tag in (_SUMMARY, _DT) or tables.facts[tag] & tags.HEADING != 0
+
+
+@compiled
 def _break(state: Array) -> None:
     state[nesting.FRESH] = 1
     state[nesting.BREAKS] = 0
@@ -210,9 +230,7 @@ def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
 
 
 @compiled
-def _skip_raw(  # noqa: PLR0913 (a start tag)
-    data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool
-) -> Integer:
+def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool) -> Integer:
     """The offset after a raw element; notes the page's first title.
 
     `<script/>` has content in HTML and none in XHTML: where another script starts before the next end tag, it has none. An element that
@@ -230,11 +248,9 @@ def _skip_raw(  # noqa: PLR0913 (a start tag)
 
 
 @compiled
-def _ends_skip(  # noqa: PLR0913 (a tag within skipped content)
-    stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables
-) -> bool:
+def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables) -> bool:
     """Whether a tag within skipped content ends an element around it: it is acted on then."""
-    if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW:
+    if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW or tables.facts[tag] & tags.OPTIONAL_END:
         return False
     if not closing:
         if tag + 1 == state[nesting.SKIP_TAG]:
@@ -266,7 +282,9 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     if not state[nesting.FRESH] and state[nesting.BREAKS] == 0:
         return False
     lines = 0
-    while at < size and not (data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)):
+    while at < size and not (
+        data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)
+    ):
         lines += data[at] == 10
         at += 1
     at += 7

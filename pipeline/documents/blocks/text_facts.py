@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.documents.blocks import layout, nesting, spaces, tags
+from pipeline.documents.blocks import layout, nesting, spaces
 from pipeline.documents.blocks.nesting import Stack
 from tokenizer.compiled import Array, Integer, compiled
 
@@ -10,7 +10,7 @@ _FIRST_LOWER, _FIRST_UPPER, _FIRST_DIGIT, _FIRST_WIDE, _FIRST_OTHER = range(5)
 
 
 @compiled
-def add_text(  # noqa: PLR0913 (a stretch of text and all that it may become)
+def add_text(
     page: layout.Scanned, stack: Stack, state: Array, start: Integer, end: Integer, kinds: Array, steps: Array, groups: Array
 ) -> None:
     """Add a stretch of text between two tags to the block that it belongs to; starts a block where one is due."""
@@ -104,7 +104,7 @@ def _first_kind(byte: Integer) -> Integer:
 @compiled
 def _last_kind(byte: Integer) -> Integer:
     if byte in (46, 33, 63):
-        return 1
+        return layout.SENTENCE
     if byte == 58:
         return 2
     if byte in (34, 39, 0x9D, 41, 59):
@@ -115,9 +115,7 @@ def _last_kind(byte: Integer) -> Integer:
 
 
 @compiled
-def _count(  # noqa: PLR0913 (a stretch of text)
-    page: layout.Scanned, state: Array, linked: bool, start: Integer, end: Integer, steps: Array, groups: Array
-) -> None:
+def _count(page: layout.Scanned, state: Array, linked: bool, start: Integer, end: Integer, steps: Array, groups: Array) -> None:
     """Add the counts of a stretch of text to its block and to its element."""
     data = page.data
     characters = words = stops = digits = capitals = commas = 0

@@ -35,7 +35,9 @@ def read(data: bytes) -> Weights:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     if arrays["shape"].tolist() != [FEATURES, CONTEXT]:
-        raise ValueError(f"{FILE} knows {arrays['shape'].tolist()} features, not {[FEATURES, CONTEXT]}; run `make train-extractor`")
+        raise ValueError(
+            f"{FILE} knows {arrays['shape'].tolist()} features, not {[FEATURES, CONTEXT]}; run `make train-extractor`"
+        )
     return Weights(Forest.of(arrays, "first"), Forest.of(arrays, "second"))
 
 
