@@ -30,9 +30,9 @@ from pipeline.documents.blocks.scan import Counts, scan
 
 FOLDS = 5
 SHINGLE = 4
-SILVER_WEIGHT = 0.4
+SILVER_WEIGHT = 0.2
 MIN_SILVER_CHARACTERS = 250
-FIRST_ROUNDS, SECOND_ROUNDS = 150, 60
+FIRST_ROUNDS, SECOND_ROUNDS = 150, 80
 SETTINGS = {
     "objective": "cross_entropy",
     "learning_rate": 0.1,
@@ -50,7 +50,7 @@ SETTINGS = {
     "force_row_wise": True,
     "seed": 1,
 }
-SECOND_SETTINGS = {**SETTINGS, "num_leaves": 16}
+SECOND_SETTINGS = {**SETTINGS, "num_leaves": 12, "learning_rate": 0.06, "min_data_in_leaf": 150, "lambda_l2": 20}
 COLLECTIONS = ("goose3", "htmldate", "mozilla", "newspaper4k", "postlight", "scrapinghub", "trafilatura", "webmainbench")
 
 

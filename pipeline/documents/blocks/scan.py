@@ -163,8 +163,10 @@ def _tag(  # noqa: C901 (what each kind of tag does)
         return at
     if tag == _BR:
         state[nesting.BREAKS] += 1
-    elif kind == tags.BREAKING or tag in (_HTML, _BODY, _HEAD):
+    elif kind == tags.BREAKING:
         _break(state)
+    elif tag in (_HTML, _BODY, _HEAD):
+        pass
     elif kind == tags.EMPTY or kind == tags.RAW:
         if tag == _IMG and facts[attributes.IS_FORMULA]:
             _add_formula(page, tables, stack, state, facts[attributes.ALT_START], facts[attributes.ALT_END])
