@@ -1,6 +1,6 @@
 """Train the forests of the default extractor on pages with gold text, and say how good they are on pages of other domains.
 
-    python benchmarks/extractor_training.py ../shared/data [--folds-only] [--folder WORK]
+    python benchmarks/extractor_training.py ../shared/data [--folder WORK]
 
 Labels: a block is the article's as far as its words stand in the gold text; where a page has no gold text, in the text of the extractor
 `cascade`, corrected by the strings that must and must not be there. Folds are by domain. LightGBM is needed for training alone. The same
@@ -8,7 +8,6 @@ pages, LightGBM and seed give the same weights.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import tarfile
@@ -16,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import lightgbm
 import numpy as np
+from extractor_folds import FOLDS, fold_of
 from gold import load
 
 from pipeline.documents import charset, extractors, html
@@ -28,7 +27,6 @@ from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, desc
 from pipeline.documents.blocks.forest import Forest
 from pipeline.documents.blocks.scan import Counts, scan
 
-FOLDS = 5
 SHINGLE = 4
 SILVER_WEIGHT = 0.2
 MIN_SILVER_CHARACTERS = 250
@@ -93,10 +91,6 @@ def labels(texts: list[str], gold: str, included: tuple[str, ...], excluded: tup
     return result
 
 
-def fold_of(domain: str) -> int:
-    return hashlib.sha256(f"fold {domain}".encode()).digest()[0] % FOLDS
-
-
 def pages(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield all pages of the folder with their rows of the index."""
     index = {row["file"]: row for row in map(json.loads, (folder / "index.jsonl").open())}
@@ -137,10 +131,9 @@ def examples(folder: Path) -> Iterator[Example]:
         sizes = np.array([max(1, len(words(t))) for t in texts], np.float32)
         weight = sizes**0.75 / max(100.0, float((sizes * (np.nan_to_num(label) > 0.5)).sum())) * 1000
         weight *= 1.0 if is_gold and not row["file"].startswith("mozilla/") else SILVER_WEIGHT
-        domain = row["domain"] or urlsplit(row["url"] or "").hostname or row["file"]
         slim = page._replace(data=page.data[:0], segments=page.segments[:0], masks=page.masks[:0])
         slim = slim._replace(blocks=slim.blocks[: counts.blocks].copy(), elements=slim.elements[: counts.elements].copy())
-        yield Example(row["file"], fold_of(domain), features, label, weight.astype(np.float32), slim, counts)
+        yield Example(row["file"], fold_of(row), features, label, weight.astype(np.float32), slim, counts)
 
 
 def pack(booster: lightgbm.Booster) -> Forest:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.documents.blocks import layout, tags, word_groups
 from pipeline.documents.blocks.layout import Scanned
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 GROUPS: Final = len(word_groups.ATTRIBUTE_GROUPS)
 TEXT_GROUPS: Final = len(word_groups.TEXT_GROUPS)
@@ -67,7 +67,7 @@ def describe(page: Scanned, count: Integer, out: Array) -> None:
         row[at + 2] = blocks[k + 1, layout.LAST_KIND] if k + 1 < count else -1
 
 
-@compiled
+@compiled_inner
 def _describe_text(block: Array, number: Integer, count: Integer, before: Integer, total: Integer, row: Array) -> None:
     characters, words = block[layout.CHARACTERS], max(1, block[layout.WORDS])
     row[0] = np.log1p(np.float32(characters))
@@ -88,7 +88,7 @@ def _describe_text(block: Array, number: Integer, count: Integer, before: Intege
     row[15] = block[layout.LAST_KIND]
 
 
-@compiled
+@compiled_inner
 def _describe_classes(masks: Array, row: Array, at: Integer) -> Integer:
     own, parents, every = masks[layout.OWN_CLASSES], masks[layout.PARENT_CLASSES], masks[layout.CLASSES]
     for bit in range(GROUPS):
@@ -102,7 +102,7 @@ def _describe_classes(masks: Array, row: Array, at: Integer) -> Integer:
     return at + ANCESTORS + 1
 
 
-@compiled
+@compiled_inner
 def _describe_elements(elements: Array, element: Integer, row: Array, at: Integer) -> Integer:
     everything = max(1, elements[0, layout.PARAGRAPH_CHARACTERS])
     for _ in range(PARENTS):
@@ -117,7 +117,7 @@ def _describe_elements(elements: Array, element: Integer, row: Array, at: Intege
     return at
 
 
-@compiled
+@compiled_inner
 def _describe_neighbours(blocks: Array, elements: Array, number: Integer, count: Integer, row: Array, at: Integer) -> Integer:
     parent = elements[blocks[number, layout.ELEMENT], layout.PARENT]
     for distance in NEIGHBOURS:
@@ -185,7 +185,7 @@ def describe_context(
         before += characters * likely[k]
 
 
-@compiled
+@compiled_inner
 def _describe_sides(blocks: Array, count: Integer, likely: Array, out: Array) -> None:
     """Write the nearest prose and heading before a block, the nearest prose after it, and the unlikely text between."""
     prose, heading = np.float64(-1), np.float64(-1)
@@ -216,7 +216,7 @@ def _describe_sides(blocks: Array, count: Integer, likely: Array, out: Array) ->
                 gap = 0.0
 
 
-@compiled
+@compiled_inner
 def _describe_centres(
     blocks: Array, elements: Array, count: Integer, element_count: Integer, likely: Array, sums: Array, out: Array
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.documents.blocks import layout, tags
 from pipeline.documents.blocks.word_groups import CODE_LINE
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 (
     DEPTH,
@@ -54,7 +54,7 @@ class Stack(NamedTuple):
         return cls(np.zeros((size, LEVEL_COLUMNS), np.int32), np.zeros((size, MASK_COLUMNS), np.int64))
 
 
-@compiled
+@compiled_inner
 def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     """The level of the innermost block element; 0 where there is none."""
     while depth > 0 and kinds[stack.levels[depth, TAG]] == tags.INLINE:
@@ -62,7 +62,7 @@ def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     return depth
 
 
-@compiled
+@compiled_inner
 def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> None:  # noqa: C901 (one rule per element)
     """End the open elements that the start of a block element ends."""
     levels = stack.levels
@@ -103,7 +103,7 @@ def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Arr
             level -= 1
 
 
-@compiled
+@compiled_inner
 def open_element(
     page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, keeps_space: bool, kinds: Array, facts: Array
 ) -> None:
@@ -137,7 +137,7 @@ def open_element(
         _add_element(elements, levels, state, depth, tag, facts)
 
 
-@compiled
+@compiled_inner
 def _add_element(elements: Array, levels: Array, state: Array, depth: Integer, tag: Integer, facts: Array) -> None:
     """Add a row for a block element, and remember its place in a table."""
     number = state[ELEMENTS]
@@ -173,7 +173,7 @@ def _add_element(elements: Array, levels: Array, state: Array, depth: Integer, t
             elements[table, layout.TABLE_FACTS] |= layout.HAS_CODE
 
 
-@compiled
+@compiled_inner
 def _end_link(stack: Stack, state: Array, kinds: Array) -> None:
     """End a link that is open in this line: links do not nest."""
     level = state[DEPTH]
@@ -184,7 +184,7 @@ def _end_link(stack: Stack, state: Array, kinds: Array) -> None:
         level -= 1
 
 
-@compiled
+@compiled_inner
 def close_element(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> bool:
     """End an element, and all that are open in it. Returns whether one of this name was open and could be ended."""
     levels = stack.levels

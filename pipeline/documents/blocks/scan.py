@@ -14,7 +14,7 @@ from pipeline.documents.blocks.raw_text import after_comment, after_end_tag, raw
 from pipeline.documents.blocks.table_layout import lay_out, roll_up
 from pipeline.documents.blocks.text_facts import add_text
 from pipeline.documents.blocks.word_groups import ATTRIBUTE_MACHINE, FORMULA_PICTURE, NOT_SHOWN, TEXT_MACHINE
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 
 class Tables(NamedTuple):
@@ -110,7 +110,7 @@ def _scan(
     lay_out(page.blocks, state[nesting.BLOCKS], page.elements, state[nesting.ELEMENTS])
 
 
-@compiled
+@compiled_inner
 def _start(page: layout.Scanned, state: Array) -> None:
     state[nesting.FRESH] = 1
     state[nesting.ELEMENTS] = 1
@@ -119,12 +119,12 @@ def _start(page: layout.Scanned, state: Array) -> None:
         page.elements[0, column] = 0
 
 
-@compiled
+@compiled_inner
 def _is_letter(byte: Integer) -> bool:
     return 97 <= byte | 32 <= 122
 
 
-@compiled
+@compiled_inner
 def _is_markup(data: Array, at: Integer) -> bool:
     """Whether a tag or a comment starts at an offset; any other '<' is text."""
     if data[at] != 60 or at + 1 >= len(data):
@@ -133,7 +133,7 @@ def _is_markup(data: Array, at: Integer) -> bool:
     return byte == 47 or byte == 33 or byte == 63 or _is_letter(byte)
 
 
-@compiled
+@compiled_inner
 def _tag(  # noqa: C901 (what each kind of tag does)
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, facts: Array, found: Array, at: Integer
 ) -> Integer:
@@ -191,7 +191,7 @@ def _tag(  # noqa: C901 (what each kind of tag does)
     return at
 
 
-@compiled
+@compiled_inner
 def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Array, start: Integer, end: Integer) -> None:
     """Add the TeX of a formula as text, without what MediaWiki and kramdown put around it."""
     data = page.data
@@ -207,7 +207,7 @@ def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Arra
         add_text(page, stack, state, start, end, tables.kinds, tables.text_steps, tables.text_groups)
 
 
-@compiled
+@compiled_inner
 def _is_in_heading(stack: Stack, state: Array, tables: Tables) -> bool:
     """Whether the line is a heading, a summary or a term: a button in it is a part of it."""
     level = nesting.innermost_block(stack, state[nesting.DEPTH], tables.kinds)
@@ -215,14 +215,14 @@ def _is_in_heading(stack: Stack, state: Array, tables: Tables) -> bool:
     return tag in (_SUMMARY, _DT) or tables.facts[tag] & tags.HEADING != 0
 
 
-@compiled
+@compiled_inner
 def _break(state: Array) -> None:
     state[nesting.FRESH] = 1
     state[nesting.BREAKS] = 0
     state[nesting.SPACE_START] = state[nesting.SPACE_END] = 0
 
 
-@compiled
+@compiled_inner
 def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
     """Whether an element's content is no text: by its name, or since it is a part of a line that is not shown."""
     mask = facts[attributes.MASK]
@@ -231,7 +231,7 @@ def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
     return kind == tags.INLINE and mask & np.int64(NOT_SHOWN) != 0
 
 
-@compiled
+@compiled_inner
 def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool) -> Integer:
     """The offset after a raw element; notes the page's first title.
 
@@ -249,7 +249,7 @@ def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: In
     return after_end_tag(data, end)
 
 
-@compiled
+@compiled_inner
 def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables) -> bool:
     """Whether a tag within skipped content ends an element around it: it is acted on then."""
     if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW or tables.facts[tag] & tags.OPTIONAL_END:
@@ -276,7 +276,7 @@ def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing:
     return True
 
 
-@compiled
+@compiled_inner
 def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     """Whether <code> is a listing without its <pre>: it has lines, starts a line, and ends one."""
     data = page.data
@@ -295,7 +295,7 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     return lines > 0 and (at >= size or (data[at] == 60 and _ends_line(data, at, size)))
 
 
-@compiled
+@compiled_inner
 def _ends_line(data: Array, at: Integer, size: Integer) -> bool:
     """Whether a tag at an offset ends a line: <br>, or a tag of an element that is often a block."""
     k = at + 1

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from tokenizer.compiled import Array, Integer, compiled_into_callers
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 _NAMES: Final = """
     a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
@@ -75,7 +75,7 @@ FACTS: Final = np.array([0, *(sum(fact for fact, names in _FACTS.items() if name
 SLOTS: Final = 1024
 
 
-@compiled_into_callers
+@compiled_inner
 def mixed(code: np.uint64, byte: np.uint8) -> np.uint64:
     """A name's code with one more byte, of which ASCII letters count in lower case. Unsigned: a signed product must not overflow."""
     lower = np.uint64(byte) + (np.uint64(32) if 65 <= byte <= 90 else np.uint64(0))
@@ -104,7 +104,7 @@ CODES, NUMBERS = _slots()
 """A table from names' codes to elements' numbers, by linear probing."""
 
 
-@compiled_into_callers
+@compiled_inner
 def number_of(code: np.uint64, codes: Array, numbers: Array) -> Integer:
     """The number of the element whose name has the code; 0 where there is none."""
     slot = np.int64(code & np.uint64(SLOTS - 1))
