@@ -7,10 +7,10 @@
 
 `quality` prints the F1 of 4-word shingles on scrapinghub's pages, separately for each half, for nine settings of trafilatura,
 resiliparse, ours and the peers. The default extractor is trained on these pages: with --folds (the folder that
-`extractor_training.py --folder` wrote), each page is read with the weights of other domains. `paired` prints the default's F1 on every
-collection of gold pages beside the cascade's, with the bootstrap error of the difference. `strings` counts trafilatura's strings that must and must not be in the text. `pace` compares our sandbox
-with datatrove's (FineWeb's settings) and with a bare loop of trafilatura with equal settings. Peers are installed at first use. For more
-pages and workers, see documents.py.
+`extractor_training.py --folder` wrote), each page is read with the weights of other domains. `paired` prints the default's F1 on
+every collection of gold pages beside the cascade's, with the bootstrap error of the difference. `strings` counts trafilatura's
+strings that must and must not be in the text. `pace` compares our sandbox with datatrove's (FineWeb's settings) and with a bare loop
+of trafilatura with equal settings. Peers are installed at first use. For more pages and workers, see documents.py.
 """
 
 import argparse
@@ -160,9 +160,10 @@ def paired(folder: Path, folds: Path) -> None:
     print("| pages | F1, default | F1, cascade | difference |\n|---|---|---|---|")
     for name, collections in {**{name: [name] for name in ARTICLES}, "all": list(ARTICLES)}.items():
         pages = [page for page in load(folder, collections) if page.text]
-        columns = []
-        for extract_text in (unseen(folder, folds), ours(extractor="cascade")):
-            columns.append(np.array([overlap(page.text or "", extract_text(page)) for page in pages]))
+        columns = [
+            np.array([overlap(page.text or "", extract_text(page)) for page in pages])
+            for extract_text in (unseen(folder, folds), ours(extractor="cascade"))
+        ]
         noise = np.random.default_rng(1)
         picks = [noise.integers(0, len(pages), len(pages)) for _ in range(1_000)]
         spread = np.std([f1(columns[0][pick]) - f1(columns[1][pick]) for pick in picks])

@@ -201,5 +201,5 @@ def _is_tex(data: Array, start: Integer, end: Integer) -> bool:
     """Whether an alternative text holds a command of TeX: a backslash and two letters, but no path of a file."""
     for at in range(start, end - 2):
         if data[at] == 92 and 97 <= data[at + 1] | 32 <= 122 and 97 <= data[at + 2] | 32 <= 122:
-            return at == start or data[at - 1] != 58
+            return bool(at == start or data[at - 1] != 58)
     return False

@@ -65,7 +65,8 @@ def never(page: Scanned, counts: Counts) -> Array:
         hidden &= sizes[hidden].sum() < HIDDEN_SHARE * sizes.sum()
     numbers = np.zeros(counts.blocks, np.bool_)
     mark_line_numbers(page, counts.blocks, numbers)
-    return hidden | numbers
+    marked: Array = hidden | numbers
+    return marked
 
 
 @compiled

@@ -144,7 +144,7 @@ def describe_context(
     _describe_sides(blocks, count, likely, out)
     _describe_centres(blocks, elements, count, element_count, likely, sums, out)
     total = weighted = np.float64(0)
-    first, last = count, np.int64(-1)
+    first, last = count, -1
     for k in range(count):
         characters = blocks[k, layout.CHARACTERS]
         total += characters
@@ -188,8 +188,7 @@ def describe_context(
 @compiled_inner
 def _describe_sides(blocks: Array, count: Integer, likely: Array, out: Array) -> None:
     """Write the nearest prose and heading before a block, the nearest prose after it, and the unlikely text between."""
-    prose, heading = np.float64(-1), np.float64(-1)
-    gap = np.float64(0)
+    prose, heading, gap = -1.0, -1.0, 0.0
     for k in range(count):
         out[k, 19] = prose
         out[k, 20] = np.log1p(gap)

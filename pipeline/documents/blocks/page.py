@@ -13,6 +13,7 @@ from pipeline.documents.blocks.chooser import Choice
 from pipeline.documents.blocks.formulas import replace_mathml
 from pipeline.documents.blocks.scan import Counts, scan
 from pipeline.documents.page_head import PageHead
+from tokenizer.compiled import Array
 
 H1: Final = tags.ancestor_bit("h1")
 ATTRIBUTE: Final = re.compile(r"([^\s=\"'<>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
@@ -44,7 +45,7 @@ class BlockPage:
         """What the forests say."""
         return chooser.choose(self.scanned, self.counts, weights.load())
 
-    def text(self, keep: layout.Array) -> str:
+    def text(self, keep: Array) -> str:
         """The text of the blocks that `keep` marks."""
         return renderer.render(self.scanned, self.counts, keep)
 

@@ -47,7 +47,7 @@ def _is_tag(data: Array, at: Integer, code: Integer, length: Integer) -> bool:
     name = np.uint64(0)
     for k in range(at, end):
         name = mixed(name, data[k])
-    return name == code and (data[end] <= 32 or data[end] == _GREATER or data[end] == _SLASH)
+    return bool(name == code and (data[end] <= 32 or data[end] == _GREATER or data[end] == _SLASH))
 
 
 @compiled_inner

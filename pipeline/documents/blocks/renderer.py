@@ -205,14 +205,13 @@ def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size:
     while at < end:
         byte = data[at]
         if byte == _RETURN:
-            byte = np.uint8(_LINE_FEED)
             if at + 1 < end and data[at + 1] == _LINE_FEED:
                 at += 1
         elif byte == _AMPERSAND:
             open_reference = at
         elif byte == _SEMICOLON:
             open_reference = np.int64(-1)
-        out[size] = byte
+        out[size] = _LINE_FEED if byte == _RETURN else byte
         size += 1
         at += 1
     if open_reference >= 0 and end - open_reference <= _LONGEST_NAME:

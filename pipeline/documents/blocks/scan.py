@@ -100,7 +100,7 @@ def _scan(
                 add_text(page, stack, state, start, at, tables.kinds, tables.text_steps, tables.text_groups)
         elif data[at + 1] == 33 or data[at + 1] == 63:
             at = after_comment(data, at)
-        elif data[at + 1] == 47 and not _is_letter(data[min(at + 2, size - 1)]):
+        elif data[at + 1] == 47 and (at + 2 >= size or not _is_letter(data[at + 2])):
             at = after_end_tag(data, at)
         else:
             at = _tag(page, tables, address, stack, state, tag_facts, found, at)
@@ -121,7 +121,7 @@ def _start(page: layout.Scanned, state: Array) -> None:
 
 @compiled_inner
 def _is_letter(byte: Integer) -> bool:
-    return 97 <= byte | 32 <= 122
+    return bool(97 <= byte | 32 <= 122)
 
 
 @compiled_inner
@@ -228,7 +228,7 @@ def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
     mask = facts[attributes.MASK]
     if kind == tags.SKIPPED or (tag > 0 and mask & np.int64(FORMULA_PICTURE)):
         return True
-    return kind == tags.INLINE and mask & np.int64(NOT_SHOWN) != 0
+    return bool(kind == tags.INLINE and mask & np.int64(NOT_SHOWN) != 0)
 
 
 @compiled_inner

@@ -76,7 +76,7 @@ SLOTS: Final = 1024
 
 
 @compiled_inner
-def mixed(code: np.uint64, byte: np.uint8) -> np.uint64:
+def mixed(code: np.uint64, byte: Integer) -> np.uint64:
     """A name's code with one more byte, of which ASCII letters count in lower case. Unsigned: a signed product must not overflow."""
     lower = np.uint64(byte) + (np.uint64(32) if 65 <= byte <= 90 else np.uint64(0))
     return np.uint64(code) * np.uint64(131) + lower
