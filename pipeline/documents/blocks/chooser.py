@@ -22,7 +22,7 @@ HIDDEN_SHARE: Final = 0.5
 _BUTTON, _SUMMARY = tags.TAG["button"], tags.TAG["summary"]
 
 
-class Choice(NamedTuple):
+class ChosenBlocks(NamedTuple):
     """The probability of each block, which are kept, the F1 of the kept text that those probabilities let expect, and its characters."""
 
     likely: Array
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
     characters: int
 
 
-def choose(page: Scanned, counts: Counts, weights: Weights) -> Choice:
+def choose(page: Scanned, counts: Counts, weights: Weights) -> ChosenBlocks:
     """Judge the blocks of a scanned page."""
     count = counts.blocks
     likely, first = np.empty(count, np.float64), np.empty(count, np.float64)
@@ -45,7 +45,7 @@ def choose(page: Scanned, counts: Counts, weights: Weights) -> Choice:
     return of_probabilities(page, counts, likely)
 
 
-def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> Choice:
+def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> ChosenBlocks:
     """The choice that probabilities make."""
     keep = likely > CUT
     keep_questions(page, counts.blocks, keep)
@@ -53,7 +53,7 @@ def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> Choice:
     kept = float(sizes[keep].sum())
     right, missed = float((sizes * likely)[keep].sum()), float((sizes * likely)[~keep].sum())
     confidence = 2 * right / (kept + right + missed) if kept else 0.0
-    return Choice(likely, keep, confidence, int(kept))
+    return ChosenBlocks(likely, keep, confidence, int(kept))
 
 
 def never(page: Scanned, counts: Counts) -> Array:

@@ -9,7 +9,7 @@ from typing import Final, Self
 import numpy as np
 
 from pipeline.documents.blocks import chooser, layout, renderer, tags, weights
-from pipeline.documents.blocks.chooser import Choice
+from pipeline.documents.blocks.chooser import ChosenBlocks
 from pipeline.documents.blocks.formulas import replace_mathml
 from pipeline.documents.blocks.scan import Counts, scan
 from pipeline.documents.page_head import PageHead
@@ -31,9 +31,13 @@ class BlockPage:
     @classmethod
     def of(cls, markup: str, url: str = "") -> Self:
         """Scan a page. `url` is its address: links to places of the page itself lead nowhere."""
-        source = replace_mathml(markup).encode("utf-8", "replace")
-        scanned = layout.Scanned.of(source)
-        return cls(markup, scanned, scan(scanned, url.partition("#")[0].encode("utf-8", "replace")))
+        address = url.partition("#")[0].encode("utf-8", "replace")
+        scanned = layout.Scanned.of(markup.encode("utf-8", "replace"))
+        counts = scan(scanned, address)
+        if counts.has_math:
+            scanned = layout.Scanned.of(replace_mathml(markup).encode("utf-8", "replace"))
+            counts = scan(scanned, address)
+        return cls(markup, scanned, counts)
 
     @property
     def is_complete(self) -> bool:
@@ -41,7 +45,7 @@ class BlockPage:
         return self.counts.status == layout.COMPLETE
 
     @cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> ChosenBlocks:
         """What the forests say."""
         return chooser.choose(self.scanned, self.counts, weights.load())
 

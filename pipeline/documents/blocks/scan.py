@@ -44,8 +44,9 @@ TABLES: Final = Tables(
 )
 
 _BR, _SCRIPT, _STYLE, _TITLE = (tags.TAG[name] for name in ("br", "script", "style", "title"))
-_HTML, _HEAD, _BODY, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT = (
-    tags.TAG[name] for name in ("html", "head", "body", "code", "a", "img", "button", "summary", "dt")
+_HTML, _HEAD, _BODY, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT, _MATH, _M_MATH, _MML_MATH = (
+    tags.TAG[name]
+    for name in ("html", "head", "body", "code", "a", "img", "button", "summary", "dt", "math", "m:math", "mml:math")
 )
 _DISPLAY_STYLE, _CDATA_START, _CDATA_END = (
     np.frombuffer(word, np.uint8) for word in (rb"{\displaystyle ", b"% <![cdata[", b"%]]>")
@@ -64,6 +65,7 @@ class Counts(NamedTuple):
     title_start: int
     title_end: int
     status: int
+    has_math: int
 
 
 def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
@@ -78,7 +80,15 @@ def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
         np.zeros(attributes.CELLS, np.int64),
         np.zeros(3, np.int64),
     )
-    wanted = (nesting.SEGMENTS, nesting.BLOCKS, nesting.ELEMENTS, nesting.TITLE_START, nesting.TITLE_END, nesting.STATUS)
+    wanted = (
+        nesting.SEGMENTS,
+        nesting.BLOCKS,
+        nesting.ELEMENTS,
+        nesting.TITLE_START,
+        nesting.TITLE_END,
+        nesting.STATUS,
+        nesting.HAS_MATH,
+    )
     return Counts(*(int(state[name]) for name in wanted))
 
 
@@ -149,6 +159,8 @@ def _tag(  # noqa: C901 (what each kind of tag does)
         at += 1
     length = at - name_start
     tag = tags.number_of(code, tables.codes, tables.numbers)
+    if tag in (_MATH, _M_MATH, _MML_MATH):
+        state[nesting.HAS_MATH] = 1
     if tag == _BUTTON and _is_in_heading(stack, state, tables):
         tag = np.int64(0)
     kind = tables.kinds[tag]

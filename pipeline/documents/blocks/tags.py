@@ -13,7 +13,7 @@ _NAMES: Final = """
     iframe img input ins kbd keygen label legend li link listing main map mark marquee math menu meta meter nav nobr
     noembed noframes noscript object ol optgroup option output p param picture plaintext pre progress q rb rp rt ruby s
     samp script search section select slot small source span strike strong style sub summary sup svg table tbody td
-    template textarea tfoot th thead time title tr track tt u ul var video wbr xmp
+    template textarea tfoot th thead time title tr track tt u ul var video wbr xmp m:math mml:math
 """
 NAMES: Final = tuple(_NAMES.split())
 TAG: Final = {name: number for number, name in enumerate(NAMES, 1)}
@@ -26,7 +26,7 @@ its content is no text of the page."""
 _EMPTY: Final = "area base basefont bgsound br col command embed frame img input keygen link meta param source track wbr"
 _RAW: Final = "iframe noembed noframes noscript script style textarea title"
 _SKIPPED: Final = "applet audio canvas datalist dialog meter object progress select svg template video"
-_INLINE: Final = """a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr output picture q rb
+_INLINE: Final = """m:math mml:math a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr output picture q rb
     rp rt ruby s samp slot small span strike strong sub sup time tt u var"""
 
 
