@@ -113,6 +113,7 @@ class Page(Record):
             required("warc_length", pa.int64()),
             required("body_bytes", pa.int64()),
             required("sha256", pa.binary(32)),
+            required("redirects", pa.list_(required("item", pa.string()))),
         ]
     )
     url: str
@@ -130,6 +131,12 @@ class Page(Record):
     warc_length: int
     body_bytes: int
     sha256: bytes
+    redirects: tuple[str, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The page of one row. Folders of earlier versions lack the column `redirects`."""
+        return cls(**{**row, "redirects": tuple(row.get("redirects") or ())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,7 @@ class RawPage:
     domain: str = ""
     karma: int = 0
     submitted_at: datetime | None = None
+    redirects: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, page: Page, body: bytes) -> Self:
@@ -159,6 +167,7 @@ class RawPage:
             page.domain,
             page.karma,
             page.submitted_at,
+            page.redirects,
         )
 
 

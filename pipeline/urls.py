@@ -98,6 +98,24 @@ def host_of(url: str) -> str:
     return _host_of(url.split("/", 3)[2])
 
 
+def canonical_host(name: str) -> str:
+    """The host that the dedup keys of a site's pages have: in ASCII, without www. and the like. Raises ValueError.
+
+    >>> canonical_host("WWW.Bücher.example.")
+    'xn--bcher-kva.example'
+    """
+    return host_of(dedup_key(f"http://{name}/"))
+
+
+@lru_cache(maxsize=1 << 16)
+def has_public_suffix(host: str) -> bool:
+    """Whether a host is under a suffix of the public suffix list that registries give out, or is an IP address."""
+    if host.startswith("[") or host.replace(".", "").isdigit():
+        return True
+    name = _unicode(host.rstrip("."))
+    return tld.get_tld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False) is not None
+
+
 @lru_cache(maxsize=1 << 16)
 def domain_of(host: str) -> str:
     """The registrable domain (`bbc.co.uk` of `news.bbc.co.uk`) by the public suffix list that `tld` bundles.
@@ -276,6 +294,8 @@ def _folded_host(authority: str) -> str:
     host, port = _without_port(authority)
     host = host.removesuffix(".")
     registrable = domain_of(host)
+    if registrable == host and not has_public_suffix(host):
+        registrable = ".".join(host.split(".")[-2:])  # the list's rule for names that it does not have
     while host != registrable and (prefix := _MOBILE.match(host)):
         host = host[prefix.end() :]
     return host if port in ("", "80", "443") else f"{host}:{port}"

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from tokenizer import commands
 from tokenizer.bpe import COUNTS, TRAINERS
+from tokenizer.command_line import Parser
 from tokenizer.convert import READERS, WRITERS
 from tokenizer.errors import FormatError
 from tokenizer.paper import VOCAB_SIZE
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> int:
     """Run one command. Exit codes: 0 done, 2 bad usage or input."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(prog).parse_args(argv)
     try:
         for line in arguments.run(arguments):
             print(line)
@@ -30,10 +31,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tokenizer", description="GPT-2's byte-level BPE and token shards.", allow_abbrev=False
-    )
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description="GPT-2's byte-level BPE and token shards.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = _command(
@@ -41,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
-    train.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
+    train.add_argument("--vocab-size", type=int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
     train.add_argument(
-        "--min_frequency", type=int, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
+        "--min-frequency", type=int, default=0, metavar="N", help="least count of a merged pair (default: %(default)s)"
     )
     train.add_argument(
-        "--max_token_length", type=int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
+        "--max-token-length", type=int, default=None, metavar="N", help="longest token in bytes (default: no limit)"
     )
 
     train.add_argument("--trainer", choices=TRAINERS, default=COUNTS, help="both learn the same merges (default: %(default)s)")
@@ -95,11 +94,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    subparsers: "argparse._SubParsersAction[Parser]",
     name: str,
     text: str,
     run: Callable[[argparse.Namespace], object],
-) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+) -> Parser:
+    parser = subparsers.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser

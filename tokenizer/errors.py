@@ -6,6 +6,8 @@ DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """The disk is full or fails. The user's input is not at fault, and the same command goes on once the disk has room or works again."""
 DISK_FAILED = 74
 """Exit code of a command whose disk is full or fails: sysexits.h's EX_IOERR."""
+UNFINISHED = 75
+"""Exit code of a command that a signal stopped before its end and that the same command continues: sysexits.h's EX_TEMPFAIL."""
 
 
 class InputError(Exception):

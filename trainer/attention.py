@@ -1,21 +1,16 @@
 """Causal self-attention over a window, over the documents within a window, and over a key-value cache."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import activate_flash_attention_impl
 from torch.nn.attention.varlen import varlen_attn
 
 from trainer.config import ModelConfig
 
 ROTARY_BASE = 10_000.0
-
-FLASH = (("FA4", "flash_attn.cute", (9, 10)), ("FA3", "flash_attn_interface", (9,)))
-"""FlashAttention newer than torch's own: torch's name for it, the module that provides it, the GPUs' compute capabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +104,6 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: in
     y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(-1, 0))
     assert isinstance(y, Tensor)
     return y.view(batch, window, *y.shape[1:]).transpose(1, 2)
-
-
-def activate_newest_flash_attention() -> str | None:
-    """Activate FlashAttention-4 or -3 if its package is installed and the GPU supports it. Returns its name or None.
-
-    Untested: no GPU was available (docs/measurements.md).
-    """
-    capability = torch.cuda.get_device_capability()[0]
-    for name, module, capabilities in FLASH:
-        if capability in capabilities and _is_installed(module):
-            activate_flash_attention_impl(name)
-            return name
-    return None
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def rotate(x_BHTD: Tensor, positions_BT: Tensor) -> Tensor:

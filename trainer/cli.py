@@ -1,15 +1,17 @@
 """The command `webtext-train`: parses the command line, runs a subcommand and returns its exit code."""
 
+import json
 import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
-from trainer.flags import Parser, add_options
+from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import PRESETS, RECIPES
 
 
@@ -41,27 +43,30 @@ def _run(words: list[str]) -> int:
     return int(arguments.run(arguments))
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _parser() -> TrainerParser:
+    parser = TrainerParser(
         prog="webtext-train", description="Train GPT-2 on token shards; sample from, evaluate and export trained networks."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=Parser)
+    parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=TrainerParser)
     _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
     _add_dry_run(commands.add_parser("rehearse", help="dry run of a step on many ranks: its collectives and peak memory"))
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
+    commands.add_parser("presets", help="list the presets: size, batch, steps, tokens").set_defaults(run=_presets)
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
     commands.add_parser("explain", help="write a page that shows what the network does with a prompt", add_help=False)
     return parser
 
 
-def _add_train(parser: Parser) -> None:
+def _add_train(parser: TrainerParser) -> None:
     parser.usage = "webtext-train train PRESET --data DIR --out DIR [flags]"
     parser.description = "To continue an interrupted run, run the same command again. It does nothing if all steps are done."
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder of token shards, with manifest.json")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json")
+    parser.add_argument("--data", metavar="DIR", help="folder of token shards, with manifest.json (required)")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder: log.jsonl, checkpoints/, config.json (required)")
+    parser.add_argument("--print-config", action="store_true", help="print the recipe that these flags give as JSON, and stop")
     parser.add_argument(
         "--init-from", metavar="FOLDER", help="start from the weights of a checkpoint or Hugging Face GPT-2 folder"
     )
@@ -78,11 +83,17 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files into the run's folder")
     parser.add_argument("--wandb", metavar="PROJECT", help="also log to this Weights & Biases project")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument(
+        "--flash-attention",
+        choices=("auto", "fa3", "fa4", "off"),
+        default="auto",
+        help="package for attention on a GPU, instead of torch's own (default: auto: FA3 if installed)",
+    )
     add_options(parser)
     parser.set_defaults(run=_train)
 
 
-def _add_sample(parser: Parser) -> None:
+def _add_sample(parser: TrainerParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="repeat for several prompts (default: a new document)")
     parser.add_argument("--tokens", type=int, default=100, metavar="N", help="maximum number of new tokens (default: 100)")
@@ -98,7 +109,7 @@ def _add_sample(parser: Parser) -> None:
     parser.set_defaults(run=_sample)
 
 
-def _add_export(parser: Parser) -> None:
+def _add_export(parser: TrainerParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
@@ -106,7 +117,7 @@ def _add_export(parser: Parser) -> None:
     parser.set_defaults(run=_export)
 
 
-def _add_dry_run(parser: Parser) -> None:
+def _add_dry_run(parser: TrainerParser) -> None:
     parser.usage = "webtext-train rehearse PRESET --ranks N [flags]"
     parser.add_argument("preset", choices=tuple(PRESETS), metavar="PRESET", help=", ".join(PRESETS))
     parser.add_argument(
@@ -117,7 +128,7 @@ def _add_dry_run(parser: Parser) -> None:
     parser.set_defaults(run=_dry_run)
 
 
-def _add_verify(parser: Parser) -> None:
+def _add_verify(parser: TrainerParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
@@ -126,10 +137,32 @@ def _add_verify(parser: Parser) -> None:
 
 # Subcommands import torch only when called, so that `--help` answers at once.
 def _train(arguments: Namespace) -> int:
+    if arguments.print_config:
+        config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+        print(json.dumps(config.to_json(), indent=1))
+        return 0
+    for flag in ("data", "out"):
+        if getattr(arguments, flag) is None:
+            raise InputError(f"webtext-train train: --{flag} DIR is required; see webtext-train train --help")
     keep_large_pages()
     from trainer.train import train
 
     return train(arguments)
+
+
+def _presets(_arguments: Namespace) -> int:
+    """A table of the presets."""
+    rows = [("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")]
+    for name, preset in PRESETS.items():
+        config = preset()
+        model = config.model
+        numbers = (model.parameters, model.layers, model.width, model.heads, model.context, config.batch_tokens, config.steps)
+        tokens = config.steps * config.batch_tokens
+        rows.append((name, *(f"{number:,}" for number in (*numbers, tokens)), f"{config.learning_rate:g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)), sep="  ")
+    return 0
 
 
 def _sample(arguments: Namespace) -> int:

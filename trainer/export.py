@@ -19,10 +19,14 @@ from tokenizer.errors import InputError
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+"""Of weights in several files: the file of each tensor."""
 CONFIG = "config.json"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
 
 _BLOCK = {
     "norm_1": "ln_1",
@@ -58,12 +62,20 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     return folder
 
 
+def is_hf_folder(folder: Path) -> bool:
+    """Whether the folder holds weights as Hugging Face's libraries write them, in any of their formats."""
+    return any((folder / name).is_file() for name in (WEIGHTS, _INDEX, *_PICKLES, *_OTHERS))
+
+
 def load_hf(folder: str | Path) -> GPT:
-    """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's."""
+    """Network from a Hugging Face GPT-2 folder, in fp32. Raises InputError if a file is missing, damaged or not GPT-2's.
+
+    Weights are read from model.safetensors, in one file or several. Other formats are refused: a pickle can run code.
+    """
     folder = Path(folder)
     try:
         config = _our_config(json.loads((folder / CONFIG).read_bytes()))
-        tensors = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS).items()}
+        tensors = {name.removeprefix("transformer."): value for name, value in _weights(folder)}
         model = GPT(config)
         state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
         model.load_state_dict(state)
@@ -74,6 +86,30 @@ def load_hf(folder: str | Path) -> GPT:
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error})") from error
     return model
+
+
+def _weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Name and tensor of every weight. Raises InputError where the weights are in a format that is not read."""
+    if (folder / WEIGHTS).exists():
+        yield from load_file(folder / WEIGHTS).items()
+        return
+    if (folder / _INDEX).exists():
+        parts = sorted(set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values()))
+        for part in parts:
+            if part in ("", ".", "..") or Path(part).name != part:
+                raise ValueError(f"{_INDEX} names {part!r}, which leads out of the folder")
+            if not (folder / part).is_file():
+                raise FileNotFoundError(2, "no such file", str(folder / part))
+            yield from load_file(folder / part).items()
+        return
+    for name in (*_PICKLES, *_OTHERS):
+        if (folder / name).exists():
+            why = "a pickle, which can run code when it is read" if name in _PICKLES else "not safetensors"
+            raise InputError(
+                f"{folder / name}: {why}; load the folder with transformers, and write it with "
+                "save_pretrained(FOLDER, safe_serialization=True)"
+            )
+    raise FileNotFoundError(2, "no such file", str(folder / WEIGHTS))
 
 
 def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
@@ -118,10 +154,20 @@ def _their_config(config: ModelConfig, eot_id: int) -> dict[str, Any]:
 
 def _our_config(entries: dict[str, Any]) -> ModelConfig:
     """ModelConfig from config.json. Raises ValueError for another architecture, and KeyError for a missing entry."""
-    required = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": NORM_EPSILON}
+    required = {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": NORM_EPSILON,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+        "quantization_config": None,
+    }  # reorder_and_upcast_attn changes rounding alone, and none in fp32
     for name, value in required.items():
         if entries.get(name, value) != value:
             raise ValueError(f"{name} is {entries[name]!r}, GPT-2's is {value!r}")
+    if entries.get("n_inner") not in (None, 4 * entries["n_embd"]):
+        raise ValueError(f"n_inner is {entries['n_inner']!r}, GPT-2's is 4 * n_embd = {4 * entries['n_embd']}")
     return ModelConfig(
         layers=entries["n_layer"],
         heads=entries["n_head"],

@@ -5,26 +5,17 @@ import typing
 from dataclasses import Field, fields
 from typing import Any
 
+from tokenizer import command_line
 from tokenizer.errors import InputError
 from trainer.config import ModelConfig, TrainConfig
 
 
-class Parser(argparse.ArgumentParser):
-    """Argument parser that rejects abbreviations and raises InputError, so that a usage error is one line and exit code 2."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": _CompactHelp, **options})
+class TrainerParser(command_line.Parser):
+    """A parser that raises InputError for a usage error: the command prints its one line and returns 2."""
 
     def error(self, message: str) -> typing.NoReturn:
-        """Raise InputError with argparse's message."""
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
-
-
-class _CompactHelp(argparse.HelpFormatter):
-    """Help with one line per flag where it fits."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=38, width=120)
+        """Raise InputError with the line."""
+        raise InputError(self.usage_error(message))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

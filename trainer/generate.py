@@ -20,7 +20,7 @@ def generate(
 ) -> list[list[int]]:
     """New tokens for each prompt, up to and without `stop_id`, all in one batch. Temperature 0 picks the most likely token.
 
-    Raises ValueError for an empty prompt, or if the longest prompt and the new tokens exceed the context.
+    Raises ValueError for an empty prompt, if the longest prompt and the new tokens exceed the context, or if the network diverged.
     """
     longest = max(len(prompt) for prompt in prompts)
     _check(model, prompts, longest + max_new_tokens)
@@ -34,8 +34,10 @@ def generate(
     was_training = model.training
     model.eval()
     new, read = [], tokens.to(device)
-    for _ in range(max_new_tokens):
+    for position in range(max_new_tokens):
         logits_BV = model(read, cache=cache)[:, -1].float()
+        if position == 0 and not bool(logits_BV.isfinite().all()):
+            raise ValueError("the network's outputs are not numbers: its training diverged; use an earlier checkpoint")
         read = choose(logits_BV, temperature, top_k, top_p, generator)
         new.append(read)
         if stop_id is not None and bool((torch.cat(new, dim=1) == stop_id).any(dim=1).all()):

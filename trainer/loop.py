@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tokenizer.codec import Tokenizer
 from trainer.attention import Documents
@@ -73,10 +73,14 @@ class Trainer:
         self.state = TrainerState(metadata.step, metadata.best_step, metadata.best_loss)
 
     def copy_weights(self, model: GPT) -> None:
-        """Start from another network's weights."""
+        """Start from another network's weights, which every rank has whole."""
         with torch.no_grad():
             for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
-                mine.copy_(theirs)
+                weight: Tensor = mine  # FSDP replaces parameters by DTensors
+                whole = theirs.to(weight.device, weight.dtype)
+                if isinstance(weight, DTensor):
+                    whole = distribute_tensor(whole, weight.device_mesh, weight.placements)
+                weight.copy_(whole)
 
     def train(self, trackers: Sequence[Tracker] = ()) -> StopReason:
         """Train until the last step, a signal, or too many skipped steps in a row."""

@@ -24,7 +24,9 @@ def head_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_ro
     if torch.is_autocast_enabled(device):
         hidden_ND = hidden_ND.to(torch.get_autocast_dtype(device))
     rows = chunk or chunk_rows(len(targets_N), padded_rows, device)
-    loss: Tensor = _HeadLoss.apply(hidden_ND, weight_VD, targets_N, padded_rows, rows)  # type: ignore[no-untyped-call]
+    # asked here: inside an autograd.Function gradients are always off, and `needs_input_grad` ignores no_grad
+    differentiate = torch.is_grad_enabled() and (hidden_ND.requires_grad or weight_VD.requires_grad)
+    loss: Tensor = _HeadLoss.apply(hidden_ND, weight_VD, targets_N, padded_rows, rows, differentiate)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -37,14 +39,24 @@ def chunk_rows(rows: int, columns: int, device: str) -> int:
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Computes the gradient together with the loss, while a chunk's logits exist: three matrix products, none repeated."""
+    """Computes the gradient together with the loss, while a chunk's logits exist: three matrix products, none repeated.
+
+    Without `differentiate` it makes one product per chunk.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, chunk_rows: int) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        padded_rows: int,
+        chunk_rows: int,
+        differentiate: bool,
+    ) -> Tensor:
         classes = weight_VD.shape[0]
         padded_VD = F.pad(weight_VD.to(hidden_ND.dtype), (0, 0, 0, padded_rows - classes))
         wide = _at_least_fp32(hidden_ND)
-        differentiate = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         total = torch.zeros((), dtype=wide, device=hidden_ND.device)
         counted_N = targets_N >= 0
         targets_N, count = targets_N.clamp(min=0), counted_N.sum().clamp(min=1)
@@ -67,7 +79,7 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_weight, count = ctx.saved_tensors
         scale = gradient / count
-        return d_hidden * scale.to(d_hidden.dtype), d_weight * scale, None, None, None
+        return d_hidden * scale.to(d_hidden.dtype), d_weight * scale, None, None, None, None
 
 
 def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from trainer import finite_json
 from trainer.config import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -17,27 +19,43 @@ QUIET_SECONDS = 30.0
 """Interval of progress lines when the output is not a terminal."""
 
 BF16_TFLOPS = {
-    "A100": 312.0,
-    "H100 PCIe": 756.0,
-    "H100": 989.0,
-    "H200": 989.0,
-    "B200": 2250.0,
-    "L4": 121.0,
-    "L40S": 362.0,
-    "A10": 125.0,
-    "RTX 3090": 71.0,
-    "RTX 4090": 165.0,
+    "A10": 125.0,  # A10 data sheet
+    "A10G": 70.0,  # A10G data sheet
+    "A100": 312.0,  # A100 data sheet
+    "A800": 312.0,  # A800 data sheet: an A100 with slower links
+    "B200": 2250.0,  # HGX B200 data sheet: 36 PFLOPS with sparsity for 8
+    "B300": 2250.0,  # HGX B300 data sheet: 36 PFLOPS with sparsity for 8
+    "GB200": 2500.0,  # GB200 NVL72 data sheet: 360 PFLOPS with sparsity for 72
+    "GB300": 2500.0,  # GB300 NVL72 data sheet: 360 PFLOPS with sparsity for 72
+    "H100": 989.0,  # H100 data sheet, SXM
+    "H100 NVL": 835.0,  # H100 data sheet, NVL
+    "H100 PCIe": 756.0,  # H100 data sheet, PCIe
+    "H200": 989.0,  # H200 data sheet, SXM
+    "H200 NVL": 835.0,  # H200 data sheet, NVL
+    "H800": 989.0,  # H800 data sheet: an H100 with slower links
+    "L4": 121.0,  # L4 data sheet
+    "L40": 181.0,  # L40 data sheet
+    "L40S": 362.0,  # L40S data sheet
+    "RTX 3090": 71.0,  # GA102 white paper, table of the RTX 3090
+    "RTX 4090": 165.0,  # Ada white paper, table of the RTX 4090
+    "RTX 5090": 209.5,  # RTX Blackwell white paper, table of the RTX 5090
 }
-"""Dense bf16 TFLOPS with fp32 sums from the vendors' data sheets. The longest name that occurs in a device's name applies."""
+"""Dense bf16 TFLOPS with fp32 sums, with the vendor's source: half of a figure with sparsity. The longest name that occurs, as
+whole words, in a device's name applies."""
+
+
+def peak_bf16_tflops(device_name: str) -> float | None:
+    """Nominal bf16 TFLOPS of a device by the name that torch gives it; None if BF16_TFLOPS lacks it."""
+    matches = [name for name in BF16_TFLOPS if re.search(rf"\b{re.escape(name)}\b", device_name)]
+    return BF16_TFLOPS[max(matches, key=len)] if matches else None
 
 
 def model_flops_utilization(model: ModelConfig, tokens_per_second: float, device_name: str, devices: int) -> float | None:
     """MFU: the model's FLOPs per second over the devices' nominal ones in bf16. None for a device that BF16_TFLOPS lacks."""
-    matches = [name for name in BF16_TFLOPS if name in device_name]
-    if not matches:
+    peak = peak_bf16_tflops(device_name)
+    if peak is None:
         return None
-    flops_per_second = tokens_per_second * model.flops_per_sequence() / model.context
-    return flops_per_second / (BF16_TFLOPS[max(matches, key=len)] * 1e12 * devices)
+    return tokens_per_second * model.flops_per_sequence() / model.context / (peak * 1e12 * devices)
 
 
 class Log:
@@ -51,13 +69,13 @@ class Log:
         kept = [line for line in read_lines(self.path) if line.get("step", 0) <= step] if step else []
         self.device: str | None = next((line["device"] for line in reversed(kept) if "device" in line), None)
         aside = self.path.with_name(f".{LOG}.aside")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        aside.write_text("".join(finite_json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         aside.replace(self.path)
         self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append a line."""
-        self._file.write(json.dumps(line) + "\n")
+        """Append a line. A number that is not finite becomes null."""
+        self._file.write(finite_json.dumps(line) + "\n")
         self._file.flush()
 
     def sync(self) -> None:

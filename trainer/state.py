@@ -1,5 +1,6 @@
 """State of a training run that changes from step to step, and why a run stops."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,8 +26,8 @@ class TrainerState:
     last_validation: tuple[int, float] | None = None
 
     def update_best(self) -> None:
-        """Record the current step as the best one if its validation loss is the lowest so far."""
+        """Record the current step as the best one if its validation loss is the lowest so far. NaN and infinity are never best."""
         if self.last_validation is not None and self.last_validation[0] == self.step:
             loss = self.last_validation[1]
-            if self.best_loss is None or loss < self.best_loss:
+            if math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
                 self.best_step, self.best_loss = self.step, loss

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import FormatError, InputError
+from tokenizer.errors import UNFINISHED, FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
-from trainer.attention import activate_newest_flash_attention
-from trainer.checkpoint.folders import checkpoints, sweep
+from trainer.checkpoint.folders import checkpoints, set_aside, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.config import TrainConfig
@@ -24,6 +23,7 @@ from trainer.distributed import World, environment, process_group
 from trainer.evals.in_training import InTrainingEvaluator
 from trainer.evals.task import check_folders
 from trainer.flags import apply_flags
+from trainer.flash_attention import activate_flash_attention
 from trainer.loop import Trainer
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
@@ -34,7 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def train(arguments: Namespace) -> int:
-    """Run the command. Exit codes: 0 finished, up to date, or stopped by SIGTERM; 1 diverged; 130 interrupted.
+    """Run the command. Exit codes: 0 finished or up to date; 1 diverged; 75 stopped by SIGTERM, here or on another rank; 130
+    interrupted.
+
+    A run that is not finished never returns 0: a scheduler would go on to evaluate it, and torchrun's agents on other nodes would
+    take their ranks for done.
 
     Raises InputError for bad input, before it creates anything.
     """
@@ -52,15 +56,16 @@ def train(arguments: Namespace) -> int:
     if start is not None and read_metadata(start).step >= config.steps:
         _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start})")
         return 0
-    initial = _load_initial(arguments.init_from, config) if arguments.init_from and start is None else None
+    initial = _load_initial(arguments.init_from, config, tokenizer) if arguments.init_from and start is None else None
     evaluator = _evaluator(arguments, config, tokenizer)
     require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
     with folder_lock(folder) if world.first else nullcontext():
         if world.first:
             _check_unchanged(folder, known)
+            _set_damaged_aside(known, start)
             _prepare_folder(folder, config, dataset)
         with process_group(world):
-            if world.device.type == "cuda" and (name := activate_newest_flash_attention()):
+            if world.device.type == "cuda" and (name := activate_flash_attention(arguments.flash_attention)):
                 _print(world, f"attention uses {name}")
             trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
             if start is not None:
@@ -166,15 +171,26 @@ def _check_unchanged(folder: Path, known: list[Path]) -> None:
         raise InputError(f"{folder}: another run wrote checkpoints meanwhile; run the same command again")
 
 
-def _load_initial(folder: str, config: TrainConfig) -> GPT:
-    """The network whose weights to start from. Raises InputError if its shape differs from the recipe's."""
-    model, _, _ = load_model(folder)
+def _set_damaged_aside(known: list[Path], start: Path | None) -> None:
+    """Rename the checkpoints after `start`: --fall-back passed over them because they are damaged."""
+    for path in known[known.index(start) + 1 :] if start is not None else known:
+        log.warning("%s: damaged; kept as %s", path, set_aside(path).name)
+
+
+def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer) -> GPT:
+    """The network whose weights to start from. Raises InputError if its shape or its tokenizer differs from the run's."""
+    model, theirs_tokenizer, _ = load_model(folder)
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
         f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
     ]
     if differences:
         raise InputError(f"--init-from {folder}: the network has another shape ({'; '.join(differences)})")
+    if theirs_tokenizer.sha256 != tokenizer.sha256:
+        raise InputError(
+            f"--init-from {folder}: the network's tokenizer ({theirs_tokenizer.sha256[:16]}) is not the token shards' "
+            f"({tokenizer.sha256[:16]}), so its embeddings stand for other tokens; tokenize the corpus with the network's tokenizer"
+        )
     return model
 
 
@@ -209,7 +225,7 @@ def _exit_code(trainer: Trainer, reason: StopReason) -> int:
         _print(trainer.world, f"{folder}: stopped at step {step:,}: skipped {limit} steps in a row because of bad gradients")
         return 1
     _print(trainer.world, f"{folder}: stopped and saved at step {step:,}; run the same command again to continue")
-    return INTERRUPTED if trainer.stop.interrupted else 0
+    return INTERRUPTED if trainer.stop.interrupted else UNFINISHED
 
 
 def _print(world: World, text: str) -> None:

@@ -7,17 +7,16 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from pipeline.engine.runner import Engine
+from tokenizer.command_line import Parser, positive_int, suggestion
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+def add_engine_arguments(parser: Parser) -> None:
     """Add the flags that every stage takes besides its settings."""
     group = parser.add_argument_group("running", "Beam's own flags work too (--runner DataflowRunner --region …)")
     group.add_argument(
         "--workers",
-        type=_positive,
+        type=positive_int,
         default=os.cpu_count() or 1,
         metavar="N",
         help="local processes, and threads that hash the input (default: one per core)",
@@ -27,17 +26,20 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
+def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
     """Our flags, and an engine from the engine's and Beam's flags. An unknown flag prints one line and raises SystemExit(2)."""
     arguments, rest = parser.parse_known_args(list(argv))
-    unknown = unknown_to_beam(rest)
-    if unknown:
-        parser.error(f"unknown flag: {' '.join(unknown)} (see {parser.prog} --help)")
+    if unknown := unknown_to_beam(rest):
+        parser.error(f"unknown flag: {' '.join(unknown)}{suggestion(unknown[0], parser.flags())}")
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace)
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:
     """The flags that no option class of Beam takes."""
+    if not flags:
+        return []
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if hasattr(options, "_add_argparse_args"):
@@ -45,10 +47,3 @@ def unknown_to_beam(flags: Sequence[str]) -> list[str]:
     for action in parser._actions:
         action.required = False
     return parser.parse_known_args(list(flags))[1]
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
-    return value

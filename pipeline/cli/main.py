@@ -2,32 +2,56 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from pipeline.cli import beam_flags
-from pipeline.cli.registry import RUN, STAGES, TOOLS
-from pipeline.engine.settings import add_argument_groups, add_arguments, from_arguments
+from pipeline.cli.recipe_command import RECIPE_TEXT, run_recipe
+from pipeline.cli.registry import STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
+from pipeline.cli.run_command import RUN_TEXT, run_all
+from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
-from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import join
-from pipeline.storage.manifest import Books
+from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
 
+PROGRAM = "webtext"
+RECIPE, TOKENIZER = "recipe", "tokenizer"
+COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
-RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
+EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep its spelling.
+
+exit codes:
+  0    done
+  1    failed: a traceback or Beam's error says where
+  2    bad usage or input: one line says what to correct
+  74   the disk is full or fails: finished parts are kept
+  130  interrupted: the same command goes on where it stopped
+
+environment:
+  praw_client_id, praw_client_secret, …    Reddit's keys, for --subreddits: PRAW reads them, or praw.ini
+  TMPDIR                                   sockets of local workers, and small temporary files
+Nothing else is read: the crawl takes no proxy from the environment (--proxy names one).
+"""
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Usage errors raise SystemExit(2)."""
     name = argv[0] if argv else "--help"
-    if name not in {*STAGES, *TOOLS, "run"}:
-        _parser().parse_args([name])
+    if name == TOKENIZER:
+        from tokenizer.cli import run as run_tokenizer  # late: its compiler takes a moment to import
+
+        return run_tokenizer(argv[1:], prog=f"{PROGRAM} {TOKENIZER}")
+    if name not in COMMANDS:
+        _parse_top_level(name)
     try:
         if name == "run":
-            _run_all(argv[1:])
+            run_all(argv[1:])
+        elif name == RECIPE:
+            run_recipe(argv[1:])
         elif name in TOOLS:
-            TOOLS[name].run(argv[1:])
+            TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
         else:
             _run_one(STAGES[name], argv[1:])
     except (InputError, FormatError) as error:
@@ -44,30 +68,29 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    stages = "\n".join(f"  {stage.name:<11} {stage.text}" for stage in STAGES.values())
-    tools = "\n".join(f"  {tool.name:<11} {tool.text}" for tool in TOOLS.values())
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline",
-        usage="python -m pipeline STAGE --input DIR --output DIR [flags] [Beam flags]",
-        description=f"{DESCRIPTION}\n\nstages, in the order of the data:\n{stages}\n  {'run':<11} {RUN_TEXT}"
-        f"\n\ntools for a corpus folder:\n{tools}",
-        epilog="python -m pipeline STAGE --help shows a stage's flags.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("stage", choices=[*STAGES, "run", *TOOLS], metavar="STAGE", help="one of the above")
-    return parser
+def _parse_top_level(word: str) -> None:
+    """Answer --help, --version or an unknown command, and exit."""
+    parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [flags]", description=_overview(), epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('webtext')}")
+    if word.startswith("-"):
+        parser.parse_args([word])
+    parser.error(f"no command '{word}'{suggestion(word, COMMANDS)}")
 
 
-def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m pipeline {stage.name}",
-        usage=_usage(stage),
-        description=stage.text,
-        allow_abbrev=False,
-        formatter_class=_Tight,
+def _overview() -> str:
+    tools = {**TOOL_TEXTS, TOKENIZER: "train, evaluate, export and import tokenizers and token shards by themselves"}
+    return (
+        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n{_table({'run': RUN_TEXT, RECIPE: RECIPE_TEXT})}"
+        f"\n\ntools:\n{_table(tools)}"
     )
+
+
+def _table(texts: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:<11} {text}" for name, text in texts.items())
+
+
+def _stage_parser(stage: Stage[Any]) -> Parser:
+    parser = Parser(prog=f"{PROGRAM} {stage.name}", usage=_usage(stage), description=STAGE_TEXTS[stage.name])
     for name in stage.inputs:
         parser.add_argument(_input_flag(stage, name), dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
     parser.add_argument("--output", metavar="DIR", help="folder to fill")
@@ -84,7 +107,7 @@ def _stage_parser(stage: Stage[Any]) -> argparse.ArgumentParser:
 def _usage(stage: Stage[Any]) -> str:
     folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
     shown = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
-    return f"python -m pipeline {stage.name} {' '.join(shown)} [flags] [Beam flags]"
+    return f"{PROGRAM} {stage.name} {' '.join(shown)} [flags] [Beam flags]"
 
 
 def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
@@ -112,46 +135,3 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
     if folder is None and arguments.corpus is None:
         parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
     return folder or join(arguments.corpus, name)
-
-
-def _run_all(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline run",
-        usage="python -m pipeline run --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
-        description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
-        allow_abbrev=False,
-        formatter_class=_Tight,
-    )
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
-    )
-    add_argument_groups(parser, {name: STAGES[name].settings for name in RUN})
-    beam_flags.add_engine_arguments(parser)
-    arguments, engine = beam_flags.parse(parser, argv)
-    settings = {name: from_arguments(STAGES[name].settings, arguments) for name in RUN}
-    with persistent_workers(engine, engine.workers) as engine:
-        for name in RUN:
-            stage = STAGES[name]
-            inputs = {read: join(arguments.output, read) for read in stage.inputs}
-            manifest = stage.run(Call(inputs, join(arguments.output, name), settings[name], engine))
-            _check_not_empty(name, manifest.books)
-
-
-def _check_not_empty(stage: str, books: Books) -> None:
-    """Raise InputError if a stage left nothing for the next, with the commonest reason."""
-    if books.items_out or (stage == "vocabulary" and not books.items_in):  # a given vocabulary is made from no documents
-        return
-    if not books.items_in:
-        raise InputError(f"{stage}: its input is empty, so no later stage has work; check the files and flags that it reads")
-    reason = max(sorted(books.dropped), key=lambda name: books.dropped[name])
-    raise InputError(
-        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
-        f"Change the input or the flags of {stage}, then run again with --replace"
-    )
-
-
-class _Tight(argparse.HelpFormatter):
-    """Help that fits a screen: one line per flag where possible."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=120)

@@ -11,11 +11,35 @@ from pipeline.engine.stage import Stage
 T = TypeVar("T")
 
 RUN = tuple(name for name in STAGE_NAMES if name != "overlap")
-"""Stages of `python -m pipeline run`: all but `overlap`, which needs evaluation sets."""
+"""Stages of `webtext run`: all but `overlap`, which needs evaluation sets."""
+
+STAGE_TEXTS = {
+    "links": "links of Reddit submissions that pass the paper's rules, one per page",
+    "pages": "fetch the links politely: pages into WARC files, failures by reason",
+    "documents": "extract the main text of every page, clean it, keep the chosen languages",
+    "dedup": "keep one of each set of documents that are the same or nearly so",
+    "vocabulary": "unique documents to a byte-level BPE vocabulary of 50,257 entries",
+    "tokens": "unique documents to Arrow token shards, split into train, validation and test",
+    "overlap": "how much of evaluation sets the corpus holds, exactly; and a corpus without it",
+    "report": "the corpus, its training runs and evaluation as one HTML page",
+}
+"""What each stage does, in a line, in the order of the data."""
+
+_TOOLS = {
+    "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
+    "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
+    "verify": ("pipeline.corpus.verify", "compare every file of a corpus with the size and sha256 in its manifest"),
+    "export": ("pipeline.corpus.export", "write the unique documents or the tokens in a format that other tools read"),
+    "join": ("pipeline.corpus.join", "join the token shards of several months into one dataset, by links, not copies"),
+    "remove": ("pipeline.corpus.remove", "write the next version without some pages, and list what was removed"),
+    "card": ("pipeline.report.card", "write README.md and SHA256SUMS of the corpus as a Hugging Face dataset"),
+}
+TOOL_TEXTS = {name: text for name, (_, text) in _TOOLS.items()}
+"""What each tool does, in a line."""
 
 
 class _Commands(Mapping[str, T], Generic[T]):
-    """Commands by name. A module is imported when its command is looked up: all of them take longer to import than Beam."""
+    """Commands by name. A module is imported when its command is looked up, so that help answers at once."""
 
     def __init__(self, modules: Mapping[str, str], attribute: str) -> None:
         self._modules = modules
@@ -32,14 +56,5 @@ class _Commands(Mapping[str, T], Generic[T]):
         return len(self._modules)
 
 
-STAGES: Mapping[str, Stage[Any]] = _Commands({name: f"pipeline.{name}.stage" for name in STAGE_NAMES}, "STAGE")
-TOOLS: Mapping[str, Tool] = _Commands(
-    {
-        "card": "pipeline.report.card",
-        "inspect": "pipeline.corpus.inspect",
-        "join": "pipeline.corpus.join",
-        "remove": "pipeline.corpus.remove",
-        "verify": "pipeline.corpus.verify",
-    },
-    "TOOL",
-)
+STAGES: Mapping[str, Stage[Any]] = _Commands({name: f"pipeline.{name}.stage" for name in STAGE_TEXTS}, "STAGE")
+TOOLS: Mapping[str, Tool] = _Commands({name: module for name, (module, _) in _TOOLS.items()}, "TOOL")

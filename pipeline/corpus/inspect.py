@@ -168,7 +168,6 @@ def _work(arguments: argparse.Namespace) -> None:
 
 TOOL = Tool(
     "inspect",
-    "show what a corpus holds; trace pages, documents, submissions and tokens; find near copies of a text",
     _flags,
     _work,
 )

@@ -109,6 +109,4 @@ def _work(arguments: argparse.Namespace) -> None:
     )
 
 
-TOOL = Tool(
-    "join", "join the token shards of several months into one dataset, by links, not copies", _flags, _work, of_corpus=False
-)
+TOOL = Tool("join", _flags, _work, of_corpus=False)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.storage import files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.manifest import NAME
 from pipeline.storage.verification import check_folder
+from pipeline.urls import canonical_host
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -47,11 +49,28 @@ def _hits(path: str, keys: set[str], sites: Sequence[str], ids: set[bytes]) -> I
         id_hits = pc.is_in(batch.column("document_id"), value_set=pa.array(sorted(ids), pa.binary(16)))
         hits = pc.or_(key_hits, id_hits)
         for site in sites:
-            domains = batch.column("domain")
-            hits = pc.or_(hits, pc.or_(pc.equal(domains, site), pc.ends_with(domains, f".{site}")))
+            hits = pc.or_(hits, pc.match_substring_regex(batch.column("dedup_key"), _on_site(site)))
         for row in np.flatnonzero(hits.to_numpy(zero_copy_only=False)):
             yield start + int(row), batch.slice(row, 1).to_pylist()[0]
         start += batch.num_rows
+
+
+def _on_site(site: str) -> str:
+    """A pattern of the dedup keys of a site and its subdomains."""
+    return rf"^https?://(?:[^/?]*\.)?{re.escape(site)}(?::\d+)?(?:[/?]|$)"
+
+
+def keys_that_led_to(corpus: CorpusFolder, keys: set[str], sites: Sequence[str]) -> set[str]:
+    """The dedup keys of pages whose final address, or an address that redirected to it, has one of the keys or is on a site."""
+    on_site = re.compile("|".join(map(_on_site, sites)) or "(?!)")
+    found: set[str] = set()
+    for path in corpus.paths("pages", "pages"):
+        for batch in files.record_batches(path, rows=1024):
+            for row in batch.to_pylist():
+                addresses = {trace.key_of(url) for url in (row["final_url"], *(row.get("redirects") or ()))}
+                if not addresses.isdisjoint(keys) or any(map(on_site.match, addresses)):
+                    found.add(row["dedup_key"])
+    return found
 
 
 def _removed_document(shard: int, row: int, values: trace.ParquetRow, kept: set[int] | None) -> RemovedDocument:
@@ -108,10 +127,10 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--urls", nargs="*", default=[], metavar="URL", help="pages, in any spelling of their addresses")
     parser.add_argument("--sites", nargs="*", default=[], metavar="SITE", help="whole sites, with their subdomains")
     parser.add_argument(
-        "--submission_ids", nargs="*", default=[], metavar="ID", help="pages that these Reddit submissions link to"
+        "--submission-ids", nargs="*", default=[], metavar="ID", help="pages that these Reddit submissions link to"
     )
     parser.add_argument(
-        "--document_ids", nargs="*", default=[], metavar="ID", help="documents by id: every page that has the text"
+        "--document-ids", nargs="*", default=[], metavar="ID", help="documents by id: every page that has the text"
     )
 
 
@@ -125,7 +144,8 @@ def _work(arguments: argparse.Namespace) -> None:
         if name in corpus.folders:
             check_folder(corpus.folders[name])  # a rewritten file gets a new sha256, which would hide that its source was damaged
     keys = {trace.key_of(url) for url in arguments.urls} | set(trace.keys_of_submissions(corpus, arguments.submission_ids))
-    sites = [site.lower() for site in arguments.sites]
+    sites = [_site(site) for site in arguments.sites]
+    keys |= keys_that_led_to(corpus, keys, sites)
     removed = find_documents(corpus, keys, sites, set(trace.parse_document_ids(arguments.document_ids)))
     if not removed:
         raise InputError("nothing to remove: no document matches; `python -m pipeline inspect` shows what the corpus holds")
@@ -138,6 +158,11 @@ def _work(arguments: argparse.Namespace) -> None:
         logger.warning("remove: %s has the same text and is kept; --document_ids removes every page with a text", url)
 
 
-TOOL = Tool(
-    "remove", "write the next version of documents and token shards without some pages, and list what was removed", _flags, _work
-)
+def _site(name: str) -> str:
+    try:
+        return canonical_host(name)
+    except ValueError as error:
+        raise InputError(f"--sites {name}: not a host ({error})") from error
+
+
+TOOL = Tool("remove", _flags, _work)

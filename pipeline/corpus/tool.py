@@ -4,26 +4,29 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tokenizer.command_line import Parser
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command: its name, one line of help, its flags, and its work, which raises InputError for what the user must correct.
+    """A command: its name, its flags, and its work, which raises InputError for what the user must correct.
 
     The command has the flag --corpus if `of_corpus` is set.
     """
 
     name: str
-    text: str
     flags: Callable[[argparse.ArgumentParser], None]
     work: Callable[[argparse.Namespace], None]
     of_corpus: bool = True
 
-    def run(self, argv: Sequence[str]) -> None:
-        """Parse the flags and do the work. An unknown flag exits with SystemExit(2) and one line."""
-        parser = argparse.ArgumentParser(prog=f"python -m pipeline {self.name}", description=self.text, allow_abbrev=False)
+    def run(self, argv: Sequence[str], text: str = "") -> None:
+        """Parse the flags and do the work. `text` begins the help. An unknown flag exits with SystemExit(2) and one line."""
+        self.work(self.parser(text).parse_args(list(argv)))
+
+    def parser(self, text: str = "") -> Parser:
+        """The parser of the command's flags."""
+        parser = Parser(prog=f"webtext {self.name}", description=text)
         if self.of_corpus:
-            parser.add_argument(
-                "--corpus", required=True, metavar="DIR", help="corpus folder that `python -m pipeline run` filled"
-            )
+            parser.add_argument("--corpus", required=True, metavar="DIR", help="corpus folder that `webtext run` filled")
         self.flags(parser)
-        self.work(parser.parse_args(list(argv)))
+        return parser

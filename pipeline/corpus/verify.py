@@ -21,4 +21,4 @@ def _work(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{name}: {count:,} files ({size:,} bytes) match their manifest\n")
 
 
-TOOL = Tool("verify", "compare every file of a corpus with the size and sha256 in its manifest", lambda _: None, _work)
+TOOL = Tool("verify", lambda _: None, _work)

@@ -139,7 +139,6 @@ def explain_removal(folder: str, document: str) -> str:
 
 STAGE = Stage(
     name="dedup",
-    text="keep one of each set of documents that are the same or nearly so",
     settings=DedupSettings,
     inputs=("documents",),
     work=work,

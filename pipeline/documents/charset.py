@@ -8,58 +8,47 @@ import re
 import unicodedata
 from typing import Final
 
-from resiliparse.parse.encoding import detect_encoding
+import chardet
 
-SUPPORTED: Final = frozenset(
-    [
-        *("utf-8", "ibm866", "koi8-r", "koi8-u", "macintosh", "mac-cyrillic", "gb18030", "big5", "euc-jp", "shift_jis", "euc-kr"),
-        *("iso-2022-jp", "utf-16le", "utf-16be"),
-        *(f"iso-8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
-        *(f"windows-{page}" for page in (874, *range(1250, 1259))),
-    ]
-)
-"""Names of the WHATWG encoding standard. Python decodes each in linear time."""
-
-ALIASES: Final = {
-    "utf-8": "utf8 unicode-1-1-utf-8 x-unicode20utf8",
-    "windows-1252": "iso-8859-1 iso8859-1 latin1 latin-1 l1 ascii us-ascii cp1252 x-cp1252",
-    "windows-1254": "iso-8859-9 latin5 l5 cp1254",
-    "gb18030": "gbk gb2312 gb_2312-80 x-gbk chinese csgb2312",
-    "shift_jis": "sjis shift-jis ms_kanji x-sjis windows-31j ms932",
-    "euc-kr": "ks_c_5601-1987 ks_c_5601-1989 ksc5601 korean windows-949",
-    "euc-jp": "x-euc-jp",
-    "big5": "big5-hkscs cn-big5 x-x-big5",
-    "utf-16le": "utf-16 unicode ucs-2 iso-10646-ucs-2",
-    "windows-874": "iso-8859-11 tis-620 dos-874",
-    "koi8-r": "koi8 koi",
-    "mac-cyrillic": "x-mac-cyrillic",
-    "macintosh": "mac x-mac-roman",
-    **{f"windows-{page}": f"cp{page}" for page in (1250, 1251, 1253, 1255, 1256, 1257, 1258)},
-}
-"""The standard's other labels, by the name that they mean."""
-
-LABELS: Final = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
-
-PYTHON_NAMES: Final = {
-    "shift_jis": "cp932",
-    "euc-kr": "cp949",
-    "big5": "big5hkscs",
-    "macintosh": "mac_roman",
-    "windows-874": "cp874",
-}
-"""Python's codec where the web's encoding of that name has more characters than Python's."""
+from pipeline.documents import encodings
+from pipeline.documents.charset_prescan import declared_encoding
 
 MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
-META_BYTES: Final = 4096
-META_CHARSET: Final = re.compile(
-    rb"<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_:.\-]{1,40})", re.IGNORECASE
+JAPANESE_SHIFT: Final = re.compile(rb"\x1b(?:\$[@B]|\([IJ])")
+LINE_OR_TAG: Final = re.compile(rb"[<>\n\r]")
+GUESSED_BYTES: Final = 200_000
+"""The detector reads this many bytes of lines that are more than ASCII."""
+
+GUESSES: Final = (
+    *(
+        "utf-16-be",
+        "utf-16-le",
+        "big5hkscs",
+        "cp932",
+        "cp949",
+        "euc_jis_2004",
+        "euc_kr",
+        "gb18030",
+        "shift_jis_2004",
+        "cp866",
+        "cp874",
+    ),
+    *("koi8-r", "koi8-u", "mac-cyrillic", "mac-roman", "tis-620"),
+    *(f"cp{page}" for page in range(1250, 1259)),
+    *(f"iso8859-{part}" for part in (*range(1, 11), 13, 14, 15, 16)),
 )
+"""What the detector chooses from: its names for the encodings of the web."""
+
 REMOVED: Final = re.compile(
-    "[\x00-\x08\x0b\x0e-\x1f\x7f\x80-\x84\x86-\x9f\u200b\u2060\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
 """Controls, lone surrogates, noncharacters and invisible marks; not tab and not the characters of LINE_ENDS."""
 
-LINE_ENDS: Final = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
+LINE_ENDS: Final = re.compile("\r\n?|[\x0c\u2028\u2029]")
+C1: Final = re.compile("[\x80-\x9f]")
+"""Controls that no text has: bytes of windows-1252 that were taken for Latin-1 on their way to UTF-8."""
+
+WINDOWS_1252: Final = {code: bytes([code]).decode("cp1252", errors="ignore") for code in range(0x80, 0xA0)}
 
 
 def encoding_of(body: bytes, declared: str | None) -> str:
@@ -71,15 +60,10 @@ def encoding_of(body: bytes, declared: str | None) -> str:
     for mark, name in MARKS:
         if body.startswith(mark):
             return name
-    if label := _supported(declared):
+    label = encodings.name_of(declared)
+    if label and not (label.startswith("utf-16") and b"\0" not in body):  # UTF-16 has NULs: a page's markup is ASCII
         return label
-    meta = META_CHARSET.search(body, 0, META_BYTES)
-    if meta and (label := _supported(meta[1].decode("ascii"))):
-        # The standard: a page whose <meta> can be read as ASCII is not in UTF-16, whatever it declares.
-        return "utf-8" if label.startswith("utf-16") else label
-    return (
-        "utf-8" if _decode_utf8(body) is not None else _supported(detect_encoding(body, from_html_meta=False)) or "windows-1252"
-    )
+    return declared_encoding(body) or ("utf-8" if _decode_utf8(body) is not None else _guess(body))
 
 
 def decode(body: bytes, declared: str | None) -> tuple[str, str]:
@@ -88,35 +72,40 @@ def decode(body: bytes, declared: str | None) -> tuple[str, str]:
     A page that is valid UTF-8 and more than ASCII is UTF-8, whatever it declares: text of another encoding is not valid UTF-8 by accident.
     """
     name = encoding_of(body, declared)
+    if name == "utf-8" and _is_iso_2022_jp(body):
+        name = "iso-2022-jp"
     if not name.startswith(("utf-16", "iso-2022")) and not body.isascii():
         if (text := _decode_utf8(body)) is not None:
             return text.removeprefix("\ufeff"), "utf-8"
         if name == "utf-8":
             name = _encoding_of_invalid_utf8(body)
-    text = body.decode(PYTHON_NAMES.get(name, name), errors="replace")
-    return text.removeprefix("\ufeff"), name
+    return encodings.decode(body, name).removeprefix("\ufeff"), name
 
 
 def clean(text: str) -> str:
     r"""The text as valid NFC Unicode that any UTF-8 writer takes: no NUL, control, surrogate or invisible mark; line ends are \n.
 
-    >>> clean("cafe\u0301\x00\r\n\ud800!")
-    'café\n!'
+    C1 controls become the characters that windows-1252 has in their place, as browsers read `&#146;`.
+
+    >>> clean("cafe\u0301\x00\r\n\ud800 it\x92s!")
+    'café\n it’s!'
     """
     text = LINE_ENDS.sub("\n", text)
+    if C1.search(text):
+        text = text.translate(WINDOWS_1252)
     return unicodedata.normalize("NFC", REMOVED.sub("", text))
 
 
-def _supported(label: str | None) -> str | None:
-    name = (label or "").strip().lower()
-    name = LABELS.get(name, name)
-    return name if name in SUPPORTED else None
+def _is_iso_2022_jp(body: bytes) -> bool:
+    return b"\x1b" in body and body.isascii() and JAPANESE_SHIFT.search(body) is not None
 
 
 def _decode_utf8(body: bytes) -> str | None:
     """The text of valid UTF-8, else None. ISO-2022-JP, which is ASCII with a shift sequence, gives None."""
+    if _is_iso_2022_jp(body):
+        return None
     try:
-        return None if b"\x1b$" in body else body.decode("utf-8")
+        return body.decode("utf-8")
     except UnicodeDecodeError:
         return None
 
@@ -126,7 +115,14 @@ def _encoding_of_invalid_utf8(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", errors="ignore")) - bad
-    if good > bad:
-        return "utf-8"
-    guess = _supported(detect_encoding(body, from_html_meta=False))
-    return guess if guess and guess != "utf-8" else "windows-1252"
+    return "utf-8" if good > bad else _guess(body)
+
+
+def _guess(body: bytes) -> str:
+    """The encoding of bytes that are not UTF-8. Only lines with bytes beyond ASCII are looked at: markup hides a short text."""
+    if body.isascii():
+        return "iso-2022-jp" if _is_iso_2022_jp(body) else "utf-8"
+    if b"\0" not in body:
+        body = b"".join(b"<p>%b</p>\n" % line for line in LINE_OR_TAG.split(body) if not line.isascii())
+    guess = chardet.detect(body, max_bytes=GUESSED_BYTES, compat_names=False, include_encodings=GUESSES)["encoding"]
+    return encodings.DETECTED.get(guess or "") or encodings.name_of(guess) or "windows-1252"

@@ -4,6 +4,8 @@ import re
 from functools import cache
 from typing import Final
 
+from pipeline.documents import scripts
+
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _DAY = rf"(?:\d{{1,2}}(?:st|nd|rd|th)?[\s./-]+(?:{_MONTH}|\d{{1,2}})|{_MONTH}\ \d{{1,2}}|(?:19|20)\d\d-\d\d)"
 _DATE = rf"(?:[a-z]{{3,9}}day,?\ )?{_DAY}\b.{{0,40}}"
@@ -60,6 +62,7 @@ BOILERPLATE_CHARACTERS: Final = 120
 WRAPPED_CHARACTERS: Final = 25
 """A line of this length that ends within a sentence goes on in the next line."""
 
+UNSPACED_CHARACTER: Final = re.compile(f"[{scripts.UNSPACED}]")
 TITLE_LINES: Final = 3
 PROSE_CHARACTERS: Final = 80
 NOT_WORDS: Final = re.compile(r"\W+")
@@ -149,7 +152,7 @@ def on_site(domain: str, sites: frozenset[str]) -> str | None:
 
 
 def bad_word(text: str, words: frozenset[str]) -> str | None:
-    """The first word of `words` that occurs in the text as a whole word.
+    """The first word of `words` that occurs in the text as a whole word. In scripts without spaces it may stand anywhere.
 
     >>> bad_word("What a Darn shame.", frozenset({"darn"})), bad_word("He was darning.", frozenset({"darn"}))
     ('darn', None)
@@ -160,4 +163,12 @@ def bad_word(text: str, words: frozenset[str]) -> str | None:
 
 @cache
 def _any_of(words: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(words, key=lambda word: (-len(word), word))))})(?!\w)")
+    return re.compile("|".join(map(_whole_word, sorted(words, key=lambda word: (-len(word), word)))))
+
+
+def _whole_word(word: str) -> str:
+    """A pattern of a word or phrase in lower case. Vowel signs and other marks belong to the word that they stand in."""
+    inside = r"\s+".join(map(re.escape, word.split()))
+    before = "" if UNSPACED_CHARACTER.match(word) else r"(?<!\w)"
+    after = "" if UNSPACED_CHARACTER.match(word[-1]) else rf"(?![\w{scripts.marks()}])"
+    return f"{before}{inside}{after}"

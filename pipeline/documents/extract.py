@@ -3,6 +3,7 @@
 This module and all that it imports know no Beam: they also run in the small processes of pipeline.documents.sandbox.
 """
 
+from contextlib import suppress
 from datetime import date
 from hashlib import blake2b
 from typing import Final
@@ -15,6 +16,7 @@ from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
 from pipeline.documents.trail import Trail
 from pipeline.pages import media
 from pipeline.records import Document, Drop, RawPage
+from pipeline.urls import dedup_key
 
 MARKUP_TYPES: Final = media.HTML_TYPES | media.XML_TYPES
 
@@ -53,7 +55,7 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     text, title, published = _main_text(page, rules, trail)
     text = _clean(text, rules, trail)
     label, confidence = _language(text, rules, trail)
-    text = _filter(text, rules, trail)
+    text = _filter(text, label, rules, trail)
     identity = document_id(text)
     if identity in rules.takedown.document_ids:
         raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
@@ -71,13 +73,22 @@ def _host(url: str) -> str:
 
 
 def _admit(page: RawPage, domain: str, rules: ExtractionRules) -> None:
-    if not rules.takedown.keys.isdisjoint((page.dedup_key, page.url, page.final_url)):
-        raise _Rejection(ExtractDrop.TAKEN_DOWN, "its URL is listed")
-    for host in (domain, _host(page.final_url)):
-        if site := cleaning.on_site(host, rules.takedown.domains):
-            raise _Rejection(ExtractDrop.TAKEN_DOWN, f"domain {site}")
+    keys = _keys(page)
+    hosts = dict.fromkeys((domain, *map(_host, keys)))
+    if listed := rules.takedown.listed(keys, hosts):
+        raise _Rejection(ExtractDrop.TAKEN_DOWN, listed)
+    for host in hosts:
         if site := cleaning.on_site(host, rules.excluded_sites):
             raise _Rejection(ExtractDrop.EXCLUDED_SITE, site)
+
+
+def _keys(page: RawPage) -> list[str]:
+    """The dedup keys of the page's address, of its final address, and of every address between them that redirected."""
+    keys = [page.dedup_key] if page.dedup_key else []
+    for url in dict.fromkeys((page.url, page.final_url, *page.redirects)):
+        with suppress(ValueError):  # a page of another crawler may have any address
+            keys.append(dedup_key(url))
+    return keys
 
 
 def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str, str | None, date | None]:
@@ -150,7 +161,7 @@ def _language(text: str, rules: ExtractionRules, trail: Trail) -> tuple[str, flo
     return label, confidence
 
 
-def _filter(text: str, rules: ExtractionRules, trail: Trail) -> str:
+def _filter(text: str, label: str, rules: ExtractionRules, trail: Trail) -> str:
     if word := cleaning.bad_word(text, rules.bad_words):
         raise _Rejection(ExtractDrop.BAD_WORDS, word)
     for name in rules.filters:
@@ -159,9 +170,11 @@ def _filter(text: str, rules: ExtractionRules, trail: Trail) -> str:
             text, removed = quality_filter.strip_lines(text)
             trail.counts[f"{name}_lines"] += removed
             trail.note(name, f"{removed} lines removed, {len(text)} characters left")
-        if detail := quality_filter.judge(text):
+        if detail := quality_filter.reason(text, label):
             raise _Rejection(quality_filter, detail)
         trail.note(name, "kept")
+    if detail := cleaning.too_short(text, rules.min_characters):
+        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     if rules.mask_pii:
         text, masked = pii.mask(text)
         trail.counts["pii_masked"] += masked

@@ -1,23 +1,31 @@
 """The rules of extraction: which pages become documents, and what is cut from their text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline import paper
 from pipeline.documents import quality
+from pipeline.documents.cleaning import on_site
 from pipeline.documents.extractors import CONFIDENCE, EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
-
-ALL_LANGUAGES: Final = "all"
+from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """What must not be in the corpus: dedup keys of URLs, domains with all their subdomains, document ids."""
+    """What must not be in the corpus: dedup keys of URLs, canonical domains with all their subdomains, document ids."""
 
     keys: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     document_ids: frozenset[bytes] = frozenset()
+
+    def listed(self, keys: Iterable[str], hosts: Iterable[str]) -> str | None:
+        """What is listed of a page's dedup keys and canonical hosts, as its drop says it; None where nothing is."""
+        if key := next((key for key in keys if key in self.keys), None):
+            return f"URL {key}"
+        site = next((site for host in hosts if (site := on_site(host, self.domains))), None)
+        return f"domain {site}" if site else None
 
 
 EMPTY_TAKEDOWN: Final = Takedown()
@@ -27,8 +35,8 @@ EMPTY_TAKEDOWN: Final = Takedown()
 class ExtractionRules:
     """How pages become documents; the defaults are the stage's.
 
-    `min_confidence` is the expected F1 below which the extractor `blocks` asks another. No languages means all
-    languages. Filters run in the given order. Raises ValueError for an unknown extractor or filter.
+    `min_confidence` is the expected F1 below which the extractor `blocks` asks another. No languages means all languages; their codes may
+    be ISO 639's or BCP 47's. Filters run in the given order. Raises ValueError for an unknown extractor, filter or language.
     """
 
     extractor: str = EXTRACTORS[0]
@@ -50,6 +58,8 @@ class ExtractionRules:
         if self.extractor not in EXTRACTORS:
             raise ValueError(f"extractor {self.extractor!r}: not one of {', '.join(EXTRACTORS)}")
         quality.check_names(self.filters, "filters")
+        labels = frozenset(labels_of(self.languages, "languages"))
+        object.__setattr__(self, "languages", frozenset() if ALL_LANGUAGES in labels else labels)
 
 
 DEFAULT_RULES: Final = ExtractionRules()

@@ -6,9 +6,11 @@ from pipeline import paper
 from pipeline.documents import bad_words, pdf, quality, takedown
 from pipeline.documents.extractors import EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
+from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
-from pipeline.documents.rules import ALL_LANGUAGES, DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
+from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import setting
+from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB = 512
 
@@ -29,7 +31,7 @@ class DocumentsSettings:
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
-    languages: tuple[str, ...] = setting(("en",), f"ISO 639-1 codes of the languages to keep, or '{ALL_LANGUAGES}'")
+    languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
@@ -45,7 +47,10 @@ class DocumentsSettings:
     )
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
     takedown: str | None = setting(
-        None, "file of what must not be in the corpus: URLs, domains, document ids, one per line", file=True, metavar="FILE"
+        None,
+        "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
+        file=True,
+        metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
     max_page_tags: int = setting(DEFAULT_GATES.page_tags, "drop pages with more tags")
@@ -65,19 +70,22 @@ class DocumentsSettings:
                 f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
+        for site in self.exclude_sites:
+            canonical_site(site)
         if self.pdf and not pdf.is_available():
             raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
+        object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))
 
     def rules(self) -> ExtractionRules:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
             extractor=self.extractor,
             min_confidence=self.min_confidence,
-            languages=frozenset() if ALL_LANGUAGES in self.languages else frozenset(self.languages),
+            languages=frozenset(self.languages),
             min_characters=self.min_characters,
-            excluded_sites=frozenset(self.exclude_sites),
+            excluded_sites=frozenset(map(canonical_site, self.exclude_sites)),
             plain_text=self.plain_text,
             pdf=self.pdf,
             strip_title=self.strip_title,
@@ -92,3 +100,11 @@ class DocumentsSettings:
     def limits(self) -> SandboxLimits:
         """What one page may use."""
         return SandboxLimits(cpu_seconds=self.page_cpu_seconds, memory_bytes=self.page_memory_mb << 20)
+
+
+def canonical_site(site: str) -> str:
+    """A site's canonical host. Raises ValueError where it is none."""
+    try:
+        return canonical_host(site)
+    except ValueError as error:
+        raise ValueError(f"--exclude_sites {site}: not a host ({error})") from error

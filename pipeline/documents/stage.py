@@ -1,8 +1,12 @@
 """The stage `documents`: the text of every page, in the pages' order. Pages without a document are dropped with their reasons."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import pyarrow.compute as pc
+
+from pipeline.documents import filter_notes, takedown
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page
 from pipeline.documents.limits import SandboxLimits
@@ -16,6 +20,7 @@ from pipeline.engine.runner import WORKER_PROCESS, Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
+from pipeline.storage import files
 from pipeline.storage.manifest import Books, load_stage
 from tokenizer.errors import InputError
 
@@ -68,11 +73,28 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     settings = call.settings
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
+    filter_notes.warn_of_english(settings)
+    listed = takedown.entries(settings.takedown) if settings.takedown else []
+    takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
-    extract = ExtractPages(settings.rules(), settings.limits(), sandboxes)
+    rules = settings.rules()
+    extract = ExtractPages(rules, settings.limits(), sandboxes)
     receipts = engine.work(phase, parts, extract, "pages")
     _check_records(folder, receipts)
+    filter_notes.warn_of_emptying(rules.filters, Books.total(receipt.books for receipt in receipts))
+    if settings.takedown:
+        takedown.report_matches(settings.takedown, listed, _details_of(phase, receipts, ExtractDrop.TAKEN_DOWN))
     return StageResult(receipts)
+
+
+def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: ExtractDrop) -> Counter[str]:
+    """How often each detail is given for a reason, in the drops that the parts have published."""
+    details: Counter[str] = Counter()
+    for entry in (entry for receipt in receipts for entry in receipt.files if entry.kind == "drops"):
+        for batch in files.record_batches(files.join(phase.folder, entry.name), ["reason", "detail"]):
+            hits = batch.filter(pc.equal(batch.column("reason"), str(reason)))
+            details.update(hits.column("detail").to_pylist())
+    return details
 
 
 def _check_records(folder: str, receipts: Sequence[Receipt]) -> None:
@@ -101,7 +123,6 @@ def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
 
 STAGE = Stage(
     name=STAGE_NAME,
-    text="extract the main text of every page, clean it, keep the chosen languages",
     settings=DocumentsSettings,
     inputs=("pages",),
     work=work,

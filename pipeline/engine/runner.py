@@ -1,6 +1,7 @@
 """Runs a stage's parts: on threads, on local worker processes, or on any Beam runner that a flag names.
 
-The local engine is FnApiRunner itself: `DirectRunner` tries to download another engine and falls back silently.
+The local engine is FnApiRunner itself: `DirectRunner` tries to download another engine and falls back silently. Beam is imported
+when it is first needed: that takes a second, which most commands do not need.
 """
 
 import os
@@ -8,70 +9,50 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner, RunnerResult
-from apache_beam.runners.runner import PipelineState
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.engine.execute import Work, run_part
 from pipeline.engine.interruption import heed_lost_workers
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
-from pipeline.engine.private_sockets import private_servers
 from pipeline.engine.progress import progress
-from pipeline.engine.transform import RunParts
-from pipeline.engine.worker import end_bundles_promptly
+from pipeline.storage import files
 from tokenizer.errors import InputError
 
-LOCAL_RUNNER = FnApiRunner.__name__
-WORKER_PROCESS = SubprocessSDKEnvironment.from_command_string(f"exec {shlex.quote(sys.executable)} -m pipeline.engine.worker")
+if TYPE_CHECKING:
+    import apache_beam as beam
 
-T = TypeVar("T", bound=PipelineOptions)
+LOCAL_RUNNER = "FnApiRunner"
+WORKER_PROCESS = f"exec {shlex.quote(sys.executable)} -m pipeline.engine.worker"
+"""Command of a local worker process."""
+
 W = TypeVar("W")
-
-
-class Options(PipelineOptions):
-    """Beam's options, with each view made once: making one parses all flags, and Beam asks for eighty per pipeline (40 ms)."""
-
-    def view_as(self, cls: type[T]) -> T:
-        """The options as those of another class; values set there are set here."""
-        views: dict[type[T], T] = self.__dict__.setdefault("_views", {})
-        if cls not in views:
-            views[cls] = super().view_as(cls)
-        return views[cls]
-
-
-class LocalRunner(FnApiRunner):
-    """Beam's local engine, whose worker processes are always this package's and reach it over private sockets."""
-
-    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> RunnerResult:
-        """Run the pipeline to its end."""
-        options.view_as(DirectOptions).direct_running_mode = None  # Beam's own workers would listen on all interfaces
-        with private_servers() if isinstance(self._default_environment, SubprocessSDKEnvironment) else nullcontext():
-            return super().run_pipeline(pipeline, options)
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads."""
+    """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads.
+
+    `worker` is the command of a local worker process.
+    """
 
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
-    worker: SubprocessSDKEnvironment = WORKER_PROCESS
+    worker: str = WORKER_PROCESS
 
     def __post_init__(self) -> None:
         """Give Beam's file systems the flags: files are read and written before the first pipeline."""
-        FileSystems.set_options(PipelineOptions(list(self.beam_flags)))
+        if self.beam_flags:
+            files.set_beam_flags(self.beam_flags)
 
     @property
     def is_local(self) -> bool:
         """Whether workers are processes of this machine: no --runner among the flags, or the local engine's own name."""
+        if not self.beam_flags:
+            return True
+        from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
         runner = PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner
         return runner is None or runner.rpartition(".")[2].lower() == LOCAL_RUNNER.lower()
 
@@ -95,8 +76,10 @@ class Engine:
                     self._run_on_threads(phase, waiting, work)
         return [Receipt.load(phase, part.key) for part in sorted(parts, key=lambda part: part.key)]
 
-    def run(self, build: Callable[[beam.Pipeline], object], parts: int = 2) -> None:
+    def run(self, build: "Callable[[beam.Pipeline], object]", parts: int = 2) -> None:
         """Build one pipeline for `parts` parts and wait for its end. Raises RuntimeError where it did not end well."""
+        from apache_beam.runners.runner import PipelineState
+
         pipeline = self.pipeline(parts)
         build(pipeline)
         with heed_lost_workers():
@@ -104,14 +87,13 @@ class Engine:
         if state not in (None, PipelineState.DONE):
             raise RuntimeError(f"the pipeline ended as {state}")
 
-    def pipeline(self, parts: int) -> beam.Pipeline:
+    def pipeline(self, parts: int) -> "beam.Pipeline":
         """An empty pipeline. It gets no more local processes than parts: starting one costs seconds."""
+        from pipeline.engine.local_runner import local_pipeline, remote_pipeline
+
         if not self.is_local:
-            return beam.Pipeline(options=Options(list(self.beam_flags)))
-        end_bundles_promptly()
-        workers = max(1, min(self.workers, parts))
-        options = Options([f"--direct_num_workers={workers}", *self.beam_flags])
-        return beam.Pipeline(LocalRunner(self.worker if workers > 1 else None), options)
+            return remote_pipeline(self.beam_flags)
+        return local_pipeline(max(1, min(self.workers, parts)), self.worker, self.beam_flags)
 
     def _needs_pipeline(self, parts: int, *, light: bool) -> bool:
         return not light and not (self.is_local and parts == 1)
@@ -126,6 +108,10 @@ class Engine:
                 pool.shutdown(cancel_futures=True)
 
     def _run_in_pipeline(self, phase: PhaseFolder, waiting: Sequence[Part[Any]], work: Work[Any]) -> None:
+        import apache_beam as beam
+
+        from pipeline.engine.transform import RunParts
+
         def build(pipeline: beam.Pipeline) -> object:
             create = beam.Create(list(waiting), reshuffle=False).with_output_types(Part[Any])
             return pipeline | "Parts" >> create | RunParts(phase, work)

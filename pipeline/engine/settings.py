@@ -12,6 +12,8 @@ from pipeline.storage import files
 from tokenizer.errors import InputError
 
 T = TypeVar("T")
+MIN_GROUPED = 10_000
+"""Numbers from here on are shown with commas: 2017 may be a year."""
 
 
 def setting(
@@ -23,7 +25,7 @@ def setting(
     file: bool = False,
     metavar: str | None = None,
 ) -> Any:
-    """A dataclass field that is also the flag `--name`; `text` is its help.
+    """A dataclass field that is also the flag `--name`, with hyphens for underscores; `text` is its help.
 
     `recorded=False` keeps a setting that cannot change the output, such as a number of threads, out of the manifest.
     `file=True` marks a path, or several, whose content is recorded instead of its name.
@@ -54,7 +56,7 @@ def add_argument_groups(parser: argparse.ArgumentParser, kinds: Mapping[str, typ
                 _add_argument(group, item, hints[item.name])
             elif first[item.name][1] != declaration:
                 raise ValueError(
-                    f"--{item.name}: '{first[item.name][0]}' and '{name}' declare it differently; "
+                    f"--{item.name.replace('_', '-')}: '{first[item.name][0]}' and '{name}' declare it differently; "
                     "give it the same type, default and help in both, or two names"
                 )
 
@@ -88,14 +90,14 @@ def _manifest_value(value: Any, *, file: bool) -> Any:
 def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: Any) -> None:
     default = None if item.default is MISSING else item.default
     metadata = item.metadata
-    flag = f"--{item.name}"
+    flag = f"--{item.name.replace('_', '-')}"
     text = metadata["text"].replace("%", "%%")
     if hint is bool:
         text = f"{text} (default: {'on' if default else 'off'})"
-        parser.add_argument(flag, f"--no_{item.name}", dest=item.name, action=_Switch, default=default, help=text)
+        parser.add_argument(flag, f"--no-{flag[2:]}", dest=item.name, action=_Switch, default=default, help=text)
         return
-    shown = "" if default in (None, ()) else f" (default: {default})"
-    kind, many = _value_type(hint)
+    shown = f" (default: {_default_text(default)})" if _default_text(default) else ""
+    kind, many = value_type(hint)
     parser.add_argument(
         flag,
         action=_Many if many else "store",
@@ -108,7 +110,20 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
     )
 
 
-def _value_type(hint: Any) -> tuple[Any, bool]:
+def _default_text(value: Any) -> str:
+    """A default in a person's words; empty where there is none.
+
+    >>> _default_text(("en", "de")), _default_text(0.7), _default_text(50257), _default_text(())
+    ('en de', '0.7', '50,257', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:,}" if type(value) is int and value >= MIN_GROUPED else str(value)
+
+
+def value_type(hint: Any) -> tuple[Any, bool]:
     """The type of one value, and whether the flag takes several. Hints are such as `int`, `str | None` and `tuple[str, ...]`."""
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)[0], True
@@ -126,10 +141,10 @@ class _Many(argparse.Action):
 
 
 class _Switch(argparse.Action):
-    """`--name` sets True, `--no_name` False; snake_case, as Beam's flags are."""
+    """`--name` sets True, `--no-name` False."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **options)
 
     def __call__(self, _parser: Any, namespace: argparse.Namespace, _values: Any, option: str | None = None) -> None:
-        setattr(namespace, self.dest, not (option or "").startswith("--no_"))
+        setattr(namespace, self.dest, not (option or "").startswith("--no-"))

@@ -64,7 +64,6 @@ class Stage(Generic[S]):
     """
 
     name: str
-    text: str
     settings: type[S]
     inputs: tuple[str, ...]
     work: Callable[[Call[S], PhaseFolder], StageResult]

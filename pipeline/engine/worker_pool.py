@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
 from pipeline.engine import worker_call
 from pipeline.engine.runner import WORKER_PROCESS, Engine
 
@@ -24,7 +22,7 @@ def persistent_workers(engine: Engine, parts: int, *modules: str) -> Iterator[En
     block.
     """
     count = min(engine.workers, parts)
-    if count < 2 or not engine.is_local or engine.worker is not WORKER_PROCESS:
+    if count < 2 or not engine.is_local or engine.worker != WORKER_PROCESS:
         yield engine
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -36,6 +34,6 @@ def persistent_workers(engine: Engine, parts: int, *modules: str) -> Iterator[En
             parent = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])  # noqa: S603 (our own)
         client = shlex.join([sys.executable, "-I", "-S", worker_call.__file__, path])
         try:
-            yield replace(engine, worker=SubprocessSDKEnvironment.from_command_string(f"exec {client}"))
+            yield replace(engine, worker=f"exec {client}")
         finally:
             parent.communicate()  # closes its input: parent and workers end with it

@@ -100,7 +100,6 @@ def distinct_links(manifest: StageManifest) -> str:
 
 STAGE = Stage(
     name=STAGE_NAME,
-    text="Links of Reddit submissions that pass the paper's rules, folded by page and bucketed by host.",
     settings=LinksSettings,
     inputs=(),
     work=work,

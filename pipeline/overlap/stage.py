@@ -47,7 +47,6 @@ def set_files(settings: OverlapSettings) -> dict[str, Input]:
 
 STAGE = Stage(
     name="overlap",
-    text="how much of evaluation sets the corpus holds, exactly; and a corpus without it",
     settings=OverlapSettings,
     inputs=("dedup",),
     work=work,

@@ -9,7 +9,7 @@ from pipeline.records import Page
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
-_NAME = re.compile(r".+\.w?arc(\.gz|\.zst)?", re.IGNORECASE)
+_NAME = re.compile(r".+\.(?:w?arc(?:\.gz|\.zst)?|wacz)", re.IGNORECASE)
 _DERIVED = re.compile(r".+\.(?:wet|wat)(?:\.gz)?", re.IGNORECASE)
 _OWN_NAME = re.compile(r"(pages-\d{5}-of-\d{5}(?:-r\d+)?)(?:-\d\d)?\.warc\.gz")
 _INDEX_COLUMNS = ["url", "final_url", "fetched_at", "status", "warc_file", "warc_offset", "warc_length"]
@@ -22,7 +22,9 @@ def archive_files(paths: Sequence[str]) -> list[str]:
         if _is_folder(path):
             below = sorted(str(p) for p in _files_below(path) if _NAME.fullmatch(p.name))
             if not below:
-                raise InputError(f"--fetch_from {path}: no *.warc or *.arc file below it, plain or compressed (.gz, .zst)")
+                raise InputError(
+                    f"--fetch_from {path}: no *.warc or *.arc file below it (nor .gz or .zst of one), and no *.wacz file"
+                )
             archives += below
         elif not files.exists(path):
             raise InputError(f"--fetch_from {path}: no such file or folder")

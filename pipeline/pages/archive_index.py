@@ -1,10 +1,12 @@
 """Index of the responses in WARC files that others crawled (Common Crawl, the Internet Archive).
 
-Two phases: each file is indexed once, by hashes of the dedup keys of its URLs; the indexes are sorted into buckets, which
-processes map.
+Two phases: each file is indexed once, by hashes of the dedup keys of its URLs and of the digests of its payloads; the indexes are
+sorted into buckets, which processes map.
 """
 
 import hashlib
+import shutil
+import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +20,11 @@ from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import redacted_pages
-from pipeline.pages.archive_spans import NotAnArchiveError
+from pipeline.pages.archive_unpacking import UNPACKED, unpack
 from pipeline.pages.outcomes import REDIRECT_STATUSES
 from pipeline.pages.stored_response import http_status, stored_head
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_records
-from pipeline.pages.warc_record import WarcError, WarcRecord
+from pipeline.pages.warc_reader import RECORD_FAILURES, read_records, records_of
+from pipeline.pages.warc_record import NotAnArchiveError, SeveralRecordsError, WarcError, WarcRecord, payload_digest
 from pipeline.records import Page
 from pipeline.storage import arrays, files
 from pipeline.urls import dedup_key
@@ -43,7 +45,7 @@ CAPTURE = np.dtype(
     ]
 )
 """A record of a page: hash of its URL's dedup key, hash of the URL, time (microseconds), offset and length in its file, number of
-the file, status, and one of the four kinds below."""
+the file, status, and one of the four kinds below. A whole success has a second row: in place of the key, its payload's digest."""
 WHOLE, TRUNCATED, REVISIT, OWN_PAGE = range(4)
 """A whole response or resource; one whose writer cut it; a record that refers to another for its body; a page of our own crawl
 under its link's URL, which its record does not name."""
@@ -71,36 +73,95 @@ class IndexArchive:
     buckets: int
 
     def __call__(self, part: Part[tuple[int, str]], writer: PartWriter) -> None:
-        """Read every record. A damaged file, or one of another kind, raises InputError.
+        """Read every record. A file of another kind, or one without a record that can be read, raises InputError.
 
-        A response record without a response is counted and skipped; so are addresses that are not of the web (dns:, urn:),
-        without a count.
+        Damaged records, and response records without a response, are counted and skipped. So are, without a count, addresses that
+        are not of the web (dns:, urn:) and answers to other requests than GET. Of a file that was compressed as a whole, a plain
+        copy is spilled, which the index points into.
         """
         number, path = part.work
-        rows: list[tuple[int, ...]] = []
+        index = _FileIndex(number)
         try:
-            for record in read_records(path):
-                writer.advance(record.length)
-                if record.kind in PAGE_KINDS and record.url.lower().startswith(("http://", "https://")):
-                    rows += self._row(number, record, writer)
+            try:
+                for record in read_records(path, index.damage):
+                    writer.advance(record.length)
+                    index.add(record)
+            except SeveralRecordsError:
+                index = _copied(number, path, writer)
         except NotAnArchiveError as error:
             raise InputError(f"{path}: {error}") from error
         except WarcError as error:
             raise InputError(f"{path}: {error}; get the file anew, or leave it out") from error
-        rows += [_own_page(number, page) for page in redacted_pages(path)]
-        captures = np.array(rows, CAPTURE)
+        if index.first_error and not index.records:
+            raise InputError(f"{path}: {index.first_error}; get the file anew, or leave it out")
+        if index.bad_records:
+            writer.counters[BAD_RECORDS] = index.bad_records
+        captures = np.array([*index.rows(), *(_own_page(number, page) for page in redacted_pages(path))], CAPTURE)
         buckets = (captures["page"] % np.uint64(self.buckets)).astype(np.int64)
         shuffle.write_run(writer, SPILL, captures, buckets, self.buckets)
 
-    def _row(self, number: int, record: WarcRecord, writer: PartWriter) -> Iterator[tuple[int, ...]]:
-        try:
-            kind, status = _kind_and_status(record)
-            page = hash64(dedup_key(record.url))
-            captured_at = round(record.date.timestamp() * 1e6)
-        except RECORD_FAILURES:
-            writer.counters[BAD_RECORDS] += 1
-            return
-        yield page, hash64(record.url), captured_at, record.offset, record.length, number, status, kind
+
+def _copied(number: int, path: str, writer: PartWriter) -> "_FileIndex":
+    """The index of a plain copy of an archive; the copy is spilled."""
+    index = _FileIndex(number)
+    with files.open_input(path) as file, tempfile.TemporaryFile() as copy:
+        damage = unpack(file, files.size(path), copy)
+        copy.seek(0)
+        for record in records_of(copy, index.damage):
+            index.add(record)
+        if damage:
+            index.damage(damage)
+        copy.seek(0)
+        writer.publish(UNPACKED, index.records, lambda f: shutil.copyfileobj(copy, f), writer.spill_name(f"{writer.key}.warc"))
+    return index
+
+
+class _FileIndex:
+    """The index of one file, while its records are read."""
+
+    def __init__(self, number: int) -> None:
+        self.records = self.bad_records = 0
+        self.first_error: WarcError | None = None
+        self._number = number
+        self._rows: list[tuple[tuple[int, ...], str, str]] = []
+        self._other_requests: set[str] = set()
+
+    def damage(self, error: WarcError) -> None:
+        """Take notice of a record that cannot be read. Raises SeveralRecordsError, which concerns the whole file."""
+        if isinstance(error, SeveralRecordsError):
+            raise error
+        self.first_error = self.first_error or error
+        self.bad_records += 1
+
+    def add(self, record: WarcRecord) -> None:
+        """Index a record. One that cannot be understood is counted as bad."""
+        self.records += 1
+        ids = record.headers.get("warc-record-id", ""), record.headers.get("warc-concurrent-to", "")
+        if record.kind == "request" and not record.block.startswith(b"GET "):
+            self._other_requests.update(filter(None, ids))
+        if record.kind in PAGE_KINDS and record.url.lower().startswith(("http://", "https://")):
+            try:
+                self._rows += [(row, *ids) for row in _capture_rows(self._number, record)]
+            except RECORD_FAILURES:
+                self.bad_records += 1
+
+    def rows(self) -> Iterator[tuple[int, ...]]:
+        """The rows of all captures that answer a GET. A request may stand before its response or after it."""
+        return (row for row, *ids in self._rows if self._other_requests.isdisjoint(ids))
+
+
+def _capture_rows(number: int, record: WarcRecord) -> Iterator[tuple[int, ...]]:
+    kind, status = _kind_and_status(record)
+    page, url = hash64(dedup_key(record.url)), hash64(record.url)
+    place = round(record.date.timestamp() * 1e6), record.offset, record.length, number, status, kind
+    yield page, url, *place
+    if kind == WHOLE and is_page_status(status) and (digest := payload_digest(record.headers)):
+        yield hash64(digest), url, *place
+
+
+def is_page_status(status: int) -> bool:
+    """Whether a response of this status holds a page."""
+    return 200 <= status < 300 and status not in PARTIAL_STATUSES
 
 
 def _kind_and_status(record: WarcRecord) -> tuple[int, int]:
@@ -151,12 +212,18 @@ class Captures:
         Whole successes and redirects come before truncated ones, and those before failures; then captures of the exact URL before
         those of its other spellings; then the one nearest in time to `near` (without it, the latest).
         """
-        page = hash64(dedup_key(url))
-        captures = self._bucket(page % self._buckets)
-        pages = captures["page"]
-        low = bisect_left(pages, page)  # np.searchsorted would copy the column
-        high = bisect_right(pages, page, low)
-        rows = sorted(captures[low:high], key=partial(_preference, hash64(url), near))
+        return self._ranked(hash64(dedup_key(url)), hash64(url), near)
+
+    def with_payload(self, digest: str, near: datetime) -> list[Capture]:
+        """All whole captures of pages, of any URL, whose payload has this digest, the nearest in time first."""
+        return self._ranked(hash64(digest), 0, near)
+
+    def _ranked(self, key: int, url: int, near: datetime | None) -> list[Capture]:
+        captures = self._bucket(key % self._buckets)
+        keys = captures["page"]
+        low = bisect_left(keys, key)  # np.searchsorted would copy the column
+        high = bisect_right(keys, key, low)
+        rows = sorted(captures[low:high], key=partial(_preference, url, near))
         return [Capture(self._paths[r["file"]], int(r["offset"]), int(r["length"]), int(r["kind"])) for r in rows]
 
 
@@ -164,6 +231,6 @@ def _preference(url: int, near: datetime | None, row: np.void) -> tuple[int, boo
     captured_at = int(row["captured_at"])
     distance = -captured_at if near is None else abs(captured_at - round(near.timestamp() * 1e6))
     status, kind = int(row["status"]), int(row["kind"])
-    useful = status in REDIRECT_STATUSES or (200 <= status < 300 and status not in PARTIAL_STATUSES)
+    useful = status in REDIRECT_STATUSES or is_page_status(status)
     rank = 2 if not useful else 1 if kind == TRUNCATED else 0
     return rank, int(row["url"]) != url, kind != OWN_PAGE, distance

@@ -1,10 +1,11 @@
 """Pages copied out of WARC files that others crawled, in place of the live web."""
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from pipeline.engine import shuffle
-from pipeline.engine.parts import Part, PhaseFolder, numbered
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.stage import Call
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_files import archive_files, skipped_files
@@ -20,6 +21,7 @@ from pipeline.pages.archive_index import (
     SortCaptures,
     bucket_count,
 )
+from pipeline.pages.archive_unpacking import UNPACKED
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import (
@@ -34,21 +36,31 @@ from pipeline.pages.outcomes import (
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
+from pipeline.pages.refresh import refresh_target
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
-from pipeline.pages.warc_record import WarcRecord, parse_date
-from pipeline.pages.warc_writer import RedirectChain, exchange_members
+from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
+from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 from pipeline.records import Link
 from pipeline.storage import files
 
+logger = logging.getLogger(__name__)
 SKIPPED_FILES = "skipped_files"
 """The counter of a folder's files that are not archives."""
 CAPTURES_PER_LINK = 20
 """Captures that are read for one link: a page may have thousands, each of them damaged or a redirect."""
 FAILURES_OF_RECORDS = frozenset(
-    {PageDrop.NOT_ARCHIVED, PageDrop.BAD_RECORD, PageDrop.TRUNCATED, PageDrop.BAD_REDIRECT, PageDrop.TOO_MANY_REDIRECTS}
+    {
+        PageDrop.NOT_ARCHIVED,
+        PageDrop.BAD_RECORD,
+        PageDrop.BAD_RESPONSE,
+        PageDrop.TRUNCATED,
+        PageDrop.EMPTY,
+        PageDrop.BAD_REDIRECT,
+        PageDrop.TOO_MANY_REDIRECTS,
+    }
 )
 """Drops that say nothing about the page: another capture may have it."""
 
@@ -57,15 +69,11 @@ class ArchivedElsewhereError(ValueError):
     """A record refers to one that is not in the archives."""
 
 
-class TruncatedRecordError(ValueError):
-    """A record's writer says that it cut the payload."""
-
-
 @dataclass(frozen=True, slots=True)
 class CopyPart:
     """Copies the pages of one part's links out of archives.
 
-    `archives` are paths of WARC files, `buckets` those of their index.
+    `archives` are paths of WARC files, or of plain copies of them; `buckets` those of their index.
     """
 
     settings: PagesSettings
@@ -80,7 +88,7 @@ class CopyPart:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures), link))
+                    journal.append(*journal_entry(archived_outcome(link, captures, self.settings.max_redirects), link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -98,20 +106,30 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
     sorting = shuffle.gather(phase, "captures", SPILL, runs, buckets, call.engine.work)
     receipts = call.engine.work(captures, sorting, SortCaptures(), "buckets")
     skipped = Counter({SKIPPED_FILES: skipped_files(call.settings.fetch_from)})
-    skipped[BAD_RECORDS] = sum(receipt.counters.get(BAD_RECORDS, 0) for receipt in indexed)
-    return CopyPart(call.settings, tuple(paths), tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
+    for path, receipt in zip(paths, indexed, strict=True):
+        if bad := receipt.counters.get(BAD_RECORDS, 0):
+            logger.warning("%s: %s bad records skipped", path, f"{bad:,}")
+            skipped[BAD_RECORDS] += bad
+    sources = tuple(_plain_copy(receipt, index) or path for path, receipt in zip(paths, indexed, strict=True))
+    return CopyPart(call.settings, sources, tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
 
 
-def archived_outcome(link: Link, captures: Captures) -> FetchOutcome:
+def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
+    """The plain copy that the index of an archive points into; None where it points into the archive itself."""
+    return next((files.join(phase.folder, entry.name) for entry in receipt.files if entry.kind == UNPACKED), None)
+
+
+def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
     """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures).outcome(link.url, RedirectChain(), 0)
+    return _Search(link, captures, max_redirects).outcome(link.url, RedirectChain(), 0)
 
 
 class _Search:
     """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
 
-    def __init__(self, link: Link, captures: Captures) -> None:
+    def __init__(self, link: Link, captures: Captures, max_redirects: int) -> None:
         self._link = link
+        self._max_redirects = max_redirects
         self._captures = captures
         self._seen: set[Capture] = set()
 
@@ -122,7 +140,7 @@ class _Search:
             return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
         first: DroppedLink | None = None
         for capture in ranked:
-            if capture in self._seen or redirects > MAX_REDIRECTS or len(self._seen) == CAPTURES_PER_LINK:
+            if capture in self._seen or redirects > self._max_redirects or len(self._seen) == CAPTURES_PER_LINK:
                 continue
             self._seen.add(capture)
             outcome = self._read(capture, chain, redirects)
@@ -145,45 +163,68 @@ class _Search:
             return self._drop(PageDrop.TRUNCATED, str(error))
         except RECORD_FAILURES as error:
             return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
-        if response.status not in REDIRECT_STATUSES:
+        if response.status in REDIRECT_STATUSES:
+            try:
+                target = redirect_target(response)
+            except ValueError:
+                return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+        elif (refreshed := refresh_target(response)) is not None:
+            target = refreshed
+        else:
             return page_or_drop(self._link.url, response, date, chain)
         try:
-            target = redirect_target(response)
-        except ValueError:
-            return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
-        return self.outcome(target, chain.then(exchange_members(response, date)), redirects + 1)
+            chain = chain.then(exchange_members(response, date))
+        except UnwritableResponseError as error:
+            return self._drop(PageDrop.BAD_RESPONSE, str(error)[:80])
+        return self.outcome(target, chain, redirects + 1)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
         if record.kind == "revisit":
             return revisited(record, self._captures)
-        reason = record.headers.get("warc-truncated")
-        if not reason:
-            return http_response(record)
+        cut = _cut(record)
+        if not cut:
+            try:
+                return http_response(record)
+            except TruncatedRecordError as error:
+                cut = str(error)
         head = stored_head(record)
         if head is None or 200 <= head.status < 300:
-            raise TruncatedRecordError(f"WARC-Truncated: {reason}"[:80])
+            raise TruncatedRecordError(cut)
         return head
 
     def _drop(self, reason: PageDrop, detail: str = "") -> DroppedLink:
         return DroppedLink(self._link.url, reason, detail)
 
 
+def _cut(record: WarcRecord) -> str:
+    """How a record's writer says that it holds a part of the payload; empty where it holds the whole."""
+    names = ("WARC-Truncated", "WARC-Segment-Number")  # segments (ISO 28500:2017, 7) are not joined
+    return ", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower())))[:80]
+
+
 def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:
     """The response that a revisit record stands for (ISO 28500:2017, 6.7): its own head, or the page of the record it refers to.
 
-    Raises ArchivedElsewhereError where the archives lack that record.
+    That record is of the URL that the revisit refers to, else of its own, else of any URL with the same payload. Raises
+    ArchivedElsewhereError where the archives lack it, and the errors of reading it.
     """
     head = stored_head(record)
     if head is not None and head.status != 304 and not 200 <= head.status < 300:
         return head
     url = record.headers.get("warc-refers-to-target-uri", "").strip("<>") or record.url
     stamp = record.headers.get("warc-refers-to-date")
-    wholes = [c for c in captures.ranked(url, parse_date(stamp) if stamp else record.date) if c.kind in (WHOLE, OWN_PAGE)]
-    for capture in wholes[:CAPTURES_PER_LINK]:
-        original = read_record(capture.path, capture.offset, capture.length)
-        if _refers_to(record, original):
-            return replace(http_response(original), url=record.url)
-    raise ArchivedElsewhereError("a revisit of a record that is not in the archives")
+    date = parse_date(stamp) if stamp else record.date
+    digest = payload_digest(record.headers)
+    wholes = [*captures.ranked(url, date), *(captures.with_payload(digest, date) if digest else ())]
+    failure: Exception = ArchivedElsewhereError("a revisit of a record that is not in the archives")
+    for capture in [capture for capture in wholes if capture.kind in (WHOLE, OWN_PAGE)][:CAPTURES_PER_LINK]:
+        try:
+            original = read_record(capture.path, capture.offset, capture.length)
+            if _refers_to(record, original):
+                return replace(http_response(original), url=record.url)
+        except RECORD_FAILURES as error:
+            failure = error
+    raise failure
 
 
 def _refers_to(record: WarcRecord, original: WarcRecord) -> bool:
@@ -191,7 +232,7 @@ def _refers_to(record: WarcRecord, original: WarcRecord) -> bool:
     refers, own = record.headers, original.headers
     if refers.get("warc-refers-to") and refers.get("warc-refers-to") == own.get("warc-record-id"):
         return True
-    digests = refers.get("warc-payload-digest", "").lower(), own.get("warc-payload-digest", "").lower()
+    digests = payload_digest(refers), payload_digest(own)
     if all(digests):
         return digests[0] == digests[1]
     if stamp := refers.get("warc-refers-to-date"):

@@ -17,6 +17,7 @@ from pipeline.pages.deadlines import Deadline, Watchdog
 from pipeline.pages.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decode
 from pipeline.pages.failures import RequestError, RequestFailure
 from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.live_response import head_of
 from pipeline.pages.ports import vet_port
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Adapter, Dialer, connection_was_reused, get_request, request_scope, timeouts, tls_context
@@ -121,20 +122,16 @@ class Client:
 
     def _read(self, response: Response, first_bytes: int | None) -> HttpResponse:
         raw = response.raw
-        headers = tuple(raw.headers.items())
-        if not 200 <= response.status_code <= 599:
-            raise RequestError(RequestFailure.BAD_RESPONSE, f"status {response.status_code}")
-        transfer = raw.headers.get("Transfer-Encoding", "")
+        head = head_of(raw)
+        transfer = head.value("transfer-encoding")
         if set(codings(transfer)) - {"chunked"}:
             raise RequestError(RequestFailure.UNKNOWN_CODING, f"Transfer-Encoding: {transfer[:40]}")
-        coding = raw.headers.get("Content-Encoding", "")
+        coding = head.value("content-encoding")
         sent: list[bytes] = []
         stream = decode(_chunks(raw, sent), coding, self._limits.max_body_bytes)
         body = b"".join(stream) if first_bytes is None else _beginning(stream, first_bytes)
         coded = b"".join(sent) if codings(coding) else None
-        return HttpResponse(
-            response.url, response.status_code, response.reason or "", headers, body, tuple(self._headers.items()), coded
-        )
+        return HttpResponse(response.url, head.status, head.phrase, head.fields, body, tuple(self._headers.items()), coded)
 
 
 def _chunks(raw: urllib3.HTTPResponse, sent: list[bytes]) -> Iterator[bytes]:
@@ -164,8 +161,7 @@ def _request_error(error: Exception, deadline: Deadline) -> RequestError:
         for cause in chain:
             if isinstance(cause, kinds):
                 return RequestError(failure, _line(cause))
-    cut = "prematurely" in str(error)  # urllib3 has no exception type for a chunked body without its last chunk
-    return RequestError(RequestFailure.TRUNCATED if cut else RequestFailure.BAD_RESPONSE, _line(error))
+    return RequestError(RequestFailure.BAD_RESPONSE, _line(error))
 
 
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], RequestFailure], ...] = (
@@ -181,7 +177,6 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], RequestFailure], ...] = 
     ((urllib3.exceptions.NewConnectionError,), RequestFailure.CONNECTION),
     ((urllib3.exceptions.TimeoutError, requests.Timeout, TimeoutError), RequestFailure.TIMEOUT),
     ((urllib3.exceptions.LocationParseError, requests.exceptions.InvalidURL, UnicodeError), RequestFailure.BAD_URL),
-    ((urllib3.exceptions.InvalidChunkLength,), RequestFailure.BAD_RESPONSE),
     ((http.client.IncompleteRead, urllib3.exceptions.IncompleteRead), RequestFailure.TRUNCATED),
     ((http.client.HTTPException, urllib3.exceptions.InvalidHeader), RequestFailure.BAD_RESPONSE),
     ((OSError,), RequestFailure.CONNECTION),

@@ -23,6 +23,7 @@ from pipeline.pages.outcomes import (
     redirect_target,
 )
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness
+from pipeline.pages.refresh import refresh_target
 from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
 from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
 from pipeline.pages.robots_cache import RobotsCache
@@ -214,13 +215,14 @@ class Crawl:
     def _outcome(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse) -> FetchOutcome | None:
         """The outcome of a response; None where it is a redirect that this crawl follows."""
         if response.status in REDIRECT_STATUSES:
-            return self._follow(host, request, response)
+            return self._follow(host, request, response, _target(response))
+        if (target := refresh_target(response)) is not None:
+            return self._follow(host, request, response, target)
         return page_or_drop(request.link_url, response, self.now(), request.chain)
 
-    def _follow(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse) -> FetchOutcome | None:
+    def _follow(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse, target: str | None) -> FetchOutcome | None:
         if request.redirects >= self.politeness.max_redirects:
             return DroppedLink(request.link_url, PageDrop.TOO_MANY_REDIRECTS, f"more than {self.politeness.max_redirects}")
-        target = _target(response)
         if target is None:
             return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, response.header("location")[:80])
         try:

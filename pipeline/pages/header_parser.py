@@ -1,32 +1,54 @@
 """Parser of HTTP response heads, live and stored, lenient as browsers are and strict where a field describes the body.
 
-http.client's e-mail parser takes as long as everything else in a small request, and splits lines at characters that end no line.
+It needs no HTTP client. http.client's e-mail parser takes as long as everything else in a small request, and splits lines at
+characters that end no line.
 """
 
-import http.client
 import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 MAX_LINES = 1000
 MAX_LINE_BYTES = 1 << 16
 MAX_HEAD_BYTES = 1 << 18
 MAX_INTERIM_RESPONSES = 32
 """1xx responses read past before the final one."""
-_STATUS_LINE = re.compile(r"(HTTP/[0-9.]{1,8})[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL)
-_FIELD = re.compile(r"([^:]*):(.*)", re.DOTALL)
+MAX_EMPTY_LINES = 2
+"""Empty lines read past before a status line, as browsers do: some servers end a body with one too many."""
+SWITCHING_PROTOCOLS = 101
+BODILESS_STATUSES = frozenset({204, 304})
+"""Final statuses whose responses have no body, whatever their fields say (RFC 9112 section 6.3)."""
+LINE_ENDS = (b"\r\n", b"\n")
+_STATUS_LINE = re.compile(r"(HTTP/[0-9.]{1,8})[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL | re.IGNORECASE)
 NAME = re.compile(r"[!-9;-~]+")
 """Visible ASCII: more than RFC 9110 allows in a name."""
 _FRAMING = frozenset({"contentlength", "transferencoding", "contentencoding"})
-_NUL_OR_CR = re.compile(r"[\0\r]")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = " \t"
 
 
 class HeadError(ValueError):
-    """Stored data does not begin with the head of an HTTP response."""
+    """Data does not begin with the head of an HTTP response, or the head does not tell where the body ends."""
+
+
+class NoHeadError(HeadError):
+    """There is no data."""
+
+
+class CutHeadError(HeadError):
+    """The data ends inside a head."""
+
+
+class ByteStream(Protocol):
+    """A file or a connection to read from."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The next line with its end, or its first `size` bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next `size` bytes; fewer at the end of the stream alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +68,36 @@ class ResponseHead:
         name = name.lower()
         return [value for key, value in self.fields if key.lower() == name]
 
-    def framing(self) -> tuple[bool, int | None]:
-        """Whether the body is chunked, and its length where a valid one is declared (RFC 9112 section 6.3).
+    def value(self, name: str) -> str:
+        """All values of a field, joined by commas; empty where the field is absent."""
+        return ", ".join(self.values(name))
 
-        Raises HTTPException where lengths differ or are not numbers: such a body has no end to rely on.
+    def framing(self) -> tuple[bool, int | None]:
+        """Whether the body is chunked, and its length where the head gives one (RFC 9112 section 6.3).
+
+        Raises HeadError where the status is not that of a final response (200 to 599), and where lengths differ or are not
+        numbers: such a body has no end to rely on.
         """
-        codings = [coding.strip(_BLANKS).lower() for value in self.values("transfer-encoding") for coding in value.split(",")]
+        if not 200 <= self.status <= 599:
+            raise HeadError(f"status {self.status}")
+        if self.status in BODILESS_STATUSES:
+            return False, 0
+        codings = [coding for coding in listed(self.values("transfer-encoding")) if coding != "identity"]
         if "chunked" in codings:
+            if codings[-1] != "chunked":
+                raise HeadError(f"Transfer-Encoding: {', '.join(codings)[:40]}: the last coding is not chunked")
             return True, None
-        return False, content_length(self.values("content-length"))
+        return False, None if codings else content_length(self.values("content-length"))
+
+
+def listed(values: Iterable[str]) -> list[str]:
+    """The members of a list that a field's values give, in lower case and without empty ones.
+
+    >>> listed(["GZIP ,", "chunked"])
+    ['gzip', 'chunked']
+    """
+    members = (member.strip(_BLANKS).lower() for value in values for member in value.split(","))
+    return [member for member in members if member]
 
 
 def content_length(values: Iterable[str]) -> int | None:
@@ -63,132 +106,95 @@ def content_length(values: Iterable[str]) -> int | None:
     >>> content_length(["42, 42", "42 "])
     42
 
-    Raises HTTPException.
+    Raises HeadError.
     """
     lengths = {part.strip(_BLANKS) for value in values for part in value.split(",")}
     if not lengths:
         return None
     length = lengths.pop()
     if lengths or not _LENGTH.fullmatch(length):
-        raise http.client.HTTPException(f"Content-Length: {', '.join(values)[:40]}")
+        raise HeadError(f"Content-Length: {', '.join(values)[:40]}")
     return int(length)
 
 
 def split_head(data: bytes) -> tuple[ResponseHead, bytes]:
     """The head of a stored response, and the bytes after it. Interim responses are skipped. Raises HeadError."""
     stream = io.BytesIO(data)
-    try:
-        head = read_head(stream)
-    except (http.client.HTTPException, OSError) as error:
-        raise HeadError(str(error) or "no HTTP response") from error
+    head = read_head(stream)
     return head, data[stream.tell() :]
 
 
-def read_head(stream: Any) -> ResponseHead:
+def read_head(stream: ByteStream) -> ResponseHead:
     """The head of the final response in a stream, which is left at the first byte of the body.
 
-    1xx responses before it are skipped (RFC 9110 section 15.2), but not 101: what follows it is not HTTP. Raises
-    RemoteDisconnected where the stream is empty, IncompleteRead where it ends inside a head, HTTPException.
+    1xx responses before it are skipped (RFC 9110 section 15.2), but not 101: what follows it is not HTTP. Raises HeadError.
     """
     for _ in range(MAX_INTERIM_RESPONSES + 1):
-        version, status, phrase = _status_line(stream)
+        version, status, phrase = read_status_line(stream)
         fields = _fields(stream)
-        if status >= 200 or status == http.client.SWITCHING_PROTOCOLS:
+        if status >= 200 or status == SWITCHING_PROTOCOLS:
             return ResponseHead(version, status, phrase, fields)
-    raise http.client.HTTPException(f"more than {MAX_INTERIM_RESPONSES} interim responses")
+    raise HeadError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
 
 
-def _status_line(stream: Any) -> tuple[str, int, str]:
-    line = stream.readline(MAX_LINE_BYTES + 1)
+def read_status_line(stream: ByteStream) -> tuple[str, int, str]:
+    """Version, status and phrase of the response, final or not, that begins in a stream. Raises HeadError."""
+    for _ in range(MAX_EMPTY_LINES + 1):
+        line = stream.readline(MAX_LINE_BYTES + 1)
+        if line not in LINE_ENDS:
+            break
     if not line:
-        raise http.client.RemoteDisconnected("connection closed without a response")
+        raise NoHeadError("connection closed without a response")
     if len(line) > MAX_LINE_BYTES:
-        raise http.client.LineTooLong("status line")
-    if not line.endswith(b"\n") and line.startswith(b"HTTP/"):
-        raise http.client.IncompleteRead(line)
+        raise HeadError(f"a status line of more than {MAX_LINE_BYTES} bytes")
+    if not line.endswith(b"\n") and line[:5].upper() == b"HTTP/":
+        raise CutHeadError("the data ends inside the status line")
     match = _STATUS_LINE.fullmatch(_text(line))
     if not match:
-        raise http.client.BadStatusLine(repr(line[:80]))
-    return match[1], int(match[2]), (match[3] or "").strip(_BLANKS)
+        raise HeadError(f"no HTTP response: {line[:80]!r}")
+    return match[1].upper(), int(match[2]), (match[3] or "").strip(_BLANKS)
 
 
-def _fields(stream: Any) -> tuple[tuple[str, str], ...]:
+def _fields(stream: ByteStream) -> tuple[tuple[str, str], ...]:
     """The fields up to the empty line. A line ends at LF, with or without CR before it."""
     fields: list[tuple[str, str]] = []
     lines = size = 0
-    while (line := stream.readline(MAX_LINE_BYTES + 1)) not in (b"\r\n", b"\n"):
+    while (line := stream.readline(MAX_LINE_BYTES + 1)) not in LINE_ENDS:
         lines += 1
         size += len(line)
         if lines > MAX_LINES or len(line) > MAX_LINE_BYTES or size > MAX_HEAD_BYTES:
-            raise http.client.HTTPException(
+            raise HeadError(
                 f"more than {MAX_LINES} lines or {MAX_HEAD_BYTES} bytes of headers, or a line of more than {MAX_LINE_BYTES}"
             )
         if not line.endswith(b"\n"):
-            raise http.client.IncompleteRead(line)
+            raise CutHeadError("the data ends inside the headers")
         text = _text(line)
         if text[:1] in (" ", "\t"):  # a folded line continues the one before (RFC 9112 section 5.2)
             if not fields:
-                raise http.client.HTTPException("a blank before the first header")
+                raise HeadError("a blank before the first header")
             name, value = fields.pop()
             fields.append((name, f"{value} {text.strip(_BLANKS)}".strip(_BLANKS)))
-        elif match := _FIELD.fullmatch(text):
-            fields.append((match[1].rstrip(_BLANKS), match[2].strip(_BLANKS)))
         else:
-            raise http.client.HTTPException("a header line without a colon")  # a lost field might have described the body
+            name, colon, value = text.partition(":")
+            if not colon:
+                raise HeadError("a header line without a colon")  # a lost field might have described the body
+            fields.append((name.rstrip(_BLANKS), value.strip(_BLANKS)))
     return tuple(field for field in fields if _is_valid(field[0]))
 
 
 def _text(line: bytes) -> str:
     """A line without its end. A CR that ends no line counts as a blank (RFC 9112 section 2.2), as NUL does."""
     text = line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
-    return _NUL_OR_CR.sub(" ", text.decode("latin-1"))
+    return text.decode("latin-1").replace("\0", " ").replace("\r", " ")
 
 
 def _is_valid(name: str) -> bool:
     """Whether a name is visible ASCII. A field with another name is ignored, as by browsers.
 
-    Raises HTTPException where the field might have described the body, or is a line of prose.
+    Raises HeadError where the field might have described the body, or is a line of prose.
     """
     if NAME.fullmatch(name):
         return True
     if not name or " " in name or "\t" in name or re.sub("[^a-z]", "", name.lower()) in _FRAMING:
-        raise http.client.HTTPException("a header without a valid name")
+        raise HeadError("a header without a valid name")
     return False
-
-
-class HeaderFields(http.client.HTTPMessage):
-    """A response's header fields as sent, in their order."""
-
-    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
-        super().__init__()
-        self._fields = list(fields)
-
-    def get(self, name: str, failobj: Any = None) -> Any:
-        """All values of a field, joined by commas."""
-        name = name.lower()
-        values = [value for key, value in self._fields if key.lower() == name]
-        return ", ".join(values) if values else failobj
-
-    def items(self) -> list[tuple[str, str]]:
-        """All fields."""
-        return self._fields
-
-
-class HeaderParsingResponse(http.client.HTTPResponse):
-    """http.client's response with its head read by `read_head`."""
-
-    def begin(self) -> None:
-        """Read status and headers; set the body's length and whether the connection closes (RFC 9112 sections 6.3 and 9.3)."""
-        head = read_head(self.fp)
-        if not head.version.startswith(("HTTP/1.", "HTTP/0.9")):
-            raise http.client.UnknownProtocol(head.version)
-        self.code = self.status = head.status
-        self.reason = head.phrase
-        self.version = 10 if head.version in ("HTTP/1.0", "HTTP/0.9") else 11
-        self.headers = self.msg = HeaderFields(head.fields)
-        self.chunk_left = None
-        if head.status < 200 or head.status in (http.client.NO_CONTENT, http.client.NOT_MODIFIED):
-            self.chunked, self.length = False, 0
-        else:
-            self.chunked, self.length = head.framing()
-        self.will_close = self._check_close() or (not self.chunked and self.length is None)  # type: ignore[attr-defined]

@@ -13,39 +13,55 @@ UNSPECIFIC_TYPES = XML_TYPES | {"", "application/octet-stream", "unknown/unknown
 
 SNIFFED_BYTES = 1024
 _MAGIC = (
-    (b"%PDF-", PDF),
-    (b"\x89PNG\r\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "application/octet-stream"),
-    (b"PK\x03\x04", "application/zip"),
-    (b"\x1f\x8b", "application/gzip"),
-    (b"BZh", "application/x-bzip2"),
-    (b"\xfd7zXZ\x00", "application/x-xz"),
-    (b"\x28\xb5\x2f\xfd", "application/zstd"),
-    (b"Rar!", "application/vnd.rar"),
-    (b"7z\xbc\xaf", "application/x-7z-compressed"),
-    (b"\x7fELF", "application/x-executable"),
-    (b"MZ\x90\x00", "application/x-executable"),
-    (b"\x00asm", "application/wasm"),
-    (b"OggS", "application/ogg"),
-    (b"ID3", "audio/mpeg"),
-    (b"\x1aE\xdf\xa3", "video/webm"),
-    (b"wOF", "font/woff"),
-    (b"%!PS", "application/postscript"),
-    (b"{\\rtf", "application/rtf"),
+    (rb"%PDF-", PDF),
+    (rb"\x89PNG\r\n", "image/png"),
+    (rb"\xff\xd8\xff", "image/jpeg"),
+    (rb"GIF8[79]a", "image/gif"),
+    (rb"RIFF.{4}WEBPVP", "image/webp"),
+    (rb"RIFF.{4}AVI ", "video/avi"),
+    (rb"RIFF.{4}WAVE", "audio/wave"),
+    (rb"FORM.{4}AIFF", "audio/aiff"),
+    (rb"MThd\0\0\0\x06", "audio/midi"),
+    (rb"PK\x03\x04", "application/zip"),
+    (rb"\x1f\x8b", "application/gzip"),
+    (rb"BZh[1-9]1AY&SY", "application/x-bzip2"),
+    (rb"\xfd7zXZ\x00", "application/x-xz"),
+    (rb"\x28\xb5\x2f\xfd", "application/zstd"),
+    (rb"Rar!\x1a\x07", "application/vnd.rar"),
+    (rb"7z\xbc\xaf", "application/x-7z-compressed"),
+    (rb"\x7fELF", "application/x-executable"),
+    (rb"MZ\x90\x00", "application/x-executable"),
+    (rb"\x00asm", "application/wasm"),
+    (rb"OggS\x00", "application/ogg"),
+    (rb"ID3[\x02-\x04]", "audio/mpeg"),
+    (rb"\x1aE\xdf\xa3", "video/webm"),
+    (rb"wOFF\x00", "font/woff"),
+    (rb"wOF2\x00", "font/woff2"),
+    (rb"OTTO\x00", "font/otf"),
+    (rb"%!PS", "application/postscript"),
+    (rb"\{\\rtf", "application/rtf"),
 )
+"""First bytes of data that no text begins with, whatever its type is said to be."""
+_KIND_OF_MAGIC = {f"magic_{number}": kind for number, (_, kind) in enumerate(_MAGIC)}
+_ANY_MAGIC = re.compile(b"|".join(b"(?P<magic_%d>%b)" % (number, magic) for number, (magic, _) in enumerate(_MAGIC)), re.DOTALL)
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,800}?-->\s*)*"
-    rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|h1|div|table|p|br|a|font|iframe)\b",
+    rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|h1|div|table|p|br|a|b|font|iframe)\b",
     re.IGNORECASE | re.DOTALL,
 )
+"""The beginnings of the WHATWG MIME Sniffing standard, section 7.1, and those that a tag ends in any way or a prologue precedes."""
+_COMMENT = re.compile(rb"(?:\xef\xbb\xbf)?\s*<!--")
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml")
 _BLANKS = "".join(map(chr, range(33)))
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+"""How UTF-16 begins: a byte order mark, or markup."""
+
 _VALUE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?$))+', re.DOTALL)
 """A value of a list; a comma in a quoted string separates nothing."""
 _TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
-_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]{1,40})", re.IGNORECASE)
+_PARAMETER = re.compile(r';[\s;]*([^;="]*)=\s*(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)[^;]*|([^;]*))', re.DOTALL)
+_QUOTED_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CHARSET = re.compile(r"[\s'\"]*([A-Za-z0-9_.:\-]{1,40})")
 
 
 def media_type(content_type: str, body: bytes) -> str:
@@ -60,15 +76,16 @@ def media_type(content_type: str, body: bytes) -> str:
     """
     declared, charset = _declaration(content_type)
     start = body[:SNIFFED_BYTES]
-    for magic, kind in _MAGIC:
-        if start.startswith(magic):
-            return kind
+    if match := _ANY_MAGIC.match(start):
+        return _KIND_OF_MAGIC[match.lastgroup or ""]
     if declared not in PAGE_TYPES and declared not in UNSPECIFIC_TYPES:
         return declared
     if b"\0" in start and not start.startswith(_WIDE_MARKS) and "utf-16" not in (charset or ""):
         return "application/octet-stream"
     if declared in UNSPECIFIC_TYPES:
-        return HTML if _HTML.match(start) else declared or "application/octet-stream"
+        if _HTML.match(start) or (declared not in XML_TYPES and _COMMENT.match(start)):
+            return HTML
+        return declared or ("text/xml" if _XML.match(start) else "application/octet-stream")
     return declared
 
 
@@ -91,7 +108,16 @@ def _declaration(content_type: str) -> tuple[str, str | None]:
         this_kind = value.split(";", 1)[0].strip(_BLANKS).lower()
         if this_kind == "*/*" or not _TYPE.fullmatch(this_kind):
             continue
-        match = _CHARSET.search(value)
-        charset = match[1].lower() if match else charset if this_kind == kind else None
+        charset = _charset(value) or (charset if this_kind == kind else None)
         kind = this_kind
     return kind, charset
+
+
+def _charset(value: str) -> str | None:
+    """The first charset parameter of a value. Apostrophes and blanks around it are none of it, other than in the standard."""
+    for name, quoted, bare in _PARAMETER.findall(value):
+        if name.strip(_BLANKS).lower() != "charset" or _QUOTED_CONTROL.search(quoted):
+            continue
+        if match := _CHARSET.match(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted else bare):
+            return match[1].lower()
+    return None

@@ -1,13 +1,12 @@
 """Outcomes of a link: a page, a drop with its reason, or a redirect to a host that another part asks."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import quote, urljoin
 
 from pipeline.pages.failures import RequestFailure
 from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.locations import BLANKS, decoded, resolved
 from pipeline.pages.media import PAGE_TYPES, declared_charset, media_type
 from pipeline.pages.redaction import redact
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, response_head
@@ -16,11 +15,6 @@ from pipeline.urls import fetch_url
 
 NO_REDIRECTS = RedirectChain()
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-_BLANKS = "".join(map(chr, range(33)))
-_LINE_ENDS = re.compile(r"[\t\r\n]")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_ADDRESS = re.compile(r"([^?#]*)([?#]?)(.*)", re.DOTALL)
 NAMED_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 406, 408, 410, 418, 429, 451, 500, 502, 503, 504})
 
 
@@ -74,7 +68,7 @@ class PageDrop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page: its response, and the redirects that led to it from the link's `url`."""
+    """A page: its response, and the redirects that led to it from the link's `url`. `head` is the response's as its record holds it."""
 
     url: str
     response: HttpResponse
@@ -82,6 +76,7 @@ class FetchedPage:
     charset: str | None
     fetched_at: datetime
     chain: RedirectChain
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,54 +118,18 @@ def page_or_drop(
     if kind not in PAGE_TYPES:
         return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
     try:
-        response_head(response)
+        head = response_head(response)
     except UnwritableResponseError as error:
         return DroppedLink(url, PageDrop.BAD_RESPONSE, str(error)[:80])
-    return FetchedPage(url, response, kind, declared_charset(content_type), date, chain)
+    return FetchedPage(url, response, kind, declared_charset(content_type), date, chain, head)
 
 
 def redirect_target(response: HttpResponse) -> str:
     """The URL that a redirect leads to, in the form to fetch. Raises ValueError where it leads nowhere, or to several places."""
-    locations = {value.strip(_BLANKS) for name, value in response.headers if name.lower() == "location"}
+    locations = {value.strip(BLANKS) for name, value in response.headers if name.lower() == "location"}
     if len(locations) > 1:
         raise ValueError("a redirect with several Locations")
     location = locations.pop() if locations else ""
     if not location:
         raise ValueError("a redirect without a Location")
-    return fetch_url(_resolved(response.url, _decoded(location)))
-
-
-def _decoded(location: str) -> str:
-    """A Location as text: its bytes beyond ASCII are UTF-8, else percent-encoded as sent."""
-    try:
-        data = location.encode("latin-1")
-    except UnicodeError:
-        return location
-    try:
-        return data.decode("utf-8")
-    except UnicodeError:
-        return _BEYOND_ASCII.sub(lambda match: quote(match[0], encoding="latin-1"), location)
-
-
-def _resolved(base: str, location: str) -> str:
-    r"""`location` relative to `base`, an http or https URL, by the WHATWG URL standard.
-
-    `\` is `/`, any number of either may precede the host, and line ends and tabs are removed.
-
-    >>> _resolved("http://a.example/b/c", "\\d\\e?f\\g"), _resolved("http://a.example/b/c", "///d.example/e")
-    ('http://a.example/d/e?f\\g', 'http://d.example/e')
-    """
-    base_scheme = base.partition(":")[0]
-    address, mark, rest = _ADDRESS.fullmatch(_LINE_ENDS.sub("", location)).groups()  # type: ignore[union-attr]
-    scheme, path = base_scheme, address
-    if match := _SCHEME.match(address):
-        scheme, path = match[1].lower(), address[match.end() :]
-        if scheme not in ("http", "https"):
-            return location
-    path = path.replace("\\", "/")
-    if path.startswith("//") or scheme != base_scheme:
-        return f"{scheme}://{path.lstrip('/')}{mark}{rest}"
-    if not path:
-        return f"{base.partition('#')[0].partition('?')[0] if mark == '?' else base.partition('#')[0]}{mark}{rest}"
-    path = f"./{path}" if ":" in path.partition("/")[0] else path  # urljoin would take it for a URL with a scheme
-    return f"{urljoin(base, path)}{mark}{rest}"  # urljoin would remove an empty query
+    return fetch_url(resolved(response.url, decoded(location)))

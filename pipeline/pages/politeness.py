@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 PRODUCT = "webtext"
 MAX_REDIRECTS = 5
-"""Redirects followed per link, and per robots.txt (RFC 9309 section 2.3.1.2 asks for at least five)."""
+"""Redirects followed per link unless the settings say otherwise, and per robots.txt (RFC 9309 section 2.3.1.2: at least five)."""
 
 
 _PRODUCT = re.compile(r"[A-Za-z_][\w.-]*")

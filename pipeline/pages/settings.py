@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
-from pipeline.pages.politeness import Politeness, product_token, user_agent
+from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
 from pipeline.pages.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
@@ -28,6 +28,7 @@ class PagesSettings:
     )
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
+    max_redirects: int = setting(MAX_REDIRECTS, "redirects followed per link; a page's refresh to another page is one")
     deadline_seconds: float = setting(60.0, "seconds for one request and its complete response")
     max_body_bytes: int = setting(10_000_000, "largest decoded page, in bytes")
     allow_addresses: tuple[str, ...] = setting(
@@ -46,7 +47,7 @@ class PagesSettings:
         for name in ("threads", "domain_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
-        for name in ("host_delay", "retries"):
+        for name in ("host_delay", "retries", "max_redirects"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
@@ -68,7 +69,14 @@ class PagesSettings:
     def politeness(self) -> Politeness:
         """How hosts are treated."""
         token = product_token(self.user_agent)
-        return Politeness(self.host_delay, self.robots, token, self.retries, domain_requests=self.domain_requests)
+        return Politeness(
+            self.host_delay,
+            self.robots,
+            token,
+            self.retries,
+            max_redirects=self.max_redirects,
+            domain_requests=self.domain_requests,
+        )
 
     @property
     def about(self) -> dict[str, str]:

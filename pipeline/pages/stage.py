@@ -9,7 +9,6 @@ from pipeline.pages.archive_index import BAD_RECORDS
 from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.output import MOVED
-from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
 from pipeline.storage import files
@@ -47,7 +46,7 @@ def _follow_redirects(
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
-    for turn in range(1, MAX_REDIRECTS + 1):
+    for turn in range(1, call.settings.max_redirects + 1):
         entries = [entry for receipt in receipts for entry in receipt.files if entry.kind == MOVED]
         if not entries:
             break
@@ -79,7 +78,6 @@ def skipped(manifest: StageManifest) -> str:
 
 STAGE = Stage(
     name="pages",
-    text="fetch the links politely: pages into WARC files, failures by reason",
     settings=PagesSettings,
     inputs=("links",),
     work=work,

@@ -15,10 +15,10 @@ from apache_beam.typehints.decorators import no_annotations
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink
-from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
+from pipeline.pages.warc_writer import RedirectChain
 from pipeline.records import Drop, Link, RawPage
 
 STAGE = "pages"
@@ -42,6 +42,7 @@ class BucketRequest:
     link: Link
     target: str
     redirects: int = 0
+    redirected: tuple[str, ...] = ()
 
 
 DroppedOutput = TaggedOutput[Literal["drops"], Drop]
@@ -81,7 +82,7 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
         crawl = CrawlBucket(self.settings, self.buckets)
         requests = links | "Start" >> beam.Map(_first_request)
         pages, drops = [], []
-        for number in range(MAX_REDIRECTS + 1):
+        for number in range(self.settings.max_redirects + 1):
             crawled = (
                 requests
                 | f"Bucket {number}" >> beam.Map(_with_bucket, self.buckets)
@@ -125,7 +126,7 @@ class CrawlBucket(beam.DoFn):
         for request in bucket_requests:
             url = request.link.url
             links[url].append(request.link)
-            requests[url] = CrawlRequest(url, request.target, request.redirects)
+            requests[url] = CrawlRequest(url, request.target, request.redirects, RedirectChain(urls=request.redirected))
         share = Share((), bucket, bucket + 1, self._buckets)
         for outcome in crawl_outcomes(self._client, self._settings, share, [requests[url] for url in sorted(requests)]):
             for link in links[outcome.url]:
@@ -135,7 +136,7 @@ class CrawlBucket(beam.DoFn):
 def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | MovedOutput:
     """An outcome as an element of one of the outputs, counted in the pipeline's metrics."""
     if isinstance(outcome, MovedLink):
-        return MovedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects))
+        return MovedOutput(MOVED, BucketRequest(link, outcome.target, outcome.redirects, outcome.chain.urls))
     Metrics.counter(STAGE, "in").inc()
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
@@ -156,6 +157,7 @@ def raw_page(link: Link, page: FetchedPage) -> RawPage:
         domain=link.domain,
         karma=link.karma,
         submitted_at=link.submitted_at,
+        redirects=page.chain.urls,
     )
 
 

@@ -22,7 +22,7 @@ from urllib3.util import parse_url
 
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.deadlines import Deadline, SocketHandle
-from pipeline.pages.header_parser import HeaderParsingResponse
+from pipeline.pages.live_response import LiveResponse
 from pipeline.pages.resolver import Resolver
 
 CONNECT_SECONDS = 10.0
@@ -99,7 +99,7 @@ def connection_was_reused() -> bool:
 class _Connection(HTTPConnection):
     """A connection that its request's deadline can cut, whether new or kept alive."""
 
-    response_class = HeaderParsingResponse
+    response_class = LiveResponse
     _handle: SocketHandle | None = None
     _used = False
 

@@ -6,8 +6,10 @@ frame.
 
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
-from pipeline.pages.archive_spans import member_content, spans
+from pipeline.pages.archive_members import member_content
+from pipeline.pages.archive_spans import Damage, spans
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_record import WarcError, WarcRecord, parse_record
 from pipeline.storage import files
@@ -31,8 +33,25 @@ def read_record(path: str, offset: int, length: int) -> WarcRecord:
         return parse_record(member_content(data, file), offset, length)
 
 
-def read_records(path: str) -> Iterator[WarcRecord]:
-    """All records of a WARC file, in order. Raises WarcError on damage, a truncated end included."""
+def read_records(path: str, damage: Damage | None = None) -> Iterator[WarcRecord]:
+    """All records of a WARC file, in order.
+
+    `damage` is called with the error of each record that cannot be read; reading continues at the next record that begins as one.
+    Without it, the first error is raised, a truncated end of the file included. Raises NotAnArchiveError for a file of another kind,
+    and WarcError for a damaged zstd dictionary.
+    """
     with files.open_input(path) as file:
-        for offset, length, data in spans(file):
-            yield parse_record(data, offset, length)
+        yield from records_of(file, damage)
+
+
+def records_of(file: BinaryIO, damage: Damage | None = None) -> Iterator[WarcRecord]:
+    """The records of an open file, as `read_records` gives them."""
+    for offset, length, data in spans(file, damage):
+        try:
+            record = parse_record(data, offset, length)
+        except WarcError as error:
+            if damage is None:
+                raise
+            damage(error)
+            continue
+        yield record

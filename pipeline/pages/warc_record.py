@@ -1,5 +1,7 @@
 """One record of a web archive: its header fields and its block, from the bytes that a WARC or ARC file holds for it."""
 
+import base64
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +9,11 @@ from datetime import UTC, datetime
 MAX_RECORD_BYTES = 256 << 20
 PADDING = b"\r\n\0"
 """Bytes that writers leave between records, or that a file system adds at the end."""
+RECORD_START = re.compile(rb"(?:WARC/[0-9]\.[0-9]{1,2}|[A-Za-z][A-Za-z0-9+.-]*:[^\r\n]* [0-9]{12,14} [^\r\n]* [0-9]+)[ \t]*\r?\n")
+"""First line of a record, in WARC or in ARC."""
+_AFTER_BYTES = 1 << 12
 HEAD_END = re.compile(rb"\r?\n\r?\n")
+_BLANKS = " \t\r"
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _DATE = re.compile(
     r"(\d{4})(?:-?(\d\d)(?:-?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?)?)?", re.IGNORECASE
@@ -15,10 +21,24 @@ _DATE = re.compile(
 _ARC_LINE = re.compile(
     rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]*:.*) \S+ (?P<date>\d{12,14}) (?P<type>\S*)(?: .*)? (?P<length>\d+)[ \t]*"
 )
+_DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
+_EMPTY_PAYLOADS = frozenset(f"{name}:{hashlib.new(name, usedforsecurity=False).hexdigest()}" for name in _DIGEST_BYTES)
 
 
 class WarcError(ValueError):
     """A WARC file or record is damaged, or the data is not WARC."""
+
+
+class NotAnArchiveError(WarcError):
+    """A file is of a kind that is not read, in place of damaged."""
+
+
+class TruncatedRecordError(WarcError):
+    """A record does not hold the whole of its response."""
+
+
+class SeveralRecordsError(WarcError):
+    """A gzip member or a zstd frame holds several records, or a part of one: none can be read by its offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,24 @@ def parse_date(text: str) -> datetime:
         raise WarcError(f"WARC-Date: {error}") from error
 
 
+def payload_digest(headers: dict[str, str]) -> str:
+    """A record's WARC-Payload-Digest, by the name of its algorithm, in one spelling; empty where there is none, or none of a payload.
+
+    Writers give the value in Base32 or in hexadecimal digits, in upper or lower case.
+
+    >>> payload_digest({"warc-payload-digest": "SHA-1:B2LTWWPUOYAH7UIPQ7ZUPQ4VMBSVC36A"})
+    'sha1:0e973b59f476007fd10f87f347c3956065516fc0'
+    """
+    algorithm, _, value = headers.get("warc-payload-digest", "").partition(":")
+    name, value = algorithm.strip().lower().replace("-", ""), value.strip()
+    size = _DIGEST_BYTES.get(name, 0)
+    if re.fullmatch(f"[0-9A-Fa-f]{{{2 * size}}}", value):
+        value = value.lower()
+    elif size and re.fullmatch(f"[A-Za-z2-7]{{{-(-8 * size // 5)}}}=*", value):
+        value = base64.b32decode(value.rstrip("=").upper().ljust(-(-size // 5) * 8, "=")).hex()
+    return f"{name}:{value}" if value and f"{name}:{value}" not in _EMPTY_PAYLOADS else ""
+
+
 def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
     """The record in uncompressed `data`, which takes `length` bytes at `offset` of its file. Raises WarcError."""
     data = data.lstrip(PADDING)
@@ -75,8 +113,7 @@ def parse_record(data: bytes, offset: int, length: int) -> WarcRecord:
     end = HEAD_END.search(data)
     if not end:
         raise WarcError(f"no WARC record at byte {offset}")
-    headers = dict(head_fields(data[: end.start()], "utf-8"))
-    return _with_block({name.lower(): value for name, value in headers.items()}, data[end.end() :], offset, length)
+    return _with_block(_record_headers(data[: end.end()], offset), data[end.end() :], offset, length)
 
 
 def record_size(head: bytes, offset: int) -> int:
@@ -86,7 +123,7 @@ def record_size(head: bytes, offset: int) -> int:
 
 def _record_headers(head: bytes, offset: int) -> dict[str, str]:
     if head.startswith(b"WARC/"):
-        return {name.lower(): value for name, value in head_fields(head, "utf-8")}
+        return _warc_fields(head)
     match = _ARC_LINE.fullmatch(head.rstrip(b"\r\n"))
     if not match:
         raise WarcError(f"no WARC record at byte {offset}")
@@ -109,10 +146,12 @@ def _with_block(headers: dict[str, str], rest: bytes, offset: int, length: int) 
     size = _content_length(headers, offset)
     if size > len(rest):
         raise WarcError(f"record at byte {offset}: Content-Length {size}, {len(rest)} bytes there")
-    if rest[size:].strip(PADDING):
-        raise WarcError(
-            f"several records in one gzip member or zstd frame at byte {offset}: recompress the file record by record"
-        )
+    if after := rest[size : size + _AFTER_BYTES].strip(PADDING) or rest[size:].strip(PADDING):
+        if RECORD_START.match(after):
+            raise SeveralRecordsError(
+                f"several records in one gzip member or zstd frame at byte {offset}: recompress the file record by record"
+            )
+        raise WarcError(f"record at byte {offset}: its member goes on after its length, {size} bytes")
     return WarcRecord(offset, length, headers, rest[:size])
 
 
@@ -126,12 +165,11 @@ def _content_length(headers: dict[str, str], offset: int) -> int:
     return int(size)
 
 
-def head_fields(head: bytes, charset: str) -> list[tuple[str, str]]:
-    """Names and values of the fields after a head's first line. Lines end in CRLF or LF, and in no other character.
+def _warc_fields(head: bytes) -> dict[str, str]:
+    """The named fields of a WARC record, names in lower case; of repeated ones the last.
 
-    >>> head_fields(b"HTTP/1.1 200 OK\\nA : b\\x85c\\r\\n d", "latin-1")
-    [('A', 'b\\x85c d')]
+    They are UTF-8 and may be of any length and number, other than those of HTTP; a line without a colon is no field.
     """
-    lines = _FOLD.sub(b" ", head).decode(charset, "replace").split("\n")[1:]
+    lines = _FOLD.sub(b" ", head).decode("utf-8", "replace").split("\n")[1:]
     pairs = (line.partition(":") for line in lines)
-    return [(name.strip(" \t\r"), value.strip(" \t\r")) for name, colon, value in pairs if colon]
+    return {name.strip(_BLANKS).lower(): value.strip(_BLANKS) for name, colon, value in pairs if colon}

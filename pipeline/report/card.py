@@ -269,7 +269,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="A WebText of our own", help="name of the dataset")
     parser.add_argument("--contact", required=True, help="address for take-down requests")
-    parser.add_argument("--webtext_domains", metavar="FILE", help="OpenAI's domains.txt, to compare the sites with WebText's")
+    parser.add_argument("--webtext-domains", metavar="FILE", help="OpenAI's domains.txt, to compare the sites with WebText's")
 
 
 def _work(arguments: argparse.Namespace) -> None:
@@ -282,4 +282,4 @@ def _work(arguments: argparse.Namespace) -> None:
     logger.info("card: wrote %s and %s in %s", README, CHECKSUMS, arguments.corpus)
 
 
-TOOL = Tool("card", "write README.md and SHA256SUMS of the corpus as a Hugging Face dataset, with a datasheet", _flags, _work)
+TOOL = Tool("card", _flags, _work)

@@ -107,7 +107,6 @@ class ReportStage(Stage[ReportSettings]):
 
 STAGE = ReportStage(
     name="report",
-    text="the corpus, its training runs and evaluation as one HTML page",
     settings=ReportSettings,
     inputs=DATA_STAGES,
     work=_work,

@@ -10,18 +10,20 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from tokenizer.errors import InputError
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystems import FileSystems
 
 ASIDE_SUFFIX = ".aside"
 ARROW_SUFFIX = ".arrow"
@@ -94,6 +96,27 @@ def _start_writeback(descriptor: int, start: int, size: int) -> None:
         call(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
 
 
+@cache
+def _stores() -> "type[FileSystems]":
+    """Beam's file systems. Beam is imported at first use: that takes a second, and local files do not need it."""
+    from apache_beam.io.filesystems import FileSystems
+
+    if FileSystems._pipeline_options is None:  # in a worker process, Beam has set the pipeline's
+        _set_options(FileSystems, ())
+    return FileSystems
+
+
+def set_beam_flags(flags: Sequence[str]) -> None:
+    """Give Beam's file systems its flags, such as those of an S3 endpoint: files are read and written before the first pipeline."""
+    _set_options(_stores(), flags)
+
+
+def _set_options(stores: "type[FileSystems]", flags: Sequence[str]) -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    stores.set_options(PipelineOptions(list(flags)))
+
+
 def is_local(path: str) -> bool:
     """Whether the operating system opens the path itself."""
     return "://" not in path
@@ -101,7 +124,7 @@ def is_local(path: str) -> bool:
 
 def join(folder: str, *names: str) -> str:
     """The path of `names` below `folder`, in the syntax of the folder's file system."""
-    return str(Path(folder, *names)) if is_local(folder) else FileSystems.join(folder, *names)
+    return str(Path(folder, *names)) if is_local(folder) else _stores().join(folder, *names)
 
 
 def base_name(path: str) -> str:
@@ -111,7 +134,7 @@ def base_name(path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    return Path(path).exists() if is_local(path) else FileSystems.exists(path)
+    return Path(path).exists() if is_local(path) else _stores().exists(path)
 
 
 def make_folder(folder: str) -> None:
@@ -123,7 +146,7 @@ def make_folder(folder: str) -> None:
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
-        return FileSystems.open(path, compression_type="uncompressed")
+        return _stores().open(path, compression_type="uncompressed")
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
@@ -135,7 +158,7 @@ def read_bytes(path: str) -> bytes:
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else FileSystems.get_filesystem(path).size(path)
+    return Path(path).stat().st_size if is_local(path) else _stores().get_filesystem(path).size(path)
 
 
 def listing(folder: str, prefix: str = "") -> list[str]:
@@ -152,7 +175,7 @@ def _names_below(folder: str, prefix: str = "") -> list[str]:
 
     Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
     """
-    system = FileSystems.get_filesystem(folder)
+    system = _stores().get_filesystem(folder)
     if system.has_dirs():
         return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
     start = folder.rstrip("/") + "/"
@@ -290,7 +313,7 @@ def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not FileSystems.get_filesystem(folder).has_dirs():
+    elif not _stores().get_filesystem(folder).has_dirs():
         _delete([join(folder, name) for name in _names_below(folder)])
     elif exists(folder):
         _delete([folder])
@@ -300,7 +323,7 @@ def _delete(paths: list[str]) -> None:
     """Delete files of a remote file system by their exact names. Beam's file system of Google Cloud reads them as globs."""
     if not paths:
         return
-    system: Any = FileSystems.get_filesystem(paths[0])
+    system: Any = _stores().get_filesystem(paths[0])
     if system.scheme() != "gs":
         system.delete(paths)
         return
@@ -319,14 +342,14 @@ def remove_leftovers(folder: str) -> None:
 def _create(path: str) -> AbstractContextManager[IO[bytes]]:
     if is_local(path):
         return Path(path).open("wb")
-    return cast("AbstractContextManager[IO[bytes]]", FileSystems.create(path, compression_type="uncompressed"))
+    return cast("AbstractContextManager[IO[bytes]]", _stores().create(path, compression_type="uncompressed"))
 
 
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
     if not is_local(path):
-        if path.startswith("hdfs://") and FileSystems.exists(path):  # an object store's rename replaces the target
+        if path.startswith("hdfs://") and _stores().exists(path):  # an object store's rename replaces the target
             _delete([path])
-        FileSystems.rename([aside], [path])
+        _stores().rename([aside], [path])
         return
     Path(aside).replace(path)
     if not synced:

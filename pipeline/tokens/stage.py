@@ -105,7 +105,6 @@ def token_count(manifest: StageManifest) -> str:
 
 STAGE = Stage(
     name="tokens",
-    text="unique documents to Arrow token shards, split into train, validation and test",
     settings=TokensSettings,
     inputs=("dedup", "vocabulary"),
     work=work,

@@ -83,7 +83,6 @@ def ready_tokenizer(settings: VocabularySettings) -> dict[str, Input]:
 
 STAGE = Stage(
     name="vocabulary",
-    text="unique documents to a byte-level BPE vocabulary of 50,257 entries",
     settings=VocabularySettings,
     inputs=("dedup",),
     work=work,

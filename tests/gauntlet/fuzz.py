@@ -71,13 +71,13 @@ class Wire:
 
 def http_response(data: bytes) -> None:
     """A server's answer, from its first byte, and what is made of it."""
-    response = header_parser.HeaderParsingResponse(Wire(data))  # type: ignore[arg-type]
+    response = live_response.LiveResponse(Wire(data))  # type: ignore[arg-type]
     try:
         response.begin()
-        body = response.read(1 << 16)
+        body = response.read()
     except (http.client.HTTPException, ValueError, OSError):
         return
-    whole = HttpResponse("http://a.example/b", response.status, response.reason, tuple(response.headers.items()), body, ())
+    whole = HttpResponse("http://a.example/b", response.status, response.reason, response.head.fields, body, ())
     retry.retry_after_seconds(whole.header("retry-after"), NOW)
     outcomes.page_or_drop(whole.url, whole, NOW)
     with refused(ValueError):
@@ -98,11 +98,17 @@ def robots(data: bytes) -> None:
 
 
 def warc_file(data: bytes) -> None:
-    """A WARC file is read to its end or refused."""
+    """A WARC file is read to its end or refused; where damage is skipped, for its kind or its dictionary alone."""
     with refused(warc_record.WarcError):
         for record in warc_reader.read_records(written("x.warc", data)):
             assert record.kind is not None
             assert record.date
+    try:
+        for record in warc_reader.read_records(written("x.warc", data), lambda _: None):
+            assert record.length <= len(data)
+    except warc_record.WarcError as error:
+        if not isinstance(error, warc_record.NotAnArchiveError) and "dictionary" not in str(error):
+            raise
 
 
 def manifest(data: bytes) -> None:
@@ -156,13 +162,13 @@ def written(name: str, data: bytes) -> str:
 
 def load() -> None:
     """Import the parsers, instrumented where atheris runs. Of the trainer only the JSON reader is imported."""
-    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, header_parser
+    global ANY, Dataset, FormatError, HttpResponse, InputError, StageManifest, decoding, formats, live_response
     global intake, outcomes, read_metadata, reddit, retry, robots_module, stored_response, urls, warc_reader, warc_record
     from pipeline import reddit, urls
     from pipeline.links import intake
     from pipeline.links.rules import LinkRules
     from pipeline.links.settings import LinksSettings, SourceKind
-    from pipeline.pages import decoding, header_parser, outcomes, retry, stored_response, warc_reader, warc_record
+    from pipeline.pages import decoding, live_response, outcomes, retry, stored_response, warc_reader, warc_record
     from pipeline.pages import robots as robots_module
     from pipeline.pages.http_response import HttpResponse
     from pipeline.storage.manifest import StageManifest

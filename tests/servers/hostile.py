@@ -47,6 +47,11 @@ def moved(target: str) -> bytes:
     return full(f"Location: {target}", body=b"", status="302 Found")
 
 
+def refreshed(target: str) -> bytes:
+    """A page that sends its reader on."""
+    return full(body=f'<meta http-equiv="refresh" content="0; url={target}">'.encode())
+
+
 def coded(coding: str, body: bytes) -> bytes:
     """A response in a content coding."""
     return full(f"Content-Encoding: {coding}", body=body)
@@ -168,6 +173,11 @@ FRAMING = {
     "short_body": Case(head(f"Content-Length: {len(WHOLE) + 1}") + WHOLE, "truncated", ends=True),
     "half_body": Case(head(f"Content-Length: {len(WHOLE)}") + WHOLE[: len(WHOLE) // 2], "truncated", ends=True),
     "no_body": Case(head(f"Content-Length: {len(WHOLE)}"), "truncated", ends=True),
+    "chunks_line_feeds": Case(head("Transfer-Encoding: chunked") + b"%x\n%s\n0\n\n" % (len(WHOLE), WHOLE), PAGE),
+    "chunks_below_gzip": Case(chunked(WHOLE).replace(b"chunked", b"chunked, gzip", 1), "bad_response", ends=True),
+    "last_chunk_cut": Case(chunked(WHOLE, end=b"0"), "truncated", ends=True),
+    "empty_line_first": Case(b"\r\n" + full(), PAGE),
+    "no_content_with_length": Case(head("Content-Length: 9", status="204 No Content"), "empty"),
     "short_chunk": Case(head("Transfer-Encoding: chunked") + b"%x\r\n%s" % (len(WHOLE), WHOLE[:500]), "truncated", ends=True),
     "no_last_chunk": Case(chunked(WHOLE, end=b""), "truncated", ends=True),
     "chunk_size_words": Case(
@@ -289,6 +299,11 @@ REDIRECTS = {
     "to_good_slashes": Case(moved("http:\\\\\\good.test:{port}\\a"), PAGE),
     "to_good_scheme_slashes": Case(moved("///good.test:{port}/"), PAGE),
     "to_latin_1": Case(moved("http://good.test:{port}/caf\xe9"), PAGE),
+    "refresh_by_header": Case(full("Refresh: 0; url=http://good.test:{port}/", body=b""), PAGE),
+    "refresh_to_itself": Case(full("Refresh: 5; url=http://refresh-to-itself.test:{port}/#top"), PAGE),
+    "refresh_on_and_on": Case(refreshed("on/and"), "too_many_redirects"),
+    "refresh_to_private": Case(refreshed("http://10.1.2.3/"), "forbidden_address"),
+    "refresh_to_metadata": Case(full("Refresh: 1; url=http://169.254.169.254/latest/"), "forbidden_address"),
     "to_good": Case(moved("http://good.test:{port}/"), PAGE),
 }
 CASES = SLOW | ENDLESS | BOMBS | FRAMING | CODINGS | REDIRECTS

@@ -14,11 +14,16 @@ import pytest
 from damage import flip_a_bit
 
 from tokenizer.codec import Tokenizer
-from tokenizer.errors import DISK_FAILED
+from tokenizer.errors import DISK_FAILED, InputError
 from tokenizer.shards import Manifest, sha256_of
 from trainer import cli
 from trainer.checkpoint.folders import checkpoints
+from trainer.checkpoint.load import load_model
 from trainer.checkpoint.tensors import HuggingFaceStorageWriter
+from trainer.export import save_hf
+from trainer.model import GPT
+from trainer.presets import PRESETS, RECIPES
+from trainer.train import _load_initial
 
 Command = Callable[..., list[str]]
 
@@ -153,6 +158,42 @@ def test_a_damaged_checkpoint_is_rejected_and_fall_back_uses_an_earlier_one(
     assert cli.main(["verify", str(tmp_path / "run")]) == 0
 
 
+def test_after_falling_back_the_damaged_checkpoint_is_kept_aside_and_new_ones_are_not_pruned(
+    small_run: Command, tmp_path: Path
+) -> None:
+    assert cli.main(small_run("run", "--steps=6", "--keep=9", "--checkpoint-every=2")) == 0
+    first, second, third = checkpoints(tmp_path / "run")
+    shutil.copytree(first, first.with_name("step_best"))
+    for broken in (second, third):
+        damage(next((broken / "model").iterdir()), "truncated")
+    stop = small_run("run", "--steps=6", "--keep=1", "--checkpoint-every=1", "--fall-back")
+    assert cli.main(stop) == 0
+    names = {path.name for path in (tmp_path / "run/checkpoints").iterdir()}
+    assert names == {"step_best", "step_00000006", f"damaged_{second.name}", f"damaged_{third.name}"}
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["step_00000006"]
+    assert cli.main(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_weights_of_another_tokenizer_are_no_start(
+    small_run: Command, byte_tokenizer: Tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two tokenizers of one size: the same id stands for different tokens."""
+    assert cli.main(small_run("run", "--steps=1")) == 0
+    other = Tokenizer([(1, 2)])
+    model, _, _ = load_model(tmp_path / "run")
+    wider = GPT(replace(model.config, vocabulary=other.vocab_size))
+    wider.init_weights(1)
+    one, two = Tokenizer([(3, 4)]), other
+    for name, tokenizer in (("one", one), ("two", two)):
+        save_hf(wider, tokenizer, tmp_path / name)
+    config = RECIPES["gpt2"](PRESETS["tiny"]())
+    fitting = replace(config, model=wider.config)
+    assert _load_initial(str(tmp_path / "one"), fitting, one).config == wider.config
+    with pytest.raises(InputError, match=r"tokenizer .* is not the token shards'"):
+        _load_initial(str(tmp_path / "two"), fitting, one)
+    assert byte_tokenizer.sha256 not in (one.sha256, two.sha256)
+
+
 def test_a_full_disk_leaves_earlier_checkpoints_intact(
     small_run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,3 +278,24 @@ def test_the_trainer_imports_no_network_library_no_beam_and_no_tracker() -> None
     program = f"import sys, trainer.train, trainer.commands; print(*({{m.split('.')[0] for m in sys.modules}} & {banned}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_presets_are_listed_with_their_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["presets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["preset", "parameters"]
+    assert [line.split()[0] for line in lines] == list(PRESETS)
+    assert [int(line.split()[1].replace(",", "")) for line in lines[1:]] == [124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
+
+
+def test_the_recipe_of_flags_can_be_printed_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "gpt2-xl", "--recipe", "modern", "--steps", "77", "--print-config"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == RECIPES["modern"](PRESETS["gpt2-xl"]()).with_options(steps=77).to_json()
+    assert "--steps -1" in error_line(["train", "tiny", "--steps", "-1", "--print-config"], capsys)
+
+
+@pytest.mark.parametrize("flag", ["--data", "--out"])
+def test_data_and_out_are_required_to_train(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"--data": "--out", "--out": "--data"}[flag]
+    assert f"{flag} DIR is required" in error_line(["train", "tiny", other, "x"], capsys)

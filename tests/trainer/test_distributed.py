@@ -192,6 +192,17 @@ def test_muon_on_shards_equals_muon_on_whole_matrices(small_run: Command, losses
     assert largest_difference(losses(tmp_path / "whole"), losses(tmp_path / "split")) < 1e-10
 
 
+@pytest.mark.slow
+def test_sharded_ranks_start_from_given_weights(small_run: Command, losses: Losses, tmp_path: Path) -> None:
+    """--init-from with FSDP, whose parameters are shards: the first losses are those of one process."""
+    assert cli.main(small_run("source", "--precision=fp64", "--steps=2")) == 0
+    common = ("--precision=fp64", "--micro-batch=2", "--steps=3", f"--init-from={tmp_path / 'source'}")
+    assert cli.main(small_run("whole", *common)) == 0
+    done = on_ranks(2, small_run("split", *common, "--strategy=fsdp"))
+    assert done.returncode == 0, done.stderr
+    assert largest_difference(losses(tmp_path / "whole"), losses(tmp_path / "split")) < 1e-10
+
+
 def shards(folder: Path) -> dict[str, torch.Tensor]:
     """Each rank's shard of each tensor."""
     return {f"{file.name} {name}": value for file in folder.iterdir() for name, value in load_file(file).items()}

@@ -14,6 +14,7 @@ from benchmarks import peers
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
 from trainer.checkpoint.load import load_model
+from trainer.cli import main
 from trainer.config import ModelConfig
 from trainer.export import load_hf, names, save_hf
 from trainer.model import GPT
@@ -159,3 +160,118 @@ def test_import_rejects_another_architecture(
     (folder / "config.json").write_text(json.dumps({**config, name: value}))
     with pytest.raises(InputError, match="not a Hugging Face GPT-2 folder"):
         load_hf(folder)
+
+
+SWITCHES = {
+    "scale_attn_weights": False,
+    "scale_attn_by_inverse_layer_idx": True,
+    "add_cross_attention": True,
+    "activation_function": "gelu",
+    "layer_norm_epsilon": 1e-6,
+    "n_inner": 100,
+    "model_type": "gpt_neo",
+    "quantization_config": {"quant_method": "gptq"},
+}
+
+
+def change_config(folder: Path, **entries: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_that_changes_the_network_is_refused(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str) -> None:
+    change_config(save_hf(model, byte_tokenizer, tmp_path / "hf"), **{name: SWITCHES[name]})
+    with pytest.raises(InputError, match=f"{name} is "):
+        load_model(tmp_path / "hf")
+
+
+def test_entries_that_say_what_gpt2_is_are_accepted(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    change_config(folder, scale_attn_weights=True, n_inner=4 * SHAPE.width, reorder_and_upcast_attn=True, use_cache=True)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), load_hf(folder).parameters(), strict=True))
+
+
+def shard_weights(folder: Path, parts: int) -> None:
+    """Split model.safetensors as `save_pretrained(max_shard_size=…)` does."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = {}
+    for part in range(parts):
+        name = f"model-{part + 1:05d}-of-{parts:05d}.safetensors"
+        chosen = dict(list(weights.items())[part::parts])
+        save_file(chosen, folder / name, metadata={"format": "pt"})
+        files |= dict.fromkeys(chosen, name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_weights_in_several_files_are_read(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, parts: int) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    shard_weights(folder, parts)
+    loaded, _, _ = load_model(folder)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "a/b.safetensors", ".."])
+def test_an_index_that_leads_out_of_the_folder_is_refused(
+    model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str
+) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    shard_weights(folder, 1)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("pytorch_model.bin", "pickle"), ("pytorch_model.bin.index.json", "pickle"), ("tf_model.h5", "not safetensors")],
+)
+def test_other_formats_are_named_as_what_they_are(
+    model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, name: str, why: str
+) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(InputError, match=f"{name}: .*{why}.*save_pretrained"):
+        load_model(folder)
+
+
+def test_a_shard_that_is_missing_is_named(model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
+    shard_weights(folder, 3)
+    (folder / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(InputError, match="model-00002-of-00003"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_padded_embeddings_are_left_out(byte_tokenizer: Tokenizer, tmp_path: Path, *, tied: bool) -> None:
+    """A vocabulary padded from 257 to 320 gives the logits of the 257 ids, and loss and samples of those alone."""
+    padded = GPT(replace(SHAPE, vocabulary=320, tied=tied))
+    padded.init_weights(5)
+    loaded, tokenizer, _ = load_model(save_hf(padded, byte_tokenizer, tmp_path / "hf"))
+    tokens = torch.randint(0, 257, (2, 12), generator=torch.Generator().manual_seed(1))
+    assert loaded.config.vocabulary == tokenizer.vocab_size == 257
+    assert torch.allclose(loaded(tokens), padded.eval()(tokens)[..., :257], atol=1e-6)
+
+
+def test_ids_without_an_embedding_are_refused(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    short = GPT(replace(SHAPE, vocabulary=200))
+    with pytest.raises(InputError, match="200 embeddings, its tokenizer 257 ids"):
+        load_model(save_hf(short, byte_tokenizer, tmp_path / "hf"))
+
+
+def test_a_diverged_network_gives_one_line(
+    model: GPT, byte_tokenizer: Tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with torch.no_grad():
+        model.norm.bias.fill_(math.nan)
+    folder = str(save_hf(model, byte_tokenizer, tmp_path / "hf"))
+    for command in (
+        ["sample", folder, "--prompt", "a", "--tokens", "3"],
+        ["explain", folder, "--prompt", "ab", "--out", str(tmp_path / "x")],
+    ):
+        assert main(command) == 2
+        assert "not numbers: its training diverged" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

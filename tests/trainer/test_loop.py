@@ -128,7 +128,7 @@ def test_kills_while_saving_do_not_change_the_result(small_run: Command, losses:
     assert not list((tmp_path / "killed/checkpoints").glob(".*"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_saves_a_checkpoint_and_the_same_command_continues(
     small_run: Command, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:

@@ -1,8 +1,11 @@
 """The chunked loss compared with fp64 cross-entropy over all logits, with GPT-2's number of classes."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer.loss import head_loss
 
@@ -54,3 +57,25 @@ def test_large_logits_do_not_overflow() -> None:
     weight = torch.eye(4)
     loss = head_loss(torch.tensor([[900.0, 0, 0, 0]]), weight, torch.tensor([1]), 64)
     assert loss.item() == pytest.approx(900.0)
+
+
+class _CountsProducts(TorchDispatchMode):
+    """Counts matrix products."""
+
+    products = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.products += func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_without_gradients_there_is_one_product_per_chunk() -> None:
+    """Validation needs no gradient, though the weights could have one."""
+    hidden, weight, targets = case(128, 8, torch.float32)
+    weight.requires_grad_()
+    counts = []
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients), _CountsProducts() as mode:
+            head_loss(hidden, weight, targets, PADDED, 64)
+        counts.append(mode.products)
+    assert counts == [6, 2]

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn.attention import list_flash_attention_impls
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.attention import FLASH, Documents
+from trainer.attention import Documents
 from trainer.config import ModelConfig
 from trainer.model import GPT
 from trainer.presets import PRESETS
@@ -75,10 +74,6 @@ def test_a_document_mask_separates_documents() -> None:
     assert (cut[:, :6] - model(tokens[:, :6])).abs().max() < 1e-12
     assert (cut[:, 6:] - model(tokens[:, 6:])).abs().max() < 1e-9
     assert (cut - model(tokens)).abs().max() > 1e-6
-
-
-def test_torch_knows_the_names_of_flash_attentions() -> None:
-    assert {name for name, _, _ in FLASH} <= set(list_flash_attention_impls())
 
 
 def test_activation_checkpointing_gives_the_same_gradients() -> None:

@@ -1,5 +1,6 @@
 """Where a run keeps its checkpoints, and which of them it keeps."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tokenizer.errors import InputError
 CHECKPOINTS = "checkpoints"
 ASIDE = ".aside"
 METADATA = "checkpoint.json"
+_STEP = re.compile(r"step_\d{8,}")
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -21,8 +23,18 @@ def aside_of(final: Path) -> Path:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Complete checkpoints of a run, oldest first."""
-    return sorted(path for path in (run / CHECKPOINTS).glob("step_*") if path.is_dir())
+    """Complete checkpoints of a run, oldest first. Folders with other names, such as copies made by hand, are no checkpoints."""
+    found = [path for path in (run / CHECKPOINTS).glob("step_*") if _STEP.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, so that it neither counts as the newest one nor takes the place of a kept one."""
+    number, renamed = 0, path.with_name(f"damaged_{path.name}")
+    while renamed.exists():
+        number += 1
+        renamed = path.with_name(f"damaged_{path.name}.{number}")
+    return path.rename(renamed)
 
 
 def newest(folder: Path) -> Path:

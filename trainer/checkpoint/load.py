@@ -1,5 +1,7 @@
 """Networks from checkpoints, runs and Hugging Face folders."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,8 +13,10 @@ from trainer.checkpoint.metadata import read_metadata
 from trainer.checkpoint.tensors import load_tensors
 from trainer.config import TrainConfig
 from trainer.distributed import World
-from trainer.export import WEIGHTS, load_hf
+from trainer.export import is_hf_folder, load_hf
 from trainer.model import GPT
+
+log = logging.getLogger(__name__)
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
@@ -23,9 +27,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GP
     """
     folder = Path(path)
     try:
-        if (folder / WEIGHTS).exists():
-            model = load_hf(folder)
-            return model.to(device).eval(), Tokenizer.load(folder), _config_of_shape(model)
+        if is_hf_folder(folder):
+            tokenizer = Tokenizer.load(folder)
+            model = _without_padding(load_hf(folder), tokenizer, folder)
+            return model.to(device).eval(), tokenizer, _config_of_shape(model)
         folder = newest(folder)
         metadata = read_metadata(folder)
         model = GPT(metadata.config.model)
@@ -33,6 +38,26 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GP
         return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), metadata.config
     except FormatError as error:
         raise InputError(str(error)) from error
+
+
+def _without_padding(model: GPT, tokenizer: Tokenizer, folder: Path) -> GPT:
+    """The network without the embedding rows beyond the tokenizer's ids: vocabularies are padded, such as 50,257 to 50,304.
+
+    No text has these ids, so a padded row would only take probability from the others. Raises InputError if ids have no row.
+    """
+    rows, ids = model.config.vocabulary, tokenizer.vocab_size
+    if rows < ids:
+        raise InputError(f"{folder}: the network has {rows:,} embeddings, its tokenizer {ids:,} ids; they are not of one model")
+    if rows == ids:
+        return model
+    log.warning(
+        "%s: %d of the network's %d embeddings stand for no id of its tokenizer; they are left out", folder, rows - ids, rows
+    )
+    smaller = GPT(replace(model.config, vocabulary=ids))
+    vocabulary_tensors = ("token_embedding.weight", "head.weight")
+    state = {name: value[:ids] if name in vocabulary_tensors else value for name, value in model.state_dict().items()}
+    smaller.load_state_dict(state)
+    return smaller
 
 
 def _config_of_shape(model: GPT) -> TrainConfig:

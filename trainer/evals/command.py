@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import torch
 
+from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
+from trainer import finite_json
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
@@ -23,13 +24,13 @@ from trainer.evals.results import Provenance
 from trainer.evals.revision import commit
 from trainer.evals.suite import CheckpointEvaluation, Suite, publish, to_json
 from trainer.evals.task import check_folders
-from trainer.export import WEIGHTS
+from trainer.export import is_hf_folder
 from trainer.model import GPT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 bad usage or input, 130 interrupted."""
-    arguments = _parser().parse_args([_dashed(item) for item in (sys.argv[1:] if argv is None else argv)])
+    """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
+    arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if arguments.where:
         sys.stdout.write(registry.where())
@@ -57,6 +58,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if world.first:
         write(evaluations, out)
         sys.stdout.write(f"{out / 'report.html'}\n")
+    if any(evaluation.unexpected for evaluation in evaluations):
+        return 1
     return 2 if any(evaluation.faults for evaluation in evaluations) else 0
 
 
@@ -82,7 +85,7 @@ def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world:
 
 def _step(path: Path) -> int | None:
     """Step of a training checkpoint; None for a Hugging Face folder."""
-    return None if (path / WEIGHTS).exists() else read_metadata(newest(path)).step
+    return None if is_hf_folder(path) else read_metadata(newest(path)).step
 
 
 def _name(path: Path) -> str:
@@ -94,7 +97,7 @@ def write(evaluations: Sequence[CheckpointEvaluation], out: Path) -> None:
     panels = {f"curve-{number}.svg": curve for number, curve in enumerate(curves(evaluations), 1)}
     pictures = {name: draw(curve) for name, curve in panels.items()}
     body = to_json(evaluations) | {"curves": [curve.to_json() for curve in panels.values()]}
-    publish(out / "results.json", json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+    publish(out / "results.json", finite_json.dumps(body, indent=1, ensure_ascii=False) + "\n")
     for name, picture in pictures.items():
         publish(out / name, picture.decode())
     publish(out / "report.md", report.markdown(evaluations, list(panels)))
@@ -111,15 +114,9 @@ def weights_sha256(model: GPT) -> str:
     return digest.hexdigest()
 
 
-def _dashed(item: str) -> str:
-    """Flag with dashes; flags are also accepted with underscores, as in the pipeline."""
-    name, mark, value = item.partition("=")
-    return name.replace("_", "-") + mark + value if item.startswith("--") else item
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     token_tasks = [task.name for task in registry.TASKS.values() if task.reads_tokens]
-    parser = argparse.ArgumentParser("webtext-train eval", description=__doc__, allow_abbrev=False)
+    parser = Parser("webtext-train eval", description=__doc__)
     parser.add_argument(
         "checkpoint",
         nargs="*",
@@ -142,20 +139,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride",
         nargs="+",
-        type=_positive,
+        type=positive_int,
         default=[],
         metavar="N",
         help="strides of sliding windows, in tokens (default: the task's)",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="evaluate at most N examples per task")
-    parser.add_argument("--batch-tokens", type=_positive, default=8192, metavar="N", help="tokens per batch; changes speed only")
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="evaluate at most N examples per task")
+    parser.add_argument(
+        "--batch-tokens", type=positive_int, default=8192, metavar="N", help="tokens per batch; changes speed only"
+    )
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value

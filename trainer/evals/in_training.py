@@ -51,13 +51,23 @@ class InTrainingEvaluator:
         was_training = model.training
         candidate = Candidate(Network(_gather(model), self.precision), self.tokenizer, limit=self.limit)
         rows: list[dict[str, Any]] = []
-        for task, paths in self.tasks:
-            try:
-                rows += [result.to_json() for result in task.run(candidate, list(paths))]
-            except InputError as error:
-                log.warning("%s: skipped: %s", task.name, error)
-        model.train(was_training)
+        try:
+            for task, paths in self.tasks:
+                rows += _run(task, candidate, list(paths))
+        finally:
+            model.train(was_training)
         return rows
+
+
+def _run(task: Task, candidate: Candidate, paths: list[Path]) -> list[dict[str, Any]]:
+    """The task's results as rows; none if it fails. Training goes on: a fault in a task must not cost the steps since the last save."""
+    try:
+        return [result.to_json() for result in task.run(candidate, paths)]
+    except InputError as error:
+        log.warning("%s: skipped: %s", task.name, error)
+    except Exception:
+        log.exception("%s: failed; training goes on", task.name)
+    return []
 
 
 def _gather(model: GPT) -> GPT:

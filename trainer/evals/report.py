@@ -111,7 +111,7 @@ def _title(evaluations: Sequence[CheckpointEvaluation]) -> str:
 def _not_run(evaluations: Sequence[CheckpointEvaluation]) -> list[tuple[str, dict[str, str]]]:
     skipped = {name: reason for evaluation in evaluations for name, reason in evaluation.skipped.items()}
     faults = {name: reason for evaluation in evaluations for name, reason in evaluation.faults.items()}
-    sections = [("Not run", skipped), ("Failed because of bad data", faults)]
+    sections = [("Not run", skipped), ("Failed", faults)]
     return [(title, reasons) for title, reasons in sections if reasons]
 
 

@@ -66,7 +66,7 @@ class TaskRecord:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` returns. Raises TypeError or KeyError for anything else."""
-        results = tuple(Result(**result) for result in data["results"])
+        results = tuple(Result(**result | {"value": _number(result["value"])}) for result in data["results"])
         return cls(data["task"], results, tuple(data["files"]), data["seconds"], data["fingerprint"])
 
     def rows(self, provenance: Provenance) -> list[dict[str, Any]]:
@@ -80,6 +80,11 @@ def _paper_figures(row: str | None) -> dict[str, float]:
     if row is None or row not in ROWS:
         return {}
     return {size.name: value for size, value in zip(SIZES, ROWS[row].sizes, strict=True) if value is not None}
+
+
+def _number(value: float | None) -> float:
+    """A figure of a record: null stands for one that is not finite."""
+    return math.nan if value is None else value
 
 
 def mean(values: Sequence[float]) -> tuple[float, float | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenizer.errors import InputError
 from tokenizer.shards import sha256_of
+from trainer import finite_json
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Provenance, TaskRecord
 from trainer.evals.task import TOKENS_MANIFEST, Task
@@ -23,12 +24,16 @@ TASKS_FOLDER = "tasks"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointEvaluation:
-    """Records of a checkpoint's finished tasks, and the reasons for the others: `skipped` (no data) and `faults` (bad data)."""
+    """Records of a checkpoint's finished tasks, and the reasons for the others: `skipped` (no data) and `faults`.
+
+    `unexpected` are the tasks among the faults that failed for another reason than bad data.
+    """
 
     provenance: Provenance
     records: tuple[TaskRecord, ...]
     skipped: dict[str, str]
     faults: dict[str, str] = field(default_factory=dict)
+    unexpected: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per result, with everything that it depends on."""
@@ -59,8 +64,9 @@ class Suite:
     writes_records: bool = True
 
     def run(self, tasks: Sequence[Task]) -> CheckpointEvaluation:
-        """Run every task that has its data. Bad data fails its own task only."""
-        records, skipped, faults = [], {}, {}
+        """Run every task that has its data. Bad data, or a fault in a task, fails that task only."""
+        records: list[TaskRecord] = []
+        skipped, faults, unexpected = dict[str, str](), dict[str, str](), list[str]()
         for task in tasks:
             paths = task.locate(self.folders, self.candidate.model.context_tokens)
             if isinstance(paths, str):
@@ -72,7 +78,11 @@ class Suite:
             except InputError as error:
                 faults[task.name] = str(error)
                 logger.warning("%s: failed: %s", task.name, error)
-        return CheckpointEvaluation(self.provenance, tuple(records), skipped, faults)
+            except Exception as error:  # a fault in one task must not cost the results of the others
+                faults[task.name] = f"{type(error).__name__}: {error}"
+                unexpected.append(task.name)
+                logger.exception("%s: failed", task.name)
+        return CheckpointEvaluation(self.provenance, tuple(records), skipped, faults, tuple(unexpected))
 
     def _run_task(self, task: Task, paths: list[Path]) -> TaskRecord:
         files = tuple(_file(task, index, path) for index, path in enumerate(paths))
@@ -87,7 +97,7 @@ class Suite:
         for result in results:
             logger.info("%s: %s %.4f", task.name, result.metric, result.value)
         if self.out is not None and self.writes_records:
-            publish(self._path(task), json.dumps(record.to_json(), indent=1))
+            publish(self._path(task), finite_json.dumps(record.to_json(), indent=1))
         return record
 
     def _path(self, task: Task) -> Path:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -89,7 +90,10 @@ def _read(model: GPT, tokenizer: Tokenizer, text: str, flag: str) -> Activations
         raise InputError(
             f"{flag} has {len(ids)} tokens with the end of text, the model's context is {model.config.context}; shorten it"
         )
-    return record_activations(model, ids)
+    activations = record_activations(model, ids)
+    if not all(math.isfinite(nats) for nats in activations.nats):
+        raise InputError("the network's outputs are not numbers: its training diverged; use an earlier checkpoint")
+    return activations
 
 
 def _text(tokenizer: Tokenizer, token: int) -> str:

@@ -26,8 +26,9 @@ from tokenizer.compiled import Array, Integer, compiled_inner
     HAS_MATH,
     STATES,
 ) = range(16)
-"""Cells of a scan's state: how deep it is, whether the next text starts a block, the <br> since the last text, rows filled so far, what is
-skipped and how deep, the page's <title>, white space of preformatted text that waits for its block, how the scan ends, and whether there is MathML."""
+"""Cells of a scan's state: how deep it is, whether the next text starts a block, the <br> since the last text, rows filled so far, what
+is skipped and how deep, the page's <title>, white space of preformatted text that waits for its block, how the scan ends, and whether
+there is MathML."""
 
 TAG, ELEMENT, LINK, PRE, CODE, TABLE, ROW, CELL, LEVEL_COLUMNS = range(9)
 """Columns of an open element: its number, the row of its innermost block element, whether it is within a link, preformatted text or code,

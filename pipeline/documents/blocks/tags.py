@@ -26,8 +26,10 @@ its content is no text of the page."""
 _EMPTY: Final = "area base basefont bgsound br col command embed frame img input keygen link meta param source track wbr"
 _RAW: Final = "iframe noembed noframes noscript script style textarea title"
 _SKIPPED: Final = "applet audio canvas datalist dialog meter object progress select svg template video"
-_INLINE: Final = """m:math mml:math a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr output picture q rb
-    rp rt ruby s samp slot small span strike strong sub sup time tt u var"""
+_INLINE: Final = """
+    m:math mml:math a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr
+    output picture q rb rp rt ruby s samp slot small span strike strong sub sup time tt u var
+"""
 
 
 def _kinds() -> Array:

@@ -6,6 +6,7 @@ import pytest
 from dumps import row, write_dump
 
 from pipeline.cli import main as commands
+from pipeline.cli import run_command
 from pipeline.storage.manifest import Books
 from tokenizer.errors import InputError
 
@@ -35,13 +36,13 @@ def test_a_run_stops_where_every_submission_is_dropped(tmp_path: Path, capsys: p
 )
 def test_the_line_names_stage_and_commonest_reason(books: Books, message: str) -> None:
     with pytest.raises(InputError) as raised:
-        commands._check_not_empty("pages", books)
+        run_command._check_not_empty("pages", books)
     assert str(raised.value).startswith(message)
 
 
 def test_one_item_is_enough() -> None:
-    commands._check_not_empty("pages", Books(7, 1, {"a": 6}))
+    run_command._check_not_empty("pages", Books(7, 1, {"a": 6}))
 
 
 def test_a_given_vocabulary_reads_no_documents() -> None:
-    commands._check_not_empty("vocabulary", Books())
+    run_command._check_not_empty("vocabulary", Books())

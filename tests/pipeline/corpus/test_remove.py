@@ -12,6 +12,7 @@ from damage import flip_a_bit
 from pipeline.corpus import inspect, remove
 from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.corpus.token_spans import spans_of_documents
+from pipeline.records import Page
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import StageManifest
@@ -130,3 +131,21 @@ def test_inspect_shows_the_removal(chosen: Any, tmp_path: Path, capsys: pytest.C
     after = run_remove(chosen, tmp_path / "next", "--urls", chosen.documents[12].url)
     inspect.TOOL.run(["--corpus", str(after)])
     assert "taken_down" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--urls", "--sites"])
+@pytest.mark.parametrize("place", ["final_url", "redirects"])
+def test_a_page_is_removed_by_every_address_that_led_to_it(chosen: Any, tmp_path: Path, flag: str, place: str) -> None:
+    document = chosen.documents[12]
+    corpus = tmp_path / "corpus"
+    shutil.copytree(chosen.folder, corpus)
+    pages = open_corpus(corpus)
+    for path in pages.paths("pages", "pages"):
+        rows = files.read_table(path).to_pylist()
+        for row in rows:
+            if row["dedup_key"] == document.dedup_key:
+                row |= {place: "https://www.bücher.org/end/"} if place == "final_url" else {place: ["http://m.bücher.org/end"]}
+        files.publish_table(path, Page.table(map(Page.from_row, rows)))
+    named = {"--urls": "http://xn--bcher-kva.org/end", "--sites": "BÜCHER.org"}[flag]
+    remove.TOOL.run(["--corpus", str(corpus), "--output", str(tmp_path / "next"), flag, named])
+    assert {url for url, _ in unique(chosen.folder)} - {url for url, _ in unique(tmp_path / "next")} == {document.url}

@@ -50,7 +50,7 @@ def text_of(body: bytes, rules: ExtractionRules = ALL) -> str:
     (RawPage("http://e.org/", b"<p></p>"), DEFAULT_RULES, ExtractDrop.NO_TEXT, None),
     (RawPage("http://e.org/", article("Short.")), DEFAULT_RULES, ExtractDrop.TOO_SHORT, "6 characters, at least 128"),
     (RawPage("http://e.org/", article(SENTENCE * 5)), replace(DEFAULT_RULES, filters=("gopher",)), QualityFilter.GOPHER, None),
-    (RawPage("http://e.org/a", b"", dedup_key="e.org/a"), TAKEDOWN, ExtractDrop.TAKEN_DOWN, "its URL is listed"),
+    (RawPage("http://e.org/a", b"", dedup_key="e.org/a"), TAKEDOWN, ExtractDrop.TAKEN_DOWN, "URL e.org/a"),
     (RawPage("http://sub.gone.org/", b""), TAKEDOWN, ExtractDrop.TAKEN_DOWN, "domain gone.org"),
 ])  # fmt: skip
 def test_each_cause_of_a_drop_has_its_reason(
@@ -201,3 +201,20 @@ def test_order_of_pages_changes_no_document(shared_data: Path) -> None:
             outcomes.append([extractions[page.url] for page in pages])
     assert len(pages) > 90
     assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_the_least_length_holds_after_the_lines_of_filters_are_removed() -> None:
+    lines = [
+        "Home sweet home of the lamps",
+        "Latest weather at the harbour",
+        "Lamps and wicks and oil cans",
+        "People we met on the pier",
+    ]
+    kept = ["The lamp was lit today.", "The boat came in late.", "The sea was very calm."]
+    body = "".join(f"<p>{line}</p>" for line in (*lines, *kept, *lines))
+    result = extract(
+        RawPage("http://e.org/", f"<html><body><article>{body}</article></body></html>".encode()),
+        ExtractionRules(filters=("c4",)),
+    )
+    assert isinstance(result, Drop)
+    assert (result.reason, result.detail) == (ExtractDrop.TOO_SHORT, "69 characters, at least 128")

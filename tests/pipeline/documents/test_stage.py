@@ -125,3 +125,20 @@ def test_sandboxes_are_spread_over_as_few_processes_as_can_feed_them(workers: in
 def test_worker_of_a_named_runner_has_one_sandbox_per_thread() -> None:
     engine = Engine(8, ("--runner=FlinkRunner",))
     assert spread_sandboxes(engine) == (engine, 1)
+
+
+def test_a_filter_that_keeps_nothing_and_rules_of_english_are_named(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = f"{' '.join(STORY.split()[:20])}. Nobody in the harbour saw it coming. The boat came in late that day, said number"
+    pages = write_pages(tmp_path / "pages", [html_page(number, short) for number in range(3)])
+    settings = DocumentsSettings(languages=("EN", "de"), filters=("c4", "gopher"))
+    manifest = run(pages, tmp_path / "documents", engine, settings)
+    assert manifest.books.dropped == {"gopher": 3}
+    assert manifest.settings["languages"] == ["en", "de"]
+    assert "--filters gopher: dropped all 3 documents that reached it" in caplog.text
+    assert "--filters gopher beyond English: its stop words" in caplog.text
+    assert "--filters c4: dropped" not in caplog.text
+    caplog.clear()
+    run(pages, tmp_path / "english", engine, DocumentsSettings(filters=("c4",)))
+    assert "--filters" not in caplog.text

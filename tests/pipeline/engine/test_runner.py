@@ -11,8 +11,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
 
 from pipeline.cli.beam_flags import add_engine_arguments, parse
+from pipeline.engine.local_runner import Options
 from pipeline.engine.parts import Part, numbered
-from pipeline.engine.runner import Engine, Options
+from pipeline.engine.runner import Engine
 from pipeline.engine.stage_folder import open_stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.engine.writer import PartWriter

@@ -43,7 +43,7 @@ def stage(attempts: list[str]) -> Stage[Settings]:
             assert contents(Path(call.output)) == before
         return StageResult(call.engine.work(phase, numbered([1]), publish))
 
-    again = Stage("numbers", "numbers", Settings, (), work, "numbers")
+    again = Stage("numbers", Settings, (), work, "numbers")
     return again
 
 

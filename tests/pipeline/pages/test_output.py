@@ -7,13 +7,14 @@ from warc_files import BODY, NOON
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.outcomes import NO_REDIRECTS, FetchedPage
 from pipeline.pages.output import journal_entry
+from pipeline.pages.warc_writer import response_head
 
 URL = "https://example.com/"
 PACKED = gzip.compress(BODY, mtime=0)
 
 
 def head_of(response: HttpResponse) -> dict[str, object]:
-    page = FetchedPage(URL, response, "text/html", None, NOON, NO_REDIRECTS)
+    page = FetchedPage(URL, response, "text/html", None, NOON, NO_REDIRECTS, response_head(response))
     return journal_entry(page, link(URL))[0]
 
 

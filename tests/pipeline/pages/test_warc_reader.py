@@ -27,10 +27,14 @@ def test_reader_imports_no_http_client() -> None:
     out = subprocess.run([sys.executable, "-c", IMPORT_READER], check=True, capture_output=True, text=True)
     modules = json.loads(out.stdout)
     assert [name for name in modules if name.startswith("pipeline.pages.")] == [
+        "pipeline.pages.archive_members",
         "pipeline.pages.archive_spans",
         "pipeline.pages.decoding",
+        "pipeline.pages.header_parser",
         "pipeline.pages.http_response",
+        "pipeline.pages.message_body",
         "pipeline.pages.stored_response",
+        "pipeline.pages.wacz",
         "pipeline.pages.warc_reader",
         "pipeline.pages.warc_record",
     ]

@@ -12,10 +12,19 @@ from warcio.checker import Checker
 from pipeline.pages.header_parser import split_head
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.outcomes import DroppedLink, PageDrop, page_or_drop
+from pipeline.pages.redaction import SECRET_HEADERS
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_record import parse_record
-from pipeline.pages.warc_writer import UnwritableResponseError, exchange_members, metadata_member, response_head
+from pipeline.pages.warc_writer import (
+    TRANSFER_HEADERS,
+    URL_HEADERS,
+    UnwritableResponseError,
+    exchange_members,
+    metadata_member,
+    response_head,
+)
 
+NOT_AS_SENT = SECRET_HEADERS | URL_HEADERS | TRANSFER_HEADERS
 TYPE = ("Content-Type", "text/html")
 
 
@@ -122,3 +131,14 @@ def test_head_that_is_not_read_back_is_a_drop() -> None:
 def test_controls_in_a_metadata_record_do_not_split_its_lines(value: str) -> None:
     record = gzip.decompress(metadata_member("https://example.com/", NOON, "<urn:uuid:x>", [("via", value)]))
     assert b"\r\nvia: a b\r\n" in record
+
+
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="".join(map(chr, range(127, 160)))))
+
+
+@given(st.lists(st.tuples(st.from_regex(r"[!-9;-~]{1,9}", fullmatch=True), PRINTABLE), max_size=8), PRINTABLE)
+def test_plain_head_is_read_back_as_its_grammar_promises(headers: list[tuple[str, str]], phrase: str) -> None:
+    given_fields = [(name, value) for name, value in headers if name.lower() not in NOT_AS_SENT]
+    head, rest = split_head(response_head(response(*given_fields, phrase=phrase)))
+    assert (head.phrase, rest) == (phrase.strip(" "), b"")
+    assert head.fields[1:-1] == tuple((name, value.strip(" ")) for name, value in given_fields)

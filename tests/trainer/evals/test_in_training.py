@@ -3,12 +3,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainer.cli import main
+from trainer.evals import registry
 
 Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
 
@@ -102,3 +104,21 @@ def test_ranks_share_the_examples(small_run: Callable[..., list[str]], evals: Pa
     alone, two = (lines(tmp_path / name)[4] for name in ("alone", "two"))
     assert [r["value"] for r in two] == pytest.approx([r["value"] for r in alone], rel=1e-4)
     assert [r["examples"] for r in two] == [r["examples"] for r in alone]
+
+
+def test_a_fault_in_a_task_ends_neither_training_nor_the_other_tasks(
+    small_run: Callable[..., list[str]],
+    evals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_candidate: Any, _paths: list[Path]) -> list[Any]:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setitem(registry.TASKS, "lambada", replace(registry.TASKS["lambada"], run=broken))
+    flags = ["--steps=3", "--eval-tasks", "lambada", "held_out", "--eval-data", str(evals), "--eval-limit=2"]
+    assert main([*small_run("run"), *flags]) == 0
+    assert {row["task"] for row in lines(tmp_path / "run")[3]} == {"held_out"}
+    assert "lambada: failed; training goes on" in caplog.text
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step_00000003"]

@@ -1,3 +1,5 @@
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,40 @@ def test_a_second_run_skips_tasks_finished_before_an_interrupt(tokens_folder: Pa
 def test_a_task_without_data_is_skipped_with_a_reason(tokens_folder: Path, tmp_path: Path) -> None:
     evaluation = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tmp_path], None).run([TASKS["held_out"]])
     assert evaluation.skipped == {"held_out": "no folder of token shards among --data"}
+
+
+FAULTS = (
+    IndexError("list index out of range"),
+    ZeroDivisionError("division by zero"),
+    RuntimeError("size mismatch"),
+    KeyError("x"),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_fault_in_a_task_costs_no_other_task(tokens_folder: Path, tmp_path: Path, fault: Exception) -> None:
+    def broken(_candidate: Candidate, _paths: list[Path]) -> list[Result]:
+        raise fault
+
+    tasks = [
+        Task("first", "", (), held_out.run, reads_tokens=True),
+        Task("broken", "", (), broken, reads_tokens=True),
+        Task("last", "", (), held_out.run, reads_tokens=True),
+    ]
+    evaluation = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tokens_folder], tmp_path / "out").run(tasks)
+    assert [record.task for record in evaluation.records] == ["first", "last"]
+    assert evaluation.faults == {"broken": f"{type(fault).__name__}: {fault}"}
+    assert evaluation.unexpected == ("broken",)
+
+
+def test_a_figure_that_is_not_finite_is_recorded_and_kept(tokens_folder: Path, tmp_path: Path) -> None:
+    def diverged(_candidate: Candidate, _paths: list[Path]) -> list[Result]:
+        return [Result("diverged", "perplexity", math.nan, None, 1, "", "")]
+
+    suite = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tokens_folder], tmp_path / "out")
+    task = Task("diverged", "", (), diverged, reads_tokens=True)
+    suite.run([task])
+    body = json.loads((tmp_path / "out/tasks/diverged.json").read_text(), parse_constant=pytest.fail)
+    assert body["results"][0]["value"] is None
+    (record,) = suite.run([task]).records
+    assert math.isnan(record.results[0].value)

@@ -1,6 +1,6 @@
 """Continue prompts, in batches that are the same for any number of ranks: the samples depend on the seed alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trainer.evals.candidate import Candidate
 from trainer.evals.scoring.sharding import ExampleSharding
@@ -20,10 +20,12 @@ def continue_prompts(
     batches = [(start, tails[start : start + PROMPTS_PER_BATCH]) for start in range(0, len(tails), PROMPTS_PER_BATCH)]
     sharding = ExampleSharding.current()
     stop_id = candidate.tokenizer.eot_id if stop is None else candidate.tokenizer.encode(stop)[0]
-    texts = []
-    for start, batch in sharding.shard(batches):
-        rows = candidate.model.generate(batch, new_tokens, top_k=top_k, seed=SEED + start, stop_id=stop_id)
-        texts.append([_text(candidate, row, stop) for row in rows])
+
+    def texts() -> Iterator[list[str]]:
+        for start, batch in sharding.shard(batches):
+            rows = candidate.model.generate(batch, new_tokens, top_k=top_k, seed=SEED + start, stop_id=stop_id)
+            yield [_text(candidate, row, stop) for row in rows]
+
     return [text for batch in sharding.gather(texts) for text in batch]
 
 

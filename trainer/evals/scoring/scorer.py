@@ -5,6 +5,7 @@ Logits are computed only for scored tokens. Rows are padded on the right, which 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -82,14 +83,14 @@ class Scorer:
         """Yield one score per request, in order; every rank receives all scores."""
         source = iter(requests)
         while chunk := list(islice(source, REQUESTS_PER_CHUNK)):
-            yield from self.sharding.gather(self._score_all(self.sharding.shard(chunk)))
+            yield from self.sharding.gather(partial(self._score_all, self.sharding.shard(chunk)))
 
     def score_endings(self, examples: Iterable[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> Iterator[list[Score]]:
         """Yield the scores of the endings of each (prefix, endings); the model reads the prefix (at least one token) once."""
         source = iter(examples)
         while chunk := list(islice(source, REQUESTS_PER_CHUNK)):
             batches = (self._ending_targets(*example) for example in self.sharding.shard(chunk))
-            yield from self.sharding.gather(list(self._score_targets(batches)))
+            yield from self.sharding.gather(partial(self._score_targets, batches))
 
     def _ending_targets(self, prefix: Sequence[int], endings: Sequence[Sequence[int]]) -> _Targets:
         excess = max(0, len(prefix) + max(len(ending) for ending in endings) - self.model.context_tokens - 1)

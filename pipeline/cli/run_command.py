@@ -1,0 +1,175 @@
+"""`webtext run`: all stages into one corpus folder; its settings from flags, a recipe, the folder's record, and defaults."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.cli import beam_flags, recipes
+from pipeline.cli.plan import plan_lines
+from pipeline.cli.recipes import Value, Values
+from pipeline.cli.registry import RUN, STAGES
+from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
+from pipeline.corpus.reuse import reuse_stage
+from pipeline.engine.runner import Engine
+from pipeline.engine.settings import add_argument_groups, from_arguments, to_manifest
+from pipeline.engine.stage import Call, Stage
+from pipeline.engine.worker_pool import persistent_workers
+from pipeline.storage.files import exists, join
+from pipeline.storage.manifest import NAME, Books, Input, StageManifest, stage_input
+from tokenizer.command_line import Parser
+from tokenizer.errors import InputError
+from tokenizer.paper import VOCAB_SIZE
+
+RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
+MAX_LOSSES = 4
+"""Reasons of losses that the funnel names per step."""
+
+SOURCES = ("submissions", "urls", "subreddits")
+"""Settings of `links` that name what to read. They are no part of what a folder records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command line asks for: the corpus, where to take finished stages from, where and how to work, and the settings.
+
+    `values` hold every setting with its source. `plan_only` asks for the plan in place of the work.
+    """
+
+    corpus: str | None
+    reuse: str | None
+    engine: Engine
+    settings: Mapping[str, Any]
+    values: Values
+    plan_only: bool
+
+    def call(self, stage: Stage[Any]) -> Call[Any]:
+        """The call of a stage in the corpus folder."""
+        corpus = self.corpus or ""
+        inputs = {read: join(corpus, read) for read in stage.inputs}
+        return Call(inputs, join(corpus, stage.name), self.settings[stage.name], self.engine)
+
+
+def run_parser(name: str = "run", *, needs_output: bool = True) -> Parser:
+    """The parser of `run`, and of other commands that take its flags."""
+    parser = Parser(
+        prog=f"webtext {name}",
+        usage=f"webtext {name} --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
+        description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
+    )
+    parser.add_argument(
+        "--output", required=needs_output, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
+    )
+    parser.add_argument("--config", metavar="RECIPE", help=f"settings from a TOML file, or of {', '.join(recipes.shipped())}")
+    parser.add_argument(
+        "--reuse",
+        metavar="DIR",
+        help="take its settings from this corpus, and every stage that would come out the same, by links: vary one thing",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what would run, what is up to date, and why")
+    add_argument_groups(parser, _kinds())
+    beam_flags.add_engine_arguments(parser)
+    return parser
+
+
+def parse_run(argv: Sequence[str], parser: Parser) -> Run:
+    """The run that a command line asks for. Raises InputError for a bad recipe or a value out of range."""
+    kinds = _kinds()
+    given, _ = _pre_parser().parse_known_args(list(argv))
+    values = recipes.defaults(kinds)
+    for corpus in (given.reuse, given.output):
+        values |= recipes.recorded_values(corpus, kinds) if corpus else {}
+    values |= recipes.load_recipe(given.config, kinds) if given.config else {}
+    before = _by_flag(values)
+    parser.set_defaults(**before)
+    arguments, engine = beam_flags.parse(parser, argv)
+    settings = {name: from_arguments(kind, arguments) for name, kind in kinds.items()}
+    for stage, field in values:
+        if (value := getattr(arguments, field)) != before[field]:
+            values[stage, field] = Value(tuple(value) if isinstance(value, list) else value, "flag")
+    return Run(arguments.output, arguments.reuse, engine, settings, values, arguments.dry_run)
+
+
+def _kinds() -> dict[str, type[Any]]:
+    return {name: STAGES[name].settings for name in RUN}
+
+
+def _pre_parser() -> Parser:
+    """The flags that say where settings come from; they are read before the others."""
+    parser = Parser(add_help=False)
+    for flag in ("--output", "--config", "--reuse"):
+        parser.add_argument(flag)
+    return parser
+
+
+def _by_flag(values: Values) -> dict[str, Any]:
+    """The value of each flag. Raises InputError where one flag of several stages would have two values."""
+    chosen: dict[str, tuple[str, Value]] = {}
+    for (stage, field), value in values.items():
+        other, before = chosen.setdefault(field, (stage, value))
+        if before.value == value.value:
+            continue
+        if "default" not in (before.source, value.source):
+            raise InputError(
+                f"{field.replace('_', '-')} is {before.value!r} for {other} and {value.value!r} for {stage}: `run` has one flag for "
+                "both; give them one value"
+            )
+        if before.source == "default":
+            chosen[field] = stage, value
+    return {field: value.value for field, (_, value) in chosen.items()}
+
+
+def run_all(argv: Sequence[str]) -> None:
+    """Run every stage, or print the plan. Raises InputError at the first stage that leaves nothing."""
+    run = parse_run(argv, run_parser())
+    if run.plan_only:
+        sys.stdout.writelines(f"{line}\n" for line in plan_lines([(STAGES[name], run.call(STAGES[name])) for name in RUN]))
+        return
+    with persistent_workers(run.engine, run.engine.workers):
+        for name in RUN:
+            manifest = _run_stage(run, STAGES[name])
+            _check_not_empty(name, manifest.books)
+    sys.stdout.writelines(f"{line}\n" for line in closing_lines(run.corpus or ""))
+
+
+def closing_lines(corpus: str) -> Iterator[str]:
+    """The funnel of a finished run as a table, where its report is, and the command that comes next."""
+    steps = funnel(CorpusFolder.open(stage_folders(corpus)))
+    width = max(len(f"{step.items:,}") for step in steps)
+    for step in steps:
+        losses = ", ".join(f"{count:,} {reason}" for reason, count in list(step.lost.items())[:MAX_LOSSES])
+        lost = f"   lost {losses}{', …' if len(step.lost) > MAX_LOSSES else ''}" if losses else ""
+        yield f"{step.items:>{width},} {step.name:<20}{lost}".rstrip()
+    yield f"report: {join(corpus, 'report', 'report.html')}"
+    entries = (StageManifest.load(join(corpus, "tokens")).dataset or {}).get("vocab_size", VOCAB_SIZE)
+    vocabulary = "" if entries == VOCAB_SIZE else f" --vocabulary {entries}"
+    yield f"next:   webtext-train train gpt2-small --data {join(corpus, 'tokens')} --out RUN{vocabulary}   (or tiny: minutes on a CPU)"
+
+
+def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:
+    call = run.call(stage)
+    keeps_links = stage.name == "links" and not any(getattr(call.settings, source) for source in SOURCES)
+    if run.reuse and stage.name != "report":
+        inputs = None if keeps_links else _inputs(stage, call)
+        reuse_stage(stage.name, join(run.reuse, stage.name), call.output, to_manifest(call.settings), inputs)
+    if keeps_links and exists(join(call.output, NAME)):
+        return StageManifest.load(call.output)  # nothing to read was named: the folder's links stand
+    return stage.run(call)
+
+
+def _inputs(stage: Stage[Any], call: Call[Any]) -> dict[str, Input]:
+    """What the stage would record as its inputs."""
+    return {read: stage_input(folder, call.output) for read, folder in call.inputs.items()} | stage.files(call.settings)
+
+
+def _check_not_empty(stage: str, books: Books) -> None:
+    """Raise InputError if a stage left nothing for the next, with the commonest reason."""
+    if books.items_out or (stage == "vocabulary" and not books.items_in):  # a given vocabulary is made from no documents
+        return
+    if not books.items_in:
+        raise InputError(f"{stage}: its input is empty, so no later stage has work; check the files and flags that it reads")
+    reason = max(sorted(books.dropped), key=lambda name: books.dropped[name])
+    raise InputError(
+        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
+        f"Change the input or the flags of {stage}, then run again with --replace"
+    )

@@ -1,0 +1,92 @@
+"""Help of every command: quick, complete, in a person's words."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.main import COMMANDS, _stage_parser, run
+from pipeline.cli.registry import STAGES, TOOLS
+from pipeline.corpus.folder import STAGE_NAMES
+from tokenizer.command_line import Parser
+
+ROOT = Path(__file__).parents[3]
+PARSERS = {**{name: _stage_parser(stage) for name, stage in STAGES.items()}, **{name: TOOLS[name].parser() for name in TOOLS}}
+HEAVY = ("apache_beam", "torch", "trafilatura", "numba", "matplotlib", "requests", "praw")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run(words)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_registry_follows_the_order_of_the_data() -> None:
+    assert tuple(STAGES) == STAGE_NAMES
+
+
+def test_top_level_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "--help")
+    assert {word for word in COMMANDS if re.search(rf"^  {word} ", text, re.MULTILINE)} == set(COMMANDS)
+    assert "exit codes:" in text
+    assert "environment:" in text
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--version").split() == ["webtext", version("webtext")]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_flag_has_help_and_a_readable_default(name: str) -> None:
+    parser: Parser = PARSERS[name]
+    for action in parser._actions:
+        assert action.help, action.option_strings
+        assert not re.search(r"\(default: (\)|\(|None|\[)", action.help), action.help
+        assert all("_" not in flag for flag in action.option_strings), action.option_strings
+
+
+@pytest.mark.parametrize("name", [*STAGES, *TOOLS, "run"])
+def test_help_of_a_command_begins_with_how_to_call_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, name, "--help").startswith(f"usage: webtext {name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["linsk"], "no command 'linsk'; did you mean links?"),
+        (["dedupe"], "did you mean dedup?"),
+        (["xyz"], "no command 'xyz'; see webtext --help"),
+        (["links", "--min_karam", "3"], "unknown flag: --min_karam 3; did you mean --min-karma?"),
+        (["run", "--output", "x", "--languges", "en"], "did you mean --languages?"),
+        (["inspect", "--corpus", "x", "--strat", "5"], "did you mean --start?"),
+        (["documents", "--workers", "none"], "'none' is not a whole number of at least 1"),
+    ],
+)
+def test_an_unknown_word_is_answered_with_the_nearest(words: list[str], answer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(words)
+    error = capsys.readouterr().err
+    assert (ended.value.code, len(error.splitlines())) == (2, 1)
+    assert answer in error
+
+
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["nothing"]])
+def test_top_level_help_imports_nothing_heavy(command: list[str]) -> None:
+    code = (
+        "import sys\nfrom pipeline.__main__ import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.parametrize("name", ["links", "pages", "documents", "dedup", "tokens", "status", "verify", "export"])
+def test_help_of_a_command_does_not_import_beam(name: str) -> None:
+    code = f"import sys\nfrom pipeline.cli.registry import STAGES, TOOLS\n{'STAGES' if name in STAGES else 'TOOLS'}[{name!r}]\n"
+    code += "print('apache_beam' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
