@@ -22,8 +22,8 @@ EXTRACTORS: Final = (BLOCKS, CASCADE, TRAFILATURA, RESILIPARSE)
 """By the words that --extractor takes; the first is the default. `pipeline.documents.blocks.extractor` is the way of all but the last, and
 pipeline.documents.fast_extractor that one's."""
 
-CONFIDENCE: Final = 0.85
-"""The expected F1 below which the extractor `blocks` asks the cascade: about one page in eight."""
+CONFIDENCE: Final = 0.8
+"""The expected F1 below which the extractor `blocks` asks the cascade: about one page in nine."""
 
 attribute_lists.install()
 
@@ -68,8 +68,10 @@ LIBRARY_FAILURES: Final = (
 """What parsing libraries raise for a strange page. Anything else is a fault of our own and is not caught."""
 
 
-def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]:
+def main_text(extractor: str, markup: str, tree: HtmlElement, spare: str = "") -> tuple[str, str]:
     """The main text by the extractor cascade or trafilatura, and the name of the method that gave it. Prunes the tree.
+
+    `spare` is the text of another extractor, for where the cascade finds a fragment.
 
     Where elements nest thousands deep, trafilatura loses text and resiliparse's rules take a minute (40,000 <div>: 47 s): such a page
     gives all its text. Raises LIBRARY_FAILURES.
@@ -82,11 +84,13 @@ def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]
     if extractor == TRAFILATURA:
         html.strip_furniture(tree)
         return by_trafilatura(tree, ONCE), "trafilatura"
-    return by_cascade(markup, tree)
+    return by_cascade(markup, tree, spare)
 
 
-def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
+def by_cascade(markup: str, tree: HtmlElement, spare: str = "") -> tuple[str, str]:
     """The main text by trafilatura's fast recall mode, or by another method where that gives too much or a fragment.
+
+    `spare` replaces a fragment, if it is long enough: the fallbacks cost three times the rest.
 
     Where recall mode gives too much, precision mode extracts again. Where it gives a fragment, the longest replaces it: trafilatura's
     fallbacks, or resiliparse. The surplus of recall mode is mostly paragraphs that are one link:
@@ -100,7 +104,10 @@ def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
     broad = by_resiliparse(markup)
     if len(text) > SURPLUS * len(broad) and len(precise := by_trafilatura(tree, PRECISE)) >= SHORT_CHARACTERS:
         text, method = precise, "precise"
-    if len(text) < max(IN_DOUBT * len(broad), SHORT_CHARACTERS) and (whole := html.parse(markup)) is not None:
+    is_fragment = len(text) < max(IN_DOUBT * len(broad), SHORT_CHARACTERS)
+    if is_fragment and len(spare) >= max(SHORT_CHARACTERS, WORTH_MORE * len(text)):
+        text, method = spare, BLOCKS
+    elif is_fragment and (whole := html.parse(markup)) is not None:
         rescued = by_trafilatura(whole, RESCUE)
         if len(rescued) > WORTH_MORE * len(text):
             text, method = rescued, "rescued"

@@ -68,7 +68,13 @@ def by_other(page: BlockPage, extractor: str, extractor_is_alone: bool) -> tuple
     tree = html.parse(page.markup)
     if tree is None:
         return "", NO_MARKUP, False
-    text, method = extractors.main_text(extractor, page.markup, tree)
+    if page.is_complete and page.counts.blocks == 0:
+        return "", "blocks", True
+    has_choice = not extractor_is_alone and page.is_complete and page.counts.blocks > 0
+    spare = page.text(page.choice.keep) if has_choice else ""
+    text, method = extractors.main_text(extractor, page.markup, tree, spare)
+    if method == extractors.BLOCKS:
+        return spare, "unsure", True
     if not page.is_complete or not 0 < page.counts.blocks <= BLOCKS_SLOW or not text:
         return text, method, False
     aligned = align(page.block_texts(), text)
