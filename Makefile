@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo train-extractor test test-all gauntlet bench airflow browser faults check install clean
+.PHONY: demo real-demo train-extractor test test-all gauntlet bench airflow browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -59,7 +59,13 @@ browser:
 faults:
 	command -v fiu-run faketime || (apt-get update -qq && apt-get install -y -qq fiu-utils faketime) || echo "no libfiu, no libfaketime: their faults skip"
 
-check: install ## check format, lint, types, layers and tests, as before a commit
+lock: install ## write the hashes of requirements.txt and requirements-train.txt, after a change of constraints.txt
+	$(BIN)/python supply_chain/lock.py
+
+audit: install ## ask for known vulnerabilities of the pinned packages
+	$(BIN)/python supply_chain/audit.py
+
+check: install audit ## check format, lint, types, layers, known vulnerabilities and tests, as before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -7,8 +7,12 @@ first (catch-up). Airflow only starts programs: `python` names the interpreter o
 Before the first run, create the pool that allows one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
 """
 
+import functools
+import re
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import Asset, Param, dag, get_current_context, task
 
@@ -37,7 +41,9 @@ LAUNCHERS = {
 
 PARAMS = {
     "dump": Param("/data/reddit/RS_{month}.zst", type="string", description="a month's dump; {month} is YYYY-MM"),
-    "month": Param("", type="string", pattern=r"^(\d{4}-\d{2})?$", description="take this month instead of the run's own"),
+    "month": Param(
+        "", type="string", pattern=r"^(\d{4}-\d{2})?$", maxLength=7, description="take this month instead of the run's own"
+    ),
     "output": Param("/data/webtext", type="string", minLength=1, description="folder of all months"),
     "python": Param("python", type="string", minLength=1, description="interpreter that webtext is installed for"),
     "min_karma": Param(3, type="integer", minimum=0, description="minimum karma of a link"),
@@ -59,6 +65,28 @@ PARAMS = {
 }
 
 
+def inert(command: str) -> str:
+    """A template of Jinja that renders to the command, whatever is in it.
+
+    Airflow renders what a `task.bash` returns, so a parameter `{{ … }}` would run after it was quoted, and Airflow reads a file in place of
+    a command that ends in `.sh`. Every mark of Jinja begins with a brace. Jinja would also change carriage returns.
+    """
+    return re.sub(r"[{\r]", lambda match: f"{{{{ {match[0]!r} }}}}", command) + " "
+
+
+def program(**options: Any) -> Callable[[Callable[[str], str]], Any]:
+    """Make a task of a function that gives a shell command for a month; each of its words is quoted once and never rendered."""
+
+    def decorate(function: Callable[[str], str]) -> Any:
+        @functools.wraps(function)
+        def command(month: str) -> str:
+            return inert(function(month))
+
+        return task.bash(**options)(command)
+
+    return decorate
+
+
 def stage(name: str, month: str, *more: str, runner: bool = True) -> str:
     """Shell command of one stage on the corpus folder of one month."""
     params = get_current_context()["params"]
@@ -73,14 +101,14 @@ def folder(month: str) -> str:
 
 
 def earlier(month: str, kind: str) -> str:
-    """Shell substitution that lists the finished `kind` folders of the months before `month`, oldest first."""
+    """Shell line that fills the array `earlier` with the finished `kind` folders of the months before `month`, oldest first."""
     params = get_current_context()["params"]
     here = shlex.quote(params["month"] or month)
-    listing = f'for m in {shlex.quote(params["output"])}/????-??; do [ "$(basename "$m")" \\< {here} ] && [ -e "$m/{kind}/manifest.json" ]'
-    return f'$({listing} && printf "%s " "$m/{kind}"; done)'
+    is_earlier = f'[[ "${{m##*/}}" < {here} && -e "$m/{kind}/manifest.json" ]]'
+    return f'earlier=(); for m in {shlex.quote(params["output"])}/????-??; do {is_earlier} && earlier+=("$m/{kind}"); done'
 
 
-@task.bash
+@program()
 def links(month: str) -> str:
     """Turn a month's dump into links."""
     params = get_current_context()["params"]
@@ -90,7 +118,7 @@ def links(month: str) -> str:
     return stage("links", month, "--submissions", dump, *rules)
 
 
-@task.bash(pool=FETCH_POOL, execution_timeout=timedelta(days=7))
+@program(pool=FETCH_POOL, execution_timeout=timedelta(days=7))
 def pages(month: str) -> str:
     """Crawl the links; the pool allows one crawl at a time."""
     params = get_current_context()["params"]
@@ -98,21 +126,21 @@ def pages(month: str) -> str:
     return stage("pages", month, *contact, *params["pages_flags"])
 
 
-@task.bash
+@program()
 def documents(month: str) -> str:
     """Extract text from the pages."""
     return stage("documents", month)
 
 
-@task.bash
+@program()
 def dedup(month: str) -> str:
     """Remove duplicates, also of documents kept from earlier months."""
     threshold = str(get_current_context()["params"]["threshold"])
     line = stage("dedup", month, "--threshold", threshold)
-    return f"earlier={earlier(month, 'dedup')}\n{line} ${{earlier:+--against $earlier}}"
+    return f'{earlier(month, "dedup")}\n{line} ${{earlier[@]:+--against "${{earlier[@]}}"}}'
 
 
-@task.bash(outlets=[TOKENIZER])
+@program(outlets=[TOKENIZER])
 def vocabulary(month: str) -> str:
     """Train the vocabulary, on the first month only."""
     params = get_current_context()["params"]
@@ -121,20 +149,20 @@ def vocabulary(month: str) -> str:
     return f"test -e {shlex.quote(output)}/manifest.json && echo 'the tokenizer of the first month stays' || {line}"
 
 
-@task.bash
+@program()
 def tokens(month: str) -> str:
     """Write the token shards of the month."""
     params = get_current_context()["params"]
     return stage("tokens", month, "--vocabulary", f"{params['output']}/vocabulary", *params["tokens_flags"])
 
 
-@task.bash(outlets=[CORPUS])
+@program(outlets=[CORPUS])
 def join(month: str) -> str:
     """Join the shards of all months into one dataset, by links."""
     params = get_current_context()["params"]
     output = f"{params['output']}/tokens/{params['month'] or month}"
     line = shlex.join([params["python"], "-m", "pipeline", "join", "--output", output, "--tokens"])
-    return f"{line} {earlier(month, 'tokens')} {shlex.quote(folder(month))}/tokens"
+    return f'{earlier(month, "tokens")}\n{line} "${{earlier[@]}}" {shlex.quote(folder(month))}/tokens'
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)
@@ -143,7 +171,7 @@ def check_training() -> bool:
     return bool(get_current_context()["params"]["train"])
 
 
-@task.bash(outlets=[CHECKPOINT], execution_timeout=timedelta(days=10))
+@program(outlets=[CHECKPOINT], execution_timeout=timedelta(days=10))
 def train(month: str) -> str:
     """Train by the chosen launcher; a retry resumes from the last checkpoint."""
     params = get_current_context()["params"]
@@ -153,7 +181,7 @@ def train(month: str) -> str:
     return f"{launch} {shlex.join([*run, *params['train_flags']])}"
 
 
-@task.bash
+@program()
 def evaluate(month: str) -> str:
     """Evaluate on the held-out split."""
     params = get_current_context()["params"]
@@ -162,7 +190,7 @@ def evaluate(month: str) -> str:
     return shlex.join([*line, "--tasks", "held_out", "--out", f"{base}/evaluations/{name}"])
 
 
-@task.bash(trigger_rule="none_failed_min_one_success")
+@program(trigger_rule="none_failed_min_one_success")
 def report(month: str) -> str:
     """Report on the month, and on the training if there was one."""
     params = get_current_context()["params"]

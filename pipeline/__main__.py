@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 from pipeline.engine.allocator import choose_allocators
 from pipeline.engine.interruption import stop_on_signals
+from tokenizer.terminal import guarded_streams, log_lines
 
 NOISY = ("apache_beam", "root", "urllib3", "trafilatura", "py3langid", "matplotlib", "prawcore")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 2 bad usage or input, 74 disk full or failing, 1 failed, 130 interrupted."""
-    logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
+    with guarded_streams():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    log_lines(logging.ERROR)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pipeline").setLevel(logging.INFO)
@@ -20,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     choose_allocators()
     from pipeline.cli.main import run  # late: importing Beam logs warnings and starts threads
 
-    return run(sys.argv[1:] if argv is None else argv)
+    return run(argv)
 
 
 if __name__ == "__main__":

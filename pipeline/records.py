@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
+from pipeline.redaction import redact
+
 INSTANT = pa.timestamp("us", tz="UTC")
 SUBMISSION = pa.struct(
     [
@@ -248,14 +250,14 @@ class Drop(Record):
 
     @classmethod
     def table(cls, records: Iterable[Self]) -> pa.Table:
-        """The drops as one Arrow table, built by column: a dump gives millions."""
+        """The drops as one Arrow table without credentials, built by column: a dump gives millions."""
         records = list(records)
         return pa.table(
             [
                 [drop.stage for drop in records],
-                [drop.item for drop in records],
+                [redact(drop.item) for drop in records],
                 [str(drop.reason) for drop in records],
-                [drop.detail for drop in records],
+                [drop.detail and redact(drop.detail) for drop in records],
             ],
             schema=cls.SCHEMA,
         )

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, unquote
 import idna
 import tld
 
+from pipeline.redaction import redact
+
 MAX_CHARACTERS = 8192
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNRESERVED = r"A-Za-z0-9._~\-"
@@ -72,7 +74,8 @@ def dedup_key(url: str) -> str:
     """The key that all spellings of one page's address share. It is a URL, and its own key.
 
     It ignores: scheme; the prefixes www. m. mobile. amp.; default ports; trailing slashes and /amp; the order of the query;
-    tracking and session parameters; fragment.
+    tracking and session parameters; fragment. It holds no credential: addresses that differ in one alone are one page
+    (`pipeline.redaction`).
 
     >>> dedup_key("http://m.example.com:80/a/?utm_source=x&b=2&a=1#c")
     'https://example.com/a?a=1&b=2'
@@ -85,12 +88,16 @@ def dedup_key(url: str) -> str:
 def keys(url: str) -> tuple[str, str]:
     """`fetch_url` and `dedup_key` of one URL, at the cost of one. Raises ValueError as they do."""
     scheme, host, path, query = _split(url)
-    fetched = f"{scheme}://{host}{path}"
+    fetched = f"{scheme}://{host}{path}" if query is None else f"{scheme}://{host}{path}?{query}"
+    shown = redact(fetched)
+    if shown != fetched:
+        path, _, rest = shown[len(scheme) + 3 + len(host) :].partition("?")
+        query = None if query is None else rest
     key = f"https://{_folded_host(host)}{_folded_path(path)}"
     if query is None:
         return fetched, key
     kept = [pair for pair in query.split("&") if pair and not _TRACKING.fullmatch(pair)]
-    return f"{fetched}?{query}", f"{key}?{'&'.join(sorted(kept))}" if kept else key
+    return fetched, f"{key}?{'&'.join(sorted(kept))}" if kept else key
 
 
 def host_of(url: str) -> str:
@@ -252,7 +259,8 @@ def _to_ascii(name: str) -> str:
 
 def _shown(url: str) -> str:
     """A URL for a message, without user name, password and query: they may be secret."""
-    return repr(re.sub(r"//[^/?#]*@", "//", url[:80].split("?")[0].replace("\\", "/")))
+    plain = re.split("[?#]", url[:MAX_CHARACTERS].replace("\\", "/"), maxsplit=1)[0]
+    return repr(redact(re.sub(r"^([^/:@]*:)?(/*)[^/]*@", r"\1\2", plain.lstrip(_EDGES)))[:80])
 
 
 def _encoded(outside: re.Pattern[str], text: str) -> str:

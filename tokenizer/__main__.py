@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from tokenizer.interruption import ends_on_interrupt
+from tokenizer.terminal import guarded_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -11,7 +12,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ends_on_interrupt("interrupted: run the same command again"):
         from tokenizer.cli import run  # late: its libraries take a moment to import, and Ctrl-C must work meanwhile
 
-        return run(argv)
+        with guarded_streams():
+            return run(argv)
 
 
 if __name__ == "__main__":

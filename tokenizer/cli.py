@@ -10,7 +10,9 @@ from tokenizer.bpe import COUNTS, TRAINERS
 from tokenizer.command_line import Parser
 from tokenizer.convert import READERS, WRITERS
 from tokenizer.errors import FormatError
+from tokenizer.labels import printable_text
 from tokenizer.paper import VOCAB_SIZE
+from tokenizer.terminal import error_line
 
 
 def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> int:
@@ -18,13 +20,13 @@ def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> i
     arguments = _parser(prog).parse_args(argv)
     try:
         for line in arguments.run(arguments):
-            print(line)
+            print(printable_text(line))
     except (FormatError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(
-            f"error: {error.filename}: {error.strerror}; give another path" if error.filename else f"error: {error}",
+            error_line(f"error: {error.filename}: {error.strerror}; give another path" if error.filename else f"error: {error}"),
             file=sys.stderr,
         )
         return 2

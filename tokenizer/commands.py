@@ -13,6 +13,7 @@ from tokenizer.convert import READERS, WRITERS, write_folder
 from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError
 from tokenizer.evaluate import Fit, longest, never_final
+from tokenizer.labels import printable
 from tokenizer.shards import Manifest, Shard
 
 BATCH_DOCUMENTS = 1024
@@ -21,6 +22,9 @@ HEADINGS = ("entries", "tokens", "bytes/token", "tokens/word", "unigram bits/byt
 
 Unused here: ids that the text never encodes to. Never final: tokens that their own spelling does not encode to.
 """
+
+MAX_LABEL = 60
+"""Characters that `evaluate` prints of a language or domain."""
 
 MAX_GROUPS = 25
 """Groups per kind that `evaluate` prints."""
@@ -82,7 +86,7 @@ def _groups(kind: str, fits: dict[str, Fit]) -> Iterator[str]:
     yield f"bytes per token by {kind}, the {len(largest)} largest of {len(groups):,}:"
     for label in largest:
         ratios = "".join(f"{fit.groups[kind][label].bytes_per_token:>10.3f}" for fit in fits.values())
-        yield f"{label:<24}{groups[label].documents:>12,} documents{groups[label].text_bytes:>16,} bytes{ratios}"
+        yield f"{printable(label, MAX_LABEL):<24}{groups[label].documents:>12,} documents{groups[label].text_bytes:>16,} bytes{ratios}"
 
 
 def run_decode(arguments: argparse.Namespace) -> Iterator[str]:

@@ -5,10 +5,12 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, InputError
 from tokenizer.interruption import ends_on_interrupt
+from tokenizer.terminal import error_line, guarded_streams, log_lines
 from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
 from trainer.flags import TrainerParser, add_options, apply_flags
@@ -17,16 +19,21 @@ from trainer.presets import PRESETS, RECIPES
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line. Exit codes: 0 done, 1 failed, 2 bad usage or input, 74 disk full or failing, 130 interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if argv is None else argv)
+    with guarded_streams() if "--wandb" not in words else nullcontext():  # wandb colors its own lines
+        return _report_errors(words)
+
+
+def _report_errors(words: list[str]) -> int:
+    log_lines(logging.INFO)
     try:
         with ends_on_interrupt("interrupted"):
             return _run(words)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"failed: {error}", file=sys.stderr)
+        print(f"failed: {error_line(error)}", file=sys.stderr)
         return DISK_FAILED if isinstance(error, SaveError) or error.errno in DISK_ERRORS else 1
 
 
@@ -152,7 +159,9 @@ def _train(arguments: Namespace) -> int:
 
 def _presets(_arguments: Namespace) -> int:
     """A table of the presets."""
-    rows = [("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")]
+    rows: list[tuple[str, ...]] = [
+        ("preset", "parameters", "layers", "width", "heads", "context", "batch tokens", "steps", "tokens", "learning rate")
+    ]
     for name, preset in PRESETS.items():
         config = preset()
         model = config.model

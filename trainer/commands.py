@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, printable_text
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
@@ -31,14 +32,14 @@ def sample(arguments: Namespace) -> int:
     except ValueError as error:
         raise InputError(str(error)) from error
     for prompt, continuation in zip(prompts, continuations, strict=True):
-        sys.stdout.write(prompt + tokenizer.decode(continuation) + ("\n\n" if len(prompts) > 1 else "\n"))
+        sys.stdout.write(printable_text(prompt + tokenizer.decode(continuation)) + ("\n\n" if len(prompts) > 1 else "\n"))
     return 0
 
 
 def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
     model, tokenizer, _ = load_model(Path(arguments.checkpoint))
-    sys.stdout.write(f"{save_hf(model, tokenizer, arguments.folder)}\n")
+    sys.stdout.write(f"{printable(save_hf(model, tokenizer, arguments.folder))}\n")
     return 0
 
 

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from tokenizer.labels import printable
+from tokenizer.terminal import control
 from trainer import finite_json
 from trainer.config import ModelConfig
 
@@ -116,8 +118,8 @@ class Progress:
             return
         self._shown = now
         left = (now - self._start) / max(1, step - self._first) * (self._steps - step)
-        line = f"{self._name}  step {step:,} of {self._steps:,}  {text}  {_duration(left)} left"
-        self._stream.write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
+        line = printable(f"{self._name}  step {step:,} of {self._steps:,}  {text}  {_duration(left)} left")
+        control(self._stream, f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
         self._stream.flush()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from tokenizer.codec import Tokenizer
 from tokenizer.errors import UNFINISHED, FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
+from tokenizer.labels import printable
 from trainer.checkpoint.folders import checkpoints, set_aside, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
@@ -231,5 +232,5 @@ def _exit_code(trainer: Trainer, reason: StopReason) -> int:
 def _print(world: World, text: str) -> None:
     """Write a line to stderr on the first rank."""
     if world.first:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()

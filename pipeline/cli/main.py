@@ -15,6 +15,7 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
@@ -55,12 +56,12 @@ def run(argv: Sequence[str]) -> int:
         else:
             _run_one(STAGES[name], argv[1:])
     except (InputError, FormatError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {error_line(error)}\n")
         return 2
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error_line(error.filename)}: " if error.filename else ""
         sys.stderr.write(
             f"error: {where}{error.strerror}; finished parts are kept: free space or fix the disk, then run the same command again\n"
         )
@@ -114,7 +115,7 @@ def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
     if stage.explain_output is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
+        control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
     inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)

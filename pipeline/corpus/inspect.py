@@ -12,6 +12,7 @@ from pipeline.corpus.token_spans import TokenSpan, open_dataset, spans_in_window
 from pipeline.corpus.tool import Tool
 from pipeline.corpus.trace import ParquetRow, Story
 from tokenizer.codec import Tokenizer
+from tokenizer.labels import printable, printable_text
 from tokenizer.stream import Stream
 
 TEXT_MATCHES_SHOWN = 10
@@ -29,7 +30,7 @@ def overview_lines(corpus: CorpusFolder) -> Iterator[str]:
 
 
 def story_lines(story: Story) -> Iterator[str]:
-    """A page's story, from the submissions to the tokens."""
+    """A page's story, from the submissions to the tokens, as the corpus holds it: print it by `tokenizer.labels.printable`."""
     yield story.key
     if not any((story.link, story.page, story.documents)):
         yield "  not in this corpus"
@@ -63,14 +64,14 @@ def _duplicate_lines(story: Story) -> Iterator[str]:
 def window_lines(corpus: CorpusFolder, split: str, start: int, tokens: int) -> Iterator[str]:
     """A window of tokens: its text, and the story of every document that overlaps it."""
     spans = spans_in_window(corpus, split, start, tokens)
-    yield f"tokens {start:,} to {start + tokens:,} of split '{split}':"
-    yield window_text(corpus, split, start, tokens)
+    yield printable(f"tokens {start:,} to {start + tokens:,} of split '{split}':")
+    yield printable_text(window_text(corpus, split, start, tokens))
     for span in spans:
         inside = min(span.start + span.tokens, start + tokens) - max(span.start, start)
         yield ""
-        yield f"{inside:,} tokens of document {span.document_id.hex()} ({span.tokens:,} tokens, in {span.shard}):"
+        yield printable(f"{inside:,} tokens of document {span.document_id.hex()} ({span.tokens:,} tokens, in {span.shard}):")
         for story in _stories_of(corpus, span):
-            yield from story_lines(story)
+            yield from map(printable, story_lines(story))
 
 
 def _stories_of(corpus: CorpusFolder, span: TokenSpan) -> list[Story]:
@@ -128,18 +129,18 @@ def answer_lines(corpus: CorpusFolder, arguments: argparse.Namespace) -> Iterato
     """The answers to all flags; the overview if no flag asks anything."""
     asks_for_pages = any((arguments.url, arguments.document, arguments.submission, arguments.text))
     if not asks_for_pages and arguments.start is None and arguments.like is None:
-        yield from overview_lines(corpus)
+        yield from map(printable, overview_lines(corpus))
     if arguments.start is not None:
         yield from window_lines(corpus, arguments.split, arguments.start, arguments.tokens)
     if arguments.like is not None:
-        yield from similar_lines(corpus, arguments.like)
+        yield from map(printable, similar_lines(corpus, arguments.like))
     keys = requested_keys(corpus, arguments)
     if asks_for_pages and not keys:
         yield "nothing in this corpus matches"
     for story in trace.stories(corpus, keys):
-        yield from story_lines(story)
+        yield from map(printable, story_lines(story))
         if arguments.show:
-            yield from (_text(corpus, document) for document in story.documents)
+            yield from (printable_text(_text(corpus, document)) for document in story.documents)
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.redaction import redact
 from pipeline.storage import files
 from pipeline.storage.manifest import load_stage, resolve
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, printable_text
 
 SHOWN_MEMBERS = 20
 SHOWN_CONTEXT = 12
@@ -23,9 +25,9 @@ def explain(folder: str, document: str, *, colour: bool = False) -> str:
     Raises InputError where the dedup folder has no duplicate of that name.
     """
     duplicates = _duplicates(folder)
-    matches = duplicates.filter(_matches(duplicates, document, "document_id", "url"))
+    matches = duplicates.filter(_matches(duplicates, redact(document), "document_id", "url"))
     if not matches.num_rows:
-        matches = duplicates.filter(_matches(duplicates, document, "kept_id", "kept_url"))
+        matches = duplicates.filter(_matches(duplicates, redact(document), "kept_id", "kept_url"))
     if not matches.num_rows:
         raise InputError(f"{document}: no removed document of {folder} has this id or URL, and none was removed in favour of it")
     row = matches.slice(0, 1).to_pylist()[0]
@@ -37,19 +39,18 @@ def explain(folder: str, document: str, *, colour: bool = False) -> str:
         f"reason      {row['reason']}, similarity {row['similarity']:.3f}",
         f"cluster     {row['cluster'].hex()}, {members.num_rows} removed",
         *_member_lines(members),
-        "",
-        *_difference(texts.get(row["kept_id"]), texts.get(row["document_id"]), colour=colour),
     ]
-    return "\n".join(lines)
+    shown = _difference(texts.get(row["kept_id"]), texts.get(row["document_id"]), colour=colour)
+    return "\n".join([*map(printable, lines), "", *shown])
 
 
 def difference(kept: str, removed: str, *, colour: bool = False) -> Iterator[str]:
-    """The difference of two texts, word by word; long agreement is shortened.
+    """The difference of two texts, word by word, for a terminal; long agreement is shortened.
 
     >>> list(difference("one two", "one three"))
     ['one', '[-two-]', '{+three+}']
     """
-    old, new = (re.findall(r"\S+", text) for text in (kept, removed))
+    old, new = (re.findall(r"\S+", printable_text(text)) for text in (kept, removed))
     left, right = (f"{RED}[-", f"-]{PLAIN}") if colour else ("[-", "-]")
     more, end = (f"{GREEN}{{+", f"+}}{PLAIN}") if colour else ("{+", "+}")
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

@@ -8,10 +8,13 @@ from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_protocol import Extraction
 from pipeline.records import Document, Drop, Page
+from pipeline.redaction import redact
 from pipeline.storage.manifest import load_stage
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, printable_text
 
 EXCERPT_CHARACTERS = 400
+TEXT = "text"
 
 
 def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxLimits) -> str:
@@ -20,13 +23,14 @@ def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxL
     with Sandbox(rules, limits) as sandbox:
         raw_page = pages.read(page)
         extraction = Extraction(raw_page) if isinstance(raw_page, Drop) else sandbox.extract(raw_page)
-    return "\n".join(f"{step:<12} {effect}" for step, effect in (*_origin(page), *extraction.steps, *_end(extraction)))
+    lines = (*_origin(page), *extraction.steps, *_end(extraction))
+    return "\n".join(f"{step:<12} {printable_text(effect) if step == TEXT else printable(effect)}" for step, effect in lines)
 
 
 def _find(folder: str, url: str) -> tuple[PageRange, Page]:
     for pages in page_ranges(folder, load_stage(folder, "pages")):
         for page in pages.pages():
-            if url in (page.url, page.final_url, page.dedup_key):
+            if not {url, redact(url)}.isdisjoint((page.url, page.final_url, page.dedup_key)):
                 return pages, page
     raise InputError(f"{url}: not among the pages of {folder}; its drops table says which links could not be fetched")
 
@@ -43,6 +47,6 @@ def _end(extraction: Extraction) -> Iterator[tuple[str, str]]:
     result = extraction.result
     if isinstance(result, Document):
         yield "kept", f"{len(result.text)} characters, document {result.document_id.hex()}, title {result.title!r}"
-        yield "text", result.text[:EXCERPT_CHARACTERS]
+        yield TEXT, result.text[:EXCERPT_CHARACTERS]
     else:
         yield "dropped", f"{result.reason}: {result.detail}" if result.detail else str(result.reason)

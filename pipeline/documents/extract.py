@@ -16,6 +16,7 @@ from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
 from pipeline.documents.trail import Trail
 from pipeline.pages import media
 from pipeline.records import Document, Drop, RawPage
+from pipeline.redaction import redact
 from pipeline.urls import dedup_key
 
 MARKUP_TYPES: Final = media.HTML_TYPES | media.XML_TYPES
@@ -60,9 +61,19 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     if identity in rules.takedown.document_ids:
         raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
     return Document(
-        identity, page.url, page.dedup_key, domain, title, label, confidence, page.karma, page.submitted_at, published, text,
+        identity,
+        redact(page.url),
+        page.dedup_key,
+        domain,
+        title and redact(title),
+        label,
+        confidence,
+        page.karma,
+        page.submitted_at,
+        published,
+        text,
         trail.confidence,
-    )  # fmt: skip
+    )
 
 
 def _host(url: str) -> str:

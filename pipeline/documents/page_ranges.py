@@ -7,6 +7,7 @@ from hashlib import sha256
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
 from pipeline.records import Drop, Page, RawPage
+from pipeline.redaction import excerpt
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 from tokenizer.errors import InputError
@@ -55,7 +56,9 @@ class PageRange:
 
 
 def _bad_record(page: Page, detail: str) -> Drop:
-    return Drop(STAGE_NAME, page.url, ExtractDrop.BAD_RECORD, f"{page.warc_file} at byte {page.warc_offset}: {detail}"[:200])
+    return Drop(
+        STAGE_NAME, page.url, ExtractDrop.BAD_RECORD, excerpt(f"{page.warc_file} at byte {page.warc_offset}: {detail}", 200)
+    )
 
 
 def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:

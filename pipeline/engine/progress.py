@@ -11,6 +11,8 @@ from typing import Any
 
 from pipeline.engine.parts import Part, PhaseFolder
 from pipeline.storage import files
+from tokenizer.labels import printable
+from tokenizer.terminal import control
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,12 @@ def _watch(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str, done: thre
             unit,
         )
         if terminal:
-            sys.stderr.write(f"\r\x1b[K{line}")
+            control(sys.stderr, f"\r\x1b[K{printable(line)}")
             sys.stderr.flush()
         else:
             logger.info("%s", line)
     if terminal:
-        sys.stderr.write("\r\x1b[K")
+        control(sys.stderr, "\r\x1b[K")
         sys.stderr.flush()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt
+from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
 
@@ -35,6 +35,7 @@ def open_stage(
             raise InputError(_difference(folder, present, request))
         files.remove(files.join(folder, NAME))
         files.remove_folder(files.join(folder, WORK_FOLDER))
+        private_addresses.forget(folder)
     elif files.exists(files.join(folder, NAME)):
         return None
     try:
@@ -62,7 +63,8 @@ def close_stage(
 
     Raises RuntimeError where the books do not balance.
     """
-    entries = sorted((e for r in receipts for e in r.files if not e.name.startswith(WORK_FOLDER)), key=lambda e: e.name)
+    published = (e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name)))
+    entries = sorted(published, key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}

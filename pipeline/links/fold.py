@@ -18,6 +18,7 @@ from pipeline.links.rules import LinkDrop
 from pipeline.links.settings import STAGE_NAME, LinksSettings
 from pipeline.links.spill import read_slots
 from pipeline.records import SUBMISSION, Drop, Link
+from pipeline.storage import private_addresses
 
 LINKS = "links"
 """The kind of the files of links, the start of their names, and the counter of links."""
@@ -48,7 +49,17 @@ class FoldBuckets:
         for bucket in range(work.first, work.last):
             links = fold(kept.filter(pa.array(buckets == bucket)), self.settings.karma)
             writer.counters[LINKS] += links.num_rows
-            writer.publish_table(LINKS, links, f"{LINKS}-{bucket:05d}-of-{work.buckets:05d}.parquet")
+            _publish(links, f"{LINKS}-{bucket:05d}-of-{work.buckets:05d}.parquet", writer)
+
+
+def _publish(links: pa.Table, name: str, writer: PartWriter) -> None:
+    """Publish one file of links without credentials; keep the addresses that have some in a private file."""
+    published, addresses = private_addresses.split(links)
+    writer.publish_table(LINKS, published, name)
+    if addresses.num_rows:
+        private_addresses.close_to_others(writer.phase.folder)
+        private = private_addresses.private_name(name)
+        writer.publish("private", addresses.num_rows, lambda file: private_addresses.write(file, addresses), private)
 
 
 def select(table: pa.Table, settings: LinksSettings) -> tuple[pa.Table, list[Drop]]:

@@ -18,7 +18,7 @@ from pipeline.links.spill import SPILL, by_slot
 from pipeline.links.url_lists import read_urls
 from pipeline.links.wrappers import resolve, wraps
 from pipeline.records import INSTANT, Drop
-from pipeline.reddit import Post, RejectedLine, parse_lines
+from pipeline.reddit import PROFILE, Post, RejectedLine, parse_lines, published_subreddit
 from pipeline.urls import domain_of, host_of, keys
 
 ROWS_PER_BLOCK = 1 << 17
@@ -75,7 +75,7 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     """A submission's row of the spill (with its time in seconds since 1970), or its drop. Pure."""
     reason = rules.judge_post(post)
     if reason is not None:
-        return Drop(STAGE_NAME, post.id, reason, str(post.score) if reason is LinkDrop.LOW_KARMA else None)
+        return Drop(STAGE_NAME, post.id, reason, _detail(post, reason))
     reason = rules.judge_file(post.url) if post.url else LinkDrop.NO_URL
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason)
@@ -93,7 +93,23 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason, url)
     host = host_of(key)
-    return (host_hash(host), key, url, domain_of(host), post.id, post.subreddit, post.score, post.created_at)
+    return (
+        host_hash(host),
+        key,
+        url,
+        domain_of(host),
+        post.id,
+        published_subreddit(post.subreddit) or "",
+        post.score,
+        post.created_at,
+    )
+
+
+def _detail(post: Post, reason: LinkDrop) -> str | None:
+    if reason is LinkDrop.LOW_KARMA:
+        return str(post.score)
+    names_user = post.subreddit.lower().startswith(PROFILE)
+    return repr(post.subreddit[:40]) if reason is LinkDrop.BAD_SUBREDDIT and not names_user else None
 
 
 def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:

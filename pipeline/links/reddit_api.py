@@ -23,6 +23,9 @@ from requests import Response
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.links.settings import SubredditQuery
+from pipeline.redaction import redact
+from pipeline.reddit import published_subreddit
+from pipeline.storage import files
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -107,7 +110,10 @@ def client() -> praw.Reddit:
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """Work that stores Reddit's current submissions of one subreddit as a dump, by id: from here on a run is repeatable."""
+    """Work that stores Reddit's current submissions of one subreddit as a dump, by id: from here on a run is repeatable.
+
+    The intake reads a spill of them. What is published beside the links holds no credentials, and no names of profiles.
+    """
 
     query: SubredditQuery
 
@@ -115,9 +121,11 @@ class StoreSnapshot:
         """Store the submissions of the subreddit that the part names."""
         rows = gather(client(), part.work, self.query)
         writer.items_in = writer.items_out = len(rows)
-        # json.dumps writes ASCII: UTF-8 cannot hold the lone surrogates of some titles.
-        lines = "".join(json.dumps(rows[key], default=str) + "\n" for key in sorted(rows))
-        writer.publish("snapshot", len(rows), lambda file: _write_gzip(file, lines.encode()), snapshot_name(part.work))
+        stored = [rows[key] for key in sorted(rows)]
+        published = [published_row(row) for row in stored]
+        name = snapshot_name(part.work)
+        writer.publish("snapshot", len(rows), lambda file: _write_gzip(file, stored), writer.spill_name(files.base_name(name)))
+        writer.publish("published_snapshot", len(rows), lambda file: _write_gzip(file, published), name)
 
 
 def snapshot_name(subreddit: str) -> str:
@@ -190,6 +198,18 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, float, list, dict)) else str(value)
 
 
-def _write_gzip(file: IO[bytes], data: bytes) -> None:
+def published_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A stored submission without credentials, and without the name of a user's profile."""
+    shown = {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
+    if isinstance(name := row.get("subreddit"), str):
+        shown["subreddit"] = published_subreddit(name) or ""
+    if isinstance(parents := row.get("crosspost_parent_list"), list):
+        shown["crosspost_parent_list"] = [published_row(parent) for parent in parents]
+    return shown
+
+
+def _write_gzip(file: IO[bytes], rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as JSON lines. json.dumps writes ASCII: UTF-8 cannot hold the lone surrogates of some titles."""
+    data = "".join(json.dumps(row, default=str) + "\n" for row in rows).encode()
     with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
         packed.write(data)

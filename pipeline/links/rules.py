@@ -6,7 +6,7 @@ from enum import StrEnum
 from pipeline.links.domains import REDDIT, SiteLookup, media_extension, policy_sites, read_names
 from pipeline.links.settings import LinksSettings, SourceKind, seconds_of
 from pipeline.paper import CREATED_BEFORE
-from pipeline.reddit import LineFault, Post
+from pipeline.reddit import LineFault, Post, published_subreddit
 
 
 class LinkDrop(StrEnum):
@@ -24,6 +24,7 @@ class LinkDrop(StrEnum):
     NO_DATE = "no_date"
     TOO_LATE = "too_late"
     SUBREDDIT = "subreddit"
+    BAD_SUBREDDIT = "bad_subreddit"
     OVER_18 = "over_18"
     QUARANTINED = "quarantined"
     NO_URL = "no_url"
@@ -98,6 +99,8 @@ class LinkRules:
             return LinkDrop.OVER_18
         if post.quarantine and not self.quarantined:
             return LinkDrop.QUARANTINED
+        if published_subreddit(post.subreddit) is None:
+            return LinkDrop.BAD_SUBREDDIT
         name = post.subreddit.lower()
         if name in self.without or (self.only is not None and name not in self.only):
             return LinkDrop.SUBREDDIT

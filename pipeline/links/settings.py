@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.engine.settings import setting
 from pipeline.paper import MIN_KARMA, REMOVED_SITES
+from pipeline.reddit import PROFILE
 
 STAGE_NAME: Final = "links"
 LISTINGS = ("new", "top", "hot", "rising")
@@ -89,6 +90,8 @@ class LinksSettings:
         for name in self.subreddits:
             if not re.fullmatch(r"\w{2,40}", name, re.ASCII):
                 raise ValueError(f"--subreddits {name}: give bare names, as in reddit.com/r/NAME")
+            if name.lower().startswith(PROFILE):
+                raise ValueError(f"--subreddits {name}: a user's profile; give subreddits, the corpus names no user")
         for flag, values, known in (("listings", self.listings, LISTINGS), ("windows", self.windows, WINDOWS)):
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")

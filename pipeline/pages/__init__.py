@@ -10,6 +10,6 @@ Modules for other rooms of the pipeline:
 
 Everything else is internal: network (`client`, `transport`, `resolver`, `addresses`, `ports`, `deadlines`, `header_parser`,
 `decoding`, `http_response`, `failures`), crawl (`crawl`, `frontier`, `politeness`, `robots`, `robots_cache`, `retry`, `cookies`,
-`outcomes`), the work of a part (`fetch`, `share`, `journal`, `output`, `warc_writer`, `redaction`) and archives in place of the web
+`outcomes`), the work of a part (`fetch`, `share`, `journal`, `output`, `warc_writer`) and archives in place of the web
 (`archives`, `archive_files`, `archive_index`, `archive_members`, `archive_spans`, `archive_unpacking`, `wacz`).
 """

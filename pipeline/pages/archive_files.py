@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.pages.redaction import redact
 from pipeline.records import Page
+from pipeline.redaction import REDACTED, redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 
@@ -61,7 +61,9 @@ def redacted_pages(path: str) -> Iterator[Page]:
     for batch in files.record_batches(index):
         for row in batch.to_pylist():
             page = Page.from_row(row)
-            if page.warc_file == files.base_name(path) and (redact(page.url) != page.url or "=REDACTED" in page.final_url):
+            if page.warc_file == files.base_name(path) and (
+                redact(page.url) != page.url or REDACTED in page.url + page.final_url
+            ):
                 yield page
 
 

@@ -35,7 +35,6 @@ from pipeline.pages.outcomes import (
 )
 from pipeline.pages.output import journal_entry, publish_journal, read_links
 from pipeline.pages.politeness import MAX_REDIRECTS
-from pipeline.pages.redaction import redact
 from pipeline.pages.refresh import refresh_target
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
@@ -44,6 +43,7 @@ from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
 from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 from pipeline.records import Link
+from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 logger = logging.getLogger(__name__)
@@ -83,12 +83,14 @@ class CopyPart:
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
         links = {link.url: link for path in part.work.shards for link in read_links(path)}
+        addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    journal.append(*journal_entry(archived_outcome(link, captures, self.settings.max_redirects), link))
+                    outcome = archived_outcome(link, captures, addresses.get(url, url), self.settings.max_redirects)
+                    journal.append(*journal_entry(outcome, link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
 
@@ -119,9 +121,12 @@ def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
     return next((files.join(phase.folder, entry.name) for entry in receipt.files if entry.kind == UNPACKED), None)
 
 
-def archived_outcome(link: Link, captures: Captures, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
-    """A link's outcome from the archives. Redirects are followed as far as their targets are archived."""
-    return _Search(link, captures, max_redirects).outcome(link.url, RedirectChain(), 0)
+def archived_outcome(link: Link, captures: Captures, address: str, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
+    """A link's outcome from the archives, which may name it by its `address`.
+
+    Redirects are followed as far as their targets are archived.
+    """
+    return _Search(link, captures, max_redirects).outcome(address, RedirectChain(), 0)
 
 
 class _Search:
@@ -137,7 +142,7 @@ class _Search:
         """The outcome of the first capture of a URL that gives one; of the best capture where none does."""
         ranked = self._captures.ranked(url, self._link.submitted_at)
         if not ranked:
-            return self._drop(PageDrop.NOT_ARCHIVED, "" if url == self._link.url else redact(url))
+            return self._drop(PageDrop.NOT_ARCHIVED, "" if redact(url) == self._link.url else redact(url))
         first: DroppedLink | None = None
         for capture in ranked:
             if capture in self._seen or redirects > self._max_redirects or len(self._seen) == CAPTURES_PER_LINK:
@@ -162,12 +167,12 @@ class _Search:
         except TruncatedRecordError as error:
             return self._drop(PageDrop.TRUNCATED, str(error))
         except RECORD_FAILURES as error:
-            return self._drop(PageDrop.BAD_RECORD, " ".join(f"{error}".split())[:200])
+            return self._drop(PageDrop.BAD_RECORD, excerpt(f"{error}", 200))
         if response.status in REDIRECT_STATUSES:
             try:
                 target = redirect_target(response)
             except ValueError:
-                return self._drop(PageDrop.BAD_REDIRECT, response.header("location")[:80])
+                return self._drop(PageDrop.BAD_REDIRECT, excerpt(response.header("location"), 80))
         elif (refreshed := refresh_target(response)) is not None:
             target = refreshed
         else:
@@ -175,7 +180,7 @@ class _Search:
         try:
             chain = chain.then(exchange_members(response, date))
         except UnwritableResponseError as error:
-            return self._drop(PageDrop.BAD_RESPONSE, str(error)[:80])
+            return self._drop(PageDrop.BAD_RESPONSE, excerpt(str(error), 80))
         return self.outcome(target, chain, redirects + 1)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
@@ -199,7 +204,7 @@ class _Search:
 def _cut(record: WarcRecord) -> str:
     """How a record's writer says that it holds a part of the payload; empty where it holds the whole."""
     names = ("WARC-Truncated", "WARC-Segment-Number")  # segments (ISO 28500:2017, 7) are not joined
-    return ", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower())))[:80]
+    return excerpt(", ".join(f"{name}: {value}" for name in names if (value := record.headers.get(name.lower()))), 80)
 
 
 def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:

@@ -21,6 +21,7 @@ from pipeline.pages.live_response import head_of
 from pipeline.pages.ports import vet_port
 from pipeline.pages.resolver import Resolver
 from pipeline.pages.transport import Adapter, Dialer, connection_was_reused, get_request, request_scope, timeouts, tls_context
+from pipeline.redaction import excerpt
 
 CHUNK_BYTES = 1 << 16
 READ_SECONDS = 10.0
@@ -203,4 +204,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return excerpt(f"{type(error).__name__}: {error}", 200)

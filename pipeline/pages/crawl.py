@@ -28,6 +28,7 @@ from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_se
 from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
 from pipeline.pages.robots_cache import RobotsCache
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
+from pipeline.redaction import excerpt
 
 NO_COOKIES = ChainCookies()
 HOST_FAILURES = frozenset({RequestFailure.TIMEOUT, RequestFailure.CONNECTION, RequestFailure.DNS, RequestFailure.TLS})
@@ -224,11 +225,11 @@ class Crawl:
         if request.redirects >= self.politeness.max_redirects:
             return DroppedLink(request.link_url, PageDrop.TOO_MANY_REDIRECTS, f"more than {self.politeness.max_redirects}")
         if target is None:
-            return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, response.header("location")[:80])
+            return DroppedLink(request.link_url, PageDrop.BAD_REDIRECT, excerpt(response.header("location"), 80))
         try:
             chain = request.chain.then(exchange_members(response, self.now()))
         except UnwritableResponseError as error:
-            return DroppedLink(request.link_url, PageDrop.BAD_RESPONSE, str(error)[:80])
+            return DroppedLink(request.link_url, PageDrop.BAD_RESPONSE, excerpt(str(error), 80))
         if not self.owns(target):
             return MovedLink(request.link_url, target, request.redirects + 1, chain)
         cookies = request.cookies.after(response, target)

@@ -9,7 +9,7 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.journal import Journal
-from pipeline.pages.outcomes import FetchOutcome
+from pipeline.pages.outcomes import DroppedLink, FetchOutcome, PageDrop
 from pipeline.pages.output import journal_entry, publish_journal
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
@@ -29,6 +29,9 @@ class FetchPart:
         links, requests = share.read()
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
+            for url in links.keys() - requests.keys() - journal.entries.keys():
+                journal.append(*journal_entry(DroppedLink(url, PageDrop.CREDENTIALS_REMOVED), links[url]))
+                writer.advance()
             missing = [request for url, request in requests.items() if url not in journal.entries]
             self._fetch(missing, share, journal, links, writer)
             publish_journal(journal, links, writer, self.settings.warc_bytes, self.settings.about)

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import orjson
 
-from pipeline.pages.redaction import redact
+from pipeline.redaction import redact
 from pipeline.storage import files
 
 PIECE_SECONDS = 30.0

@@ -8,9 +8,9 @@ from pipeline.pages.failures import RequestFailure
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.locations import BLANKS, decoded, resolved
 from pipeline.pages.media import PAGE_TYPES, declared_charset, media_type
-from pipeline.pages.redaction import redact
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, response_head
 from pipeline.records import Drop
+from pipeline.redaction import excerpt, redact
 from pipeline.urls import fetch_url
 
 NO_REDIRECTS = RedirectChain()
@@ -42,6 +42,7 @@ class PageDrop(StrEnum):
     HOST_SET_ASIDE = "host_set_aside"
     NOT_ARCHIVED = "not_archived"
     BAD_RECORD = "bad_record"
+    CREDENTIALS_REMOVED = "credentials_removed"
     HTTP_400 = "http_400"
     HTTP_401 = "http_401"
     HTTP_402 = "http_402"
@@ -88,8 +89,8 @@ class DroppedLink:
     detail: str = ""
 
     def drop(self, stage: str) -> Drop:
-        """The row of the stage's drops table, without credentials in its detail."""
-        return Drop(stage, self.url, self.reason, redact(self.detail) or None)
+        """The row of the stage's drops table, without credentials."""
+        return Drop(stage, redact(self.url), self.reason, redact(self.detail) or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +111,17 @@ def page_or_drop(
 ) -> FetchedPage | DroppedLink:
     """The outcome of the link `url` whose last response is not a redirect."""
     if not 200 <= response.status < 300 or response.status == 206:
-        return DroppedLink(url, PageDrop.of_status(response.status), f"{response.status} {response.phrase}"[:80])
+        return DroppedLink(url, PageDrop.of_status(response.status), excerpt(f"{response.status} {response.phrase}", 80))
     if not response.body.strip():
         return DroppedLink(url, PageDrop.EMPTY)
     content_type = response.header("content-type")
     kind = media_type(content_type, response.body)
     if kind not in PAGE_TYPES:
-        return DroppedLink(url, PageDrop.NOT_HTML, kind[:80])
+        return DroppedLink(url, PageDrop.NOT_HTML, excerpt(kind, 80))
     try:
         head = response_head(response)
     except UnwritableResponseError as error:
-        return DroppedLink(url, PageDrop.BAD_RESPONSE, str(error)[:80])
+        return DroppedLink(url, PageDrop.BAD_RESPONSE, excerpt(str(error), 80))
     return FetchedPage(url, response, kind, declared_charset(content_type), date, chain, head)
 
 

@@ -16,12 +16,12 @@ from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
 from pipeline.pages.politeness import PRODUCT
-from pipeline.pages.redaction import redact
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES
 from pipeline.pages.warc_record import MAX_RECORD_BYTES, WarcRecord
 from pipeline.pages.warc_writer import RedirectChain, exchange_members, info_member, metadata_member
 from pipeline.records import Drop, Link, Page, required
+from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 STANDARD = "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
@@ -75,7 +75,7 @@ def _fault_of_record(page: FetchedPage) -> str:
     try:
         body = http_response(WarcRecord(0, len(block), {"warc-type": "response"}, block)).body
     except RECORD_FAILURES as error:
-        return f"its record cannot be read back: {error}"[:200]
+        return excerpt(f"its record cannot be read back: {error}", 200)
     return "" if body == response.body else "its record gives another body"
 
 
@@ -94,7 +94,7 @@ def _is_whole_gzip(response: HttpResponse) -> bool:
 def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
     response = page.response
     exchange = exchange_members(response, page.fetched_at, page.head)
-    via = [("via", redact(page.url))] if response.url != page.url else []
+    via = [("via", redact(page.url))] if redact(response.url) != page.url else []
     submissions = [("reddit-submission", f"{s.id} {s.subreddit} {s.karma}") for s in link.submissions]
     metadata = metadata_member(response.url, page.fetched_at, exchange.response_id, [*via, *submissions])
     head = {
@@ -197,8 +197,8 @@ def _publish_warc(
 
 def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page:
     return Page(
-        url=link.url,
-        dedup_key=link.dedup_key,
+        url=redact(link.url),
+        dedup_key=redact(link.dedup_key),
         domain=link.domain,
         karma=link.karma,
         submitted_at=link.submitted_at,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.locations import BLANKS, decoded, resolved
 from pipeline.pages.media import HTML_TYPES, media_type
-from pipeline.pages.redaction import redact
+from pipeline.redaction import redact
 from pipeline.urls import fetch_url
 
 MAX_DELAY_SECONDS = 100

@@ -8,7 +8,7 @@ from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
-from pipeline.pages.redaction import redact
+from pipeline.redaction import redact
 from pipeline.storage import files
 from tokenizer.errors import InputError
 

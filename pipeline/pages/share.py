@@ -6,6 +6,7 @@ from pipeline.links.buckets import HASH_BITS, host_hash
 from pipeline.pages.crawl import CrawlRequest
 from pipeline.pages.output import read_links, read_moved
 from pipeline.records import Link
+from pipeline.storage.private_addresses import addresses_of, lacks_address
 from pipeline.urls import dedup_key, host_of
 
 
@@ -26,10 +27,17 @@ class Share:
         """Whether this part, and no other, asks the URL's host."""
         return self.first <= bucket_of(url, self.buckets) < self.last
 
+    def addresses(self) -> dict[str, str]:
+        """The addresses to fetch of the links that publish another URL, by that URL."""
+        return {url: address for path in self.shards for url, address in addresses_of(path).items()}
+
     def read(self) -> tuple[dict[str, Link], dict[str, CrawlRequest]]:
-        """The links and their first requests, both by the links' URLs."""
+        """The links and their first requests, both by the links' URLs. A link whose address was removed has no request."""
         links = {link.url: link for path in self.shards for link in read_links(path)}
-        requests = {url: CrawlRequest(url, url) for url in links}
+        addresses = self.addresses()
+        requests = {
+            url: CrawlRequest(url, addresses.get(url, url)) for url in links if url in addresses or not lacks_address(url)
+        }
         for path in self.moved:
             for link, moved in read_moved(path):
                 if self.owns(moved.target):

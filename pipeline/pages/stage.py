@@ -1,5 +1,6 @@
 """`pipeline pages`: links to pages in WARC files."""
 
+import logging
 from dataclasses import replace
 
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
@@ -8,11 +9,14 @@ from pipeline.pages.archive_files import archive_files, own_index
 from pipeline.pages.archive_index import BAD_RECORDS
 from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
+from pipeline.pages.outcomes import PageDrop
 from pipeline.pages.output import MOVED
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import Input, StageManifest, file_input, load_stage
+
+logger = logging.getLogger(__name__)
 
 LINKS_PER_PART = 20_000
 """Few, large parts: a slow host delays nobody where many hosts are asked side by side."""
@@ -76,7 +80,25 @@ def skipped(manifest: StageManifest) -> str:
     return f"{' and '.join(shown)} skipped" if shown else ""
 
 
-STAGE = Stage(
+class PagesStage(Stage[PagesSettings]):
+    """A stage that ends the need for the addresses with credentials, which the links' folder holds privately."""
+
+    def run(self, call: Call[PagesSettings]) -> StageManifest:
+        """Fetch the pages, then remove the private addresses of the links."""
+        manifest = Stage.run(self, call)
+        if removed := manifest.books.dropped.get(PageDrop.CREDENTIALS_REMOVED):
+            logger.warning(
+                "pages: %d links have credentials in their addresses, which are removed after a fetch; run links with --replace, then"
+                " pages, to fetch them",
+                removed,
+            )
+        if not private_addresses.forget(call.inputs["links"]):
+            private = files.join(call.inputs["links"], private_addresses.FOLDER)
+            logger.warning("pages: cannot remove %s; remove it before others can read this folder", private)
+        return manifest
+
+
+STAGE = PagesStage(
     name="pages",
     settings=PagesSettings,
     inputs=("links",),

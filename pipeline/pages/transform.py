@@ -15,11 +15,11 @@ from apache_beam.typehints.decorators import no_annotations
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink
-from pipeline.pages.redaction import redact
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
 from pipeline.pages.warc_writer import RedirectChain
 from pipeline.records import Drop, Link, RawPage
+from pipeline.redaction import redact
 
 STAGE = "pages"
 DROPS: Literal["drops"] = "drops"
@@ -148,7 +148,7 @@ def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | Move
 def raw_page(link: Link, page: FetchedPage) -> RawPage:
     """A fetched page as the documents stage reads it from the crawl's index and WARC files."""
     return RawPage(
-        url=link.url,
+        url=redact(link.url),
         body=page.response.body,
         media_type=page.media_type,
         charset=page.charset,

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,19 @@ from pipeline.corpus.tool import Tool
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Histogram, ReportNumbers, SiteNumbers
 from pipeline.report.tallies import NOT_KNOWN
-from pipeline.storage import files
+from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME
+from tokenizer.errors import InputError
+from tokenizer.labels import markdown, markdown_code, printable
 
 logger = logging.getLogger(__name__)
 
 README = "README.md"
 CHECKSUMS = "SHA256SUMS"
 LANGUAGE_MIN_SHARE = 0.01
+_LANGUAGE = re.compile("[a-z]{2}")
+_LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
+_MAIL = re.compile(r"[A-Za-z0-9.+-]+@[A-Za-z0-9.-]+")
 CATEGORIES_SHOWN = 10
 SIZE_CATEGORIES = (
     (10**3, "n<1K"),
@@ -67,15 +73,17 @@ def card(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -> 
         "Checksums": _checksums(corpus),
     }
     body = "".join(f"\n## {title}\n\n{text}" for title, text in sections.items())
-    return f"---\n{header(numbers, corpus, publisher)}---\n\n# {publisher.name}\n{body}"
+    return f"---\n{header(numbers, corpus, publisher)}---\n\n# {markdown(publisher.name)}\n{body}"
 
 
 def header(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -> str:
     """The YAML header of the card: one key per line, values as JSON, which is valid YAML."""
     fields: dict[str, Any] = {
-        "pretty_name": publisher.name,
+        "pretty_name": printable(publisher.name),
         "language": [
-            name for name, share in _shares(numbers.histogram("language")) if len(name) == 2 and share >= LANGUAGE_MIN_SHARE
+            name
+            for name, share in _shares(numbers.histogram("language"))
+            if _LANGUAGE.fullmatch(name) and share >= LANGUAGE_MIN_SHARE
         ],
         "license": "other",
         "license_name": "texts-remain-their-publishers",
@@ -108,7 +116,7 @@ def _about(numbers: ReportNumbers) -> str:
     documents = numbers.funnel[-1] if numbers.funnel else None
     text = "The text of web pages that Reddit's users linked to and upvoted, built like WebText, GPT-2's training set."
     if documents:
-        text += f" {documents.items:,} {documents.name}"
+        text += f" {documents.items:,} {markdown(documents.name)}"
         if numbers.tokens:
             text += f", {numbers.tokens.text_bytes:,} bytes of text, {numbers.tokens.tokens:,} tokens"
         text += "."
@@ -120,7 +128,9 @@ def _loading(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
     if "documents" in corpus.manifests:
         lines.append('documents = load_dataset("FOLDER", "documents", split="train")')
     if numbers.tokens:
-        shards = ", ".join(f'"{name}": "FOLDER/tokens/tokens-{name}-*.arrow"' for name in numbers.tokens.splits)
+        shards = ", ".join(
+            f"{_quoted(name)}: {_quoted(f'FOLDER/tokens/tokens-{name}-*.arrow')}" for name in numbers.tokens.splits
+        )
         lines.append(f'tokens = load_dataset("arrow", data_files={{{shards}}})')
     code = "\n".join(lines)
     text = f"```python\n{code}\n```\n\n`FOLDER` is the folder of this file."
@@ -133,18 +143,18 @@ def _loading(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
 
 
 def _funnel(numbers: ReportNumbers) -> str:
-    rows = [(step.name, f"{step.items:,}", _loss_text(step.lost) or step.note) for step in numbers.funnel]
+    rows = [(markdown(step.name), f"{step.items:,}", _loss_text(step.lost) or markdown(step.note)) for step in numbers.funnel]
     return _table(("step", "items", "lost since the step before"), rows)
 
 
 def _loss_text(lost: Mapping[str, int]) -> str:
-    return ", ".join(f"{items:,} {reason.replace('_', ' ')}" for reason, items in lost.items())
+    return ", ".join(f"{items:,} {markdown(reason.replace('_', ' '))}" for reason, items in lost.items())
 
 
 def _sources(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
     text = ""
     if "links" in corpus.manifests:
-        rows = [(f"`{name}`", f"`{entry.sha256}`") for name, entry in corpus.manifests["links"].inputs.items()]
+        rows = [(markdown_code(name), markdown_code(entry.sha256)) for name, entry in corpus.manifests["links"].inputs.items()]
         text += _table(("source of submissions", "sha256"), rows) + "\n" if rows else ""
     for name, title in (
         ("year", "Links by the year of their first submission"),
@@ -158,7 +168,7 @@ def _sources(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
 def _filters(corpus: CorpusFolder) -> str:
     """Every setting of the stages that filter; unset ones are left out."""
     rows = [
-        (stage, f"`{name}`", f"`{json.dumps(value, ensure_ascii=False)}`")
+        (markdown(stage), markdown_code(name), markdown_code(json.dumps(value, ensure_ascii=False)))
         for stage in FILTERING_STAGES
         if stage in corpus.manifests
         for name, value in corpus.manifests[stage].settings.items()
@@ -188,7 +198,7 @@ def _composition(numbers: ReportNumbers) -> str:
 def _site_lines(sites: SiteNumbers) -> list[str]:
     top = sites.top[:CATEGORIES_SHOWN]
     total = sum(site.share for site in top)
-    shares = ", ".join(f"{site.name} {100 * site.share:.1f} %" for site in top)
+    shares = ", ".join(f"{markdown(site.name)} {100 * site.share:.1f} %" for site in top)
     lines = [
         f"- **Sites.** {sites.distinct:,} domains. The {len(top)} most common sites hold {100 * total:.1f} % of the documents: {shares}."
     ]
@@ -210,7 +220,7 @@ def effective_number(counts: Iterable[int]) -> float:
 
 
 def _share_text(histogram: Histogram, most: int) -> str:
-    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in _shares(histogram)[:most])
+    return ", ".join(f"{markdown(name)} {100 * share:.1f} %" for name, share in _shares(histogram)[:most])
 
 
 def _shares(histogram: Histogram | None) -> list[tuple[str, float]]:
@@ -225,13 +235,14 @@ def _personal(corpus: CorpusFolder) -> str:
     settings = corpus.manifests["documents"].settings if "documents" in corpus.manifests else {}
     masked = {name: value for name, value in settings.items() if "pii" in name or "mask" in name}
     measures = (
-        f"Personal information was masked with these settings: `{json.dumps(masked)}`."
+        f"Personal information was masked with these settings: {markdown_code(json.dumps(masked))}."
         if any(masked.values())
         else "Nothing is masked: the texts contain the names, addresses and telephone numbers that the pages print."
     )
     return (
         f"{measures} The pages were public when they were fetched. That does not make what they say about people free for every use."
-        " Of Reddit, only submission ids, subreddits, karma and dates are kept, no user names.\n"
+        " Of Reddit, only submission ids, subreddits, karma and dates are kept, no user names: submissions to users' profiles have the"
+        " subreddit `u_`. Passwords, keys, tokens and session ids are removed from all addresses.\n"
     )
 
 
@@ -243,7 +254,7 @@ def _licences() -> str:
 
 
 def _take_down(publisher: Publisher) -> str:
-    return f"""Write to {publisher.contact} and name the page, the site or the Reddit submission. This command then
+    return f"""Write to {_contact(publisher.contact)} and name the page, the site or the Reddit submission. This command then
 
 ```
 python -m pipeline remove --corpus FOLDER --output NEXT --urls URL … --sites SITE … --submission_ids ID … --document_ids ID …
@@ -254,15 +265,28 @@ documents. `python -m pipeline inspect --corpus FOLDER --like FILE` finds copies
 """
 
 
+def _contact(contact: str) -> str:
+    """The publisher's address, as a link if it is one."""
+    return f"<{contact}>" if _LINK.fullmatch(contact) else printable(contact) if _MAIL.fullmatch(contact) else markdown(contact)
+
+
+def _quoted(text: str) -> str:
+    """A string literal of Python, on one line."""
+    return json.dumps(printable(text), ensure_ascii=False)
+
+
 def _checksums(corpus: CorpusFolder) -> str:
-    rows = [(stage, f"`{manifest.sha256}`", str(len(manifest.files))) for stage, manifest in corpus.manifests.items()]
+    rows = [
+        (markdown(stage), markdown_code(manifest.sha256), str(len(manifest.files)))
+        for stage, manifest in corpus.manifests.items()
+    ]
     text = f"In this folder, `sha256sum --check {CHECKSUMS}` checks every file. Each manifest names the manifests before it:\n\n"
     return text + _table(("stage", "sha256 of its manifest", "files"), rows)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(head)]
-    lines += [["---"] * len(lines[0]), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines += [["---"] * len(lines[0]), *map(list, rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -273,7 +297,10 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    """Write README.md and SHA256SUMS into the corpus folder."""
+    """Write README.md and SHA256SUMS into the corpus folder. Raises InputError while it holds addresses with credentials."""
+    private = files.join(arguments.corpus, "links", private_addresses.FOLDER)
+    if files.exists(private):
+        raise InputError(f"{private}: holds addresses with credentials until pages are fetched; run pages, or remove this folder")
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))

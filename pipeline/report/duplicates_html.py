@@ -2,10 +2,10 @@
 
 import difflib
 import re
-from html import escape
 
 from pipeline.report.markup import details, histogram
 from pipeline.report.numbers import DuplicateExample, ReportNumbers
+from tokenizer.labels import html, html_text
 
 
 def duplicates(numbers: ReportNumbers) -> str:
@@ -26,8 +26,8 @@ def _pair(pair: DuplicateExample) -> str:
 
 
 def _side(title: str, url: str, text: str) -> str:
-    address = f'<p class="small address">{escape(url)}</p>'
-    body = f'<div class="text" tabindex="0" role="region" aria-label="{title}: {escape(url)}">{text}</div>'
+    address = f'<p class="small address">{html(url)}</p>'
+    body = f'<div class="text" tabindex="0" role="region" aria-label="{title}: {html(url)}">{text}</div>'
     return f"<div><h3>{title}</h3>{address}{body}</div>"
 
 
@@ -40,7 +40,7 @@ def mark_differences(removed: str, kept: str) -> tuple[str, str]:
     first, second = (re.findall(r"\s+|\S+", text) for text in (removed, kept))
     left, right = [], []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        deleted, inserted = escape("".join(first[a:b])), escape("".join(second[c:d]))
+        deleted, inserted = html_text("".join(first[a:b])), html_text("".join(second[c:d]))
         left.append(deleted if kind == "equal" or not deleted else f"<del>{deleted}</del>")
         right.append(inserted if kind == "equal" or not inserted else f"<ins>{inserted}</ins>")
     return "".join(left), "".join(right)

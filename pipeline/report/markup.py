@@ -2,10 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from pipeline.report import plots
 from pipeline.report.numbers import Histogram
+from tokenizer.labels import html
 
 NONE = "\N{EN DASH}"
 """The content of a table cell without a value."""
@@ -14,7 +14,7 @@ NONE = "\N{EN DASH}"
 def number(value: float, key: str = "") -> str:
     """A rounded number with its exact value for programs; `key` is its path in report.json."""
     shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-    attribute = f' data-key="{escape(key)}"' if key else ""
+    attribute = f' data-key="{html(key)}"' if key else ""
     return f'<data value="{value!r}"{attribute}>{shown}</data>'
 
 
@@ -33,26 +33,26 @@ def bytes_text(size: float) -> str:
 
 def words(name: str) -> str:
     """A name of a counter or a reason as HTML: `low_karma` becomes `low karma`."""
-    return escape(name.replace("_", " "))
+    return html(name.replace("_", " "))
 
 
 def section(anchor: str, title: str, body: str) -> str:
     """A section of the page with its heading; empty if it has no body."""
-    return f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{escape(title)}</h2>\n{body}</section>\n' if body else ""
+    return f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{html(title)}</h2>\n{body}</section>\n' if body else ""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numeric: Iterable[int] = ()) -> str:
     """A table of HTML cells. `numeric` are the numbers of the right-aligned columns; the first cell is the row's heading."""
     right = set(numeric)
-    titles = "".join(f'<th scope="col"{_class(i, right)}>{escape(title)}</th>' for i, title in enumerate(head))
+    titles = "".join(f'<th scope="col"{_class(i, right)}>{html(title)}</th>' for i, title in enumerate(head))
     body = "".join(f"<tr>{''.join(_cell(i, cell, right) for i, cell in enumerate(row))}</tr>\n" for row in rows)
-    caption_tag = f"<caption hidden>{escape(caption)}</caption>" if caption else ""
+    caption_tag = f"<caption hidden>{html(caption)}</caption>" if caption else ""
     element = f"<table>{caption_tag}<thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table>"
     return f'<div class="scroll" {_focusable(caption)}>{element}</div>\n'
 
 
 def _focusable(caption: str) -> str:
-    return f'tabindex="0" role="region" aria-label="{escape(caption)}"' if caption else 'tabindex="0"'
+    return f'tabindex="0" role="region" aria-label="{html(caption)}"' if caption else 'tabindex="0"'
 
 
 def _class(column: int, right: set[int]) -> str:
@@ -70,25 +70,25 @@ def histogram(shown: Histogram) -> str:
     if not any(shown.counts):
         return ""
     rows = [
-        (escape(label), number(count, f"histograms.{shown.name}.{label}"))
+        (html(label), number(count, f"histograms.{shown.name}.{label}"))
         for label, count in zip(shown.labels, shown.counts, strict=True)
     ]
     numbers = details("Numbers", table([shown.axis, shown.of], rows, f"{shown.title}, numbers", [1]))
-    return figure(shown.name, shown.title, plots.draw_histogram(shown), escape(shown.note), numbers)
+    return figure(shown.name, shown.title, plots.draw_histogram(shown), html(shown.note), numbers)
 
 
 def figure(name: str, title: str, svg: bytes, note: str = "", below: str = "", *, wide: bool = False) -> str:
     """A heading and an SVG file as an image, with a note and more HTML below."""
-    image = f'<img alt="Chart: {escape(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
+    image = f'<img alt="Chart: {html(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
     text = f"<p>{note}</p>" if note else ""
     caption = f"<figcaption>{text}{below}</figcaption>" if text or below else ""
     kind = ' class="wide"' if wide else ""
-    return f'<figure{kind}><h3 id="{name}-title">{escape(title)}</h3>{image}{caption}</figure>\n'
+    return f'<figure{kind}><h3 id="{name}-title">{html(title)}</h3>{image}{caption}</figure>\n'
 
 
 def details(summary: str, body: str) -> str:
     """HTML that the reader can unfold."""
-    return f"<details><summary>{escape(summary)}</summary>{body}</details>\n"
+    return f"<details><summary>{html(summary)}</summary>{body}</details>\n"
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:

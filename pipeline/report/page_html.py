@@ -1,6 +1,5 @@
 """The report as one self-contained HTML page without scripts; its style sheet covers light, dark, print and small screens."""
 
-from html import escape
 from importlib.resources import files as package_files
 
 from pipeline.corpus.folder import FunnelStep
@@ -20,6 +19,7 @@ from pipeline.report.markup import (
 )
 from pipeline.report.numbers import ReportNumbers, SiteNumbers, StageNumbers
 from pipeline.report.training_html import evaluations, training
+from tokenizer.labels import html
 
 SECTIONS = {
     "funnel": "Funnel",
@@ -59,7 +59,7 @@ def render(numbers: ReportNumbers) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="webtext report">
-<title>{escape(numbers.title)}</title>
+<title>{html(numbers.title)}</title>
 <link rel="icon" href="data:,">
 <style>
 {style()}</style>
@@ -67,7 +67,7 @@ def render(numbers: ReportNumbers) -> str:
 <body>
 <a class="skip" href="#content">Skip to content</a>
 <header>
-<h1>{escape(numbers.title)}</h1>
+<h1>{html(numbers.title)}</h1>
 <p class="quiet">A corpus built like WebText: what went in, what was dropped and why, and what was trained on it.</p>
 {_tiles(numbers)}<nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
@@ -91,7 +91,7 @@ def _tiles(numbers: ReportNumbers) -> str:
     for run in numbers.runs[:1]:
         if validation := run.curve("val_loss"):
             tiles.append((f"{validation.values[-1]:.3f}", "validation loss, nats per token"))
-    return f'<ul class="tiles">{"".join(f"<li><b>{value}</b><span>{escape(name)}</span></li>" for value, name in tiles)}</ul>\n'
+    return f'<ul class="tiles">{"".join(f"<li><b>{value}</b><span>{html(name)}</span></li>" for value, name in tiles)}</ul>\n'
 
 
 def _figures(numbers: ReportNumbers, *names: str) -> str:
@@ -114,12 +114,12 @@ def _funnel(steps: tuple[FunnelStep, ...]) -> str:
 def _step(i: int, step: FunnelStep, most: int, first: int) -> str:
     width = 100 * step.items / most if most else 0
     row = (
-        f'<tr class="step"><th scope="row">{escape(step.name)}</th><td class="number">{number(step.items, f"funnel.{i}.items")}</td>'
+        f'<tr class="step"><th scope="row">{html(step.name)}</th><td class="number">{number(step.items, f"funnel.{i}.items")}</td>'
         f'<td class="number">{share(step.items, first)}</td>'
         f'<td class="bar"><span class="track"><i style="width:{width:.2f}%"></i></span></td></tr>\n'
     )
     lost = ", ".join(f"<b>{number(n, f'funnel.{i}.lost.{reason}')}</b> {words(reason)}" for reason, n in step.lost.items())
-    text = " ".join(part for part in (f"Dropped: {lost}." if lost else "", escape(step.note)) if part)
+    text = " ".join(part for part in (f"Dropped: {lost}." if lost else "", html(step.note)) if part)
     return row + (f'<tr class="lost"><td colspan="4" class="lost">{text}</td></tr>\n' if text else "")
 
 
@@ -128,7 +128,7 @@ def _sites(sites: SiteNumbers | None) -> str:
         return ""
     text = f"<p>The documents come from {number(sites.distinct, 'sites.distinct')} domains."
     head, numeric = ["site", "documents", "share"], [1, 2, 3, 4]
-    rows = [[escape(site.name), number(site.documents, f"sites.{site.name}"), share(site.share, 1)] for site in sites.top]
+    rows = [[html(site.name), number(site.documents, f"sites.{site.name}"), share(site.share, 1)] for site in sites.top]
     if sites.webtext_sites_found is not None and sites.share_in_webtext_sites is not None:
         text += (
             f" They include {number(sites.webtext_sites_found)} of WebText's {number(sites.webtext_sites)} most common sites, which give"
@@ -147,7 +147,7 @@ def _tokens(numbers: ReportNumbers) -> str:
         return ""
     rows = [
         [
-            escape(name),
+            html(name),
             number(split.documents, f"tokens.splits.{name}.documents"),
             number(split.tokens, f"tokens.splits.{name}.tokens"),
             bytes_text(split.text_bytes),
@@ -170,7 +170,7 @@ def _overlap(numbers: ReportNumbers) -> str:
         return ""
     rows = [
         [
-            escape(one.name),
+            html(one.name),
             number(one.grams, f"overlap.{one.name}.grams"),
             f"{one.percent:.2f} %",
             *(NONE if value is None else f"{value:.2f} %" for value in (one.paper_webtext_percent, one.paper_own_train_percent)),
@@ -185,18 +185,18 @@ def _stage(stage: StageNumbers) -> str:
     run = stage.run or {}
     took = f", {duration_text(run['seconds'])} on {run['workers']} worker{'s' if run['workers'] != 1 else ''}" if run else ""
     settings = definitions(
-        (f"<code>{escape(name)}</code>", f"<code>{escape(str(value))}</code>") for name, value in stage.settings.items()
+        (f"<code>{html(name)}</code>", f"<code>{html(str(value))}</code>") for name, value in stage.settings.items()
     )
     counters = [("items in", stage.items_in), ("items out", stage.items_out), *stage.dropped.items(), *stage.counters.items()]
     counted = definitions((words(name), number(value, f"stages.{stage.name}.{name}")) for name, value in counters)
     hashes = definitions(
         [
             ("this manifest", f"<code>{stage.sha256}</code>"),
-            *((f"input {escape(n)}", f"<code>{s}</code>") for n, s in stage.inputs.items()),
+            *((f"input {html(n)}", f"<code>{s}</code>") for n, s in stage.inputs.items()),
         ]
     )
     versions = (
-        definitions((escape(name), escape(v)) for name, v in ({"python": run["python"]} | run["versions"]).items()) if run else ""
+        definitions((html(name), html(v)) for name, v in ({"python": run["python"]} | run["versions"]).items()) if run else ""
     )
     parts = [("Settings", settings), ("Counters", counted), ("sha256", hashes), ("Versions", versions)]
     body = "".join(f"<h3>{title}</h3>{text}" for title, text in parts if text and text != definitions([]))

@@ -4,6 +4,7 @@ The figures are drawn once, in the colors of the light theme; the page's style s
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipeline.report.numbers import Curve, Histogram, TrainingRun
+from tokenizer.labels import printable
 
 INK, MUTED, GRID = "#1b1d20", "#5a6068", "#dcdcd7"
 SERIES = ("#2f6391", "#b3541e", "#4d7a3a")
@@ -31,6 +33,8 @@ POINTS_PER_CURVE = 1000
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "webtext",
+    "text.parse_math": False,
+    "text.usetex": False,
     "font.size": 10.5,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
@@ -82,12 +86,12 @@ def _draw_bins(axes: Axes, histogram: Histogram) -> None:
     axes.bar(places, histogram.counts, width=0.86, color=SERIES[0])
     axes.set_xlim(-0.6, max(len(places), MIN_BAR_SLOTS) - 0.4)
     step = max(1, -(-len(places) // 12))
-    labels = histogram.labels[::step]
+    labels = [clip(label) for label in histogram.labels[::step]]
     crowded = len(places) // step > 6 or sum(map(len, labels)) > 44
     axes.set_xticks(list(places)[::step], labels, rotation=35 if crowded else 0, ha="right" if crowded else "center")
     axes.tick_params(axis="x", length=0, pad=2 if crowded else 4)
-    axes.set_xlabel(histogram.axis)
-    axes.set_ylabel(histogram.of)
+    axes.set_xlabel(clip(histogram.axis, 60))
+    axes.set_ylabel(clip(histogram.of, 60))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.grid(axis="y")
@@ -108,12 +112,13 @@ def _draw_categories(axes: Axes, histogram: Histogram) -> None:
 
 
 def clip(label: str, most: int = 26) -> str:
-    """The label, cut to `most` characters with an ellipsis if it is longer.
+    """The label on one line, cut to `most` characters with an ellipsis if it is longer.
 
     >>> clip("application", 4)
     'app…'
     """
-    return label if len(label) <= most else label[: most - 1] + "…"
+    shown = printable(label)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def draw_loss(runs: Sequence[TrainingRun], entropy: float | None, *, transparent: bool = True) -> bytes:
@@ -124,7 +129,7 @@ def draw_loss(runs: Sequence[TrainingRun], entropy: float | None, *, transparent
     with _new_figure(WIDE) as figure:
         axes = figure.add_subplot()
         for i, run in enumerate(runs):
-            _draw_losses(axes, run, SERIES[i % len(SERIES)], prefix=f"{run.name}: " if len(runs) > 1 else "")
+            _draw_losses(axes, run, SERIES[i % len(SERIES)], prefix=f"{clip(run.name)}: " if len(runs) > 1 else "")
         if entropy is not None:
             axes.axhline(entropy, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.1, label=f"unigram entropy {entropy:.2f}")
         axes.set_xlabel("step")
@@ -154,7 +159,7 @@ def draw_curve(runs: Sequence[TrainingRun], name: str, label: str) -> bytes:
         for i, run in enumerate(runs):
             if curve := run.curve(name):
                 shown = _thin(curve)
-                axes.plot(shown.steps, shown.values, color=SERIES[i % len(SERIES)], linewidth=1.2, label=run.name)
+                axes.plot(shown.steps, shown.values, color=SERIES[i % len(SERIES)], linewidth=1.2, label=clip(run.name))
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
@@ -178,7 +183,8 @@ def _thin(curve: Curve) -> Curve:
 
 @contextmanager
 def _new_figure(size: tuple[float, float]) -> Iterator[Figure]:
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the reader's browser has the fonts
         yield Figure(figsize=size)
 
 

@@ -12,10 +12,11 @@ from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.report import plots
 from pipeline.report.gather import gather
+from pipeline.report.loopback_server import PageServer
 from pipeline.report.numbers import ReportNumbers
 from pipeline.report.page_html import render
 from pipeline.report.training import LOG, RESULTS
-from pipeline.report.watch import live_page, server
+from pipeline.report.watch import live_page
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Input, StageManifest, file_input
 
@@ -100,7 +101,7 @@ class ReportStage(Stage[ReportSettings]):
         def page() -> str:
             return live_page(call.inputs, lambda: render(gather_numbers(settings, call.inputs)))
 
-        with server(settings.watch or 0, page) as served:
+        with PageServer(settings.watch or 0, page) as served:
             logger.info("report: serving http://%s:%d/ until Ctrl-C", *served.server_address[:2])
             served.serve_forever()
 

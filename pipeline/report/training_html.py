@@ -1,10 +1,9 @@
 """The page's sections on training runs and evaluations."""
 
-from html import escape
-
 from pipeline.report import plots
 from pipeline.report.markup import NONE, definitions, details, figure, number, table, words
 from pipeline.report.numbers import EvaluationFigure, ReportNumbers, TrainingRun
+from tokenizer.labels import html
 
 CURVES = {
     "lr": ("Learning rate", "learning rate"),
@@ -35,9 +34,7 @@ def _validation_text(runs: list[TrainingRun], entropy: float | None) -> str:
         validation = run.curve("val_loss")
         if validation:
             comparison = f"; the unigram entropy of the text is {entropy:.3f}" if entropy is not None else ""
-            at = (
-                f"{escape(run.name)}: validation loss {validation.values[-1]:.3f} nats per token at step {validation.steps[-1]:,}"
-            )
+            at = f"{html(run.name)}: validation loss {validation.values[-1]:.3f} nats per token at step {validation.steps[-1]:,}"
             sentences.append(f"{at} after {number(run.tokens)} tokens{comparison}.")
     return " ".join(sentences)
 
@@ -46,7 +43,7 @@ def _config(run: TrainingRun) -> str:
     pairs = [(name, value) for name, value in _flat("", run.config)]
     if not pairs:
         return ""
-    body = definitions((f"<code>{escape(name)}</code>", f"<code>{escape(str(value))}</code>") for name, value in pairs)
+    body = definitions((f"<code>{html(name)}</code>", f"<code>{html(str(value))}</code>") for name, value in pairs)
     return details(f"Settings of {run.name}", f'<div class="card">{body}</div>')
 
 
@@ -65,8 +62,8 @@ def evaluations(figures: tuple[EvaluationFigure, ...]) -> str:
     rows = [
         [
             words(e.task),
-            escape(e.protocol),
-            escape(e.metric),
+            html(e.protocol),
+            html(e.metric),
             number(e.value),
             f"{e.standard_error:.3g}" if e.standard_error is not None else "",
             f"{e.examples:,}" if e.examples is not None else "",

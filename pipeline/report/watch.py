@@ -1,8 +1,6 @@
-"""The report during a run: served on loopback, rendered on each request, with one line per running stage."""
+"""The report during a run: rendered on each request, with one line per running stage."""
 
 from collections.abc import Callable, Mapping
-from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pipeline.engine.parts import WORK_FOLDER
@@ -10,46 +8,17 @@ from pipeline.report.page_html import style
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME
 from tokenizer.errors import InputError
-
-HOST = "127.0.0.1"
-REFRESH_SECONDS = 10
-
-
-def server(port: int, page: Callable[[], str]) -> ThreadingHTTPServer:
-    """A server of `page()` on loopback; port 0 chooses a free port. Raises InputError if the port is taken."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the base class names it
-            """Answer / with the page and any other path with 404."""
-            if self.path != "/":
-                self.send_error(404)
-                return
-            body = page().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Refresh", str(REFRESH_SECONDS))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Log no requests."""
-
-    try:
-        return ThreadingHTTPServer((HOST, port), Handler)
-    except OSError as error:
-        raise InputError(f"--watch {port}: cannot listen on this port ({error.strerror}); choose another port") from error
+from tokenizer.labels import html
 
 
 def live_page(folders: Mapping[str, str], make: Callable[[], str]) -> str:
     """The report so far, below one line per running stage; only these lines before the first stage has finished."""
-    lines = "".join(f"<p>{escape(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
+    lines = "".join(f"<p>{html(line)}</p>" for name, folder in folders.items() if (line := progress_text(name, folder)))
     running = f'<section aria-label="Running stages">{lines}</section>' if lines else ""
     try:
         return make().replace('<main id="content" tabindex="-1">', f'<main id="content" tabindex="-1">{running}', 1)
     except InputError as error:
-        body = running or f"<p>{escape(str(error))}</p>"
+        body = running or f"<p>{html(str(error))}</p>"
         head = f'<html lang="en"><head><meta charset="utf-8"><title>Corpus report</title><style>{style()}</style></head>'
         return f"<!DOCTYPE html>{head}<body><main><h1>No stage has finished yet</h1>{body}</main></body></html>"
 

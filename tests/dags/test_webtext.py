@@ -85,12 +85,13 @@ def state_of(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.slow
 def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home: dict[str, str], tmp_path: Path) -> None:
-    conf = parameters(tmp_path)
+    touched = tmp_path / "touched"
+    conf = parameters(tmp_path / "{{ 7 * 7 }} two  words") | {"contact": f"{{{{ 1 }}}}; touch {touched}"}
     command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
     broken = conf | {"pages_flags": ["--fetch_from", str(tmp_path / "missing.warc.gz")]}
     failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
     assert state_of(failed) == "failed"
-    out = tmp_path / "out"
+    out = tmp_path / "{{ 7 * 7 }} two  words" / "out"
     links = (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns
     assert not (out / "2017-12" / "pages" / "manifest.json").exists()
     done = subprocess.run([*command, json.dumps(conf)], env=home, capture_output=True, text=True)
@@ -101,6 +102,7 @@ def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home
     assert report["funnel"][0]["items"] == SUBMISSIONS
     assert report["runs"][0]["curves"]
     assert report["evaluations"]
+    assert not touched.exists()
 
 
 @pytest.mark.slow
@@ -108,10 +110,10 @@ def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str
     has_google = "import importlib.util as u, sys; sys.exit(not u.find_spec('airflow.providers.google'))"
     if subprocess.run([python, "-c", has_google], capture_output=True).returncode:
         pytest.skip("no Google provider beside Airflow: its Beam operator cannot be imported")
-    month = write_month(tmp_path, PAGES)
+    month = write_month(tmp_path / "{{ 7 * 7 }} two  words", PAGES)
     conf = {
         "dump": month.dump,
-        "corpus": str(tmp_path / "out"),
+        "corpus": str(tmp_path / "{{ 8 }} out"),
         "python": sys.executable,
         "pages_options": {"fetch_from": month.warc},
         "vocabulary_options": {"vocab_size": 400},
@@ -119,7 +121,7 @@ def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str
     command = [python, "-m", "airflow", "dags", "test", "webtext_beam", "2017-12-01", "-c", json.dumps(conf)]
     done = subprocess.run(command, env=home, capture_output=True, text=True)
     assert state_of(done) == "success"
-    links = json.loads((tmp_path / "out" / "links" / "manifest.json").read_bytes())
+    links = json.loads((tmp_path / "{{ 8 }} out" / "links" / "manifest.json").read_bytes())
     assert links["books"]["items_in"] == month.submissions
-    tokens = json.loads((tmp_path / "out" / "tokens" / "manifest.json").read_bytes())
+    tokens = json.loads((tmp_path / "{{ 8 }} out" / "tokens" / "manifest.json").read_bytes())
     assert tokens["dataset"]["splits"]["train"]["tokens"] > 10_000

@@ -12,6 +12,8 @@ import torch
 from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
 from tokenizer.interruption import ends_on_interrupt
+from tokenizer.labels import printable
+from tokenizer.terminal import error_line, log_lines
 from trainer import finite_json
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
@@ -31,7 +33,7 @@ from trainer.model import GPT
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
     arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_lines(logging.INFO)
     if arguments.where:
         sys.stdout.write(registry.where())
         return 0
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ends_on_interrupt("interrupted; finished tasks are kept: run the same command again to continue"):
             return _run(arguments)
     except InputError as error:
-        sys.stderr.write(f"webtext-train eval: {error}\n")
+        sys.stderr.write(f"webtext-train eval: {error_line(error)}\n")
         return 2
 
 
@@ -57,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
         write(evaluations, out)
-        sys.stdout.write(f"{out / 'report.html'}\n")
+        sys.stdout.write(f"{printable(out / 'report.html')}\n")
     if any(evaluation.unexpected for evaluation in evaluations):
         return 1
     return 2 if any(evaluation.faults for evaluation in evaluations) else 0

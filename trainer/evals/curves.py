@@ -4,6 +4,7 @@ The x axis is the number of parameters, or the step if all checkpoints have one 
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator, NullLocator
 
+from tokenizer.labels import printable
 from trainer.evals.results import Provenance, Result
 from trainer.evals.suite import CheckpointEvaluation
 from trainer.paper import ROWS, SIZES, TABLE_3
@@ -28,6 +30,8 @@ INK = "#1c1e21"
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "webtext",
+    "text.parse_math": False,
+    "text.usetex": False,
     "font.size": 9,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -102,15 +106,16 @@ def _curve(name: str, metric: str, axis: str, series: dict[str, list[Point]]) ->
 
 def draw(curve: MetricCurve) -> bytes:
     """Draw the panel as an SVG file with a white background."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the reader's browser has the fonts
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for name, points in curve.series.items():
             line = {"ours": "o-", "training text": "s-", "GPT-2 (paper)": "o:"}.get(name, "--")
             axes.plot(*zip(*points, strict=True), line, color=SERIES[name], markersize=4, linewidth=1.2, label=name)
-        axes.set_title(curve.name)
-        axes.set_xlabel(curve.axis)
-        axes.set_ylabel(curve.metric)
+        axes.set_title(printable(curve.name, 60))
+        axes.set_xlabel(printable(curve.axis, 60))
+        axes.set_ylabel(printable(curve.metric, 60))
         if curve.axis == "parameters":
             axes.set_xscale("log")
             _set_ticks(axes.xaxis, (1, 3), EngFormatter(sep="", places=0))

@@ -1,10 +1,11 @@
 """Report of results beside the paper's figures: a Markdown table and a self-contained HTML page."""
 
-import html
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tokenizer.labels import html as escaped
+from tokenizer.labels import markdown as plain
 from trainer.evals.results import Result
 from trainer.evals.suite import CheckpointEvaluation
 from trainer.paper import ROWS, SIZES, PaperRow
@@ -60,40 +61,40 @@ def markdown(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str
     head = ["task", "metric", *_names(evaluations), *PAPER, "how"]
     table = [head, ["---", "---", *["--:"] * (len(evaluations) + len(PAPER)), "---"]]
     table += [[line.name, line.metric, *line.ours, *line.paper, line.reading] for line in table_rows(evaluations)]
-    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table)
-    about = "\n\n".join(_about(evaluation) for evaluation in evaluations)
+    body = "\n".join("| " + " | ".join(row if number == 1 else map(plain, row)) + " |" for number, row in enumerate(table))
+    about = "\n\n".join(plain(_about(evaluation)) for evaluation in evaluations)
     images = "".join(f"\n\n![]({picture})" for picture in pictures)
     notes = "".join(
-        f"\n\n{title}:\n" + "".join(f"\n- {name}: {reason}" for name, reason in reasons.items())
+        f"\n\n{title}:\n" + "".join(f"\n- {plain(name)}: {plain(reason)}" for name, reason in reasons.items())
         for title, reasons in _not_run(evaluations)
     )
-    return f"# {_title(evaluations)}\n\n{about}\n\n{body}{images}{notes}\n"
+    return f"# {plain(_title(evaluations))}\n\n{about}\n\n{body}{images}{notes}\n"
 
 
 def page(evaluations: Sequence[CheckpointEvaluation], pictures: Mapping[str, bytes] | None = None) -> str:
     """Return the report as one self-contained HTML page. `pictures` are SVG files by title."""
-    names = "".join(f"<th class='n'>{html.escape(name)}</th>" for name in _names(evaluations))
+    names = "".join(f"<th class='n'>{escaped(name)}</th>" for name in _names(evaluations))
     head = names + "".join(f'<th class="n">{column}</th>' for column in PAPER)
     rows = "".join(_html_row(line) for line in table_rows(evaluations))
-    about = "".join(f"<p class='faint'>{html.escape(_about(evaluation))}</p>" for evaluation in evaluations)
+    about = "".join(f"<p class='faint'>{escaped(_about(evaluation))}</p>" for evaluation in evaluations)
     images = f"<h2>Curves</h2><div class='curves'>{''.join(_image(*item) for item in pictures.items())}</div>" if pictures else ""
     notes = "".join(
         f"<h2>{title}</h2><ul class='faint'>"
-        + "".join(f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in reasons.items())
+        + "".join(f"<li>{escaped(name)}: {escaped(reason)}</li>" for name, reason in reasons.items())
         + "</ul>"
         for title, reasons in _not_run(evaluations)
     )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Evaluation</title><style>{STYLE}</style></head><body>"
-        f"<h1>{html.escape(_title(evaluations))}</h1>{about}{images}"
+        f"<h1>{escaped(_title(evaluations))}</h1>{about}{images}"
         f"<div class='wide'><table><thead><tr><th>task</th><th>metric</th>{head}<th>how</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>{notes}</body></html>\n"
     )
 
 
 def _image(title: str, svg: bytes) -> str:
-    return f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
+    return f'<img alt="{escaped(title)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
 
 
 def _results(evaluation: CheckpointEvaluation, task: str) -> tuple[Result, ...]:
@@ -119,8 +120,8 @@ def _html_row(line: TableRow) -> str:
     ours = "".join(f"<td class='n ours'>{figure}</td>" for figure in line.ours)
     paper = "".join(f'<td class="n">{figure}</td>' for figure in line.paper)
     return (
-        f"<tr><td>{html.escape(line.name)}</td><td>{html.escape(line.metric)}</td>{ours}"
-        f"{paper}<td class='how faint'>{html.escape(line.reading)}</td></tr>"
+        f"<tr><td>{escaped(line.name)}</td><td>{escaped(line.metric)}</td>{ours}"
+        f"{paper}<td class='how faint'>{escaped(line.reading)}</td></tr>"
     )
 
 

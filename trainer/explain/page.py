@@ -1,7 +1,6 @@
 """`webtext-train explain`: a page that shows what a network does with a prompt, for learning and teaching GPT-2."""
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import Any
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
+from tokenizer.labels import printable, script_json
 from trainer.checkpoint.load import load_model
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     out = Path(arguments.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page(model, tokenizer, arguments.prompt, arguments.other), encoding="utf-8")
-    print(out)  # noqa: T201 - the command's output
+    print(printable(out))  # noqa: T201 - the command's output
     return 0
 
 
@@ -40,7 +40,7 @@ def page(model: GPT, tokenizer: Tokenizer, prompt: str, other: str | None = None
     """The complete HTML page, without external resources."""
     first = _read(model, tokenizer, prompt, "--prompt")
     second = None if other is None else _read(model, tokenizer, other, "--other")
-    data = json.dumps(describe(model, tokenizer, first, second), ensure_ascii=False).replace("</", "<\\/")
+    data = script_json(describe(model, tokenizer, first, second))
     template = files("trainer.explain").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("__DATA__", data)
 

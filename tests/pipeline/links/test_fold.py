@@ -24,13 +24,13 @@ def posts_of(seed: int) -> list[Post]:
     random = Random(seed)
     posts = []
     for r in many_rows(400, seed):
-        post = Post(r["id"], "a", r["score"], r["created_utc"], r["url"], is_self=False, over_18=False, quarantine=False)
+        post = Post(r["id"], "aww", r["score"], r["created_utc"], r["url"], is_self=False, over_18=False, quarantine=False)
         posts.append(post)
         if random.random() < 0.2:
             url = post.url.replace("https:", "http:") + random.choice(["", "#top", "?utm_source=x"])
             score, created_at = post.score + random.randrange(2), post.created_at + random.randrange(2)
             copy = {"is_self": False, "over_18": False, "quarantine": False}
-            posts.append(Post(post.id, random.choice("ab"), score, created_at, url, **copy))
+            posts.append(Post(post.id, random.choice(["aww", "books"]), score, created_at, url, **copy))
     return posts
 
 

@@ -20,6 +20,7 @@ from pipeline.links.reddit_api import TRIES, client, gather, wait_seconds
 from pipeline.links.settings import WINDOWS, LinksSettings, SubredditQuery
 from pipeline.reddit import Post, parse_line
 from pipeline.storage import files
+from pipeline.storage.private_addresses import addresses_of
 from tokenizer.errors import InputError
 
 
@@ -114,6 +115,22 @@ def test_no_stored_line_names_a_person(reddit: FakeReddit, tmp_path: Path) -> No
     (line,) = gzip.decompress(snapshot.read_bytes()).splitlines()
     assert b"canary" not in line
     assert parse_line(line, 1, escaped=False) == parse_line(orjson.dumps(reddit.listings["new"][0]), 1, escaped=False)
+
+
+def test_a_published_snapshot_holds_no_credential_and_the_links_are_fetched_with_theirs(
+    reddit: FakeReddit, tmp_path: Path
+) -> None:
+    canary = "https://a.example/?token=c4n4ry"
+    parent = {"url": canary, "subreddit": "u_canary-parent", "is_self": False}
+    reddit.listings = {"new": [post(9, url=canary, subreddit="u_canary-person", crosspost_parent_list=[parent])]}
+    run(tmp_path / "out", listings=("new",), searches=())
+    (snapshot,) = (tmp_path / "out").rglob("*.jsonl.gz")
+    stored = gzip.decompress(snapshot.read_bytes())
+    assert b"c4n4ry" not in stored
+    assert b"canary" not in stored
+    assert b"https://a.example/?token=REDACTED" in stored
+    (links,) = (tmp_path / "out").glob("links-*.parquet")
+    assert addresses_of(str(links)) == {"https://a.example/?token=REDACTED": canary}
 
 
 def test_endless_refusals_raise_one_line(reddit: FakeReddit, waits: list[float]) -> None:

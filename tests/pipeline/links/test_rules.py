@@ -55,12 +55,49 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"over_18": True}, {"over_18": False}, "over_18"),
     ({"quarantine": True}, {}, None),
     ({"quarantine": True}, {"quarantined": False}, "quarantined"),
+    *(
+        ({"subreddit": name}, {}, None)
+        for name in ("", "pic", "a" * 21, "AskReddit", "4chan", "_x_", "de", "reddit.com", "t:1920s")
+    ),
+    *(({"subreddit": name}, {}, None) for name in ("u_name", "u_some-body", "U_Some_Body", "u_")),
+    *(
+        ({"subreddit": name}, {}, "bad_subreddit")
+        for name in (
+            "a",
+            "a" * 22,
+            "a b",
+            "$x$",
+            "a-b",
+            "é" * 4,
+            "a\nb",
+            "news\n",
+            "\x1b[2J",
+            "<b>",
+            "u_a b",
+            "u_a\n",
+            "reddit,com",
+            "r/a",
+        )
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fields", "changes", "expected"), CASES)
 def test_each_rule_gives_its_reason(fields: dict[str, Any], changes: dict[str, Any], expected: str | None) -> None:
     assert reason(structs.replace(POST, **fields), **changes) == expected
+
+
+def test_profiles_are_published_without_the_users_name() -> None:
+    row = accept(structs.replace(POST, subreddit="u_canary"), LinkRules.of(LinksSettings(), SourceKind.DUMP))
+    assert "u_" in row
+    assert "canary" not in repr(row)
+    refused = accept(structs.replace(POST, subreddit="u_canary!"), LinkRules.of(LinksSettings(), SourceKind.DUMP))
+    assert "canary" not in repr(refused)
+
+
+def test_profiles_can_be_left_out_by_name(tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("u_Somebody\n")
+    assert reason(structs.replace(POST, subreddit="u_somebody"), without_subreddits=str(tmp_path / "names")) == "subreddit"
 
 
 def test_every_line_fault_is_a_reason_of_drops() -> None:

@@ -29,15 +29,14 @@ LINKED = [url for url in WEB if "/in?" not in url]
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Content of the folder's files, decompressed; of tables, the columns other than the link's own address."""
+    """Content of the folder's files, decompressed; of tables, every column."""
     content = {}
     for path in folder.rglob("*"):
         if path.suffix == ".gz":
             content[path.name] = gzip.decompress(path.read_bytes())
         elif path.suffix == ".parquet":
             table = files.read_table(str(path))
-            own = [name for name in ("url", "dedup_key", "item") if name in table.schema.names]
-            content[path.name] = str(table.drop_columns(own).to_pylist()).encode()
+            content[path.name] = str(table.to_pylist()).encode()
         elif path.is_file():
             content[path.name] = path.read_bytes()
     return content

@@ -11,16 +11,17 @@ import pytest
 import requests
 
 from pipeline.corpus.folder import stage_folders
+from pipeline.report.loopback_server import PageServer
 from pipeline.report.page_html import render
 from pipeline.report.stage import ReportSettings, gather_numbers
-from pipeline.report.watch import live_page, progress_text, server
+from pipeline.report.watch import live_page, progress_text
 from tokenizer.errors import InputError
 
 
 @contextmanager
 def serve(corpus: Path) -> Iterator[str]:
     folders = stage_folders(str(corpus))
-    with server(0, lambda: live_page(folders, lambda: render(gather_numbers(ReportSettings(), folders)))) as served:
+    with PageServer(0, lambda: live_page(folders, lambda: render(gather_numbers(ReportSettings(), folders)))) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
         try:
@@ -56,4 +57,4 @@ def test_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
     with serve(tmp_path) as address:
         port = int(address.rpartition(":")[2])
         with pytest.raises(InputError, match=f"--watch {port}: cannot listen"):
-            server(port, str)
+            PageServer(port, str)
