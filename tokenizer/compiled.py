@@ -48,6 +48,12 @@ def compiled_making_arrays(function: F) -> F:
     return _compiled(function, _nrt=True)
 
 
+def is_cached(function: Callable[..., object]) -> bool:
+    """Whether machine code of a compiled function, for today's sources, is in its cache."""
+    cache_file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return cache_file is not None and bool(cache_file._load_index())
+
+
 def _compiled(function: F, **options: bool) -> F:
     """The compiled function, cached beside the source or in the user's cache folder, for other processes.
 
