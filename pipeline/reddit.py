@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,8 +19,8 @@ SECONDS_OF_YEARS = (-62_135_596_800, 253_402_300_800)
 """The start of year 1 and the end of year 9999, in seconds since 1970."""
 PROFILE = "u_"
 _PROFILE = re.compile(r"[uU]_[A-Za-z0-9_-]{0,30}")
-_SUBREDDIT = re.compile(r"[A-Za-z0-9_]{3,21}|[A-Za-z]{2}|reddit\.com|t:[A-Za-z0-9_]{3,23}")
-"""3 to 21 letters, digits and underscores; two letters (languages, of 2008), reddit.com (all of 2005) and t:… are older."""
+_SUBREDDIT = re.compile(r"[A-Za-z0-9_]{1,21}|reddit\.com|t:[A-Za-z0-9_]{3,23}")
+"""Letters, digits and underscores: 3 to 21 today, fewer in old dumps and other sites'. reddit.com (all of 2005) and t:… are older."""
 OBJECT_SEARCH_LINES = 1000
 """A file without a JSON object in its first lines is no dump."""
 
@@ -179,12 +180,13 @@ def _post(row: _Row, number: int, escaped: bool) -> Post | RejectedLine:
     )
 
 
+@lru_cache(maxsize=1 << 14)
 def published_subreddit(name: str) -> str | None:
     """A subreddit's name as it is published, or None where Reddit's grammar has no such name. No name is a name that is not known.
 
     A user's profile is a subreddit that is named after the user: all profiles are published as `u_`.
 
-    >>> [published_subreddit(name) for name in ("AskReddit", "reddit.com", "de", "u_some-body", "", "a b", "x")]
+    >>> [published_subreddit(name) for name in ("AskReddit", "reddit.com", "de", "u_some-body", "", "a b", "$x$")]
     ['AskReddit', 'reddit.com', 'de', 'u_', '', None, None]
     """
     if name[:2] in ("u_", "U_"):

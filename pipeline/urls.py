@@ -41,6 +41,8 @@ _NOT_IN_FRAGMENT_QUERY = re.compile(r"[\0-\x20#%&+\x7f-\U0010ffff]")
 _ZERO_GROUPS = re.compile(r"(?:^|:)0(?::0)+(?=:|$)")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 """RFC 952 forbids underscores, and hyphens at either end, yet such names resolve and are linked to."""
+_PLAIN_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
+"""A host that is in its final form, unless it has labels in punycode."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
 _AMP_OR_SLASH = re.compile(r"(?:/+|(?<=[^/])/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
 _FOLDED_ENDS = "/pP"
@@ -87,6 +89,12 @@ def dedup_key(url: str) -> str:
 
 def keys(url: str) -> tuple[str, str]:
     """`fetch_url` and `dedup_key` of one URL, at the cost of one. Raises ValueError as they do."""
+    fetched, key, _ = keys_with_authority(url)
+    return fetched, key
+
+
+def keys_with_authority(url: str) -> tuple[str, str, str]:
+    """`keys` of a URL, and the authority of its `fetch_url`, for `hosts_of`. Raises ValueError as they do."""
     scheme, host, path, query = _split(url)
     fetched = f"{scheme}://{host}{path}" if query is None else f"{scheme}://{host}{path}?{query}"
     shown = redact(fetched)
@@ -95,9 +103,14 @@ def keys(url: str) -> tuple[str, str]:
         query = None if query is None else rest
     key = f"https://{_folded_host(host)}{_folded_path(path)}"
     if query is None:
-        return fetched, key
+        return fetched, key, host
     kept = [pair for pair in query.split("&") if pair and not _TRACKING.fullmatch(pair)]
-    return fetched, f"{key}?{'&'.join(sorted(kept))}" if kept else key
+    return fetched, f"{key}?{'&'.join(sorted(kept))}" if kept else key, host
+
+
+def hosts_of(authority: str) -> tuple[str, str]:
+    """The hosts of the `fetch_url` and of the `dedup_key` whose `fetch_url` has this authority."""
+    return _host_of(authority), _host_of(_folded_host(authority))
 
 
 def host_of(url: str) -> str:
@@ -118,6 +131,9 @@ def canonical_host(name: str) -> str:
 def has_public_suffix(host: str) -> bool:
     """Whether a host is under a suffix of the public suffix list that registries give out, or is an IP address."""
     if host.startswith("[") or host.replace(".", "").isdigit():
+        return True
+    first, _, last = host.rstrip(".").rpartition(".")
+    if first and last in _PLAIN_SUFFIXES:
         return True
     name = _unicode(host.rstrip("."))
     return tld.get_tld(SplitResult("http", name, "", "", ""), fail_silently=True, search_private=False) is not None
@@ -201,6 +217,8 @@ def _port(port: str, scheme: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def _host(host: str) -> str:
     """The host in lower case and IDNA, each label checked. Raises ValueError."""
+    if _PLAIN_HOST.fullmatch(host) and len(host) <= 253 and "xn--" not in host:
+        return host
     if host.startswith("["):
         return _bracketed(host)
     name = unquote(host, errors="strict") if "%" in host else host

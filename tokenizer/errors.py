@@ -1,4 +1,4 @@
-"""Errors that commands report in one line, and the exit codes of a failing disk: all three packages share them."""
+"""Errors that commands report in one line, and the exit codes of a failing disk or network: all three packages share them."""
 
 import errno
 
@@ -10,8 +10,16 @@ UNFINISHED = 75
 """Exit code of a command that a signal stopped before its end and that the same command continues: sysexits.h's EX_TEMPFAIL."""
 
 
+NETWORK_FAILED = 75
+"""Exit code of a command that finds the network down: sysexits.h's EX_TEMPFAIL. The same command goes on once it is up again."""
+
+
 class InputError(Exception):
     """What the user gave cannot be used; the message is one line that names it and says what to do next. Commands exit with 2."""
+
+
+class OutageError(Exception):
+    """The network is down; the message is one line that says what was seen and how to go on. Commands exit with 75."""
 
 
 class FormatError(ValueError):

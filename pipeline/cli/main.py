@@ -14,7 +14,7 @@ from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
 from tokenizer.command_line import Parser, suggestion
-from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError
+from tokenizer.errors import DISK_ERRORS, DISK_FAILED, NETWORK_FAILED, FormatError, InputError, OutageError
 from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
@@ -28,6 +28,7 @@ exit codes:
   1    failed: a traceback or Beam's error says where
   2    bad usage or input: one line says what to correct
   74   the disk is full or fails: finished parts are kept
+  75   the network is down: finished links are kept, and the same command goes on
   130  interrupted: the same command goes on where it stopped
 
 environment:
@@ -58,6 +59,9 @@ def run(argv: Sequence[str]) -> int:
     except (InputError, FormatError) as error:
         sys.stderr.write(f"error: {error_line(error)}\n")
         return 2
+    except OutageError as error:
+        sys.stderr.write(f"error: {error_line(error)}\n")
+        return NETWORK_FAILED
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

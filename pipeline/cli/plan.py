@@ -33,10 +33,20 @@ def _verdict(stage: Stage[Any], call: Call[Any], waiting: set[str]) -> str:
     reasons = _setting_differences(manifest.settings, orjson.loads(orjson.dumps(to_manifest(call.settings))))
     reasons += [f"'{name}' has changed" for name in call.inputs if name not in waiting and _has_changed(manifest, name, call)]
     reasons += [f"{', '.join(before)} would run"] if before else []
+    if getattr(call.settings, "refetch", False):
+        return "would ask everything anew (--refetch)"
     if not reasons:
-        return UP_TO_DATE
+        return _retry_verdict(stage, call, manifest)
     verb = "would run again" if call.engine.replace or stage.name == "report" else "would be refused without --replace"
     return f"{verb}: {'; '.join(reasons)}"
+
+
+def _retry_verdict(stage: Stage[Any], call: Call[Any], manifest: StageManifest) -> str:
+    """What a stage that is up to date does with the drops that may pass."""
+    passing = sum(items for reason, items in manifest.books.dropped.items() if reason in stage.may_pass)
+    if passing and getattr(call.settings, "retry_failed", False):
+        return f"would ask {passing:,} failures that may pass again"
+    return UP_TO_DATE
 
 
 def _setting_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -169,7 +169,9 @@ def _check_not_empty(stage: str, books: Books) -> None:
     if not books.items_in:
         raise InputError(f"{stage}: its input is empty, so no later stage has work; check the files and flags that it reads")
     reason = max(sorted(books.dropped), key=lambda name: books.dropped[name])
+    advice = f"Change the input or the flags of {stage}, then run again with --replace"
+    if reason in STAGES[stage].may_pass:
+        advice += ", or ask those that may pass again with --retry-failed"
     raise InputError(
-        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. "
-        f"Change the input or the flags of {stage}, then run again with --replace"
+        f"{stage}: nothing is left of {books.items_in:,}, most were dropped as '{reason}'; no later stage was started. {advice}"
     )

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import orjson
@@ -60,16 +60,19 @@ def _on_site(site: str) -> str:
     return rf"^https?://(?:[^/?]*\.)?{re.escape(site)}(?::\d+)?(?:[/?]|$)"
 
 
-def keys_that_led_to(corpus: CorpusFolder, keys: set[str], sites: Sequence[str]) -> set[str]:
-    """The dedup keys of pages whose final address, or an address that redirected to it, has one of the keys or is on a site."""
+def keys_that_led_to(corpus: CorpusFolder, keys: set[str], sites: Sequence[str]) -> dict[str, set[str]]:
+    """The dedup keys of pages whose final address, or an address that redirected to it, has one of the keys or is on a site.
+
+    Each with the keys of these addresses.
+    """
     on_site = re.compile("|".join(map(_on_site, sites)) or "(?!)")
-    found: set[str] = set()
+    found: dict[str, set[str]] = {}
     for path in corpus.paths("pages", "pages"):
         for batch in files.record_batches(path, rows=1024):
             for row in batch.to_pylist():
                 addresses = {trace.key_of(url) for url in (row["final_url"], *(row.get("redirects") or ()))}
                 if not addresses.isdisjoint(keys) or any(map(on_site.match, addresses)):
-                    found.add(row["dedup_key"])
+                    found[row["dedup_key"]] = addresses
     return found
 
 
@@ -145,10 +148,12 @@ def _work(arguments: argparse.Namespace) -> None:
             check_folder(corpus.folders[name])  # a rewritten file gets a new sha256, which would hide that its source was damaged
     keys = {trace.key_of(url) for url in arguments.urls} | set(trace.keys_of_submissions(corpus, arguments.submission_ids))
     sites = [_site(site) for site in arguments.sites]
-    keys |= keys_that_led_to(corpus, keys, sites)
-    removed = find_documents(corpus, keys, sites, set(trace.parse_document_ids(arguments.document_ids)))
+    led_to = keys_that_led_to(corpus, keys, sites)
+    removed = find_documents(corpus, keys | led_to.keys(), sites, set(trace.parse_document_ids(arguments.document_ids)))
     if not removed:
         raise InputError("nothing to remove: no document matches; `python -m pipeline inspect` shows what the corpus holds")
+    for value in _idle_values(arguments, removed, led_to):
+        logger.warning("remove: %s matches no document", value)
     files.publish_bytes(files.join(arguments.output, REMOVED), removal_list(corpus, removed))
     rewritten = write_next(corpus, arguments.output, removed)
     counts = ", ".join(f"{count} of {len(corpus.manifests[stage].files)} files of {stage}" for stage, count in rewritten.items())
@@ -156,6 +161,20 @@ def _work(arguments: argparse.Namespace) -> None:
     logger.info("remove: removed %d pages with %d distinct texts; rewrote %s", len(removed), texts, counts)
     for url in urls_with_same_text(corpus, removed):
         logger.warning("remove: %s has the same text and is kept; --document_ids removes every page with a text", url)
+
+
+def _idle_values(
+    arguments: argparse.Namespace, removed: Sequence[RemovedDocument], led_to: Mapping[str, set[str]]
+) -> Iterator[str]:
+    """The values of the flags that match none of the removed documents."""
+    own = {trace.key_of(document.url) for document in removed}
+    addresses = own.union(*(led_to.get(key, set()) for key in own))
+    ids = {document.document_id for document in removed}
+    yield from (f"--urls {url}" for url in arguments.urls if trace.key_of(url) not in addresses)
+    for site in arguments.sites:
+        if not any(map(re.compile(_on_site(_site(site))).match, addresses)):
+            yield f"--sites {site}"
+    yield from (f"--document_ids {text}" for text in arguments.document_ids if bytes.fromhex(text) not in ids)
 
 
 def _site(name: str) -> str:

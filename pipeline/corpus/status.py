@@ -105,7 +105,8 @@ def _parts_text(folder: str) -> str:
     """`12 parts done`, and the last error of a part, from the work folder."""
     work = Path(folder, WORK_FOLDER)
     done = sum(1 for _ in work.rglob("*.receipt.json"))
-    errors = sorted(work.rglob("*.error"), key=lambda path: path.stat().st_mtime)
+    found = [path for kind in ("error", "outage") for path in work.rglob(f"*.{kind}")]
+    errors = sorted(found, key=lambda path: path.stat().st_mtime)
     text = f"{done:,} part{'' if done == 1 else 's'} done"
     return f"{text}; last error: {errors[-1].read_text(errors='replace').strip()}" if errors else text
 

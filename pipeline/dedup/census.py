@@ -155,8 +155,8 @@ def _equal_documents(shards: Sequence[ShardIndex], starts: FlatRows, numbers: No
     address, text = map(may_repeat, low)
     del low
     rows = np.flatnonzero(address | text)
-    table = _rows_at(shards, starts, rows, [*KEY_COLUMNS, "units"])
-    address, text = address[rows], text[rows] & (table.column("units").to_numpy() > 0)
+    table = _rows_at(shards, starts, rows, [*KEY_COLUMNS, "text_bytes"])
+    address, text = address[rows], text[rows] & (table.column("text_bytes").to_numpy() > 0)
     numbers = numbers[rows]
     return _pair_equal(_halves(table, "address")[address], numbers[address]), _pair_equal(_content(table)[text], numbers[text])
 

@@ -15,6 +15,7 @@ PADDING_BYTES = 8
 _WINDOW = np.uint64(WINDOW)
 _ONE = np.uint64(1)
 _CLASS_SHIFT = np.uint32(words.CLASS_SHIFT)
+_PAIR = np.uint32(words.PAIR)
 _FOLD_MASK = np.uint32((1 << words.CLASS_SHIFT) - 1)
 _non_ascii = bytes_between(0x80, 0xFF)
 
@@ -57,6 +58,16 @@ def decode(data: Utf8Bytes, at: np.uint64, end: np.uint64) -> tuple[np.uint32, n
 
 
 @compiled
+def ligature_letter(entry: np.uint32, place: int) -> np.uint32:
+    """The code point of a ligature's letter at a place from 0 to 2; 0 where it has none. `words.letters` is the reference."""
+    if not entry & _PAIR:
+        return (entry >> np.uint32(14 - 7 * place)) & np.uint32(0x7F)
+    if place == 2:
+        return np.uint32(0)
+    return (entry >> np.uint32(11 - 11 * place)) & np.uint32(0x7FF)
+
+
+@compiled
 def fold(data: Utf8Bytes, at: np.uint64, end: np.uint64, split: bool, out: FoldBuffers) -> tuple[np.uint64, np.uint64]:
     """Write the folded words of `data[at:end]` to `out.folded` and their offsets to `out.starts`.
 
@@ -93,7 +104,7 @@ def fold(data: Utf8Bytes, at: np.uint64, end: np.uint64, split: bool, out: FoldB
         if kind != words.SEPARATOR:
             out.starts[word_count] = count
             word_count += np.uint64(before == 0)
-            count, before = _append(out.folded, count, entry & _FOLD_MASK)
+            count, before = _append_entry(out.folded, count, entry)
         if alone:
             out.folded[count] = before = np.uint8(0)
             count += _ONE
@@ -116,6 +127,19 @@ def _fold_ascii(
         word_count += _ONE
         firsts &= firsts - _ONE
     return np.uint64(lowest_bit(non_ascii)), word_count
+
+
+@compiled
+def _append_entry(folded: Utf8Bytes, count: np.uint64, entry: np.uint32) -> tuple[np.uint64, np.uint8]:
+    """Write an entry's folded code point, or a ligature's letters; returns the count of bytes so far, and the last byte."""
+    if entry >> _CLASS_SHIFT != words.LIGATURE:
+        return _append(folded, count, entry & _FOLD_MASK)
+    before = np.uint8(0)
+    for place in range(3):
+        code = ligature_letter(entry, place)
+        if code:
+            count, before = _append(folded, count, code)
+    return count, before
 
 
 @compiled

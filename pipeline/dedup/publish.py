@@ -30,6 +30,7 @@ class DedupDrop(StrEnum):
     SAME_NORMALISED_TEXT = "same_normalised_text"
     NEAR_DUPLICATE = "near_duplicate"
     NOTHING_LEFT = "nothing_left"
+    TOO_SHORT = "too_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,11 @@ def _publish_shard(shard: ShardDecision, removed: pa.Table, writer: PartWriter) 
     keep[removed_places] = False
     writer.counters["text_bytes"] += int(rows.column("text_bytes").to_numpy()[keep].sum())
     if shard.cuts:
-        emptied = rewrite(shard.cuts, np.flatnonzero(keep), writer)
-        keep[emptied] = False
-        for url in rows.column("url").take(emptied).to_pylist():
-            writer.drop(Drop(STAGE_NAME, url, DedupDrop.NOTHING_LEFT))
+        left_out = rewrite(shard.cuts, np.flatnonzero(keep), writer)
+        for reason, places in zip((DedupDrop.NOTHING_LEFT, DedupDrop.TOO_SHORT), left_out, strict=True):
+            keep[places] = False
+            for url in rows.column("url").take(places).to_pylist():
+                writer.drop(Drop(STAGE_NAME, url, reason))
     kept = np.flatnonzero(keep)
     table = pa.table({"row": kept, "document_id": rows.column("document_id").take(kept)}, schema=KEEP_SCHEMA)
     writer.publish_table("keep", table, f"keep-{shard.key}.parquet")

@@ -47,7 +47,7 @@ class SpanPhases:
         """The decision with the cuts of each shard; `repeated` are the receipts of `repeats`."""
         runs = shuffle.run_paths(self.phases.phase.sibling("repeats"), "cuts", repeated)
         gathered = shuffle.gather(self.phases.phase, "cuts", "cuts", runs, len(shards), merge)
-        cuts = [ShardCuts(shard, part.work) for shard, part in zip(shards, gathered, strict=True)]
+        cuts = [ShardCuts(shard, part.work, self.rules.min_characters) for shard, part in zip(shards, gathered, strict=True)]
         parts = [
             replace(part, work=tuple(replace(shard, cuts=shard_cuts) for shard in part.work))
             for part, shard_cuts in zip(decision.parts, cuts, strict=True)

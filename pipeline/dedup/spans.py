@@ -6,8 +6,11 @@ by document shard. Both sorts go through files, so a shard or a bucket bounds th
 bytes per word.
 """
 
-from collections.abc import Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +18,7 @@ import pyarrow as pa
 
 from pipeline.dedup import words
 from pipeline.dedup.census import ABSENT
-from pipeline.dedup.folding import decode
+from pipeline.dedup.folding import decode, ligature_letter
 from pipeline.dedup.string_hashes import TextOffsets, UInt32Array, UInt64Array, Utf8Bytes, buffers, mix
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part
@@ -29,6 +32,16 @@ ENTRIES_PER_BUCKET = 1 << 19
 BATCH_DOCUMENTS = 256
 SPAN = np.dtype([("hash", "<u8"), ("number", "<u4"), ("start", "<u4"), ("end", "<u4")])
 """A span of the document `number`: bytes `start` to `end` of its text."""
+CUT_END: Final = re.compile(r"[.,;:!?…。，；：！？、।۔]+(?=\s|$)")  # noqa: RUF001
+"""Punctuation behind what is cut, which goes with it where a blank or nothing is before."""
+
+QUOTED: Final = frozenset(("()", "[]", "{}", '""', "''", "“”", "„“", "‘’", "«»", "「」", "（）", "《》"))  # noqa: RUF001
+"""Brackets and quotation marks around what is cut go with it."""
+
+LIST_MARK: Final = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
+"""The number of a list's item, which goes with the item."""
+
+_WORD_CLASS = np.uint32(words.WORD << words.CLASS_SHIFT)
 _NEWLINE = np.uint8(0x0A)
 _PARAGRAPH = np.uint64(0xA0761D6478BD642F)
 _UNIT = np.uint64(0x9E3779B97F4A7C15)
@@ -38,10 +51,14 @@ SpanArray = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class SpanRules:
-    """Cut repeated runs of `words` words and repeated lines of at least `paragraph_words` words; 0 switches a rule off."""
+    """Cut repeated runs of `words` words and repeated lines of at least `paragraph_words` words; 0 switches a rule off.
+
+    A text that cuts leave shorter than `min_characters` is dropped.
+    """
 
     words: int
     paragraph_words: int
+    min_characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +139,74 @@ def repeats(entries: SpanArray) -> SpanArray:
 
 
 def cut(text: bytes, cuts: Sequence[tuple[int, int]]) -> bytes:
-    """The text without these byte ranges and the white space after them.
+    r"""The text without these byte ranges. Lines stay lines: what is cut takes no line end and no indentation along.
+
+    A line of which no word is left goes as a whole, and so does punctuation that ended what was cut.
 
     >>> cut(b"one two three", [(4, 7)])
     b'one three'
+    >>> cut(b"- one two.\n- three\n    four", [(2, 9)])
+    b'- three\n    four'
     """
-    kept, at = [], 0
-    for start, end in sorted(cuts):
-        if start >= at:
-            kept.append(text[at:start])
-        at = max(at, end)
-    kept.append(text[at:])
-    return b"".join([kept[0], *(part.lstrip() for part in kept[1:])]).strip()
+    lines: list[bytes] = []
+    whole_lines = text.split(b"\n")
+    at, ranges = 0, deque(_disjoint(cuts))
+    for number, line in enumerate(whole_lines):
+        end = at + len(line)
+        inside = []
+        while ranges and ranges[0][0] < end:
+            inside.append((max(ranges[0][0] - at, 0), min(ranges[0][1], end) - at))
+            if ranges[0][1] > end:
+                break
+            ranges.popleft()
+        shortened = _cut_line(line.decode(), inside) if any(start < stop for start, stop in inside) else line
+        if shortened is not None:
+            lines.append(shortened)
+        elif lines and not lines[-1] and not b"".join(whole_lines[number + 1 : number + 2]).strip():
+            lines.pop()  # one of the two blank lines around a paragraph that is cut
+        at = end + 1
+    return b"\n".join(lines).strip(b"\n").rstrip() if any(map(bytes.strip, lines)) else b""
+
+
+def _disjoint(cuts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The same bytes as ranges that do not meet, in order."""
+    start = end = 0
+    for next_start, next_end in sorted(cuts):
+        if next_start > end:
+            if start < end:
+                yield start, end
+            start = next_start
+        end = max(end, next_end)
+    if start < end:
+        yield start, end
+
+
+def _cut_line(line: str, cuts: Sequence[tuple[int, int]]) -> bytes | None:
+    """The line without these ranges of its UTF-8 bytes; None where no word is left."""
+    data, kept, at = line.encode(), "", 0
+    for start, end in [*cuts, (len(data), len(data))]:
+        piece = data[at:start].decode()
+        if at and (not kept.strip() or kept[-1].isspace()):
+            piece = CUT_END.sub("", piece, count=1).lstrip()
+        elif at and piece and kept[-1] + piece[0] in QUOTED:
+            kept, piece = kept[:-1].rstrip(), piece[1:]
+        kept += piece
+        at = end
+    return kept.rstrip().encode() if any(map(str.isalnum, kept)) and not LIST_MARK.fullmatch(kept) else None
+
+
+@compiled
+def _longer_word(word: np.uint64, entry: np.uint32) -> np.uint64:
+    """The hash of a word with one more code point; a ligature counts as its letters."""
+    if entry >> np.uint32(words.CLASS_SHIFT) != words.LIGATURE:
+        word = (word ^ np.uint64(entry)) * _UNIT
+        return word ^ (word >> np.uint64(29))
+    for place in range(3):
+        letter = ligature_letter(entry, place)
+        if letter:
+            word = (word ^ np.uint64(letter | _WORD_CLASS)) * _UNIT
+            word ^= word >> np.uint64(29)
+    return word
 
 
 @compiled
@@ -159,7 +232,7 @@ def _words(data: Utf8Bytes, start: int, end: int, table: UInt32Array, hashes: UI
             if word:
                 places[count, 1] = at - np.uint64(start)
             continue
-        if word and kind != words.WORD:
+        if word and kind not in (words.WORD, words.LIGATURE):
             hashes[count] = word
             count += 1
             word = np.uint64(0)
@@ -167,8 +240,7 @@ def _words(data: Utf8Bytes, start: int, end: int, table: UInt32Array, hashes: UI
             if not word:
                 places[count, 0] = before - np.uint64(start)
             places[count, 1] = at - np.uint64(start)
-            word = (word ^ np.uint64(entry)) * _UNIT
-            word ^= word >> np.uint64(29)
+            word = _longer_word(word, entry)
             if kind == words.ALONE:
                 hashes[count] = word
                 count += 1

@@ -23,7 +23,7 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import Input, stage_input
+from pipeline.storage.manifest import Input, load_stage, stage_input
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +121,16 @@ def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
         give_back_freed_memory()
         decision = run.decide(everyone, compared)
         if settings.span_rules:
-            decision = run.cut_spans(everyone, decision, settings.span_rules)
+            rules = replace(settings.span_rules, min_characters=_least_characters(call.inputs["documents"]))
+            decision = run.cut_spans(everyone, decision, rules)
         published = run.publish(everyone, decision)
     counters = {name: sum(receipt.counters[name] for receipt in compared) for name in ("pairs_compared", "pairs_alike")}
     return StageResult([*signed, *published], counters=counters)
+
+
+def _least_characters(documents: str) -> int:
+    """The least length that the stage `documents` kept: cuts must not leave less."""
+    return int(load_stage(documents, "documents").settings.get("min_characters", 0))
 
 
 def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:

@@ -45,6 +45,7 @@ REMOVED: Final = re.compile(
 """Controls, lone surrogates, noncharacters and invisible marks; not tab and not the characters of LINE_ENDS."""
 
 LINE_ENDS: Final = re.compile("\r\n?|[\x0c\u2028\u2029]")
+C1_IN_UTF8: Final = re.compile(rb"\xc2[\x80-\x9f]")
 C1: Final = re.compile("[\x80-\x9f]")
 """Controls that no text has: bytes of windows-1252 that were taken for Latin-1 on their way to UTF-8."""
 
@@ -76,10 +77,16 @@ def decode(body: bytes, declared: str | None) -> tuple[str, str]:
         name = "iso-2022-jp"
     if not name.startswith(("utf-16", "iso-2022")) and not body.isascii():
         if (text := _decode_utf8(body)) is not None:
-            return text.removeprefix("\ufeff"), "utf-8"
+            return (without_c1(text) if C1_IN_UTF8.search(body) else text).removeprefix("\ufeff"), "utf-8"
         if name == "utf-8":
             name = _encoding_of_invalid_utf8(body)
-    return encodings.decode(body, name).removeprefix("\ufeff"), name
+    text = encodings.decode(body, name)
+    return (text if body.isascii() else without_c1(text)).removeprefix("\ufeff"), name
+
+
+def without_c1(text: str) -> str:
+    """The text with the characters that windows-1252 has in place of C1 controls, as browsers read `&#146;`."""
+    return text.translate(WINDOWS_1252) if C1.search(text) else text
 
 
 def clean(text: str) -> str:
@@ -90,9 +97,7 @@ def clean(text: str) -> str:
     >>> clean("cafe\u0301\x00\r\n\ud800 it\x92s!")
     'café\n it’s!'
     """
-    text = LINE_ENDS.sub("\n", text)
-    if C1.search(text):
-        text = text.translate(WINDOWS_1252)
+    text = without_c1(LINE_ENDS.sub("\n", text))
     return unicodedata.normalize("NFC", REMOVED.sub("", text))
 
 

@@ -8,6 +8,7 @@ differences are stated here, as tables and as one handler of errors.
 
 import codecs
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -81,14 +82,14 @@ DETECTED: Final = {codec: name for name, codec in _PYTHON.items()} | {
 }
 """Names of the detector's that are no label."""
 
-_CHARACTERS: Final = {
+_CHARACTERS: Final[dict[str, Mapping[int, int | str]]] = {
     "big5": str.maketrans("•､‾∼♁☉¥¢£", "‧﹑¯～⊕⊙￥￠￡"),
     "euc-jp": str.maketrans("〜‖−¢£¬", "～∥－￠￡￢"),
     "gb18030": str.maketrans(
         "\ue5e5\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796\ue7c7\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864",
         "\u3000︐︒︑︓︔︕︖︗︘︙ḿ龴龵龶龷龸龹龺龻",
     ),
-    "shift_jis": str.maketrans(dict.fromkeys("\uf8f0\uf8f1\uf8f2\uf8f3", "\ufffd")),
+    "shift_jis": dict.fromkeys(map(ord, "\uf8f0\uf8f1\uf8f2\uf8f3"), "\ufffd"),
 }
 """Characters of Python's codec that the standard decodes to others."""
 

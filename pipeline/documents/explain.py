@@ -8,8 +8,8 @@ from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_protocol import Extraction
 from pipeline.records import Document, Drop, Page
-from pipeline.redaction import redact
 from pipeline.storage.manifest import load_stage
+from pipeline.urls import dedup_key
 from tokenizer.errors import InputError
 from tokenizer.labels import printable, printable_text
 
@@ -18,8 +18,18 @@ TEXT = "text"
 
 
 def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxLimits) -> str:
-    """The page's way through the stage, one step per line. Raises InputError where the pages folder does not hold the page."""
-    pages, page = _find(folder, url)
+    """The page's way through the stage, one step per line; `url` is any spelling of its address, or of one that led to it.
+
+    Raises InputError where the pages folder does not hold the page.
+    """
+    try:
+        key = dedup_key(url if "://" in url else f"http://{url}")
+    except ValueError as error:
+        raise InputError(f"--explain {url}: not an address ({error})") from error
+    found = _find(folder, key)
+    if found is None:
+        raise InputError(f"{url}: not among the pages of {folder}; its drops table says which links could not be fetched")
+    pages, page = found
     with Sandbox(rules, limits) as sandbox:
         raw_page = pages.read(page)
         extraction = Extraction(raw_page) if isinstance(raw_page, Drop) else sandbox.extract(raw_page)
@@ -27,12 +37,16 @@ def explain_page(folder: str, url: str, rules: ExtractionRules, limits: SandboxL
     return "\n".join(f"{step:<12} {printable_text(effect) if step == TEXT else printable(effect)}" for step, effect in lines)
 
 
-def _find(folder: str, url: str) -> tuple[PageRange, Page]:
+def _find(folder: str, key: str) -> tuple[PageRange, Page] | None:
+    """The page whose address has the key, else the first that was redirected there."""
+    redirected = None
     for pages in page_ranges(folder, load_stage(folder, "pages")):
         for page in pages.pages():
-            if not {url, redact(url)}.isdisjoint((page.url, page.final_url, page.dedup_key)):
+            if key in (page.dedup_key, dedup_key(page.url)):
                 return pages, page
-    raise InputError(f"{url}: not among the pages of {folder}; its drops table says which links could not be fetched")
+            if redirected is None and key in map(dedup_key, {page.final_url, *page.redirects} - {page.url}):
+                redirected = pages, page
+    return redirected
 
 
 def _origin(page: Page) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,19 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
 
-from pipeline.documents import charset, cleaning, extractors, fast_extractor, gates, language, page_head, pdf, pii, quality
+from pipeline.documents import (
+    charset,
+    cleaning,
+    extractors,
+    fast_extractor,
+    gates,
+    language,
+    page_head,
+    pdf,
+    pii,
+    published,
+    quality,
+)
 from pipeline.documents.blocks import extractor as block_extractor
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
@@ -53,7 +65,7 @@ def document_id(text: str) -> bytes:
 def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     domain = page.domain or _host(page.url)
     _admit(page, domain, rules)
-    text, title, published = _main_text(page, rules, trail)
+    text, title, day = _main_text(page, rules, trail)
     text = _clean(text, rules, trail)
     label, confidence = _language(text, rules, trail)
     text = _filter(text, label, rules, trail)
@@ -70,7 +82,7 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
         confidence,
         page.karma,
         page.submitted_at,
-        published,
+        day,
         text,
         trail.confidence,
     )
@@ -122,7 +134,7 @@ def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str
     if rules.strip_title:
         text, removed = cleaning.strip_title(text.strip(), head.headings)
         trail.note("title", "removed from the text" if removed else "not in the text's first lines")
-    return text, charset.clean(head.title) if head.title else None, head.published
+    return text, charset.clean(head.title) if head.title else None, published.publication_day(markup, page.final_url or page.url)
 
 
 def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
@@ -131,7 +143,7 @@ def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     except pdf.LIBRARY_FAILURES as error:
         raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
     trail.counts["extracted_pdf"] += 1
-    trail.note("extract", f"pypdf: {len(text)} characters")
+    trail.note("extract", f"pypdfium2: {len(text)} characters")
     if not text.strip():
         raise _Rejection(ExtractDrop.NO_TEXT)
     return text, charset.clean(title).strip() or None if title else None, None

@@ -12,7 +12,7 @@ from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRu
 from pipeline.engine.settings import setting
 from pipeline.urls import canonical_host
 
-MIN_PAGE_MEMORY_MB = 512
+MIN_PAGE_MEMORY_MB = 832
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class DocumentsSettings:
         DEFAULT_RULES.min_confidence, "the expected F1, 0 to 1, below which the extractor blocks asks cascade"
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
-    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdf: pip install 'webtext[pdf]')")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
-    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents")
+    min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents; dedup holds to it after its cuts")
     exclude_sites: tuple[str, ...] = setting(
         paper.REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
@@ -45,7 +45,7 @@ class DocumentsSettings:
         file=True,
         metavar="FILE",
     )
-    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers and IP addresses")
+    mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
         "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
@@ -67,13 +67,13 @@ class DocumentsSettings:
             raise ValueError(f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
             raise ValueError(
-                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
+                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 690 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
         for site in self.exclude_sites:
             canonical_site(site)
         if self.pdf and not pdf.is_available():
-            raise ValueError("--pdf: pypdf is not installed; pip install 'webtext[pdf]'")
+            raise ValueError("--pdf: pypdfium2 is not installed; pip install 'webtext[pdf]'")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
         object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))

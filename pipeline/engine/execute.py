@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
-from tokenizer.errors import DISK_ERRORS, InputError
+from tokenizer.errors import DISK_ERRORS, InputError, OutageError
 
 W = TypeVar("W")
 W_contra = TypeVar("W_contra", contravariant=True)
@@ -24,7 +24,7 @@ class Work(Protocol[W_contra]):
 def run_part(phase: PhaseFolder, work: Work[W], part: Part[W]) -> Receipt:
     """Work one part to its receipt.
 
-    An InputError or a disk's errno is also written to a file of the phase, since runners change the types of exceptions.
+    An InputError, an OutageError or a disk's errno is also written to a file of the phase, since runners change the types of exceptions.
     """
     return publish_part(compute_part(phase, work, part))
 
@@ -49,6 +49,9 @@ def _recorded_errors(phase: PhaseFolder, key: str) -> Iterator[None]:
         yield
     except InputError as error:
         files.publish_bytes(phase.error_path(key), str(error).encode())
+        raise
+    except OutageError as error:
+        files.publish_bytes(phase.outage_path(key), str(error).encode())
         raise
     except OSError as error:
         if error.errno in DISK_ERRORS and files.is_local(phase.work_folder):

@@ -79,6 +79,10 @@ class PhaseFolder:
         """Path of a file with the one line of the InputError that ended the part `key`."""
         return files.join(self.errors_folder, f"{key}.error")
 
+    def outage_path(self, key: str) -> str:
+        """Path of a file with the one line of the OutageError that ended the part `key`."""
+        return files.join(self.errors_folder, f"{key}.outage")
+
     def disk_error_path(self, number: int) -> str:
         """Path of an empty file whose name is the errno of a part's disk: a full disk has no room for content."""
         return files.join(self.errors_folder, f"{number}.disk")
@@ -91,7 +95,14 @@ class PhaseFolder:
 
     def input_errors(self) -> list[str]:
         """The lines of the InputErrors that ended parts, in the order of the parts' keys."""
-        return [files.read_bytes(path).decode() for path in files.listing(self.errors_folder) if path.endswith(".error")]
+        return self._error_lines(".error")
+
+    def outages(self) -> list[str]:
+        """The lines of the OutageErrors that ended parts, in the order of the parts' keys."""
+        return self._error_lines(".outage")
+
+    def _error_lines(self, suffix: str) -> list[str]:
+        return [files.read_bytes(path).decode() for path in files.listing(self.errors_folder) if path.endswith(suffix)]
 
     def create(self) -> None:
         """Make the folders, and remove the errors of an earlier run."""

@@ -17,7 +17,7 @@ from pipeline.engine.interruption import heed_lost_workers
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
 from pipeline.engine.progress import progress
 from pipeline.storage import files
-from tokenizer.errors import InputError
+from tokenizer.errors import InputError, OutageError
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -63,8 +63,8 @@ class Engine:
 
         The engine chooses how: threads of this process where the work is `light` (it costs less than a pipeline's start, 0.15 s)
         or a local engine has one part to run; else a Beam pipeline, on local worker processes or on the runner that the flags
-        name. `unit` names the parts' items on the progress line. Raises InputError, or a disk's OSError, where a part ended with
-        one; no further part is started.
+        name. `unit` names the parts' items on the progress line. Raises InputError, OutageError or a disk's OSError where a part
+        ended with one; no further part is started.
         """
         phase.create()
         waiting = [part for part in parts if not is_done(phase, part.key)]
@@ -128,5 +128,7 @@ def _raise_recorded(phase: PhaseFolder, cause: Exception | None) -> None:
     """Raise the error that ended a part, with its own type: a runner gives it another one, or none."""
     if lines := phase.input_errors():
         raise InputError(lines[0]) from cause
+    if lines := phase.outages():
+        raise OutageError(lines[0]) from cause
     if numbers := phase.disk_errors():
         raise OSError(numbers[0], os.strerror(numbers[0]), phase.folder) from cause

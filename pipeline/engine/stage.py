@@ -12,7 +12,15 @@ from typing import Any, Generic, TypeVar
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import to_manifest
-from pipeline.engine.stage_folder import close_stage, open_stage, record_run
+from pipeline.engine.stage_folder import (
+    NO_EARLIER_FILES,
+    EarlierFiles,
+    close_stage,
+    finish_closing,
+    open_stage,
+    record_run,
+    request_of,
+)
 from pipeline.storage.files import is_local
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.verification import check_input
@@ -40,11 +48,20 @@ class StageResult:
     books: Books | None = None
     counters: dict[str, int] = field(default_factory=dict)
     dataset: dict[str, Any] | None = None
+    earlier: EarlierFiles = NO_EARLIER_FILES
 
 
 def no_files(_settings: Any) -> dict[str, Input]:
     """The default of `Stage.files`: the stage reads no file of the user."""
     return {}
+
+
+Update = Callable[[], StageResult]
+
+
+def no_update(_call: Call[Any], _phase: PhaseFolder, _request: dict[str, Any]) -> Update | None:
+    """The default of `Stage.update`: a folder of other settings is made anew, a finished one is left alone."""
+    return None
 
 
 def no_note(_manifest: StageManifest) -> str:
@@ -58,9 +75,11 @@ class Stage(Generic[S]):
 
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
     gives the user's own files that the settings name, so that their content counts as an input. `unit` names the items that it
-    counts; `note` gives a further count for its closing line. `explain_input` (folder, item, settings) says what the stage does
-    to one item of its first input, `explain_output` (folder, item) what its finished folder holds on one item: a stage with
-    either has the flag --explain.
+    counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
+    may pass at another time, with the flag --retry_failed. `update` (call, first phase, what the folder is to be made from) gives
+    the work that brings the folder's present content up to date, or None: then it is made anew, or is up to date.
+    `explain_input` (folder, item, settings) says what the stage does to one item of its first input, `explain_output` (folder,
+    item) what its finished folder holds on one item: a stage with either has the flag --explain.
     """
 
     name: str
@@ -69,6 +88,8 @@ class Stage(Generic[S]):
     work: Callable[[Call[S], PhaseFolder], StageResult]
     unit: str
     note: Callable[[StageManifest], str] = no_note
+    may_pass: frozenset[str] = frozenset()
+    update: Callable[[Call[S], PhaseFolder, dict[str, Any]], Update | None] = no_update
     files: Callable[[S], dict[str, Input]] = no_files
     explain_input: Callable[[str, str, S], str] | None = None
     explain_output: Callable[[str, str], str] | None = None
@@ -86,15 +107,28 @@ class Stage(Generic[S]):
             return self._run(call, settings, inputs, started)
 
     def _run(self, call: Call[S], settings: dict[str, Any], inputs: dict[str, Input], started: float) -> StageManifest:
-        phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
+        finish_closing(call.output)
+        phase: PhaseFolder | None = PhaseFolder.first(self.name, call.output, settings, inputs)
+        assert phase is not None
+        update = self.update(call, phase, request_of(self.name, settings, inputs))
+        if update is None:
+            phase = open_stage(self.name, call.output, settings, inputs, replace=call.engine.replace)
         if phase is None:
-            logger.info("%s: up to date", self.name)
-            return StageManifest.load(call.output)
+            manifest = StageManifest.load(call.output)
+            logger.info("%s: up to date%s", self.name, self._passing(manifest.books))
+            return manifest
         for folder in call.inputs.values():
             check_input(folder, call.engine.workers)
-        result = self.work(call, phase)
+        result = update() if update else self.work(call, phase)
         manifest = close_stage(
-            phase, settings, inputs, result.receipts, books=result.books, counters=result.counters, dataset=result.dataset
+            phase,
+            settings,
+            inputs,
+            result.receipts,
+            books=result.books,
+            counters=result.counters,
+            dataset=result.dataset,
+            earlier=result.earlier,
         )
         seconds = time.monotonic() - started
         record_run(call.output, seconds, call.engine, result.receipts)
@@ -104,7 +138,7 @@ class Stage(Generic[S]):
     def summary(self, manifest: StageManifest, seconds: float) -> str:
         """`links: kept 120 of 300 submissions (110 distinct links), dropped 180 (100 self_post, 80 low_karma) in 2 s`.
 
-        Where the stage dropped everything, the line also names the commonest reason.
+        Drops that may pass are also counted apart. Where the stage dropped everything, the line also names the commonest reason.
         """
         books = manifest.books
         reasons = sorted(books.dropped.items(), key=lambda pair: -pair[1])
@@ -114,7 +148,12 @@ class Stage(Generic[S]):
         line = f"{self.name}: kept {books.items_out:,} of {books.items_in:,} {self.unit}{note}{dropped} in {seconds:.0f} s"
         if books.items_in and not books.items_out and reasons:
             line += f"; nothing is left, '{reasons[0][0]}' dropped most"
-        return line
+        return line + self._passing(books)
+
+    def _passing(self, books: Books) -> str:
+        """The number of drops that may pass, for the closing line."""
+        items = sum(items for reason, items in books.dropped.items() if reason in self.may_pass)
+        return f"; {items:,} of the drops may pass, --retry_failed asks them again" if items else ""
 
 
 @cache

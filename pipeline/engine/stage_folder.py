@@ -4,6 +4,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -12,8 +13,24 @@ import orjson
 from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import NAME, Books, Input, StageManifest
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
+
+REQUEST = "settings.json"
+"""The file of the work folder that says what an unfinished folder is made from."""
+CLOSING = "closing.json"
+"""The file of the work folder that names the files which the manifest about to be written replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFiles:
+    """Files that the folder held before: those that still count, and all that the new manifest replaces."""
+
+    kept: Sequence[FileEntry] = ()
+    replaced: Sequence[FileEntry] = ()
+
+
+NO_EARLIER_FILES = EarlierFiles()
 
 
 def open_stage(
@@ -24,13 +41,9 @@ def open_stage(
     Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`.
     """
     phase = PhaseFolder.first(stage, folder, settings, inputs)
-    request: dict[str, Any] = {
-        "stage": stage,
-        "settings": settings,
-        "inputs": {name: i.sha256 for name, i in inputs.items()},
-    }
-    present = _present(folder)
-    if present is not None and present != orjson.loads(orjson.dumps(request)):
+    request = request_of(stage, settings, inputs)
+    present = present_request(folder)
+    if present is not None and present != request:
         if not replace:
             raise InputError(_difference(folder, present, request))
         files.remove(files.join(folder, NAME))
@@ -41,12 +54,19 @@ def open_stage(
     try:
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
-        files.publish_bytes(files.join(folder, WORK_FOLDER, "settings.json"), orjson.dumps(request))
+        files.publish_bytes(files.join(folder, WORK_FOLDER, REQUEST), orjson.dumps(request))
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise
         raise InputError(f"{folder}: cannot write there ({error.strerror or error}); choose another --output") from error
     return phase
+
+
+def request_of(stage: str, settings: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
+    """What a folder is made from, as JSON gives it back: stage, settings, and the hashes of the inputs."""
+    request = {"stage": stage, "settings": settings, "inputs": {name: i.sha256 for name, i in inputs.items()}}
+    read: dict[str, Any] = orjson.loads(orjson.dumps(request))
+    return read
 
 
 def close_stage(
@@ -58,13 +78,14 @@ def close_stage(
     books: Books | None = None,
     counters: dict[str, int] | None = None,
     dataset: dict[str, Any] | None = None,
+    earlier: EarlierFiles = NO_EARLIER_FILES,
 ) -> StageManifest:
     """Publish the manifest of the receipts' files and remove the work folder: the stage is done.
 
     Raises RuntimeError where the books do not balance.
     """
-    published = (e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name)))
-    entries = sorted(published, key=lambda e: e.name)
+    published = [e for r in receipts for e in r.files if not (is_spill(e.name) or private_addresses.is_private(e.name))]
+    entries = sorted([*earlier.kept, *published], key=lambda e: e.name)
     books = books or Books.total(r.books for r in receipts)
     books.check(phase.stage)
     counted: dict[str, int] = {}
@@ -72,9 +93,25 @@ def close_stage(
         for name, value in receipt.counters.items():
             counted[name] = counted.get(name, 0) + value
     manifest = StageManifest(phase.stage, settings, inputs, tuple(entries), books, counted | (counters or {}), dataset)
+    if replaced := sorted({entry.name for entry in earlier.replaced} - {entry.name for entry in entries}):
+        closing = {"manifest": manifest.sha256, "replaced": replaced}
+        files.publish_bytes(files.join(phase.folder, WORK_FOLDER, CLOSING), orjson.dumps(closing))
     manifest.save(phase.folder)
+    finish_closing(phase.folder)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
+
+
+def finish_closing(folder: str) -> None:
+    """Remove the files that the folder's manifest replaced, if a run that wrote it was killed before it did so."""
+    path = files.join(folder, WORK_FOLDER, CLOSING)
+    if not files.exists(path):
+        return
+    closing = orjson.loads(files.read_bytes(path))
+    if files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == closing["manifest"]:
+        for name in closing["replaced"]:
+            files.remove(files.join(folder, name))
+        files.remove_folder(files.join(folder, WORK_FOLDER))
 
 
 def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[Receipt]) -> None:
@@ -95,13 +132,13 @@ def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[R
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
 
 
-def _present(folder: str) -> dict[str, Any] | None:
+def present_request(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
         manifest = StageManifest.load(folder)
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
-    started = files.join(folder, WORK_FOLDER, "settings.json")
+    started = files.join(folder, WORK_FOLDER, REQUEST)
     return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
 
 

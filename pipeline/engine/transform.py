@@ -15,7 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from pipeline.engine.execute import Work, compute_part, publish_part
 from pipeline.engine.parts import PhaseFolder, Receipt, is_done
 from pipeline.storage.manifest import Books
-from tokenizer.errors import InputError
+from tokenizer.errors import InputError, OutageError
 
 T = TypeVar("T")
 
@@ -89,13 +89,13 @@ class RunPart(beam.DoFn):
             yield receipt.key
 
     def _unless_failed(self, step: Callable[[], T]) -> T | None:
-        """The step's result, or None after an InputError or a disk error: the driver reads it from a file, a runner would bury
-        its line."""
-        if self._phase.input_errors() or self._phase.disk_errors():
+        """The step's result, or None after an InputError, an OutageError or a disk error: the driver reads it from a file, a
+        runner would bury its line."""
+        if self._phase.input_errors() or self._phase.outages() or self._phase.disk_errors():
             return None
         try:
             return step()
-        except InputError:
+        except (InputError, OutageError):
             return None
         except OSError:
             if not self._phase.disk_errors():

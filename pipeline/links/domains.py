@@ -90,6 +90,7 @@ def media_extension(url: str) -> str | None:
     >>> media_extension("http://example.com/a.PDF?x=1"), media_extension("http://example.com/a.html")
     ('pdf', None)
     """
-    path = url.partition("#")[0].partition("?")[0]
+    path = url.partition("#")[0] if "#" in url else url
+    path = path.partition("?")[0] if "?" in path else path
     extension = path[-8:].rpartition(".")[2].lower()
     return extension if extension in MEDIA_EXTENSIONS and path.count("/") > 2 else None

@@ -5,7 +5,8 @@ The intake is the first phase of the stage. The second phase, the fold, reads ra
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from functools import lru_cache
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from pipeline.links.url_lists import read_urls
 from pipeline.links.wrappers import resolve, wraps
 from pipeline.records import INSTANT, Drop
 from pipeline.reddit import PROFILE, Post, RejectedLine, parse_lines, published_subreddit
-from pipeline.urls import domain_of, host_of, keys
+from pipeline.urls import domain_of, hosts_of, keys_with_authority
 
 ROWS_PER_BLOCK = 1 << 17
 ROWS_PER_BATCH = 1 << 12
@@ -80,29 +81,36 @@ def accept(post: Post, rules: LinkRules) -> tuple[Any, ...] | Drop:
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason)
     try:
-        url, key = keys(post.url)
+        url, key, authority = keys_with_authority(post.url)
     except ValueError as error:
         return Drop(STAGE_NAME, post.id, LinkDrop.BAD_URL, str(error))
-    site = host_of(url)
-    if wraps(site) and (page := resolve(url)) is not url:
-        url, key = keys(page)
-        site = host_of(url)
+    site = site_of(authority)
+    if site.wraps and (page := resolve(url)) is not url:
+        url, key, authority = keys_with_authority(page)
+        site = site_of(authority)
         if (reason := rules.judge_file(url)) is not None:
             return Drop(STAGE_NAME, post.id, reason, url)
-    reason = rules.judge_host(site)
+    reason = rules.judge_host(site.host)
     if reason is not None:
         return Drop(STAGE_NAME, post.id, reason, url)
-    host = host_of(key)
-    return (
-        host_hash(host),
-        key,
-        url,
-        domain_of(host),
-        post.id,
-        published_subreddit(post.subreddit) or "",
-        post.score,
-        post.created_at,
-    )
+    subreddit = published_subreddit(post.subreddit) or ""
+    return (site.hash, key, url, site.domain, post.id, subreddit, post.score, post.created_at)
+
+
+class LinkSite(NamedTuple):
+    """What the intake needs to know of an authority: its host, and hash and domain of the host in the dedup key."""
+
+    host: str
+    wraps: bool
+    hash: int
+    domain: str
+
+
+@lru_cache(maxsize=1 << 16)
+def site_of(authority: str) -> LinkSite:
+    """The site of a URL's authority: one look-up per submission in place of five."""
+    host, key_host = hosts_of(authority)
+    return LinkSite(host, wraps(host), host_hash(key_host), domain_of(key_host))
 
 
 def _detail(post: Post, reason: LinkDrop) -> str | None:

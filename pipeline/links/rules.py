@@ -49,6 +49,7 @@ class LinkRules:
     over_18: bool
     quarantined: bool
     media: bool
+    pdf: bool
     sites: SiteLookup[LinkDrop]
     only: frozenset[str] | None
     without: frozenset[str]
@@ -69,6 +70,7 @@ class LinkRules:
             settings.over_18,
             settings.quarantined,
             settings.media,
+            settings.pdf,
             SiteLookup(
                 dict.fromkeys(policy_sites(settings.domain_policy), LinkDrop.BLOCKED_SITE)
                 | dict.fromkeys(settings.exclude_sites, LinkDrop.REMOVED_SITE)
@@ -112,7 +114,9 @@ class LinkRules:
 
     def judge_file(self, url: str) -> LinkDrop | None:
         """The rule that the extension of a URL breaks, or None. The URL need not be normalised."""
-        return LinkDrop.MEDIA_FILE if not self.media and media_extension(url) else None
+        if self.media or (extension := media_extension(url)) is None or (self.pdf and extension == "pdf"):
+            return None
+        return LinkDrop.MEDIA_FILE
 
 
 def _subreddits(path: str) -> frozenset[str]:

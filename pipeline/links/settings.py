@@ -79,6 +79,7 @@ class LinksSettings:
         REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
     media: bool = setting(False, "keep URLs of pictures, sound, video, documents, archives")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
     only_subreddits: str | None = setting(None, "file of the only subreddits to keep", file=True, metavar="FILE")

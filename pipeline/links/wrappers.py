@@ -36,7 +36,6 @@ Unwrap = Callable[[str, str | None], str | None]
 """From the path and the query of a wrapper's address to the page's address, with or without a scheme; None where it has none."""
 
 
-@lru_cache(maxsize=1 << 16)
 def wraps(host: str) -> bool:
     """Whether the host has addresses that wrap pages."""
     return _wrapper(host) is not None
@@ -80,6 +79,7 @@ def _with_scheme(address: str) -> str:
     return f"http://{address.removeprefix('//')}"
 
 
+@lru_cache(maxsize=1 << 16)
 def _wrapper(host: str) -> Unwrap | None:
     """How the host wraps pages, or None where it is no wrapper."""
     name = host.rstrip(".")

@@ -6,6 +6,7 @@ therefore no false positive. The paper used Bloom filters (a rate of at most 1e-
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,12 +30,12 @@ UNKNOWN = -1
 
 
 def words(text: str) -> list[str]:
-    """The alphanumeric words in lower case.
+    """The alphanumeric words in lower case. Composed and decomposed letters are equal.
 
     >>> words("Don't  STOP_it!")
     ['don', 't', 'stop', 'it']
     """
-    return _WORD.findall(text.lower())
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
 @dataclass(frozen=True, slots=True)

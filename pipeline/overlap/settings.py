@@ -1,9 +1,9 @@
 """Settings of the stage `overlap`."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pipeline.engine.settings import setting
+from pipeline.overlap.evaluation_files import set_name
 from pipeline.paper import OVERLAP_NGRAM_WORDS
 from tokenizer.errors import InputError
 
@@ -44,4 +44,4 @@ class OverlapSettings:
 
 def _name_and_path(item: str) -> tuple[str, str]:
     name, mark, path = item.partition("=")
-    return (name, path) if mark else (PurePosixPath(item).stem, item)
+    return (name, path) if mark else (set_name(item), item)

@@ -11,7 +11,7 @@ from tokenizer.errors import InputError
 
 _NAME = re.compile(r".+\.(?:w?arc(?:\.gz|\.zst)?|wacz)", re.IGNORECASE)
 _DERIVED = re.compile(r".+\.(?:wet|wat)(?:\.gz)?", re.IGNORECASE)
-_OWN_NAME = re.compile(r"(pages-\d{5}-of-\d{5}(?:-r\d+)?)(?:-\d\d)?\.warc\.gz")
+_OWN_NAME = re.compile(r"(pages-\d{5}-of-\d{5}(?:-[jru]\d+)*)(?:-\d\d)?\.warc\.gz")
 _INDEX_COLUMNS = ["url", "final_url", "fetched_at", "status", "warc_file", "warc_offset", "warc_length"]
 
 
@@ -42,29 +42,30 @@ def skipped_files(paths: Sequence[str]) -> int:
     return sum(not _NAME.fullmatch(p.name) for path in paths if _is_folder(path) for p in _files_below(path))
 
 
-def own_index(path: str) -> str | None:
-    """The pages index beside a WARC file of a crawl of our own; None for the archives of others."""
+def own_indexes(path: str) -> list[str]:
+    """The pages indexes beside a WARC file of a crawl of our own that may name its records; none for the archives of others.
+
+    An update of the crawl writes all indexes anew, each with pages of several WARC files.
+    """
     match = _OWN_NAME.fullmatch(files.base_name(path))
     if not match:
-        return None
-    index = path.removesuffix(files.base_name(path)) + f"{match[1]}.parquet"
-    if not files.exists(index) or not set(_INDEX_COLUMNS) <= set(files.read_schema(index).names):
-        return None
-    return index
+        return []
+    folder = path.removesuffix(files.base_name(path))
+    index = f"{folder}{match[1]}.parquet"
+    indexes = [index] if files.exists(index) else [i for i in files.listing(folder, "pages-") if i.endswith(".parquet")]
+    return [index for index in indexes if set(_INDEX_COLUMNS) <= set(files.read_schema(index).names)]
 
 
 def redacted_pages(path: str) -> Iterator[Page]:
     """The pages in a WARC file of our own whose links its records do not name: the URLs there are without keys and passwords."""
-    index = own_index(path)
-    if index is None:
-        return
-    for batch in files.record_batches(index):
-        for row in batch.to_pylist():
-            page = Page.from_row(row)
-            if page.warc_file == files.base_name(path) and (
-                redact(page.url) != page.url or REDACTED in page.url + page.final_url
-            ):
-                yield page
+    for index in own_indexes(path):
+        for batch in files.record_batches(index):
+            for row in batch.to_pylist():
+                page = Page.from_row(row)
+                if page.warc_file == files.base_name(path) and (
+                    redact(page.url) != page.url or REDACTED in page.url + page.final_url
+                ):
+                    yield page
 
 
 def _is_folder(path: str) -> bool:

@@ -24,6 +24,7 @@ from pipeline.pages.archive_index import (
 from pipeline.pages.archive_unpacking import UNPACKED
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
+from pipeline.pages.media import PAGE_TYPES
 from pipeline.pages.outcomes import (
     REDIRECT_STATUSES,
     DroppedLink,
@@ -89,7 +90,8 @@ class CopyPart:
             writer.advance(len(journal.entries))
             for url, link in links.items():
                 if url not in journal.entries:
-                    outcome = archived_outcome(link, captures, addresses.get(url, url), self.settings.max_redirects)
+                    address = addresses.get(url, url)
+                    outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
                     journal.append(*journal_entry(outcome, link))
                     writer.advance()
             publish_journal(journal, links, writer, self.settings.warc_bytes, {})
@@ -121,19 +123,26 @@ def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
     return next((files.join(phase.folder, entry.name) for entry in receipt.files if entry.kind == UNPACKED), None)
 
 
-def archived_outcome(link: Link, captures: Captures, address: str, max_redirects: int = MAX_REDIRECTS) -> FetchOutcome:
+def archived_outcome(
+    link: Link,
+    captures: Captures,
+    address: str,
+    max_redirects: int = MAX_REDIRECTS,
+    kept_types: frozenset[str] = PAGE_TYPES,
+) -> FetchOutcome:
     """A link's outcome from the archives, which may name it by its `address`.
 
     Redirects are followed as far as their targets are archived.
     """
-    return _Search(link, captures, max_redirects).outcome(address, RedirectChain(), 0)
+    return _Search(link, captures, max_redirects, kept_types).outcome(address, RedirectChain(), 0)
 
 
 class _Search:
     """The search for one link's page. No capture is read twice: a redirect to another spelling of its own URL does not go round."""
 
-    def __init__(self, link: Link, captures: Captures, max_redirects: int) -> None:
+    def __init__(self, link: Link, captures: Captures, max_redirects: int, kept_types: frozenset[str]) -> None:
         self._link = link
+        self._kept_types = kept_types
         self._max_redirects = max_redirects
         self._captures = captures
         self._seen: set[Capture] = set()
@@ -176,7 +185,7 @@ class _Search:
         elif (refreshed := refresh_target(response)) is not None:
             target = refreshed
         else:
-            return page_or_drop(self._link.url, response, date, chain)
+            return page_or_drop(self._link.url, response, date, chain, self._kept_types)
         try:
             chain = chain.then(exchange_members(response, date))
         except UnwritableResponseError as error:

@@ -4,7 +4,7 @@ import http.client
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from requests import Response
 from pipeline.pages.addresses import AddressPolicy, ForbiddenAddressError, Lookup
 from pipeline.pages.deadlines import Deadline, Watchdog
 from pipeline.pages.decoding import ACCEPTED, DecodingError, TooLargeError, UnknownCodingError, codings, decode
-from pipeline.pages.failures import RequestError, RequestFailure
+from pipeline.pages.failures import AddressBusyError, RequestError, RequestFailure
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.live_response import head_of
 from pipeline.pages.ports import vet_port
@@ -67,16 +67,20 @@ class Client:
         self._adapter = Adapter(tls_context(ca_bundle), pools)
         self._watchdog = Watchdog()
 
-    def get(self, url: str, first_bytes: int | None = None, cookie: str = "") -> HttpResponse:
+    def get(
+        self, url: str, first_bytes: int | None = None, cookie: str = "", admits: Callable[[str], bool] = lambda _: True
+    ) -> HttpResponse:
         """The response to a GET; a redirect is a response too. Raises RequestError.
 
         With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure. `cookie` is the Cookie header,
-        which the response's request headers leave out.
+        which the response's request headers leave out. `admits` is asked before a connection to an address is made; where it
+        refuses, AddressBusyError is raised.
         """
         with self._watchdog.deadline(self._limits.deadline_seconds) as deadline:
             try:
-                response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
-            except RequestError:
+                with request_scope(deadline, self._dialer, admits):
+                    response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
+            except (RequestError, AddressBusyError):
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
                 raise _request_error(error, deadline) from error
@@ -112,14 +116,13 @@ class Client:
         if self._proxies:
             self._policy.vet_host(urlsplit(url).hostname or "")
         request = get_request(url, {**self._headers, "Cookie": cookie} if cookie else self._headers)
-        with request_scope(deadline, self._dialer):
-            response = self._adapter.send(request, stream=True, timeout=timeouts(deadline, READ_SECONDS), proxies=self._proxies)
-            try:
-                return self._read(response, first_bytes)
-            finally:
-                if not response.raw.closed:
-                    response.raw.close()  # unread data is left: the connection cannot be reused
-                response.raw.release_conn()
+        response = self._adapter.send(request, stream=True, timeout=timeouts(deadline, READ_SECONDS), proxies=self._proxies)
+        try:
+            return self._read(response, first_bytes)
+        finally:
+            if not response.raw.closed:
+                response.raw.close()  # unread data is left: the connection cannot be reused
+            response.raw.release_conn()
 
     def _read(self, response: Response, first_bytes: int | None) -> HttpResponse:
         raw = response.raw
@@ -155,13 +158,14 @@ def _beginning(stream: Iterator[bytes], size: int) -> bytes:
 
 def _request_error(error: Exception, deadline: Deadline) -> RequestError:
     """The named failure behind an error of requests, urllib3, http.client, ssl or socket."""
-    if deadline.expired:
-        return RequestError(RequestFailure.TIMEOUT, "no complete response before the deadline")
     chain = list(_causes(error))
+    connected = not any(isinstance(cause, _UNCONNECTED) for cause in chain)
+    if deadline.expired:
+        return RequestError(RequestFailure.TIMEOUT, "no complete response before the deadline", connected=connected)
     for kinds, failure in _FAILURES:
         for cause in chain:
             if isinstance(cause, kinds):
-                return RequestError(failure, _line(cause))
+                return RequestError(failure, _line(cause), connected=connected)
     return RequestError(RequestFailure.BAD_RESPONSE, _line(error))
 
 
@@ -183,6 +187,14 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], RequestFailure], ...] = 
     ((OSError,), RequestFailure.CONNECTION),
 )
 """Most specific first: urllib3 wraps one error in another."""
+
+_UNCONNECTED = (
+    urllib3.exceptions.NameResolutionError,
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    socket.gaierror,
+)
+"""Errors of requests that got no connection."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,6 +1,5 @@
 """A crawl: every host is asked politely, every URL gets one outcome, whatever servers do."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,15 +7,19 @@ from datetime import UTC, datetime
 
 from pipeline.pages.client import Client
 from pipeline.pages.cookies import ChainCookies
-from pipeline.pages.failures import RequestError, RequestFailure
+from pipeline.pages.crew import Crew
+from pipeline.pages.failures import AddressBusyError, RequestError, RequestFailure
 from pipeline.pages.frontier import Frontier, Host, host_key
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.latencies import Latencies
+from pipeline.pages.media import PAGE_TYPES
+from pipeline.pages.outage import UNREACHED, OutageWatch
 from pipeline.pages.outcomes import (
     NO_REDIRECTS,
     REDIRECT_STATUSES,
     DroppedLink,
     FetchOutcome,
+    KeptPage,
     MovedLink,
     PageDrop,
     page_or_drop,
@@ -33,13 +36,18 @@ from pipeline.redaction import excerpt
 NO_COOKIES = ChainCookies()
 HOST_FAILURES = frozenset({RequestFailure.TIMEOUT, RequestFailure.CONNECTION, RequestFailure.DNS, RequestFailure.TLS})
 """Failures that are the host's, not the page's: several in a row set the host aside."""
+SLOW_SECONDS, SLOW_SHARE = 5.0, 4
+"""A host whose last request took longer is slow: one of four threads may ask such a host."""
 ROBOTS_RETRIED_STATUSES = RETRIED_STATUSES - {408}
 """408 for a robots.txt means that it is unavailable, as other 4xx do."""
 
 
 @dataclass(slots=True, eq=False)
 class CrawlRequest:
-    """A request for a page: `link_url` is the link's URL, `url` where its redirects have led."""
+    """A request for a page: `link_url` is the link's URL, `url` where its redirects have led.
+
+    A page that an earlier crawl holds is only vetted by robots.txt.
+    """
 
     link_url: str
     url: str
@@ -47,6 +55,7 @@ class CrawlRequest:
     chain: RedirectChain = NO_REDIRECTS
     attempts: int = 0
     cookies: ChainCookies = NO_COOKIES
+    is_held: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +81,8 @@ def first_requests(urls: Iterable[str]) -> list[CrawlRequest]:
 class Crawl:
     """Fetches URLs with many threads; `record` is called once per URL, from any of the threads.
 
-    A redirect to a URL that the crawl does not own ends as `MovedLink`.
+    A redirect to a URL that the crawl does not own ends as `MovedLink`. With `outages`, the crawl ends with OutageError where the
+    network is down.
     """
 
     client: Client
@@ -81,10 +91,12 @@ class Crawl:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     owns: Callable[[str], bool] = field(default=lambda _: True)
     latencies: Latencies = field(default_factory=Latencies)
+    kept_types: frozenset[str] = PAGE_TYPES
+    outages: OutageWatch | None = None
 
     def __post_init__(self) -> None:
         self._frontier: Frontier[CrawlRequest, RobotsRequest] = Frontier(
-            self.politeness.delay_seconds, self.politeness.domain_requests
+            self.politeness.delay_seconds, self.politeness.domain_requests, self.politeness.address_requests
         )
         self._robots = RobotsCache()
         self._error: BaseException | None = None
@@ -93,15 +105,13 @@ class Crawl:
         """Make all requests. An error that is not an outcome stops every thread and is raised."""
         for request in requests:
             self._frontier.add_page(host_key(request.url), request)
-        workers = [
-            threading.Thread(target=self._work, name=f"fetch-{i}", daemon=True) for i in range(min(threads, len(requests)))
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        self._frontier.limit_slow(max(1, threads // SLOW_SHARE))
+        self._crew = Crew(self._work, min(threads, len(requests)))
+        self._crew.run()
         if self._error is not None:
             raise self._error
+        for drop in self.outages.rest() if self.outages else ():
+            self.record(drop)
 
     def stop(self) -> None:
         """End `run` once the open requests have ended; the other URLs get no outcome."""
@@ -110,7 +120,11 @@ class Crawl:
     def _work(self) -> None:
         try:
             while (host := self._frontier.take()) is not None:
-                self._frontier.give_back(host, self._turn(host))
+                with self._crew:
+                    ready_at = self._turn(host)
+                self._frontier.give_back(host, ready_at)
+                if self._crew.retire():
+                    return
         except BaseException as error:  # noqa: BLE001  # handed to the thread that waits in `run`
             self._error = self._error or error
             self._frontier.stop()
@@ -121,8 +135,10 @@ class Crawl:
             if host.robots:
                 return self._ask_robots(host, host.robots.popleft())
             request = host.pages.popleft()
-            if host.failures >= self.politeness.host_failures:
-                self.record(
+            if request.is_held and (kept := self._vetted(request)) is not None:
+                self._record(kept)
+            elif host.failures >= self.politeness.host_failures:
+                self._record(
                     DroppedLink(request.link_url, PageDrop.HOST_SET_ASIDE, f"{host.name}: {host.failures} failures in a row")
                 )
             elif not self.politeness.robots:
@@ -130,10 +146,19 @@ class Crawl:
             elif (robots := self._robots.get(request.url)) is None:
                 self._park(host, request)
             elif (refusal := self._refusal(host, request, robots)) is not None:
-                self.record(refusal)
+                self._record(refusal)
             else:
                 return self._ask_page(host, request)
         return host.ready_at
+
+    def _vetted(self, request: CrawlRequest) -> FetchOutcome | None:
+        """The outcome of a held page; None where its robots.txt has yet to be asked for. A failure does not lose the page."""
+        robots = self._robots.get(request.url)
+        if robots is None and self.politeness.robots:
+            return None
+        if isinstance(robots, Robots) and robots.has_rules and not robots.allows(request.url):
+            return DroppedLink(request.link_url, PageDrop.ROBOTS)
+        return KeptPage(request.link_url)
 
     def _park(self, host: CrawlHost, request: CrawlRequest) -> None:
         """Let the host's pages wait for the robots.txt that applies to the request."""
@@ -155,7 +180,11 @@ class Crawl:
         """Make one request for a robots.txt. Returns when the host's next turn may come."""
         request.attempts += 1
         try:
-            response = self.client.get(request.url, first_bytes=MAX_BYTES)
+            response = self._get(host, request.url, first_bytes=MAX_BYTES)
+        except AddressBusyError:
+            request.attempts -= 1
+            host.robots.appendleft(request)
+            return host.ready_at
         except RequestError as error:
             wait = self._retry_wait(request.attempts, error.failure in RETRIED_FAILURES, None)
             robots: Robots | RequestError = error
@@ -189,7 +218,11 @@ class Crawl:
         request.attempts += 1
         try:
             with self.latencies.timed():
-                response = self.client.get(request.url, cookie=request.cookies.header(request.url))
+                response = self._get(host, request.url, cookie=request.cookies.header(request.url))
+        except AddressBusyError:
+            request.attempts -= 1
+            host.pages.appendleft(request)
+            return host.ready_at
         except RequestError as error:
             host.failures = host.failures + 1 if error.failure in HOST_FAILURES else 0
             wait = self._retry_wait(request.attempts, error.failure in RETRIED_FAILURES, None)
@@ -202,8 +235,36 @@ class Crawl:
             host.pages.append(request)
             return time.monotonic() + max(wait, host.delay_seconds)
         if outcome is not None:
-            self.record(outcome)
+            self._record(outcome)
         return time.monotonic() + host.delay_seconds
+
+    def _get(self, host: CrawlHost, url: str, first_bytes: int | None = None, cookie: str = "") -> HttpResponse:
+        """Send one request to the host, and note what it shows: whether the host stalls, and whether the network is up.
+
+        Raises RequestError, AddressBusyError, OutageError.
+        """
+        number = self.outages.begin() if self.outages else 0
+        evidence: str | None = None
+        started = time.monotonic()
+        try:
+            response = self.client.get(url, first_bytes, cookie, lambda address: self._frontier.enter_address(host, address))
+            evidence = ""
+        except RequestError as error:
+            if error.connected is not None:
+                evidence = "" if error.connected else error.failure
+            raise
+        finally:
+            host.slow = time.monotonic() - started >= SLOW_SECONDS
+            for drop in self.outages.end(number, host.site, evidence) if self.outages else ():
+                self.record(drop)
+        return response
+
+    def _record(self, outcome: FetchOutcome) -> None:
+        """Record an outcome; a drop that an outage may have caused waits until the network is seen to be up."""
+        if self.outages and isinstance(outcome, DroppedLink) and outcome.reason in UNREACHED:
+            self.outages.wait(outcome)
+        else:
+            self.record(outcome)
 
     def _retry_wait(self, attempts: int, retriable: bool, response: HttpResponse | None) -> float | None:
         """Seconds until the next attempt; None where there is none."""
@@ -219,7 +280,7 @@ class Crawl:
             return self._follow(host, request, response, _target(response))
         if (target := refresh_target(response)) is not None:
             return self._follow(host, request, response, target)
-        return page_or_drop(request.link_url, response, self.now(), request.chain)
+        return page_or_drop(request.link_url, response, self.now(), request.chain, self.kept_types)
 
     def _follow(self, host: CrawlHost, request: CrawlRequest, response: HttpResponse, target: str | None) -> FetchOutcome | None:
         if request.redirects >= self.politeness.max_redirects:

@@ -21,9 +21,17 @@ class RequestFailure(StrEnum):
 
 
 class RequestError(Exception):
-    """A request failed; `failure` names the kind, `detail` the particular."""
+    """A request failed; `failure` names the kind, `detail` the particular.
 
-    def __init__(self, failure: RequestFailure, detail: str = "") -> None:
+    `connected` says whether the server, or the proxy, took the connection; None where the network was not asked for one.
+    """
+
+    def __init__(self, failure: RequestFailure, detail: str = "", *, connected: bool | None = True) -> None:
         super().__init__(failure, detail)
         self.failure = failure
         self.detail = detail
+        self.connected = None if failure in (RequestFailure.FORBIDDEN_ADDRESS, RequestFailure.BAD_URL) else connected
+
+
+class AddressBusyError(Exception):
+    """The address that a host resolves to has as many open requests as it may have; the request was not sent."""

@@ -1,6 +1,7 @@
 """The crawl's frontier: one queue per host, one open request per host, a pause between two, the longest queue first.
 
-Hosts of one registrable domain share a limit of open requests: they are mostly one machine.
+Hosts of one registrable domain share a limit of open requests, and so do hosts of one address: they are mostly one machine. Hosts
+that stalled share a limit too: they would hold all threads.
 
 Longest first keeps the last host from starting late: the crawl then takes little longer than its longest host alone.
 """
@@ -12,13 +13,16 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pipeline.urls import domain_of, host_of
 
 P = TypeVar("P")
 R = TypeVar("R")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+LimitGroup = tuple[Literal["domain", "address", "slow"], str]
+"""Hosts that share a limit: kind, and the domain or the address."""
+SLOW: LimitGroup = ("slow", "")
 
 
 def host_key(url: str) -> str:
@@ -45,35 +49,58 @@ def domain_key(name: str) -> str:
 class Host(Generic[P, R]):
     """A host's requests: P for pages, R for robots.txt. Only the thread that took the host touches it until it is given back.
 
-    A parked host waits for a robots.txt: its pages wait, its robots requests do not.
+    A parked host waits for a robots.txt: its pages wait, its robots requests do not. `address` is known after its first
+    connection; a host is `slow` while its last request stalled.
     """
 
     name: str
     delay_seconds: float
+    domain: str = ""
+    address: str = ""
+    slow: bool = False
     pages: deque[P] = field(default_factory=deque)
     robots: deque[R] = field(default_factory=deque)
     ready_at: float = 0.0
     failures: int = 0
     busy: bool = False
     parked: bool = False
+    counted: tuple[LimitGroup, ...] = ()
 
     @property
     def runnable(self) -> bool:
         """Whether the host has a request to make now."""
         return bool(self.robots) or (bool(self.pages) and not self.parked)
 
+    @property
+    def site(self) -> str:
+        """The unit of evidence on the network: the registrable domain, or the literal address with its port."""
+        return self.name if self.domain[-1:].isdigit() or ":" in self.domain else self.domain
+
+    @property
+    def groups(self) -> tuple[LimitGroup, ...]:
+        """The limits that the host's next request counts for."""
+        groups: tuple[LimitGroup, ...] = (("domain", self.domain),)
+        if self.address:
+            groups += (("address", self.address),)
+        return (*groups, SLOW) if self.slow else groups
+
 
 class Frontier(Generic[P, R]):
     """All hosts of a part. Threads `take` and `give_back` hosts; requests may be added from any thread.
 
-    At most `domain_requests` hosts of one domain are taken at the same time.
+    At most `domain_requests` hosts of one domain and `address_requests` of one address are taken at the same time.
     """
 
-    def __init__(self, delay_seconds: float, domain_requests: int = sys.maxsize) -> None:
+    def __init__(
+        self,
+        delay_seconds: float,
+        domain_requests: int = sys.maxsize,
+        address_requests: int = sys.maxsize,
+    ) -> None:
         self._delay_seconds = delay_seconds
-        self._domain_requests = domain_requests
-        self._open: Counter[str] = Counter()
-        self._held: defaultdict[str, deque[Host[P, R]]] = defaultdict(deque)
+        self._limits = {"domain": domain_requests, "address": address_requests, "slow": sys.maxsize}
+        self._open: Counter[LimitGroup] = Counter()
+        self._held: defaultdict[LimitGroup, deque[Host[P, R]]] = defaultdict(deque)
         self._changed = threading.Condition()
         self._hosts: dict[str, Host[P, R]] = {}
         self._waiting: list[tuple[float, int, Host[P, R]]] = []
@@ -82,6 +109,10 @@ class Frontier(Generic[P, R]):
         self._order = itertools.count()
         self._busy = 0
         self._stopped = False
+
+    def limit_slow(self, hosts: int) -> None:
+        """Let at most this many slow hosts be taken at the same time."""
+        self._limits["slow"] = hosts
 
     def add_page(self, name: str, request: P) -> None:
         """Queue a request for a page of the host `name`."""
@@ -113,18 +144,29 @@ class Frontier(Generic[P, R]):
             while not self._stopped:
                 now = time.monotonic()
                 while self._waiting and self._waiting[0][0] <= now:
-                    host = heapq.heappop(self._waiting)[2]
-                    heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
+                    self._make_ready(heapq.heappop(self._waiting)[2])
                 while self._ready:
                     host = heapq.heappop(self._ready)[2]
-                    if self._open[domain_key(host.name)] < self._domain_requests:
+                    if not self._is_held(host):
                         return self._taken(host)
-                    self._held[domain_key(host.name)].append(host)
                 if not self._waiting and not self._busy:
                     self._changed.notify_all()
                     return None
                 self._changed.wait(self._waiting[0][0] - now if self._waiting else None)
             return None
+
+    def enter_address(self, host: Host[P, R], address: str) -> bool:
+        """Count the address that a taken host is about to connect to; False where it has no room: then give the host back."""
+        group: LimitGroup = ("address", address)
+        with self._changed:
+            host.address = address
+            if group in host.counted:
+                return True
+            if self._is_full(group):
+                return False
+            self._open[group] += 1
+            host.counted += (group,)
+            return True
 
     def give_back(self, host: Host[P, R], ready_at: float) -> None:
         """Return a host; its next turn comes at `ready_at` (monotonic seconds)."""
@@ -132,7 +174,13 @@ class Frontier(Generic[P, R]):
             host.busy = False
             host.ready_at = ready_at
             self._busy -= 1
-            self._release(domain_key(host.name))
+            for group in host.counted:
+                self._open[group] -= 1
+                if not self._open[group]:
+                    del self._open[group]
+            for group in host.counted:
+                self._release(group)
+            host.counted = ()
             self._schedule(host)
             if not self._busy:
                 self._changed.notify_all()
@@ -143,30 +191,47 @@ class Frontier(Generic[P, R]):
             self._stopped = True
             self._changed.notify_all()
 
+    def _is_full(self, group: LimitGroup) -> bool:
+        return self._open[group] >= self._limits[group[0]]
+
+    def _is_held(self, host: Host[P, R]) -> bool:
+        """Let a host wait for a group that is full, if any; a host that waits for its other groups may come in its place."""
+        groups = host.groups
+        full = next((group for group in groups if self._is_full(group)), None)
+        if full is None:
+            return False
+        self._held[full].append(host)
+        for group in groups:
+            if group != full and not self._is_full(group):
+                self._release(group)
+        return True
+
     def _taken(self, host: Host[P, R]) -> Host[P, R]:
         """Count a host as taken."""
         self._scheduled.discard(host.name)
-        self._open[domain_key(host.name)] += 1
+        host.counted = host.groups
+        for group in host.counted:
+            self._open[group] += 1
         host.busy = True
         self._busy += 1
         return host
 
-    def _release(self, domain: str) -> None:
-        """Count a host as given back; one that waited for its domain may be taken."""
-        self._open[domain] -= 1
-        if not self._open[domain]:
-            del self._open[domain]
-        if domain in self._held:
-            host = self._held[domain].popleft()
-            if not self._held[domain]:
-                del self._held[domain]
-            heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
+    def _release(self, group: LimitGroup) -> None:
+        """Let one of the hosts that wait for a group be taken."""
+        if group in self._held:
+            host = self._held[group].popleft()
+            if not self._held[group]:
+                del self._held[group]
+            self._make_ready(host)
             self._changed.notify()
+
+    def _make_ready(self, host: Host[P, R]) -> None:
+        heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
 
     def _host(self, name: str) -> Host[P, R]:
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = Host(name, self._delay_seconds)
+            host = self._hosts[name] = Host(name, self._delay_seconds, domain_key(name))
         return host
 
     def _schedule(self, host: Host[P, R]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from pipeline.pages.failures import AddressBusyError
+
 BOUND_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 NAMES = (*(f"to {bound:g} s" for bound in BOUND_SECONDS), f"over {BOUND_SECONDS[-1]:g} s")
@@ -21,12 +23,17 @@ class Latencies:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count the time of the `with` block, however it ends."""
+        """Count the time of the `with` block, however it ends; but for a request that was not sent."""
         started = monotonic()
+        sent = True
         try:
             yield
+        except AddressBusyError:
+            sent = False
+            raise
         finally:
-            self.add(monotonic() - started)
+            if sent:
+                self.add(monotonic() - started)
 
     def add(self, seconds: float) -> None:
         """Count one request that took `seconds`."""

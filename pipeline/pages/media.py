@@ -8,6 +8,7 @@ PDF = "application/pdf"
 HTML_TYPES = frozenset({HTML, "application/xhtml+xml"})
 XML_TYPES = frozenset({"application/xml", "text/xml"})
 PAGE_TYPES = HTML_TYPES | {PLAIN_TEXT}
+PAGE_AND_PDF_TYPES = PAGE_TYPES | {PDF}
 UNSPECIFIC_TYPES = XML_TYPES | {"", "application/octet-stream", "unknown/unknown", "content/unknown", "*/*"}
 """Types under which servers also send HTML: the first bytes decide."""
 

@@ -59,12 +59,36 @@ class PageDrop(StrEnum):
     HTTP_502 = "http_502"
     HTTP_503 = "http_503"
     HTTP_504 = "http_504"
+    HTTP_5XX = "http_5xx"
     HTTP_OTHER = "http_other"
 
     @classmethod
     def of_status(cls, status: int) -> "PageDrop":
         """The reason for an HTTP status that is not a success."""
-        return cls(f"http_{status}") if status in NAMED_STATUSES else cls.HTTP_OTHER
+        if status in NAMED_STATUSES:
+            return cls(f"http_{status}")
+        return cls.HTTP_5XX if status >= 500 else cls.HTTP_OTHER
+
+
+MAY_PASS = frozenset(
+    {
+        PageDrop.TIMEOUT,
+        PageDrop.DNS,
+        PageDrop.CONNECTION,
+        PageDrop.PROXY,
+        PageDrop.TRUNCATED,
+        PageDrop.ROBOTS_UNREACHABLE,
+        PageDrop.HOST_SET_ASIDE,
+        PageDrop.HTTP_408,
+        PageDrop.HTTP_429,
+        PageDrop.HTTP_500,
+        PageDrop.HTTP_502,
+        PageDrop.HTTP_503,
+        PageDrop.HTTP_504,
+        PageDrop.HTTP_5XX,
+    }
+)
+"""Failures that may pass: the link may be a page at another time. All other drops are answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +127,31 @@ class MovedLink:
     chain: RedirectChain
 
 
-FetchOutcome = FetchedPage | DroppedLink | MovedLink
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A link's `url` whose page of an earlier crawl holds: robots.txt allows it, or cannot be read."""
+
+    url: str
+
+
+FetchOutcome = FetchedPage | DroppedLink | MovedLink | KeptPage
 
 
 def page_or_drop(
-    url: str, response: HttpResponse, date: datetime, chain: RedirectChain = NO_REDIRECTS
+    url: str,
+    response: HttpResponse,
+    date: datetime,
+    chain: RedirectChain = NO_REDIRECTS,
+    kept_types: frozenset[str] = PAGE_TYPES,
 ) -> FetchedPage | DroppedLink:
-    """The outcome of the link `url` whose last response is not a redirect."""
+    """The outcome of the link `url` whose last response is not a redirect. Responses of other types than `kept_types` are drops."""
     if not 200 <= response.status < 300 or response.status == 206:
         return DroppedLink(url, PageDrop.of_status(response.status), excerpt(f"{response.status} {response.phrase}", 80))
     if not response.body.strip():
         return DroppedLink(url, PageDrop.EMPTY)
     content_type = response.header("content-type")
     kind = media_type(content_type, response.body)
-    if kind not in PAGE_TYPES:
+    if kind not in kept_types:
         return DroppedLink(url, PageDrop.NOT_HTML, excerpt(kind, 80))
     try:
         head = response_head(response)

@@ -4,8 +4,9 @@ All files are written from the part's journal, sorted by URL.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import IO, Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.pages.decoding import GZIP_MAGIC, codings
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
-from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
+from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, KeptPage, MovedLink, PageDrop
 from pipeline.pages.politeness import PRODUCT
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES
@@ -25,6 +26,8 @@ from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 STANDARD = "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
+KEPT = "kept"
+"""The key in the head of a journal's entry that says: the page of an earlier crawl holds."""
 MOVED = "moved"
 MOVED_SCHEMA = pa.schema(
     [
@@ -54,6 +57,8 @@ def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], by
         outcome = DroppedLink(outcome.url, PageDrop.BAD_RECORD, fault)
     if isinstance(outcome, DroppedLink):
         return {"key": outcome.url, "reason": str(outcome.reason), "detail": redact(outcome.detail)}, b""
+    if isinstance(outcome, KeptPage):
+        return {"key": outcome.url, KEPT: True}, b""
     if isinstance(outcome, MovedLink):
         head = {
             "key": outcome.url,
@@ -114,25 +119,51 @@ def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
     return head, page.chain.members + exchange.members + metadata
 
 
-def publish_journal(journal: Journal, links: dict[str, Link], writer: PartWriter, warc_bytes: int, about: dict[str, str]) -> None:
-    """Publish the outcomes of all links, sorted by URL: the bytes do not depend on the order in which hosts answered."""
+def publish_journal(
+    journal: Journal,
+    links: dict[str, Link],
+    writer: PartWriter,
+    warc_bytes: int,
+    about: dict[str, str],
+    kept: Mapping[str, Page | DroppedLink] = MappingProxyType({}),
+) -> None:
+    """Publish the outcomes of all links, sorted by URL: the bytes do not depend on the order in which hosts answered.
+
+    `kept` are outcomes of an earlier crawl, for links that the journal has no other outcome of.
+    """
     fetched: list[str] = []
     moved: list[str] = []
+    pages: list[Page] = []
     for url in sorted(links):
-        head = journal.head(url)
-        if "reason" in head:
+        head: dict[str, Any] = journal.head(url) if url in journal.entries else {KEPT: True}
+        if KEPT in head:
+            held = kept[url]
+            if isinstance(held, Page):
+                pages.append(held)
+            else:
+                writer.drop(held.drop(writer.phase.stage))
+        elif "reason" in head:
             writer.drop(Drop(writer.phase.stage, url, PageDrop(head["reason"]), head["detail"] or None))
         else:
             (moved if "target" in head else fetched).append(url)
     writer.items_in = len(links) - len(moved)
     if moved:
         _publish_moved(moved, journal, links, writer)
-    pages: list[Page] = []
-    for number, urls in enumerate(_warc_files(fetched, journal, warc_bytes)):
-        pages += _publish_warc(urls, number, journal, links, writer, about)
+    pages += publish_pages(fetched, journal, links, writer, warc_bytes, about)
+    pages.sort(key=lambda page: page.url)
     writer.items_out = len(pages)
     writer.counters["body_bytes"] = sum(page.body_bytes for page in pages)
     writer.publish_table("pages", Page.table(pages))
+
+
+def publish_pages(
+    urls: Sequence[str], journal: Journal, links: dict[str, Link], writer: PartWriter, warc_bytes: int, about: dict[str, str]
+) -> list[Page]:
+    """Publish WARC files of the journal's pages of some links; the index rows of the pages."""
+    pages: list[Page] = []
+    for number, group in enumerate(_warc_files(urls, journal, warc_bytes)):
+        pages += _publish_warc(group, number, journal, links, writer, about)
+    return pages
 
 
 def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:

@@ -25,7 +25,8 @@ class Politeness:
     """How hosts are treated.
 
     `agent` is the product token that robots.txt is read for. A host with `host_failures` failed requests in a row is asked no
-    more. At most `domain_requests` hosts of one registrable domain, or of one literal address, are asked at the same time.
+    more. At most `domain_requests` hosts of one registrable domain, or of one literal address, and `address_requests` hosts that
+    resolve to one address, are asked at the same time.
     """
 
     delay_seconds: float = 1.0
@@ -37,6 +38,7 @@ class Politeness:
     max_redirects: int = MAX_REDIRECTS
     host_failures: int = 5
     domain_requests: int = 8
+    address_requests: int = 8
 
 
 def user_agent(contact: str) -> str:

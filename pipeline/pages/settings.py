@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pipeline.engine.settings import setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.client import Client, RequestLimits
+from pipeline.pages.media import PAGE_AND_PDF_TYPES, PAGE_TYPES
+from pipeline.pages.outage import OutageWatch
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, user_agent
 from pipeline.redaction import redact
 from pipeline.storage import files
@@ -22,9 +24,16 @@ class PagesSettings:
     contact: str = setting("", "a URL or an address for complaints, shown in the User-Agent")
     user_agent: str = setting("", "User-Agent in place of webtext's own; robots.txt is read for its product")
     host_delay: float = setting(1.0, "seconds between two requests to a host; robots.txt may ask for up to 30", recorded=False)
-    threads: int = setting(32, "number of hosts asked at the same time, per part", recorded=False)
+    threads: int = setting(32, "number of hosts asked at the same time, per part; those that stall do not count", recorded=False)
     domain_requests: int = setting(
         8, "number of hosts of one registrable domain asked at the same time, per part", recorded=False
+    )
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
+    address_requests: int = setting(
+        8, "number of hosts that resolve to one address asked at the same time, per part", recorded=False
+    )
+    stop_on_outage: bool = setting(
+        True, "stop when nearly no site can be reached, for the network is down; off: drop the links", recorded=False
     )
     robots: bool = setting(True, "obey robots.txt (RFC 9309)")
     retries: int = setting(2, "further attempts after a time-out, a lost connection, 429 or 5xx")
@@ -36,6 +45,10 @@ class PagesSettings:
     )
     proxy: str | None = setting(None, "HTTP proxy for all requests: http://host:port", recorded=False, metavar="URL")
     ca_bundle: str | None = setting(None, "certificates to trust instead of Mozilla's (PEM)", recorded=False, metavar="FILE")
+    retry_failed: bool = setting(
+        False, "ask the links of a finished folder again whose failure may pass: dns, timeout, 503 …", recorded=False
+    )
+    refetch: bool = setting(False, "ask everything anew, whatever the folder holds", recorded=False)
     fetched_at: str = setting("", "instant to record in place of the clock, for equal bytes: 2026-01-31T12:00:00Z")
     fetch_from: tuple[str, ...] = setting(
         (), "take pages from these WARC files, or folders of them, in place of the web", recorded=False, metavar="PATH"
@@ -44,7 +57,7 @@ class PagesSettings:
 
     def __post_init__(self) -> None:
         AddressPolicy.of(self.allow_addresses)
-        for name in ("threads", "domain_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
+        for name in ("threads", "domain_requests", "address_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
         for name in ("host_delay", "retries", "max_redirects"):
@@ -59,6 +72,11 @@ class PagesSettings:
         for name in ("contact", "user_agent"):
             if not re.fullmatch(r"[\x20-\x7e]*", getattr(self, name)):
                 raise ValueError(f"--{name}: printable ASCII only, it is sent in a header")
+
+    @property
+    def kept_types(self) -> frozenset[str]:
+        """The media types that are pages."""
+        return PAGE_AND_PDF_TYPES if self.pdf else PAGE_TYPES
 
     @property
     def agent(self) -> str:
@@ -76,7 +94,12 @@ class PagesSettings:
             self.retries,
             max_redirects=self.max_redirects,
             domain_requests=self.domain_requests,
+            address_requests=self.address_requests,
         )
+
+    def outage_watch(self) -> OutageWatch | None:
+        """A new watch for one crawl; None where the settings want none."""
+        return OutageWatch() if self.stop_on_outage else None
 
     @property
     def about(self) -> dict[str, str]:

@@ -2,19 +2,23 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
-from pipeline.engine.parts import Part, PhaseFolder, Receipt
-from pipeline.engine.stage import Call, Stage, StageResult
-from pipeline.pages.archive_files import archive_files, own_index
+from pipeline.engine.parts import WORK_FOLDER, Part, PhaseFolder, Receipt
+from pipeline.engine.stage import Call, Stage, StageResult, Update
+from pipeline.pages.archive_files import archive_files, own_indexes
 from pipeline.pages.archive_index import BAD_RECORDS
 from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
-from pipeline.pages.outcomes import PageDrop
+from pipeline.pages.outage import check_reached
+from pipeline.pages.outcomes import MAY_PASS, PageDrop
 from pipeline.pages.output import MOVED
 from pipeline.pages.settings import PagesSettings, check_reachable
 from pipeline.pages.share import Share, shares
+from pipeline.pages.update import update
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import Input, StageManifest, file_input, load_stage
+from pipeline.storage.manifest import Books, FileEntry, Input, StageManifest, file_input, load_stage
+from tokenizer.errors import OutageError
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +30,48 @@ ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 
 
 def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
-    """Fetch from the web, each part from its own hosts, then continue redirects to other parts' hosts; or copy from archives."""
-    folder = call.inputs["links"]
-    shards = [(files.join(folder, e.name), e.rows) for e in load_stage(folder, "links").of_kind("links")]
+    """Fetch from the web, or copy from archives."""
+    if not call.settings.fetch_from:
+        return StageResult(_fetch_all(call, phase, FetchPart(call.settings)))
+    copy_part, skipped = copy_from_archives(call, phase)
+    return StageResult(call.engine.work(phase, _parts(call), copy_part, "links"), counters=skipped)
+
+
+def _parts(call: Call[PagesSettings], suffix: str = "") -> list[Part[Share]]:
+    """The parts of all links. `suffix` ends their keys."""
+    shards = [(files.join(call.inputs["links"], entry.name), entry.rows) for entry in _shards(call)]
     groups = shares(shards, _links_per_part(call.settings, sum(rows for _, rows in shards)))
-    parts = [Part(f"{i:05d}-of-{len(groups):05d}", share, links) for i, (share, links) in enumerate(groups)]
-    if call.settings.fetch_from:
-        copy_part, skipped = copy_from_archives(call, phase)
-        return StageResult(call.engine.work(phase, parts, copy_part, "links"), counters=skipped)
+    return [Part(f"{i:05d}-of-{len(groups):05d}{suffix}", share, links) for i, (share, links) in enumerate(groups)]
+
+
+def _shards(call: Call[PagesSettings]) -> list[FileEntry]:
+    """The shards of links: one per bucket of hosts."""
+    return load_stage(call.inputs["links"], "links").of_kind("links")
+
+
+def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, suffix: str = "") -> list[Receipt]:
+    """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
     check_reachable(call.settings)
-    receipts = call.engine.work(phase, parts, FetchPart(call.settings), "links")
-    return StageResult([*receipts, *_follow_redirects(call, phase, parts, receipts)])
+    parts = _parts(call, suffix)
+    receipts = call.engine.work(phase, parts, work, "links")
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts)]
+    if call.settings.stop_on_outage:
+        _check_reached(phase, receipts)
+    return receipts
+
+
+def _check_reached(phase: PhaseFolder, receipts: list[Receipt]) -> None:
+    """Raise OutageError where the whole crawl reached no site. Nothing is kept of it, so that the same command asks again."""
+    books = Books.total(receipt.books for receipt in receipts)
+    try:
+        check_reached(books.items_out, books.dropped)
+    except OutageError:
+        files.remove_folder(files.join(phase.folder, WORK_FOLDER, phase.fingerprint[:16]))
+        raise
+
+
+def _update(call: Call[PagesSettings], phase: PhaseFolder, request: dict[str, Any]) -> Update | None:
+    return update(call, phase, request, len(_shards(call)), _fetch_all)
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:
@@ -50,13 +85,14 @@ def _follow_redirects(
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
+    first = "" if phase.name == "main" else f"{phase.name}-"
     for turn in range(1, call.settings.max_redirects + 1):
         entries = [entry for receipt in receipts for entry in receipt.files if entry.kind == MOVED]
         if not entries:
             break
         moved = tuple(files.join(phase.folder, entry.name) for entry in entries)
         links = sum(entry.rows for entry in entries)
-        phase = phase.sibling(f"redirects-{turn}")
+        phase = phase.sibling(f"{first}redirects-{turn}")
         if links <= LINKS_PER_PART:
             parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # a single part may ask every host: no further round is needed
         turn_parts = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), moved=moved), links) for p in parts]
@@ -68,7 +104,7 @@ def _follow_redirects(
 def archives(settings: PagesSettings) -> dict[str, Input]:
     """The WARC files of --fetch_from, and the indexes of our own crawls among them, as inputs: their content counts."""
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
-    indexes = sorted({index for path in paths if (index := own_index(path))})
+    indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
     return inputs | {f"archive index {i:05d}": file_input(path) for i, path in enumerate(indexes)}
 
@@ -106,4 +142,6 @@ STAGE = PagesStage(
     unit="links",
     files=archives,
     note=skipped,
+    may_pass=MAY_PASS,
+    update=_update,
 )

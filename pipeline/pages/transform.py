@@ -59,6 +59,9 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     be bounded. A bundle that the runner retries is fetched again. No files are written: the settings for WARC files have no
     effect.
 
+    A crawl whose network is down fails its bundle with OutageError, so that the runner tries it again, unless
+    `settings.stop_on_outage` is off.
+
     Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
 
     Example (`links` is a PCollection of `Link`):
@@ -141,6 +144,7 @@ def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | Move
     if isinstance(outcome, DroppedLink):
         Metrics.counter(STAGE, f"dropped_{outcome.reason}").inc()
         return DroppedOutput(DROPS, outcome.drop(STAGE))
+    assert isinstance(outcome, FetchedPage)  # no page is held from an earlier crawl
     Metrics.counter(STAGE, "out").inc()
     return raw_page(link, outcome)
 
@@ -166,7 +170,11 @@ def crawl_outcomes(
 ) -> Iterator[FetchOutcome]:
     """The outcomes of a crawl of the share's hosts, in the order in which they finish. Closing the iterator ends the crawl."""
     outcomes: Queue[FetchOutcome | None] = Queue(QUEUED_OUTCOMES)
-    crawl = Crawl(client, settings.politeness, outcomes.put, settings.now, share.owns)
+    crawl = Crawl(
+        *(client, settings.politeness, outcomes.put, settings.now, share.owns),
+        kept_types=settings.kept_types,
+        outages=settings.outage_watch(),
+    )
     with ThreadPoolExecutor(1, "crawl") as pool:
         running = pool.submit(crawl.run, requests, settings.threads)
         running.add_done_callback(lambda _: outcomes.put(None))

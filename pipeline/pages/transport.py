@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from urllib3.util import parse_url
 
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.deadlines import Deadline, SocketHandle
+from pipeline.pages.failures import AddressBusyError
 from pipeline.pages.live_response import LiveResponse
 from pipeline.pages.resolver import Resolver
 
@@ -39,14 +40,17 @@ class Dialer:
     resolver: Resolver
     trusts_host: bool = False
 
-    def dial(self, host: str, port: int, seconds: float) -> socket.socket:
+    def dial(self, host: str, port: int, seconds: float, admits: Callable[[str], bool] = lambda _: True) -> socket.socket:
         """A connection to the first of the host's addresses that answers. The remaining time is divided among the remaining
         addresses.
 
-        Raises OSError, ForbiddenAddressError.
+        `admits` is asked about the first address: where it refuses, no connection is made. Raises OSError,
+        ForbiddenAddressError, AddressBusyError.
         """
         end = time.monotonic() + seconds
         addresses = self._addresses(host, port, seconds)
+        if addresses and not self.trusts_host and not admits(addresses[0][1][0]):
+            raise AddressBusyError
         failure: OSError = OSError(f"{host}: no address")
         for attempt, (family, address) in enumerate(addresses):
             connection = socket.socket(family, socket.SOCK_STREAM)
@@ -75,6 +79,7 @@ class _Request(threading.local):
 
     deadline: Deadline
     dialer: Dialer
+    admits: Callable[[str], bool]
     reused: bool = False
 
 
@@ -82,13 +87,13 @@ _request = _Request()
 
 
 @contextmanager
-def request_scope(deadline: Deadline, dialer: Dialer) -> Iterator[None]:
-    """Inside the `with` block, `dialer` makes this thread's connections, and `deadline` cuts them."""
-    _request.deadline, _request.dialer, _request.reused = deadline, dialer, False
+def request_scope(deadline: Deadline, dialer: Dialer, admits: Callable[[str], bool]) -> Iterator[None]:
+    """Inside the `with` block, `dialer` makes this thread's connections, to addresses that `admits`, and `deadline` cuts them."""
+    _request.deadline, _request.dialer, _request.admits, _request.reused = deadline, dialer, admits, False
     try:
         yield
     finally:
-        del _request.deadline, _request.dialer
+        del _request.deadline, _request.dialer, _request.admits
 
 
 def connection_was_reused() -> bool:
@@ -107,7 +112,7 @@ class _Connection(HTTPConnection):
         deadline = _request.deadline
         seconds = min(CONNECT_SECONDS, deadline.seconds_left)
         try:
-            connection = _request.dialer.dial(self._dns_host, self.port or self.default_port, seconds)
+            connection = _request.dialer.dial(self._dns_host, self.port or self.default_port, seconds, _request.admits)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.pages.latencies import NAMES as LATENCIES
+from pipeline.pages.outcomes import MAY_PASS
 from pipeline.report.numbers import Histogram
 from pipeline.report.stage_numbers import read_run_record
 from pipeline.report.tallies import CHARACTERS, KARMA, BinTally, ValueTally
@@ -44,7 +45,7 @@ def page_histograms(corpus: CorpusFolder) -> list[Histogram]:
     outcomes = Counter({k: n for k, n in (fetched | manifest.books.dropped).items() if n}).most_common()
     labels, counts = tuple(k for k, _ in outcomes), tuple(n for _, n in outcomes)
     histograms = [
-        Histogram("outcomes", "Fetch results", "result", "links", labels, counts),
+        Histogram("outcomes", "Fetch results", "result", "links", labels, counts, _passing(outcomes)),
         media.histogram("media_types", "Media types", "media type", "pages", most=8),
     ]
     timings = (read_run_record(corpus.folders["pages"]) or {}).get("timings")
@@ -53,6 +54,18 @@ def page_histograms(corpus: CorpusFolder) -> list[Histogram]:
         requests = tuple(timings[name] for name in names)
         histograms.append(Histogram("latency", "Request times", "seconds", "requests", names, requests))
     return histograms
+
+
+def _passing(outcomes: list[tuple[str, int]]) -> str:
+    """The failures among the fetch results that are no answers."""
+    passing = [(name, links) for name, links in outcomes if name in MAY_PASS]
+    if not passing:
+        return ""
+    shown = ", ".join(f"{links:,} {name}" for name, links in passing)
+    links = sum(links for _, links in passing)
+    return (
+        f"{links:,} links failed in a way that may pass ({shown}): pages --retry_failed asks them again. The others are answers."
+    )
 
 
 def document_histograms(shards: list[DocumentShard]) -> tuple[list[Histogram], ValueTally]:

@@ -56,7 +56,7 @@ def crawl(urls: list[str]) -> tuple[int, float]:
         good[0] += isinstance(outcome, FetchedPage) and "//good." in outcome.url
 
     began = time.monotonic()
-    politeness = Politeness(delay_seconds=0.0, retries=0, robots=False)
+    politeness = Politeness(delay_seconds=0.0, retries=0, robots=False, address_requests=THREADS)
     with Client("webtext/test", LOOPBACK, RequestLimits(DEADLINE_SECONDS, 2_000_000), lookup=lookup) as client:
         Crawl(client, politeness, take).run(first_requests(urls), THREADS)
     return good[0], time.monotonic() - began

@@ -1,5 +1,6 @@
 """A crawl of test servers, and its outcome for each URL."""
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -48,9 +49,12 @@ def crawl(
     notify: Callable[[FetchOutcome], None] = lambda _: None,
     **politeness: object,
 ) -> CrawlRecord:
-    """Crawl the URLs, without delays and retries unless asked, and check that each has exactly one outcome."""
+    """Crawl the URLs, without delays, retries and a limit for the servers' one address unless asked.
+
+    Each URL has exactly one outcome.
+    """
     record = CrawlRecord(notify)
-    polite = Politeness(**({"delay_seconds": 0.0, "retries": 0} | politeness))  # type: ignore[arg-type]
+    polite = Politeness(**({"delay_seconds": 0.0, "retries": 0, "address_requests": sys.maxsize} | politeness))  # type: ignore[arg-type]
     with Client("webtext/test", LOOPBACK, limits, lookup=server.lookup) as client:
         Crawl(client, polite, record).run(first_requests(urls), threads)
     assert set(record.times) == set(urls)

@@ -63,12 +63,12 @@ class BlockPage:
         return renderer.render_each(self.scanned, self.counts)
 
     def head(self) -> PageHead:
-        """The page's titles, headings and day of publication."""
+        """The page's titles and headings."""
         title = ""
         if self.counts.title_start >= 0:
             data = self.scanned.data[self.counts.title_start : self.counts.title_end]
             title = renderer.finish(data.tobytes().decode("utf-8", "replace"))
-        return PageHead.of([meta_content(self.markup, "og:title"), title], self._main_headings(), self.markup)
+        return PageHead.of([meta_content(self.markup, "og:title"), title], self._main_headings())
 
     def _main_headings(self) -> list[str]:
         """The text of each <h1>."""

@@ -38,6 +38,7 @@ def test_the_line_names_stage_and_commonest_reason(books: Books, message: str) -
     with pytest.raises(InputError) as raised:
         run_command._check_not_empty("pages", books)
     assert str(raised.value).startswith(message)
+    assert ("--retry-failed" in str(raised.value)) == ("'timeout'" in message)
 
 
 def test_one_item_is_enough() -> None:

@@ -149,3 +149,15 @@ def test_a_page_is_removed_by_every_address_that_led_to_it(chosen: Any, tmp_path
     named = {"--urls": "http://xn--bcher-kva.org/end", "--sites": "BÜCHER.org"}[flag]
     remove.TOOL.run(["--corpus", str(corpus), "--output", str(tmp_path / "next"), flag, named])
     assert {url for url, _ in unique(chosen.folder)} - {url for url, _ in unique(tmp_path / "next")} == {document.url}
+
+
+def test_values_that_match_nothing_are_named(chosen: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    document = chosen.documents[12]
+    values = ["--urls", document.url, "http://never.org/linked", "--sites", "never-linked.org", "--document_ids", "00" * 16]
+    run_remove(chosen, tmp_path / "next", *values)
+    warnings = [record.getMessage() for record in caplog.records if "matches no document" in record.getMessage()]
+    assert warnings == [
+        "remove: --urls http://never.org/linked matches no document",
+        "remove: --sites never-linked.org matches no document",
+        f"remove: --document_ids {'00' * 16} matches no document",
+    ]

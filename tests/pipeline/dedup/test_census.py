@@ -27,6 +27,7 @@ DOCUMENT = st.fixed_dictionaries(
         "karma": st.integers(-2, 2),
         "submitted_at": TIMES,
         "units": st.integers(0, 6),
+        "text_bytes": st.integers(0, 2),
     }
 )
 SHARDS = st.lists(st.lists(DOCUMENT, max_size=8), max_size=4)
@@ -36,7 +37,7 @@ Document = dict[str, Any]
 def write_indexes(folder: Path, shards: list[list[Document]]) -> list[ShardIndex]:
     indexes = []
     for i, documents in enumerate(shards):
-        rows = [d | {"url": "u", "shingles": shingles(d), "text_bytes": 1} for d in documents]
+        rows = [d | {"url": "u", "shingles": shingles(d)} for d in documents]
         files.publish_table(str(folder / f"{i}.parquet"), pa.Table.from_pylist(rows, INDEX_ROWS))
         indexes.append(ShardIndex(len(rows), str(folder / f"{i}.parquet"), ""))
     return indexes
@@ -53,8 +54,8 @@ def preference(document: Document) -> tuple[Any, ...]:
 
 
 def content(document: Document) -> bytes | None:
-    """The key of the whole text; None for a text without words."""
-    if not document["units"]:
+    """The key of the whole text; None for an empty one."""
+    if not document["text_bytes"]:
         return None
     key: bytes = document["words" if shingles(document) else "document_id"]
     return key

@@ -1,9 +1,13 @@
 import hashlib
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from deduplication import dedup, document, rows, write_documents
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.dedup import words
 from pipeline.dedup.settings import DedupSettings
@@ -81,14 +85,72 @@ def test_two_workers_cut_equal_spans(tmp_path: Path) -> None:
     assert one.files == two.files
 
 
-def test_a_cut_includes_the_white_space_after_it() -> None:
+RULE = "the keeper of the lamp must never sleep before the sun is up"
+
+
+@pytest.mark.parametrize(("text", "left"), [
+    (f"- {RULE}\n- a point of its own", "- a point of its own"),
+    (f"A line that ends so: {RULE}\nA second paragraph.", "A line that ends so:\nA second paragraph."),
+    (f"Before.\n{RULE}.\nAfter.", "Before.\nAfter."),
+    (f"Before. {RULE}. After.", "Before. After."),
+    (f"Before.\n\n{RULE}.\n\nAfter.", "Before.\n\nAfter."),
+    (f"Before.\n\n{RULE}.\nAfter.", "Before.\n\nAfter."),
+    (f"    {RULE}\n    if a:\n        b()", "    if a:\n        b()"),
+    (f"if a:\n    b()  # {RULE}\n    c()", "if a:\n    b()  #\n    c()"),
+    (f"    {RULE} and more", "    and more"),
+    (f"He said “{RULE}” and left.", "He said and left."),
+    (f"A note ({RULE}) in brackets.", "A note in brackets."),
+    (f"1. {RULE}!\n2. Second", "2. Second"),
+    (f"{RULE}", ""),
+    (f"...{RULE}...", ""),
+    (f"* * {RULE}\n\n\nEnd", "End"),
+    (f"守塔人 {RULE}。\n第二行。", "守塔人\n第二行。"),
+    (f"a,{RULE},b", "a,,b"),
+    (f"{RULE}; then", "then"),
+])  # fmt: skip
+def test_a_cut_leaves_lines_and_their_indentation(text: str, left: str) -> None:
+    start = len(text[: text.index(RULE)].encode())
+    assert cut(text.encode(), [(start, start + len(RULE))]).decode() == left
+
+
+def test_overlapping_cuts_and_cuts_over_lines() -> None:
     assert cut(b"one two three", [(4, 7)]) == b"one three"
     assert cut(b"one two three four", [(0, 3), (4, 7), (6, 13)]) == b"four"
-    assert cut(b"one", [(0, 3)]) == b""
-    assert cut(b" one ", []) == b"one"
+    assert cut(b"one two three four", [(6, 13), (4, 18)]) == b"one"
+    assert cut(b"one two\nthree four\nfive six", [(4, 23)]) == b"one\nsix"
+    assert cut(b"one\n\ntwo\n\nthree", [(0, 8)]) == b"three"
+    assert cut(b" one \n", []) == b" one"
+    assert cut("é one ü".encode(), [(3, 6)]).decode() == "é ü"
+
+
+@given(st.lists(st.sampled_from(["one", "two", " ", "\n", "  ", ".", "ü", "- "]), max_size=30), st.data())
+def test_cutting_keeps_the_words_outside_and_no_others(pieces: list[str], data: st.DataObject) -> None:
+    text = "".join(f"{piece} " if piece.isalpha() else piece for piece in pieces)
+    found = [(len(text[: m.start()].encode()), len(text[: m.end()].encode()), m[0]) for m in re.finditer(r"\w+", text)]
+    chosen = data.draw(st.sets(st.integers(0, max(0, len(found) - 1)), max_size=len(found)))
+    left = cut(text.encode(), [found[i][:2] for i in chosen if found]).decode()
+    assert re.findall(r"\w+", left) == [word for i, (_, _, word) in enumerate(found) if i not in chosen]
 
 
 def test_without_span_rules_no_documents_are_written(tmp_path: Path) -> None:
     folder = write_documents(tmp_path / "documents", [[document("one two three four five six", "a")]])
     dedup(folder, tmp_path / "dedup")
     assert not StageManifest.load(str(tmp_path / "dedup")).of_kind("documents")
+
+
+def test_a_document_that_cuts_leave_too_short_is_dropped(tmp_path: Path) -> None:
+    notice = "Subscribe to our newsletter and never miss a story of ours again."
+    texts = {
+        "a": f"{notice}\nThe first.",
+        "b": f"{notice}\n{'A long story of its own. ' * 6}",
+        "c": f"{notice}\nShort of it.",
+        "d": "Little.",
+    }
+    folder = write_documents(
+        tmp_path / "documents", [[document(text, url, day=i) for i, (url, text) in enumerate(texts.items())]]
+    )
+    documents = StageManifest.load(str(folder))
+    replace(documents, settings={"min_characters": 100}).save(str(folder))
+    manifest = dedup(folder, tmp_path / "dedup", DedupSettings(paragraphs=5))
+    assert set(texts_of(tmp_path / "dedup")) == {"a", "b", "d"}
+    assert manifest.books.dropped == {"too_short": 1}

@@ -172,6 +172,7 @@ def test_a_short_text_is_found_in_much_markup() -> None:
 ])  # fmt: skip
 def test_c1_controls_are_read_as_windows_1252(text: str, clean: str) -> None:
     assert charset.clean(text) == clean
+    assert charset.decode(text.encode(), None)[0] == clean
 
 
 def test_texts_are_composed_as_unicode_says(shared_data: Path) -> None:

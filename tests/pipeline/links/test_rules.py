@@ -45,6 +45,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"url": "http://example.com/a.JPG?x=1"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {}, "media_file"),
     ({"url": "http://example.com/a.pdf"}, {"media": True}, None),
+    ({"url": "http://example.com/a.PDF?x=1"}, {"pdf": True}, None),
+    ({"url": "http://example.com/a.zip"}, {"pdf": True}, "media_file"),
     ({"url": "http://example.com/a.html"}, {}, None),
     ({"url": "http://example.com/?f=a.jpg"}, {}, None),
     ({"url": "http://example.zip/"}, {}, None),
@@ -57,13 +59,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"quarantine": True}, {"quarantined": False}, "quarantined"),
     *(
         ({"subreddit": name}, {}, None)
-        for name in ("", "pic", "a" * 21, "AskReddit", "4chan", "_x_", "de", "reddit.com", "t:1920s")
+        for name in ("", "pic", "a" * 21, "AskReddit", "4chan", "_x_", "de", "x", "reddit.com", "t:1920s")
     ),
     *(({"subreddit": name}, {}, None) for name in ("u_name", "u_some-body", "U_Some_Body", "u_")),
     *(
         ({"subreddit": name}, {}, "bad_subreddit")
         for name in (
-            "a",
             "a" * 22,
             "a b",
             "$x$",

@@ -45,7 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_thirty_kills_lose_nothing_and_repeat_only_open_requests(tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["pipeline.pages.fetch"])
+    processes.set_forkserver_preload(["pipeline.pages.stage", "apache_beam.io.filesystems"])
     chance = random.Random(7)
     with WitnessServer(service_seconds=0.02) as server:
         urls = [f"http://h{number % 40}.test/{'gone/' if number % 10 == 0 else ''}{number}" for number in range(URLS)]

@@ -194,6 +194,11 @@ DELIBERATE = {
 }
 
 
+def test_docs_list_every_deliberate_difference() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "urls.md").read_text("utf-8").lower()
+    assert {name for name in DELIBERATE if name.lower() not in text} == set()
+
+
 @pytest.mark.parametrize("name", ["google", "ctc", "rfc9309", "protego"])
 def test_vectors_of_other_parsers(name: str) -> None:
     path = VECTORS / f"{name}.json"
