@@ -15,6 +15,7 @@ import tokenizers
 
 from tokenizer.errors import FormatError
 from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
+from tokenizer.untrusted import check_file, read_file
 
 MergePair = tuple[int, int]
 """Ids of the two tokens that a merge joins."""
@@ -24,6 +25,7 @@ VOCAB_JSON = "vocab.json"
 MERGES_TXT = "merges.txt"
 TIKTOKEN_RANKS = "ranks.tiktoken"
 CONFIG_JSON = "tokenizer_config.json"
+MAX_SQUARED_BYTES = 1 << 25
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
@@ -74,7 +76,13 @@ def library_tokenizer(pairs: Sequence[MergePair]) -> tokenizers.Tokenizer:
 def read_pairs(path: Path) -> list[MergePair]:
     """The merges in a tokenizer's folder or file. Raises FormatError where it holds no byte-level BPE with GPT-2's ids."""
     file = file_of(path)
-    return parse_pairs(str(file), file.read_bytes())
+    try:
+        if file != path:
+            check_file(path, file.name)
+        data = read_file(file)
+    except ValueError as error:
+        raise FormatError(f"{file}: not a GPT-2 tokenizer ({error}); give a folder or file that holds one") from error
+    return parse_pairs(str(file), data)
 
 
 def parse_pairs(name: str, data: bytes) -> list[MergePair]:
@@ -87,15 +95,15 @@ def parse_pairs(name: str, data: bytes) -> list[MergePair]:
         lines = data.decode().split("\n")
         return _from_merges(line.split(" ") for line in lines if line and not line.startswith("#version"))[0]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{name}: not a GPT-2 tokenizer ({error!r}); give a folder or file that holds one") from error
+        raise FormatError(f"{name}: not a GPT-2 tokenizer ({repr(error)[:200]}); give a folder or file that holds one") from error
 
 
 def file_of(path: Path) -> Path:
     """The path itself if it is a file, or the tokenizer file in the folder. Raises FormatError where there is none."""
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return path
     for name in (TOKENIZER_JSON, *MERGES_NAMES, TIKTOKEN_RANKS):
-        if (path / name).is_file():
+        if (path / name).exists():
             return path / name
     raise FormatError(f"{path}: no tokenizer there; give a folder with tokenizer.json or merges.txt, or one such file")
 
@@ -156,6 +164,8 @@ def _from_ranks(data: bytes) -> list[MergePair]:
     for line in data.splitlines():
         token, rank = line.split()
         ranks[base64.b64decode(token, validate=True)] = int(rank)
+    if sum(len(token) ** 2 for token in ranks) > MAX_SQUARED_BYTES:
+        raise ValueError("its tokens are too long: finding their merges would take minutes")
     if sorted(ranks.values()) != list(range(len(ranks))):
         raise ValueError("ranks are not 0, 1, 2 …")
     tokens = sorted(ranks, key=ranks.__getitem__)

@@ -4,6 +4,7 @@ A shard is an uncompressed Arrow IPC file with one row per document: its tokens,
 Record batches have a bounded size and each carries a checksum. The schema's metadata names the tokenizer that made the shard.
 """
 
+import struct
 import zlib
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -15,6 +16,7 @@ import pyarrow as pa
 from tokenizer.errors import FormatError
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
+MAGIC = b"ARROW1\0\0"
 SHARD_FORMAT = "webtext-tokens"
 SHARD_VERSION = 1
 BATCH_TOKENS = 1 << 25
@@ -52,7 +54,10 @@ class Header:
         if tuple(schema) != SHARD_COLUMNS:
             raise FormatError(f"{path}: its columns are {schema.names}, not tokens and document_id")
         kinds = cls.__annotations__
-        return cls(**{name: kinds[name](value) for name, value in metadata.items() if name in kinds})
+        header = cls(**{name: kinds[name](value) for name, value in metadata.items() if name in kinds})
+        if not 0 <= header.eot_id < header.vocab_size <= 1 << 16:
+            raise FormatError(f"{path}: its header's eot_id {header.eot_id} and vocab_size {header.vocab_size} are out of range")
+        return header
 
     @property
     def name(self) -> str:
@@ -98,6 +103,29 @@ class TokenBatch:
         tokens, ids = batch.column(0), batch.column(1)
         raw = np.frombuffer(ids.buffers()[1], np.uint8, 16 * len(ids), 16 * ids.offset)
         return cls(tokens.values.to_numpy(), tokens.offsets.to_numpy(), raw.reshape(-1, 16))
+
+
+def is_compressed(message: bytes) -> bool:
+    """Whether a record batch's message (Arrow's Message.fbs, a flatbuffer) asks for decompression: a few bytes may become gigabytes.
+
+    Raises ValueError for a message that is cut short.
+    """
+    try:
+        header = _table_field(message, struct.unpack_from("<I", message)[0], 2)
+        return header != 0 and _table_field(message, header + struct.unpack_from("<I", message, header)[0], 3) != 0
+    except struct.error as error:
+        raise ValueError(f"a message is cut short ({error})") from error
+
+
+def _table_field(data: bytes, table: int, field: int) -> int:
+    """Position of a field of a flatbuffer's table; 0 where the table lacks it."""
+    entries = table - struct.unpack_from("<i", data, table)[0]
+    if entries < 0:
+        raise ValueError("a message points before its beginning")
+    if 4 + 2 * field >= struct.unpack_from("<H", data, entries)[0]:
+        return 0
+    offset: int = struct.unpack_from("<H", data, entries + 4 + 2 * field)[0]
+    return table + offset if offset else 0
 
 
 def checksum_text(checksum: int) -> bytes:

@@ -46,6 +46,10 @@ def _run(words: list[str]) -> int:
         from trainer.explain.page import main as explain
 
         return explain(words[1:])
+    if words[:1] == ["launch"]:
+        from trainer.launch import main as launch
+
+        return launch(words[1:])
     arguments = _parser().parse_args(words)
     return int(arguments.run(arguments))
 
@@ -63,6 +67,7 @@ def _parser() -> TrainerParser:
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
     commands.add_parser("presets", help="list the presets: size, batch, steps, tokens").set_defaults(run=_presets)
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
+    commands.add_parser("launch", help="run a command on several ranks of this machine, all ports on loopback", add_help=False)
     commands.add_parser("explain", help="write a page that shows what the network does with a prompt", add_help=False)
     return parser
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,8 @@ def process_group(world: World) -> Iterator[None]:
     if world.ranks == 1:
         yield
         return
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        listen_on_loopback()
     torchrun_store, rank, ranks = next(rendezvous("env://"))
     store = fresh_store(torchrun_store, rank, ranks)
     dist.init_process_group(
@@ -84,6 +87,13 @@ def process_group(world: World) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def listen_on_loopback() -> None:
+    """Let the ranks of one machine talk over its loopback interface, unless the user has chosen another."""
+    names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if names else ():
+        os.environ.setdefault(variable, names[0])
 
 
 def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedelta(minutes=30)) -> Store:

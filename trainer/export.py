@@ -5,10 +5,11 @@ arithmetic: importing an export gives the same bits.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import check_file, plain_name, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
@@ -25,6 +28,7 @@ WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 """Of weights in several files: the file of each tensor."""
 CONFIG = "config.json"
+_LEAST_BYTES_PER_WEIGHT = 1
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
 
@@ -74,8 +78,11 @@ def load_hf(folder: str | Path) -> GPT:
     """
     folder = Path(folder)
     try:
-        config = _our_config(json.loads((folder / CONFIG).read_bytes()))
-        tensors = {name.removeprefix("transformer."): value for name, value in _weights(folder)}
+        check_file(folder, CONFIG)
+        config = _our_config(decode(read_file(folder / CONFIG), _TheirConfig))
+        paths = _weight_files(folder)
+        _check_size(paths, config)
+        tensors = {name.removeprefix("transformer."): value for path in paths for name, value in load_file(path).items()}
         model = GPT(config)
         state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
         model.load_state_dict(state)
@@ -84,24 +91,43 @@ def load_hf(folder: str | Path) -> GPT:
     except KeyError as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error} is missing)") from error
     except (ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error})") from error
+        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({' '.join(str(error).split())[:300]})") from error
     return model
 
 
-def _weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Name and tensor of every weight. Raises InputError where the weights are in a format that is not read."""
+def _check_size(paths: Sequence[Path], config: ModelConfig) -> None:
+    """Raise ValueError for a network that is larger than its files: building it could take all memory."""
+    stored = sum(path.stat().st_size for path in paths)
+    if _LEAST_BYTES_PER_WEIGHT * config.parameters > stored:
+        raise ValueError(
+            f"{CONFIG} names {config.parameters:,} parameters (n_embd {config.width}, n_layer {config.layers}), "
+            f"{paths[0].name} and its like have {stored:,} bytes"
+        )
+
+
+class _Index(msgspec.Struct):
+    """The JSON of model.safetensors.index.json: the file of each tensor."""
+
+    weight_map: dict[str, str]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files of all weights. Raises InputError where the weights are in a format that is not read."""
     if (folder / WEIGHTS).exists():
-        yield from load_file(folder / WEIGHTS).items()
-        return
-    if (folder / _INDEX).exists():
-        parts = sorted(set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values()))
-        for part in parts:
-            if part in ("", ".", "..") or Path(part).name != part:
-                raise ValueError(f"{_INDEX} names {part!r}, which leads out of the folder")
-            if not (folder / part).is_file():
-                raise FileNotFoundError(2, "no such file", str(folder / part))
-            yield from load_file(folder / part).items()
-        return
+        parts = [WEIGHTS]
+    elif (folder / _INDEX).exists():
+        check_file(folder, _INDEX)
+        parts = sorted({plain_name(part) for part in decode(read_file(folder / _INDEX), _Index).weight_map.values()})
+    else:
+        _refuse_other_formats(folder)
+        parts = [WEIGHTS]
+    for part in parts:
+        if check_file(folder, part) is None:
+            raise FileNotFoundError(2, "no such file", str(folder / part))
+    return [folder / part for part in parts]
+
+
+def _refuse_other_formats(folder: Path) -> None:
     for name in (*_PICKLES, *_OTHERS):
         if (folder / name).exists():
             why = "a pickle, which can run code when it is read" if name in _PICKLES else "not safetensors"
@@ -109,7 +135,6 @@ def _weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
                 f"{folder / name}: {why}; load the folder with transformers, and write it with "
                 "save_pretrained(FOLDER, safe_serialization=True)"
             )
-    raise FileNotFoundError(2, "no such file", str(folder / WEIGHTS))
 
 
 def names(config: ModelConfig) -> Iterator[tuple[str, str]]:
@@ -152,8 +177,28 @@ def _their_config(config: ModelConfig, eot_id: int) -> dict[str, Any]:
     }
 
 
-def _our_config(entries: dict[str, Any]) -> ModelConfig:
-    """ModelConfig from config.json. Raises ValueError for another architecture, and KeyError for a missing entry."""
+class _TheirConfig(msgspec.Struct):
+    """The entries of config.json that shape the network; `transformers` writes many more."""
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    vocab_size: int
+    n_positions: int | None = None
+    n_ctx: int = 1024
+    n_inner: int | None = None
+    tie_word_embeddings: bool = True
+    model_type: str = "gpt2"
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = NORM_EPSILON
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    add_cross_attention: bool = False
+    quantization_config: Any = None
+
+
+def _our_config(entries: _TheirConfig) -> ModelConfig:
+    """ModelConfig from config.json. Raises ValueError for another architecture."""
     required = {
         "model_type": "gpt2",
         "activation_function": "gelu_new",
@@ -164,15 +209,15 @@ def _our_config(entries: dict[str, Any]) -> ModelConfig:
         "quantization_config": None,
     }  # reorder_and_upcast_attn changes rounding alone, and none in fp32
     for name, value in required.items():
-        if entries.get(name, value) != value:
-            raise ValueError(f"{name} is {entries[name]!r}, GPT-2's is {value!r}")
-    if entries.get("n_inner") not in (None, 4 * entries["n_embd"]):
-        raise ValueError(f"n_inner is {entries['n_inner']!r}, GPT-2's is 4 * n_embd = {4 * entries['n_embd']}")
+        if getattr(entries, name) != value:
+            raise ValueError(f"{name} is {getattr(entries, name)!r:.100}, GPT-2's is {value!r}")
+    if entries.n_inner not in (None, 4 * entries.n_embd):
+        raise ValueError(f"n_inner is {entries.n_inner!r}, GPT-2's is 4 * n_embd = {4 * entries.n_embd}")
     return ModelConfig(
-        layers=entries["n_layer"],
-        heads=entries["n_head"],
-        width=entries["n_embd"],
-        context=entries.get("n_positions", entries.get("n_ctx", 1024)),
-        vocabulary=entries["vocab_size"],
-        tied=entries.get("tie_word_embeddings", True),
+        layers=entries.n_layer,
+        heads=entries.n_head,
+        width=entries.n_embd,
+        context=entries.n_ctx if entries.n_positions is None else entries.n_positions,
+        vocabulary=entries.vocab_size,
+        tied=entries.tie_word_embeddings,
     )

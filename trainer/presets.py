@@ -48,7 +48,7 @@ def gpt2_small() -> TrainConfig:
 def gpt2_medium() -> TrainConfig:
     """354,823,168 parameters: 24 layers, width 1024, 16 heads; the paper's "345M".
 
-    torchrun --nproc-per-node 8 -m trainer train gpt2-medium --data corpus/tokens --out runs/355M
+    webtext-train launch --ranks 8 train gpt2-medium --data corpus/tokens --out runs/355M
     """
     return _gpt2("gpt2-medium", ModelConfig(layers=24, heads=16, width=1024), learning_rate=3e-4, micro_batch=16)
 
@@ -56,7 +56,7 @@ def gpt2_medium() -> TrainConfig:
 def gpt2_large() -> TrainConfig:
     """774,030,080 parameters: 36 layers, width 1280, 20 heads; the paper's "762M".
 
-    torchrun --nproc-per-node 8 -m trainer train gpt2-large --data corpus/tokens --out runs/774M
+    webtext-train launch --ranks 8 train gpt2-large --data corpus/tokens --out runs/774M
     """
     model = ModelConfig(layers=36, heads=20, width=1280)
     return _gpt2("gpt2-large", model, learning_rate=2.5e-4, micro_batch=16, strategy="fsdp")
@@ -65,7 +65,7 @@ def gpt2_large() -> TrainConfig:
 def gpt2_xl() -> TrainConfig:
     """1,557,611,200 parameters: 48 layers, width 1600, 25 heads; the paper's "1542M".
 
-    torchrun --nproc-per-node 8 -m trainer train gpt2-xl --data corpus/tokens --out runs/1558M
+    webtext-train launch --ranks 8 train gpt2-xl --data corpus/tokens --out runs/1558M
     """
     model = ModelConfig(layers=48, heads=25, width=1600)
     return _gpt2("gpt2-xl", model, learning_rate=2e-4, micro_batch=8, strategy="fsdp")

@@ -7,7 +7,9 @@ from argparse import Namespace
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 
 from tokenizer.codec import Tokenizer
@@ -15,6 +17,8 @@ from tokenizer.errors import UNFINISHED, FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import INTERRUPTED
 from tokenizer.labels import printable
+from tokenizer.typed_json import read
+from tokenizer.untrusted import check_file
 from trainer.checkpoint.folders import checkpoints, set_aside, sweep
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
@@ -129,16 +133,24 @@ def _check_fit(config: TrainConfig, dataset: TokenDataset, world: World) -> None
     batches.micro_batches(0, rank=world.rank, ranks=world.ranks, micro_batch=1)
 
 
+class _RunFile(msgspec.Struct):
+    """The JSON of a run's config.json."""
+
+    config: dict[str, Any]
+    corpus_sha256: str
+
+
 def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
     """Raise InputError if the folder contains a run with other settings or another corpus."""
     path = folder / "config.json"
     if not path.exists():
         return
     try:
-        body = json.loads(path.read_bytes())
-        before = TrainConfig.from_json(body["config"])
-        fingerprint = body["corpus_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        check_file(folder, path.name)
+        body = read(path, _RunFile)
+        before = TrainConfig.from_json(body.config)
+        fingerprint = body.corpus_sha256
+    except ValueError as error:
         raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
     differences = config.differences(before)
     if differences:

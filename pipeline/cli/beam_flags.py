@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 from pipeline.engine.runner import Engine
+from pipeline.storage.places import add_also_read
 from tokenizer.command_line import Parser, positive_int, suggestion
 
 
@@ -24,6 +25,7 @@ def add_engine_arguments(parser: Parser) -> None:
     group.add_argument(
         "--replace", action="store_true", help="rebuild a stage whose settings or inputs changed, instead of refusing"
     )
+    add_also_read(group)
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engine]:
@@ -31,7 +33,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engi
     arguments, rest = parser.parse_known_args(list(argv))
     if unknown := unknown_to_beam(rest):
         parser.error(f"unknown flag: {' '.join(unknown)}{suggestion(unknown[0], parser.flags())}")
-    return arguments, Engine(arguments.workers, tuple(rest), arguments.replace)
+    return arguments, Engine(arguments.workers, tuple(rest), arguments.replace, also_read=tuple(arguments.also_read))
 
 
 def unknown_to_beam(flags: Sequence[str]) -> list[str]:

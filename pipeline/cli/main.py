@@ -10,9 +10,11 @@ from pipeline.cli import beam_flags
 from pipeline.cli.recipe_command import RECIPE_TEXT, run_recipe
 from pipeline.cli.registry import STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
 from pipeline.cli.run_command import RUN_TEXT, run_all
+from pipeline.engine.runner import Engine
 from pipeline.engine.settings import add_arguments, from_arguments
 from pipeline.engine.stage import Call, Stage
 from pipeline.storage.files import join
+from pipeline.storage.places import check_folder, naming
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, NETWORK_FAILED, FormatError, InputError, OutageError
 from tokenizer.terminal import control, error_line
@@ -118,6 +120,11 @@ def _usage(stage: Stage[Any]) -> str:
 def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
     parser = _stage_parser(stage)
     arguments, engine = beam_flags.parse(parser, argv)
+    with naming(*engine.also_read):
+        _run_stage(stage, parser, arguments, engine)
+
+
+def _run_stage(stage: Stage[Any], parser: argparse.ArgumentParser, arguments: argparse.Namespace, engine: Engine) -> None:
     if stage.explain_output is not None and arguments.explain is not None:
         control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
         return
@@ -139,4 +146,7 @@ def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag
     folder: str | None = getattr(arguments, "output" if flag == "--output" else f"input_{name}")
     if folder is None and arguments.corpus is None:
         parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
-    return folder or join(arguments.corpus, name)
+    if folder is None:
+        folder = join(arguments.corpus, name)
+        check_folder(folder)
+    return folder

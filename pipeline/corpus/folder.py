@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from pipeline.storage import files
+from pipeline.storage import files, places
 from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.manifest import NAME, StageManifest
 from tokenizer.errors import InputError
@@ -17,8 +17,14 @@ DATA_STAGES = STAGE_NAMES[:-1]
 
 
 def stage_folders(corpus: str) -> dict[str, str]:
-    """Stage name to its folder, finished or not, for every stage of DATA_STAGES."""
-    return {name: files.join(corpus, name) for name in DATA_STAGES}
+    """Stage name to its folder, finished or not, for every stage of DATA_STAGES.
+
+    Raises InputError for a folder that is a link to a place outside the corpus, which no flag names.
+    """
+    folders = {name: files.join(corpus, name) for name in DATA_STAGES}
+    for folder in folders.values():
+        places.check_folder(folder)
+    return folders
 
 
 @dataclass(frozen=True, slots=True)

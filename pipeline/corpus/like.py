@@ -18,10 +18,12 @@ from pipeline.corpus.trace import ParquetRow, rows_where
 from pipeline.dedup import minhash, words
 from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.shingles import Shingles, hash_shingles
+from pipeline.records import Duplicate
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.verification import check
 from tokenizer.errors import InputError
+from tokenizer.typed_json import convert
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +104,31 @@ def open_index(corpus: CorpusFolder) -> SignatureIndex:
     rows, signatures, keep_lists = (tuple(corpus.paths("dedup", kind)) for kind in ("rows", "signatures", "keep"))
     if keep_lists and not signatures:
         raise InputError(f"{folder}: dedup wrote no index (--no_index), so --like has nothing to search; run dedup with --index")
+    if not len(rows) == len(signatures) == len(keep_lists):
+        raise InputError(f"{folder}: {len(rows)} files of rows, {len(signatures)} of signatures, {len(keep_lists)} keep lists")
     check(folder, hashes=False)
     recorded = corpus.manifests["dedup"].settings
-    settings = DedupSettings(**{f.name: recorded[f.name] for f in fields(DedupSettings) if f.name in recorded})
-    permutations = int(arrays.load(signatures[0]).shape[1]) if signatures else 0
+    try:
+        settings = convert({f.name: recorded[f.name] for f in fields(DedupSettings) if f.name in recorded}, DedupSettings)
+    except ValueError as error:
+        raise InputError(f"{folder}: its manifest's settings are not those of dedup ({error}); run dedup again") from error
+    permutations = _check_signatures(rows, signatures)
     return SignatureIndex(settings, permutations, corpus.rows("dedup", "rows"), rows, signatures, keep_lists)
+
+
+def _check_signatures(rows: Sequence[str], signatures: Sequence[str]) -> int:
+    """The length of all signatures. Raises InputError unless each document has one of that length."""
+    if not signatures:
+        return 0
+    permutations = int(arrays.load(signatures[0]).shape[-1])
+    for table, path in zip(rows, signatures, strict=True):
+        documents, array = files.row_count(table), arrays.load(path)
+        if array.dtype != np.uint32 or array.shape != (documents, permutations):
+            raise InputError(
+                f"{path}: an array of {array.dtype} and shape {array.shape}, not of uint32 and ({documents}, {permutations}); "
+                "run dedup again"
+            )
+    return permutations
 
 
 def find_similar(corpus: CorpusFolder, index: SignatureIndex, query: Query) -> list[SimilarDocument]:
@@ -189,7 +211,7 @@ def _documents(index: SignatureIndex, candidates: Sequence[_Candidate]) -> Itera
 def _with_origins(corpus: CorpusFolder, documents: Sequence[SimilarDocument]) -> Iterator[SimilarDocument]:
     """The documents with the duplicates that they were removed as and with the submissions that link to them."""
     urls = sorted({document.url for document in documents})
-    duplicates = rows_where(corpus.paths("dedup", "duplicates"), "url", urls) if urls else []
+    duplicates = rows_where(corpus.paths("dedup", "duplicates"), "url", urls, Duplicate.SCHEMA.names) if urls else []
     links = rows_where(corpus.paths("links", "links"), "url", urls, ["url", "submissions"]) if urls else []
     removed_as = {(row["document_id"], row["url"]): row for row in duplicates}
     submissions = {row["url"]: tuple(post["id"] for post in row["submissions"]) for row in links}

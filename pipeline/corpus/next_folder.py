@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, resolve, stage_input
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, input_place, stage_input
+from tokenizer.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,11 @@ class NextFolder:
         return next_manifest
 
     def _relocate(self, entry: Input) -> Input:
-        """The input with its path relative to `target`; unchanged if its folder is gone or has changed."""
-        folder = resolve(self.source, entry)
+        """The input with its path relative to `target`; unchanged if its folder is gone, has changed or may not be read."""
+        try:
+            folder = input_place(self.source, entry)
+        except InputError:
+            return entry
         unchanged = files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == entry.sha256
         return stage_input(folder, self.target) if unchanged else entry
 

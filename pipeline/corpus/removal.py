@@ -107,7 +107,7 @@ def _renumber(folder: NextFolder, kind: str, entry: FileEntry, number: int, rows
     """Write the file of shard `number` without the removed rows of the documents shard."""
     path = files.join(folder.source, entry.name)
     if kind == "keep":
-        kept = files.read_table(path)
+        kept = files.read_table(path, KEEP_SCHEMA.names)
         numbers = kept.column("row").to_numpy()
         keep = ~np.isin(numbers, rows)
         renumbered = numbers[keep] - np.searchsorted(rows, numbers[keep])

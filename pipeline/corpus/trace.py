@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
+from pipeline.records import Document, Drop, Duplicate, Link, Page
 from pipeline.storage import files
+from pipeline.storage.columns import check_schema, check_values
 from pipeline.urls import dedup_key
 from tokenizer.errors import InputError
 
@@ -44,23 +46,30 @@ def rows_where(paths: Iterable[str], column: str, values: Sequence[Any], columns
     """The rows of Parquet files whose `column` is one of `values`; all columns unless `columns` names some."""
     rows: list[ParquetRow] = []
     for path in paths:
-        kind = files.read_schema(path).field(column).type
+        schema = files.read_schema(path)
+        check_schema(path, schema, [column, *(columns or ())])
+        kind = schema.field(column).type
         with files.decoding(path), files.open_input(path) as file:
             condition = pc.field(column).isin(pa.array(values, kind))
-            rows += pq.read_table(file, columns=columns, filters=condition, partitioning=None).to_pylist()
+            present = columns and [name for name in columns if name in schema.names]
+            table = pq.read_table(file, columns=present, filters=condition, partitioning=None)
+            check_values(path, table)
+            rows += table.to_pylist()
     return rows
 
 
 def stories(corpus: CorpusFolder, keys: Sequence[str]) -> list[Story]:
     """The stories of these dedup keys, in their order. A key that the corpus does not hold has an empty story."""
-    links = {row["dedup_key"]: row for row in rows_where(corpus.paths("links", "links"), "dedup_key", keys)}
-    pages = {row["dedup_key"]: row for row in rows_where(corpus.paths("pages", "pages"), "dedup_key", keys)}
-    columns = [name for name in _document_columns(corpus) if name != "text"]
+    links = {row["dedup_key"]: row for row in rows_where(corpus.paths("links", "links"), "dedup_key", keys, Link.SCHEMA.names)}
+    pages = {row["dedup_key"]: row for row in rows_where(corpus.paths("pages", "pages"), "dedup_key", keys, Page.SCHEMA.names)}
+    columns = [name for name in Document.SCHEMA.names if name != "text"]
     documents = rows_where(corpus.paths("documents", "documents"), "dedup_key", keys, columns)
     urls = {row["url"]: row["dedup_key"] for row in [*links.values(), *pages.values(), *documents]}
-    drops = [row for stage in URL_STAGES for row in rows_where(corpus.paths(stage, "drops"), "item", list(urls))]
-    removed = rows_where(corpus.paths("dedup", "duplicates"), "url", list(urls))
-    kept = rows_where(corpus.paths("dedup", "duplicates"), "kept_url", list(urls))
+    drops = [
+        row for stage in URL_STAGES for row in rows_where(corpus.paths(stage, "drops"), "item", list(urls), Drop.SCHEMA.names)
+    ]
+    removed = rows_where(corpus.paths("dedup", "duplicates"), "url", list(urls), Duplicate.SCHEMA.names)
+    kept = rows_where(corpus.paths("dedup", "duplicates"), "kept_url", list(urls), Duplicate.SCHEMA.names)
     removed_urls = {row["url"] for row in removed}
     spans = spans_of_documents(corpus, {row["document_id"] for row in documents if row["url"] not in removed_urls})
 
@@ -84,12 +93,6 @@ def stories(corpus: CorpusFolder, keys: Sequence[str]) -> list[Story]:
         )
         for key in keys
     ]
-
-
-def _document_columns(corpus: CorpusFolder) -> list[str]:
-    for path in corpus.paths("documents", "documents"):
-        return [str(name) for name in files.read_schema(path).names]
-    return []
 
 
 def key_of(url: str) -> str:

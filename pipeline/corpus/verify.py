@@ -7,12 +7,15 @@ from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME
+from pipeline.storage.places import check_folder
 from pipeline.storage.verification import check
 from tokenizer.errors import InputError
 
 
 def _work(arguments: argparse.Namespace) -> None:
     folders = {name: files.join(arguments.corpus, name) for name in STAGE_NAMES}
+    for folder in folders.values():
+        check_folder(folder)
     finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
     if not finished:
         raise InputError(f"{arguments.corpus}: no finished stage in this folder; run a stage first, or name another folder")

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.records import Duplicate
 from pipeline.redaction import redact
 from pipeline.storage import files
-from pipeline.storage.manifest import load_stage, resolve
+from pipeline.storage.manifest import input_folder, input_place, load_stage
 from tokenizer.errors import InputError
 from tokenizer.labels import printable, printable_text
 
@@ -83,7 +84,7 @@ def _member_lines(members: pa.Table) -> Iterator[str]:
 
 def _duplicates(folder: str) -> pa.Table:
     entries = load_stage(folder, "dedup").of_kind("duplicates")
-    return pa.concat_tables([files.read_table(files.join(folder, entry.name)) for entry in entries])
+    return pa.concat_tables([files.read_table(files.join(folder, entry.name), Duplicate.SCHEMA.names) for entry in entries])
 
 
 def _matches(table: pa.Table, document: str, identity: str, url: str) -> pa.ChunkedArray:
@@ -93,10 +94,11 @@ def _matches(table: pa.Table, document: str, identity: str, url: str) -> pa.Chun
 
 
 def _texts(folder: str, ids: set[bytes]) -> dict[bytes, str]:
-    documents = resolve(folder, load_stage(folder, "dedup").inputs["documents"])
+    manifest = load_stage(folder, "dedup")
     texts: dict[bytes, str] = {}
-    if not files.exists(documents):
+    if "documents" not in manifest.inputs or not files.exists(input_place(folder, manifest.inputs["documents"])):
         return texts
+    documents = input_folder(folder, manifest, "documents")
     values = pa.array(sorted(ids), pa.binary(16))
     for entry in load_stage(documents, "documents").of_kind("documents"):
         for batch in files.record_batches(files.join(documents, entry.name), ["document_id", "text"]):

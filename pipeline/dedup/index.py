@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.records import INSTANT, required
-from pipeline.storage import files
+from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import kept_rows
 from pipeline.storage.manifest import load_stage
 from tokenizer.errors import InputError
@@ -31,6 +31,9 @@ INDEX_ROWS = pa.schema(
 )
 """`address` hashes the dedup key, `words` the folded words. `units` counts words (or characters), `shingles` those in the .bin
 file."""
+
+KINDS = ("rows", "shingles", "signatures", "keep")
+SHINGLE_BYTES = 6
 
 SPILLED_ROWS = "rows-at-hand"
 """Kind of a run's own spills of INDEX_ROWS: three phases read all of them, which takes a third of a second per million rows in
@@ -87,10 +90,33 @@ def _read_metadata(path: str) -> dict[str, str]:
 def index_shards(folder: str) -> list[ShardIndex]:
     """The index of an earlier dedup folder, of its kept documents alone. Raises InputError where the folder has no index."""
     manifest = load_stage(folder, "dedup")
-    kinds = [manifest.of_kind(kind) for kind in ("rows", "shingles", "signatures", "keep")]
+    kinds = [manifest.of_kind(kind) for kind in KINDS]
     if not kinds[0] and kinds[3]:
         raise InputError(f"{folder}: dedup wrote no index there (--no_index); run it there again with --index")
-    return [
+    if len({len(entries) for entries in kinds}) > 1:
+        numbers = ", ".join(f"{len(entries)} of {name}" for name, entries in zip(KINDS, kinds, strict=True))
+        raise InputError(f"{folder}: its manifest names different numbers of files ({numbers}); run dedup there again")
+    shards = [
         ShardIndex(entries[-1].rows, *(files.join(folder, entry.name) for entry in entries))
         for entries in zip(*kinds, strict=True)
     ]
+    for shard in shards:
+        _check(shard)
+    return shards
+
+
+def _check(shard: ShardIndex) -> None:
+    """Raise InputError unless the files of an index agree: rows, shingles, signatures and the rows that are kept."""
+    schema = files.read_schema(shard.rows)
+    if schema.remove_metadata() != INDEX_ROWS.remove_metadata():
+        raise InputError(f"{shard.rows}: its columns are not those of an index; run dedup there again")
+    counts = files.read_table(shard.rows, ["shingles"]).column("shingles").to_numpy()
+    if (counts < 0).any() or SHINGLE_BYTES * int(counts.sum()) != files.size(shard.shingles):
+        raise InputError(f"{shard.shingles}: does not hold the shingles that {shard.rows} counts; run dedup there again")
+    signatures, permutations = arrays.load(shard.signatures), _read_metadata(shard.rows)["permutations"]
+    if signatures.dtype != np.uint32 or str(signatures.shape[1:]) != f"({permutations},)" or len(signatures) != len(counts):
+        found, needed = f"{signatures.dtype} and shape {signatures.shape}", f"uint32 and shape ({len(counts)}, {permutations})"
+        raise InputError(f"{shard.signatures}: an array of {found}, not of {needed}; run dedup there again")
+    kept = shard.selected()
+    if len(kept) != shard.documents or (len(kept) and kept[-1] >= len(counts)):
+        raise InputError(f"{shard.keep}: does not keep {shard.documents} of {len(counts)} rows; run dedup there again")

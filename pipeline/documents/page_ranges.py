@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_body
+from pipeline.pages.warc_reader import RECORD_FAILURES, check_range, read_body
 from pipeline.records import Drop, Page, RawPage
 from pipeline.redaction import excerpt
 from pipeline.storage import files
+from pipeline.storage.columns import check_rows
 from pipeline.storage.manifest import StageManifest
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file, plain_name
 
 RANGES_PER_CORPUS = 16
 MIN_PAGES_PER_RANGE = 100
@@ -30,7 +32,7 @@ class PageRange:
     def pages(self) -> Iterator[Page]:
         """The range's pages in the index's order."""
         row = 0
-        for batch in files.record_batches(files.join(self.folder, self.index), rows=ROWS_PER_READ):
+        for batch in files.record_batches(files.join(self.folder, self.index), Page.SCHEMA.names, ROWS_PER_READ):
             first = max(0, self.start - row)
             last = min(batch.num_rows, self.stop - row)
             yield from (Page.from_row(values) for values in batch.slice(first, max(0, last - first)).to_pylist())
@@ -41,8 +43,9 @@ class PageRange:
     def read(self, page: Page) -> RawPage | Drop:
         """The page with the body in its WARC record; a drop where the record gives no body, or not the one that was fetched.
 
-        Raises InputError where the WARC file cannot be opened or read.
+        Raises InputError where the WARC file cannot be opened or read, and where the index names no record of this folder.
         """
+        self._check_place(page)
         path = files.join(self.folder, page.warc_file)
         try:
             body = read_body(path, page.warc_offset, page.warc_length)
@@ -53,6 +56,22 @@ class PageRange:
         if sha256(body).digest() != page.sha256:
             return _bad_record(page, "the record's body is not the one that was fetched (its sha256)")
         return RawPage.of(page, body)
+
+    def _check_place(self, page: Page) -> None:
+        """Raise InputError unless the index names a file beside it and a range of bytes that a record can have."""
+        try:
+            plain_name(page.warc_file)
+            if files.is_local(self.folder):
+                check_file(self.folder, page.warc_file)
+        except ValueError as error:
+            raise self._fault(page, f"warc_file is {page.warc_file!r}: {error}") from error
+        try:
+            check_range(page.warc_offset, page.warc_length)
+        except ValueError as error:
+            raise self._fault(page, str(error)) from error
+
+    def _fault(self, page: Page, what: str) -> InputError:
+        return InputError(f"{files.join(self.folder, self.index)}: {page.url[:80]!r}: {what}; fetch the pages again")
 
 
 def _bad_record(page: Page, detail: str) -> Drop:
@@ -65,6 +84,9 @@ def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:
     """All pages of a pages folder, each in exactly one range. The cuts depend on the data alone."""
     indexes = manifest.of_kind("pages")
     size = sum(index.rows for index in indexes) // RANGES_PER_CORPUS
+    if files.is_local(folder):
+        for index in indexes:
+            check_rows(files.join(folder, index.name), index.rows)
     size = max(MIN_PAGES_PER_RANGE, min(MAX_PAGES_PER_RANGE, size))
     return [
         PageRange(folder, index.name, start, min(start + size, index.rows))

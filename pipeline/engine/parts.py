@@ -14,6 +14,8 @@ from typing import Any, Generic, Self, TypeVar
 
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, FileEntry, Input
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import MAX_JSON_BYTES
 
 W = TypeVar("W")
 W_co = TypeVar("W_co", covariant=True)
@@ -132,16 +134,8 @@ class Receipt:
 
     @classmethod
     def load(cls, phase: PhaseFolder, key: str) -> Self:
-        """The receipt of a finished part."""
-        data = json.loads(files.read_bytes(phase.receipt_path(key)))
-        return cls(
-            data["key"],
-            data["items"],
-            tuple(FileEntry(**e) for e in data["files"]),
-            Books(**data["books"]),
-            data["counters"],
-            data["timings"],
-        )
+        """The receipt of a finished part. Raises ValueError for an incomplete one."""
+        return decode(files.read_bytes(phase.receipt_path(key), MAX_JSON_BYTES), cls)
 
     def path(self, phase: PhaseFolder, kind: str) -> str:
         """Path of the part's only file of `kind`."""

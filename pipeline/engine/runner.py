@@ -33,13 +33,14 @@ W = TypeVar("W")
 class Engine:
     """Where a stage's parts run. `beam_flags` are Beam's own flags; `workers` is the number of local processes or threads.
 
-    `worker` is the command of a local worker process.
+    `worker` is the command of a local worker process. `also_read` are folders elsewhere that manifests may name as inputs.
     """
 
     workers: int = 1
     beam_flags: tuple[str, ...] = ()
     replace: bool = False
     worker: str = WORKER_PROCESS
+    also_read: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Give Beam's file systems the flags: files are read and written before the first pipeline."""

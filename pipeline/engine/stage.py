@@ -23,6 +23,7 @@ from pipeline.engine.stage_folder import (
 )
 from pipeline.storage.files import is_local
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
+from pipeline.storage.places import naming
 from pipeline.storage.verification import check_input
 from tokenizer.folder_lock import folder_lock
 
@@ -99,6 +100,10 @@ class Stage(Generic[S]):
 
         A local output folder is locked meanwhile. Object stores have no locks.
         """
+        with naming(*call.inputs.values(), call.output, *call.engine.also_read):
+            return self._run_locked(call)
+
+    def _run_locked(self, call: Call[S]) -> StageManifest:
         settings = to_manifest(call.settings)
         inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()} | self.files(call.settings)
         started = time.monotonic()

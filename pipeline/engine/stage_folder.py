@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
 import orjson
 
 from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, SettingValue, StageManifest
 from tokenizer.errors import DISK_ERRORS, InputError
+from tokenizer.typed_json import Sha256, decode
+from tokenizer.untrusted import MAX_JSON_BYTES, inner_name
 
 REQUEST = "settings.json"
 """The file of the work folder that says what an unfinished folder is made from."""
@@ -102,14 +105,25 @@ def close_stage(
     return manifest
 
 
+class _Closing(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of closing.json: the manifest's hash, and the files to remove once it is there."""
+
+    manifest: Sha256
+    replaced: list[str]
+
+
 def finish_closing(folder: str) -> None:
     """Remove the files that the folder's manifest replaced, if a run that wrote it was killed before it did so."""
     path = files.join(folder, WORK_FOLDER, CLOSING)
     if not files.exists(path):
         return
-    closing = orjson.loads(files.read_bytes(path))
-    if files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == closing["manifest"]:
-        for name in closing["replaced"]:
+    try:
+        closing = decode(files.read_bytes(path, MAX_JSON_BYTES), _Closing)
+        names = [inner_name(name) for name in closing.replaced]
+    except ValueError as error:
+        raise InputError(f"{path}: not written by this program ({error}); remove it") from error
+    if files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == closing.manifest:
+        for name in names:
             files.remove(files.join(folder, name))
         files.remove_folder(files.join(folder, WORK_FOLDER))
 
@@ -132,6 +146,14 @@ def record_run(folder: str, seconds: float, engine: Engine, receipts: Sequence[R
     files.publish_bytes(files.join(folder, "run.json"), orjson.dumps(run, option=orjson.OPT_INDENT_2))
 
 
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of settings.json: what a stage was asked for, before it has a manifest."""
+
+    stage: str
+    settings: dict[str, SettingValue]
+    inputs: dict[str, Sha256]
+
+
 def present_request(folder: str) -> dict[str, Any] | None:
     """Stage, settings and inputs of what the folder holds, finished or not; None for a new folder."""
     if files.exists(files.join(folder, NAME)):
@@ -139,7 +161,13 @@ def present_request(folder: str) -> dict[str, Any] | None:
         inputs = {name: i.sha256 for name, i in manifest.inputs.items()}
         return {"stage": manifest.stage, "settings": manifest.settings, "inputs": inputs}
     started = files.join(folder, WORK_FOLDER, REQUEST)
-    return orjson.loads(files.read_bytes(started)) if files.exists(started) else None
+    if not files.exists(started):
+        return None
+    try:
+        request = decode(files.read_bytes(started, MAX_JSON_BYTES), _Request)
+    except ValueError as error:
+        raise InputError(f"{started}: not the settings of a run ({error}); remove {folder} and run the stage again") from error
+    return {"stage": request.stage, "settings": request.settings, "inputs": request.inputs}
 
 
 def _difference(folder: str, present: dict[str, Any], request: dict[str, Any]) -> str:

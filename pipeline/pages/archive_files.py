@@ -59,7 +59,7 @@ def own_indexes(path: str) -> list[str]:
 def redacted_pages(path: str) -> Iterator[Page]:
     """The pages in a WARC file of our own whose links its records do not name: the URLs there are without keys and passwords."""
     for index in own_indexes(path):
-        for batch in files.record_batches(index):
+        for batch in files.record_batches(index, Page.SCHEMA.names):
             for row in batch.to_pylist():
                 page = Page.from_row(row)
                 if page.warc_file == files.base_name(path) and (

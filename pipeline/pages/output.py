@@ -43,7 +43,7 @@ MOVED_SCHEMA = pa.schema(
 
 def read_links(path: str) -> Iterator[Link]:
     """The links of one shard."""
-    for batch in files.record_batches(path):
+    for batch in files.record_batches(path, Link.SCHEMA.names):
         for row in batch.to_pylist():
             yield Link.from_row(row)
 
@@ -178,7 +178,7 @@ def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], wr
 
 def read_moved(path: str) -> Iterator[tuple[Link, MovedLink]]:
     """Links that another part leaves to be continued, with their redirects so far."""
-    for batch in files.record_batches(path, rows=256):
+    for batch in files.record_batches(path, MOVED_SCHEMA.names, rows=256):
         for row in batch.to_pylist():
             target, redirects = row.pop("target"), row.pop("redirects")
             chain = RedirectChain(row.pop("chain"), row.pop("chain_records"), tuple(row.pop("chain_urls")))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from pipeline.pages.archive_members import member_content
 from pipeline.pages.archive_spans import Damage, spans
 from pipeline.pages.stored_response import http_response
-from pipeline.pages.warc_record import WarcError, WarcRecord, parse_record
+from pipeline.pages.warc_record import MAX_RECORD_BYTES, WarcError, WarcRecord, parse_record
 from pipeline.storage import files
 
 RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
@@ -25,12 +25,21 @@ def read_body(path: str, offset: int, length: int) -> bytes:
 
 def read_record(path: str, offset: int, length: int) -> WarcRecord:
     """The record at `offset`, `length` bytes of the file. Raises WarcError."""
+    check_range(offset, length)
     with files.open_input(path) as file:
         file.seek(offset)
         data = file.read(length)
         if len(data) < length:
             raise WarcError(f"{path}: ends before the record at {offset} does")
         return parse_record(member_content(data, file), offset, length)
+
+
+def check_range(offset: int, length: int) -> None:
+    """Raise WarcError for numbers that no record has: an index may come from others."""
+    if offset < 0:
+        raise WarcError(f"warc_offset is {offset}")
+    if not 0 <= length <= MAX_RECORD_BYTES:
+        raise WarcError(f"warc_length is {length}, not 0 to {MAX_RECORD_BYTES:,}")
 
 
 def read_records(path: str, damage: Damage | None = None) -> Iterator[WarcRecord]:

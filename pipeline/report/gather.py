@@ -1,9 +1,6 @@
 """All numbers of a report, gathered from a corpus, training runs and evaluations."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-
-import orjson
 
 from pipeline.corpus.folder import CorpusFolder, funnel
 from pipeline.report.duplicates import duplicate_histograms, duplicate_pairs
@@ -14,6 +11,9 @@ from pipeline.report.stage_numbers import stage_numbers
 from pipeline.report.tokens import token_numbers
 from pipeline.report.training import read_evaluation, read_run
 from pipeline.storage import files
+from tokenizer.errors import InputError
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import MAX_JSON_BYTES
 
 
 def gather(
@@ -60,5 +60,10 @@ def gather(
 
 def _overlap_numbers(corpus: CorpusFolder) -> tuple[OverlapNumbers, ...]:
     """One record per evaluation set that the overlap stage measured."""
-    rows = [row for path in corpus.paths("overlap", "overlap") for row in orjson.loads(files.read_bytes(path))]
-    return tuple(OverlapNumbers(**{f.name: row[f.name] for f in fields(OverlapNumbers)}) for row in rows)
+    numbers: list[OverlapNumbers] = []
+    for path in corpus.paths("overlap", "overlap"):
+        try:
+            numbers += decode(files.read_bytes(path, MAX_JSON_BYTES), list[OverlapNumbers])
+        except ValueError as error:
+            raise InputError(f"{path}: not the numbers of an overlap ({error}); run the stage 'overlap' again") from error
+    return tuple(numbers)

@@ -1,13 +1,28 @@
 """The manifest and the run record of every finished stage."""
 
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
+import msgspec
 
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.report.numbers import StageNumbers
 from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
+from tokenizer.typed_json import Count, decode
+from tokenizer.untrusted import MAX_JSON_BYTES, check_file
+
+
+class RunRecord(msgspec.Struct):
+    """The content of run.json, which `pipeline.engine.stage_folder.record_run` writes."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+    workers: Count
+    python: str
+    versions: dict[str, str]
+    finished_at: str = ""
+    timings: dict[str, Count] = {}
+    beam_flags: list[str] = []
 
 
 def stage_numbers(corpus: CorpusFolder) -> tuple[StageNumbers, ...]:
@@ -32,6 +47,13 @@ def _stage_numbers(name: str, folder: str, manifest: StageManifest) -> StageNumb
 
 
 def read_run_record(folder: str) -> dict[str, Any] | None:
-    """A stage's run.json: seconds, workers, versions, timings. None if there is no such file."""
+    """A stage's run.json: seconds, workers, versions, timings. None if there is no such file; InputError for another content."""
     path = files.join(folder, "run.json")
-    return orjson.loads(files.read_bytes(path)) if files.exists(path) else None
+    if not files.exists(path):
+        return None
+    try:
+        if files.is_local(folder):
+            check_file(folder, "run.json")
+        return msgspec.structs.asdict(decode(files.read_bytes(path, MAX_JSON_BYTES), RunRecord))
+    except ValueError as error:
+        raise InputError(f"{path}: not the record of a run ({error}); remove the file") from error

@@ -1,6 +1,8 @@
 """Training runs and evaluations, read from the JSON files that the trainer writes."""
 
 import math
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import orjson
 
 from pipeline.report.numbers import Curve, EvaluationFigure, TrainingRun
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file, check_size, read_file
 
 LOG = "log.jsonl"
+LONGEST_LINE_BYTES = 1 << 20
 RESULTS = "results.json"
 CURVES = ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_second")
 
@@ -22,12 +26,27 @@ def read_run(folder: str) -> TrainingRun:
     path = Path(folder, LOG)
     if not path.exists():
         raise InputError(f"{folder}: no {LOG} in this folder; --run takes the folder that `webtext-train train --out` filled")
-    lines = path.read_bytes().split(b"\n")
-    entries = [_entry(path, number, line) for number, line in enumerate(lines[:-1], start=1) if line.strip()]
-    config: dict[str, Any] = next((e["config"] for e in entries if "config" in e), {})
+    entries = [_entry(path, number, line) for number, line in _lines(path) if line.strip()]
+    config: dict[str, Any] = next((e["config"] for e in entries if isinstance(e.get("config"), dict)), {})
     steps = [e for e in entries if isinstance(e.get("step"), int)]
     curves = tuple(curve for name in CURVES if (curve := _curve(name, steps)) is not None)
-    return TrainingRun(Path(folder).resolve().name, config, curves, max((int(e.get("tokens", 0)) for e in steps), default=0))
+    tokens = max((e["tokens"] for e in steps if isinstance(e.get("tokens"), int)), default=0)
+    return TrainingRun(Path(folder).resolve().name, config, curves, tokens)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and text of each complete line of a log. Raises InputError for what is no log: no file, or lines without end."""
+    try:
+        check_file(path.parent, path.name)
+        with path.open("rb") as file:
+            for number in count(1):
+                line = file.readline(LONGEST_LINE_BYTES)
+                if not line.endswith(b"\n"):
+                    check_size(len(line), LONGEST_LINE_BYTES - 1)
+                    return
+                yield number, line
+    except ValueError as error:
+        raise InputError(f"{path}: not a training log ({error}); give another --run") from error
 
 
 def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -56,7 +75,7 @@ def read_evaluation(folder: str) -> list[EvaluationFigure]:
             f"{folder}: no {RESULTS} in this folder; --evaluation takes the folder that `webtext-train eval --out` filled"
         )
     try:
-        data = orjson.loads(path.read_bytes())
+        data = orjson.loads(read_file(path))
         results = data["results"] if isinstance(data, dict) else data
         return [_figure(Path(folder).resolve().name, result) for result in results]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -70,7 +89,7 @@ def _figure(source: str, result: dict[str, Any]) -> EvaluationFigure:
         str(result.get("metric", "")),
         str(result.get("protocol", "")),
         float(result["value"]),
-        result.get("standard_error"),
-        result.get("examples"),
+        None if (error := result.get("standard_error")) is None else float(error),
+        None if (examples := result.get("examples")) is None else int(examples),
         {str(k): float(v) for k, v in (result.get("paper") or {}).items() if v is not None},
     )

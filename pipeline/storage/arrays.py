@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage import files
+from tokenizer.errors import InputError
 
 T = TypeVar("T", bound=np.generic)
 _PARSING = threading.Lock()
@@ -35,7 +36,10 @@ def spill(path: str, array: npt.NDArray[Any]) -> str:
 
 
 def load(path: str) -> npt.NDArray[Any]:
-    """Map the array of a file. A file that is not local is copied first; the copy lives as long as the array."""
+    """Map the array of a file. A file that is not local is copied first; the copy lives as long as the array.
+
+    Raises InputError for a file that is no array, and for one that holds less than its header says.
+    """
     if files.is_local(path):
         return _mapped(path)
     with tempfile.NamedTemporaryFile(suffix=".npy") as copy:
@@ -46,7 +50,12 @@ def load(path: str) -> npt.NDArray[Any]:
 
 def _mapped(path: str) -> npt.NDArray[Any]:
     with _PARSING:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: missing, though its manifest names it; run its stage again") from error
+        except (ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+            raise InputError(f"{path}: not an array that this program wrote ({str(error)[:120]}); run its stage again") from error
     return array
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import files
-from pipeline.storage.manifest import StageManifest, load_stage, resolve
+from pipeline.storage.manifest import FileEntry, StageManifest, input_folder, load_stage
+from tokenizer.errors import InputError
 
 KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("document_id", pa.binary(16), nullable=False)])
 """A keep list: the rows of one document shard that are kept, ascending."""
@@ -38,11 +39,20 @@ class DocumentShard:
             if low < high:
                 yield batch.take(pa.array(kept[low:high] - start))
             start += batch.num_rows
+        self._check_kept(kept, start)
 
     def table(self, columns: list[str]) -> pa.Table:
         """The selected rows as one table, for small columns."""
         table = files.read_table(self.path, columns)
-        return table if self.keep is None else table.take(self.selected())
+        if self.keep is None:
+            return table
+        kept = self.selected()
+        self._check_kept(kept, table.num_rows)
+        return table.take(kept)
+
+    def _check_kept(self, kept: npt.NDArray[np.int64], rows: int) -> None:
+        if len(kept) and kept[-1] >= rows:
+            raise InputError(f"{self.keep}: keeps row {kept[-1]}, {self.path} has {rows} rows; run the stage 'dedup' again")
 
     def selected(self) -> npt.NDArray[np.int64]:
         """Row numbers of the selected rows in the file, ascending."""
@@ -52,6 +62,8 @@ class DocumentShard:
 def kept_rows(keep: str) -> npt.NDArray[np.int64]:
     """The rows that a keep list keeps, ascending."""
     rows: npt.NDArray[np.int64] = files.read_table(keep, ["row"]).column("row").to_numpy()
+    if len(rows) and (rows[0] < 0 or (np.diff(rows) <= 0).any()):
+        raise InputError(f"{keep}: its row numbers do not ascend; run the stage 'dedup' again")
     return rows
 
 
@@ -61,22 +73,32 @@ def document_shards(folder: str) -> list[DocumentShard]:
     if manifest.stage == "documents":
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in manifest.of_kind("documents")]
     if manifest.stage == "overlap":
-        shards = document_shards(resolve(folder, manifest.inputs["dedup"]))
-        keeps = manifest.of_kind("keep")
+        shards = document_shards(input_folder(folder, manifest, "dedup"))
+        keeps = _keep_lists(folder, manifest, len(shards))
         return [replace(s, keep=files.join(folder, k.name), rows=k.rows) for s, k in zip(shards, keeps, strict=True)]
     if rewritten := manifest.of_kind("documents"):  # spans were cut: the dedup folder holds the texts itself
         return [DocumentShard(files.join(folder, e.name), None, e.rows) for e in rewritten]
-    documents = resolve(folder, manifest.inputs["documents"])
+    documents = input_folder(folder, manifest, "documents")
     entries = load_stage(documents, "documents").of_kind("documents")
-    keeps = manifest.of_kind("keep")
+    keeps = _keep_lists(folder, manifest, len(entries))
     return [
         DocumentShard(files.join(documents, entry.name), files.join(folder, keep.name), keep.rows)
         for entry, keep in zip(entries, keeps, strict=True)
     ]
 
 
+def _keep_lists(folder: str, manifest: StageManifest, shards: int) -> list[FileEntry]:
+    """The keep lists of a folder, one per document shard. Raises InputError for another number of them."""
+    keeps = manifest.of_kind("keep")
+    if len(keeps) != shards:
+        raise InputError(f"{folder}: names {len(keeps)} keep lists for {shards} document shards; run its stage again")
+    return keeps
+
+
 def text_bytes(manifest: StageManifest) -> int:
     """UTF-8 bytes of the text of a documents or dedup folder, from its counters."""
+    if "text_bytes" not in manifest.counters:
+        raise InputError(f"the manifest of a stage '{manifest.stage}' has no counter 'text_bytes'; run the stage again")
     return manifest.counters["text_bytes"]
 
 

@@ -20,6 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage.columns import HINT, check_schema, check_values
+from tokenizer import untrusted
 from tokenizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -150,8 +152,12 @@ def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole file."""
+def read_bytes(path: str, most_bytes: int | None = None) -> bytes:
+    """The whole file. With `most_bytes`, raises ValueError for a larger one and for what is not a regular file."""
+    if most_bytes is not None:
+        if is_local(path):
+            return untrusted.read_file(path, most_bytes)
+        untrusted.check_size(size(path), most_bytes)
     with open_input(path) as file:
         return file.read()
 
@@ -260,10 +266,16 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     with decoding(path):
         if path.endswith(ARROW_SUFFIX):
             with _open_arrow(path) as reader:
+                check_schema(path, reader.schema, columns)
                 table = reader.read_all()
-                return table if columns is None else table.select(columns)
-        with open_input(path) as file:
-            return pq.ParquetFile(file).read(columns, use_threads=False)
+                table = table if columns is None else table.select(columns)
+        else:
+            with open_input(path) as file:
+                parquet = pq.ParquetFile(file)
+                check_schema(path, parquet.schema_arrow, columns)
+                table = parquet.read(columns, use_threads=False)
+        check_values(path, table, spill=path.endswith(ARROW_SUFFIX))
+        return table
 
 
 def read_schema(path: str) -> pa.Schema:
@@ -276,6 +288,12 @@ def read_schema(path: str) -> pa.Schema:
             return pq.read_schema(file)
 
 
+def row_count(path: str) -> int:
+    """The number of rows of a Parquet file."""
+    with decoding(path), open_input(path) as file:
+        return int(pq.ParquetFile(file).metadata.num_rows)
+
+
 def _open_arrow(path: str) -> pa.RecordBatchFileReader:
     return pa.ipc.open_file(pa.memory_map(path) if is_local(path) else pa.py_buffer(read_bytes(path)))
 
@@ -284,7 +302,10 @@ def record_batches(path: str, columns: list[str] | None = None, rows: int = PARQ
     """Batches of at most `rows` rows of a Parquet file; memory does not grow with the file. One thread: workers are processes."""
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False)
-        yield from parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+        check_schema(path, parquet.schema_arrow, columns)
+        for batch in parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+            check_values(path, batch)
+            yield batch
 
 
 @contextmanager
@@ -292,13 +313,13 @@ def decoding(path: str) -> Iterator[None]:
     """Turn Arrow's errors about damaged bytes into InputErrors that name the file. Errors of a disk or store pass through."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing, though its manifest names it; run its stage again") from error
+    except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
             raise  # of the disk or an object store, not Arrow's: trying again may help
         first = str(error).splitlines()[0].rstrip(".")
-        raise InputError(
-            f"{path}: damaged ({first}); run `python -m pipeline verify` to find all damaged files, and their stages again"
-        ) from error
+        raise InputError(f"{path}: damaged ({first}); {HINT}") from error
 
 
 def remove(path: str) -> None:

@@ -10,13 +10,24 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pipeline.storage import files
+import msgspec
+
+from pipeline.storage import files, places
 from tokenizer.errors import InputError
+from tokenizer.shard_manifest import read_section
+from tokenizer.typed_json import Count, LargeCount, Sha256, check_own_sha256, decode
+from tokenizer.untrusted import MAX_JSON_BYTES, check_file, inner_name
 
 NAME = "manifest.json"
 FORMAT_VERSION = 1
+
+Total = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+"""A counter: of bytes, tokens or anything else."""
+Scalar = None | bool | int | float | str
+NULL = msgspec.Raw(b"null")
+SettingValue = Scalar | list[Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +36,22 @@ class FileEntry:
 
     name: str
     kind: str
-    rows: int
-    bytes: int
-    sha256: str
+    rows: Count
+    bytes: LargeCount
+    sha256: Sha256
 
     def __post_init__(self) -> None:
         """Raise ValueError for a name that leads out of the folder: folders may come from others."""
-        if ".." in self.name.split("/") or self.name.startswith("/"):
-            raise ValueError(f"the file name {self.name!r} leads out of its folder")
+        inner_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
     """Counts of a stage's items: in = out + dropped. `dropped` maps reasons to counts."""
 
-    items_in: int = 0
-    items_out: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
+    items_in: Count = 0
+    items_out: Count = 0
+    dropped: dict[str, Count] = field(default_factory=dict)
 
     def check(self, what: str) -> None:
         """Raise RuntimeError if the books do not balance, since an item was lost or counted twice. `what` names their owner."""
@@ -76,7 +86,7 @@ class StageManifest:
     inputs: dict[str, Input]
     files: tuple[FileEntry, ...]
     books: Books
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Total] = field(default_factory=dict)
     dataset: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
 
@@ -94,8 +104,11 @@ class StageManifest:
         return [entry for entry in self.files if entry.kind == kind]
 
     def save(self, folder: str) -> None:
-        """Publish the manifest as the folder's manifest.json."""
-        files.publish_bytes(files.join(folder, NAME), self.to_bytes())
+        """Publish the manifest as the folder's manifest.json. Raises InputError if it is larger than what is read."""
+        data, path = self.to_bytes(), files.join(folder, NAME)
+        if len(data) > MAX_JSON_BYTES:
+            raise InputError(f"{path}: {len(self.files):,} files make it larger than {MAX_JSON_BYTES:,} bytes; use larger parts")
+        files.publish_bytes(path, data)
 
     @classmethod
     def load(cls, folder: str) -> Self:
@@ -104,29 +117,45 @@ class StageManifest:
         if not files.exists(path):
             raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first")
         try:
-            return cls._parse(files.read_bytes(path))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            manifest = cls._parse(files.read_bytes(path, MAX_JSON_BYTES))
+            if files.is_local(folder):
+                manifest._check_files(folder)
+        except ValueError as error:
             raise InputError(
                 f"{path}: not a manifest of this program ({error}); remove the folder and run its stage again"
             ) from error
+        return manifest
 
     @classmethod
     def _parse(cls, content: bytes) -> Self:
-        data = json.loads(content)
-        if data["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format_version {data['format_version']}, this program reads {FORMAT_VERSION}")
-        sha256 = data.pop("sha256", None)  # manifests of early versions have none
-        manifest = cls(
-            **{
-                **data,
-                "inputs": {name: Input(**value) for name, value in data["inputs"].items()},
-                "files": tuple(FileEntry(**entry) for entry in data["files"]),
-                "books": Books(**data["books"]),
-            }
-        )
-        if sha256 is not None and content != manifest.to_bytes():
-            raise ValueError("it does not match its own sha256")
-        return manifest
+        check_own_sha256(content)
+        file = decode(content, _ManifestFile)
+        if file.format_version != FORMAT_VERSION:
+            raise ValueError(f"format_version {file.format_version}, this program reads {FORMAT_VERSION}")
+        dataset = None if bytes(file.dataset) == bytes(NULL) else read_section(bytes(file.dataset))
+        return cls(file.stage, file.settings, file.inputs, file.files, file.books, file.counters, dataset)
+
+    def _check_files(self, folder: str) -> None:
+        """Raise ValueError unless each file that is there is a regular file of this folder."""
+        for name in (NAME, *(entry.name for entry in self.files)):
+            try:
+                check_file(folder, name)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+
+
+class _ManifestFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of manifest.json. Manifests of early versions have no sha256."""
+
+    stage: str
+    settings: dict[str, SettingValue]
+    inputs: dict[str, Input]
+    files: tuple[FileEntry, ...]
+    books: Books
+    format_version: int
+    counters: dict[str, Total] = {}
+    dataset: msgspec.Raw = NULL
+    sha256: Sha256 = ""
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
@@ -153,12 +182,39 @@ def file_input(path: str) -> Input:
     return Input(files.base_name(path), files.fingerprint(path))
 
 
-def resolve(folder: str, entry: Input) -> str:
-    """The present path of an input that the manifest of `folder` names."""
-    if not files.is_local(entry.path) or Path(entry.path).is_absolute():
-        return entry.path
+def input_place(folder: str, entry: Input) -> str:
+    """The place of an input that the manifest of `folder` names. Raises InputError unless we may read there (`places`)."""
+    place = _joined(folder, entry.path)
+    if not places.is_allowed(place, folder):
+        raise InputError(
+            f"{files.join(folder, NAME)}: names an input at {entry.path!r}, which is not beside this folder; if you trust it, "
+            f"add {places.FLAG} {place}"
+        )
+    return place
+
+
+def input_folder(folder: str, manifest: StageManifest, name: str) -> str:
+    """The folder of an earlier stage that the manifest of `folder` names as its input: the only way from manifest to manifest.
+
+    Raises InputError unless it is in an allowed place and still is what the stage has read.
+    """
+    entry = manifest.inputs.get(name)
+    if entry is None:
+        raise InputError(f"{files.join(folder, NAME)}: names no input '{name}'; run the stage '{manifest.stage}' again")
+    place = input_place(folder, entry)
+    if StageManifest.load(place).sha256 != entry.sha256:
+        raise InputError(
+            f"{place}: not what the stage '{manifest.stage}' in {folder} was made from (its manifest has another sha256); "
+            f"run '{manifest.stage}' again"
+        )
+    return place
+
+
+def _joined(folder: str, path: str) -> str:
+    if not files.is_local(path) or Path(path).is_absolute():
+        return path
     root, below = _split_root(folder)
-    return root + os.path.normpath(Path(below, entry.path))
+    return root + os.path.normpath(Path(below, path))
 
 
 def _relative(folder: str, seen_from: str) -> str:

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.storage import files
-from pipeline.storage.manifest import FileEntry, StageManifest, resolve
+from pipeline.storage.columns import check_rows
+from pipeline.storage.manifest import FileEntry, StageManifest, input_folder
 from tokenizer.errors import InputError
 
 VIEWED = {"dedup": "documents", "overlap": "dedup"}
@@ -49,7 +50,7 @@ def _with_viewed(folder: str) -> Iterator[str]:
     yield folder
     manifest = StageManifest.load(folder)
     if manifest.stage in VIEWED and VIEWED[manifest.stage] in manifest.inputs:
-        yield from _with_viewed(resolve(folder, manifest.inputs[VIEWED[manifest.stage]]))
+        yield from _with_viewed(input_folder(folder, manifest, VIEWED[manifest.stage]))
 
 
 def _check_size(folder: str, entry: FileEntry) -> None:
@@ -63,9 +64,11 @@ def _check_size(folder: str, entry: FileEntry) -> None:
 def _damage(folder: str, entry: FileEntry) -> str | None:
     path = files.join(folder, entry.name)
     touched = Path(path).stat().st_mtime_ns if files.is_local(path) else 0
-    if _fingerprint(path, touched) == entry.sha256:
-        return None
-    return f"{path}: damaged: its sha256 differs from its manifest; remove {folder} and run its stage again"
+    if _fingerprint(path, touched) != entry.sha256:
+        return f"{path}: damaged: its sha256 differs from its manifest; remove {folder} and run its stage again"
+    if files.is_local(path) and path.endswith(".parquet"):
+        check_rows(path, entry.rows)
+    return None
 
 
 @cache

@@ -220,7 +220,7 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(
     folder = save_hf(model, byte_tokenizer, tmp_path / "hf")
     shard_weights(folder, 1)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
-    with pytest.raises(InputError, match="leads out of the folder"):
+    with pytest.raises(InputError, match=r"leads (out of its|into another) folder"):
         load_model(folder)
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_link
 
 CHECKPOINTS = "checkpoints"
 ASIDE = ".aside"
@@ -24,7 +25,11 @@ def aside_of(final: Path) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first. Folders with other names, such as copies made by hand, are no checkpoints."""
-    found = [path for path in (run / CHECKPOINTS).glob("step_*") if _STEP.fullmatch(path.name) and path.is_dir()]
+    found = [
+        path
+        for path in (run / CHECKPOINTS).glob("step_*")
+        if _STEP.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
 
 
@@ -41,6 +46,10 @@ def newest(folder: Path) -> Path:
     """The checkpoint `folder`, or the newest checkpoint of the run `folder`. Raises InputError if it is neither."""
     if (folder / METADATA).exists():
         return folder
+    try:
+        check_link(folder, folder / CHECKPOINTS)
+    except ValueError as error:
+        raise InputError(f"{folder / CHECKPOINTS}: {error}; or name the checkpoint's own folder") from error
     complete = checkpoints(folder)
     if not complete:
         raise InputError(f"{folder}: not a checkpoint, not a run with a checkpoint, not a Hugging Face folder; check the path")

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
+from trainer.checkpoint.metadata import DamagedCheckpointError
+from trainer.checkpoint.tensor_headers import check_tensors
 from trainer.distributed import World
 
 Tensors = dict[str, Tensor]
@@ -23,9 +27,19 @@ def save_tensors(folder: Path, tensors: Tensors, world: World, group: dist.Proce
 
 
 def load_tensors(folder: Path, tensors: Tensors, world: World) -> None:
-    """Fill the tensors in place, whole or sharded. The number of ranks that wrote them does not matter."""
-    with _single_process_warning_ignored():
-        dcp.state_dict_loader.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=world.ranks == 1)
+    """Fill the tensors in place, whole or sharded. The number of ranks that wrote them does not matter.
+
+    Raises DamagedCheckpointError where the files hold other tensors.
+    """
+    try:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "pt"):
+                pass  # it checks the header; torch would print its error and a traceback
+        check_tensors(folder, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        with _single_process_warning_ignored():
+            dcp.state_dict_loader.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=world.ranks == 1)
+    except (ValueError, SafetensorError, CheckpointException) as error:
+        raise DamagedCheckpointError(f"{folder}: {' '.join(str(error).split())[:300]}") from error
 
 
 @contextmanager

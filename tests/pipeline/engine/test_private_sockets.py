@@ -2,46 +2,19 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from listeners import listeners, processes, sockets
 
 from pipeline.engine.private_sockets import private_servers
 from pipeline.engine.runner import Engine
 from pipeline.engine.worker_pool import persistent_workers
 
-LISTEN = "0A"
 ROOT = os.getpid()
-
-
-def processes(process: int) -> Iterator[int]:
-    """A process and all its descendants."""
-    yield process
-    for thread in Path(f"/proc/{process}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from processes(int(child))
-
-
-def sockets(process: int) -> set[str]:
-    """Inodes of the sockets that a process has open."""
-    found = set()
-    for descriptor in Path(f"/proc/{process}/fd").iterdir():
-        try:
-            target = str(descriptor.readlink())
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
-    return found
-
-
-def listeners(inodes: set[str]) -> list[str]:
-    """Local addresses, in hexadecimal, of the TCP sockets among `inodes` that listen."""
-    rows = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
-    return [row[1] for row in rows if row[3] == LISTEN and row[9] in inodes]
 
 
 def unix_listeners(inodes: set[str]) -> list[str]:
@@ -72,8 +45,13 @@ def engines() -> list[tuple[str, Callable[[Engine], AbstractContextManager[Engin
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers", "flags"), engines(), ids=[kind for kind, _, _ in engines()])
 def test_a_run_with_two_workers_listens_on_no_interface(
-    tmp_path: Path, kind: str, workers: Callable[[Engine], AbstractContextManager[Engine]], flags: tuple[str, ...]
+    tmp_path: Path,
+    kind: str,
+    workers: Callable[[Engine], AbstractContextManager[Engine]],
+    flags: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)  # the workers import `listeners`
     with workers(Engine(workers=2, beam_flags=flags)) as engine:
         numbers = beam.Create(range(4)) | beam.Reshuffle()
         engine.run(lambda pipeline: pipeline | numbers | beam.Map(look, ROOT, str(tmp_path)), 4)
