@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo real-demo test test-all gauntlet bench airflow browser faults lock audit check install clean
+.PHONY: demo real-demo train-extractor test test-all gauntlet bench airflow browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,9 @@ bench: install ## compare with every peer, write docs/benchmarks.md; an hour. DA
 gauntlet: install faults ## external faults over all stages and training: kills, full disks, failing I/O, damaged files; FUZZ_SECONDS per parser
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/gauntlet tests/pipeline/engine/test_portable_engine.py -n0 -s; tested=$$?; \
 	$(BIN)/python tests/gauntlet/fuzz_all.py $(FUZZ_SECONDS) && exit $$tested
+
+train-extractor: install ## train the default extractor's forests again, two minutes; DATA: folder with html/, pages with gold text
+	$(BIN)/python benchmarks/extractor_training.py $(DATA)
 
 airflow: $(AIRFLOW)/.installed ## create the environment for Airflow and for Dataflow's dry run
 

@@ -1,13 +1,16 @@
 """Extraction against its peers: quality on gold pages, and CPU time per page.
 
-    python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3]
-    python benchmarks/extraction.py strings  ../shared/data/html
+    python benchmarks/extraction.py quality  ../shared/data/html [--rounds 3] [--folds FOLDER]
+    python benchmarks/extraction.py paired   ../shared/data/html --folds FOLDER
+    python benchmarks/extraction.py strings  ../shared/data/html [--folds FOLDER]
     python benchmarks/extraction.py pace     ../shared/data/html [--rounds 3]
 
 `quality` prints the F1 of 4-word shingles on scrapinghub's pages, separately for each half, for nine settings of trafilatura,
-resiliparse, ours and the peers. `strings` counts trafilatura's strings that must and must not be in the text. `pace` compares our sandbox
-with datatrove's (FineWeb's settings) and with a bare loop of trafilatura with equal settings. Peers are installed at first use. For more
-pages and workers, see documents.py.
+resiliparse, ours and the peers. The default extractor is trained on these pages: with --folds (the folder that
+`extractor_training.py --folder` wrote), each page is read with the weights of other domains. `paired` prints the default's F1 on
+every collection of gold pages beside the cascade's, with the bootstrap error of the difference. `strings` counts trafilatura's
+strings that must and must not be in the text. `pace` compares our sandbox with datatrove's (FineWeb's settings) and with a bare loop
+of trafilatura with equal settings. Peers are installed at first use. For more pages and workers, see documents.py.
 """
 
 import argparse
@@ -24,14 +27,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import extractor_folds
 import lxml.html
+import numpy as np
 import peers
 import psutil
 import scores
 import trafilatura
-from gold import HALVES, GoldPage, load, score, strings, time_contenders
+from gold import ARTICLES, HALVES, GoldPage, load, overlap, score, strings, time_contenders
 
 from pipeline.documents import charset, extractors, html
+from pipeline.documents.blocks import page as block_page
+from pipeline.documents.blocks import weights
 from pipeline.documents.extract import extract
 from pipeline.documents.rules import DEFAULT_RULES
 from pipeline.documents.sandbox import Sandbox
@@ -58,6 +65,7 @@ PEERS = {
 }
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
+    "ours, cascade": {"extractor": "cascade"},
     "ours, once": {"extractor": "trafilatura", "strip_title": False, "strip_boilerplate": False},
     "ours, resiliparse": {"extractor": "resiliparse"},
 }
@@ -87,6 +95,19 @@ def ours(**changes: object) -> Callable[[GoldPage], str]:
     return text
 
 
+def unseen(folder: Path, folds: Path, **changes: object) -> Callable[[GoldPage], str]:
+    """Return the default extractor with the weights that were trained without the page's domain."""
+    trained = [weights.read((folds / f"fold{number}.npz").read_bytes()) for number in range(extractor_folds.FOLDS)]
+    fold = extractor_folds.by_page(folder)
+    extract_text = ours(**changes)
+
+    def text(page: GoldPage) -> str:
+        block_page.weights.load = lambda: trained[fold[page.name]]
+        return extract_text(page)
+
+    return text
+
+
 def contenders() -> dict[str, Callable[[GoldPage], str]]:
     return {
         **{f"trafilatura {name}": by_setting(options) for name, options in SETTINGS.items()},
@@ -108,11 +129,14 @@ def peer(name: str, pages: list[GoldPage]) -> PeerExtraction:
     return PeerExtraction(answer["texts"], answer["cpu_seconds"] / len(pages) * 1000, answer["peak_mb"])
 
 
-def quality(folder: Path, rounds: int) -> None:
+def quality(folder: Path, rounds: int, folds: Path | None) -> None:
     pages = load(folder, ["scrapinghub"])
+    chosen = contenders()
+    if folds:
+        chosen["ours (default), other domains' weights"] = unseen(folder, folds)
     print("| extractor | ms per page | pages per CPU second |" + "".join(f" {half}: P | R | F1 |" for half in HALVES))
     print("|---" * 9 + "|")
-    for name, (texts, milliseconds) in time_contenders(pages, contenders(), rounds).items():
+    for name, (texts, milliseconds) in time_contenders(pages, chosen, rounds).items():
         print(_row(name, pages, texts, milliseconds), flush=True)
     for name in PEERS:
         try:
@@ -131,9 +155,38 @@ def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float
     return f"| {name} | {milliseconds:.1f} | {1000 / milliseconds:.0f} | {' | '.join(cells)} |"
 
 
-def count_strings(folder: Path) -> None:
+def paired(folder: Path, folds: Path) -> None:
+    """Print F1 with the weights of other domains, today's cascade's, and the difference with its bootstrap error."""
+    print("| pages | F1, default | F1, cascade | difference |\n|---|---|---|---|")
+    for name, collections in {**{name: [name] for name in ARTICLES}, "all": list(ARTICLES)}.items():
+        pages = [page for page in load(folder, collections) if page.text]
+        columns = [
+            np.array([overlap(page.text or "", extract_text(page)) for page in pages])
+            for extract_text in (unseen(folder, folds), ours(extractor="cascade"))
+        ]
+        noise = np.random.default_rng(1)
+        picks = [noise.integers(0, len(pages), len(pages)) for _ in range(1_000)]
+        spread = np.std([f1(columns[0][pick]) - f1(columns[1][pick]) for pick in picks])
+        new, old = map(f1, columns)
+        print(f"| {name} ({len(pages)}) | {new:.4f} | {old:.4f} | {new - old:+.4f} ± {spread:.4f} |", flush=True)
+
+
+def f1(shares: np.ndarray) -> float:
+    """Return the F1 of pages' common, surplus and missing shares."""
+    common, surplus, missing = shares.mean(axis=0)
+    return float(2 * common / (2 * common + surplus + missing))
+
+
+def count_strings(folder: Path, folds: Path | None) -> None:
     pages = load(folder, ["trafilatura"])
-    chosen = {"trafilatura default": by_setting({}), "ours, trafilatura": ours(extractor="trafilatura"), "ours (default)": ours()}
+    chosen = {
+        "trafilatura default": by_setting({}),
+        "ours, trafilatura": ours(extractor="trafilatura"),
+        "ours, cascade": ours(extractor="cascade"),
+        "ours (default)": ours(),
+    }
+    if folds:
+        chosen["ours (default), other domains' weights"] = unseen(folder, folds)
     for name, (texts, milliseconds) in time_contenders(pages, chosen, 1).items():
         kept, included, wrong, excluded = strings(zip(pages, texts, strict=True))
         print(f"| {name} | {kept:,}/{included:,} | {wrong:,}/{excluded:,} | {milliseconds:.1f} |", flush=True)
@@ -176,7 +229,13 @@ def pace(folder: Path, rounds: int, rows_file: Path | None) -> None:
                 spent[name].append(sandbox_ms(boxes[name], pages))
     for name, milliseconds in spent.items():
         print(f"{name:20} {_spread(milliseconds)} ms per page, {peaks[name]:,.0f} MB")
-    pairs = (("ours", "datatrove"), ("ours, once", "bare loop"), ("ours, resiliparse", "ours"))
+    pairs = (
+        ("ours", "ours, cascade"),
+        ("ours", "bare loop"),
+        ("ours", "datatrove"),
+        ("ours, once", "bare loop"),
+        ("ours, resiliparse", "ours"),
+    )
     for name, other in [pair for pair in pairs if pair[1] in spent]:
         ratios = [there / here for there, here in zip(spent[other], spent[name], strict=True)]
         print(f"{name}: {_spread(ratios)} times the speed of {other}")
@@ -257,9 +316,10 @@ def _spread(values: Sequence[float]) -> str:
 def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "strings", "pace", "peak"))
+    parser.add_argument("what", choices=("quality", "paired", "strings", "pace", "peak"))
     parser.add_argument("folder", type=Path, help="folder of gold pages")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folds", type=Path, help="folder of weights by fold")
     parser.add_argument("--name", help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()
@@ -269,9 +329,11 @@ def main() -> None:
     extractors.by_resiliparse("<p>warm</p>")
     html.parse("<p>warm</p>")
     if arguments.what == "quality":
-        quality(arguments.folder, arguments.rounds)
+        quality(arguments.folder, arguments.rounds, arguments.folds)
+    elif arguments.what == "paired":
+        paired(arguments.folder, arguments.folds)
     elif arguments.what == "strings":
-        count_strings(arguments.folder)
+        count_strings(arguments.folder, arguments.folds)
     else:
         pace(arguments.folder, arguments.rounds, arguments.scores)
 

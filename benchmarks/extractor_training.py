@@ -1,6 +1,6 @@
 """Train the forests of the default extractor on pages with gold text, and say how good they are on pages of other domains.
 
-    python benchmarks/extractor_training.py ../shared/data [--folds-only] [--folder WORK]
+    python benchmarks/extractor_training.py ../shared/data [--folder WORK]
 
 Labels: a block is the article's as far as its words stand in the gold text; where a page has no gold text, in the text of the extractor
 `cascade`, corrected by the strings that must and must not be there. Folds are by domain. LightGBM is needed for training alone. The same
@@ -8,7 +8,6 @@ pages, LightGBM and seed give the same weights.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import tarfile
@@ -16,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import lightgbm
 import numpy as np
+from extractor_folds import FOLDS, fold_of
 from gold import load
 
 from pipeline.documents import charset, extractors, html
@@ -28,11 +27,10 @@ from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, desc
 from pipeline.documents.blocks.forest import Forest
 from pipeline.documents.blocks.scan import Counts, scan
 
-FOLDS = 5
 SHINGLE = 4
-SILVER_WEIGHT = 0.4
+SILVER_WEIGHT = 0.2
 MIN_SILVER_CHARACTERS = 250
-FIRST_ROUNDS, SECOND_ROUNDS = 150, 60
+FIRST_ROUNDS, SECOND_ROUNDS = 150, 80
 SETTINGS = {
     "objective": "cross_entropy",
     "learning_rate": 0.1,
@@ -50,7 +48,7 @@ SETTINGS = {
     "force_row_wise": True,
     "seed": 1,
 }
-SECOND_SETTINGS = {**SETTINGS, "num_leaves": 16}
+SECOND_SETTINGS = {**SETTINGS, "num_leaves": 12, "learning_rate": 0.06, "min_data_in_leaf": 150, "lambda_l2": 20}
 COLLECTIONS = ("goose3", "htmldate", "mozilla", "newspaper4k", "postlight", "scrapinghub", "trafilatura", "webmainbench")
 
 
@@ -93,10 +91,6 @@ def labels(texts: list[str], gold: str, included: tuple[str, ...], excluded: tup
     return result
 
 
-def fold_of(domain: str) -> int:
-    return hashlib.sha256(f"fold {domain}".encode()).digest()[0] % FOLDS
-
-
 def pages(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield all pages of the folder with their rows of the index."""
     index = {row["file"]: row for row in map(json.loads, (folder / "index.jsonl").open())}
@@ -137,16 +131,14 @@ def examples(folder: Path) -> Iterator[Example]:
         sizes = np.array([max(1, len(words(t))) for t in texts], np.float32)
         weight = sizes**0.75 / max(100.0, float((sizes * (np.nan_to_num(label) > 0.5)).sum())) * 1000
         weight *= 1.0 if is_gold and not row["file"].startswith("mozilla/") else SILVER_WEIGHT
-        domain = row["domain"] or urlsplit(row["url"] or "").hostname or row["file"]
         slim = page._replace(data=page.data[:0], segments=page.segments[:0], masks=page.masks[:0])
         slim = slim._replace(blocks=slim.blocks[: counts.blocks].copy(), elements=slim.elements[: counts.elements].copy())
-        yield Example(row["file"], fold_of(domain), features, label, weight.astype(np.float32), slim, counts)
+        yield Example(row["file"], fold_of(row), features, label, weight.astype(np.float32), slim, counts)
 
 
 def pack(booster: lightgbm.Booster) -> Forest:
     """Return a booster's trees as the arrays that the extractor walks."""
     nodes: list[list[float]] = []
-    roots = []
 
     def walk(node: dict[str, Any]) -> int:
         number = len(nodes)
@@ -157,8 +149,7 @@ def pack(booster: lightgbm.Booster) -> Forest:
             nodes[number][2] = walk(node["right_child"])
         return number
 
-    for tree in booster.dump_model()["tree_info"]:
-        roots.append(walk(tree["tree_structure"]))
+    roots = [walk(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
     columns = list(zip(*nodes, strict=True))
     return Forest(
         np.array(columns[0], np.int16),
@@ -197,7 +188,7 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
         size = len(example.labels)
         judged = np.ascontiguousarray(likely[at : at + size])
         sums = np.zeros((example.counts.elements, 3))
-        describe_context(example.page, size, example.counts.elements, judged, sums, context[at : at + size])
+        describe_context(example.page, size, example.counts.elements, example.features, judged, sums, context[at : at + size])
         at += size
     folds = []
     unseen = np.zeros(len(label))
@@ -210,7 +201,8 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
         known = ~np.isnan(label)
         kept = known & (judged > chooser.CUT)
         right = float((weight * label)[kept].sum())
-        print(f"{name} forest on other domains: precision {right / weight[kept].sum():.4f}, recall {right / (weight * label)[known].sum():.4f}")
+        precision, recall = right / weight[kept].sum(), right / (weight * label)[known].sum()
+        print(f"{name} forest on other domains: precision {precision:.4f}, recall {recall:.4f}")
     first = fit(SETTINGS, FIRST_ROUNDS, features, label, weight)
     second = fit(SECOND_SETTINGS, SECOND_ROUNDS, context, label, weight)
     return weights.Weights(pack(first), pack(second)), folds
@@ -219,7 +211,9 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with html/: pages, index and gold")
-    parser.add_argument("--folder", type=Path, help="also write each fold's weights here, for measuring on domains not trained on")
+    parser.add_argument(
+        "--folder", type=Path, help="also write each fold's weights here, for measuring on domains not trained on"
+    )
     parser.add_argument("--output", type=Path, default=Path(weights.__file__).with_name(weights.FILE))
     arguments = parser.parse_args()
     learned = list(examples(arguments.data / "html"))

@@ -190,6 +190,7 @@ class Document(Record):
             pa.field("submitted_at", INSTANT),
             pa.field("published", pa.date32()),
             required("text", pa.large_string()),
+            pa.field("extraction_confidence", pa.float32()),
         ]
     )
     document_id: bytes
@@ -203,6 +204,7 @@ class Document(Record):
     submitted_at: datetime | None
     published: Any
     text: str
+    extraction_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

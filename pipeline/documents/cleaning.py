@@ -6,35 +6,61 @@ from typing import Final
 
 from pipeline.documents import scripts
 
-BOILERPLATE: Final = re.compile(
-    r"""\W*(?:
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_DAY = rf"(?:\d{{1,2}}(?:st|nd|rd|th)?[\s./-]+(?:{_MONTH}|\d{{1,2}})|{_MONTH}\ \d{{1,2}}|(?:19|20)\d\d-\d\d)"
+_DATE = rf"(?:[a-z]{{3,9}}day,?\ )?{_DAY}\b.{{0,40}}"
+
+FURNITURE: Final = re.compile(
+    rf"""(?:
       (?:skip|jump)\ to\ (?:main\ )?(?:content|navigation)
     | (?:please\ )?enable\ javascript.*
-    | (?:javascript|your\ browser)\b.{0,60}\b(?:disabled|enabled|not\ supported|out\ of\ date).*
+    | (?:javascript|your\ browser)\b.{{0,60}}\b(?:disabled|enabled|not\ supported|out\ of\ date).*
     | (?:share|tweet|pin|email|print|like|follow)(?:\ (?:this|it|us|on|via|with|to|article|story|page|post|facebook|twitter
         |pinterest|linkedin|reddit|whatsapp|email|friends))*
-    | (?:like|enjoyed?)\ this\ (?:story|article|post)\b.*
-    | (?:click|tap)\ (?:here|to)\b.{0,60}
-    | (?:sign\ up|subscribe|sign\ in|log\ in|register)\b.{0,60}
-    | (?:get|receive)\ (?:the|our|all)\b.*\b(?:inbox|newsletters?|alerts?|delivered).*
-    | (?:have|got)\ a\ (?:tip|story)\b.* | tell\ us\ what\ you\ think.*
+    | (?:click|tap)\ here\b.{{0,60}}
+    | (?:sign\ up|subscribe|register)\b.{{0,50}}\b(?:newsletters?|updates|alerts|e-?mails?|inbox|channel|feed|podcast)\b.{{0,30}}
+    | (?:sign\ up|subscribe|sign\ in|log\ ?in|register)(?:\ (?:now|today|here|free|for\ free|or\ (?:sign\ up|subscribe|sign\ in|log\ in
+        |register)))*
+    | (?:get|receive)\ (?:the|our|all)\b.*\b(?:inbox|newsletters?|alerts?)\b.*
     | (?:.*\b)?follow\ (?:him|her|them|us|me)\ on\ (?:twitter|facebook|instagram).*
-    | (?:(?:first|last|date)\ )?(?:published|updated|posted|modified)\b.{0,40}\b(?:19|20)\d\d\b.{0,30}
-    | advertisement|advertising|sponsored(?:\ content)?|story\ continues\ below.*|continue\ reading.*
-    | (?:read\ more|see\ also|also\ read|also\ on|don.t\ miss|watch|recommended)(?:\ *:.*)?
-    | read\ more\b.{0,60}|related(?:\ (?:articles|stories|posts|topics))?(?:\ *:.*)?
-    | (?:leave|post|add)\ a\ (?:comment|reply).*|(?:view|show|load|hide)\ (?:all\ |more\ )?(?:\d+\ )?comments?.*
+    | (?:(?:first|last|date)\ )?(?:published|updated|posted|modified)(?:\ (?:on|at))?[:,]?\ {_DATE}
+    | advertisement|advertising|sponsored(?:\ content)?
+    | don.t\ miss
+    | (?:leave|post|add)\ a\ (?:comment|reply)(?:\ (?:below|here|on\ this.*|cancel\ reply))?
+    | (?:view|show|load|hide)\ (?:all\ |more\ )?(?:\d+\ )?comments?
     | (?:\d+\ )?comments?
-    | (?:we|this\ (?:web)?site)\ uses?\ cookies.*|accept(?:\ all)?(?:\ cookies)?|cookie\ (?:policy|settings).*
-    | (?:all\ rights\ reserved|copyright\ (?:©|\(c\))?\ ?\d{4}|©\ ?\d{4}).{0,80}
-    | terms\ (?:of\ (?:use|service)|and\ conditions).{0,40}|privacy\ policy.{0,40}
-    )\W*""",
+    | (?:we|this\ (?:web)?site)\ uses?\ cookies.*|accept(?:\ all)?(?:\ cookies)?|cookie\ (?:policy|settings)
+    | (?:all\ rights\ reserved|copyright\ (?:©|\(c\))?\ ?\d{{4}}|©\ ?\d{{4}}).{{0,80}}
+    )""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""A line that is a site's furniture, whatever the page is about."""
+"""A line that is a site's furniture, whatever the page is about, and however it ends."""
 
+POINTER: Final = re.compile(
+    r"""(?:
+      (?:sign\ in|log\ in|register)\ to\ (?:comment|reply|post|vote|continue|your\ account)\b.{0,40}
+    | (?:click|tap)\ to\ (?:enlarge|expand|share|tweet|subscribe|print|zoom|email|play)\b.{0,40}
+    | (?:like|enjoyed?)\ this\ (?:story|article|post)\b.*
+    | (?:have|got)\ a\ (?:tip|story)\b.* | tell\ us\ what\ you\ think.*
+    | story\ continues\ below.*|continue\ reading.*
+    | (?:read\ more|see\ also|also\ read|also\ on|watch|recommended)(?:\ *:.*)?
+    | read\ more\ (?:about|at|on|from|here|in|stories|articles|news)\b.{0,60}
+    | related(?:\ (?:articles|stories|posts|topics))?(?:\ *:.*)?
+    | terms\ (?:of\ (?:use|service)|and\ conditions).{0,40}|privacy\ policy.{0,40}
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A line that points elsewhere, unless it ends as a sentence does."""
+
+ORNAMENTS: Final = " \u00a0\u00bb\u203a\u2192\u25b6\u25ba\u00ab\u2039\u2190\u2022\u00b7|*\u2013\u2014\u2026-:#+()[]."
+"""Marks around furniture. No quotes and braces: a program's line has these."""
+
+SENTENCE_END: Final = (".", "!", "?", "\u3002")
 BOILERPLATE_CHARACTERS: Final = 120
 """A longer line is prose that begins like furniture."""
+
+WRAPPED_CHARACTERS: Final = 25
+"""A line of this length that ends within a sentence goes on in the next line."""
 
 UNSPACED_CHARACTER: Final = re.compile(f"[{scripts.UNSPACED}]")
 TITLE_LINES: Final = 3
@@ -46,17 +72,40 @@ BLANK_LINES: Final = re.compile(r"\n{3,}")
 def strip_boilerplate(text: str) -> tuple[str, int]:
     """The text without lines that are a site's furniture, and the number of those lines. Idempotent.
 
+    Lines that are indented are code, and lines in the middle of a sentence are prose: both stay.
+
     >>> strip_boilerplate("Read more »\\nThe cat sat.")
     ('The cat sat.', 1)
     """
-    kept = []
+    lines = text.split("\n")
+    kept: list[str] = []
     removed = 0
-    for line in text.split("\n"):
-        if len(line) <= BOILERPLATE_CHARACTERS and BOILERPLATE.fullmatch(line):
+    for number, line in enumerate(lines):
+        if is_furniture(line) and not _continues(kept[-1] if kept else "", line, lines[number + 1 : number + 2]):
             removed += 1
         else:
             kept.append(line)
-    return tidy("\n".join(kept)), removed
+    stripped = tidy("\n".join(kept))
+    if removed and (again := strip_boilerplate(stripped))[1]:
+        return again[0], removed + again[1]
+    return stripped, removed
+
+
+def is_furniture(line: str) -> bool:
+    """Whether a line is a site's furniture, if it stands by itself."""
+    if not line or len(line) > BOILERPLATE_CHARACTERS or line[0].isspace():
+        return False
+    bare = line.strip(ORNAMENTS)
+    if FURNITURE.fullmatch(bare) or FURNITURE.fullmatch(bare.rstrip("!?")):
+        return True
+    return not line.rstrip().endswith(SENTENCE_END) and POINTER.fullmatch(bare) is not None
+
+
+def _continues(before: str, line: str, after: list[str]) -> bool:
+    """Whether a line is the middle of a sentence that the source wraps."""
+    if len(before) < WRAPPED_CHARACTERS or not (before[-1].isalnum() or before[-1] in ",;"):
+        return False
+    return line[0].islower() or bool(after and after[0][:1].islower())
 
 
 def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:

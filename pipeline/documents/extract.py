@@ -15,7 +15,6 @@ from pipeline.documents import (
     extractors,
     fast_extractor,
     gates,
-    html,
     language,
     page_head,
     pdf,
@@ -23,6 +22,7 @@ from pipeline.documents import (
     published,
     quality,
 )
+from pipeline.documents.blocks import extractor as block_extractor
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
 from pipeline.documents.trail import Trail
@@ -84,6 +84,7 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
         page.submitted_at,
         day,
         text,
+        trail.confidence,
     )
 
 
@@ -127,7 +128,7 @@ def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str
         raise _Rejection(ExtractDrop.MEDIA_TYPE, page.media_type or "unknown")
     if reason := gates.too_large(markup, rules.gates):
         raise _Rejection(ExtractDrop.TOO_LARGE, reason)
-    text, head = _markup_text(markup, rules, trail)
+    text, head = _markup_text(markup, page.final_url or page.url, rules, trail)
     if not text.strip():
         raise _Rejection(ExtractDrop.NO_TEXT)
     if rules.strip_title:
@@ -148,20 +149,19 @@ def _pdf_text(body: bytes, trail: Trail) -> tuple[str, str | None, None]:
     return text, charset.clean(title).strip() or None if title else None, None
 
 
-def _markup_text(markup: str, rules: ExtractionRules, trail: Trail) -> tuple[str, page_head.PageHead]:
+def _markup_text(markup: str, url: str, rules: ExtractionRules, trail: Trail) -> tuple[str, page_head.PageHead]:
     try:
         if rules.extractor == extractors.RESILIPARSE:
             text, method, head = fast_extractor.main_text(markup)
         else:
-            tree = html.parse(markup)
-            if tree is None:
-                raise _Rejection(ExtractDrop.NO_MARKUP)
-            head = page_head.head(tree)
-            text, method = extractors.main_text(rules.extractor, markup, tree)
+            text, method, head, trail.confidence = block_extractor.main_text(rules.extractor, markup, url, rules.min_confidence)
     except extractors.LIBRARY_FAILURES as error:
         raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
+    if method == block_extractor.NO_MARKUP:
+        raise _Rejection(ExtractDrop.NO_MARKUP)
     trail.counts[f"extracted_{method}"] += 1
-    trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters")
+    sure = "" if trail.confidence is None else f", expected F1 {trail.confidence:.2f}"
+    trail.note("extract", f"{rules.extractor}, by {method}: {len(text)} characters{sure}")
     return text, head
 
 

@@ -12,13 +12,20 @@ from resiliparse.parse.html import HTMLTree
 from trafilatura import extract as trafilatura_extract
 from trafilatura.settings import Extractor
 
-from pipeline.documents import html, page_head
+from pipeline.documents import attribute_lists, html, page_head
 
+BLOCKS: Final = "blocks"
 CASCADE: Final = "cascade"
 TRAFILATURA: Final = "trafilatura"
 RESILIPARSE: Final = "resiliparse"
-EXTRACTORS: Final = (CASCADE, TRAFILATURA, RESILIPARSE)
-"""By the words that --extractor takes; the first is the default. pipeline.documents.fast_extractor is the last one's way."""
+EXTRACTORS: Final = (BLOCKS, CASCADE, TRAFILATURA, RESILIPARSE)
+"""By the words that --extractor takes; the first is the default. `pipeline.documents.blocks.extractor` is the way of all but the last, and
+pipeline.documents.fast_extractor that one's."""
+
+CONFIDENCE: Final = 0.8
+"""The expected F1 below which the extractor `blocks` asks the cascade: about one page in nine."""
+
+attribute_lists.install()
 
 ONCE: Final = Extractor(fast=True, comments=False)
 THOROUGH: Final = Extractor(fast=True, recall=True, comments=False)
@@ -61,8 +68,10 @@ LIBRARY_FAILURES: Final = (
 """What parsing libraries raise for a strange page. Anything else is a fault of our own and is not caught."""
 
 
-def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]:
+def main_text(extractor: str, markup: str, tree: HtmlElement, spare: str = "") -> tuple[str, str]:
     """The main text by the extractor cascade or trafilatura, and the name of the method that gave it. Prunes the tree.
+
+    `spare` is the text of another extractor, for where the cascade finds a fragment.
 
     Where elements nest thousands deep, trafilatura loses text and resiliparse's rules take a minute (40,000 <div>: 47 s): such a page
     gives all its text. Raises LIBRARY_FAILURES.
@@ -75,37 +84,42 @@ def main_text(extractor: str, markup: str, tree: HtmlElement) -> tuple[str, str]
     if extractor == TRAFILATURA:
         html.strip_furniture(tree)
         return by_trafilatura(tree, ONCE), "trafilatura"
-    return by_cascade(markup, tree)
+    return by_cascade(markup, tree, spare)
 
 
-def by_cascade(markup: str, tree: HtmlElement) -> tuple[str, str]:
+def by_cascade(markup: str, tree: HtmlElement, spare: str = "") -> tuple[str, str]:
     """The main text by trafilatura's fast recall mode, or by another method where that gives too much or a fragment.
 
+    `spare` replaces a fragment, if it is long enough: the fallbacks cost three times the rest.
+
     Where recall mode gives too much, precision mode extracts again. Where it gives a fragment, the longest replaces it: trafilatura's
-    fallbacks, resiliparse, or the article that the page's JSON-LD holds. The surplus of recall mode is mostly paragraphs that are one link:
+    fallbacks, or resiliparse. The surplus of recall mode is mostly paragraphs that are one link:
     they are removed before. On one page in twenty trafilatura gives a fragment or nothing; resiliparse costs a sixth and misses little, so
     its length identifies those pages.
     """
-    article_body, description = page_head.article_body(tree), page_head.description(tree)
+    description = page_head.description(tree)
     html.strip_furniture(tree)
     html.strip_pointers(tree)
     text, method = by_trafilatura(tree, THOROUGH), "thorough"
     broad = by_resiliparse(markup)
     if len(text) > SURPLUS * len(broad) and len(precise := by_trafilatura(tree, PRECISE)) >= SHORT_CHARACTERS:
         text, method = precise, "precise"
-    if len(text) < max(IN_DOUBT * len(broad), SHORT_CHARACTERS) and (whole := html.parse(markup)) is not None:
+    is_fragment = len(text) < max(IN_DOUBT * len(broad), SHORT_CHARACTERS)
+    if is_fragment and len(spare) >= max(SHORT_CHARACTERS, WORTH_MORE * len(text)):
+        text, method = spare, BLOCKS
+    elif is_fragment and (whole := html.parse(markup)) is not None:
         rescued = by_trafilatura(whole, RESCUE)
         if len(rescued) > WORTH_MORE * len(text):
             text, method = rescued, "rescued"
     if len(text) < min(FRAGMENT_CHARACTERS, FRAGMENT * len(broad)):
         text, method = broad, "broad"
-    if len(text) < len(article_body) / 2:
-        text, method = article_body, "stated"
     return with_standfirst(text, broad, description), method
 
 
 def with_standfirst(text: str, broad: str, description: str) -> str:
     """The text with its standfirst above it: the line of `broad` that begins like the page's description, where the text lacks it.
+
+    A line that stands below the text's beginning is no standfirst: sites describe themselves in a box at the end of their pages.
 
     >>> line = "Nobody saw the ship that came in with the morning tide, say the keepers."
     >>> with_standfirst("The harbour was quiet.", f"Harbour news\\n{line}", line).partition("\\n")[0] == line
@@ -115,6 +129,9 @@ def with_standfirst(text: str, broad: str, description: str) -> str:
         return text
     start = broad.index(description[:STANDFIRST_CHARACTERS])
     line = broad[start:].partition("\n")[0].strip()
+    text_start = broad.find(text.lstrip()[:STANDFIRST_CHARACTERS].partition("\n")[0])
+    if 0 <= text_start < start:
+        return text
     begins = start == 0 or not broad[broad.rfind("\n", 0, start) + 1 : start].strip()
     return f"{line}\n{text}" if begins and line[:STANDFIRST_CHARACTERS] not in text else text
 

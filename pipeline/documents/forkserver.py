@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pipeline.documents.blocks.page import warm_up
 from pipeline.documents.extract import extract
 from pipeline.documents.language import identify
 from pipeline.documents.limits import SandboxLimits
@@ -95,10 +96,11 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    """Load the language model, then serve."""
+    """Load the language model and the compiled code, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)
     identify("The model is loaded before the first fork.")
+    warm_up()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control)

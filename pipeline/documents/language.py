@@ -5,6 +5,8 @@ from typing import Final
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from pipeline.documents import language_walk
+
 SAMPLE_CHARACTERS: Final = 500
 """Above 300 characters no score changes by 0.5 points (703 real pages), and cost grows in proportion to the length."""
 
@@ -21,4 +23,5 @@ def identify(text: str) -> tuple[str, float]:
 
 @cache
 def _model() -> LanguageIdentifier:
+    language_walk.install()
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -10,7 +10,7 @@ class SandboxLimits:
 
     cpu_seconds: float = 2.0
     wall_seconds: float = 5.0
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 1_344 << 20
     pages: int = 2_000
     """Pages after which the worker is replaced, so that memory which a C library leaks does not add up."""
 

@@ -1,15 +1,11 @@
-"""What a page says of itself: titles, headings, description, and the article in its JSON-LD."""
+"""What a page says of itself: titles, headings and description."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Self
+from typing import Self
 
-import orjson
 from lxml.html import HtmlElement
-
-MARKUP: Final = re.compile(r"</?[A-Za-z][^<>]{0,1000}>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +19,20 @@ class PageHead:
     def of(cls, titles: Iterable[str | None], headings: Iterable[str]) -> Self:
         """The head of a page. Its title is the first that is not empty: put og:title before <title>, which often has the site's name."""
         named = [words for title in titles if (words := _one_line(title))]
-        return cls(next(iter(named), None), frozenset({*named, *map(_one_line, headings)} - {""}))
+        return cls(next(iter(named), None), frozenset({*named, *_of_the_page(map(_one_line, headings), named)}))
+
+
+def _of_the_page(headings: Iterable[str], titles: Iterable[str]) -> set[str]:
+    """The headings that name the page. Where there are several, some name its sections: only those in a title count."""
+    distinct = {heading for heading in headings if heading}
+    if len(distinct) < 2:
+        return distinct
+    known = [_letters(title) for title in titles]
+    return {heading for heading in distinct if (letters := _letters(heading)) and any(letters in title for title in known)}
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).lower()
 
 
 def head(tree: HtmlElement) -> PageHead:
@@ -43,36 +52,5 @@ def description(tree: HtmlElement) -> str:
     return next(filter(None, descriptions), "")
 
 
-def article_body(tree: HtmlElement) -> str:
-    """The longest `articleBody` in the page's JSON-LD (schema.org); empty where there is none."""
-    bodies = [
-        body
-        for script in tree.iter("script")
-        if script.get("type") == "application/ld+json" and "articleBody" in (script.text or "")
-        for body in _values(_json(script.text), "articleBody")
-    ]
-    return max(bodies, key=len, default="")
-
-
 def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())
-
-
-def _json(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _values(node: Any, key: str) -> Iterator[str]:
-    """The strings under `key` at any depth, without markup."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if isinstance(value := node.get(key), str):
-                yield MARKUP.sub(" ", value)
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)

@@ -7,7 +7,7 @@ from typing import Final
 from pipeline import paper
 from pipeline.documents import quality
 from pipeline.documents.cleaning import on_site
-from pipeline.documents.extractors import EXTRACTORS
+from pipeline.documents.extractors import CONFIDENCE, EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 
@@ -35,11 +35,12 @@ EMPTY_TAKEDOWN: Final = Takedown()
 class ExtractionRules:
     """How pages become documents; the defaults are the stage's.
 
-    No languages means all languages; their codes may be ISO 639's or BCP 47's. Filters run in the given order. Raises ValueError for an
-    unknown extractor, filter or language.
+    `min_confidence` is the expected F1 below which the extractor `blocks` asks another. No languages means all languages; their codes may
+    be ISO 639's or BCP 47's. Filters run in the given order. Raises ValueError for an unknown extractor, filter or language.
     """
 
     extractor: str = EXTRACTORS[0]
+    min_confidence: float = CONFIDENCE
     languages: frozenset[str] = frozenset({"en"})
     min_characters: int = paper.MIN_DOCUMENT_CHARACTERS
     excluded_sites: frozenset[str] = frozenset(paper.REMOVED_SITES)

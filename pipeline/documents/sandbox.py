@@ -32,7 +32,7 @@ from pipeline.documents.sandbox_protocol import (
 )
 from pipeline.records import Drop, RawPage
 
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 300.0
 RETRY_PATIENCE: Final = 4
 """The second attempt's wall deadline, as a multiple of the first's."""
 

@@ -24,7 +24,7 @@ LENGTH: Final = struct.Struct("<I")
 OUT_OF_MEMORY: Final = b'{"memory":true}'
 """A worker's answer for a page that needs more memory than the limit."""
 
-_COLUMNS: Final = ("title", "domain", "language", "language_confidence", "published", "text")
+_COLUMNS: Final = ("title", "domain", "language", "language_confidence", "published", "text", "extraction_confidence")
 """The columns of a document that only extraction knows; the page gives the others."""
 
 

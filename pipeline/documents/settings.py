@@ -12,7 +12,7 @@ from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRu
 from pipeline.engine.settings import setting
 from pipeline.urls import canonical_host
 
-MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 512, 1 << 20
+MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
 MAX_PAGE_CPU_SECONDS = 86_400
 
 
@@ -22,9 +22,13 @@ class DocumentsSettings:
 
     extractor: str = setting(
         DEFAULT_RULES.extractor,
-        "what extracts the main text: cascade is trafilatura with fallbacks where its text is doubtful; trafilatura has no fallbacks; "
+        "what extracts the main text: blocks chooses a page's blocks by a trained model and asks cascade where it is in doubt; "
+        "cascade is trafilatura with fallbacks where its text is doubtful; trafilatura has no fallbacks; "
         "resiliparse is faster and coarser",
         choices=EXTRACTORS,
+    )
+    min_confidence: float = setting(
+        DEFAULT_RULES.min_confidence, "the expected F1, 0 to 1, below which the extractor blocks asks cascade"
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
     pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
@@ -60,6 +64,8 @@ class DocumentsSettings:
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"--min_confidence {self.min_confidence}: from 0 to 1")
         if not 0 < self.page_cpu_seconds <= MAX_PAGE_CPU_SECONDS:
             raise ValueError(
                 f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0 and at most {MAX_PAGE_CPU_SECONDS:,}"
@@ -68,7 +74,7 @@ class DocumentsSettings:
             raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at most {MAX_PAGE_MEMORY_MB:,}")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
             raise ValueError(
-                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 350 MiB mapped"
+                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 690 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
         for site in self.exclude_sites:
@@ -83,6 +89,7 @@ class DocumentsSettings:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
             extractor=self.extractor,
+            min_confidence=self.min_confidence,
             languages=frozenset(self.languages),
             min_characters=self.min_characters,
             excluded_sites=frozenset(map(canonical_site, self.exclude_sites)),

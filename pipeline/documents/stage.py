@@ -1,12 +1,14 @@
 """The stage `documents`: the text of every page, in the pages' order. Pages without a document are dropped with their reasons."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow.compute as pc
 
-from pipeline.documents import filter_notes, takedown
+from pipeline.documents import extractors, filter_notes, takedown
+from pipeline.documents.blocks.page import is_compiled, warm_up
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page
 from pipeline.documents.limits import SandboxLimits
@@ -23,6 +25,8 @@ from pipeline.records import Document
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, load_stage
 from tokenizer.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 DOCUMENTS_PER_BATCH = 256
 """Documents in memory, and in a row group."""
@@ -71,6 +75,7 @@ class ExtractPages:
 def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     """Extract every page of the pages folder. Raises InputError where no page's record can be read."""
     settings = call.settings
+    compile_extractor(settings)
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
     filter_notes.warn_of_english(settings)
@@ -95,6 +100,13 @@ def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: Extract
             hits = batch.filter(pc.equal(batch.column("reason"), str(reason)))
             details.update(hits.column("detail").to_pylist())
     return details
+
+
+def compile_extractor(settings: DocumentsSettings) -> None:
+    """Compile the extractor where its cache has no code of this version, once and not in each sandbox; say so first."""
+    if settings.extractor != extractors.RESILIPARSE and not is_compiled():
+        logger.info("%s: compiling the extractor, once for this version: about ten seconds", STAGE_NAME)
+        warm_up()
 
 
 def _check_records(folder: str, receipts: Sequence[Receipt]) -> None:

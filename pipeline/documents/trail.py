@@ -10,6 +10,8 @@ class Trail:
 
     steps: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    confidence: float | None = None
+    """How sure the extractor was of the page's text: the F1 that it expects."""
 
     def note(self, step: str, effect: str) -> None:
         """Record what a step did."""

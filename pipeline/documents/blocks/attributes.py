@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.documents.blocks.word_groups import FORMULA_PICTURE, HIDDEN, NOT_SHOWN
-from tokenizer.compiled import Array, Integer, compiled, compiled_into_callers
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 AFTER, MASK, IS_LINK, SELF_CLOSED, KEEPS_SPACE, IS_FORMULA, ALT_START, ALT_END, CELLS = range(9)
 """Cells of the result: the offset after the tag, groups of class words with what is hidden, whether it leads to another page, whether it
@@ -27,7 +27,7 @@ _DISPLAY, _SPACE = np.frombuffer(b"display", np.uint8), np.frombuffer(b"white-sp
 _HASH: Final = 35
 
 
-@compiled_into_callers
+@compiled_inner
 def is_word(data: Array, start: Integer, end: Integer, word: Array) -> bool:
     """Whether `data[start:end]` begins with a lower-case ASCII word, in any case."""
     if start + len(word) > end:
@@ -41,12 +41,12 @@ def is_word(data: Array, start: Integer, end: Integer, word: Array) -> bool:
     return True
 
 
-@compiled_into_callers
+@compiled_inner
 def _is_name(data: Array, start: Integer, end: Integer, word: Array) -> bool:
     return end - start == len(word) and is_word(data, start, end, word)
 
 
-@compiled
+@compiled_inner
 def _says(data: Array, start: Integer, end: Integer, name: Array, word: Array) -> bool:
     """Whether a style's property `name` has a value that begins with `word`, and is not pre-line."""
     at = start
@@ -62,27 +62,29 @@ def _says(data: Array, start: Integer, end: Integer, name: Array, word: Array) -
     return False
 
 
-@compiled
+@compiled_inner
 def _leads_away(data: Array, start: Integer, end: Integer, address: Array) -> bool:
-    """Whether an href leads to another page: not to a place of this one, and to no script."""
+    """Whether an href leads elsewhere: not to a place of this page, and to no script. A mere '#' is a button's."""
     while start < end and data[start] <= 32:
         start += 1
-    if start >= end or data[start] == _HASH or is_word(data, start, end, _SCRIPT):
+    if start >= end or (data[start] == _HASH and start + 1 < end) or is_word(data, start, end, _SCRIPT):
         return False
     at = start
     while at < end and data[at] != _HASH:
         at += 1
     size = at - start
-    if at == end or size > len(address):
+    if at == end or size == 0 or size > len(address):
         return True
-    for k in range(size):
+    for k in range(size):  # noqa: SIM110 (compiled)
         if address[len(address) - size + k] != data[start + k]:
             return True
     return False
 
 
-@compiled
-def read(data: Array, at: Integer, address: Array, steps: Array, found: Array, closing: bool, result: Array) -> None:
+@compiled_inner
+def read(  # noqa: C901 (the states of HTML's tokenizer)
+    data: Array, at: Integer, address: Array, steps: Array, found: Array, closing: bool, result: Array
+) -> None:
     """Read attributes from the offset after a tag's name to its '>'. `address` is the page's URL without its fragment."""
     size = len(data)
     mask = np.int64(0)
@@ -126,8 +128,8 @@ def read(data: Array, at: Integer, address: Array, steps: Array, found: Array, c
     result[MASK] = mask
 
 
-@compiled
-def _meaning(  # noqa: PLR0913 (one attribute)
+@compiled_inner
+def _meaning(  # noqa: C901, PLR0913 (one attribute, by its name)
     data: Array,
     start: Integer,
     end: Integer,
@@ -180,7 +182,7 @@ def _meaning(  # noqa: PLR0913 (one attribute)
     return mask
 
 
-@compiled
+@compiled_inner
 def _names_formula(data: Array, start: Integer, end: Integer) -> bool:
     """Whether a class or an address is one of those that pictures of formulas have."""
     if _is_name(data, start, end, _TEX):
@@ -194,10 +196,10 @@ def _names_formula(data: Array, start: Integer, end: Integer) -> bool:
     return False
 
 
-@compiled
+@compiled_inner
 def _is_tex(data: Array, start: Integer, end: Integer) -> bool:
     """Whether an alternative text holds a command of TeX: a backslash and two letters, but no path of a file."""
     for at in range(start, end - 2):
         if data[at] == 92 and 97 <= data[at + 1] | 32 <= 122 and 97 <= data[at + 2] | 32 <= 122:
-            return at == start or data[at - 1] != 58
+            return bool(at == start or data[at - 1] != 58)
     return False

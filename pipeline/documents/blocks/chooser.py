@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.documents.blocks import layout, word_groups
+from pipeline.documents.blocks import layout, tags, word_groups
 from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, describe_context
 from pipeline.documents.blocks.forest import judge
 from pipeline.documents.blocks.layout import Scanned
@@ -19,7 +19,10 @@ HIDDEN_SHARE: Final = 0.5
 """Where less than this share of a page's text is hidden, hidden text is no text of the page; above, a script shows it."""
 
 
-class Choice(NamedTuple):
+_BUTTON, _SUMMARY = tags.TAG["button"], tags.TAG["summary"]
+
+
+class ChosenBlocks(NamedTuple):
     """The probability of each block, which are kept, the F1 of the kept text that those probabilities let expect, and its characters."""
 
     likely: Array
@@ -28,7 +31,7 @@ class Choice(NamedTuple):
     characters: int
 
 
-def choose(page: Scanned, counts: Counts, weights: Weights) -> Choice:
+def choose(page: Scanned, counts: Counts, weights: Weights) -> ChosenBlocks:
     """Judge the blocks of a scanned page."""
     count = counts.blocks
     likely, first = np.empty(count, np.float64), np.empty(count, np.float64)
@@ -36,20 +39,21 @@ def choose(page: Scanned, counts: Counts, weights: Weights) -> Choice:
     describe(page, count, features)
     judge(weights.first, features, count, first)
     context = np.empty((count, CONTEXT), np.float32)
-    describe_context(page, count, counts.elements, first, np.zeros((counts.elements, 3)), context)
+    describe_context(page, count, counts.elements, features, first, np.zeros((counts.elements, 3)), context)
     judge(weights.second, context, count, likely)
     likely[never(page, counts)] = 0.0
     return of_probabilities(page, counts, likely)
 
 
-def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> Choice:
+def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> ChosenBlocks:
     """The choice that probabilities make."""
     keep = likely > CUT
+    keep_questions(page, counts.blocks, keep)
     sizes = page.blocks[: counts.blocks, layout.CHARACTERS].astype(np.float64)
     kept = float(sizes[keep].sum())
     right, missed = float((sizes * likely)[keep].sum()), float((sizes * likely)[~keep].sum())
     confidence = 2 * right / (kept + right + missed) if kept else 0.0
-    return Choice(likely, keep, confidence, int(kept))
+    return ChosenBlocks(likely, keep, confidence, int(kept))
 
 
 def never(page: Scanned, counts: Counts) -> Array:
@@ -61,7 +65,8 @@ def never(page: Scanned, counts: Counts) -> Array:
         hidden &= sizes[hidden].sum() < HIDDEN_SHARE * sizes.sum()
     numbers = np.zeros(counts.blocks, np.bool_)
     mark_line_numbers(page, counts.blocks, numbers)
-    return hidden | numbers
+    marked: Array = hidden | numbers
+    return marked
 
 
 @compiled
@@ -72,3 +77,16 @@ def mark_line_numbers(page: Scanned, count: Integer, marked: Array) -> None:
         if block[layout.DIGITS] == block[layout.CHARACTERS]:
             is_cell = block[layout.IS_PREFORMATTED] and block[layout.CELL_OF] > 0
             marked[k] = is_cell or page.masks[k, layout.CLASSES] & np.int64(word_groups.LINE_NUMBERS) != 0
+
+
+@compiled
+def keep_questions(page: Scanned, count: Integer, keep: Array) -> None:
+    """Keep buttons and summaries that end as sentences do where the next block, their answer, is kept."""
+    for k in range(count - 1):
+        block = page.blocks[k]
+        if (
+            block[layout.TAG_OF] in (_BUTTON, _SUMMARY)
+            and block[layout.LAST_KIND] == layout.SENTENCE
+            and block[layout.WORDS] >= 3
+        ):
+            keep[k] |= keep[k + 1]

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.documents.blocks import layout, tags, word_groups
 from pipeline.documents.blocks.layout import Scanned
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 GROUPS: Final = len(word_groups.ATTRIBUTE_GROUPS)
 TEXT_GROUPS: Final = len(word_groups.TEXT_GROUPS)
@@ -18,7 +18,7 @@ NEIGHBOURS: Final = (-2, -1, 1, 2)
 TEXT, ELEMENTS, PAGE, AROUND, TAGS = 16, 4 * PARENTS, 6, 4 * len(NEIGHBOURS), 5
 FEATURES: Final = TEXT + 3 * GROUPS + ANCESTORS + 1 + ELEMENTS + PAGE + AROUND + TAGS + TEXT_GROUPS + 3
 
-CONTEXT: Final = 28
+CONTEXT: Final = 28 + TEXT
 """Features of the second forest, which knows what the first says of the blocks around."""
 
 _DISTANCES: Final = (-3, -2, -1, 1, 2, 3)
@@ -67,7 +67,7 @@ def describe(page: Scanned, count: Integer, out: Array) -> None:
         row[at + 2] = blocks[k + 1, layout.LAST_KIND] if k + 1 < count else -1
 
 
-@compiled
+@compiled_inner
 def _describe_text(block: Array, number: Integer, count: Integer, before: Integer, total: Integer, row: Array) -> None:
     characters, words = block[layout.CHARACTERS], max(1, block[layout.WORDS])
     row[0] = np.log1p(np.float32(characters))
@@ -88,7 +88,7 @@ def _describe_text(block: Array, number: Integer, count: Integer, before: Intege
     row[15] = block[layout.LAST_KIND]
 
 
-@compiled
+@compiled_inner
 def _describe_classes(masks: Array, row: Array, at: Integer) -> Integer:
     own, parents, every = masks[layout.OWN_CLASSES], masks[layout.PARENT_CLASSES], masks[layout.CLASSES]
     for bit in range(GROUPS):
@@ -102,7 +102,7 @@ def _describe_classes(masks: Array, row: Array, at: Integer) -> Integer:
     return at + ANCESTORS + 1
 
 
-@compiled
+@compiled_inner
 def _describe_elements(elements: Array, element: Integer, row: Array, at: Integer) -> Integer:
     everything = max(1, elements[0, layout.PARAGRAPH_CHARACTERS])
     for _ in range(PARENTS):
@@ -117,7 +117,7 @@ def _describe_elements(elements: Array, element: Integer, row: Array, at: Intege
     return at
 
 
-@compiled
+@compiled_inner
 def _describe_neighbours(blocks: Array, elements: Array, number: Integer, count: Integer, row: Array, at: Integer) -> Integer:
     parent = elements[blocks[number, layout.ELEMENT], layout.PARENT]
     for distance in NEIGHBOURS:
@@ -136,13 +136,15 @@ def _describe_neighbours(blocks: Array, elements: Array, number: Integer, count:
 
 
 @compiled
-def describe_context(page: Scanned, count: Integer, element_count: Integer, likely: Array, sums: Array, out: Array) -> None:
-    """Write the features of the second forest. `likely` holds what the first says; `sums` has three cells per element, zeroed."""
+def describe_context(
+    page: Scanned, count: Integer, element_count: Integer, features: Array, likely: Array, sums: Array, out: Array
+) -> None:
+    """Write the features of the second forest. `likely` is what the first says of `features`; `sums` has three zeros per element."""
     blocks, elements = page.blocks, page.elements
     _describe_sides(blocks, count, likely, out)
     _describe_centres(blocks, elements, count, element_count, likely, sums, out)
     total = weighted = np.float64(0)
-    first, last = count, np.int64(-1)
+    first, last = count, -1
     for k in range(count):
         characters = blocks[k, layout.CHARACTERS]
         total += characters
@@ -178,14 +180,15 @@ def describe_context(page: Scanned, count: Integer, element_count: Integer, like
         row[16] = before / max(1, weighted)
         row[17] = blocks[k, layout.TAG_OF]
         row[18] = np.log1p(weighted)
+        for feature in range(TEXT):
+            row[28 + feature] = features[k, feature]
         before += characters * likely[k]
 
 
-@compiled
+@compiled_inner
 def _describe_sides(blocks: Array, count: Integer, likely: Array, out: Array) -> None:
     """Write the nearest prose and heading before a block, the nearest prose after it, and the unlikely text between."""
-    prose, heading = np.float64(-1), np.float64(-1)
-    gap = np.float64(0)
+    prose, heading, gap = -1.0, -1.0, 0.0
     for k in range(count):
         out[k, 19] = prose
         out[k, 20] = np.log1p(gap)
@@ -212,7 +215,7 @@ def _describe_sides(blocks: Array, count: Integer, likely: Array, out: Array) ->
                 gap = 0.0
 
 
-@compiled
+@compiled_inner
 def _describe_centres(
     blocks: Array, elements: Array, count: Integer, element_count: Integer, likely: Array, sums: Array, out: Array
 ) -> None:

@@ -24,155 +24,26 @@ LONGEST: Final = 50_000
 DEEPEST: Final = 60
 NEXT_ROW: Final = r" \\ "
 
-SYMBOLS: Final = dict(
-    pair.split("=", 1)
-    for pair in [
-        r"≠=\ne",
-        r"≤=\le",
-        r"≥=\ge",
-        r"×=\times",
-        r"÷=\div",
-        r"·=\cdot",
-        r"⋅=\cdot",
-        r"±=\pm",
-        r"∓=\mp",
-        r"∞=\infty",
-        r"∑=\sum",
-        r"∏=\prod",
-        r"∫=\int",
-        r"∮=\oint",
-        r"√=\sqrt",
-        r"→=\to",
-        r"←=\leftarrow",
-        r"⇒=\Rightarrow",
-        r"⇐=\Leftarrow",
-        r"⇔=\Leftrightarrow",
-        r"↔=\leftrightarrow",
-        r"↦=\mapsto",
-        r"∈=\in",
-        r"∉=\notin",
-        r"∋=\ni",
-        r"⊂=\subset",
-        r"⊆=\subseteq",
-        r"⊃=\supset",
-        r"⊇=\supseteq",
-        r"∪=\cup",
-        r"∩=\cap",
-        r"∅=\emptyset",
-        r"∀=\forall",
-        r"∃=\exists",
-        r"¬=\neg",
-        r"∧=\wedge",
-        r"∨=\vee",
-        r"⊕=\oplus",
-        r"⊗=\otimes",
-        r"∂=\partial",
-        r"∇=\nabla",
-        r"≈=\approx",
-        r"≡=\equiv",
-        r"∼=\sim",
-        r"≃=\simeq",
-        r"≅=\cong",
-        r"∝=\propto",
-        r"≪=\ll",
-        r"≫=\gg",
-        r"…=\ldots",
-        r"⋯=\cdots",
-        r"⋮=\vdots",
-        r"⋱=\ddots",
-        r"∘=\circ",
-        r"∗=\ast",
-        r"−=-",
-        r"∣=\mid",
-        r"∥=\parallel",
-        r"⊥=\perp",
-        r"∠=\angle",
-        r"⟨=\langle",
-        r"⟩=\rangle",
-        r"⌊=\lfloor",
-        r"⌋=\rfloor",
-        r"⌈=\lceil",
-        r"⌉=\rceil",
-        r"′='",
-        r"″=''",
-        r"ℏ=\hbar",
-        r"ℓ=\ell",
-        r"ℝ=\mathbb{R}",
-        r"ℂ=\mathbb{C}",
-        r"ℕ=\mathbb{N}",
-        r"ℤ=\mathbb{Z}",
-        r"ℚ=\mathbb{Q}",
-        r"α=\alpha",
-        r"β=\beta",
-        r"γ=\gamma",
-        r"δ=\delta",
-        r"ε=\epsilon",
-        r"ϵ=\epsilon",
-        r"ζ=\zeta",
-        r"η=\eta",
-        r"θ=\theta",
-        r"ι=\iota",
-        r"κ=\kappa",
-        r"λ=\lambda",
-        r"μ=\mu",
-        r"ν=\nu",
-        r"ξ=\xi",
-        r"π=\pi",
-        r"ρ=\rho",
-        r"σ=\sigma",
-        r"τ=\tau",
-        r"υ=\upsilon",
-        r"φ=\phi",
-        r"ϕ=\phi",
-        r"χ=\chi",
-        r"ψ=\psi",
-        r"ω=\omega",
-        r"Γ=\Gamma",
-        r"Δ=\Delta",
-        r"Θ=\Theta",
-        r"Λ=\Lambda",
-        r"Ξ=\Xi",
-        r"Π=\Pi",
-        r"Σ=\Sigma",
-        r"Φ=\Phi",
-        r"Ψ=\Psi",
-        r"Ω=\Omega",
-    ]
-)
-FUNCTIONS: Final = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "log",
-        "ln",
-        "exp",
-        "lim",
-        "min",
-        "max",
-        "sup",
-        "inf",
-        "det",
-        "gcd",
-        "deg",
-    ]
-)
+_SYMBOLS: Final = r"""
+    ≠=\ne ≤=\le ≥=\ge ×=\times ÷=\div ·=\cdot ⋅=\cdot ±=\pm ∓=\mp ∞=\infty ∑=\sum ∏=\prod ∫=\int ∮=\oint √=\sqrt →=\to ←=\leftarrow
+    ⇒=\Rightarrow ⇐=\Leftarrow ⇔=\Leftrightarrow ↔=\leftrightarrow ↦=\mapsto ∈=\in ∉=\notin ∋=\ni ⊂=\subset ⊆=\subseteq ⊃=\supset
+    ⊇=\supseteq ∪=\cup ∩=\cap ∅=\emptyset ∀=\forall ∃=\exists ¬=\neg ∧=\wedge ∨=\vee ⊕=\oplus ⊗=\otimes ∂=\partial ∇=\nabla ≈=\approx
+    ≡=\equiv ∼=\sim ≃=\simeq ≅=\cong ∝=\propto ≪=\ll ≫=\gg …=\ldots ⋯=\cdots ⋮=\vdots ⋱=\ddots ∘=\circ ∗=\ast −=- ∣=\mid ∥=\parallel
+    ⊥=\perp ∠=\angle ⟨=\langle ⟩=\rangle ⌊=\lfloor ⌋=\rfloor ⌈=\lceil ⌉=\rceil ′=' ″='' ℏ=\hbar ℓ=\ell ℝ=\mathbb{R} ℂ=\mathbb{C}
+    ℕ=\mathbb{N} ℤ=\mathbb{Z} ℚ=\mathbb{Q} α=\alpha β=\beta γ=\gamma δ=\delta ε=\epsilon ϵ=\epsilon ζ=\zeta η=\eta θ=\theta ι=\iota
+    κ=\kappa λ=\lambda μ=\mu ν=\nu ξ=\xi π=\pi ρ=\rho σ=\sigma τ=\tau υ=\upsilon φ=\phi ϕ=\phi χ=\chi ψ=\psi ω=\omega Γ=\Gamma Δ=\Delta
+    Θ=\Theta Λ=\Lambda Ξ=\Xi Π=\Pi Σ=\Sigma Φ=\Phi Ψ=\Psi Ω=\Omega
+"""  # noqa: RUF001 (mathematical signs)
+SYMBOLS: Final = dict(pair.split("=", 1) for pair in _SYMBOLS.split())
+_FUNCTIONS: Final = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim min max sup inf det gcd deg"
+FUNCTIONS: Final = frozenset(_FUNCTIONS.split())
 INVISIBLE: Final = frozenset("\u2061\u2062\u2063\u2064")
 ACCENTS: Final = {
     "¯": "bar",
     "^": "hat",
-    "ˆ": "hat",
+    "\u02c6": "hat",
     "~": "tilde",
-    "˜": "tilde",
+    "\u02dc": "tilde",
     "→": "vec",
     "˙": "dot",
     "¨": "ddot",
@@ -186,8 +57,6 @@ def replace_mathml(markup: str) -> str:
     >>> replace_mathml("When <math><mi>a</mi><mo>&#8800;</mo><mn>0</mn></math>, it")
     'When <span>a \\\\ne 0</span>, it'
     """
-    if "<math" not in markup and ":math" not in markup and "<MATH" not in markup:
-        return markup
     pieces, at = [], 0
     while (start := START.search(markup, at)) and (end := END.search(markup, start.end())):
         pieces += [markup[at : start.start()], f"<span>{escape(tex_of(markup[start.start() : end.end()]), quote=False)}</span>"]

@@ -35,6 +35,9 @@ PREFORMATTED, CODE, BREAK_SHIFT = 1, 2, 2
 ) = range(19)
 """Columns of a block: its innermost block element and how deep that is, its first byte, counts of its text, and its place in a table."""
 
+SENTENCE: Final = 1
+"""LAST_KIND of a block that ends as a sentence does."""
+
 CLASSES, ANCESTRY, OWN_CLASSES, PARENT_CLASSES, TEXT_WORDS = range(5)
 """Columns of a block's masks: groups of words of all its elements' classes, its ancestors, groups of its own and its parents' classes, and
 groups of words in its text."""

@@ -1,12 +1,12 @@
 """The open elements of a scan: what each start and end tag opens and ends."""
 
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from pipeline.documents.blocks import layout, tags
 from pipeline.documents.blocks.word_groups import CODE_LINE
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 (
     DEPTH,
@@ -23,10 +23,12 @@ from tokenizer.compiled import Array, Integer, compiled
     SPACE_START,
     SPACE_END,
     STATUS,
+    HAS_MATH,
     STATES,
-) = range(15)
-"""Cells of a scan's state: how deep it is, whether the next text starts a block, the <br> since the last text, rows filled so far, what is
-skipped and how deep, the page's <title>, and white space of preformatted text that waits for its block."""
+) = range(16)
+"""Cells of a scan's state: how deep it is, whether the next text starts a block, the <br> since the last text, rows filled so far, what
+is skipped and how deep, the page's <title>, white space of preformatted text that waits for its block, how the scan ends, and whether
+there is MathML."""
 
 TAG, ELEMENT, LINK, PRE, CODE, TABLE, ROW, CELL, LEVEL_COLUMNS = range(9)
 """Columns of an open element: its number, the row of its innermost block element, whether it is within a link, preformatted text or code,
@@ -35,28 +37,9 @@ and the rows of its table, row and cell."""
 OWN, ALL, ANCESTRY, MASK_COLUMNS = range(4)
 """Columns of an open element's masks: groups of its classes, those of all open elements, and bits of its ancestors and itself."""
 
+_USED: Final = "a p li td th tr dd dt dl table div address code pre listing caption xmp plaintext"
 _A, _P, _LI, _TD, _TH, _TR, _DD, _DT, _DL, _TABLE, _DIV, _ADDRESS, _CODE, _PRE, _LISTING, _CAPTION, _XMP, _PLAINTEXT = (
-    tags.TAG[name]
-    for name in [
-        "a",
-        "p",
-        "li",
-        "td",
-        "th",
-        "tr",
-        "dd",
-        "dt",
-        "dl",
-        "table",
-        "div",
-        "address",
-        "code",
-        "pre",
-        "listing",
-        "caption",
-        "xmp",
-        "plaintext",
-    ]
+    tags.TAG[name] for name in _USED.split()
 )
 
 
@@ -73,7 +56,7 @@ class Stack(NamedTuple):
         return cls(np.zeros((size, LEVEL_COLUMNS), np.int32), np.zeros((size, MASK_COLUMNS), np.int64))
 
 
-@compiled
+@compiled_inner
 def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     """The level of the innermost block element; 0 where there is none."""
     while depth > 0 and kinds[stack.levels[depth, TAG]] == tags.INLINE:
@@ -81,8 +64,8 @@ def innermost_block(stack: Stack, depth: Integer, kinds: Array) -> Integer:
     return depth
 
 
-@compiled
-def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> None:
+@compiled_inner
+def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> None:  # noqa: C901 (one rule per element)
     """End the open elements that the start of a block element ends."""
     levels = stack.levels
     fact = facts[tag]
@@ -122,7 +105,7 @@ def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Arr
             level -= 1
 
 
-@compiled
+@compiled_inner
 def open_element(
     page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, keeps_space: bool, kinds: Array, facts: Array
 ) -> None:
@@ -156,7 +139,7 @@ def open_element(
         _add_element(elements, levels, state, depth, tag, facts)
 
 
-@compiled
+@compiled_inner
 def _add_element(elements: Array, levels: Array, state: Array, depth: Integer, tag: Integer, facts: Array) -> None:
     """Add a row for a block element, and remember its place in a table."""
     number = state[ELEMENTS]
@@ -192,7 +175,7 @@ def _add_element(elements: Array, levels: Array, state: Array, depth: Integer, t
             elements[table, layout.TABLE_FACTS] |= layout.HAS_CODE
 
 
-@compiled
+@compiled_inner
 def _end_link(stack: Stack, state: Array, kinds: Array) -> None:
     """End a link that is open in this line: links do not nest."""
     level = state[DEPTH]
@@ -203,7 +186,7 @@ def _end_link(stack: Stack, state: Array, kinds: Array) -> None:
         level -= 1
 
 
-@compiled
+@compiled_inner
 def close_element(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Array) -> bool:
     """End an element, and all that are open in it. Returns whether one of this name was open and could be ended."""
     levels = stack.levels

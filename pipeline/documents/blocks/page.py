@@ -9,10 +9,12 @@ from typing import Final, Self
 import numpy as np
 
 from pipeline.documents.blocks import chooser, layout, renderer, tags, weights
-from pipeline.documents.blocks.chooser import Choice
+from pipeline.documents.blocks.chooser import ChosenBlocks
+from pipeline.documents.blocks.features import describe_context
 from pipeline.documents.blocks.formulas import replace_mathml
 from pipeline.documents.blocks.scan import Counts, scan
 from pipeline.documents.page_head import PageHead
+from tokenizer.compiled import Array, is_cached
 
 H1: Final = tags.ancestor_bit("h1")
 ATTRIBUTE: Final = re.compile(r"([^\s=\"'<>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
@@ -30,9 +32,13 @@ class BlockPage:
     @classmethod
     def of(cls, markup: str, url: str = "") -> Self:
         """Scan a page. `url` is its address: links to places of the page itself lead nowhere."""
-        source = replace_mathml(markup).encode("utf-8", "replace")
-        scanned = layout.Scanned.of(source)
-        return cls(markup, scanned, scan(scanned, url.partition("#")[0].encode("utf-8", "replace")))
+        address = url.partition("#")[0].encode("utf-8", "replace")
+        scanned = layout.Scanned.of(markup.encode("utf-8", "replace"))
+        counts = scan(scanned, address)
+        if counts.has_math:
+            scanned = layout.Scanned.of(replace_mathml(markup).encode("utf-8", "replace"))
+            counts = scan(scanned, address)
+        return cls(markup, scanned, counts)
 
     @property
     def is_complete(self) -> bool:
@@ -40,11 +46,11 @@ class BlockPage:
         return self.counts.status == layout.COMPLETE
 
     @cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> ChosenBlocks:
         """What the forests say."""
         return chooser.choose(self.scanned, self.counts, weights.load())
 
-    def text(self, keep: layout.Array) -> str:
+    def text(self, keep: Array) -> str:
         """The text of the blocks that `keep` marks."""
         return renderer.render(self.scanned, self.counts, keep)
 
@@ -96,6 +102,11 @@ def meta_content(markup: str, name: str) -> str | None:
 def text_of(markup: str) -> str:
     """All text of a piece of HTML, as a browser shows it."""
     return BlockPage.of(markup).all_text()
+
+
+def is_compiled() -> bool:
+    """Whether the compiled code is in its cache: compiling it takes about ten seconds."""
+    return is_cached(describe_context)
 
 
 def warm_up() -> None:

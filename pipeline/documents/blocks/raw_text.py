@@ -3,12 +3,12 @@
 import numpy as np
 
 from pipeline.documents.blocks.tags import mixed
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 _LESS, _GREATER, _SLASH, _DASH, _BANG = 60, 62, 47, 45, 33
 
 
-@compiled
+@compiled_inner
 def after_comment(data: Array, at: Integer) -> Integer:
     """The offset after a comment, declaration or other '<!' or '<?' at an offset."""
     size = len(data)
@@ -29,7 +29,7 @@ def after_comment(data: Array, at: Integer) -> Integer:
     return after_end_tag(data, at + 1)
 
 
-@compiled
+@compiled_inner
 def after_end_tag(data: Array, at: Integer) -> Integer:
     """The offset after the next '>'."""
     size = len(data)
@@ -38,19 +38,19 @@ def after_end_tag(data: Array, at: Integer) -> Integer:
     return min(at + 1, size)
 
 
-@compiled
+@compiled_inner
 def _is_tag(data: Array, at: Integer, code: Integer, length: Integer) -> bool:
     """Whether the name at an offset has the code, and ends as names do."""
     end = at + length
     if end >= len(data):
         return False
-    name = np.int64(0)
+    name = np.uint64(0)
     for k in range(at, end):
         name = mixed(name, data[k])
-    return name == code and (data[end] <= 32 or data[end] == _GREATER or data[end] == _SLASH)
+    return bool(name == code and (data[end] <= 32 or data[end] == _GREATER or data[end] == _SLASH))
 
 
-@compiled
+@compiled_inner
 def raw_end(data: Array, at: Integer, code: Integer, length: Integer) -> Integer:
     """The offset of the end tag of a raw element whose content starts at an offset; the size of the page where there is none."""
     size = len(data)
@@ -61,7 +61,7 @@ def raw_end(data: Array, at: Integer, code: Integer, length: Integer) -> Integer
     return at
 
 
-@compiled
+@compiled_inner
 def starts_again(data: Array, at: Integer, end: Integer, code: Integer, length: Integer) -> bool:
     """Whether a start tag of the same name stands before an offset."""
     while at < end:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.documents.blocks import layout, spaces
 from pipeline.documents.blocks.layout import Scanned
 from pipeline.documents.blocks.scan import Counts
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 JOINT: Final = 1
 """Stands where a tag separates an unfinished character reference from what follows, so that they are not read as one."""
@@ -92,7 +92,7 @@ def _is_balanced(line: str) -> bool:
 
 
 @compiled
-def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:
+def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:  # noqa: C901 (one pass)
     """Write the chosen blocks' text; where there are `spans`, write each block's. Returns the number of bytes."""
     size, last = np.int64(0), np.int64(-1)
     pending, at_start = False, True
@@ -131,13 +131,13 @@ def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans
     return size
 
 
-@compiled
+@compiled_inner
 def _is_cell_of_data(page: Scanned, block: Integer) -> bool:
     row = page.blocks[block]
     return row[layout.CELL_OF] > 0 and not page.elements[row[layout.TABLE], layout.TABLE_FACTS] & layout.IS_LAYOUT
 
 
-@compiled
+@compiled_inner
 def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: Integer) -> Integer:
     """Write what separates two blocks: tabs between cells of a row of data, a space within such a cell, else the end of a line."""
     before, after = page.blocks[last], page.blocks[block]
@@ -154,7 +154,7 @@ def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: In
     return size
 
 
-@compiled
+@compiled_inner
 def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array, size: Integer) -> tuple[Integer, bool, bool]:
     """Copy a segment, runs of white space as one space; none at the start of a line."""
     at, end = np.int64(segment[layout.START]), np.int64(segment[layout.END])
@@ -194,7 +194,7 @@ def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array
     return size, pending, at_start
 
 
-@compiled
+@compiled_inner
 def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size: Integer, at_start: bool) -> Integer:
     """Copy a segment with its white space. A line feed right after the start tag does not count."""
     open_reference = np.int64(-1)
@@ -205,14 +205,13 @@ def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size:
     while at < end:
         byte = data[at]
         if byte == _RETURN:
-            byte = np.uint8(_LINE_FEED)
             if at + 1 < end and data[at + 1] == _LINE_FEED:
                 at += 1
         elif byte == _AMPERSAND:
             open_reference = at
         elif byte == _SEMICOLON:
             open_reference = np.int64(-1)
-        out[size] = byte
+        out[size] = _LINE_FEED if byte == _RETURN else byte
         size += 1
         at += 1
     if open_reference >= 0 and end - open_reference <= _LONGEST_NAME:

@@ -14,7 +14,7 @@ from pipeline.documents.blocks.raw_text import after_comment, after_end_tag, raw
 from pipeline.documents.blocks.table_layout import lay_out, roll_up
 from pipeline.documents.blocks.text_facts import add_text
 from pipeline.documents.blocks.word_groups import ATTRIBUTE_MACHINE, FORMULA_PICTURE, NOT_SHOWN, TEXT_MACHINE
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 
 class Tables(NamedTuple):
@@ -44,7 +44,10 @@ TABLES: Final = Tables(
 )
 
 _BR, _SCRIPT, _STYLE, _TITLE = (tags.TAG[name] for name in ("br", "script", "style", "title"))
-_HTML, _HEAD, _BODY, _CODE, _A, _IMG = (tags.TAG[name] for name in ("html", "head", "body", "code", "a", "img"))
+_HTML, _HEAD, _BODY, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT, _MATH, _M_MATH, _MML_MATH = (
+    tags.TAG[name]
+    for name in ("html", "head", "body", "code", "a", "img", "button", "summary", "dt", "math", "m:math", "mml:math")
+)
 _DISPLAY_STYLE, _CDATA_START, _CDATA_END = (
     np.frombuffer(word, np.uint8) for word in (rb"{\displaystyle ", b"% <![cdata[", b"%]]>")
 )
@@ -62,6 +65,7 @@ class Counts(NamedTuple):
     title_start: int
     title_end: int
     status: int
+    has_math: int
 
 
 def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
@@ -76,7 +80,15 @@ def scan(page: layout.Scanned, address: bytes = b"") -> Counts:
         np.zeros(attributes.CELLS, np.int64),
         np.zeros(3, np.int64),
     )
-    wanted = (nesting.SEGMENTS, nesting.BLOCKS, nesting.ELEMENTS, nesting.TITLE_START, nesting.TITLE_END, nesting.STATUS)
+    wanted = (
+        nesting.SEGMENTS,
+        nesting.BLOCKS,
+        nesting.ELEMENTS,
+        nesting.TITLE_START,
+        nesting.TITLE_END,
+        nesting.STATUS,
+        nesting.HAS_MATH,
+    )
     return Counts(*(int(state[name]) for name in wanted))
 
 
@@ -98,7 +110,7 @@ def _scan(
                 add_text(page, stack, state, start, at, tables.kinds, tables.text_steps, tables.text_groups)
         elif data[at + 1] == 33 or data[at + 1] == 63:
             at = after_comment(data, at)
-        elif data[at + 1] == 47 and not _is_letter(data[min(at + 2, size - 1)]):
+        elif data[at + 1] == 47 and (at + 2 >= size or not _is_letter(data[at + 2])):
             at = after_end_tag(data, at)
         else:
             at = _tag(page, tables, address, stack, state, tag_facts, found, at)
@@ -108,7 +120,7 @@ def _scan(
     lay_out(page.blocks, state[nesting.BLOCKS], page.elements, state[nesting.ELEMENTS])
 
 
-@compiled
+@compiled_inner
 def _start(page: layout.Scanned, state: Array) -> None:
     state[nesting.FRESH] = 1
     state[nesting.ELEMENTS] = 1
@@ -117,12 +129,12 @@ def _start(page: layout.Scanned, state: Array) -> None:
         page.elements[0, column] = 0
 
 
-@compiled
+@compiled_inner
 def _is_letter(byte: Integer) -> bool:
-    return 97 <= byte | 32 <= 122
+    return bool(97 <= byte | 32 <= 122)
 
 
-@compiled
+@compiled_inner
 def _is_markup(data: Array, at: Integer) -> bool:
     """Whether a tag or a comment starts at an offset; any other '<' is text."""
     if data[at] != 60 or at + 1 >= len(data):
@@ -131,8 +143,8 @@ def _is_markup(data: Array, at: Integer) -> bool:
     return byte == 47 or byte == 33 or byte == 63 or _is_letter(byte)
 
 
-@compiled
-def _tag(
+@compiled_inner
+def _tag(  # noqa: C901 (what each kind of tag does)
     page: layout.Scanned, tables: Tables, address: Array, stack: Stack, state: Array, facts: Array, found: Array, at: Integer
 ) -> Integer:
     """Read a tag and act on it. Returns the offset after it, and after the content of raw elements."""
@@ -141,12 +153,16 @@ def _tag(
     closing = data[at + 1] == 47
     at += 2 if closing else 1
     name_start = at
-    code = np.int64(0)
+    code = np.uint64(0)
     while at < size and data[at] > 32 and data[at] != 47 and data[at] != 62:
         code = tags.mixed(code, data[at])
         at += 1
     length = at - name_start
     tag = tags.number_of(code, tables.codes, tables.numbers)
+    if tag in (_MATH, _M_MATH, _MML_MATH):
+        state[nesting.HAS_MATH] = 1
+    if tag == _BUTTON and _is_in_heading(stack, state, tables):
+        tag = np.int64(0)
     kind = tables.kinds[tag]
     attributes.read(data, at, address, tables.class_steps, tables.class_groups, closing, facts)
     at = facts[attributes.AFTER]
@@ -159,8 +175,10 @@ def _tag(
         return at
     if tag == _BR:
         state[nesting.BREAKS] += 1
-    elif kind == tags.BREAKING or tag == _HTML or tag == _BODY or tag == _HEAD:
+    elif kind == tags.BREAKING:
         _break(state)
+    elif tag in (_HTML, _BODY, _HEAD):
+        pass
     elif kind == tags.EMPTY or kind == tags.RAW:
         if tag == _IMG and facts[attributes.IS_FORMULA]:
             _add_formula(page, tables, stack, state, facts[attributes.ALT_START], facts[attributes.ALT_END])
@@ -185,7 +203,7 @@ def _tag(
     return at
 
 
-@compiled
+@compiled_inner
 def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Array, start: Integer, end: Integer) -> None:
     """Add the TeX of a formula as text, without what MediaWiki and kramdown put around it."""
     data = page.data
@@ -201,23 +219,31 @@ def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Arra
         add_text(page, stack, state, start, end, tables.kinds, tables.text_steps, tables.text_groups)
 
 
-@compiled
+@compiled_inner
+def _is_in_heading(stack: Stack, state: Array, tables: Tables) -> bool:
+    """Whether the line is a heading, a summary or a term: a button in it is a part of it."""
+    level = nesting.innermost_block(stack, state[nesting.DEPTH], tables.kinds)
+    tag = stack.levels[level, nesting.TAG]
+    return tag in (_SUMMARY, _DT) or tables.facts[tag] & tags.HEADING != 0
+
+
+@compiled_inner
 def _break(state: Array) -> None:
     state[nesting.FRESH] = 1
     state[nesting.BREAKS] = 0
     state[nesting.SPACE_START] = state[nesting.SPACE_END] = 0
 
 
-@compiled
+@compiled_inner
 def _is_skipped(tag: Integer, kind: Integer, facts: Array) -> bool:
     """Whether an element's content is no text: by its name, or since it is a part of a line that is not shown."""
     mask = facts[attributes.MASK]
     if kind == tags.SKIPPED or (tag > 0 and mask & np.int64(FORMULA_PICTURE)):
         return True
-    return kind == tags.INLINE and mask & np.int64(NOT_SHOWN) != 0
+    return bool(kind == tags.INLINE and mask & np.int64(NOT_SHOWN) != 0)
 
 
-@compiled
+@compiled_inner
 def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer, self_closed: bool) -> Integer:
     """The offset after a raw element; notes the page's first title.
 
@@ -235,10 +261,10 @@ def _skip_raw(data: Array, state: Array, tag: Integer, code: Integer, length: In
     return after_end_tag(data, end)
 
 
-@compiled
+@compiled_inner
 def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing: bool, facts: Array, tables: Tables) -> bool:
     """Whether a tag within skipped content ends an element around it: it is acted on then."""
-    if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW:
+    if kind == tags.EMPTY or kind == tags.BREAKING or kind == tags.RAW or tables.facts[tag] & tags.OPTIONAL_END:
         return False
     if not closing:
         if tag + 1 == state[nesting.SKIP_TAG]:
@@ -262,7 +288,7 @@ def _ends_skip(stack: Stack, state: Array, tag: Integer, kind: Integer, closing:
     return True
 
 
-@compiled
+@compiled_inner
 def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     """Whether <code> is a listing without its <pre>: it has lines, starts a line, and ends one."""
     data = page.data
@@ -281,7 +307,7 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     return lines > 0 and (at >= size or (data[at] == 60 and _ends_line(data, at, size)))
 
 
-@compiled
+@compiled_inner
 def _ends_line(data: Array, at: Integer, size: Integer) -> bool:
     """Whether a tag at an offset ends a line: <br>, or a tag of an element that is often a block."""
     k = at + 1

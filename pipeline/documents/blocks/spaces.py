@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 _NBSP: Final = np.frombuffer(b"nbsp;", np.uint8)
 HARD_SPACE: Final = 100
@@ -13,7 +13,7 @@ HARD_SPACE: Final = 100
 _LONGEST_REFERENCE: Final = 9
 
 
-@compiled
+@compiled_inner
 def width(data: Array, at: Integer, end: Integer) -> Integer:
     """The bytes of the white space at an offset; 0 where there is none. For a no-break space, HARD_SPACE more.
 
@@ -36,7 +36,7 @@ def width(data: Array, at: Integer, end: Integer) -> Integer:
     return np.int64(HARD_SPACE + (6 if at + 5 < end and data[at + 5] == 59 else 5))
 
 
-@compiled
+@compiled_inner
 def _reference_width(data: Array, at: Integer, end: Integer) -> Integer:
     """The same for a reference by number."""
     k = at + 2

@@ -3,7 +3,7 @@
 from typing import Final
 
 from pipeline.documents.blocks import layout, tags
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 LONGEST_CELL: Final = 400
 """A cell with more characters holds prose: its table places things on the page."""
@@ -11,7 +11,7 @@ LONGEST_CELL: Final = 400
 _P = tags.TAG["p"]
 
 
-@compiled
+@compiled_inner
 def roll_up(elements: Array, count: Integer) -> None:
     """Add each element's counts to all elements around it; a parent's row comes before its children's."""
     for k in range(count - 1, 0, -1):
@@ -23,7 +23,7 @@ def roll_up(elements: Array, count: Integer) -> None:
         parent[layout.PARAGRAPH_CHARACTERS] += characters if row[layout.ELEMENT_TAG] == _P else row[layout.PARAGRAPH_CHARACTERS]
 
 
-@compiled
+@compiled_inner
 def lay_out(blocks: Array, block_count: Integer, elements: Array, element_count: Integer) -> None:
     """Mark the tables that only place things: they hold tables, code or prose, or have no row with two filled cells."""
     for k in range(block_count):

@@ -4,150 +4,18 @@ from typing import Final
 
 import numpy as np
 
-from tokenizer.compiled import Array, Integer, compiled_into_callers
+from tokenizer.compiled import Array, Integer, compiled_inner
 
-NAMES: Final = tuple(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "address",
-        "applet",
-        "area",
-        "article",
-        "aside",
-        "audio",
-        "b",
-        "base",
-        "basefont",
-        "bdi",
-        "bdo",
-        "bgsound",
-        "big",
-        "blink",
-        "blockquote",
-        "body",
-        "br",
-        "button",
-        "canvas",
-        "caption",
-        "center",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "command",
-        "data",
-        "datalist",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "embed",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "font",
-        "footer",
-        "form",
-        "frame",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "head",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "i",
-        "iframe",
-        "img",
-        "input",
-        "ins",
-        "kbd",
-        "keygen",
-        "label",
-        "legend",
-        "li",
-        "link",
-        "listing",
-        "main",
-        "map",
-        "mark",
-        "marquee",
-        "math",
-        "menu",
-        "meta",
-        "meter",
-        "nav",
-        "nobr",
-        "noembed",
-        "noframes",
-        "noscript",
-        "object",
-        "ol",
-        "optgroup",
-        "option",
-        "output",
-        "p",
-        "param",
-        "picture",
-        "plaintext",
-        "pre",
-        "progress",
-        "q",
-        "rb",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "script",
-        "search",
-        "section",
-        "select",
-        "slot",
-        "small",
-        "source",
-        "span",
-        "strike",
-        "strong",
-        "style",
-        "sub",
-        "summary",
-        "sup",
-        "svg",
-        "table",
-        "tbody",
-        "td",
-        "template",
-        "textarea",
-        "tfoot",
-        "th",
-        "thead",
-        "time",
-        "title",
-        "tr",
-        "track",
-        "tt",
-        "u",
-        "ul",
-        "var",
-        "video",
-        "wbr",
-        "xmp",
-    ]
-)
+_NAMES: Final = """
+    a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
+    button canvas caption center cite code col colgroup command data datalist dd del details dfn dialog dir div dl dt em
+    embed fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i
+    iframe img input ins kbd keygen label legend li link listing main map mark marquee math menu meta meter nav nobr
+    noembed noframes noscript object ol optgroup option output p param picture plaintext pre progress q rb rp rt ruby s
+    samp script search section select slot small source span strike strong style sub summary sup svg table tbody td
+    template textarea tfoot th thead time title tr track tt u ul var video wbr xmp m:math mml:math
+"""
+NAMES: Final = tuple(_NAMES.split())
 TAG: Final = {name: number for number, name in enumerate(NAMES, 1)}
 """The number of each element; 0 is any other."""
 
@@ -158,8 +26,10 @@ its content is no text of the page."""
 _EMPTY: Final = "area base basefont bgsound br col command embed frame img input keygen link meta param source track wbr"
 _RAW: Final = "iframe noembed noframes noscript script style textarea title"
 _SKIPPED: Final = "applet audio canvas datalist dialog meter object progress select svg template video"
-_INLINE: Final = """a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr output picture q rb rp
-    rt ruby s samp slot small span strike strong sub sup time tt u var"""
+_INLINE: Final = """
+    m:math mml:math a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label map mark math nobr
+    output picture q rb rp rt ruby s samp slot small span strike strong sub sup time tt u var
+"""
 
 
 def _kinds() -> Array:
@@ -174,35 +44,9 @@ def _kinds() -> Array:
 KINDS: Final = _kinds()
 """The kind of each element; an unknown one is inline, as in a browser."""
 
-ANCESTORS: Final = tuple(
-    [
-        "article",
-        "main",
-        "aside",
-        "nav",
-        "footer",
-        "header",
-        "ul",
-        "ol",
-        "table",
-        "form",
-        "figure",
-        "figcaption",
-        "blockquote",
-        "section",
-        "p",
-        "li",
-        "td",
-        "dl",
-        "pre",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "address",
-        "details",
-    ]
-)
+_ANCESTORS: Final = """article main aside nav footer header ul ol table form figure figcaption blockquote section p li td dl pre h1 h2 h3 h4
+    address details"""
+ANCESTORS: Final = tuple(_ANCESTORS.split())
 _ALIASES: Final = {"th": "td", "dd": "dl", "dt": "dl", "h5": "h4", "h6": "h4", "listing": "pre", "summary": "details"}
 
 
@@ -214,9 +58,9 @@ def ancestor_bit(name: str) -> int:
 
 ANCESTOR_BITS: Final = np.array([0, *map(ancestor_bit, NAMES)], np.int64)
 
-ENDS_PARAGRAPH, TABLE_PART, SCOPE, HEADING, CELL, LIST = (1 << bit for bit in range(6))
+ENDS_PARAGRAPH, TABLE_PART, SCOPE, HEADING, CELL, LIST, OPTIONAL_END = (1 << bit for bit in range(7))
 """Facts: its start ends an open <p>; it is a part of a table; end tags of other elements do not reach beyond it; a heading; a cell of a
-table; a list."""
+table; a list; its end tag is often left out."""
 
 _FACTS: Final = {
     ENDS_PARAGRAPH: """address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 h2 h3 h4
@@ -226,30 +70,30 @@ _FACTS: Final = {
     HEADING: "h1 h2 h3 h4 h5 h6",
     CELL: "td th",
     LIST: "ul ol menu dir",
+    OPTIONAL_END: "p li dt dd option optgroup colgroup caption thead tbody tfoot tr td th rb rt rp",
 }
 FACTS: Final = np.array([0, *(sum(fact for fact, names in _FACTS.items() if name in names.split()) for name in NAMES)], np.int64)
 
 SLOTS: Final = 1024
 
 
-@compiled_into_callers
-def mixed(code: Integer, byte: Integer) -> Integer:
-    """A name's code with one more byte, of which ASCII letters count in lower case."""
-    if 65 <= byte <= 90:
-        byte += 32
-    return (np.int64(code) * 131 + np.int64(byte)) & np.int64(0x7FFFFFFFFFFFFFFF)
+@compiled_inner
+def mixed(code: np.uint64, byte: Integer) -> np.uint64:
+    """A name's code with one more byte, of which ASCII letters count in lower case. Unsigned: a signed product must not overflow."""
+    lower = np.uint64(byte) + (np.uint64(32) if 65 <= byte <= 90 else np.uint64(0))
+    return np.uint64(code) * np.uint64(131) + lower
 
 
 def code_of(name: str) -> int:
     """The code of a name, as `mixed` makes it byte by byte."""
     code = 0
     for byte in name.lower().encode():
-        code = (code * 131 + byte) & 0x7FFFFFFFFFFFFFFF
+        code = (code * 131 + byte) & 0xFFFFFFFFFFFFFFFF
     return code
 
 
 def _slots() -> tuple[Array, Array]:
-    codes, numbers = np.zeros(SLOTS, np.int64), np.zeros(SLOTS, np.int16)
+    codes, numbers = np.zeros(SLOTS, np.uint64), np.zeros(SLOTS, np.int16)
     for name, number in TAG.items():
         slot = code_of(name) % SLOTS
         while numbers[slot]:
@@ -262,10 +106,10 @@ CODES, NUMBERS = _slots()
 """A table from names' codes to elements' numbers, by linear probing."""
 
 
-@compiled_into_callers
-def number_of(code: Integer, codes: Array, numbers: Array) -> Integer:
+@compiled_inner
+def number_of(code: np.uint64, codes: Array, numbers: Array) -> Integer:
     """The number of the element whose name has the code; 0 where there is none."""
-    slot = code & (SLOTS - 1)
+    slot = np.int64(code & np.uint64(SLOTS - 1))
     while numbers[slot] != 0:
         if codes[slot] == code:
             return np.int64(numbers[slot])

@@ -4,12 +4,12 @@ import numpy as np
 
 from pipeline.documents.blocks import layout, nesting, spaces
 from pipeline.documents.blocks.nesting import Stack
-from tokenizer.compiled import Array, Integer, compiled
+from tokenizer.compiled import Array, Integer, compiled_inner
 
 _FIRST_LOWER, _FIRST_UPPER, _FIRST_DIGIT, _FIRST_WIDE, _FIRST_OTHER = range(5)
 
 
-@compiled
+@compiled_inner
 def add_text(
     page: layout.Scanned, stack: Stack, state: Array, start: Integer, end: Integer, kinds: Array, steps: Array, groups: Array
 ) -> None:
@@ -34,7 +34,7 @@ def add_text(
     _count(page, state, stack.levels[depth, nesting.LINK] != 0, start, end, steps, groups)
 
 
-@compiled
+@compiled_inner
 def _add_space(page: layout.Scanned, state: Array, start: Integer, end: Integer, pre: bool, code: bool) -> None:
     """Add white space between two tags: it separates words of a block, or waits for one that is preformatted."""
     if not state[nesting.FRESH] and (pre or state[nesting.BREAKS] == 0):
@@ -43,7 +43,7 @@ def _add_space(page: layout.Scanned, state: Array, start: Integer, end: Integer,
         state[nesting.SPACE_START], state[nesting.SPACE_END] = start, end
 
 
-@compiled
+@compiled_inner
 def _add_segment(page: layout.Scanned, state: Array, start: Integer, end: Integer, mode: Integer) -> None:
     row = state[nesting.SEGMENTS]
     state[nesting.SEGMENTS] += 1
@@ -56,7 +56,7 @@ def _add_segment(page: layout.Scanned, state: Array, start: Integer, end: Intege
     state[nesting.SPACE_START] = state[nesting.SPACE_END] = 0
 
 
-@compiled
+@compiled_inner
 def _start_block(page: layout.Scanned, stack: Stack, state: Array, start: Integer, kinds: Array) -> None:
     """Start a block: its row, and the masks of the elements around it."""
     levels, masks = stack.levels, stack.masks
@@ -90,7 +90,7 @@ def _start_block(page: layout.Scanned, stack: Stack, state: Array, start: Intege
     page.masks[number, layout.TEXT_WORDS] = 0
 
 
-@compiled
+@compiled_inner
 def _first_kind(byte: Integer) -> Integer:
     if 97 <= byte <= 122:
         return _FIRST_LOWER
@@ -101,10 +101,10 @@ def _first_kind(byte: Integer) -> Integer:
     return _FIRST_WIDE if byte >= 128 else _FIRST_OTHER
 
 
-@compiled
+@compiled_inner
 def _last_kind(byte: Integer) -> Integer:
     if byte in (46, 33, 63):
-        return 1
+        return layout.SENTENCE
     if byte == 58:
         return 2
     if byte in (34, 39, 0x9D, 41, 59):
@@ -114,7 +114,7 @@ def _last_kind(byte: Integer) -> Integer:
     return 5 if byte == 44 else 0
 
 
-@compiled
+@compiled_inner
 def _count(page: layout.Scanned, state: Array, linked: bool, start: Integer, end: Integer, steps: Array, groups: Array) -> None:
     """Add the counts of a stretch of text to its block and to its element."""
     data = page.data

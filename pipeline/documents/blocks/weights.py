@@ -31,11 +31,11 @@ def load() -> Weights:
 
 
 def read(data: bytes) -> Weights:
-    """The weights in the bytes of a file. Raises ValueError where it was trained for other features."""
+    """The weights in the bytes of a file. Raises RuntimeError where it was trained for other features."""
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     if arrays["shape"].tolist() != [FEATURES, CONTEXT]:
-        raise ValueError(
+        raise RuntimeError(
             f"{FILE} knows {arrays['shape'].tolist()} features, not {[FEATURES, CONTEXT]}; run `make train-extractor`"
         )
     return Weights(Forest.of(arrays, "first"), Forest.of(arrays, "second"))

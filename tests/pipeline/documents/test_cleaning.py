@@ -8,7 +8,7 @@ ANY_CHARACTERS = st.text(st.characters(codec=None), max_size=300)
 
 
 @pytest.mark.parametrize("line", [
-    "Read more »", "READ MORE: Something else happened", "Share this article on Facebook", "Advertisement", "  3 Comments",
+    "Read more »", "READ MORE: Something else happened", "Share this article on Facebook", "Advertisement", "3 Comments",
     "Sign up for our newsletter", "All rights reserved.", "© 2017 The Daily Planet", "We use cookies to improve your visit.",
     "Please enable JavaScript to view the comments.", "Skip to main content", "Follow her on Twitter @someone", "DON'T MISS",
     "Privacy Policy", "Click here for more information.", "Leave a reply", "Related articles", "Get the latest news in your inbox",
@@ -25,6 +25,24 @@ def test_furniture_is_removed(line: str) -> None:
 ])  # fmt: skip
 def test_prose_is_kept(line: str) -> None:
     assert cleaning.strip_boilerplate(line) == (line, 0)
+
+
+@pytest.mark.parametrize("text", [
+    "The server may ask its clients to\nregister applications as OAuth clients before first use; if no\nsuch record exists, it fails.",
+    "They came from the far side of the\nShare and\nlay in the harbour.",
+    "1. Start the machine.\nLog in to the server as root and run the installer.\nRegister a callback with the event loop.",
+    "Click to select the layer that you want to move.", "Click to share the load between two ropes.",
+    'config = {\n    "Comment": {\n        "x": 1\n    }\n}', "switch (x) {\n    share\n    print\n}", '"comments": [', "{comment}",
+    "Published in 1925, it sold a million copies.", "Posted to the north in 1914, he wrote home.",
+    "Updated editions came out in 1950 and 1971.",
+    "Read more books than you did last year.", "Read more in the second chapter.", "Continue reading until you fall asleep.",
+    "Register your vote by Friday, said the clerk.", "Sign up and sail away, they told him.", "Subscribe to no opinion.",
+    "Privacy policy is made in Brussels.", "Terms of service were three years.", "Related to this: the tide.", "Watch: it comes back.",
+    "Get the parcels delivered before noon", "See also how the light moves.", "Log in the stove.",
+    "Leave a comment to nobody but yourself.",
+])  # fmt: skip
+def test_neither_prose_nor_code_is_removed(text: str) -> None:
+    assert cleaning.strip_boilerplate(text) == (text, 0)
 
 
 @settings(max_examples=300, deadline=None)

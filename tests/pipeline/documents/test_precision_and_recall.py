@@ -85,7 +85,7 @@ RULES: Table = {
     "boilerplate lines": (
         lambda line: cleaning.strip_boilerplate(f"The cat sat.\n{line}\nThe dog ran.")[1] == 1,
         (
-            "Read more »", "READ MORE: Something else happened", "Share this article on Facebook", "Advertisement", "  3 Comments",
+            "Read more »", "READ MORE: Something else happened", "Share this article on Facebook", "Advertisement", "3 Comments",
             "Sign up for our newsletter", "All rights reserved.", "© 2017 The Daily Planet", "We use cookies to improve your visit.",
             "Please enable JavaScript to view the comments.", "Skip to main content", "Follow her on Twitter @someone", "DON'T MISS",
             "Privacy Policy", "Click here for more information.", "Leave a reply", "Related articles", "Get the latest news in your inbox",

@@ -10,7 +10,8 @@ from pipeline.documents.settings import DocumentsSettings
     [
         ({"min_characters": -1}, "--min_characters -1: at least 0"),
         ({"page_cpu_seconds": 0.0}, "--page_cpu_seconds 0.0: must be more than 0"),
-        ({"page_memory_mb": 1}, "--page_memory_mb 1: at least 512"),
+        ({"page_memory_mb": 1}, "--page_memory_mb 1: at least 832"),
+        ({"min_confidence": 1.1}, "--min_confidence 1.1: from 0 to 1"),
         ({"languages": ()}, "--languages: name at least one, or 'all'"),
         ({"filters": ("c5",)}, "--filters c5: not one of gopher, c4, fineweb"),
     ],
@@ -31,7 +32,7 @@ def test_filters_run_in_the_order_of_the_registry() -> None:
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"extractor": "cascada"}, "extractor 'cascada': not one of cascade, trafilatura, resiliparse"),
+        ({"extractor": "cascada"}, "extractor 'cascada': not one of blocks, cascade, trafilatura, resiliparse"),
         ({"filters": ("c5",)}, "filters c5: not one of gopher, c4, fineweb"),
     ],
 )

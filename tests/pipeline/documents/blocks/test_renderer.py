@@ -1,0 +1,164 @@
+"""What a person would copy: white space, lines, tables, code, marks."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.documents.blocks.page import BlockPage, text_of
+from pipeline.documents.blocks.renderer import balance, finish
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<p>one\n   two\tthree</p>", "one two three"),
+    ("<div>\n   one\n   two\n</div>", "one two"),
+    ("<p>one<br>two<br/>three<BR >four</p>", "one\ntwo\nthree\nfour"),
+    ("<p>one<p>two", "one\ntwo"),
+    ("<ul><li>a<li>b<ul><li>c</ul></ul>d", "a\nb\nc\nd"),
+    ("<dl><dt>term<dd>meaning<dt>next</dl>", "term\nmeaning\nnext"),
+    ("<p>a<b>b</b><i>c</i> <u>d</u></p>", "abc d"),
+    ("<span>a </span><span>b</span>", "a b"),
+    ("<p>a<!-- b -->c<!-->d", "acd"),
+    ("a<hr>b<h2>c</h2>d", "a\nb\nc\nd"),
+    ("<p>a&nbsp;b&#160;c\u00a0d&#xA0;e &nbsp; f</p>", "a b c d e f"),
+    ("<p>&nbsp;</p><p>a</p><p>&#160;</p>", "a"),
+    ("<p>co&shy;op co\u00adop</p>", "coop coop"),
+    ("<p>می\u200cخواهند \U0001f468\u200d\U0001f469</p>", "می\u200cخواهند \U0001f468\u200d\U0001f469"),
+    ("<p>It\u0092s \u0097 &#147;x&#148; \u0085</p>", "It’s — “x” …"),
+    ("<p>a &lt;b&gt; &amp;lt; &amp;amp; 1 < 2 <3</p>", "a <b> &lt; &amp; 1 < 2 <3"),
+    ("<p>&am<b>p;</b> &l<b>t;</b> a&amp<i>;</i></p>", "&amp; &lt; a&;"),
+    ("<p>on 4 <time>May 2017</time>, she</p>", "on 4 May 2017, she"),
+    ("<details><summary>Why?</summary>Since.</details>", "Why?\nSince."),
+    ("<h3><button>Why?</button></h3><p>Since.", "Why?\nSince."),
+    ("<figure><img alt=x><figcaption>A ship</figcaption></figure>", "A ship"),
+    ("<p>text<sup><a href=#n>[1]</a></sup> more", "text[1] more"),
+    ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字", "漢(かん)字"),
+    ("a<wbr>b", "ab"),
+    ("<blockquote>said <br><br>she</blockquote>", "said\nshe"),
+    ("loose<p>one</p>loose<div>two</div>loose", "loose\none\nloose\ntwo\nloose"),
+    ("<font>one<br><br>two</font><center>three</center>", "one\ntwo\nthree"),
+])  # fmt: skip
+def test_white_space_is_as_a_browser_shows_it(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<pre>\ndef f():\n    return 1\n\nf()</pre>", "def f():\n    return 1\n\nf()"),
+    ("<pre>  <b>a</b>\r\n\tb</pre>", "  a\n\tb"),
+    ("<pre><code>x &lt; 1\n  y</code></pre>z", "x < 1\n  y\nz"),
+    ("<pre>a<br>  b</pre>", "a\n  b"),
+    ("<pre><div>a</div><div>  b</div></pre>", "a\n  b"),
+    ("<div style='white-space: pre-wrap'>a\n  b</div>", "a\n  b"),
+    ("<div style='white-space: pre-line'>a\n  b</div>", "a b"),
+    ("<div><code>def f():\n    return 1</code></div>", "def f():\n    return 1"),
+    ("<p>use <code>f\n  g</code> here</p>", "use f g here"),
+    ("<code>a<br>&nbsp;&nbsp;b</code>", "a\n  b"),
+    ("<table><tr><td class=code><div>a</div><div><code>&nbsp;&nbsp;b</code></div></table>", "a\n  b"),
+    ("<listing>a\n b</listing>", "a\n b"),
+])  # fmt: skip
+def test_code_keeps_its_white_space(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<table><tr><th>Name<th>Age<tr><td>Ada<td>36</table>", "Name\tAge\nAda\t36"),
+    ("<table><caption>Ages</caption><tr><td>Ada<td>36<tr><td>Bob<td>40</table>", "Ages\nAda\t36\nBob\t40"),
+    ("<table><tr><td>a<td><td>c</table>", "a\t\tc"),
+    ("<table><tr><td>a<br>b<td><p>c</p><p>d</p></table>", "a b\tc d"),
+    ("<table><thead><tr><th>x<th>y<tbody><tr><td>1<td>2<tfoot><tr><td>3<td>4</table>", "x\ty\n1\t2\n3\t4"),
+    ("<table><tr><td><table><tr><td>a<td>b</table><td>c</table>", "a\tb\nc"),
+    ("<table><tr><td>only<tr><td>one</table>", "only\none"),
+    (f"<table><tr><td>Home<td><p>{'long prose ' * 60}</p></table>", "Home\n" + ("long prose " * 60).strip()),
+    ("<table><tr><td>menu<td><p>a<p>b<p>c<p>d</table>", "menu\na\nb\nc\nd"),
+    ("<table><tr><td>x<td><pre>a\n b</pre></table>", "x\na\n b"),
+    ("<table><tr><td>a</td></tr></table><table><tr><td>b</td></tr></table>", "a\nb"),
+])  # fmt: skip
+def test_tables_of_data_have_a_line_per_row_and_others_dissolve(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<script>a<b</script>x", "x"),
+    ("<script/>var a;</script>x", "x"),
+    ("<script type='text/javascript'/>var a = 1;</script>x", "x"),
+    ("<script src=a />x<script>b</script>", "x"),
+    ("<SCRIPT>a</ScRiPt >x", "x"),
+    ("<style>p{}</style>x<style/>y", "xy"),
+    ("<p>x<script>document.write('</p>')</script>y", "xy"),
+    ("<script>a</script\n>x", "x"),
+    ("<noscript>no</noscript>x", "x"),
+    ("<textarea>no</textarea>x<iframe>no</iframe>", "x"),
+    ("<title>no</title>x<svg><title>no</title><text>no</text></svg>y", "xy"),
+    ("<select><option>a<option>b</select>x", "x"),
+    ("<div><video><p>no</div>x<template>no</template>", "x"),
+    ("<p>x <span hidden>no</span>y <i style='display:none'>no</i>z", "x y z"),
+    ("<script>if (a</b) { </script>x", "x"),
+])  # fmt: skip
+def test_what_is_no_text_never_leaks(markup: str, text: str) -> None:
+    assert text_of(markup).replace("\n", "") == text
+
+
+@pytest.mark.parametrize(("line", "balanced"), [
+    ("a\u202bb\u202cc", "a\u202bb\u202cc"), ("a\u202bb", "ab"), ("a\u202cb", "ab"), ("\u2067a\u2069b", "\u2067a\u2069b"),
+    ("\u2067a\u202cb\u2069", "ab"), ("\u202e\u202eab\u202c", "ab"), ("\u200eab\u200f", "\u200eab\u200f"),
+    ("\u202dx\u202c\n\u202dy", "\u202dx\u202c\ny"), ("\u2066\u202aa\u202c\u2069", "\u2066\u202aa\u202c\u2069"), ("\u2069", ""),
+])  # fmt: skip
+def test_bidirectional_controls_are_balanced_or_gone(line: str, balanced: str) -> None:
+    assert balance(line) == finish(line) == balanced
+
+
+TEXTS = st.text("ab é\u200c&<>;\"'#x1\u05d0漢", min_size=1, max_size=12)
+INLINE = ("b", "i", "span", "a", "em", "font")
+BLOCKS = ("p", "div", "li", "h2", "blockquote", "section")
+
+
+def source(noise: random.Random, pretty: bool) -> str:
+    """A page of nested elements; `pretty` adds line ends and indentation where a browser shows none."""
+    pieces: list[str] = []
+    for _ in range(noise.randint(1, 6)):
+        space = "\n" + " " * noise.randint(0, 9)
+        tag = noise.choice(BLOCKS)
+        words = [
+            noise.choice(["ship", "sea", "&amp;", "é", "1.", "<b>bold</b>", "<i>it</i>al", "x<br>y"])
+            for _ in range(noise.randint(1, 7))
+        ]
+        pieces.append(
+            f"<{tag}>{' '.join(words)}</{tag}>"
+            if not pretty
+            else f"{space}<{tag}>{space}{space.join(words)}{space}</{tag}>{space}"
+        )
+    return "".join(pieces)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_minified_and_pretty_printed_source_give_the_same_text(seed: int) -> None:
+    def pretty(seed: int, pretty: bool) -> str:
+        return re.sub(r"\s*<br>\s*", "<br>", text_of(source(random.Random(seed), pretty)))
+
+    noise_free = pretty(seed, False)
+    assert noise_free
+    assert pretty(seed, True) == noise_free
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=5))
+def test_rendered_text_renders_to_itself(lines: list[str]) -> None:
+    once = text_of("".join(f"<p>{line}</p>" for line in lines))
+    escaped = once.replace("&", "&amp;").replace("<", "&lt;")
+    assert text_of("".join(f"<p>{line}</p>" for line in escaped.split("\n"))) == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([
+    "<p>", "</p>", "<div>", "</div>", "<table>", "<tr>", "<td>", "</table>", "<b>", "</b>", "<a href=x>", "</a>", "<pre>", "</pre>", "<li>",
+    "<select>", "</select>", "<script>", "</script>", "<br>", "<!--", "-->", "word ", "&amp", "<", "</", "<svg", ">", "<h1>",
+    "<span hidden>", "\n", "é",
+]), max_size=40))  # fmt: skip
+def test_any_markup_gives_blocks_within_its_bounds(pieces: list[str]) -> None:
+    page = BlockPage.of("".join(pieces))
+    texts = page.block_texts()
+    assert len(texts) == page.counts.blocks
+    assert "".join("".join(texts).split()) == "".join(page.all_text().split())
+    assert page.choice.likely.shape == (page.counts.blocks,)
