@@ -170,7 +170,7 @@ def main() -> int:
         "--output", type=Path, default=HERE.parent / "docs" / "benchmarks.md", help="the page (default: %(default)s)"
     )
     parser.add_argument(
-        "--max_seconds", type=float, default=MAX_SECONDS, help="time limit of one benchmark (default: %(default)s)"
+        "--max-seconds", type=float, default=MAX_SECONDS, help="time limit of one benchmark (default: %(default)s)"
     )
     arguments = parser.parse_args()
     kept = arguments.output.with_suffix(".json")

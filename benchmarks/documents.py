@@ -3,7 +3,7 @@
     python benchmarks/documents.py scaling ../shared/data/html [--pages 4000] [--rounds 3]
     python benchmarks/documents.py growth  ../shared/data/html [--pages 16000]
 
-`scaling` runs `python -m pipeline documents` with one worker and with two on the same pages, in turn. `growth` runs it with two workers
+`scaling` runs `webtext documents` with one worker and with two on the same pages, in turn. `growth` runs it with two workers
 on a sixteenth of the pages, on a quarter and on all. Figures are wall time and CPU time of all processes, start-up included, and the peak
 of their total memory (proportional set size). The pages are gold pages in a seeded order, repeated: in a copy, every paragraph ends in
 its own numbers. `growth` uses pages of at most 50 kB, so that it takes only minutes. `--crawl FOLDER` keeps the pages for another run;

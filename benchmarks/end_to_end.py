@@ -120,9 +120,9 @@ def record(url: str, body: bytes) -> bytes:
 def ours(warc: Path, urls: Path, tokenizer: Path, out: Path) -> list[str]:
     """Return our command for all stages."""
     return [
-        *(sys.executable, "-m", "pipeline", "run", "--urls", str(urls), "--fetch_from", str(warc), "--output", str(out)),
-        *("--extractor", "trafilatura", "--languages", "all", "--exclude_sites", "--min_characters", "1"),
-        *("--tokenizer", "gpt2", "--tokenizer_path", str(tokenizer), "--workers", str(WORKERS)),
+        *(sys.executable, "-m", "pipeline", "run", "--urls", str(urls), "--fetch-from", str(warc), "--output", str(out)),
+        *("--extractor", "trafilatura", "--languages", "all", "--exclude-sites", "--min-characters", "1"),
+        *("--tokenizer", "gpt2", "--tokenizer-path", str(tokenizer), "--workers", str(WORKERS)),
     ]
 
 

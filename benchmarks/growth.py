@@ -30,9 +30,9 @@ def costs(folder: Path, pages: list[gold.GoldPage], number: int) -> dict[str, di
     out = folder / "corpus"
     flags: dict[str, list[str]] = {
         "links": ["--urls", str(urls)],
-        "pages": ["--fetch_from", str(warc)],
-        "documents": ["--languages", "all", "--exclude_sites", "--min_characters", "1"],
-        "vocabulary": ["--vocab_size", "5000"],
+        "pages": ["--fetch-from", str(warc)],
+        "documents": ["--languages", "all", "--exclude-sites", "--min-characters", "1"],
+        "vocabulary": ["--vocab-size", "5000"],
     }
     program = [sys.executable, "-m", "pipeline"]
     figures = {

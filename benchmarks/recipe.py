@@ -1,6 +1,6 @@
 """The gain of each part of a modern recipe at equal tokens: `python benchmarks/recipe.py --tokens FOLDER --seeds 1 2 3`.
 
-FOLDER holds token shards with a small vocabulary (`pipeline vocabulary --vocab_size 4096`), so that most of the training goes into the
+FOLDER holds token shards with a small vocabulary (`pipeline vocabulary --vocab-size 4096`), so that most of the training goes into the
 blocks. Every run is `webtext-train train` itself. Differences are paired by seed: both runs of a pair see the same windows in the same
 order.
 """

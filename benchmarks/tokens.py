@@ -1,7 +1,7 @@
 """Documents in Parquet to token shards: our whole stage against bare encoding loops and datatrove's tokenizer step.
 
     python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 240 --rounds 3 --text FOLDER …
-    python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 500 --rounds 1 --text FOLDER … --stage_only     # memory
+    python benchmarks/tokens.py --tokenizer GPT2_BPE --megabytes 500 --rounds 1 --text FOLDER … --stage-only     # memory
 
 Each runs in a process of its own with one thread: CPU seconds after imports and compilation, wall seconds, peak memory with interpreter
 and libraries. The stage reads Parquet, encodes, checks a sample against the oracle, splits, orders, hashes and syncs. A bare loop's clock
@@ -111,7 +111,7 @@ def loop(encoder: str, shards: int | None, corpus: str, tokenizer: str) -> dict[
 
 
 def stage(corpus: str, tokenizer: str, folder: str, encoder: str) -> dict[str, Any]:
-    """Run the stage as `python -m pipeline tokens` does, with one worker and a given vocabulary."""
+    """Run the stage as `webtext tokens` does, with one worker and a given vocabulary."""
     from pipeline.engine.allocator import choose_allocators
 
     choose_allocators()  # as the command line does
@@ -240,7 +240,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=240)
     parser.add_argument("--corpus", type=Path, help="folder of the documents; they are written if it does not exist")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stage_only", action="store_true", help="measure the stage without peers and loops")
+    parser.add_argument("--stage-only", action="store_true", help="measure the stage without peers and loops")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     scores.add_flag(parser)
     arguments = parser.parse_args()

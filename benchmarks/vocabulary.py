@@ -1,12 +1,12 @@
 """Training a vocabulary from Parquet: ours (count, then learn from the counts) against the tokenizers library's BpeTrainer.
 
     python benchmarks/vocabulary.py --text FOLDER … --megabytes 100 --rounds 3
-    python benchmarks/vocabulary.py --text FOLDER … --megabytes 400 --times 5 --rounds 1 --no_library      # memory of 2 GB
+    python benchmarks/vocabulary.py --text FOLDER … --megabytes 400 --times 5 --rounds 1 --no-library      # memory of 2 GB
 
 Every figure comes from a process of its own: CPU seconds after imports and compilation, wall seconds, and peak memory with interpreter
 and libraries. The library's training is timed in two phases. Its counting ends when it asks for more text after the last document (by
 then, all but the last 256 documents are counted); the rest is its merge phase. It runs once with one thread and once with its default, all
-cores. `command` is `python -m tokenizer train` without its reading, in one process; `stage` is the whole `pipeline vocabulary` with one
+cores. `command` is `webtext tokenizer train` without its reading, in one process; `stage` is the whole `pipeline vocabulary` with one
 worker. Rounds are interleaved; ratios are minimum, median and maximum. Exits with 1 if the merges differ. For the text, see
 benchmarks/real_text.py.
 """
@@ -72,7 +72,7 @@ def crc(corpus: str) -> Figures:
 
 
 def command(vocab_size: int, corpus: str, folder: str) -> Figures:
-    """Count, learn and save in one process, as `python -m tokenizer train` does."""
+    """Count, learn and save in one process, as `webtext tokenizer train` does."""
     import pyarrow as pa
 
     from tokenizer.bpe import train
@@ -187,10 +187,10 @@ def main() -> None:
     parser.add_argument(
         "--times", type=int, default=1, help="multiply the text by this factor: the same lines in other documents"
     )
-    parser.add_argument("--vocab_size", type=int, default=50_257)
+    parser.add_argument("--vocab-size", type=int, default=50_257)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no_library", action="store_true", help="measure only ours")
-    parser.add_argument("--one_thread", action="store_true", help="run the library with one thread only")
+    parser.add_argument("--no-library", action="store_true", help="measure only ours")
+    parser.add_argument("--one-thread", action="store_true", help="run the library with one thread only")
     parser.add_argument("--corpus", type=Path, help="folder of the documents; they are written if it does not exist")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     scores.add_flag(parser)

@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", nargs="+", default=["/usr/lib", "/usr/share"])
     parser.add_argument("--megabytes", type=int, default=100)
-    parser.add_argument("--vocab_size", type=int, default=50_257)
+    parser.add_argument("--vocab-size", type=int, default=50_257)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     scores.add_flag(parser)

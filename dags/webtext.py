@@ -113,8 +113,8 @@ def links(month: str) -> str:
     """Turn a month's dump into links."""
     params = get_current_context()["params"]
     dump = params["dump"].replace("{month}", params["month"] or month)
-    rules = ["--min_karma", str(params["min_karma"]), "--created_before", params["created_before"]]
-    rules += ["--only_subreddits", params["only_subreddits"]] if params["only_subreddits"] else []
+    rules = ["--min-karma", str(params["min_karma"]), "--created-before", params["created_before"]]
+    rules += ["--only-subreddits", params["only_subreddits"]] if params["only_subreddits"] else []
     return stage("links", month, "--submissions", dump, *rules)
 
 
@@ -196,7 +196,7 @@ def report(month: str) -> str:
     params = get_current_context()["params"]
     base, name = params["output"], params["month"] or month
     trained = ["--run", f"{base}/runs/{name}", "--evaluation", f"{base}/evaluations/{name}"] if params["train"] else []
-    return stage("report", month, "--report_title", f"Corpus of {name}", *trained, runner=False)
+    return stage("report", month, "--report-title", f"Corpus of {name}", *trained, runner=False)
 
 
 @dag(

@@ -38,7 +38,7 @@ if find_spec("airflow.providers") and find_spec("airflow.providers.apache") and 
     from airflow.providers.apache.beam.operators.beam import BeamRunPythonPipelineOperator
 
     class StageOperator(BeamRunPythonPipelineOperator):  # type: ignore[misc]
-        """Runs `python -m pipeline STAGE`. Its flags are pipeline options; the run's parameters add Beam's."""
+        """Runs `webtext STAGE`. Its flags are pipeline options; the run's parameters add Beam's."""
 
         template_fields = (*BeamRunPythonPipelineOperator.template_fields, "py_interpreter")
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline COMMAND …`: set up logging and signals, then run the command."""
+"""`webtext COMMAND …`: set up logging and signals, then run the command."""
 
 import logging
 import sys

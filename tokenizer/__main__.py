@@ -1,4 +1,4 @@
-"""Entry point of `python -m tokenizer`: train, evaluate, decode, export, import, verify."""
+"""Entry point of `webtext tokenizer`: train, evaluate, decode, export, import, verify."""
 
 import sys
 from collections.abc import Sequence

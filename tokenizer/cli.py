@@ -1,4 +1,4 @@
-"""Command line of `python -m tokenizer`: parses flags, runs a command, and reports errors in one line."""
+"""Command line of `webtext tokenizer`: parses flags, runs a command, and reports errors in one line."""
 
 import argparse
 import sys

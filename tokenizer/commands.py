@@ -1,4 +1,4 @@
-"""Commands of `python -m tokenizer`: each takes its parsed flags and yields the lines to print."""
+"""Commands of `webtext tokenizer`: each takes its parsed flags and yields the lines to print."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -39,9 +39,9 @@ def run_train(arguments: argparse.Namespace) -> Iterator[str]:
     """Count pre-tokens, learn merges, and write every format into a folder that holds nothing else."""
     check_folder(arguments.output)
     if not 257 <= arguments.vocab_size <= MAX_IDS + 1:
-        raise InputError(f"--vocab_size {arguments.vocab_size}: must be from 257 to {MAX_IDS + 1:,}, since ids have 16 bits")
+        raise InputError(f"--vocab-size {arguments.vocab_size}: must be from 257 to {MAX_IDS + 1:,}, since ids have 16 bits")
     if arguments.min_frequency < 0:
-        raise InputError(f"--min_frequency {arguments.min_frequency}: must be at least 0")
+        raise InputError(f"--min-frequency {arguments.min_frequency}: must be at least 0")
     limits = (arguments.min_frequency, arguments.max_token_length)
     batches = (batch.column("text") for batch in _batches(arguments.texts, []))
     if arguments.trainer == LIBRARY:

@@ -152,7 +152,7 @@ def _warn_without_validation(config: TrainConfig, dataset: TokenDataset, world: 
         _print(
             world,
             f"{dataset.manifest.folder}: no validation loss and no best checkpoint: the validation split has {tokens:,} tokens, a "
-            f"window needs {config.model.context + 1:,}; run the stage 'tokens' with a larger --validation_share",
+            f"window needs {config.model.context + 1:,}; run the stage 'tokens' with a larger --validation-share",
         )
 
 

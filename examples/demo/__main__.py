@@ -49,8 +49,8 @@ def commands(output: Path, demo_web: web.Web) -> Iterator[tuple[str, ...]]:
     corpus, run = output / "corpus", output / "run"
     pipeline = (str(PYTHON), "-m", "pipeline")
     trainer = (str(PYTHON), "-m", "trainer")
-    crawl = ("--allow_addresses", "127.0.0.0/8", "--host_delay", "0.05", "--contact", "demo@localhost")
-    split = ("--validation_share", "0.02", "--smaller_vocabulary")
+    crawl = ("--allow-addresses", "127.0.0.0/8", "--host-delay", "0.05", "--contact", "demo@localhost")
+    split = ("--validation-share", "0.02", "--smaller-vocabulary")
     yield (*pipeline, "run", "--submissions", str(demo_web.dump), "--output", str(corpus), *crawl, *split)
     yield (*trainer, "train", "tiny", "--data", f"{corpus}/tokens", "--out", str(run), *_vocabulary(corpus))
     yield (*trainer, "sample", str(run), "--prompt", PROMPT, "--seed", "1")

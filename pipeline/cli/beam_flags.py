@@ -1,6 +1,6 @@
 """Flags that say where and how to run: our own and Beam's. A flag that neither we nor Beam know is an error.
 
-Beam alone only warns of unknown flags: a typo in --min_karma would silently build another corpus.
+Beam alone only warns of unknown flags: a typo in --min-karma would silently build another corpus.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`python -m pipeline export`: write the unique documents, or the tokens, of a corpus in a format that other tools read."""
+"""`webtext export`: write the unique documents, or the tokens, of a corpus in a format that other tools read."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m pipeline inspect`: answer questions about a corpus in a terminal."""
+"""`webtext inspect`: answer questions about a corpus in a terminal."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m pipeline join`: the token shards of several months as one dataset. Shards are hard-linked where the file system allows it."""
+"""`webtext join`: the token shards of several months as one dataset. Shards are hard-linked where the file system allows it."""
 
 import argparse
 import logging

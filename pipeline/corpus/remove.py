@@ -1,4 +1,4 @@
-"""`python -m pipeline remove`: the next version of a corpus without some pages, sites, submissions or documents."""
+"""`webtext remove`: the next version of a corpus without some pages, sites, submissions or documents."""
 
 import argparse
 import logging
@@ -153,7 +153,7 @@ def _work(arguments: argparse.Namespace) -> None:
     led_to = keys_that_led_to(corpus, keys, sites)
     removed = find_documents(corpus, keys | led_to.keys(), sites, set(trace.parse_document_ids(arguments.document_ids)))
     if not removed:
-        raise InputError("nothing to remove: no document matches; `python -m pipeline inspect` shows what the corpus holds")
+        raise InputError("nothing to remove: no document matches; `webtext inspect` shows what the corpus holds")
     for value in _idle_values(arguments, removed, led_to):
         logger.warning("remove: %s matches no document", value)
     files.publish_bytes(files.join(arguments.output, REMOVED), removal_list(corpus, removed))
@@ -162,7 +162,7 @@ def _work(arguments: argparse.Namespace) -> None:
     texts = len({document.document_id for document in removed})
     logger.info("remove: removed %d pages with %d distinct texts; rewrote %s", len(removed), texts, counts)
     for url in urls_with_same_text(corpus, removed):
-        logger.warning("remove: %s has the same text and is kept; --document_ids removes every page with a text", url)
+        logger.warning("remove: %s has the same text and is kept; --document-ids removes every page with a text", url)
 
 
 def _idle_values(
@@ -176,7 +176,7 @@ def _idle_values(
     for site in arguments.sites:
         if not any(map(re.compile(_on_site(_site(site))).match, addresses)):
             yield f"--sites {site}"
-    yield from (f"--document_ids {text}" for text in arguments.document_ids if bytes.fromhex(text) not in ids)
+    yield from (f"--document-ids {text}" for text in arguments.document_ids if bytes.fromhex(text) not in ids)
 
 
 def _site(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m pipeline status`: what each stage of a corpus holds, and whether it is up to date, stale, unfinished or running."""
+"""`webtext status`: what each stage of a corpus holds, and whether it is up to date, stale, unfinished or running."""
 
 import argparse
 import sys
@@ -137,7 +137,7 @@ def status_lines(statuses: Sequence[StageStatus]) -> Iterator[str]:
     yield f"{size_text(sum(status.bytes for status in statuses))} in all"
     waiting = [status for status in statuses if status.state != UP_TO_DATE and status.stage != "overlap"]
     if waiting:
-        yield f"next: {waiting[0].stage} ({waiting[0].state}); run `python -m pipeline run` with the same flags to go on"
+        yield f"next: {waiting[0].stage} ({waiting[0].state}); run `webtext run` with the same flags to go on"
 
 
 def _row(status: StageStatus) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`python -m pipeline verify`: compare every file of a corpus with its stage's manifest."""
+"""`webtext verify`: compare every file of a corpus with its stage's manifest."""
 
 import argparse
 import sys

@@ -44,7 +44,7 @@ class DedupSettings:
                 f"{MOST_PERMUTATIONS:,}; give fewer bands or rows"
             )
         if not 0 <= self.signature_seed < 1 << 32:
-            raise ValueError(f"--signature_seed {self.signature_seed}: from 0 to 4,294,967,295, as in datasketch")
+            raise ValueError(f"--signature-seed {self.signature_seed}: from 0 to 4,294,967,295, as in datasketch")
         if not 0.0 < self.recall < 1.0:
             raise ValueError(f"--recall {self.recall}: more than 0 and less than 1")
         if self.substring < 0 or self.paragraphs < 0:

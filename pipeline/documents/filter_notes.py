@@ -26,7 +26,7 @@ def warn_of_english(settings: DocumentsSettings) -> None:
         if note := BEYOND_ENGLISH.get(name):
             logger.warning("--filters %s beyond English: %s", name, note)
     if settings.bad_words:
-        logger.warning("--bad_words beyond English: only the words of %s count, in every language", settings.bad_words)
+        logger.warning("--bad-words beyond English: only the words of %s count, in every language", settings.bad_words)
 
 
 def warn_of_emptying(filters: Sequence[str], books: Books) -> None:

@@ -9,7 +9,7 @@ from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
-from pipeline.engine.settings import setting
+from pipeline.engine.settings import flag_of, setting
 from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
@@ -63,18 +63,18 @@ class DocumentsSettings:
     def __post_init__(self) -> None:
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: at least 0")
+                raise ValueError(f"{flag_of(name)} {getattr(self, name)}: at least 0")
         if not 0 <= self.min_confidence <= 1:
-            raise ValueError(f"--min_confidence {self.min_confidence}: from 0 to 1")
+            raise ValueError(f"--min-confidence {self.min_confidence}: from 0 to 1")
         if not 0 < self.page_cpu_seconds <= MAX_PAGE_CPU_SECONDS:
             raise ValueError(
-                f"--page_cpu_seconds {self.page_cpu_seconds}: must be more than 0 and at most {MAX_PAGE_CPU_SECONDS:,}"
+                f"--page-cpu-seconds {self.page_cpu_seconds}: must be more than 0 and at most {MAX_PAGE_CPU_SECONDS:,}"
             )
         if self.page_memory_mb > MAX_PAGE_MEMORY_MB:
-            raise ValueError(f"--page_memory_mb {self.page_memory_mb}: at most {MAX_PAGE_MEMORY_MB:,}")
+            raise ValueError(f"--page-memory-mb {self.page_memory_mb}: at most {MAX_PAGE_MEMORY_MB:,}")
         if self.page_memory_mb < MIN_PAGE_MEMORY_MB:
             raise ValueError(
-                f"--page_memory_mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 690 MiB mapped"
+                f"--page-memory-mb {self.page_memory_mb}: at least {MIN_PAGE_MEMORY_MB}, an idle worker has 690 MiB mapped"
             )
         quality.check_names(self.filters, "--filters")
         for site in self.exclude_sites:
@@ -114,4 +114,4 @@ def canonical_site(site: str) -> str:
     try:
         return canonical_host(site)
     except ValueError as error:
-        raise ValueError(f"--exclude_sites {site}: not a host ({error})") from error
+        raise ValueError(f"--exclude-sites {site}: not a host ({error})") from error

@@ -37,6 +37,15 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def flag_of(name: str) -> str:
+    """The flag of a setting.
+
+    >>> flag_of("min_karma")
+    '--min-karma'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
 def add_arguments(parser: argparse._ActionsContainer, kind: type[Any]) -> None:
     """Give the parser a flag for every setting of the dataclass `kind`."""
     hints = typing.get_type_hints(kind)
@@ -59,7 +68,7 @@ def add_argument_groups(parser: argparse.ArgumentParser, kinds: Mapping[str, typ
                 _add_argument(group, item, hints[item.name])
             elif first[item.name][1] != declaration:
                 raise ValueError(
-                    f"--{item.name.replace('_', '-')}: '{first[item.name][0]}' and '{name}' declare it differently; "
+                    f"{flag_of(item.name)}: '{first[item.name][0]}' and '{name}' declare it differently; "
                     "give it the same type, default and help in both, or two names"
                 )
 
@@ -98,7 +107,7 @@ def _user_files(settings: Any) -> Iterator[tuple[str, str, Callable[[str], objec
 
 
 def _check_file(name: str, path: str, reads: Callable[[str], object]) -> None:
-    flag = f"--{name}"
+    flag = flag_of(name)
     try:
         reads(path)
     except (InputError, FormatError) as error:
@@ -131,7 +140,7 @@ def _manifest_value(value: Any, *, file: bool) -> Any:
 def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: Any) -> None:
     default = None if item.default is MISSING else item.default
     metadata = item.metadata
-    flag = f"--{item.name.replace('_', '-')}"
+    flag = flag_of(item.name)
     text = metadata["text"].replace("%", "%%")
     if hint is bool:
         text = f"{text} (default: {'on' if default else 'off'})"

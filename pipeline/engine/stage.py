@@ -79,7 +79,7 @@ class Stage(Generic[S]):
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
     gives the user's own files that the settings name, so that their content counts as an input. `unit` names the items that it
     counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
-    may pass at another time, with the flag --retry_failed. `update` (call, first phase, what the folder is to be made from) gives
+    may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the folder is to be made from) gives
     the work that brings the folder's present content up to date, or None: then it is made anew, or is up to date.
     `explain_input` (folder, item, settings) says what the stage does to one item of its first input, `explain_output` (folder,
     item) what its finished folder holds on one item: a stage with either has the flag --explain.
@@ -164,7 +164,7 @@ class Stage(Generic[S]):
     def _passing(self, books: Books) -> str:
         """The number of drops that may pass, for the closing line."""
         items = sum(items for reason, items in books.dropped.items() if reason in self.may_pass)
-        return f"; {items:,} of the drops may pass, --retry_failed asks them again" if items else ""
+        return f"; {items:,} of the drops may pass, --retry-failed asks them again" if items else ""
 
 
 def _check_output(call: Call[Any]) -> None:

@@ -24,7 +24,7 @@ POLICIES: dict[str, tuple[str, ...]] = {"webtext": (), "openwebtext": OPENWEBTEX
 """Sites to leave out, by policy.
 
 `webtext` blocks none: google is first and github fourth of WebText's published 1,000 most frequent domains. GPT-2's model card
-(November 2019) mentions a blocklist of subreddits that was never published: `--without_subreddits` takes one.
+(November 2019) mentions a blocklist of subreddits that was never published: `--without-subreddits` takes one.
 """
 
 MEDIA_EXTENSIONS = frozenset(

@@ -56,7 +56,7 @@ class LinkRules:
 
     @classmethod
     def of(cls, settings: LinksSettings, kind: SourceKind) -> "LinkRules":
-        """The rules of the settings. Without --created_before the paper's date holds, for dumps alone.
+        """The rules of the settings. Without --created-before the paper's date holds, for dumps alone.
 
         Reads the files of sites and subreddits that the settings name. Raises InputError where one is missing.
         """

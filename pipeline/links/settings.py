@@ -82,7 +82,7 @@ class LinksSettings:
     refresh_scores: bool = setting(False, "ask Reddit again for the current score of every submission in the listings")
     min_karma: int = setting(MIN_KARMA, "minimum karma")
     karma: str = setting(
-        "max", "karma of a URL: maximum over its submissions, or sum (--min_karma then holds for the sum)", choices=KARMA_RULES
+        "max", "karma of a URL: maximum over its submissions, or sum (--min-karma then holds for the sum)", choices=KARMA_RULES
     )
     created_before: str | None = setting(
         None,
@@ -126,7 +126,7 @@ class LinksSettings:
 
 
 def seconds_of(created_before: str | None) -> int | None:
-    """The day or instant of --created_before in seconds since 1970, in UTC where it names no zone; None for no limit.
+    """The day or instant of --created-before in seconds since 1970, in UTC where it names no zone; None for no limit.
 
     >>> seconds_of("2018-01-01"), seconds_of("2018-01-01T01:00+01:00"), seconds_of("none")
     (1514764800, 1514764800, None)
@@ -136,5 +136,5 @@ def seconds_of(created_before: str | None) -> int | None:
     try:
         instant = datetime.fromisoformat(created_before)
     except ValueError as error:
-        raise ValueError(f"--created_before {created_before}: not a day like 2018-01-01") from error
+        raise ValueError(f"--created-before {created_before}: not a day like 2018-01-01") from error
     return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())

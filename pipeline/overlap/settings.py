@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.engine.settings import setting
+from pipeline.engine.settings import flag_of, setting
 from pipeline.overlap.evaluation_files import read_examples, set_name
 from pipeline.paper import OVERLAP_NGRAM_WORDS
 from tokenizer.errors import InputError, path_fault
@@ -17,7 +17,7 @@ def read_set(item: str) -> None:
         for _ in read_examples(path):
             pass
     except OSError as error:
-        raise InputError(f"--evaluation_sets {path}: {path_fault(error)}") from error
+        raise InputError(f"--evaluation-sets {path}: {path_fault(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OverlapSettings:
     def __post_init__(self) -> None:
         for name in ("ngram_words", "least_grams"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least 1")
+                raise ValueError(f"{flag_of(name)} {getattr(self, name)}: must be at least 1")
 
     def sets(self) -> dict[str, str]:
         """Name to path. Raises InputError where no set is given, or two have one name.
@@ -50,9 +50,9 @@ class OverlapSettings:
         """
         pairs = [_name_and_path(item) for item in self.evaluation_sets]
         if not pairs:
-            raise InputError("--evaluation_sets: name at least one evaluation file to search for")
+            raise InputError("--evaluation-sets: name at least one evaluation file to search for")
         if len({name for name, _ in pairs}) < len(pairs):
-            raise InputError(f"--evaluation_sets {' '.join(self.evaluation_sets)}: two sets have one name; write NAME=PATH")
+            raise InputError(f"--evaluation-sets {' '.join(self.evaluation_sets)}: two sets have one name; write NAME=PATH")
         return dict(pairs)
 
 

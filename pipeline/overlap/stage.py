@@ -35,7 +35,7 @@ def _index(folder: str, sets: dict[str, str], size: int) -> list[IndexedSet]:
         indexed[-1].save(own)
         if not len(own.grams):
             raise InputError(
-                f"--evaluation_sets {name}={path}: holds no {size} words in a row; give another file or a smaller --ngram_words"
+                f"--evaluation-sets {name}={path}: holds no {size} words in a row; give another file or a smaller --ngram-words"
             )
     return indexed
 

@@ -99,4 +99,4 @@ def _network(text: str) -> IPNetwork:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise ValueError(f"--allow_addresses {text}: not a network such as 127.0.0.0/8 ({error})") from error
+        raise ValueError(f"--allow-addresses {text}: not a network such as 127.0.0.0/8 ({error})") from error

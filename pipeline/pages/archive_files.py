@@ -1,4 +1,4 @@
-"""The archive files that --fetch_from names, and the index that a crawl of our own has beside them."""
+"""The archive files that --fetch-from names, and the index that a crawl of our own has beside them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ def archive_files(paths: Sequence[str]) -> list[str]:
             below = sorted(str(p) for p in _files_below(path) if _NAME.fullmatch(p.name))
             if not below:
                 raise InputError(
-                    f"--fetch_from {path}: no *.warc or *.arc file below it (nor .gz or .zst of one), and no *.wacz file"
+                    f"--fetch-from {path}: no *.warc or *.arc file below it (nor .gz or .zst of one), and no *.wacz file"
                 )
             archives += below
         elif not files.exists(path):
-            raise InputError(f"--fetch_from {path}: no such file or folder")
+            raise InputError(f"--fetch-from {path}: no such file or folder")
         elif _DERIVED.fullmatch(files.base_name(path)):
             raise InputError(
-                f"--fetch_from {path}: a WET or WAT file, which holds no pages; name the WARC file that it was made of"
+                f"--fetch-from {path}: a WET or WAT file, which holds no pages; name the WARC file that it was made of"
             )
         else:
             archives.append(path)

@@ -98,7 +98,7 @@ class CopyPart:
 
 
 def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[CopyPart, dict[str, int]]:
-    """The work of a part whose pages come from the archives of --fetch_from, which are indexed first; and counts of what was
+    """The work of a part whose pages come from the archives of --fetch-from, which are indexed first; and counts of what was
     skipped.
     """
     index, captures = phase.sibling("index"), phase.sibling("captures")

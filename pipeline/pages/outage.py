@@ -26,7 +26,7 @@ NO_EVIDENCE = frozenset({PageDrop.FORBIDDEN_ADDRESS, PageDrop.BAD_URL, PageDrop.
 """Drops that say nothing about the network."""
 
 WAY_ON = (
-    "Run the same command once it works: it goes on. If those sites are really gone, add --no_stop_on_outage to drop their links"
+    "Run the same command once it works: it goes on. If those sites are really gone, add --no-stop-on-outage to drop their links"
 )
 
 

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.engine.settings import setting
+from pipeline.engine.settings import flag_of, setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.archive_files import archive_files
 from pipeline.pages.client import Client, RequestLimits
@@ -24,18 +24,18 @@ def read_certificates(path: str) -> None:
     try:
         ssl.create_default_context().load_verify_locations(path)
     except ssl.SSLError as error:
-        raise InputError(f"--ca_bundle {path}: not certificates in PEM form ({error})") from error
+        raise InputError(f"--ca-bundle {path}: not certificates in PEM form ({error})") from error
 
 
 def read_first_records(path: str) -> None:
-    """Read the first record of each archive that a path of --fetch_from names. Raises InputError for what is no archive."""
+    """Read the first record of each archive that a path of --fetch-from names. Raises InputError for what is no archive."""
     for archive in archive_files([path]):
         if archive == path and not files.size(archive):
-            raise InputError(f"--fetch_from {archive}: empty; get the file anew, or leave it out")
+            raise InputError(f"--fetch-from {archive}: empty; get the file anew, or leave it out")
         try:
             next(read_records(archive), None)
         except NotAnArchiveError as error:
-            raise InputError(f"--fetch_from {archive}: {error}; give WARC or ARC files") from error
+            raise InputError(f"--fetch-from {archive}: {error}; give WARC or ARC files") from error
         except WarcError:  # damage is counted when the whole file is read
             continue
 
@@ -48,7 +48,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 def _check_most(settings: "PagesSettings") -> None:
     for name, most in MOST.items():
         if getattr(settings, name) > most:
-            raise ValueError(f"--{name} {getattr(settings, name)}: at most {most:,}")
+            raise ValueError(f"{flag_of(name)} {getattr(settings, name)}: at most {most:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +99,18 @@ class PagesSettings:
         AddressPolicy.of(self.allow_addresses)
         for name in ("threads", "domain_requests", "address_requests", "deadline_seconds", "max_body_bytes", "warc_bytes"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be more than 0")
+                raise ValueError(f"{flag_of(name)} {getattr(self, name)}: must be more than 0")
         for name in ("host_delay", "retries", "max_redirects"):
             if getattr(self, name) < 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
+                raise ValueError(f"{flag_of(name)} {getattr(self, name)}: must be 0 or more")
         _check_most(self)
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
-            raise ValueError(f"--fetched_at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
+            raise ValueError(f"--fetched-at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
         if self.proxy and not re.match(r"https?://[^/\s]+/?$", self.proxy):
             raise ValueError(f"--proxy {redact(self.proxy)}: not of the form http://host:port")
         for name in ("contact", "user_agent"):
             if not re.fullmatch(r"[\x20-\x7e]*", getattr(self, name)):
-                raise ValueError(f"--{name}: printable ASCII only, it is sent in a header")
+                raise ValueError(f"{flag_of(name)}: printable ASCII only, it is sent in a header")
 
     @property
     def kept_types(self) -> frozenset[str]:

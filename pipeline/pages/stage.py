@@ -101,7 +101,7 @@ def _follow_redirects(
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:
-    """The WARC files of --fetch_from, and the indexes of our own crawls among them, as inputs: their content counts."""
+    """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts."""
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
     indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
@@ -109,7 +109,7 @@ def archives(settings: PagesSettings) -> dict[str, Input]:
 
 
 def skipped(manifest: StageManifest) -> str:
-    """What --fetch_from skipped: `3 files of other kinds and 2 bad records skipped`."""
+    """What --fetch-from skipped: `3 files of other kinds and 2 bad records skipped`."""
     counts = [(SKIPPED_FILES, "files of other kinds"), (BAD_RECORDS, "bad records")]
     shown = [f"{manifest.counters[name]:,} {words}" for name, words in counts if manifest.counters.get(name)]
     return f"{' and '.join(shown)} skipped" if shown else ""

@@ -1,6 +1,6 @@
 """The update of a pages folder: what it holds is reused, and only links whose outcome may differ are asked.
 
---retry_failed asks the failures that may pass; --replace with other settings or links asks what those change. The folder's present
+--retry-failed asks the failures that may pass; --replace with other settings or links asks what those change. The folder's present
 manifest stays valid until the new one is written. WARC files stay as they are; indexes and drops are written anew, beside new WARC
 files, under names with the number of the update.
 """
@@ -61,7 +61,7 @@ def update(
         return None
     elif settings.fetch_from:
         raise InputError(
-            f"{call.output}: holds pages of the web, which --fetch_from would replace; choose another --output, or add --refetch"
+            f"{call.output}: holds pages of the web, which --fetch-from would replace; choose another --output, or add --refetch"
         )
     changed = change(present["settings"], request["settings"])
     if settings.retry_failed:

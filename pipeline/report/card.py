@@ -1,4 +1,4 @@
-"""`python -m pipeline card`: the README.md of the corpus as a Hugging Face dataset, with a datasheet of figures measured from it."""
+"""`webtext card`: the README.md of the corpus as a Hugging Face dataset, with a datasheet of figures measured from it."""
 
 import argparse
 import json
@@ -259,11 +259,11 @@ def _take_down(publisher: Publisher) -> str:
     return f"""Write to {_contact(publisher.contact)} and name the page, the site or the Reddit submission. This command then
 
 ```
-python -m pipeline remove --corpus FOLDER --output NEXT --urls URL … --sites SITE … --submission_ids ID … --document_ids ID …
+webtext remove --corpus FOLDER --output NEXT --urls URL … --sites SITE … --submission-ids ID … --document-ids ID …
 ```
 
 writes the next version of the documents and token shards without them, keeps every other file as it is, and lists the removed
-documents. `python -m pipeline inspect --corpus FOLDER --like FILE` finds copies and near copies of a text.
+documents. `webtext inspect --corpus FOLDER --like FILE` finds copies and near copies of a text.
 """
 
 

@@ -64,7 +64,7 @@ def _passing(outcomes: list[tuple[str, int]]) -> str:
     shown = ", ".join(f"{links:,} {name}" for name, links in passing)
     links = sum(links for _, links in passing)
     return (
-        f"{links:,} links failed in a way that may pass ({shown}): pages --retry_failed asks them again. The others are answers."
+        f"{links:,} links failed in a way that may pass ({shown}): pages --retry-failed asks them again. The others are answers."
     )
 
 

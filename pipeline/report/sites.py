@@ -50,14 +50,14 @@ def read_webtext_domains(path: str) -> dict[str, int]:
     OpenAI's list has one line without a name, probably for addresses without a suffix. It counts for no site.
     """
     if not files.exists(path):
-        raise InputError(f"{path}: no such file; --webtext_domains takes OpenAI's domains.txt")
+        raise InputError(f"{path}: no such file; --webtext-domains takes OpenAI's domains.txt")
     documents: dict[str, int] = {}
     for number, line in enumerate(files.read_bytes(path).decode().splitlines(), start=1):
         count, _, name = line.strip().partition(" ")
         if not count.isdecimal():
-            raise InputError(f"{path}:{number}: {line[:40]!r} is not `count name`; --webtext_domains takes OpenAI's domains.txt")
+            raise InputError(f"{path}:{number}: {line[:40]!r} is not `count name`; --webtext-domains takes OpenAI's domains.txt")
         documents[name.strip()] = int(count)
     documents.pop("", None)
     if not documents:
-        raise InputError(f"{path}: names no site; --webtext_domains takes OpenAI's domains.txt")
+        raise InputError(f"{path}: names no site; --webtext-domains takes OpenAI's domains.txt")
     return documents

@@ -23,7 +23,7 @@ KNOWN: dict[str, pa.Field] = {
 ADDED = frozenset({"redirects"})
 """Columns that files of earlier versions lack: they are read where they are."""
 EARLIEST_MICROSECONDS, LATEST_MICROSECONDS = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6 - 1
-HINT = "run `python -m pipeline verify` to find all damaged files, and their stages again"
+HINT = "run `webtext verify` to find all damaged files, and their stages again"
 
 
 def check_schema(path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> None:

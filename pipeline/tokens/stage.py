@@ -45,13 +45,13 @@ class TokensSettings:
     def __post_init__(self) -> None:
         if min(self.validation_share, self.test_share) < 0 or self.validation_share + self.test_share >= 1:
             raise ValueError(
-                f"--validation_share {self.validation_share}, --test_share {self.test_share}: each must be at least 0, "
+                f"--validation-share {self.validation_share}, --test-share {self.test_share}: each must be at least 0, "
                 "and their sum below 1"
             )
         if self.encoder == TIKTOKEN and find_spec(TIKTOKEN) is None:
             raise ValueError(f"--encoder {self.encoder}: the package is not installed; install it or leave the flag out")
         if self.shard_tokens < 1:
-            raise ValueError(f"--shard_tokens {self.shard_tokens}: must be at least 1")
+            raise ValueError(f"--shard-tokens {self.shard_tokens}: must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

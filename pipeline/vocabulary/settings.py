@@ -17,7 +17,7 @@ __all__ = ["VocabularySettings"]
 class VocabularySettings:
     """Whether to train a tokenizer or to use a ready one, and the limits of training."""
 
-    tokenizer: str = setting("train", "train a tokenizer, or use the one at --tokenizer_path", choices=("train", "gpt2", "given"))
+    tokenizer: str = setting("train", "train a tokenizer, or use the one at --tokenizer-path", choices=("train", "gpt2", "given"))
     tokenizer_path: str | None = setting(
         None, "folder or file of a ready tokenizer", recorded=False, reads=Tokenizer.load, metavar="PATH"
     )
@@ -35,20 +35,20 @@ class VocabularySettings:
     def __post_init__(self) -> None:
         if not 257 <= self.vocab_size <= MAX_IDS + 1:
             raise ValueError(
-                f"--vocab_size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to {MAX_IDS + 1:,} (ids have 16 bits)"
+                f"--vocab-size {self.vocab_size}: must be from 257 (256 bytes and the end of text) to {MAX_IDS + 1:,} (ids have 16 bits)"
             )
         if self.min_frequency < 0:
-            raise ValueError(f"--min_frequency {self.min_frequency}: must be at least 0")
+            raise ValueError(f"--min-frequency {self.min_frequency}: must be at least 0")
         if self.max_token_length is not None and self.max_token_length < 2:
-            raise ValueError(f"--max_token_length {self.max_token_length}: must be at least 2 bytes, the shortest merge")
+            raise ValueError(f"--max-token-length {self.max_token_length}: must be at least 2 bytes, the shortest merge")
         if self.tokenizer == "train" and self.tokenizer_path is not None:
             raise ValueError(
-                f"--tokenizer_path {self.tokenizer_path}: needs --tokenizer gpt2 or given; leave it out to train a tokenizer"
+                f"--tokenizer-path {self.tokenizer_path}: needs --tokenizer gpt2 or given; leave it out to train a tokenizer"
             )
         if self.tokenizer != "train" and self.tokenizer_path is None:
-            raise ValueError(f"--tokenizer {self.tokenizer} needs --tokenizer_path: the folder or file of a ready tokenizer")
+            raise ValueError(f"--tokenizer {self.tokenizer} needs --tokenizer-path: the folder or file of a ready tokenizer")
         if self.sample_bytes is not None and self.sample_bytes < 1:
-            raise ValueError(f"--sample_bytes {self.sample_bytes}: must be at least 1; leave it out to train on all text")
+            raise ValueError(f"--sample-bytes {self.sample_bytes}: must be at least 1; leave it out to train on all text")
 
     def check(self) -> None:
         """Raise InputError where --tokenizer gpt2 names another tokenizer than GPT-2's."""
@@ -56,7 +56,7 @@ class VocabularySettings:
             self.ready_tokenizer()
 
     def ready_tokenizer(self) -> Tokenizer:
-        """The tokenizer at --tokenizer_path. Raises InputError for anything but a GPT-2 tokenizer, and with `--tokenizer gpt2` for
+        """The tokenizer at --tokenizer-path. Raises InputError for anything but a GPT-2 tokenizer, and with `--tokenizer gpt2` for
         other merges than GPT-2's."""
         try:
             tokenizer = Tokenizer.load(str(self.tokenizer_path))
@@ -64,6 +64,6 @@ class VocabularySettings:
             raise InputError(str(error)) from error
         if self.tokenizer == "gpt2" and tokenizer.sha256 != GPT2_MERGES_SHA256:
             raise InputError(
-                f"--tokenizer_path {self.tokenizer_path}: not GPT-2's own merges (sha256 {tokenizer.sha256}); use --tokenizer given"
+                f"--tokenizer-path {self.tokenizer_path}: not GPT-2's own merges (sha256 {tokenizer.sha256}); use --tokenizer given"
             )
         return tokenizer

@@ -68,8 +68,8 @@ class ReadTokenizer:
 def _publish_trained(tokenizer: Tokenizer, settings: VocabularySettings, writer: PartWriter) -> None:
     if tokenizer.vocab_size < settings.vocab_size and not settings.smaller_vocabulary:
         raise InputError(
-            f"--vocab_size {settings.vocab_size}: the text runs out of pairs at {tokenizer.vocab_size:,} entries; "
-            f"give more text, --vocab_size {tokenizer.vocab_size} or less, or --smaller_vocabulary"
+            f"--vocab-size {settings.vocab_size}: the text runs out of pairs at {tokenizer.vocab_size:,} entries; "
+            f"give more text, --vocab-size {tokenizer.vocab_size} or less, or --smaller-vocabulary"
         )
     _publish(tokenizer, writer)
 

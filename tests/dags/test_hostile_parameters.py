@@ -86,7 +86,7 @@ def commands(given: dict[str, Any], base: Path, text: str) -> dict[str, list[str
     """The arguments that each task has to pass."""
     corpus, more = f"{base}/{MONTH}", [f"--runner={text}", text, f"--x={text}"]
     dump = f"{text}/RS_{{month}}".replace("{month}", MONTH)
-    rules = ["--submissions", dump, "--min_karma", "3", "--created_before", text, "--only_subreddits", text]
+    rules = ["--submissions", dump, "--min-karma", "3", "--created-before", text, "--only-subreddits", text]
     before = f"{base}/2017-11"
     run, shards = f"{base}/runs/{MONTH}", f"{base}/tokens/{MONTH}"
     return {
@@ -110,7 +110,7 @@ def commands(given: dict[str, Any], base: Path, text: str) -> dict[str, list[str
             f"{base}/evaluations/{MONTH}",
         ],
         "report": [
-            *("-m", "pipeline", "report", "--corpus", corpus, "--report_title", f"Corpus of {MONTH}"),
+            *("-m", "pipeline", "report", "--corpus", corpus, "--report-title", f"Corpus of {MONTH}"),
             *("--run", run, "--evaluation", f"{base}/evaluations/{MONTH}"),
         ],
     }

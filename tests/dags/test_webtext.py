@@ -88,7 +88,7 @@ def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home
     touched = tmp_path / "touched"
     conf = parameters(tmp_path / "{{ 7 * 7 }} two  words") | {"contact": f"{{{{ 1 }}}}; touch {touched}"}
     command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
-    broken = conf | {"pages_flags": ["--fetch_from", str(tmp_path / "missing.warc.gz")]}
+    broken = conf | {"pages_flags": ["--fetch-from", str(tmp_path / "missing.warc.gz")]}
     failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
     assert state_of(failed) == "failed"
     out = tmp_path / "{{ 7 * 7 }} two  words" / "out"

@@ -91,7 +91,7 @@ def test_a_folder_of_other_settings_is_refused_by_their_names(tmp_path: Path) ->
     flags = ("links", "--submissions", str(tmp_path / "RS.jsonl"), "--output", str(tmp_path / "out"), "--workers", "1")
     assert run(*flags).returncode == 0
     before = (tmp_path / "out" / "manifest.json").read_bytes()
-    ended = run(*flags, "--min_karma", "4")
+    ended = run(*flags, "--min-karma", "4")
     assert ended.returncode == 2
     assert "min_karma was 3, now 4" in ended.stderr
     assert (tmp_path / "out" / "manifest.json").read_bytes() == before

@@ -66,9 +66,9 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ReplayServer(dict(pages), others=NOT_FOUND) as web:
         call(
             *("pipeline", "run", "--output", str(folder / "corpus")),
-            *("--submissions", *map(str, dumps), "--urls", str(folder / "pages.txt"), "--created_before", "none"),
-            *("--proxy", web.proxy_url, "--ca_bundle", web.ca_bundle, "--host_delay", "0", "--retries", "0", "--threads", "16"),
-            *("--vocab_size", "8000", "--validation_share", "0.05"),
+            *("--submissions", *map(str, dumps), "--urls", str(folder / "pages.txt"), "--created-before", "none"),
+            *("--proxy", web.proxy_url, "--ca-bundle", web.ca_bundle, "--host-delay", "0", "--retries", "0", "--threads", "16"),
+            *("--vocab-size", "8000", "--validation-share", "0.05"),
         )
     return folder / "corpus"
 

@@ -32,7 +32,7 @@ def web() -> Iterator[ReplayServer]:
 
 
 class Job:
-    """A run of `python -m pipeline run` on the small web into a folder."""
+    """A run of `webtext run` on the small web into a folder."""
 
     def __init__(self, folder: Path, web: ReplayServer, workers: int) -> None:
         folder.mkdir()
@@ -41,9 +41,9 @@ class Job:
         write_dump(dump, web.pages)
         self.command = [
             *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--output", str(self.corpus)),
-            *("--proxy", web.proxy_url, "--ca_bundle", web.ca_bundle, "--host_delay", "0", "--retries", "0"),
-            *("--fetched_at", "2026-01-31T12:00:00Z", "--contact", "test@example.com"),
-            *("--vocab_size", "700", "--validation_share", "0.1", "--workers", str(workers)),
+            *("--proxy", web.proxy_url, "--ca-bundle", web.ca_bundle, "--host-delay", "0", "--retries", "0"),
+            *("--fetched-at", "2026-01-31T12:00:00Z", "--contact", "test@example.com"),
+            *("--vocab-size", "700", "--validation-share", "0.1", "--workers", str(workers)),
         ]
 
     def run(self) -> subprocess.CompletedProcess[str]:

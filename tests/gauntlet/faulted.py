@@ -60,11 +60,11 @@ class Job:
         """Run them as the command lines do. Returns the exit code of the first that failed, or 0."""
         stages = {
             "links": ["--submissions", self.month.dump],
-            "pages": ["--fetch_from", self.month.warc],
+            "pages": ["--fetch-from", self.month.warc],
             "documents": [],
             "dedup": [],
-            "vocabulary": ["--vocab_size", "300"],
-            "tokens": ["--validation_share", "0.1"],
+            "vocabulary": ["--vocab-size", "300"],
+            "tokens": ["--validation-share", "0.1"],
         }
         for name, flags in stages.items():
             if code := pipeline_command.run([name, "--corpus", str(self.folder / "corpus"), *flags]):

@@ -53,9 +53,9 @@ def test_no_byte_of_a_whole_run_holds_a_canary(tmp_path: Path, monkeypatch: pyte
         proxy = server.proxy_url.replace("http://", f"http://me:{CANARY}@")
         command = [
             *(sys.executable, "-m", "pipeline", "run", "--submissions", str(dump), "--subreddits", "news"),
-            *("--output", str(tmp_path / "corpus"), "--proxy", proxy, "--ca_bundle", server.ca_bundle),
-            *("--host_delay", "0", "--retries", "0", "--fetched_at", "2026-01-31T12:00:00Z"),
-            *("--vocab_size", "300", "--validation_share", "0.1"),
+            *("--output", str(tmp_path / "corpus"), "--proxy", proxy, "--ca-bundle", server.ca_bundle),
+            *("--host-delay", "0", "--retries", "0", "--fetched-at", "2026-01-31T12:00:00Z"),
+            *("--vocab-size", "300", "--validation-share", "0.1"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

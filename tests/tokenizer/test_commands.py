@@ -34,7 +34,7 @@ def test_train_writes_the_vocabulary_that_bpe_train_learns(tmp_path: Path, capsy
         str(tmp_path / "b.parquet"),
         "--output",
         str(tmp_path / "t"),
-        "--vocab_size",
+        "--vocab-size",
         "262",
     ]
     assert main(arguments) == 0

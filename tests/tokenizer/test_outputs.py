@@ -1,4 +1,4 @@
-"""No command of `python -m tokenizer` overwrites what another command, or someone else, made."""
+"""No command of `webtext tokenizer` overwrites what another command, or someone else, made."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_train_writes_into_an_empty_folder_alone(
     tmp_path: Path, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.txt").write_text("the cat and the hat " * 50)
-    command = ["train", str(tmp_path / "a.txt"), "--vocab_size", "262", "--output"]
+    command = ["train", str(tmp_path / "a.txt"), "--vocab-size", "262", "--output"]
     before = contents(tmp_path / "t")
     assert main([*command, str(tmp_path / "t")]) == 2
     assert "holds other files" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_a_run_without_a_validation_loss_says_so_in_one_line(
         manifest.save()
     assert cli.main([*small_run("run", "--steps=1"), "--data", str(folder)]) == 0
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "no validation loss" in line)
-    assert "--validation_share" in line
+    assert "--validation-share" in line
     assert "val_loss" not in (tmp_path / "run/log.jsonl").read_text()
 
 

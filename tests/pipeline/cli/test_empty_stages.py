@@ -16,14 +16,14 @@ from tokenizer.shards import Manifest
 
 
 def run(folder: Path, dump: Path, *flags: str) -> int:
-    return commands.run(["run", "--output", str(folder), "--submissions", str(dump), "--created_before", "none", *flags])
+    return commands.run(["run", "--output", str(folder), "--submissions", str(dump), "--created-before", "none", *flags])
 
 
 def test_a_run_stops_where_every_submission_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dump = tmp_path / "RS_2017-10.jsonl"
     write_dump(dump, [row(1, "http://a.example/1", score=5), row(2, "http://b.example/2", score=6)])
     for _ in range(2):  # the finished, empty stage stops the next run too
-        assert run(tmp_path / "corpus", dump, "--min_karma", "1000") == 2
+        assert run(tmp_path / "corpus", dump, "--min-karma", "1000") == 2
         error = capsys.readouterr().err
         assert "error: links: nothing is left of 2, most were dropped as 'low_karma'" in error
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["links"]
@@ -59,7 +59,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
 
 
 def run_month(folder: Path, month: Month, *flags: str) -> int:
-    return run(folder, Path(month.dump), "--fetch_from", month.warc, "--workers", "1", *flags)
+    return run(folder, Path(month.dump), "--fetch-from", month.warc, "--workers", "1", *flags)
 
 
 SITES = "".join(f"site{i}.example\n" for i in range(7))
@@ -68,13 +68,13 @@ SITES = "".join(f"site{i}.example\n" for i in range(7))
 @pytest.mark.parametrize(
     ("flag", "value", "content", "last", "reason"),
     [
-        ("--exclude_sites", "example", None, "links", "removed_site"),
-        ("--min_karma", "1000", None, "links", "low_karma"),
-        ("--only_subreddits", None, "r/nothing\n", "links", "subreddit"),
-        ("--domain_policy", None, SITES, "links", "blocked_site"),
+        ("--exclude-sites", "example", None, "links", "removed_site"),
+        ("--min-karma", "1000", None, "links", "low_karma"),
+        ("--only-subreddits", None, "r/nothing\n", "links", "subreddit"),
+        ("--domain-policy", None, SITES, "links", "blocked_site"),
         ("--languages", "fr", None, "documents", "language"),
-        ("--min_characters", "10000000", None, "documents", "too_short"),
-        ("--bad_words", None, "the\n", "documents", "bad_words"),
+        ("--min-characters", "10000000", None, "documents", "too_short"),
+        ("--bad-words", None, "the\n", "documents", "bad_words"),
         ("--takedown", None, SITES, "documents", "taken_down"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_run_stops_at_the_first_stage_that_leaves_nothing(
 
 def test_a_run_stops_where_the_archives_hold_no_page(month: Month, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "urls.txt").write_text("http://elsewhere.example/1\nhttp://elsewhere.example/2\n")
-    command = ["run", "--output", str(tmp_path / "corpus"), "--urls", str(tmp_path / "urls.txt"), "--fetch_from", month.warc]
+    command = ["run", "--output", str(tmp_path / "corpus"), "--urls", str(tmp_path / "urls.txt"), "--fetch-from", month.warc]
     assert commands.run([*command, "--workers", "1"]) == 2
     assert_stopped(tmp_path / "corpus", capsys, "pages", "not_archived")
 
@@ -114,9 +114,9 @@ def empty_stages(folder: Path, documents: str) -> list[tuple[str, ...]]:
     train({"the": 9, "then": 5}, 259).save(folder / "ready")
     return [
         ("dedup", "--input", documents),
-        ("vocabulary", "--input", str(folder / "dedup"), "--tokenizer", "given", "--tokenizer_path", str(folder / "ready")),
+        ("vocabulary", "--input", str(folder / "dedup"), "--tokenizer", "given", "--tokenizer-path", str(folder / "ready")),
         ("tokens", "--input", str(folder / "dedup"), "--vocabulary", str(folder / "vocabulary")),
-        ("overlap", "--input", str(folder / "dedup"), "--evaluation_sets", str(folder / "set.txt")),
+        ("overlap", "--input", str(folder / "dedup"), "--evaluation-sets", str(folder / "set.txt")),
     ]
 
 
@@ -147,7 +147,7 @@ def test_stages_take_zero_links_and_zero_pages(tmp_path: Path) -> None:
     dump = tmp_path / "RS_2017-10.jsonl"
     write_dump(dump, [row(1, "http://a.example/1", score=1)])
     for name, *flags in (
-        ("links", "--submissions", str(dump), "--created_before", "none"),
+        ("links", "--submissions", str(dump), "--created-before", "none"),
         ("pages",),
         ("documents",),
         ("dedup",),
@@ -158,7 +158,7 @@ def test_stages_take_zero_links_and_zero_pages(tmp_path: Path) -> None:
 
 def test_a_vocabulary_of_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     documents = documents_folder(tmp_path / "documents", [], 2)
-    for more in ((), ("--smaller_vocabulary",), ("--trainer", "tokenizers", "--smaller_vocabulary")):
+    for more in ((), ("--smaller-vocabulary",), ("--trainer", "tokenizers", "--smaller-vocabulary")):
         assert commands.run(["vocabulary", "--input", documents, "--output", str(tmp_path / "v"), *more]) == 2
         assert "holds no documents to train a vocabulary on" in capsys.readouterr().err
 
@@ -167,7 +167,7 @@ def tokens_of(folder: Path, texts: list[str], *flags: str) -> dict[str, int]:
     """Documents per split of the token shards of some texts."""
     documents = documents_folder(folder / "documents", texts, 2)
     train({"the": 9, "then": 5}, 259).save(folder / "ready")
-    vocabulary = ("--tokenizer", "given", "--tokenizer_path", str(folder / "ready"))
+    vocabulary = ("--tokenizer", "given", "--tokenizer-path", str(folder / "ready"))
     assert commands.run(["vocabulary", "--input", documents, "--output", str(folder / "v"), *vocabulary]) == 0
     command = ["tokens", "--input", documents, "--vocabulary", str(folder / "v"), "--output", str(folder / "tokens")]
     assert commands.run([*command, "--workers", "1", *flags]) == 0
@@ -183,10 +183,10 @@ def texts(count: int) -> list[str]:
     [
         (397, (), {"train": 396, "validation": 1}),
         (2, (), {"train": 1, "validation": 1}),
-        (3, ("--test_share", "0.001"), {"train": 1, "validation": 1, "test": 1}),
-        (2, ("--test_share", "0.001"), {"train": 1, "validation": 1}),
-        (9, ("--validation_share", "0", "--test_share", "0.001"), {"train": 8, "test": 1}),
-        (9, ("--validation_share", "0"), {"train": 9}),
+        (3, ("--test-share", "0.001"), {"train": 1, "validation": 1, "test": 1}),
+        (2, ("--test-share", "0.001"), {"train": 1, "validation": 1}),
+        (9, ("--validation-share", "0", "--test-share", "0.001"), {"train": 8, "test": 1}),
+        (9, ("--validation-share", "0"), {"train": 9}),
         (1, (), {"train": 1}),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_share_too_small_for_the_corpus_still_holds_out_one_document(
 ) -> None:
     caplog.set_level("INFO")
     assert tokens_of(tmp_path, texts(count), *flags) == expected
-    asked = {"validation": "--validation_share" not in flags, "test": "--test_share" in flags}
+    asked = {"validation": "--validation-share" not in flags, "test": "--test-share" in flags}
     for split, is_asked in asked.items():
         said = [line for line in caplog.messages if f"--{split}_share" in line or f"held out for {split}" in line]
         assert len(said) == int(is_asked)

@@ -44,7 +44,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 }
 """How the file or folder of a flag is wrong."""
 
-LISTS = ("--bad_words", "--domain_policy", "--only_subreddits", "--without_subreddits")
+LISTS = ("--bad-words", "--domain-policy", "--only-subreddits", "--without-subreddits")
 TAKEN = {("--takedown", "empty"), *((flag, "binary") for flag in LISTS)}
 """A take-down list may have no entry yet, and any byte is a word of some encoding."""
 
@@ -56,13 +56,13 @@ TAKEN = {("--takedown", "empty"), *((flag, "binary") for flag in LISTS)}
         *(
             "--submissions",
             "--urls",
-            "--domain_policy",
-            "--only_subreddits",
-            "--without_subreddits",
-            "--ca_bundle",
-            "--fetch_from",
+            "--domain-policy",
+            "--only-subreddits",
+            "--without-subreddits",
+            "--ca-bundle",
+            "--fetch-from",
         ),
-        *("--bad_words", "--takedown", "--against", "--tokenizer_path", "--webtext_domains", "--run", "--evaluation"),
+        *("--bad-words", "--takedown", "--against", "--tokenizer-path", "--webtext-domains", "--run", "--evaluation"),
     ],
 )
 def test_a_run_with_a_bad_file_for_a_late_stage_starts_none(
@@ -73,8 +73,8 @@ def test_a_run_with_a_bad_file_for_a_late_stage_starts_none(
     bad = tmp_path / "the bad one"
     BROKEN[how](bad)
     own = [] if flag == "--submissions" else ["--submissions", month.dump]
-    more = ["--tokenizer", "given"] if flag == "--tokenizer_path" else []
-    archive = ["--fetch_from", month.warc]
+    more = ["--tokenizer", "given"] if flag == "--tokenizer-path" else []
+    archive = ["--fetch-from", month.warc]
     code = run(["run", "--output", str(tmp_path / "corpus"), *own, *archive, *more, flag, str(bad)])
     (line,) = capsys.readouterr().err.splitlines()
     assert code == 2
@@ -90,20 +90,20 @@ def test_a_bad_evaluation_set_is_refused_before_the_search(tmp_path: Path, capsy
     BROKEN[how](bad)
     good = tmp_path / "good.txt"
     good.write_text(TOPICS[0])
-    command = ["overlap", "--input", documents, "--output", str(tmp_path / "out"), "--evaluation_sets", str(good)]
+    command = ["overlap", "--input", documents, "--output", str(tmp_path / "out"), "--evaluation-sets", str(good)]
     assert run([*command, f"bad={bad}"]) == 2
     assert str(bad) in capsys.readouterr().err
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert run(command) == 0
 
 
-@pytest.mark.parametrize(("flag", "content"), [("--takedown", "site0.example\n"), ("--bad_words", "zzzz\n")])
+@pytest.mark.parametrize(("flag", "content"), [("--takedown", "site0.example\n"), ("--bad-words", "zzzz\n")])
 def test_a_mistyped_list_does_not_bind_the_folder(
     month: Month, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, content: str
 ) -> None:
     corpus = str(tmp_path / "c")
     assert run(["links", "--corpus", corpus, "--submissions", month.dump]) == 0
-    assert run(["pages", "--corpus", corpus, "--fetch_from", month.warc]) == 0
+    assert run(["pages", "--corpus", corpus, "--fetch-from", month.warc]) == 0
     assert run(["documents", "--corpus", corpus, flag, str(tmp_path / "lsit")]) == 2
     assert f"{flag} {tmp_path / 'lsit'}: no such file" in capsys.readouterr().err
     (tmp_path / "list").write_text(content)
@@ -121,7 +121,7 @@ def test_a_vocabulary_too_large_for_the_text_does_not_bind_the_folder(
     command = ["vocabulary", "--input", documents, "--output", str(tmp_path / "v")]
     assert run([*command]) == 2
     assert "the text runs out of pairs at" in capsys.readouterr().err
-    assert run([*command, "--vocab_size", "300"]) == 0
+    assert run([*command, "--vocab-size", "300"]) == 0
 
 
 def test_a_refused_replacement_leaves_the_finished_stage(
@@ -129,20 +129,20 @@ def test_a_refused_replacement_leaves_the_finished_stage(
 ) -> None:
     """Refusals before the work, by its inputs, and by the work itself: in each the finished stage stands as it was."""
     command = ["vocabulary", "--input", documents, "--output", str(tmp_path / "v"), "--replace"]
-    assert run([*command, "--vocab_size", "300"]) == 0
+    assert run([*command, "--vocab-size", "300"]) == 0
     before = contents(tmp_path / "v")
     train({"ab": 3}, 258).save(tmp_path / "ready")
     for more in (
-        ["--vocab_size", "50257"],
-        ["--tokenizer", "given", "--tokenizer_path", str(tmp_path / "nothing")],
-        ["--tokenizer", "gpt2", "--tokenizer_path", str(tmp_path / "ready")],
+        ["--vocab-size", "50257"],
+        ["--tokenizer", "given", "--tokenizer-path", str(tmp_path / "nothing")],
+        ["--tokenizer", "gpt2", "--tokenizer-path", str(tmp_path / "ready")],
         ["--input", str(tmp_path / "v")],
         ["--input", str(tmp_path / "nowhere")],
     ):
         assert run([*command, *more]) == 2
         after = {name: data for name, data in contents(tmp_path / "v").items() if not name.startswith(".work")}
         assert after == before
-    assert run([*command, "--vocab_size", "300"]) == 0
+    assert run([*command, "--vocab-size", "300"]) == 0
     assert "vocabulary: up to date" not in capsys.readouterr().err
 
 

@@ -62,7 +62,7 @@ def test_site_is_removed_with_its_subdomains(chosen: Any, tmp_path: Path) -> Non
 
 
 def test_page_of_a_submission_is_removed(chosen: Any, tmp_path: Path) -> None:
-    after = run_remove(chosen, tmp_path / "next", "--submission_ids", "t3_s12")
+    after = run_remove(chosen, tmp_path / "next", "--submission-ids", "t3_s12")
     assert {url for url, _ in unique(chosen.folder)} - {url for url, _ in unique(after)} == {chosen.links[12].url}
 
 
@@ -70,7 +70,7 @@ def test_next_version_is_a_consistent_corpus(chosen: Any, tmp_path: Path, caplog
     duplicate, document = chosen.duplicates[0], chosen.documents[20]
     ids = [duplicate.document_id.hex(), document.document_id.hex()]
     with caplog.at_level(logging.INFO):
-        after = run_remove(chosen, tmp_path / "next", "--document_ids", *ids)
+        after = run_remove(chosen, tmp_path / "next", "--document-ids", *ids)
     corpus = open_corpus(after)
     steps = {step.name: step for step in funnel(corpus)}
     assert steps["documents"].items == len(chosen.documents) - 2
@@ -153,11 +153,11 @@ def test_a_page_is_removed_by_every_address_that_led_to_it(chosen: Any, tmp_path
 
 def test_values_that_match_nothing_are_named(chosen: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     document = chosen.documents[12]
-    values = ["--urls", document.url, "http://never.org/linked", "--sites", "never-linked.org", "--document_ids", "00" * 16]
+    values = ["--urls", document.url, "http://never.org/linked", "--sites", "never-linked.org", "--document-ids", "00" * 16]
     run_remove(chosen, tmp_path / "next", *values)
     warnings = [record.getMessage() for record in caplog.records if "matches no document" in record.getMessage()]
     assert warnings == [
         "remove: --urls http://never.org/linked matches no document",
         "remove: --sites never-linked.org matches no document",
-        f"remove: --document_ids {'00' * 16} matches no document",
+        f"remove: --document-ids {'00' * 16} matches no document",
     ]

@@ -1,4 +1,4 @@
-"""`python -m pipeline verify` accepts a corpus that matches its manifests and names a file that does not."""
+"""`webtext verify` accepts a corpus that matches its manifests and names a file that does not."""
 
 import shutil
 from pathlib import Path

@@ -8,10 +8,10 @@ from pipeline.documents.settings import DocumentsSettings
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"min_characters": -1}, "--min_characters -1: at least 0"),
-        ({"page_cpu_seconds": 0.0}, "--page_cpu_seconds 0.0: must be more than 0"),
-        ({"page_memory_mb": 1}, "--page_memory_mb 1: at least 832"),
-        ({"min_confidence": 1.1}, "--min_confidence 1.1: from 0 to 1"),
+        ({"min_characters": -1}, "--min-characters -1: at least 0"),
+        ({"page_cpu_seconds": 0.0}, "--page-cpu-seconds 0.0: must be more than 0"),
+        ({"page_memory_mb": 1}, "--page-memory-mb 1: at least 832"),
+        ({"min_confidence": 1.1}, "--min-confidence 1.1: from 0 to 1"),
         ({"languages": ()}, "--languages: name at least one, or 'all'"),
         ({"filters": ("c5",)}, "--filters c5: not one of gopher, c4, fineweb"),
     ],

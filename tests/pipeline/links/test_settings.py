@@ -9,7 +9,7 @@ from pipeline.links.settings import LinksSettings
     ("changes", "message"),
     [
         ({"karma": "mean"}, "--karma mean"),
-        ({"created_before": "yesterday"}, "--created_before yesterday: not a day"),
+        ({"created_before": "yesterday"}, "--created-before yesterday: not a day"),
         ({"subreddits": ("../x",)}, "--subreddits ../x"),
         ({"listings": ("newest",)}, "--listings newest: give some of new top hot rising"),
     ],

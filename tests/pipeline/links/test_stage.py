@@ -223,5 +223,5 @@ def test_exclude_sites_reaches_links_and_documents(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Stage, "run", run_stage)
     (tmp_path / "urls").write_text("http://b.example/\n")
-    commands.run(["run", "--output", "nowhere", "--urls", str(tmp_path / "urls"), "--exclude_sites", "a.example"])
+    commands.run(["run", "--output", "nowhere", "--urls", str(tmp_path / "urls"), "--exclude-sites", "a.example"])
     assert (seen["links"].exclude_sites, seen["documents"].exclude_sites) == (("a.example",), ("a.example",))

@@ -205,7 +205,7 @@ def test_a_crawl_whose_network_fails_keeps_its_pages_and_drops_no_later_link(fau
 
 def command(folder: Path, links: str, *flags: str) -> int:
     return commands.run(
-        ["pages", "--input", links, "--output", str(folder), "--host_delay", "0", "--retries", "0", "--workers", "1", *flags]
+        ["pages", "--input", links, "--output", str(folder), "--host-delay", "0", "--retries", "0", "--workers", "1", *flags]
     )
 
 
@@ -243,7 +243,7 @@ def test_an_outage_seen_by_a_worker_process_ends_the_stage_with_its_line(tmp_pat
 
 def test_links_of_sites_that_are_gone_are_dropped_on_request(tmp_path: Path) -> None:
     links = links_folder(tmp_path / "links", [link("http://a.example/")])
-    assert command(tmp_path / "pages", links, "--proxy", dead_proxy(), "--no_stop_on_outage") == 0
+    assert command(tmp_path / "pages", links, "--proxy", dead_proxy(), "--no-stop-on-outage") == 0
     assert drops_of(tmp_path / "pages") == {"http://a.example/": "proxy"}
 
 

@@ -6,11 +6,11 @@ from pipeline.pages.settings import PagesSettings
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"allow_addresses": ("127.0.0.0/33",)}, "--allow_addresses 127.0.0.0/33: not a network"),
+        ({"allow_addresses": ("127.0.0.0/33",)}, "--allow-addresses 127.0.0.0/33: not a network"),
         ({"threads": 0}, "--threads 0: must be more than 0"),
-        ({"host_delay": -1.0}, "--host_delay -1.0: must be 0 or more"),
-        ({"max_redirects": -1}, "--max_redirects -1: must be 0 or more"),
-        ({"fetched_at": "yesterday"}, "--fetched_at yesterday: not an instant such as 2026"),
+        ({"host_delay": -1.0}, "--host-delay -1.0: must be 0 or more"),
+        ({"max_redirects": -1}, "--max-redirects -1: must be 0 or more"),
+        ({"fetched_at": "yesterday"}, "--fetched-at yesterday: not an instant such as 2026"),
         ({"proxy": "ftp://me:secret@x"}, "--proxy ftp://x: not of the form"),
         ({"contact": "a\nb"}, "--contact: printable ASCII only"),
     ],

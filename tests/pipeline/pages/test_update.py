@@ -1,4 +1,4 @@
-"""--retry_failed of the stage `pages`: failures that may pass are asked again, and nothing else."""
+"""--retry-failed of the stage `pages`: failures that may pass are asked again, and nothing else."""
 
 import logging
 import multiprocessing
@@ -86,7 +86,7 @@ def test_closing_line_tells_failures_that_may_pass_from_answers(
         run(links, folder, server)
         run(links, folder, server)
     finished, again = [record.message for record in caplog.records if record.message.startswith("pages: ")]
-    assert finished.endswith("; 12 of the drops may pass, --retry_failed asks them again")
+    assert finished.endswith("; 12 of the drops may pass, --retry-failed asks them again")
     assert again.startswith("pages: up to date; 12 of the drops may pass")
 
 

@@ -135,9 +135,9 @@ def test_folder_of_another_stage_is_refused_as_vocabulary(tmp_path: Path, corpus
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"validation_share": -0.1}, "--validation_share -0.1"),
+        ({"validation_share": -0.1}, "--validation-share -0.1"),
         ({"validation_share": 0.6, "test_share": 0.4}, "their sum below 1"),
-        ({"shard_tokens": 0}, "--shard_tokens 0"),
+        ({"shard_tokens": 0}, "--shard-tokens 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -109,7 +109,7 @@ def test_library_trainer_gives_the_same_tokenizer(tmp_path: Path, corpus: str, e
 
 def test_too_little_text_raises_with_the_flags_that_help(tmp_path: Path, engine: Engine) -> None:
     corpus = documents_folder(tmp_path / "documents", ["ab ab", "cd cd"], 1)
-    with pytest.raises(InputError, match=r"--vocab_size 1000: the text runs out of pairs at 261 entries; .*--smaller_vocabulary"):
+    with pytest.raises(InputError, match=r"--vocab-size 1000: the text runs out of pairs at 261 entries; .*--smaller-vocabulary"):
         run(tmp_path / "v", corpus, engine)
     smaller = run(tmp_path / "w", corpus, engine, smaller_vocabulary=True)
     assert smaller.counters["vocab_size"] == Tokenizer.load(tmp_path / "w").vocab_size == 261

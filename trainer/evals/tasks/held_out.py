@@ -76,7 +76,7 @@ def _manifest(folder: Path, candidate: Candidate, name: str) -> Manifest:
         raise InputError(str(error)) from error
     if not held_out.tokens:
         raise InputError(
-            f"{folder}: its {HELD_OUT} split holds no tokens; run the stage 'tokens' with a larger --validation_share"
+            f"{folder}: its {HELD_OUT} split holds no tokens; run the stage 'tokens' with a larger --validation-share"
         )
     own = getattr(candidate.tokenizer, "sha256", manifest.tokenizer_sha256)
     if own != manifest.tokenizer_sha256:
