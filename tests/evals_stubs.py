@@ -27,7 +27,7 @@ class ByteTokenizer:
 
     eot_id = 256
     vocabulary = 257
-    sha256 = "bytes"
+    sha256 = "b" * 64
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())

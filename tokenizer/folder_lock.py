@@ -25,12 +25,20 @@ UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIN
 def folder_lock(folder: str | Path) -> Iterator[None]:
     """Hold the lock of a local folder, which is made if need be. Raises InputError, which names the holder, if it is taken.
 
-    A folder that cannot be written gets no lock: the first file written there reports why.
+    A folder that cannot be written gets no lock: the first file written there reports why. A folder that was made for a block
+    that raises and writes nothing is removed again.
     """
     path = Path(folder, LOCK)
+    made = not path.parent.exists()
     descriptor = _lock(path)
     try:
         yield
+    except BaseException:
+        if made:
+            with suppress(OSError):  # something was written there
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()
+        raise
     finally:
         if descriptor is not None:
             path.unlink(missing_ok=True)  # before the lock ends: afterwards the file may be another run's

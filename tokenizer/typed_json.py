@@ -35,7 +35,7 @@ def decode(data: bytes, kind: type[T]) -> T:
 
     Raises ValueError that names the field, its value and what was expected.
 
-    >>> decode(b'{"rows": "7"}', TypedDict("Rows", {"rows": int}))
+    >>> decode(b'{"rows": "7"}', typing.TypedDict("Rows", {"rows": int}))
     Traceback (most recent call last):
     ValueError: rows is '7': Expected `int`, got `str`
     """

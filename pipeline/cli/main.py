@@ -26,7 +26,8 @@ RECIPE, TOKENIZER = "recipe", "tokenizer"
 COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
-EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep its spelling.
+EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep
+its spelling.
 
 exit codes:
   0    done

@@ -55,7 +55,7 @@ def run_parser(name: str = "run", *, needs_output: bool = True) -> Parser:
     parser = Parser(
         prog=f"webtext {name}",
         usage=f"webtext {name} --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
-        description=f"Runs {RUN_TEXT}: {', '.join(RUN)}.",
+        description=f"Runs {RUN_TEXT}:\n{', '.join(RUN)}.",
     )
     parser.add_argument(
         "--output", required=needs_output, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"

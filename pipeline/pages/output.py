@@ -33,7 +33,7 @@ MOVED_SCHEMA = pa.schema(
     [
         *Link.SCHEMA,
         required("target", pa.string()),
-        required("redirects", pa.int32()),
+        required("redirect_count", pa.int32()),
         required("chain_records", pa.int32()),
         required("chain_urls", pa.list_(required("item", pa.string()))),
         required("chain", pa.binary()),
@@ -63,7 +63,7 @@ def journal_entry(outcome: FetchOutcome, link: Link) -> tuple[dict[str, Any], by
         head = {
             "key": outcome.url,
             "target": outcome.target,
-            "redirects": outcome.redirects,
+            "redirect_count": outcome.redirects,
             "chain_records": outcome.chain.records,
             "chain_urls": outcome.chain.urls,
         }
@@ -171,7 +171,7 @@ def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], wr
     rows = []
     for url in urls:
         head = journal.head(url)
-        redirect = {name: head[name] for name in ("target", "redirects", "chain_records", "chain_urls")}
+        redirect = {name: head[name] for name in ("target", "redirect_count", "chain_records", "chain_urls")}
         rows.append({**links[url].row(), **redirect, "chain": journal.blob(url)})
     writer.publish_table(MOVED, pa.Table.from_pylist(rows, schema=MOVED_SCHEMA), writer.spill_name(f"{writer.key}.moved.parquet"))
 
@@ -180,7 +180,7 @@ def read_moved(path: str) -> Iterator[tuple[Link, MovedLink]]:
     """Links that another part leaves to be continued, with their redirects so far."""
     for batch in files.record_batches(path, MOVED_SCHEMA.names, rows=256):
         for row in batch.to_pylist():
-            target, redirects = row.pop("target"), row.pop("redirects")
+            target, redirects = row.pop("target"), row.pop("redirect_count")
             chain = RedirectChain(row.pop("chain"), row.pop("chain_records"), tuple(row.pop("chain_urls")))
             link = Link.from_row(row)
             yield link, MovedLink(link.url, target, redirects, chain)

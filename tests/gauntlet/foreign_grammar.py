@@ -332,12 +332,16 @@ def _write_unchecked(path: Path, schema: pa.Schema, tokens: Any, offsets: Any, i
         ids = ids[:1]
     values = pa.py_buffer(tokens)
     flat = pa.Array.from_buffers(pa.uint16(), len(tokens), [None, values])
-    lists = pa.Array.from_buffers(schema.field(0).type, len(offsets) - 1, [None, pa.py_buffer(offsets)], children=[flat])
+    ascending = np.arange(len(offsets), dtype=np.int64)  # Arrow checks offsets here: the real ones are put in place afterwards
+    numbers = np.array(ascending)
+    lists = pa.Array.from_buffers(schema.field(0).type, len(offsets) - 1, [None, pa.py_buffer(numbers)], children=[flat])
     names = pa.Array.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(np.ascontiguousarray(ids))])
     options = pa.ipc.IpcWriteOptions(compression="zstd" if bomb else None)
     path.unlink()  # it may be mapped
     with path.open("wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays([lists, names], schema=schema))
+        batch = pa.RecordBatch.from_arrays([lists, names], schema=schema)
+        numbers[:] = offsets
+        writer.write_batch(batch)
 
 
 def _change_header(path: Path, grammar: Grammar) -> str:

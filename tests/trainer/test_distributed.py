@@ -66,7 +66,7 @@ def test_a_run_can_resume_on_fewer_ranks(small_run: Command, losses: Losses, cor
     assert cli.main(small_run("whole", *common)) == 0
     for ranks, strategy, stop in ((4, "fsdp", 10), (2, "ddp", 20), (1, "ddp", 0)):
         done = on_ranks(ranks, [*small_run("moved", *common), f"--strategy={strategy}"], stopping(tmp_path, stop))
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == (1 if stop else 0), done.stderr  # torchrun's answer to ranks that end with 75
     batches = Batches(TokenDataset.open(corpus_folder).train, context=32, windows=16, seed=1)
     read = [line for part in sorted(tmp_path.glob("read_*")) for line in sorted(part.read_text().splitlines())]
     for step in range(30):

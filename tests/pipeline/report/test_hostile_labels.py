@@ -80,7 +80,7 @@ def corpora(chosen: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     for corpus in made:
         for left in ("README.md", "SHA256SUMS"):
             (corpus / left).unlink(missing_ok=True)
-    poison(made[0], lambda value: value)
+    poison(made[0], lambda value: f"{value}x")  # as unknown to the report as the hostile ones
     poison(made[1], lambda value: f"{hostile(value)} {value}")
     poison(made[2], lambda value: f"{value}{hostile(value)}"[:9000])
     return made

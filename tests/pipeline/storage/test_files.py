@@ -41,10 +41,15 @@ def test_writeback_of_a_closed_descriptor_is_ignored(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_size == 3 << 20
 
 
+def large(texts: list[str | None]) -> pa.Array:
+    """A column of texts, of the type that documents have."""
+    return pa.array(texts, pa.large_string())
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_damaged_table_is_read_or_refused_by_name(tmp_path: Path, seed: int) -> None:
     path, draw = str(tmp_path / "table.parquet"), random.Random(seed)
-    files.publish_table(path, pa.table({"text": [str(draw.random()) for _ in range(200)], "row": range(200)}))
+    files.publish_table(path, pa.table({"text": large([str(draw.random()) for _ in range(200)]), "row": range(200)}))
     data = bytearray(Path(path).read_bytes())
     data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
     Path(path).write_bytes(data if seed % 4 else data[: draw.randrange(len(data))])
@@ -54,12 +59,13 @@ def test_a_damaged_table_is_read_or_refused_by_name(tmp_path: Path, seed: int) -
             message = ""
         except InputError as error:
             message = str(error)
-        assert not message or message.startswith(f"{path}: damaged (")
+        assert not message or message.startswith(f"{path}: ")
+        assert not message or message.endswith("their stages again")
 
 
 def test_a_spilled_table_is_mapped_and_a_truncated_one_is_refused_by_name(tmp_path: Path) -> None:
     path = str(tmp_path / "table.arrow")
-    table = pa.table({"row": [1, 2, 3], "text": ["a", None, "c"]}).replace_schema_metadata({"shingle": "words:5"})
+    table = pa.table({"row": [1, 2, 3], "text": large(["a", None, "c"])}).replace_schema_metadata({"shingle": "words:5"})
     files.publish(path, lambda file: files.write_arrow(file, table))
     held = pa.total_allocated_bytes()
     assert files.read_table(path).equals(table, check_metadata=True)
@@ -71,8 +77,8 @@ def test_a_spilled_table_is_mapped_and_a_truncated_one_is_refused_by_name(tmp_pa
         files.read_table(path)
 
 
-def test_errors_of_the_disk_pass_through(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.parquet: missing"):
         files.read_table(str(tmp_path / "none.parquet"))
 
 

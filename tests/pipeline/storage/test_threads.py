@@ -39,7 +39,7 @@ class Watched(io.FileIO):
 def table(tmp_path: Path) -> str:
     path = str(tmp_path / "table.parquet")
     text = [f"a text of row {i}" * 9 for i in range(ROWS)]
-    files.publish_table(path, pa.table({"key": pa.array(range(ROWS), pa.int64()), "text": text}))
+    files.publish_table(path, pa.table({"key": pa.array(range(ROWS), pa.int64()), "text": pa.array(text, pa.large_string())}))
     return path
 
 

@@ -55,5 +55,5 @@ def test_as_many_tokens_of_the_training_split_are_scored_as_validation_has(tmp_p
 def test_another_tokenizer_is_rejected(tokens_folder: Path) -> None:
     other = ByteTokenizer()
     other.sha256 = "f" * 64
-    with pytest.raises(InputError, match="written with tokenizer bytes, the model was trained with ffffffffffff"):
+    with pytest.raises(InputError, match="written with tokenizer bbbbbbbbbbbb, the model was trained with ffffffffffff"):
         TASKS["held_out"].run(Candidate(uniform(), other), [tokens_folder])
