@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.page import Machine, Record, Section, render
+from benchmarks.page import BenchmarkRecord, HostMachine, Section, render
 from benchmarks.scores import Absent, read_rows
 
 HERE = Path(__file__).parent
@@ -118,12 +118,12 @@ def without_paths(text: str) -> str:
     return text.replace(str(HERE.parent), ".").replace(str(Path.home()), "~")
 
 
-def machine() -> Machine:
+def machine() -> HostMachine:
     """Describe this machine."""
     names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     processor = f"{names[0] if names else platform.processor() or 'a processor'} ({platform.machine()})"
-    return Machine(processor, len(os.sched_getaffinity(0)), round(memory / 2**30), platform.python_version(), commit())
+    return HostMachine(processor, len(os.sched_getaffinity(0)), round(memory / 2**30), platform.python_version(), commit())
 
 
 def _lines(path: str) -> Sequence[str]:
@@ -174,7 +174,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     kept = arguments.output.with_suffix(".json")
-    record = Record.from_json(kept.read_text()) if kept.exists() else Record()
+    record = BenchmarkRecord.from_json(kept.read_text()) if kept.exists() else BenchmarkRecord()
     every = dict(commands(arguments.data, arguments.text, arguments.nanogpt, SCRATCH))
     chosen = [title for title in every if title.startswith(tuple(arguments.only))]
     shutil.rmtree(HERE.parent / SCRATCH, ignore_errors=True)

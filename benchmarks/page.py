@@ -19,7 +19,7 @@ ABOUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class HostMachine:
     """The machine, the Python and the commit of a benchmark's run."""
 
     processor: str
@@ -41,14 +41,14 @@ class Section:
     date: str
     seconds: float
     load: float
-    machine: Machine
+    machine: HostMachine
     printed: str
     failure: str = ""
     rows: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BenchmarkRecord:
     """The sections of a page, in the order of the pipeline."""
 
     sections: tuple[Section, ...] = ()
@@ -71,10 +71,10 @@ class Record:
 
 
 def _section(fields: dict[str, Any]) -> Section:
-    return Section(**fields | {"machine": Machine(**fields["machine"]), "rows": tuple(map(row_from_json, fields["rows"]))})
+    return Section(**fields | {"machine": HostMachine(**fields["machine"]), "rows": tuple(map(row_from_json, fields["rows"]))})
 
 
-def render(record: Record, order: Sequence[str]) -> str:
+def render(record: BenchmarkRecord, order: Sequence[str]) -> str:
     """Render the page as Markdown. `order` lists the titles of all benchmarks; the page names those without a section."""
     rows = [row for section in record.sections for row in section.rows]
     parts = [
@@ -105,7 +105,7 @@ def _wrap(text: str, indent: str = "") -> str:
     return textwrap.fill(text, PROSE_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _summary(record: Record, order: Sequence[str]) -> Iterator[str]:
+def _summary(record: BenchmarkRecord, order: Sequence[str]) -> Iterator[str]:
     """Yield list items: the runs on each machine, then benchmarks and peers that are missing or failed."""
     for machine in dict.fromkeys(section.machine for section in record.sections):
         here = [section for section in record.sections if section.machine == machine]

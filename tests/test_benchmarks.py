@@ -12,13 +12,13 @@ import torch
 
 from benchmarks import __main__ as bench
 from benchmarks import dedup, fetch, peers, products
-from benchmarks.page import PROSE_WIDTH, Machine, Record, Section, number, render
+from benchmarks.page import PROSE_WIDTH, BenchmarkRecord, HostMachine, Section, number, render
 from benchmarks.scores import Absent, Growth, Limit, Race, append_rows, read_rows
 from trainer.config import ModelConfig
 from trainer.evals.scoring.scorer import Scorer
 from trainer.model import GPT
 
-MACHINE = Machine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")
+MACHINE = HostMachine("a processor (x86_64)", 2, 24, "3.11.7", "abc1234")
 RACE = Race("dedup", "Parquet to keep list", "peer 1.0", "CPU s", (1.0, 2.0, 1.0), (4.0, 6.0, 9.0), 300.0, 900.0)
 LIMIT = Limit("dedup", "reading alone", "CPU s", (1.0, 2.0), (0.5, 0.5))
 GROWTH = Growth("dedup", "documents", (1e3, 2e3, 4e3), (3.0, 5.0, 9.0), (300.0, 301.0, 303.0), 1.0)
@@ -61,11 +61,11 @@ def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_could_not_be_measured_is_named_with_its_reason_and_the_others_are_kept() -> None:
-    record = Record((section("De-duplication", RACE, ABSENT),))
-    page = render(Record.from_json(record.to_json()), ORDER)
+    record = BenchmarkRecord((section("De-duplication", RACE, ABSENT),))
+    page = render(BenchmarkRecord.from_json(record.to_json()), ORDER)
     assert "- peers not measured: another in dedup, because another: pip found none" in page
     assert "| peer 1.0 | **3 - 4 - 9** |" in page
-    assert "- peers not measured: none" in render(Record((section("Intake", RACE),)), ORDER)
+    assert "- peers not measured: none" in render(BenchmarkRecord((section("Intake", RACE),)), ORDER)
 
 
 def test_a_python_that_cannot_create_an_environment_raises_a_peer_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +84,9 @@ def test_paths_of_this_machine_are_removed_from_output() -> None:
 
 
 def test_the_page_depends_on_the_record_alone() -> None:
-    record = Record((section("De-duplication", RACE, LIMIT, GROWTH),))
+    record = BenchmarkRecord((section("De-duplication", RACE, LIMIT, GROWTH),))
     page = render(record, ORDER)
-    assert page == render(Record.from_json(record.to_json()), ORDER)
+    assert page == render(BenchmarkRecord.from_json(record.to_json()), ORDER)
     assert "| dedup | Parquet to keep list | peer 1.0 | **3 - 4 - 9** | CPU s | 1 | 6 | 300 | 900 | 3 |" in page
     assert "| dedup | reading alone | CPU s | 1.5 | 0.5 | 0.25 - 0.375 - 0.5 |" in page
     assert "| dedup | 1,000, 2,000, 4,000 documents | 3, 5, 9 (start-up 1 in each) | 1.00 | 300, 301, 303 |" in page
@@ -95,7 +95,9 @@ def test_the_page_depends_on_the_record_alone() -> None:
 
 
 def test_generated_prose_is_wrapped_and_commands_are_whole() -> None:
-    page = render(Record((replace(section("De-duplication", RACE), command="python " + "x " * 80, failure="word " * 40),)), ORDER)
+    page = render(
+        BenchmarkRecord((replace(section("De-duplication", RACE), command="python " + "x " * 80, failure="word " * 40),)), ORDER
+    )
     fenced = page.split("```")[1::2]
     assert any("$ python " + "x " * 80 in block for block in fenced)
     for block in fenced:
@@ -104,7 +106,9 @@ def test_generated_prose_is_wrapped_and_commands_are_whole() -> None:
 
 
 def test_a_new_run_replaces_only_its_own_section() -> None:
-    record = Record((section("Intake", LIMIT), section("Tokens", GROWTH))).with_section(section("De-duplication", RACE), ORDER)
+    record = BenchmarkRecord((section("Intake", LIMIT), section("Tokens", GROWTH))).with_section(
+        section("De-duplication", RACE), ORDER
+    )
     assert [one.title for one in record.sections] == list(ORDER)
     again = record.with_section(section("Intake", failure="exit code 1: no dump"), ORDER)
     assert [one.rows for one in again.sections] == [(), (RACE,), (GROWTH,)]

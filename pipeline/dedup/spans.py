@@ -169,7 +169,7 @@ def cut(text: bytes, cuts: Sequence[tuple[int, int]]) -> bytes:
 
 
 def _disjoint(cuts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The same bytes as ranges that do not meet, in order."""
+    """Ranges that cover the bytes of all cuts, in order, and do not meet."""
     start = end = 0
     for next_start, next_end in sorted(cuts):
         if next_start > end:

@@ -19,8 +19,8 @@ CASCADE: Final = "cascade"
 TRAFILATURA: Final = "trafilatura"
 RESILIPARSE: Final = "resiliparse"
 EXTRACTORS: Final = (BLOCKS, CASCADE, TRAFILATURA, RESILIPARSE)
-"""By the words that --extractor takes; the first is the default. `pipeline.documents.blocks.extractor` is the way of all but the last, and
-pipeline.documents.fast_extractor that one's."""
+"""The values of --extractor; the first is the default. `resiliparse` is in pipeline.documents.fast_extractor, all others go through
+pipeline.documents.blocks.extractor."""
 
 CONFIDENCE: Final = 0.8
 """The expected F1 below which the extractor `blocks` asks the cascade: about one page in nine."""

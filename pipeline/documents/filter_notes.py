@@ -15,7 +15,7 @@ BEYOND_ENGLISH: Final = {
     "c4": "its phrases (cookie notices, JavaScript) are English, and remove no line in another language",
     "fineweb": "its figures were chosen on English pages; stops of all scripts count",
 }
-"""By the filter's word."""
+"""What each filter does to other languages, keyed by the filter's name."""
 
 
 def warn_of_english(settings: DocumentsSettings) -> None:

@@ -4,7 +4,6 @@ A file is written aside in its own folder, synced, and renamed; the folder is sy
 of 12 killed writers' files corrupt under their final name, aside-and-rename 0 of 294.
 """
 
-import ctypes
 import hashlib
 import io
 import os
@@ -13,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.columns import HINT, check_schema, check_values
 from pipeline.storage.remote import stores
+from pipeline.storage.writeback import start_writeback
 from tokenizer import untrusted
 from tokenizer.errors import InputError
 
@@ -32,7 +32,6 @@ PARQUET_ROWS_PER_CHECK = 64
 """How often Parquet checks whether a page exceeds 1 MB. The default, 1,024 rows, makes pages of many megabytes of text."""
 PARQUET_BUFFER_BYTES = 1 << 18
 WRITEBACK_BYTES = 1 << 20
-SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class HashingWriter(io.RawIOBase):
             self._sha256.update(view)
         self._bytes += len(view)
         if self._written_back is not None and self._bytes - self._written_back >= WRITEBACK_BYTES:
-            _start_writeback(self._sink.fileno(), self._written_back, self._bytes - self._written_back)
+            start_writeback(self._sink.fileno(), self._written_back, self._bytes - self._written_back)
             self._written_back = self._bytes
         return len(view)
 
@@ -79,21 +78,6 @@ class HashingWriter(io.RawIOBase):
     def digest(self) -> Digest:
         """Size and hash of all bytes so far."""
         return Digest(self._bytes, self._sha256.hexdigest() if self._sha256 else "")
-
-
-@cache
-def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Linux's system call, which Python does not offer; None on other systems."""
-    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if call is not None:
-        call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return call
-
-
-def _start_writeback(descriptor: int, start: int, size: int) -> None:
-    """Ask the disk to start writing a range of a file, without waiting. Errors are ignored here: the sync reports them."""
-    if call := _sync_file_range():
-        call(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
 
 
 def is_local(path: str) -> bool:

@@ -38,7 +38,7 @@ def width(data: Array, at: Integer, end: Integer) -> Integer:
 
 @compiled_inner
 def _reference_width(data: Array, at: Integer, end: Integer) -> Integer:
-    """The same for a reference by number."""
+    """What `width` returns for a character reference by number, such as `&#160;`, that begins at `at`."""
     k = at + 2
     base = 10
     if data[k] | 32 == 120:

@@ -45,12 +45,12 @@ def test_the_line_names_stage_and_commonest_reason(books: Books, message: str) -
     assert ("--retry-failed" in str(raised.value)) == ("'timeout'" in message)
 
 
-def test_one_item_is_enough() -> None:
-    run_command._check_not_empty("pages", Books(7, 1, {"a": 6}))
-
-
-def test_a_given_vocabulary_reads_no_documents() -> None:
-    run_command._check_not_empty("vocabulary", Books())
+@pytest.mark.parametrize(("stage", "books"), [("pages", Books(7, 1, {"a": 6})), ("vocabulary", Books())], ids=["one", "given"])
+def test_one_item_is_enough_and_a_given_vocabulary_reads_none(stage: str, books: Books) -> None:
+    """The last item dropped, or another stage without documents, ends the run: the check is not always silent."""
+    run_command._check_not_empty(stage, books)
+    with pytest.raises(InputError):
+        run_command._check_not_empty("pages", Books(books.items_in, 0, {"a": books.items_in} if books.items_in else {}))
 
 
 @pytest.fixture(scope="module")

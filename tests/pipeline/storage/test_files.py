@@ -10,6 +10,7 @@ from apache_beam.io.filesystem import BeamIOError
 from requests import RequestException
 
 from pipeline.storage import files
+from pipeline.storage.writeback import start_writeback
 from tokenizer.errors import InputError
 
 
@@ -17,7 +18,7 @@ from tokenizer.errors import InputError
 def test_writeback_starts_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
     """The ranges of a file that will be synced are handed to the disk in order, none twice; the bytes are those written."""
     started: list[tuple[int, int]] = []
-    monkeypatch.setattr(files, "_start_writeback", lambda _, start, size: started.append((start, size)))
+    monkeypatch.setattr(files, "start_writeback", lambda _, start, size: started.append((start, size)))
     generator = random.Random(1)
     pieces = [generator.randbytes(generator.choice((1, 300, 70_000, 1_500_000))) for _ in range(40)]
     whole = b"".join(pieces)
@@ -35,9 +36,9 @@ def test_writeback_starts_while_a_file_is_written(tmp_path: Path, monkeypatch: p
 def test_writeback_of_a_closed_descriptor_is_ignored(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb", buffering=0) as file:
         file.write(bytes(3 << 20))
-        files._start_writeback(file.fileno(), 0, 3 << 20)
+        start_writeback(file.fileno(), 0, 3 << 20)
         descriptor = file.fileno()
-    files._start_writeback(descriptor, 0, 1)  # closed: the sync would report it
+    start_writeback(descriptor, 0, 1)  # closed: the sync would report it
     assert (tmp_path / "file").stat().st_size == 3 << 20
 
 
