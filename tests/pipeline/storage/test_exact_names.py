@@ -11,7 +11,7 @@ from servers.objects import ACCESS, object_store
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage_folder import close_stage, open_stage
-from pipeline.storage import files
+from pipeline.storage import files, remote
 
 NEIGHBOURS = ("c1", "c2", "c[1]", "c?", "c*", "**", "c[!1]", "c [v2]", "{c1,c2}", "c\\1", "[c]1", "c1x")
 """Folder names; as globs, most of them match others."""
@@ -91,6 +91,15 @@ class GoogleStore:
         self.deleted.append(path)
 
 
+@pytest.fixture
+def no_known_clients() -> Iterator[None]:
+    """Forget which clients this process looked for: other tests look for them without the one that is put in place here."""
+    remote._has_client.cache_clear()
+    yield
+    remote._has_client.cache_clear()
+
+
+@pytest.mark.usefixtures("no_known_clients")
 def test_google_cloud_deletes_exact_names(monkeypatch: pytest.MonkeyPatch) -> None:
     google = GoogleStore()
     monkeypatch.setattr(FileSystems, "get_filesystem", lambda _: google)
