@@ -221,6 +221,7 @@ def _prepare(plan: Plan, arguments: Namespace, out: Path) -> Plan:
             f"{small[0].origin}: {len(small[0].texts)} held-out documents are left, of which {FEWEST_DOCUMENTS} are needed "
             f"({small[0].removed} stand in a training split); give more with --held-out or a larger --validation-share"
         )
+    removed = {each.name: each.removed for each in sets}
     sets = [each for each in sets if len(each.texts) >= FEWEST_DOCUMENTS]
     for at, tokenizer in enumerate(tokenizers):
         tokenizer.save(plan.tokenizer(at, out))
@@ -230,7 +231,7 @@ def _prepare(plan: Plan, arguments: Namespace, out: Path) -> Plan:
         plan,
         sets={each.name: each.sha256 for each in sets},
         primary=tuple(each.name for each in primary),
-        removed={each.name: each.removed for each in sets},
+        removed=removed,
     )
 
 

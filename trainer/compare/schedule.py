@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -136,21 +137,22 @@ class Worker:
         self._ended = True
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
+            _end(process)
 
     def _ask(self, run: Run) -> str:
-        """The process' answer; empty if it died."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._process = self._start()
+        """The process' answer; empty if it died, and then the next run gets a new process."""
+        process = self._process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None  # noqa: PT018 (pipes were asked for)
         try:
             process.stdin.write(json.dumps(run.to_json()) + "\n")
             process.stdin.flush()
-            return process.stdout.readline().strip()
+            answer = process.stdout.readline().strip()
         except OSError:
-            return ""
+            answer = ""
+        if not answer and not self._ended:
+            self._process = None
+            _end(process)
+        return answer
 
     def _last_words(self) -> str:
         lines = (self._out / OUTPUT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -171,3 +173,13 @@ class Worker:
                 text=True,
                 start_new_session=True,  # Ctrl-C is for the parent, which ends the workers
             )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Kill the process and close its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # a line that it never read
+                pipe.close()

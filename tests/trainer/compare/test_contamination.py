@@ -1,6 +1,7 @@
 """Runs of equal bytes are found wherever they stand, and only they, against a plain search."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,11 @@ def test_no_text_and_no_corpus_are_no_error() -> None:
 
 
 def test_the_corpus_is_decoded_whole_across_stretches(
-    write_corpus, texts: list[str], tmp_path: Path, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    write_corpus: Callable[..., Path],
+    texts: list[str],
+    tmp_path: Path,
+    byte_tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(contamination, "CHUNK_TOKENS", 777)
     folder = write_corpus(tmp_path / "tokens", texts[:30], held_out=2)

@@ -94,7 +94,9 @@ def test_a_file_that_cannot_be_read_is_one_line(name: str, data: bytes, says: st
     assert "\n" not in str(raised.value)
 
 
-def test_a_corpus_gives_its_validation_split_without_ends_of_text(corpus_folder: Path, texts, byte_tokenizer: Tokenizer) -> None:
+def test_a_corpus_gives_its_validation_split_without_ends_of_text(
+    corpus_folder: Path, texts: list[str], byte_tokenizer: Tokenizer
+) -> None:
     held_out = from_corpus("mine", Manifest.load(corpus_folder), byte_tokenizer, 100)
     assert set(held_out.texts) == {text[:LONGEST_BYTES] for text in texts[:4] if len(text) >= 200}
 
@@ -111,7 +113,12 @@ def network() -> Network:
 
 
 def test_bits_are_those_of_a_plain_forward_pass(network: Network, byte_tokenizer: Tokenizer) -> None:
-    texts = ["short", "A text of exactly 24 byte", "A longer text that does not fit into a window of the context, and é too.", "x"]
+    texts = [
+        "short",
+        "A text of exactly 24 byte",
+        "A longer text that does not fit into a window of the context, and é too.",
+        "x",
+    ]
     expected = []
     for text in texts:
         ids = [byte_tokenizer.eot_id, *byte_tokenizer.encode(text)]
@@ -128,7 +135,9 @@ def test_bits_are_those_of_a_plain_forward_pass(network: Network, byte_tokenizer
     assert text_bytes(["é", "ab"]).tolist() == [2, 2]
 
 
-def test_the_curves_score_a_bounded_text_at_the_steps_asked_for(network: Network, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_the_curves_score_a_bounded_text_at_the_steps_asked_for(
+    network: Network, byte_tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     (tmp_path / "a.jsonl").write_text(JSON_LINES)
     held_out = from_path(tmp_path / "a.jsonl", 100)
     evaluator = HeldOutEvaluator((held_out,), byte_tokenizer, "fp32", frozenset({3, 5}), most_bytes=1000)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from trainer.compare.statistics import Errors, Noise, Scores, difference, holm, noise_of, seed_variance
 
