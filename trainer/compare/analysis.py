@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tokenizer.errors import InputError
+from trainer.compare.contamination import clusters
 from trainer.compare.held_out import HeldOut
 from trainer.compare.plan import Plan, Run
 from trainer.compare.run import finished, scores
 from trainer.compare.score import text_bytes
-from trainer.compare.statistics import Difference, Errors, Noise, Scores, difference, holm, noise_of, seed_variance
+from trainer.compare.statistics import Difference, Errors, Floats, Noise, Scores, difference, holm, noise_of, seed_variance
 
 LOWER_IS_BETTER = ("perplexity", "bits", "nats", "loss")
 
@@ -73,12 +75,13 @@ def collect(
     if len(corpora) < 2 or not seeds:
         raise InputError(f"{out}: too few runs finished: no seed has one for two corpora; the log of each is in its folder")
     bits = {place: scores(run.folder(plan, out)) for place, (run, _) in by_place.items()}
-    by_set = {
-        each.name: Scores(
-            np.array([[bits[corpus, seed][each.name] for seed in seeds] for corpus in corpora]), text_bytes(each.texts)
-        )
-        for each in sets
-    }
+    labels = clusters([text for each in sets for text in each.texts])
+    by_set, start = dict[str, Scores](), 0
+    for each in sets:
+        own = labels[start : start + len(each.texts)]
+        start += len(each.texts)
+        rows = [[_summed(bits[corpus, seed][each.name], own, labels) for seed in seeds] for corpus in corpora]
+        by_set[each.name] = Scores(np.array(rows), _summed(text_bytes(each.texts), own, labels))
     return corpora, seeds, by_set, [[by_place[corpus, seed][1] for seed in seeds] for corpus in corpora]
 
 
@@ -127,6 +130,11 @@ def analyse(
         },
         failed={run.folder(plan, out).name: reason for run, reason in failures.items()},
     )
+
+
+def _summed(values: Floats, own: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Floats:
+    """Sums of a set's values per cluster of all sets."""
+    return np.asarray(np.bincount(own, values, int(labels.max()) + 1))
 
 
 def _matrix(

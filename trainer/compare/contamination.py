@@ -12,6 +12,7 @@ RUN_BYTES = 50
 SAMPLED = 8
 """One run in eight is looked up, chosen by its hash, so that both sides choose the same."""
 TABLE_BITS = 24
+CLUSTER_RUNS = 8
 _PRIME = np.uint64(0x100000001B3)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 CHUNK_TOKENS = 1 << 20
@@ -68,6 +69,26 @@ def contained_shares(texts: Sequence[str], corpus: Iterator[npt.NDArray[np.uint8
 
 def _slots(hashes: Hashes) -> Hashes:
     return np.asarray(hashes >> np.uint64(64 - TABLE_BITS))
+
+
+def clusters(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """A number per text, shape (texts,): equal for texts that share one of their CLUSTER_RUNS runs with the smallest hashes.
+
+    Near-duplicates, and pages of one site with the same furniture, are no independent documents: they count as one in a resample.
+    """
+    parent = list(range(len(texts)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    first: dict[int, int] = {}
+    for i, text in enumerate(texts):
+        data = text.encode(errors="replace").ljust(RUN_BYTES, b"\0")
+        for run in np.unique(run_hashes(np.frombuffer(data, np.uint8)))[:CLUSTER_RUNS].tolist():
+            parent[root(i)] = root(first.setdefault(run, i))
+    return np.unique([root(i) for i in range(len(texts))], return_inverse=True)[1].astype(np.int64)
 
 
 def decoded(shards: Sequence[Shard], tokenizer: Tokenizer) -> Iterator[npt.NDArray[np.uint8]]:

@@ -43,7 +43,7 @@ def forest(rows: Sequence[ForestRow], axis: str) -> str:
         parts.append(f'<circle cx="{x(row.value):.1f}" cy="{y}" r="4.5" fill="{color}"/>')
     parts.append(f'<line class="axis" x1="{LABEL_WIDTH}" y1="{bottom}" x2="{WIDTH - 20}" y2="{bottom}"/>')
     parts += [
-        f'<text class="faint" x="{x(value):.1f}" y="{bottom + 15}" text-anchor="middle">{value:+.3g}</text>'
+        f'<text class="faint" x="{x(value):.1f}" y="{bottom + 15}" text-anchor="middle">{f"{value:+.3g}" if value else "0"}</text>'
         for value in _ticks(-reach, reach, 5)
     ]
     parts.append(
@@ -70,9 +70,9 @@ def curves(series: Mapping[str, Sequence[Sequence[float]]], colors: Mapping[str,
         parts.append(f'<text class="faint" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     for value in (low_x, (low_x + high_x) / 2, high_x):
         tokens = math.exp(value)
-        x = place((tokens, low_y))[0]
+        x, anchor = place((tokens, low_y))[0], "end" if value == high_x else "middle"
         parts.append(
-            f'<text class="faint" x="{x:.1f}" y="{height - bottom + 16}" text-anchor="middle">{count_text(tokens)}</text>'
+            f'<text class="faint" x="{x:.1f}" y="{height - bottom + 16}" text-anchor="{anchor}">{count_text(tokens)}</text>'
         )
     parts.append(f'<text class="faint" x="{(left + width) / 2}" y="{height - 4}" text-anchor="middle">tokens</text>')
     for name, each in series.items():

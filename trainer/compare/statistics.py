@@ -19,12 +19,16 @@ Floats = npt.NDArray[np.float64]
 
 BOOTSTRAP_SAMPLES = 2_000
 QUADRATURE_NODES = 400
-BISECTIONS = 60
+BISECTIONS = 45
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Bits of each document, shape (corpora, seeds, documents), and each document's bytes, shape (documents,)."""
+    """Bits of each document, shape (corpora, seeds, documents), and each document's bytes, shape (documents,).
+
+    A document stands for a cluster of near-duplicates. Scores of several sets number them alike, so that a document of two sets
+    gets one weight in a resample; bits and bytes of those that are not in a set are 0.
+    """
 
     bits: Floats
     bytes: Floats
@@ -86,15 +90,23 @@ def difference(
     scores: Mapping[str, Scores], first: int, second: int, *, share: float, level: float, resampled: Mapping[str, Floats]
 ) -> Difference:
     """The difference of two corpora, mean over the held-out sets. `resampled` holds `Scores.resampled` by set."""
+    value, errors = value_and_errors(scores, first, second, share=share, resampled=resampled)
+    return errors.difference(value, level)
+
+
+def value_and_errors(
+    scores: Mapping[str, Scores], first: int, second: int, *, share: float, resampled: Mapping[str, Floats]
+) -> "tuple[float, Errors]":
+    """The difference of two corpora, mean over the held-out sets, and its errors."""
     per_seed = np.mean([each.means[first] - each.means[second] for each in scores.values()], axis=0)
-    variances = [float((resampled[name][:, first] - resampled[name][:, second]).var(ddof=1)) for name in scores]
+    draws = np.mean([resampled[name][:, first] - resampled[name][:, second] for name in scores], axis=0)
     errors = Errors(
         seed=math.sqrt(seed_variance(per_seed, share)),
         seed_freedom=len(per_seed) - 1,
-        document=math.sqrt(sum(variances)) / len(scores),
+        document=float(draws.std(ddof=1)),
         document_freedom=max(1.0, min(each.effective_documents for each in scores.values()) - 1),
     )
-    return errors.difference(float(per_seed.mean()), level)
+    return float(per_seed.mean()), errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,6 @@ def noise_of(scores: Mapping[str, Scores], share: float) -> Noise:
     for first in range(corpora):
         for second in range(first):
             seed_variances.append((means[first] - means[second]).var(ddof=1))
-            parts = [(draws[:, first] - draws[:, second]).var(ddof=1) for draws in resampled.values()]
-            document_variances.append(sum(parts) / len(parts) ** 2)
+            draws = np.mean([each[:, first] - each[:, second] for each in resampled.values()], axis=0)
+            document_variances.append(draws.var(ddof=1))
     return Noise(math.sqrt(np.mean(seed_variances)), math.sqrt(np.mean(document_variances)), share, seeds)

@@ -10,7 +10,7 @@ import pytest
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest
 from trainer.compare import contamination
-from trainer.compare.contamination import RUN_BYTES, contained_shares, decoded, run_hashes, sampled
+from trainer.compare.contamination import RUN_BYTES, clusters, contained_shares, decoded, run_hashes, sampled
 
 LETTERS = "abcdefghij klmnop\nqrs"
 
@@ -70,3 +70,23 @@ def test_the_corpus_is_decoded_whole_across_stretches(
     assert (found[trained] == 1).all()
     assert 0 < trained.sum() < len(asked)
     assert found[~trained].min() < 0.5
+
+
+def test_near_duplicates_and_pages_of_one_site_are_one_cluster() -> None:
+    page = made(3000, 1)
+    menu = made(900, 2)
+    texts = [
+        page,
+        made(3000, 3),
+        page[:1500] + "changed" + page[1500:],
+        menu + made(200, 4),
+        menu + made(200, 5),
+        "short",
+        "other",
+    ]
+    labels = clusters(texts)
+    assert labels[0] == labels[2]
+    assert labels[3] == labels[4]
+    assert len(set(labels.tolist())) == 5
+    assert clusters(texts).tolist() == labels.tolist()
+    assert len(clusters([])) == 0

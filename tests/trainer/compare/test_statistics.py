@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from trainer.compare.statistics import Errors, Noise, Scores, difference, holm, noise_of, seed_variance
+from trainer.compare.statistics import Errors, Noise, Scores, difference, holm, noise_of, seed_variance, value_and_errors
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class World:
         return Scores(rates * sizes, sizes)
 
 
-def found(world: World, random: np.random.Generator, share: float | None = None) -> tuple[float, float, float]:
+def p_value(world: World, random: np.random.Generator, truth: float, share: float | None = None) -> float:
+    """p-value of the true difference: the interval covers it if this is above the level."""
     scores = {"set": world.scores(random)}
-    resampled = {"set": scores["set"].resampled(400)}
-    each = difference(scores, 0, 1, share=world.share if share is None else share, level=0.05, resampled=resampled)
-    return each.low, each.high, each.p
+    resampled = {"set": scores["set"].resampled(200)}
+    share = world.share if share is None else share
+    value, errors = value_and_errors(scores, 0, 1, share=share, resampled=resampled)
+    return errors.p(value - truth)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -49,23 +51,23 @@ def found(world: World, random: np.random.Generator, share: float | None = None)
 def test_intervals_cover_the_true_difference_of_the_recipes(share: float, seeds: int) -> None:
     random = np.random.default_rng(7)
     world = World(shift=0.3, share=share, seeds=seeds)
-    covered = [low <= -world.shift <= high for low, high, _ in (found(world, random) for _ in range(300))]
+    covered = [p_value(world, random, -world.shift) > 0.05 for _ in range(300)]
     assert np.mean(covered) >= 0.92
 
 
 def test_forgetting_that_all_draws_are_from_one_corpus_gives_intervals_that_are_too_short() -> None:
     random = np.random.default_rng(7)
     world = World(shift=0.3, share=0.5, seeds=5, held_out=300)
-    covered = [low <= -world.shift <= high for low, high, _ in (found(world, random, share=0.0) for _ in range(300))]
+    covered = [p_value(world, random, -world.shift, share=0.0) > 0.05 for _ in range(300)]
     assert np.mean(covered) < 0.9
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_equal_recipes_are_rarely_told_apart_and_a_large_difference_is_found(share: float) -> None:
     random = np.random.default_rng(3)
-    equal = [found(World(share=share), random)[2] <= 0.05 for _ in range(300)]
+    equal = [p_value(World(share=share), random, 0.0) <= 0.05 for _ in range(300)]
     assert np.mean(equal) <= 0.07
-    unequal = [found(World(share=share, shift=2.0), random)[2] <= 0.05 for _ in range(100)]
+    unequal = [p_value(World(share=share, shift=2.0), random, 0.0) <= 0.05 for _ in range(100)]
     assert np.mean(unequal) >= 0.95
 
 
@@ -135,3 +137,24 @@ def test_the_pilot_measures_the_noise() -> None:
     assert noise.seed_deviation == pytest.approx(0.2 * math.sqrt(2), rel=0.1)
     with pytest.raises(ValueError, match="at least 2"):
         noise_of({"set": World(seeds=1).scores(np.random.default_rng(2))}, 0.1)
+
+
+def test_a_set_that_is_named_twice_makes_nobody_surer() -> None:
+    scores = World(share=0.05, training_noise=0.001, document_spread=0.0).scores(np.random.default_rng(4))
+    once, twice = {"a": scores}, {"a": scores, "b": scores}
+    found_once, found_twice = (
+        difference(each, 0, 1, share=0.05, level=0.05, resampled={name: one.resampled() for name, one in each.items()})
+        for each in (once, twice)
+    )
+    assert found_once == found_twice
+
+
+@pytest.mark.parametrize("errors", [Errors(0.3, 2, 0.1, 40), Errors(0.01, 1, 0.5, 30), Errors(0.2, 4), Errors(0.0, 3, 0.2, 9)])
+def test_the_interval_ends_where_the_p_value_is_the_level(errors: Errors) -> None:
+    each = errors.difference(0.7, 0.05)
+    assert errors.p(each.high - 0.7) == pytest.approx(0.05, rel=1e-4)
+    assert each.high - 0.7 == pytest.approx(0.7 - each.low)
+    random = np.random.default_rng(1)
+    noise = errors.seed * random.standard_t(errors.seed_freedom, 400_000)
+    noise = noise + errors.document * random.standard_t(errors.document_freedom, 400_000)
+    assert np.mean(np.abs(noise) > each.high - 0.7) == pytest.approx(0.05, abs=0.004)
