@@ -144,13 +144,8 @@ def harmed(
     whole = write_corpus(arguments.work / "whole", texts, tokenizer)
     for name, harm in HARMS.items():
         folder = write_corpus(arguments.work / name, harm(texts), tokenizer)
-        body = compare(
-            [str(whole), str(folder)],
-            held_out,
-            arguments.work / f"out-{name}",
-            arguments.tokens,
-            [f"--detect={arguments.detect}"],
-        )
+        seeds = [f"--detect={arguments.detect}"]
+        body = compare([str(whole), str(folder)], held_out, arguments.work / f"out-{name}", arguments.tokens, seeds)
         yield _row(body, harm=name)
 
 
