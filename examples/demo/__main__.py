@@ -1,11 +1,9 @@
 """`make demo`: the whole job, from links to a report, on the documentation of this machine's Python. It needs no account, network or data.
 
-The demo prints each command that it runs. The only special flag is the one that permits loopback addresses.
+The demo prints each command that it runs. The only special flag is `--proxy`: the demo's web is a proxy that answers for made-up sites.
 """
 
 import argparse
-import contextlib
-import json
 import shlex
 import signal
 import subprocess
@@ -18,8 +16,25 @@ import web
 
 PAGES = 1200
 SEED = 1
-ENTRIES = 50_257
-PROMPT = "Return the number of"
+ENTRIES = 8192
+"""Entries of the vocabulary: few, because the text is small."""
+NETWORK = (
+    "--recipe",
+    "modern",
+    "--layers",
+    "4",
+    "--heads",
+    "6",
+    "--width",
+    "192",
+    "--context",
+    "256",
+    "--vocabulary",
+    str(ENTRIES),
+)
+STEPS = ("--steps", "600", "--batch-tokens", "1536", "--micro-batch", "6", "--learning-rate", "1e-2", "--warmup-steps", "20")
+LOG = ("--validate-every", "100", "--checkpoint-every", "200")
+PROMPTS = ("Return the number of", "This module", "The function takes")
 PYTHON = Path(sys.executable)
 RESUME = "run make demo again to continue"
 
@@ -31,7 +46,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         demo_web = web.build(output / "web", arguments.pages, SEED, _print)
-        code = _run_all(output, demo_web)
+        with web.serve(demo_web) as proxy:
+            code = _run_all(output, demo_web, proxy)
     except KeyboardInterrupt:
         _print(f"stopped; {RESUME}")
         return 130
@@ -44,35 +60,25 @@ def main() -> int:
     return code
 
 
-def commands(output: Path, demo_web: web.Web) -> Iterator[tuple[str, ...]]:
-    """The demo's commands in order. A generator, because a command may depend on the output of those before it."""
-    corpus, run = output / "corpus", output / "run"
+def commands(output: Path, demo_web: web.Web, proxy: str) -> Iterator[tuple[str, ...]]:
+    """The demo's commands in order."""
+    corpus, run, evaluation, samples = (str(output / name) for name in ("corpus", "run", "evaluation", "samples.txt"))
     pipeline = (str(PYTHON), "-m", "pipeline")
     trainer = (str(PYTHON), "-m", "trainer")
-    crawl = ("--allow-addresses", "127.0.0.0/8", "--host-delay", "0.05", "--contact", "demo@localhost")
-    split = ("--validation-share", "0.02", "--smaller-vocabulary")
-    yield (*pipeline, "run", "--submissions", str(demo_web.dump), "--output", str(corpus), *crawl, *split)
-    yield (*trainer, "train", "tiny", "--data", f"{corpus}/tokens", "--out", str(run), *_vocabulary(corpus))
-    yield (*trainer, "sample", str(run), "--prompt", PROMPT, "--seed", "1")
-    yield (*trainer, "eval", str(run), "--data", f"{corpus}/tokens", "--tasks", "held_out", "--out", f"{output}/evaluation")
-    sources = ("--run", str(run), "--evaluation", f"{output}/evaluation", "--output", f"{output}/report")
-    yield (*pipeline, "report", "--corpus", str(corpus), *sources)
+    crawl = ("--proxy", proxy, "--host-delay", "0.02", "--contact", "demo@docs.python.example")
+    text = ("--validation-share", "0.02", "--vocab-size", str(ENTRIES))
+    yield (*pipeline, "run", "--submissions", str(demo_web.dump), "--output", corpus, *crawl, *text)
+    yield (*trainer, "train", "tiny", "--data", f"{corpus}/tokens", "--out", run, *NETWORK, *STEPS, *LOG)
+    yield (*trainer, "sample", run, "--prompt", *PROMPTS, "--temperature", "0.7", "--tokens", "150", "--seed", "1")
+    yield (*trainer, "eval", run, "--data", f"{corpus}/tokens", "--tasks", "held_out", "--out", evaluation)
+    yield (*pipeline, "report", "--corpus", corpus, "--run", run, "--evaluation", evaluation, "--output", str(output / "report"))
 
 
-def _vocabulary(corpus: Path) -> tuple[str, ...]:
-    """The flag `--vocabulary`, if this machine has too little documentation for all 50,257 entries."""
-    entries = json.loads((corpus / "tokens" / "manifest.json").read_bytes())["dataset"]["vocab_size"]
-    return () if entries == ENTRIES else ("--vocabulary", str(entries))
-
-
-def _run_all(output: Path, demo_web: web.Web) -> int:
-    crawled = (output / "corpus" / "pages" / "manifest.json").exists()
-    with contextlib.nullcontext() if crawled else web.serve(demo_web):
-        for command in commands(output, demo_web):
-            _print("\n$ " + shlex.join(command).replace(str(PYTHON), "python"))
-            code = _run(command)
-            if code:
-                return code
+def _run_all(output: Path, demo_web: web.Web, proxy: str) -> int:
+    for command in commands(output, demo_web, proxy):
+        _print("\n$ " + shlex.join(command).replace(str(PYTHON), "python"))
+        if code := _run(command):
+            return code
     return 0
 
 
