@@ -48,9 +48,11 @@ train-extractor: install ## train the default extractor's forests again, two min
 
 airflow: $(AIRFLOW)/.installed ## create the environment for Airflow and for Dataflow's dry run
 
+# uv: it installs these 328 packages in half a minute, pip in more than ten minutes.
 $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 	test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
-	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
+	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints.txt uv
+	$(AIRFLOW)/bin/python -m uv pip install --quiet --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
 	touch $@
 
 browser:

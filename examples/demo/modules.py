@@ -73,12 +73,12 @@ def host_of(name: str) -> str:
     >>> [host_of(name) for name in ("json", "asyncio.tasks", "scipy.stats.qmc", "numpy.ma", "topics.while")]
     ['docs.python.example', 'asyncio.python.example', 'stats.scipy.example', 'docs.numpy.example', 'reference.python.example']
     """
-    first, *rest = name.split(".")
     if name.startswith(TOPICS):
         return "reference.python.example"
-    if first in sys.stdlib_module_names:
-        return f"{first.strip('_').replace('_', '-')}.python.example" if rest else "docs.python.example"
-    return f"{rest[0].strip('_').replace('_', '-') if len(rest) > 1 else 'docs'}.{first.lower()}.example"
+    first, *rest = (part.strip("_").replace("_", "-") for part in name.lower().split("."))
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return f"{first}.python.example" if rest else "docs.python.example"
+    return f"{rest[0] if len(rest) > 1 else 'docs'}.{first}.example"
 
 
 def _shuffle_key(name: str, seed: int) -> bytes:

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 _UNDERLINE = re.compile(r"([-=~^*#\"'])\1{2,}\s*")
 _BULLET = re.compile(r"(?:[-*+•]|\d{1,2}[.)])\s+")
@@ -13,6 +14,7 @@ _DIRECTIVE = re.compile(r"\.\. ([a-z-]+)::\s*(.*)")
 _CODE_DIRECTIVES = frozenset({"code", "code-block", "sourcecode", "math", "plot", "highlight", "testcode", "parsed-literal"})
 
 
+@lru_cache(4096)  # classes inherit docstrings
 def prose(text: str) -> str:
     """The HTML of a docstring without common indentation; reStructuredText's and numpydoc's usual marks are understood.
 

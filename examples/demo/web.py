@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import zstandard
 from modules import host_of, module_names, topic_names
 
-BATCH_MODULES = 40
-BATCH_SECONDS = 60.0
+BATCH_MODULES = 100
+BATCH_SECONDS = 90.0
 DOCUMENT = "import sys; sys.path.append(sys.argv.pop(1)); from document import main; main()"
 """Runs document.py with its folder last in the path: no module of the demo hides one that is documented."""
 DEAD_EVERY = 25
