@@ -6,6 +6,7 @@ from pydoc_data.topics import topics
 import numpy as np
 import pyarrow as pa
 import pytest
+from token_shards import write_token_shards
 
 import trainer
 from pipeline.extract import extract, page_from_response
@@ -15,7 +16,6 @@ from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
 from tokenizer.pre_tokens import pre_tokenize
-from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 from trainer.cli import main as trainer_main
 
 DOCS = Path(__file__).parents[1] / "docs" / "library.md"
@@ -42,19 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the parts of the demo's that the page names: token shards and a run, made by the real programs."""
     folder = tmp_path_factory.mktemp("library") / "demo"
     tokens = folder / "corpus" / "tokens"
-    tokens.mkdir(parents=True)
-    texts = [3 * topics[name] for name in ("while", "if", "for", "try")]
-    vocabulary = train(texts, 300)
-    ids, offsets = vocabulary.encode_arrow(pa.array(texts, pa.large_string()))
-    header = Header("train", 0, 1, len(texts), len(ids), vocabulary.sha256, vocabulary.vocab_size, vocabulary.eot_id)
-    with (tokens / header.name).open("wb") as sink:
-        writer = ShardWriter(sink, header)
-        writer.write(TokenBatch(ids, offsets, np.arange(16 * len(texts), dtype=np.uint8).reshape(-1, 16)))
-        writer.close()
-    vocabulary.save(tokens)
-    shard = ShardEntry(header.name, len(texts), len(ids), (tokens / header.name).stat().st_size, sha256_of(tokens / header.name))
-    split = SplitEntry(len(texts), len(ids), sum(map(len, texts)), (shard,))
-    Manifest(str(tokens), vocabulary.sha256, vocabulary.vocab_size, vocabulary.eot_id, {"train": split}).save()
+    write_token_shards(tokens, {"train": [3 * topics[name] for name in ("while", "if", "for", "try")]})
     shape = ("--layers", "1", "--heads", "2", "--width", "16", "--context", "64", "--vocabulary", "300")
     steps = ("--steps", "1", "--batch-tokens", "64", "--warmup-steps", "1", "--device", "cpu")
     data = ("--data", str(tokens), "--out", str(folder / "run"))

@@ -3,7 +3,7 @@
 from pipeline.report import plots
 from pipeline.report.markup import NONE, bytes_text, definitions, details, figure, number, table, words
 from pipeline.report.numbers import EvaluationFigure, ReportNumbers, TrainingRun
-from tokenizer.labels import html
+from tokenizer.labels import html, html_text
 
 CURVES = {
     "lr": ("Learning rate", "learning rate"),
@@ -60,7 +60,7 @@ def _comparison(numbers: ReportNumbers, runs: list[TrainingRun]) -> str:
 
 def samples(numbers: ReportNumbers) -> str:
     """The body of the section on samples: each text as it was written."""
-    return "".join(f'<pre class="card sample">{html(sample.text)}</pre>\n' for sample in numbers.samples)
+    return "".join(f'<div class="card"><p class="text">{html_text(sample.text)}</p></div>\n' for sample in numbers.samples)
 
 
 def _validation_text(runs: list[TrainingRun], entropy: float | None) -> str:
