@@ -44,8 +44,10 @@ def baselines(dataset: Manifest, name: str, split: SplitNumbers) -> tuple[Baseli
 def _texts(dataset: Manifest, name: str) -> Iterator[bytes]:
     """The texts of a split, in order, up to MOST_BYTES."""
     tokenizer = _tokenizer(Path(dataset.folder))
+    if tokenizer is None:
+        return
     room = MOST_BYTES
-    for shard in dataset.open(name, verify=False) if tokenizer else ():
+    for shard in dataset.open(name, verify=False):
         for _, ids in shard.documents():
             if room <= 0:
                 return
