@@ -38,7 +38,7 @@ def _comparison(numbers: ReportNumbers, runs: list[TrainingRun]) -> str:
     rows = [(b.bits_per_byte, html(b.method), html(b.about)) for b in tokens.baselines]
     evaluated = {e.source: e.value for e in numbers.evaluations if (e.task, e.metric) == ("held_out", "bits per byte")}
     rows += [
-        (value, html(f"the network ({source})"), f"the whole {html(str(tokens.held_out))} split")
+        (value, html(f"the network ({source})"), f"the whole {html(str(tokens.held_out))} split, a window at a time")
         for source, value in evaluated.items()
     ]
     for run in runs if not evaluated else ():
@@ -47,14 +47,15 @@ def _comparison(numbers: ReportNumbers, runs: list[TrainingRun]) -> str:
     most = max(value for value, _, _ in rows)
     lines = "".join(
         f'<tr class="step"><th scope="row">{name}</th><td class="number">{value:.2f}</td>'
-        f'<td class="bar"><span class="track"><i style="width:{100 * value / most:.2f}%"></i></span></td><td>{about}</td></tr>\n'
+        f'<td class="bar"><span class="track"><i style="width:{100 * value / most:.2f}%"></i></span></td></tr>\n'
+        f'<tr class="lost"><td colspan="3" class="lost">{about}</td></tr>\n'
         for value, name, about in sorted(rows, reverse=True)
     )
-    head = '<th scope="col">Held-out text, by</th><th scope="col" class="number">Bits per byte</th><td></td><th scope="col">Read</th>'
+    head = '<th scope="col">Held-out text, by</th><th scope="col" class="number">Bits per byte</th><td></td>'
     return (
         f"<p>What the {bytes_text(split.text_bytes)} of held-out text cost, in bits per byte; less is better.</p>\n"
         '<div class="card scroll" tabindex="0" role="region" aria-label="Bits per byte, by method">'
-        f'<table class="funnel"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>\n'
+        f'<table class="funnel"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div><br>\n'
     )
 
 
