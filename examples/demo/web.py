@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import zstandard
 from modules import host_of, module_names, topic_names
 
-BATCH_MODULES = 100
+BATCH_MODULES = 60
 BATCH_SECONDS = 90.0
 DOCUMENT = "import sys; sys.path.append(sys.argv.pop(1)); from document import main; main()"
 """Runs document.py with its folder last in the path: no module of the demo hides one that is documented."""
@@ -55,7 +55,8 @@ def build(folder: Path, pages: int, seed: int, report: Callable[[str], None]) ->
         report("web: up to date")
         return web
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*topic_names(), *module_names(pages + pages // 12, seed)]
+    about = topic_names()
+    names = [*about, *module_names(max(0, pages + pages // 12 - len(about)), seed)]
     _document(folder, names, pages, report)
     documented = sorted(path.stem for path in folder.glob("*.html"))
     submissions = list(_submissions(web, documented))
