@@ -16,12 +16,12 @@ help:
 
 install: $(VENV)/.installed ## create the virtual environment with every pinned package
 
-# torch alone and first: pip then takes the CPU build if one is available, and later installations keep it.
+# torch alone, first and by pip: it takes the CPU build if one is available, and later installations keep it. uv is faster for the rest.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools uv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
 demo: install ## run the whole job on this machine's own Python documentation, a few minutes
@@ -48,9 +48,11 @@ train-extractor: install ## train the default extractor's forests again, two min
 
 airflow: $(AIRFLOW)/.installed ## create the environment for Airflow and for Dataflow's dry run
 
+# uv: it installs these 328 packages in half a minute, pip in more than ten minutes.
 $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 	test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
-	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
+	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints.txt uv
+	$(AIRFLOW)/bin/python -m uv pip install --quiet --python $(AIRFLOW)/bin/python --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
 	touch $@
 
 browser:
