@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.documents import extractors, filter_notes, takedown
 from pipeline.documents.blocks.page import is_compiled, warm_up
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.documents.explain import explain_page
+from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
 from pipeline.documents.page_ranges import PageRange, page_ranges
 from pipeline.documents.rules import ExtractionRules
@@ -128,9 +128,14 @@ def spread_sandboxes(engine: Engine) -> tuple[Engine, int]:
     return replace(engine, workers=processes, worker=WORKER_PROCESS), -(-engine.workers // processes)
 
 
-def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
-    """What the stage does to one page of a pages folder, one step per line."""
-    return explain_page(folder, url, settings.rules(), settings.limits())
+def explain(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page of a pages folder, or to a file of HTML, one step per line."""
+    return explain_page(source, url, settings.rules(), settings.limits())
+
+
+def explain_html(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page, and to each of its blocks, as an HTML page."""
+    return explain_page_html(source, url, settings.rules(), settings.limits())
 
 
 STAGE = Stage(
@@ -140,4 +145,5 @@ STAGE = Stage(
     work=work,
     unit="pages",
     explain_input=explain,
+    explain_html=explain_html,
 )
