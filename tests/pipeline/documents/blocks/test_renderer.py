@@ -57,6 +57,9 @@ def test_white_space_is_as_a_browser_shows_it(markup: str, text: str) -> None:
     ("<code>a<br>&nbsp;&nbsp;b</code>", "a\n  b"),
     ("<table><tr><td class=code><div>a</div><div><code>&nbsp;&nbsp;b</code></div></table>", "a\n  b"),
     ("<listing>a\n b</listing>", "a\n b"),
+    ("<pre>a&#13;\nb&#13;&#10;c&#xD;d</pre>", "a\nb\nc d"), ("<p>a&#13;b", "a b"),
+    ("<pre>a\n</pre><p>b", "a\nb"), ("<pre>a\n\n</pre><p>b", "a\n\nb"), ("<p>b<pre>a\r\n</pre>c", "b\na\nc"),
+    ("<pre><code>a\n  b\n</code></pre><pre>c\n</pre>d", "a\n  b\nc\nd"),
 ])  # fmt: skip
 def test_code_keeps_its_white_space(markup: str, text: str) -> None:
     assert text_of(markup) == text
