@@ -206,10 +206,10 @@ def _filter(text: str, label: str, rules: ExtractionRules, trail: Trail) -> str:
         if detail := quality_filter.reason(text, label):
             raise _Rejection(quality_filter, detail)
         trail.note(name, "kept")
-    if detail := cleaning.too_short(text, rules.min_characters):
-        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     if rules.mask_pii:
         text, masked = pii.mask(text)
         trail.counts["pii_masked"] += masked
         trail.note("mask_pii", f"{masked} masked")
+    if detail := cleaning.too_short(text, rules.min_characters):
+        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     return text

@@ -15,7 +15,7 @@ STATUS: Final = {
     layout.UNCLOSED: "skipped content never ends",
 }
 ABOVE, BELOW = f"above the cut of {chooser.CUT}", f"not above the cut of {chooser.CUT}"
-QUESTION, HIDDEN, NUMBER = "a question whose answer is kept", "hidden", "the number of a line of code"
+QUESTION, HIDDEN, NUMBER = "a question or a term whose answer is kept", "hidden", "the number of a line of code"
 IN_TEXT, NOT_IN_TEXT = "in the other extractor's text", "not in the other extractor's text"
 SURE, SURE_NOT = (
     f"above {SURELY}, kept beside the other extractor's text",
