@@ -1,6 +1,8 @@
 """The page that --explain --html writes: each block with its verdict, everything escaped, nothing from outside."""
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -196,3 +198,46 @@ def test_a_file_of_html_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert LINES[0] in out.read_text()
     assert explain("--input", str(file), "--explain", "example.org/a", "--html", str(file)) == 2
     assert file.read_text() == page()
+
+
+QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
+MEASURE = """<script>addEventListener("load", () => parent.postMessage(
+  innerWidth + " " + (document.documentElement.scrollWidth - innerWidth) + " " + getComputedStyle(document.body).color, "*"));</script>"""
+FRAME = """<!DOCTYPE html><title>frame</title><pre id="answer"></pre>
+<script>addEventListener("message", e => document.getElementById("answer").textContent = "layout:" + e.data + ":layout");</script>
+<iframe src="page.html" style="width:{width}px;height:900px;border:0"></iframe>"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("theme", "ink"), [(1, "rgb(27, 29, 32)"), (0, "rgb(232, 233, 235)")])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_both_themes_fit_every_width(tmp_path: Path, theme: int, ink: str, width: int) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("Chromium is not installed")
+    long_word = "x" * 400
+    shown = account_of(
+        page(f"<p>{long_word} {LINES[0]}</p><pre>{long_word}</pre>", title=long_word), f"http://example.org/{long_word}"
+    )
+    shown = shown.replace("; style-src", "; script-src 'unsafe-inline'; style-src").replace("</body>", f"{MEASURE}</body>")
+    (tmp_path / "page.html").write_text(shown)
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width))
+    flags = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=20000",
+        f"--blink-settings=preferredColorScheme={theme}",
+    )
+    command = [
+        chromium,
+        *flags,
+        *QUIET,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1400,1000",
+        "--dump-dom",
+        frame.as_uri(),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert f"layout:{width} 0 {ink}:layout" in dom

@@ -25,6 +25,7 @@ def real_pages(folder: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_attribute_lists_find_what_the_expressions_find(shared_data: Path) -> None:
+    assert attribute_lists.install()
     lists = (xpaths.BODY_XPATH, xpaths.OVERALL_DISCARD_XPATH, xpaths.REMOVE_COMMENTS_XPATH, xpaths.RAW_TREE_PRUNE_XPATH)
     entries = [entry for found in lists for entry in found if isinstance(entry, attribute_lists.AttributeList)]
     expressions = [XPath(entry.path, namespaces={"re": xpaths.REGEXP_NS}) for entry in entries]
