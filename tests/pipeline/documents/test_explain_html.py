@@ -202,7 +202,7 @@ def test_a_file_of_html_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 MEASURE = """<script>addEventListener("load", () => parent.postMessage(
-  innerWidth + " " + (document.documentElement.scrollWidth - innerWidth) + " " + getComputedStyle(document.body).color, "*"));</script>"""
+  innerWidth + " " + Math.max(0, document.documentElement.scrollWidth - innerWidth) + " " + getComputedStyle(document.body).color, "*"));</script>"""
 FRAME = """<!DOCTYPE html><title>frame</title><pre id="answer"></pre>
 <script>addEventListener("message", e => document.getElementById("answer").textContent = "layout:" + e.data + ":layout");</script>
 <iframe src="page.html" style="width:{width}px;height:900px;border:0"></iframe>"""
