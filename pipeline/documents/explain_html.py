@@ -12,6 +12,9 @@ from tokenizer.labels import html, html_text
 GENERATOR: Final = "webtext documents --explain"
 """What the pages of this module begin with, so that a command replaces only such a page."""
 
+MOST_BLOCKS: Final = 10_000
+"""Blocks that are shown: a browser takes seconds for more."""
+
 NO_BLOCKS: Final = "No blocks are shown: the page did not come as far as its blocks."
 LEGEND: Final = (("kept", "kept"), ("cut", "kept, but a later rule removed lines"), ("dropped", "dropped"))
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -82,12 +85,14 @@ def _blocks(account: PageAccount) -> str:
     steps = {line: step for step, line in reversed(account.removed)}
     kinds: Counter[str] = Counter()
     items = []
-    for number, block in enumerate(account.blocks, 1):
+    for number, block in enumerate(account.blocks[:MOST_BLOCKS], 1):
         kind, item = _block(number, block, waiting, steps)
         kinds[kind] += 1
         items.append(item)
+    more = len(account.blocks) - MOST_BLOCKS
+    rest = f"<p>{more:,} more blocks are not shown.</p>\n" if more > 0 else ""
     legend = "".join(f'<li class="{kind}"><b>{kinds[kind]:,}</b> {text}</li>' for kind, text in LEGEND)
-    return f'<ul class="legend">{legend}</ul>\n<ol class="blocks">\n{"".join(items)}</ol>\n'
+    return f'<ul class="legend">{legend}</ul>\n<ol class="blocks">\n{"".join(items)}</ol>\n{rest}'
 
 
 def _block(number: int, block: BlockAccount, waiting: Counter[str], steps: dict[str, str]) -> tuple[str, str]:

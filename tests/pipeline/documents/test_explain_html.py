@@ -11,6 +11,7 @@ import pytest
 from page_folders import STORY, html_page, write_pages
 
 from pipeline.cli.main import run
+from pipeline.documents import explain_html
 from pipeline.documents.account import PageAccount, removed_lines
 from pipeline.documents.explain_html import render
 from pipeline.documents.extract import extract
@@ -136,6 +137,13 @@ def test_hostile_values_are_escaped(words: str) -> None:
     assert not re.search(r"<[^>]*\son\w+=", shown)
 
 
+def test_a_page_of_very_many_blocks_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain_html, "MOST_BLOCKS", 4)
+    shown = account_of(page())
+    assert len(items(shown)) == 4
+    assert "<p>5 more blocks are not shown.</p>" in shown
+
+
 def test_nothing_comes_from_outside() -> None:
     shown = account_of(page("<p><img src=http://evil.org/x.png><a href=http://evil.org/>link</a></p>"))
     assert not re.search(r"(?:src|href|url|@import)\s*[=(](?!\"#|\"data:)", shown)
@@ -202,7 +210,8 @@ def test_a_file_of_html_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 MEASURE = """<script>addEventListener("load", () => parent.postMessage(
-  innerWidth + " " + Math.max(0, document.documentElement.scrollWidth - innerWidth) + " " + getComputedStyle(document.body).color, "*"));</script>"""
+  innerWidth + " " +
+  Math.max(0, document.documentElement.scrollWidth - innerWidth) + " " + getComputedStyle(document.body).color, "*"));</script>"""
 FRAME = """<!DOCTYPE html><title>frame</title><pre id="answer"></pre>
 <script>addEventListener("message", e => document.getElementById("answer").textContent = "layout:" + e.data + ":layout");</script>
 <iframe src="page.html" style="width:{width}px;height:900px;border:0"></iframe>"""
