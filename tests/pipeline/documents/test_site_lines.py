@@ -151,7 +151,7 @@ def test_the_stage_removes_a_sites_lines_and_keeps_its_books(tmp_path: Path) -> 
     assert after.counters["text_bytes"] == sum(len(document.text.encode()) for document in now.values())
     assert before.counters["text_bytes"] > after.counters["text_bytes"]
     assert [row["detail"] for row in rows_of(tmp_path / "after", "drops")] == [
-        "127 characters, at least 128, without lines of its site"
+        "123 characters, at least 128, without lines of its site"
     ]
     assert sorted(path.name for path in (tmp_path / "after").iterdir() if path.name.startswith(".")) == []
 
