@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pipeline.cli import beam_flags
@@ -19,12 +20,17 @@ from pipeline.storage.remote import remote_fault
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import NETWORK_FAILED, InputError, OutageError
 from tokenizer.faults import answer, check_arguments
+from tokenizer.labels import printable
+from tokenizer.outputs import written_aside
 from tokenizer.terminal import control, error_line
 
 PROGRAM = "webtext"
 RECIPE, TOKENIZER = "recipe", "tokenizer"
 COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
+LONGEST_HEAD = 1_000
+"""Bytes of an HTML page in which its generator is named."""
+
 ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
 EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep
 its spelling.
@@ -107,6 +113,12 @@ def _stage_parser(stage: Stage[Any]) -> Parser:
     parser.add_argument("--corpus", metavar="DIR", help="corpus folder: stands for all folders, which have the stages' names")
     if stage.explain_input is not None:
         parser.add_argument("--explain", metavar="URL", help="only print what these settings do to one page of --input")
+    if stage.explain_html is not None:
+        parser.add_argument(
+            "--html",
+            metavar="FILE",
+            help="with --explain: write an HTML page that shows each block of the page, kept or dropped; --input may also be an HTML file",
+        )
     if stage.explain_output is not None:
         parser.add_argument("--explain", metavar="ID", help="only print what --output holds on one document")
     add_arguments(parser.add_argument_group("settings"), stage.settings)
@@ -134,10 +146,27 @@ def _run_stage(stage: Stage[Any], parser: argparse.ArgumentParser, arguments: ar
     inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
     settings = from_arguments(stage.settings, arguments)
     if stage.explain_input is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_input(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
+        _explain_input(stage, inputs[stage.inputs[0]], arguments, settings)
         return
+    if getattr(arguments, "html", None) is not None:
+        parser.error("--html goes with --explain URL")
     output = _folder(parser, arguments, "--output", stage.name)
     stage.run(Call(inputs, output, settings, engine))
+
+
+def _explain_input(stage: Stage[Any], source: str, arguments: argparse.Namespace, settings: Any) -> None:
+    """Print what the stage does to one item, or write it as an HTML page. Raises InputError where another file has the page's name."""
+    assert stage.explain_input is not None
+    if stage.explain_html is None or arguments.html is None:
+        sys.stdout.write(stage.explain_input(source, arguments.explain, settings) + "\n")
+        return
+    path, mark = Path(arguments.html), f'content="{PROGRAM} {stage.name} --explain"'.encode()
+    if path.exists() and not (path.is_file() and mark in path.read_bytes()[:LONGEST_HEAD]):
+        raise InputError(f"--html {path}: exists and is no page of this command; choose another path")
+    page = stage.explain_html(source, arguments.explain, settings)
+    with written_aside(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    sys.stdout.write(f"{printable(path)}\n")
 
 
 def _input_flag(stage: Stage[Any], name: str) -> str:
