@@ -96,7 +96,7 @@ def _add_train(parser: TrainerParser) -> None:
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files into the run's folder")
     parser.add_argument("--wandb", metavar="PROJECT", help="also log to this Weights & Biases project")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     parser.add_argument(
         "--flash-attention",
         choices=("auto", "fa3", "fa4", "off"),
@@ -119,7 +119,8 @@ def _add_sample(parser: TrainerParser) -> None:
         "--top-p", type=real, default=None, metavar="X", help="sample from the most likely tokens whose probabilities sum to X"
     )
     parser.add_argument("--samples", type=positive_int, default=1, metavar="N", help="continuations per prompt (default: 1)")
-    parser.add_argument("--seed", type=whole, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--seed", type=whole, default=1, metavar="N", help="seed of the choices (default: 1)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     parser.set_defaults(run=_sample)
 
 

@@ -168,7 +168,8 @@ def work(run: Run) -> None:
     """Do what a run asks for. Raises InputError at the first stage that leaves nothing."""
     run = _growing(run)
     if run.plan_only:
-        sys.stdout.writelines(f"{line}\n" for line in plan_lines([(STAGES[name], run.call(STAGES[name])) for name in RUN]))
+        calls = [(STAGES[name], run.call(STAGES[name])) for name in RUN]
+        sys.stdout.writelines(f"{line}\n" for line in plan_lines(calls, run.reuse))
         return
     for name in RUN:
         check_files(run.settings[name])  # a mistyped word list must not fail after a day's crawl

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import orjson
+
 from pipeline.cli import beam_flags, recipes
 from pipeline.cli.registry import RUN, STAGES, WHOLE_TEXTS
-from pipeline.cli.run_command import parse_run, run_parser, work
-from pipeline.engine.settings import flag_of, value_type
+from pipeline.cli.run_command import SOURCES, Run, parse_run, run_parser, work
+from pipeline.engine.settings import flag_of, to_manifest, value_type
 from pipeline.storage.files import exists, is_same, join
 from pipeline.storage.manifest import NAME, StageManifest
 from tokenizer.command_line import Parser, suggestion
@@ -58,6 +60,7 @@ def run_vary(argv: Sequence[str]) -> None:
     words += ["--dry-run"] if arguments.dry_run else []
     words += ["--also-read", *engine.also_read] if engine.also_read else []
     run = parse_run([*words, *flags_of(arguments.set)], run_parser("vary"))
+    _check_sources(corpus, run)
     work(run)
     if not (arguments.dry_run or OUTPUT.quiet):
         sys.stdout.writelines(f"{line}\n" for line in variant_lines(corpus, arguments.output))
@@ -68,6 +71,19 @@ def _check(corpus: str, output: str) -> None:
         raise InputError(f"{corpus}: no finished stage there; name a corpus that `webtext run` filled")
     if is_same(corpus, output):
         raise InputError(f"{output}: is the corpus itself; choose another --output for the variant")
+
+
+def _check_sources(corpus: str, run: Run) -> None:
+    """Raise InputError where other links are asked for whose sources are not named: no folder records their paths."""
+    links = run.settings["links"]
+    if any(getattr(links, source) for source in SOURCES) or not exists(join(corpus, "links", NAME)):
+        return
+    recorded = StageManifest.load(join(corpus, "links")).settings
+    wanted = orjson.loads(orjson.dumps(to_manifest(links)))
+    if other := [name for name in wanted if wanted[name] != recorded.get(name)]:
+        raise InputError(
+            f"links.{other[0].replace('_', '-')} changes the links: name their sources too, as in --set links.submissions=FILE,FILE"
+        )
 
 
 def flags_of(changes: Sequence[str]) -> list[str]:

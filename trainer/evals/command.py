@@ -30,6 +30,8 @@ from trainer.evals.task import check_folders
 from trainer.export import is_hf_folder
 from trainer.model import GPT
 
+LINE_CHARACTERS = 1_000
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a task failed, 2 bad usage or input, 130 interrupted."""
@@ -63,10 +65,16 @@ def _run(arguments: argparse.Namespace) -> int:
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first:
         write(evaluations, out)
+        sys.stdout.writelines(f"{printable(line, LINE_CHARACTERS)}\n" for line in report.text_lines(evaluations))
         sys.stdout.write(f"{printable(out / 'report.html')}\n")
     if any(evaluation.unexpected for evaluation in evaluations):
         return 1
-    return 2 if any(evaluation.faults for evaluation in evaluations) else 0
+    if world.first and not any(evaluation.records for evaluation in evaluations):
+        raise InputError(
+            f"no task ran: {'; '.join(report.reasons(evaluations)) or 'none was named'}; `webtext-train eval --where` lists what each "
+            "task needs, --data names its folder"
+        )
+    return 2 if any(evaluation.faults or not evaluation.records for evaluation in evaluations) else 0
 
 
 def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> CheckpointEvaluation:
@@ -154,6 +162,6 @@ def _parser() -> Parser:
     parser.add_argument(
         "--batch-tokens", type=positive_int, default=8192, metavar="N", help="tokens per batch; changes speed only"
     )
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the products (default: fp32)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     return parser
