@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -66,8 +67,18 @@ class Parser(argparse.ArgumentParser):
     def usage_error(self, message: str) -> str:
         """The line that answers a usage error."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
-        hint = suggestion(unknown, self.flags()) if unknown else ""
+        hint = suggestion(unknown, self.flags()) if unknown else _nearest_choice(message)
         return f"{self.prog}: {message}{hint}; see {self.prog} --help"
+
+
+def _nearest_choice(message: str) -> str:
+    """The suggestion for argparse's line about a value that is none of the choices.
+
+    >>> _nearest_choice("argument COMMAND: invalid choice: 'trian' (choose from 'train', 'sample')")
+    '; did you mean train?'
+    """
+    found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+    return suggestion(found[1], [word.strip(" '") for word in found[2].split(",")]) if found else ""
 
 
 class _HelpAll(argparse.Action):

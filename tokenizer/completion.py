@@ -3,6 +3,7 @@
 One script knows all words. A command may have commands of its own: `tokenizer train`.
 """
 
+import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,27 @@ def value_of(metavar: str | None, choices: object, nargs: object) -> Value:
     if words & {"DIR", "FOLDER"}:
         return Value.FOLDER
     return Value.FILE if words & {"FILE", "PATH", "SHARD", "CHECKPOINT", "RECIPE"} else Value.TEXT
+
+
+def words_of(parser: argparse.ArgumentParser) -> CommandWords:
+    """A command's words, from its parser."""
+    flags = tuple(
+        FlagWord(
+            name,
+            (action.help or "") if action.help != argparse.SUPPRESS else "",
+            Value.NOTHING if name.startswith("--no-") else value_of(str(action.metavar or ""), action.choices, action.nargs),
+            tuple(map(str, action.choices or ())),
+            action.nargs in ("*", "+"),
+        )
+        for action in parser._actions
+        for name in action.option_strings
+    )
+    plain = [action for action in parser._actions if not action.option_strings and not isinstance(action.choices, dict)]
+    words = tuple(str(choice) for action in plain for choice in action.choices or ())
+    files = any(
+        value_of(str(action.metavar or ""), action.choices, action.nargs) in (Value.FILE, Value.FOLDER) for action in plain
+    )
+    return CommandWords(parser.description or "", flags, words, files)
 
 
 def script(program: Program, shell: str) -> str:
