@@ -80,15 +80,15 @@ def terminal_picture(folder: Path, name: str, title: str, html: str) -> None:
 
 def main() -> None:
     """Run the commands, take the pictures."""
-    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(300)) as web:
+    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(110)) as web:
         folder = Path(temporary)
         write_dump(folder / "RS_2017-07.jsonl", web.pages)
         (folder / "recipe.toml").write_text(
-            f'[pages]\nproxy = "{web.proxy_url}"\nca-bundle = "{web.ca_bundle}"\nhost-delay = 0.4\n'
-            'contact = "you@example.com"\n[vocabulary]\nvocab-size = 2000\n[tokens]\nvalidation-share = 0.05\n'
+            f'[pages]\nproxy = "{web.proxy_url}"\nca-bundle = "{web.ca_bundle}"\nhost-delay = 1.5\n'
+            'contact = "you@example.com"\n[vocabulary]\nvocab-size = 1000\n[tokens]\nvalidation-share = 0.05\n'
         )
         webtext = [sys.executable, "-m", "pipeline"]
-        words = ["run", "--config", "recipe.toml", "--submissions", "RS_2017-07.jsonl", "--output", "corpus", "--limit", "200"]
+        words = ["run", "--config", "recipe.toml", "--submissions", "RS_2017-07.jsonl", "--output", "corpus", "--limit", "120", "--workers", "1"]
         text, drawn = shown([*webtext, *words], folder)
         crawling = [line for line in drawn if line.startswith("pages 2/7")]
         middle = next((line for line in crawling[len(crawling) // 2 :] if " left" in line), crawling[len(crawling) // 2])
