@@ -3,6 +3,7 @@
 A command runs within `guarded_streams`. What the program itself says to a terminal goes through `control`.
 """
 
+import atexit
 import json
 import logging
 import sys
@@ -50,6 +51,8 @@ def guarded_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = output, errors
+        if "colorama.initialise" in sys.modules:  # numba uses it; at exit it would print an escape sequence through our guard
+            atexit.unregister(sys.modules["colorama.initialise"].reset_all)
 
 
 def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

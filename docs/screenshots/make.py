@@ -28,7 +28,8 @@ COLUMNS, ROWS = 110, 40
 STYLE = """
 body { margin: 0; background: #e8eaed; font: 14px/1.45 "DejaVu Sans Mono", monospace; }
 main { margin: 24px; border-radius: 8px; overflow: hidden; background: #16181c; color: #e4e6ea; box-shadow: 0 4px 16px #0004; }
-header { background: #2a2e35; padding: 8px 12px; color: #9aa1ac; } pre { margin: 0; padding: 12px 16px 18px; font: inherit; }
+header { background: #2a2e35; padding: 8px 12px; color: #9aa1ac; }
+pre { margin: 0; padding: 12px 16px 18px; font: inherit; white-space: pre-wrap; word-break: break-all; }
 b { color: #8ab4f8; font-weight: normal; }
 """
 DARK, LIGHT = "--blink-settings=preferredColorScheme=0", "--blink-settings=preferredColorScheme=1"
@@ -75,20 +76,33 @@ def terminal_picture(folder: Path, name: str, title: str, html: str) -> None:
     """A picture of a terminal, as high as its text."""
     path = folder / f"{title}.html"
     path.write_text(html, encoding="utf-8")
-    picture(path.as_uri(), name, 9 * COLUMNS + 80, 21 * (html.count("\n") + 1) + 130)
+    lines = sum(-(-len(line) // COLUMNS) or 1 for line in html.rpartition("<pre>")[2].split("\n"))
+    picture(path.as_uri(), name, 9 * COLUMNS + 80, 21 * lines + 115)
 
 
 def main() -> None:
     """Run the commands, take the pictures."""
-    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(110)) as web:
+    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(30)) as web:
         folder = Path(temporary)
         write_dump(folder / "RS_2017-07.jsonl", web.pages)
         (folder / "recipe.toml").write_text(
-            f'[pages]\nproxy = "{web.proxy_url}"\nca-bundle = "{web.ca_bundle}"\nhost-delay = 1.5\n'
-            'contact = "you@example.com"\n[vocabulary]\nvocab-size = 1000\n[tokens]\nvalidation-share = 0.05\n'
+            f'[pages]\nproxy = "{web.proxy_url}"\nca-bundle = "{web.ca_bundle}"\nhost-delay = 2\n'
+            'contact = "you@example.com"\n[vocabulary]\nvocab-size = 600\n[tokens]\nvalidation-share = 0.05\n'
         )
         webtext = [sys.executable, "-m", "pipeline"]
-        words = ["run", "--config", "recipe.toml", "--submissions", "RS_2017-07.jsonl", "--output", "corpus", "--limit", "120", "--workers", "1"]
+        words = [
+            "run",
+            "--config",
+            "recipe.toml",
+            "--submissions",
+            "RS_2017-07.jsonl",
+            "--output",
+            "corpus",
+            "--limit",
+            "120",
+            "--workers",
+            "1",
+        ]
         text, drawn = shown([*webtext, *words], folder)
         crawling = [line for line in drawn if line.startswith("pages 2/7")]
         middle = next((line for line in crawling[len(crawling) // 2 :] if " left" in line), crawling[len(crawling) // 2])
@@ -99,8 +113,10 @@ def main() -> None:
         terminal_picture(folder, "terminal-status.png", "status", page("status", "webtext status --corpus corpus", status))
         report = folder / "corpus" / "report" / "report.html"
         frame = folder / "phone.html"  # a window of headless Chromium is never narrower than 500
-        frame.write_text(
-            f'<body style="margin:0"><iframe src="{report.as_uri()}" width=390 height=844 style="border:0"></iframe>'
+        body = "margin:0;background:#9aa1ac;text-align:center"
+        phone = f'<iframe src="{report.as_uri()}" width=390 height=844 style="border:0"></iframe>'
+        frame.write_text(f'<body style="{body}">{phone}')
+            f'<body style="margin:0;background:#9aa1ac;text-align:center"><iframe src="{report.as_uri()}" width=390 height=844 style="border:0">'
         )
         for name, theme in (("light", LIGHT), ("dark", DARK)):
             picture(frame.as_uri(), f"report-phone-{name}.png", 500, 844, theme)

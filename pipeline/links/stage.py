@@ -109,7 +109,7 @@ def distinct_links(manifest: StageManifest) -> str:
 
 def outgrows(call: Call[LinksSettings]) -> bool:
     """Whether the folder holds a try that this call continues: its sources and settings, and a higher limit or none."""
-    present = present_request(call.output) if files.exists(call.output) else None
+    present = present_request(call.output)
     if present is None or present["stage"] != STAGE_NAME or not (limit := present["settings"].get("limit")):
         return False
     request = request_of(STAGE_NAME, to_manifest(call.settings), source_files(call.settings))
