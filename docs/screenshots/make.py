@@ -116,8 +116,6 @@ def main() -> None:
         body = "margin:0;background:#9aa1ac;text-align:center"
         phone = f'<iframe src="{report.as_uri()}" width=390 height=844 style="border:0"></iframe>'
         frame.write_text(f'<body style="{body}">{phone}')
-            f'<body style="margin:0;background:#9aa1ac;text-align:center"><iframe src="{report.as_uri()}" width=390 height=844 style="border:0">'
-        )
         for name, theme in (("light", LIGHT), ("dark", DARK)):
             picture(frame.as_uri(), f"report-phone-{name}.png", 500, 844, theme)
 
