@@ -12,7 +12,7 @@ from enum import StrEnum
 SHELLS = ("bash", "zsh", "fish")
 
 
-class Value(StrEnum):
+class ValueKind(StrEnum):
     """What follows a flag."""
 
     NOTHING = "nothing"
@@ -28,7 +28,7 @@ class FlagWord:
 
     name: str
     text: str = ""
-    value: Value = Value.NOTHING
+    value: ValueKind = ValueKind.NOTHING
     choices: tuple[str, ...] = ()
     many: bool = False
 
@@ -57,20 +57,20 @@ class Program:
         return {name.split()[-1]: self.commands[name].text for name in names}
 
 
-def value_of(metavar: str | None, choices: object, nargs: object) -> Value:
+def value_of(metavar: str | None, choices: object, nargs: object) -> ValueKind:
     """What follows a flag, from what its parser says of it.
 
     >>> value_of("DIR", None, None), value_of("FILE", None, "*"), value_of(None, None, 0)
-    (<Value.FOLDER: 'folder'>, <Value.FILE: 'file'>, <Value.NOTHING: 'nothing'>)
+    (<ValueKind.FOLDER: 'folder'>, <ValueKind.FILE: 'file'>, <ValueKind.NOTHING: 'nothing'>)
     """
     if nargs == 0:
-        return Value.NOTHING
+        return ValueKind.NOTHING
     if choices:
-        return Value.CHOICE
+        return ValueKind.CHOICE
     words = set(re.split(r"\W+", metavar or ""))
     if words & {"DIR", "FOLDER"}:
-        return Value.FOLDER
-    return Value.FILE if words & {"FILE", "PATH", "SHARD", "CHECKPOINT", "RECIPE"} else Value.TEXT
+        return ValueKind.FOLDER
+    return ValueKind.FILE if words & {"FILE", "PATH", "SHARD", "CHECKPOINT", "RECIPE"} else ValueKind.TEXT
 
 
 def words_of(parser: argparse.ArgumentParser) -> CommandWords:
@@ -79,7 +79,7 @@ def words_of(parser: argparse.ArgumentParser) -> CommandWords:
         FlagWord(
             name,
             (action.help or "") if action.help != argparse.SUPPRESS else "",
-            Value.NOTHING if name.startswith("--no-") else value_of(str(action.metavar or ""), action.choices, action.nargs),
+            ValueKind.NOTHING if name.startswith("--no-") else value_of(str(action.metavar or ""), action.choices, action.nargs),
             tuple(map(str, action.choices or ())),
             action.nargs in ("*", "+"),
         )
@@ -89,7 +89,8 @@ def words_of(parser: argparse.ArgumentParser) -> CommandWords:
     plain = [action for action in parser._actions if not action.option_strings and not isinstance(action.choices, dict)]
     words = tuple(str(choice) for action in plain for choice in action.choices or ())
     files = any(
-        value_of(str(action.metavar or ""), action.choices, action.nargs) in (Value.FILE, Value.FOLDER) for action in plain
+        value_of(str(action.metavar or ""), action.choices, action.nargs) in (ValueKind.FILE, ValueKind.FOLDER)
+        for action in plain
     )
     return CommandWords(parser.description or "", flags, words, files)
 
@@ -119,7 +120,9 @@ def _tables(program: Program) -> list[str]:
     lines += ["    esac", "    case $command:$flag in"]
     for name, command in program.commands.items():
         lines += [
-            f"        {_quoted(f'{name}:{flag.name}')}) {_case(flag)} ;;" for flag in command.flags if flag.value != Value.NOTHING
+            f"        {_quoted(f'{name}:{flag.name}')}) {_case(flag)} ;;"
+            for flag in command.flags
+            if flag.value != ValueKind.NOTHING
         ]
     return [*lines, "    esac"]
 
@@ -247,11 +250,11 @@ def _fish(program: Program) -> str:
 def _fish_flag(flag: FlagWord) -> str:
     spelled = f"-l {flag.name[2:]}" if flag.name.startswith("--") else f"-s {flag.name[1:]}"
     values = {
-        Value.NOTHING: "",
-        Value.TEXT: " -x",
-        Value.FILE: " -r -F",
-        Value.FOLDER: " -x -a '(__fish_complete_directories)'",
-        Value.CHOICE: f" -x -a {_fish_text(' '.join(flag.choices))}",
+        ValueKind.NOTHING: "",
+        ValueKind.TEXT: " -x",
+        ValueKind.FILE: " -r -F",
+        ValueKind.FOLDER: " -x -a '(__fish_complete_directories)'",
+        ValueKind.CHOICE: f" -x -a {_fish_text(' '.join(flag.choices))}",
     }
     return f"{spelled}{values[flag.value]} -d {_fish_text(flag.text)}"
 

@@ -8,7 +8,7 @@ from pipeline.cli.help_pages import Flag
 from pipeline.cli.output_flags import FLAG, FORMATS, TEXTS
 from pipeline.cli.registry import COMMANDS, COMPLETION, OTHER_TEXTS, STAGE_TEXTS, TOOL_TEXTS, WHOLE_TEXTS
 from tokenizer.command_line import HELP_ALL, Parser
-from tokenizer.completion import SHELLS, CommandWords, FlagWord, Program, Value, script, value_of
+from tokenizer.completion import SHELLS, CommandWords, FlagWord, Program, ValueKind, script, value_of
 
 WAYS = {
     "bash": 'eval "$(webtext completion bash)" in ~/.bashrc',
@@ -43,19 +43,19 @@ def _command(name: str, text: str) -> CommandWords:
     flags = tuple(_word(flag, name) for flag in page.flags for name in flag.names if name.startswith("-"))
     plain = [flag for flag in page.flags if not flag.names[0].startswith("-")]
     words = tuple(choice for flag in plain for choice in flag.choices or ())
-    files = any(value_of(flag.metavar, flag.choices, flag.nargs) in (Value.FILE, Value.FOLDER) for flag in plain)
+    files = any(value_of(flag.metavar, flag.choices, flag.nargs) in (ValueKind.FILE, ValueKind.FOLDER) for flag in plain)
     return CommandWords(text.splitlines()[0] if text else "", (*flags, *_shared()), () if name == "recipe" else words, files)
 
 
 def _word(flag: Flag, name: str) -> FlagWord:
-    value = Value.NOTHING if name.startswith("--no-") else value_of(flag.metavar, flag.choices, flag.nargs)
+    value = ValueKind.NOTHING if name.startswith("--no-") else value_of(flag.metavar, flag.choices, flag.nargs)
     return FlagWord(name, flag.text, value, flag.choices or (), flag.nargs in ("*", "+"))
 
 
 def _shared() -> list[FlagWord]:
     """The flags of every command."""
     output = [
-        FlagWord(name, text, Value.CHOICE if name == FLAG else Value.NOTHING, FORMATS if name == FLAG else ())
+        FlagWord(name, text, ValueKind.CHOICE if name == FLAG else ValueKind.NOTHING, FORMATS if name == FLAG else ())
         for names, text in TEXTS.items()
         for name in names
     ]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tokenizer.completion import SHELLS, CommandWords, FlagWord, Program, Value, script, value_of
+from tokenizer.completion import SHELLS, CommandWords, FlagWord, Program, ValueKind, script, value_of
 
 FLAGS = (
-    FlagWord("--output", "folder", Value.FOLDER),
-    FlagWord("--texts", "files", Value.FILE, many=True),
-    FlagWord("--karma", "it's a rule", Value.CHOICE, ("max", "sum")),
-    FlagWord("--limit", "number", Value.TEXT),
+    FlagWord("--output", "folder", ValueKind.FOLDER),
+    FlagWord("--texts", "files", ValueKind.FILE, many=True),
+    FlagWord("--karma", "it's a rule", ValueKind.CHOICE, ("max", "sum")),
+    FlagWord("--limit", "number", ValueKind.TEXT),
     FlagWord("--dry-run", "nothing"),
 )
 PROGRAM = Program(
@@ -22,7 +22,7 @@ PROGRAM = Program(
         "lists": CommandWords("show lists", (FlagWord("--json", "as JSON"),)),
         "tokenizer": CommandWords("tokenizers"),
         "tokenizer train": CommandWords(
-            "learn", (FlagWord("--trainer", "how", Value.CHOICE, ("counts", "library")),), files=True
+            "learn", (FlagWord("--trainer", "how", ValueKind.CHOICE, ("counts", "library")),), files=True
         ),
         "tokenizer links": CommandWords("another links", (FlagWord("--other", "flag"),)),
         "shell": CommandWords("a word", (), ("bash", "zsh")),
@@ -115,15 +115,15 @@ def test_a_script_names_every_command_and_flag(shell: str) -> None:
 @pytest.mark.parametrize(
     ("metavar", "choices", "nargs", "value"),
     [
-        ("DIR", None, None, Value.FOLDER),
-        ("CHECKPOINT", None, None, Value.FILE),
-        ("FILE|TEXT", None, None, Value.FILE),
-        ("N", None, None, Value.TEXT),
-        ("PROFILE", None, None, Value.TEXT),
-        (None, ("a",), None, Value.CHOICE),
-        ("DIR", None, 0, Value.NOTHING),
-        (None, None, None, Value.TEXT),
+        ("DIR", None, None, ValueKind.FOLDER),
+        ("CHECKPOINT", None, None, ValueKind.FILE),
+        ("FILE|TEXT", None, None, ValueKind.FILE),
+        ("N", None, None, ValueKind.TEXT),
+        ("PROFILE", None, None, ValueKind.TEXT),
+        (None, ("a",), None, ValueKind.CHOICE),
+        ("DIR", None, 0, ValueKind.NOTHING),
+        (None, None, None, ValueKind.TEXT),
     ],
 )
-def test_what_follows_a_flag(metavar: str | None, choices: object, nargs: object, value: Value) -> None:
+def test_what_follows_a_flag(metavar: str | None, choices: object, nargs: object, value: ValueKind) -> None:
     assert value_of(metavar, choices, nargs) == value
