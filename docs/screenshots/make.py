@@ -52,7 +52,7 @@ def shown(command: list[str], cwd: Path) -> tuple[str, list[str]]:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{output.decode()}")
     drawn = re.findall(r"\r\x1b\[K([^\r\n]+)", output.decode())
-    lines = [re.sub(r"^.*\x1b\[K", "", line.rstrip("\r")) for line in output.decode().split("\n")]
+    lines = [re.sub(r"^.*\x1b\[K|\x1b\[[\d;]*m", "", line.rstrip("\r")) for line in output.decode().split("\n")]
     return "\n".join(line for line in lines if line or lines[-1] != line), drawn
 
 
@@ -82,7 +82,7 @@ def terminal_picture(folder: Path, name: str, title: str, html: str) -> None:
 
 def main() -> None:
     """Run the commands, take the pictures."""
-    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(30)) as web:
+    with tempfile.TemporaryDirectory() as temporary, ReplayServer(pages(110)) as web:
         folder = Path(temporary)
         write_dump(folder / "RS_2017-07.jsonl", web.pages)
         (folder / "recipe.toml").write_text(
