@@ -41,7 +41,7 @@ def shown(command: list[str], cwd: Path) -> tuple[str, list[str]]:
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     output = b""
-    with subprocess.Popen(command, cwd=cwd, stdout=writer, stderr=writer, env=environment) as process:  # noqa: S603
+    with subprocess.Popen(command, cwd=cwd, stdout=writer, stderr=writer, env=environment) as process:
         os.close(writer)
         try:
             while chunk := os.read(reader, 1 << 16):
@@ -69,7 +69,7 @@ def picture(address: str, name: str, width: int, height: int, theme: str = LIGHT
     chromium = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("no chromium: make browser")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000", theme]
     size = [f"--window-size={width},{height}", f"--screenshot={HERE / name}"]
-    subprocess.run([chromium, *flags, *size, address], check=True, capture_output=True, timeout=120)  # noqa: S603
+    subprocess.run([chromium, *flags, *size, address], check=True, capture_output=True, timeout=120)
 
 
 def terminal_picture(folder: Path, name: str, title: str, html: str) -> None:
