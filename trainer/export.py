@@ -69,7 +69,7 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     text = json.dumps(_their_config(config, tokenizer.eot_id), indent=2) + "\n"
     with written_aside(folder / CONFIG) as aside:
         aside.write_text(text, encoding="utf-8")
-    tokenizer.save(folder)
+    tokenizer.save(folder, config.context)
     return folder
 
 
