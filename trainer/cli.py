@@ -141,6 +141,9 @@ def _add_dry_run(parser: TrainerParser) -> None:
         metavar="N",
         help="number of ranks to simulate; this process plays one of them",
     )
+    parser.add_argument(
+        "--memory-gib", type=positive_int, default=80, metavar="N", help="memory of a GPU, for --strategy auto (default: 80)"
+    )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     add_options(parser)
     parser.set_defaults(run=_dry_run)

@@ -13,7 +13,7 @@ ROWS_MULTIPLE = 64
 LARGEST = {"layers": 1 << 12, "heads": 1 << 12, "width": 1 << 17, "context": 1 << 24, "vocabulary": 1 << 20}
 """Bounds of the network's shape, far above any network: a file's numbers must not take all memory."""
 
-PRECISIONS = ("auto", "bf16", "fp32", "fp64")
+PRECISIONS = ("auto", "bf16", "tf32", "fp32", "fp64")
 
 
 class SaveError(OSError):
@@ -105,7 +105,11 @@ class TrainConfig:
     epsilon: float = option(1e-8, "epsilon of AdamW")
     clip: float = option(1.0, "maximum gradient norm; 0 disables clipping")
     document_mask: bool = option(False, "tokens attend only within their document; GPT-2 had no such mask")
-    precision: str = option("auto", "bf16 is autocast over fp32 weights; auto selects it where it is fast", choices=PRECISIONS)
+    precision: str = option(
+        "auto", "bf16 is autocast over fp32 weights; auto: where it is fast; tf32: fp32 with shorter products on a GPU",
+        choices=PRECISIONS,
+    )  # fmt: skip
+    fp32_stream: bool = option(False, "keep the residual stream in fp32 where products are in bf16")
     spike_sigmas: float = option(
         6.0, "skip a step whose gradient norm exceeds the recent mean by this many standard deviations; 0: never"
     )
@@ -117,7 +121,13 @@ class TrainConfig:
     micro_batch: int = option(8, "windows per micro-batch on each rank; lowered to divide a rank's share", free=True)
     compile: bool = option(True, "torch.compile", free=True)
     recompute: bool = option(False, "activation checkpointing: recompute blocks in the backward pass", free=True)
-    strategy: str = option("ddp", "parallelism over several ranks", choices=("ddp", "fsdp"), free=True)
+    strategy: str = option(
+        "auto", "what several ranks divide: ddp, windows; fsdp, the network too; auto: ddp if it fits the GPU",
+        choices=("auto", "ddp", "fsdp"), free=True,
+    )  # fmt: skip
+    gradient_type: str = option(
+        "fp32", "type in which fsdp accumulates and exchanges gradients", choices=("fp32", "bf16"), free=True
+    )
     loss_rows: int = option(0, "rows of logits computed at a time; 0 chooses for the device", free=True)
     log_every: int = option(10, "steps between lines of the log", free=True)
     checkpoint_every: int = option(1000, "steps between checkpoints", free=True)
@@ -155,6 +165,11 @@ class TrainConfig:
     def batch_windows(self) -> int:
         """Windows per step, over all ranks."""
         return self.batch_tokens // self.model.context
+
+    def micro_batches(self, ranks: int) -> int:
+        """Micro-batches of a rank per step."""
+        share = max(1, self.batch_windows // ranks)
+        return share // math.gcd(self.micro_batch, share)
 
     def with_options(self, **changes: Any) -> Self:
         """Copy of the recipe with changed fields, its own or its model's, by name."""

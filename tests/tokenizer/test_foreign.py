@@ -37,7 +37,10 @@ PARTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "strip": (lambda t: t.update(normalizer={"type": "Strip", "strip_left": True, "strip_right": True}), "normalizer .Strip"),
     "no regex": (lambda t: t.update(pre_tokenizer={**BYTES, "use_regex": False}), "use_regex"),
-    "prefix space": (lambda t: t.update(pre_tokenizer={**BYTES, "use_regex": True, "add_prefix_space": True}), "add_prefix_space"),
+    "prefix space": (
+        lambda t: t.update(pre_tokenizer={**BYTES, "use_regex": True, "add_prefix_space": True}),
+        "add_prefix_space",
+    ),
     "whitespace": (lambda t: t.update(pre_tokenizer={"type": "Whitespace"}), "pre_tokenizer is Whitespace"),
     "digits first": (
         lambda t: t.update(

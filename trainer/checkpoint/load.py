@@ -21,11 +21,13 @@ from trainer.model import GPT
 log = logging.getLogger(__name__)
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", *, verify: bool = True
+) -> tuple[GPT, Tokenizer, TrainConfig]:
     """A network in evaluation mode and fp32, its tokenizer and its recipe (for a Hugging Face folder only the network's shape).
 
     `path` is a Hugging Face folder, a checkpoint, or a run, which stands for its newest checkpoint. Raises InputError for
-    anything else, and DamagedCheckpointError for a damaged checkpoint.
+    anything else, and DamagedCheckpointError for a damaged checkpoint. Without `verify`, hashes are not checked: another rank does.
     """
     folder = Path(path)
     try:
@@ -34,7 +36,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GP
             model = _without_padding(load_hf(folder), tokenizer, folder)
             return model.to(device).eval(), tokenizer, _config_of_shape(model)
         folder = newest(folder)
-        metadata = read_metadata(folder)
+        metadata = read_metadata(folder, verify=verify)
         model = GPT(metadata.config.model)
         load_tensors(folder / "model", {name: weight.detach() for name, weight in model.named_parameters()}, World())
         return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), metadata.config
