@@ -128,6 +128,7 @@ def _add_export(parser: TrainerParser) -> None:
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
     parser.add_argument("folder", metavar="FOLDER", help="output folder for model.safetensors, config.json and the tokenizer")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.set_defaults(run=_export)
 
 

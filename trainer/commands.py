@@ -9,6 +9,7 @@ from tokenizer.labels import printable, printable_text
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
+from trainer.distributed import environment
 from trainer.export import check_export_folder, save_hf
 from trainer.generate import generate
 
@@ -39,7 +40,7 @@ def sample(arguments: Namespace) -> int:
 def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
     check_export_folder(Path(arguments.folder))
-    model, tokenizer, _ = load_model(Path(arguments.checkpoint))
+    model, tokenizer, _ = load_model(Path(arguments.checkpoint), environment(arguments.device).device)
     sys.stdout.write(f"{printable(save_hf(model, tokenizer, arguments.folder))}\n")
     return 0
 

@@ -15,7 +15,8 @@ USABLE = 0.9
 def peak_bytes(config: TrainConfig, ranks: int) -> int:
     """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
 
-    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. A rank with several
+    Weights, gradients and two moments take 16 bytes per parameter; under FSDP 12 divided by the ranks, since no gradient has been
+    summed yet. A rank with several
     micro-batches per step under FSDP keeps all weights gathered, and accumulates all gradients. Per token, each block keeps inputs
     and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after GELU.
     """
@@ -23,7 +24,7 @@ def peak_bytes(config: TrainConfig, ranks: int) -> int:
     width, layers, rows = model.width, model.layers, model.padded_rows
     tokens = config.micro_batch * model.context
     stream = 4 if config.fp32_stream and not sharded else 2  # bytes per number of the residual stream
-    state = 16 * model.parameters // (ranks if sharded else 1)
+    state = 12 * model.parameters // ranks if sharded else 16 * model.parameters
     matrices = 12 * width**2
     if not sharded:
         cast = 2 * layers * matrices

@@ -12,6 +12,7 @@ from tokenizer.errors import InputError
 from tokenizer.labels import printable, script_json
 from tokenizer.outputs import written_aside
 from trainer.checkpoint.load import load_model
+from trainer.distributed import environment
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
 
@@ -28,11 +29,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--other", help="a second text that shares a word with the prompt, to compare the word's vectors in two contexts"
     )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.add_argument("--out", default="explain.html", help="path of the page (default: explain.html)")
     arguments = parser.parse_args(list(argv))
     out = Path(arguments.out)
     _check_page(out)
-    model, tokenizer, _ = load_model(arguments.checkpoint)
+    model, tokenizer, _ = load_model(arguments.checkpoint, environment(arguments.device).device)
     text = page(model, tokenizer, arguments.prompt, arguments.other)
     with written_aside(out) as aside:
         aside.write_text(text, encoding="utf-8")
