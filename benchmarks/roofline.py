@@ -1,8 +1,8 @@
 """What a training step can reach at most on a card: `python benchmarks/roofline.py H100 gpt2-small --ranks 8`.
 
 Each part of a step takes at least its FLOPs over the card's nominal FLOPS, or its bytes over the nominal bandwidth, and parts do
-not overlap except for the exchange of gradients with the backward pass. Kernels reach 70 to 85 % of nominal products, so expect
-that part of what is printed. Nothing here is measured.
+not overlap except for the exchange of gradients with the backward pass. No kernel reaches the nominal figures, so expect less.
+Nothing here is measured.
 """
 
 import argparse

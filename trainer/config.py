@@ -39,6 +39,10 @@ class ModelConfig:
     activation: str = option("gelu", "activation of the feed-forward layer; gelu is GPT-2's tanh form", choices=("gelu", "relu2"))
     positions: str = option("learned", "position encoding", choices=("learned", "rotary"))
     qk_norm: bool = option(False, "normalize queries and keys")
+    norm: str = option("layer", "normalization; rms has no parameters", choices=("layer", "rms"))
+    softcap: float = option(0.0, "bound logits to ± this by tanh; 0: no bound")
+    skips: bool = option(False, "each block also reads the embedding, by a learned share")
+    value_embeddings: bool = option(False, "the first and the last block add an embedding of its own to each token's values")
     zero_projections: bool = option(False, "initialize projections into the residual stream with zeros")
 
     def __post_init__(self) -> None:
@@ -48,6 +52,7 @@ class ModelConfig:
             _require(value <= most, f"--{name} {value}: must be at most {most:,}")
         _check_choices(self)
         _require(self.width % self.heads == 0, f"--width {self.width} is not a multiple of --heads {self.heads}")
+        _require(0 <= self.softcap < math.inf, f"--softcap {self.softcap}: must be at least 0")
         _require(0 <= self.dropout < 1, f"--dropout {self.dropout}: must be at least 0 and below 1")
         _require(
             self.positions == "learned" or self.head_width % 2 == 0,
@@ -71,10 +76,12 @@ class ModelConfig:
     @property
     def parameters(self) -> int:
         """Number of trainable parameters: 12Ld² + 13Ld + Vd + Td + 2d for GPT-2."""
-        block = 12 * self.width**2 + 13 * self.width
+        norms = 2 * self.width if self.norm == "layer" else 0
+        block = 12 * self.width**2 + 9 * self.width + 2 * norms
         embeddings = self.vocabulary * self.width * (1 if self.tied else 2)
         positions = self.context * self.width if self.positions == "learned" else 0
-        return self.layers * block + embeddings + positions + 2 * self.width
+        values = self.vocabulary * self.width if self.value_embeddings else 0
+        return self.layers * (block + self.skips) + embeddings + positions + values + norms
 
     def flops_per_sequence(self, tokens: int | None = None) -> int:
         """FLOPs of forward and backward over T `tokens` (default: the context), attention unmasked: 6(12Ld² + Vd)T + 12LdT²."""

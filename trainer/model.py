@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.attention import Attention, Documents, KeyValueCache
 from trainer.config import ModelConfig
-from trainer.loss import head_loss
+from trainer.loss import head_loss, soft_capped
 from trainer.sharded import copy_whole
 
 __all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward"]
@@ -40,27 +40,54 @@ class FeedForward(nn.Module):
         return output_BTD
 
 
+class RMSNorm(nn.Module):
+    """Division by the root mean square, without parameters."""
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The normalized residual stream, (B, T, D)."""
+        return F.rms_norm(x_BTD, x_BTD.shape[-1:])
+
+
+def _norm(config: ModelConfig) -> nn.Module:
+    return nn.LayerNorm(config.width, NORM_EPSILON) if config.norm == "layer" else RMSNorm()
+
+
 class Block(nn.Module):
     """Attention, then feed-forward. Each reads the normalized residual stream and adds its output to it."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.norm_1 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm_1 = _norm(config)
         self.attention = Attention(config, layer)
-        self.norm_2 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm_2 = _norm(config)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
         self.recompute = False
 
-    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor,
+        documents: Documents | None,
+        cache: KeyValueCache | None,
+        values_BTD: Tensor | None = None,
+    ) -> Tensor:
         """Residual stream after the block, (B, T, D). With `recompute`, training keeps only the block's input."""
+        inputs = (x_BTD, positions_BT, documents, cache, values_BTD)
         if self.recompute and self.training:
-            recomputed: Tensor = checkpoint(self._run, x_BTD, positions_BT, documents, cache, use_reentrant=False)
+            recomputed: Tensor = checkpoint(self._run, *inputs, use_reentrant=False)
             return recomputed
-        return self._run(x_BTD, positions_BT, documents, cache)
+        return self._run(*inputs)
 
-    def _run(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
-        x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache))
+    def _run(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor,
+        documents: Documents | None,
+        cache: KeyValueCache | None,
+        values_BTD: Tensor | None,
+    ) -> Tensor:
+        x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache, values_BTD))
         output_BTD: Tensor = self.dropout(self.feed_forward(self.norm_2(x_BTD)))
         return x_BTD + output_BTD
 
@@ -75,8 +102,10 @@ class GPT(nn.Module):
         self.position_embedding = nn.Embedding(config.context, config.width) if config.positions == "learned" else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm = _norm(config)
         self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        self.skip_L = nn.Parameter(torch.zeros(config.layers)) if config.skips else None
+        self.value_embedding = nn.Embedding(config.vocabulary, config.width) if config.value_embeddings else None
         self.loss_rows = 0
         self.fp32_stream = False
 
@@ -109,8 +138,7 @@ class GPT(nn.Module):
         x_BTD = self._stream(tokens_BT, documents, cache)
         if targets_BT is not None:
             return self.stream_loss(x_BTD, targets_BT)
-        logits_BTV: Tensor = F.linear(self.norm(x_BTD), self._head_weight)
-        return logits_BTV
+        return soft_capped(F.linear(self.norm(x_BTD), self._head_weight), self.config.softcap)
 
     def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: KeyValueCache | None = None) -> Tensor:
         """Normalized residual stream (B, T, D) after the last block."""
@@ -120,7 +148,8 @@ class GPT(nn.Module):
     def stream_loss(self, x_BTD: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean loss in nats per token of the residual stream after the last block: final norm, output layer, cross-entropy."""
         h_ND = self.norm(x_BTD).flatten(0, 1)
-        return head_loss(h_ND, self._head_weight, targets_BT.flatten(), self.config.padded_rows, self.loss_rows)
+        config = self.config
+        return head_loss(h_ND, self._head_weight, targets_BT.flatten(), config.padded_rows, self.loss_rows, config.softcap)
 
     @property
     def _head_weight(self) -> Tensor:
@@ -136,8 +165,12 @@ class GPT(nn.Module):
         device = x_BTD.device.type
         if device != "meta" and torch.is_autocast_enabled(device) and not self.fp32_stream:
             x_BTD = x_BTD.to(torch.get_autocast_dtype(device))
-        for block in self.blocks:
-            x_BTD = block(x_BTD, positions_BT, documents, cache)
+        values_BTD = None if self.value_embedding is None else self.value_embedding(tokens_BT).to(x_BTD.dtype)
+        embedding_BTD, ends = x_BTD, (0, self.config.layers - 1)
+        for layer, block in enumerate(self.blocks):
+            if self.skip_L is not None:
+                x_BTD = x_BTD + self.skip_L[layer].to(x_BTD.dtype) * embedding_BTD
+            x_BTD = block(x_BTD, positions_BT, documents, cache, values_BTD if layer in ends else None)
         if cache is not None:
             cache.length += tokens_BT.shape[1]
         return x_BTD

@@ -21,7 +21,7 @@ def learning_rate_at(config: TrainConfig, step: int) -> float:
     if config.schedule == "wsd":
         decay_steps = max(1, round(config.decay_fraction * config.steps))
         return min(warmup, (config.steps - step) / decay_steps)
-    if warmup < 1:
+    if step < config.warmup_steps:
         return warmup
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
