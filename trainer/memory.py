@@ -12,7 +12,7 @@ USABLE = 0.9
 """Part of a GPU's memory that tensors may take: the rest is the allocator's gaps, NCCL's buffers and CUDA's code."""
 
 
-def peak_bytes(config: TrainConfig, ranks: int) -> int:
+def peak_bytes(config: TrainConfig, ranks: int, device: str = "cpu") -> int:
     """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
 
     Weights, gradients and two moments take 16 bytes per parameter; under FSDP 12 divided by the ranks, since no gradient has been
@@ -33,7 +33,7 @@ def peak_bytes(config: TrainConfig, ranks: int) -> int:
     else:
         cast = 2 * (matrices + (model.vocabulary + model.context) * width)
     activations = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
-    chunk = min(chunk_rows(tokens, rows, "cpu"), tokens)
+    chunk = min(chunk_rows(tokens, rows, device), tokens)
     head = 6 * tokens * width + (2 + 4 + 2) * rows * width + (2 + 4) * chunk * rows
     return state + cast + activations + head
 
@@ -45,7 +45,7 @@ def resolve_strategy(config: TrainConfig, ranks: int, memory_bytes: int | None) 
     """
     if config.strategy != "auto":
         return config
-    fits = memory_bytes is None or peak_bytes(replace(config, strategy="ddp"), ranks) <= USABLE * memory_bytes
+    fits = memory_bytes is None or peak_bytes(replace(config, strategy="ddp"), ranks, "cuda") <= USABLE * memory_bytes
     return replace(config, strategy="ddp" if fits else "fsdp")
 
 

@@ -246,7 +246,7 @@ def _set_damaged_aside(known: list[Path], start: Path | None) -> None:
         log.warning("%s: damaged; kept as %s", path, set_aside(path).name)
 
 
-def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer, *, verify: bool) -> GPT:
+def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer, *, verify: bool = True) -> GPT:
     """The network whose weights to start from. Raises InputError if its shape or its tokenizer differs from the run's."""
     model, theirs_tokenizer, _ = load_model(folder, verify=verify)
     mine, theirs = config.model.to_json(), model.config.to_json()
