@@ -15,7 +15,7 @@ from trainer.config import ModelConfig
 from trainer.loss import head_loss, soft_capped
 from trainer.sharded import copy_whole
 
-__all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward"]
+__all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward", "RMSNorm"]
 
 STANDARD_DEVIATION = 0.02
 """Standard deviation of initial weights. Projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3)."""
