@@ -143,7 +143,7 @@ def parallelize(
 
     With `init_sync`, DDP broadcasts rank 0's weights.
     """
-    if is_sharded(strategy, world):
+    if divides_network(strategy, world):
         return model if isinstance(model, FSDPModule) else shard(model, world, bf16=bf16, mesh=mesh)
     if world.ranks == 1:
         return model
@@ -153,7 +153,7 @@ def parallelize(
     )
 
 
-def is_sharded(strategy: str, world: World) -> bool:
+def divides_network(strategy: str, world: World) -> bool:
     """Whether ranks hold shards of the network: one rank alone holds it whole."""
     return strategy == "fsdp" and world.ranks > 1
 

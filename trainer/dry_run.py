@@ -27,7 +27,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from tokenizer.errors import InputError
 from trainer.config import TrainConfig
-from trainer.distributed import World, gradient_sync, is_sharded, parallelize, shard
+from trainer.distributed import World, divides_network, gradient_sync, parallelize, shard
 from trainer.flags import apply_flags
 from trainer.memory import peak_bytes, resolve_strategy
 from trainer.model import GPT
@@ -83,7 +83,7 @@ def dry_run(config: TrainConfig, ranks: int) -> DryRun:
         model.recompute_blocks(config.recompute)
         model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
         accumulates, bf16 = config.micro_batches(ranks) > 1, config.precision == "bf16"
-        if is_sharded(config.strategy, world):
+        if divides_network(config.strategy, world):
             shard(model, world, bf16=bf16, accumulates=accumulates, gradient_type=gradient_type(config), mesh=mesh)
         network = parallelize(model, world, config.strategy, bf16=bf16, mesh=mesh, init_sync=False)
         order: list[Tensor] = []

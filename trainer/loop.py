@@ -18,7 +18,7 @@ from trainer.checkpoint.tensors import Tensors, load_tensors
 from trainer.compiling import CompileCache, compile_parts
 from trainer.config import TrainConfig
 from trainer.data import Batches, MicroBatch, TokenDataset, validation_starts
-from trainer.distributed import SharedFlag, World, gradient_sync, is_sharded, parallelize, reshard, shard
+from trainer.distributed import SharedFlag, World, divides_network, gradient_sync, parallelize, reshard, shard
 from trainer.evals.in_training import InTrainingEvaluator
 from trainer.feed import DeviceFeed
 from trainer.interruption import StopRequest, stop_signals
@@ -234,7 +234,7 @@ def build(config: TrainConfig, world: World) -> tuple[GPT, nn.Module]:
     model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
     if compiled_by_parts(config, world):
         compile_parts(model)
-    if is_sharded(config.strategy, world):
+    if divides_network(config.strategy, world):
         accumulates = config.micro_batches(world.ranks) > 1
         shard(model, world, bf16=bf16, accumulates=accumulates, gradient_type=gradient_type(config))
     model.to_empty(device=world.device)
@@ -244,4 +244,4 @@ def build(config: TrainConfig, world: World) -> tuple[GPT, nn.Module]:
 
 def compiled_by_parts(config: TrainConfig, world: World) -> bool:
     """Whether blocks are compiled one by one: FSDP's hooks, and DDP's splitting of a graph with recomputation, need that."""
-    return config.compile and (config.recompute or is_sharded(config.strategy, world))
+    return config.compile and (config.recompute or divides_network(config.strategy, world))
