@@ -63,7 +63,7 @@ def main(arguments: Namespace) -> int:
     collectives = ", ".join(f"{count} {kind}" for kind, count in result.collectives.items())
     sys.stdout.write(
         f"{arguments.preset} on {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows per micro-batch, "
-        f"{config.micro_batches(arguments.ranks):,} micro-batches per step\n"
+        f"micro-batches per step: {config.micro_batches(arguments.ranks):,}\n"
         f"collectives per step: {collectives}\n"
         f"peak memory of a rank: {result.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
         f"the formula for GPT-2's recipe gives {peak_bytes(config, arguments.ranks) / 2**30:.2f} GiB\n"

@@ -16,9 +16,9 @@ def peak_bytes(config: TrainConfig, ranks: int, device: str = "cpu") -> int:
     """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
 
     Weights, gradients and two moments take 16 bytes per parameter; under FSDP 12 divided by the ranks, since no gradient has been
-    summed yet. A rank with several
-    micro-batches per step under FSDP keeps all weights gathered, and accumulates all gradients. Per token, each block keeps inputs
-    and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after GELU.
+    summed yet. With several micro-batches per step, FSDP keeps all weights gathered and accumulates all gradients. Per token, each
+    block keeps inputs and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and
+    after GELU. `device` decides how many rows of logits a chunk of the loss has.
     """
     model, sharded = config.model, config.strategy == "fsdp" and ranks > 1
     width, layers, rows = model.width, model.layers, model.padded_rows
