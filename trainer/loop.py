@@ -19,7 +19,7 @@ from trainer.compiling import CompileCache, compile_parts
 from trainer.config import TrainConfig
 from trainer.data import Batches, MicroBatch, TokenDataset, validation_starts
 from trainer.distributed import SharedFlag, World, divides_network, gradient_sync, parallelize, reshard, shard
-from trainer.evals.in_training import InTrainingEvaluator
+from trainer.evals.in_training import InTrainingEvaluator, is_sharded, whole_split_loss
 from trainer.feed import DeviceFeed
 from trainer.interruption import StopRequest, stop_signals
 from trainer.model import GPT
@@ -94,11 +94,16 @@ class Trainer:
         return reason
 
     def validate(self) -> dict[str, float]:
-        """Loss on the fixed validation text in nats per token and bits per byte. Empty without a validation split."""
+        """Loss on the fixed validation text in nats per token and bits per byte. Empty without a validation split.
+
+        A split of at most `validation_tokens` is scored whole, as `webtext-train eval` does: both give one number.
+        """
         stream = self.dataset.validation
         context = self.config.model.context
         if stream is None or len(stream) <= context:
             return {}
+        if len(stream) <= self.config.validation_tokens and not is_sharded(self.model):
+            return whole_split_loss(self.model, self.tokenizer, self.dataset.manifest)
         starts = validation_starts(
             len(stream), context, self.config.validation_tokens,
             rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch,
@@ -155,7 +160,7 @@ class Trainer:
                 self.cache.keep()
             if self._report(reporter, *made, last=last):
                 return StopReason.DIVERGED
-            if step % self.config.checkpoint_every == 0 or last:
+            if self.config.saves_at(step) or last:
                 self.save(last=last)
                 saved = step
             if self.evaluator is not None and self.evaluator.due(step, last=last):
