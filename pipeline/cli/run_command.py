@@ -16,7 +16,7 @@ from pipeline.engine.settings import add_argument_groups, check_files, from_argu
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.files import exists, join
-from pipeline.storage.manifest import NAME, Books, Input, StageManifest, stage_input
+from pipeline.storage.manifest import NAME, Books, StageManifest
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.paper import VOCAB_SIZE
@@ -152,16 +152,11 @@ def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:
     call = run.call(stage)
     keeps_links = stage.name == "links" and not any(getattr(call.settings, source) for source in SOURCES)
     if run.reuse and stage.name != "report":
-        inputs = None if keeps_links else _inputs(stage, call)
+        inputs = None if keeps_links else stage.read_inputs(call)
         reuse_stage(stage.name, join(run.reuse, stage.name), call.output, to_manifest(call.settings), inputs)
     if keeps_links and exists(join(call.output, NAME)):
         return StageManifest.load(call.output)  # nothing to read was named: the folder's links stand
     return stage.run(call)
-
-
-def _inputs(stage: Stage[Any], call: Call[Any]) -> dict[str, Input]:
-    """What the stage would record as its inputs."""
-    return {read: stage_input(folder, call.output) for read, folder in call.inputs.items()} | stage.files(call.settings)
 
 
 def _check_not_empty(stage: str, books: Books) -> None:
