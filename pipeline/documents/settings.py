@@ -50,7 +50,7 @@ class DocumentsSettings:
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
-        "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
+        "take-down list: what must not be in the corpus, one address, site, document or submission id per line, or a table of requests",
         file=True,
         reads=takedown.load,
         metavar="FILE",

@@ -23,7 +23,9 @@ from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, load_stage
+from pipeline.storage.link_shards import keys_of_submissions
+from pipeline.storage.manifest import Books, input_folder, load_stage
+from pipeline.storage.takedown_list import SUBMISSION, Entry
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,8 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
     rules = settings.rules()
+    if any(entry.kind == SUBMISSION for entry in listed):
+        rules = replace(rules, takedown=takedown.of(listed, _submission_keys(folder, listed)))
     extract = ExtractPages(rules, settings.limits(), sandboxes)
     receipts = engine.work(phase, parts, extract, "pages")
     _check_records(folder, receipts)
@@ -90,6 +94,17 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     if settings.takedown:
         takedown.report_matches(settings.takedown, listed, _details_of(phase, receipts, ExtractDrop.TAKEN_DOWN))
     return StageResult(receipts)
+
+
+def _submission_keys(folder: str, listed: Sequence[Entry]) -> dict[str, set[str]]:
+    """The dedup keys of the links of listed submissions, from the links that the pages were fetched from.
+
+    Raises InputError where that folder is gone: the pages do not say who linked to them.
+    """
+    ids = {entry.value for entry in listed if entry.kind == SUBMISSION}
+    links = input_folder(folder, load_stage(folder, "pages"), "links")
+    paths = [files.join(links, entry.name) for entry in load_stage(links, "links").of_kind("links")]
+    return keys_of_submissions(paths, ids)
 
 
 def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: ExtractDrop) -> Counter[str]:

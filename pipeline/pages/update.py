@@ -19,6 +19,7 @@ from pipeline.engine.stage_folder import REQUEST, EarlierFiles, present_request
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.held import HELD, WARC, HeldFile, SpillHeld, held_by, unfinished
+from pipeline.pages.listed import Listed
 from pipeline.pages.outcomes import MAY_PASS
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.reuse import Change, Reuse, change
@@ -104,7 +105,9 @@ def _update(
     listing = shuffle.write_paths(files.join(holding.work_folder, f"{HELD}.list"), shuffle.run_paths(holding, HELD, spilled))
     policy = AddressPolicy.of(call.settings.allow_addresses)
     reuse = Reuse(listing, changed, call.settings.max_body_bytes, policy)
-    receipts = fetch_all(call, phase.sibling(name), FetchPart(call.settings, reuse), f"-u{number}")
+    receipts = fetch_all(
+        call, phase.sibling(name), FetchPart(call.settings, reuse, Listed.of(call.settings.takedown)), f"-u{number}"
+    )
     earlier = EarlierFiles(_with_pages(call.output, before, receipts), before)
     return StageResult(receipts, counters={UPDATES: number}, earlier=earlier)
 

@@ -14,6 +14,8 @@ from tokenizer.errors import InputError
 from tokenizer.folder_lock import LOCK
 
 ASIDE: Final = ".next"
+REMOVAL_ASIDE: Final = ".next-removed"
+"""The folder aside in which a removal fills the next version: it is switched to with those of the corpus' other stages."""
 REPLACED: Final = "replaced.json"
 """The manifest of the version that a switch replaces, in the folder aside while files are moved."""
 
@@ -46,12 +48,12 @@ def next_version(folder: str) -> Iterator[str]:
             files.remove_folder(folder)
 
 
-def switch(folder: str) -> bool:
-    """Put the next version in the place of the present one, if it is complete; returns whether it was.
+def switch(folder: str, name: str = ASIDE) -> bool:
+    """Put the next version, in the folder aside `name`, in the place of the present one if it is complete; returns whether it was.
 
     After a crash midway the folder has no manifest, and another call finishes the switch.
     """
-    aside = aside_of(folder)
+    aside = files.join(folder, name)
     if not files.exists(files.join(aside, NAME)):
         return False
     new = StageManifest.load(aside)
@@ -103,7 +105,9 @@ def check_foreign(folder: str, own: Collection[str] = ()) -> None:
     """Raise InputError where a folder without a manifest holds files that are none of ours. `own` are names that may be there."""
     if files.exists(files.join(folder, NAME)):
         return
-    foreign = [n for n in files.names(folder) if n not in {LOCK, ASIDE, *own} and not n.endswith(files.ASIDE_SUFFIX)]
+    foreign = [
+        n for n in files.names(folder) if n not in {LOCK, ASIDE, REMOVAL_ASIDE, *own} and not n.endswith(files.ASIDE_SUFFIX)
+    ]
     if foreign:
         raise InputError(
             f"{folder}: holds files that no stage made ({foreign[0]}{', …' if len(foreign) > 1 else ''}); "
