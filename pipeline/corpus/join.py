@@ -20,7 +20,7 @@ from pipeline.corpus.tool import Tool
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.storage import files
 from pipeline.storage.chain import check_chain
-from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, load_stage, stage_input
+from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, input_place, load_stage, stage_input
 from pipeline.storage.next_version import check_foreign, next_version
 from pipeline.storage.takedown_list import Entry, entries
 from pipeline.storage.verification import check_folder
@@ -65,10 +65,37 @@ def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (),
     for folder in folders:
         check_folder(folder)
         check_chain(folder)
+    _warn_of_unseen(folders)
     months = _without_listed(months, takedown)
     months = _without_repeated(months, drop=drop_repeated)
     with folder_lock(output) if files.is_local(output) else nullcontext(), next_version(output) as aside:
         return _write(months, output, aside)
+
+
+def _warn_of_unseen(folders: Sequence[str]) -> None:
+    """Name the months that were not compared with one before them, as where a month came late; as far as their dedup can be read."""
+    found = {folder: _dedup_of(folder) for folder in folders}
+    for number, folder in enumerate(folders):
+        later = found[folder]
+        earlier = [found[other] for other in folders[:number]]
+        read = {entry.sha256 for name, entry in later.inputs.items() if name.startswith("against_")} if later else set()
+        if unseen := [
+            other for other, dedup in zip(folders, earlier, strict=False) if later and dedup and dedup.sha256 not in read
+        ]:
+            more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+            logger.warning(
+                "join: %s was not compared with %s%s: it may hold near copies; run its dedup with --against, then its tokens, again",
+                *(folder, unseen[0], more),
+            )
+
+
+def _dedup_of(folder: str) -> StageManifest | None:
+    """The manifest of the dedup that a tokens folder follows from; None where it cannot be read."""
+    entry = StageManifest.load(folder).inputs.get("dedup")
+    try:
+        return load_stage(input_place(folder, entry), "dedup") if entry else None
+    except InputError:
+        return None
 
 
 def _without_listed(months: Sequence[Month], takedown: Sequence[Entry]) -> list[Month]:

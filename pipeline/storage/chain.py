@@ -12,6 +12,9 @@ from pipeline.storage.manifest import NAME, Input, StageManifest, input_place
 from tokenizer.errors import InputError
 
 
+VOCABULARY = "vocabulary"
+
+
 class Break(StrEnum):
     """How a link of the chain may be broken, or why it cannot be followed."""
 
@@ -59,6 +62,8 @@ def broken_links(folder: str, manifest: StageManifest | None = None) -> Iterator
 
 
 def _walk(folder: str, manifest: StageManifest, seen: set[str]) -> Iterator[BrokenLink]:
+    if manifest.stage == VOCABULARY:  # it is chosen once: shards stay what they are when the texts that it was counted on change
+        return
     for name, entry in manifest.inputs.items():
         if not names_folder(entry):
             continue
