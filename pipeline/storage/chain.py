@@ -11,7 +11,6 @@ from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Input, StageManifest, input_place
 from tokenizer.errors import InputError
 
-
 VOCABULARY = "vocabulary"
 
 

@@ -31,7 +31,7 @@ from tokenizer.stream import Stream
 
 ENGINE = Engine(workers=1, replace=True)
 MONTHS = ("2017-01", "2017-02", "2017-03", "2017-04")
-WORDS = "time year people way day man thing woman life child world school state family student group country problem hand part".split()
+WORDS = ["time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state", "family", "student", "group", "country", "problem", "hand", "part"]
 STAGES = ("documents", "dedup", "tokens")
 
 
