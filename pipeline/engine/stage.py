@@ -83,11 +83,12 @@ class Stage(Generic[S]):
     """A stage of the pipeline.
 
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
-    gives the user's own files that the settings name, so that their content counts as an input; `folders` the folders of finished
-    stages that they name, by the name of the flag: each counts by its manifest, whatever its place in the list. `unit` names the items that it
-    counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
-    may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the folder is to be made from) gives
-    the work that brings the folder's present content up to date, or None: then it is made anew, or is up to date.
+    gives the user's own files that the settings name, so that their content counts as an input; `folders` the folders of
+    finished stages that they name, by the name of the flag: each counts by its manifest, whatever its place in the list. `unit`
+    names the items that it counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are
+    no answers: the same item may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the
+    folder is to be made from) gives the work that brings the folder's present content up to date, or None: then it is made
+    anew, or is up to date.
     `explain_input` (folder, item, settings) says what the stage does to one item of its first input, `explain_output` (folder,
     item) what its finished folder holds on one item: a stage with either has the flag --explain.
     """

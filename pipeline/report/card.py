@@ -158,7 +158,7 @@ def _loading(corpus: CorpusFolder) -> str:
     if _has_documents(corpus):
         pattern = "FOLDER/documents/documents-*.parquet"
         lines += ["", "import duckdb", "import polars", "", f'table = polars.read_parquet("{pattern}")']
-        lines.append(f"""relation = duckdb.sql("SELECT * FROM read_parquet('{pattern}')")""")
+        lines.append(f'relation = duckdb.read_parquet("{pattern}")')
     code = "\n".join(lines)
     text = f"```python\n{code}\n```\n\n`FOLDER` is the folder of this file."
     if "dedup" in corpus.manifests:
