@@ -60,8 +60,8 @@ def find_work(
     """
     request = request_of(stage, settings, inputs)
     present, aside = present_request(folder), aside_of(folder)
-    finished = present is not None and files.exists(files.join(folder, NAME))
-    if finished and present["stage"] == stage and present_request(aside) == request:
+    finished = files.exists(files.join(folder, NAME))
+    if finished and present is not None and present["stage"] == stage and present_request(aside) == request:
         return PhaseFolder.first(stage, aside, settings, inputs)  # a replacement that goes on
     if present is None:
         if WORK_FOLDER not in files.names(folder):

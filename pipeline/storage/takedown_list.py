@@ -72,7 +72,8 @@ def entries(path: str) -> list[Entry]:
     if not files.exists(path):
         raise InputError(f"{path}: no such file")
     content = files.read_bytes(path).decode("utf-8-sig", errors="replace")
-    if rows := _table_rows(content, path):
+    rows = _table_rows(content, path)
+    if rows is not None:
         return [entry for number, row in rows for entry in _entries_of_row(number, row, f"{path}, line {number}")]
     found: list[Entry] = []
     for number, line in enumerate(content.splitlines(), 1):
@@ -106,15 +107,15 @@ def fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _table_rows(content: str, path: str) -> list[tuple[int, dict[str, str]]]:
-    """Line number and columns of each row; empty where the file is no table."""
+def _table_rows(content: str, path: str) -> list[tuple[int, dict[str, str]]] | None:
+    """Line number and columns of each row; None where the file is no table."""
     first = next((line for line in content.splitlines() if line.strip()), "")
     if first.lstrip().startswith("{"):
         return list(_json_rows(content, path))
     dialect = "\t" if "\t" in first else ";" if ";" in first else ","
     names = [name.strip().strip('"').lower() for name in first.split(dialect)]
     if "value" not in names or len(names) < 2:
-        return []
+        return None
     if unknown := [name for name in names if name not in COLUMNS]:
         raise InputError(f"{path}: no column {unknown[0]!r} in a take-down list; its columns are {', '.join(COLUMNS)}")
     reader = csv.reader(io.StringIO(content), delimiter=dialect)

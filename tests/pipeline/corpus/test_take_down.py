@@ -271,3 +271,28 @@ def test_a_list_that_matches_nothing_is_no_failure_in_place(
     assert sum("matches no document" in record.getMessage() for record in caplog.records) == 3
     with pytest.raises(InputError, match="nothing is asked for"):
         remove.TOOL.run(["--corpus", str(corpus), "--replace"])
+
+
+@pytest.mark.slow
+def test_join_leaves_out_what_is_listed_and_what_an_earlier_month_holds(corpus: Path, tmp_path: Path) -> None:
+    root = corpus.parent.parent
+    later = Path(shutil.copytree(corpus, root / "later" / "corpus"))
+    take_down(corpus, "--urls", "http://site6.example/6")
+    months = ["--tokens", str(corpus / "tokens"), str(later / "tokens")]
+    first, both = shard_texts(corpus / "tokens"), shard_texts(later / "tokens")
+    joined = root / "joined"
+    with pytest.raises(InputError, match=rf"later/corpus/tokens: {len(first)} of its documents are in earlier months too"):
+        join.TOOL.run([*months, "--output", str(joined)])
+    join.TOOL.run([*months, "--output", str(joined), "--drop-repeated"])
+    assert sorted(shard_texts(joined)) == sorted(both)
+    listed = tmp_path / "list.txt"
+    gone = {text_of(later, number) for number in (2, 6)}
+    listed.write_text(f"{_id_of(later, 6)}\nhttp://site2.example/2\n")
+    join.TOOL.run([*months, "--output", str(joined), "--drop-repeated", "--takedown", str(listed), "--also-read", str(root)])
+    assert sorted(shard_texts(joined)) == sorted(text for text in both if text not in gone)
+    dataset = Dataset.load(joined)
+    dataset.verify()
+    assert sum(split.text_bytes for split in dataset.splits.values()) == sum(len(text.encode()) for text in shard_texts(joined))
+    manifest = StageManifest.load(str(joined))
+    assert manifest.books.items_in == len(first) + len(both)
+    verify.TOOL.run(["--corpus", str(joined), "--also-read", str(root)])
