@@ -28,7 +28,10 @@ STAGE_TEXTS = {
 _TOOLS = {
     "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
     "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
-    "verify": ("pipeline.corpus.verify", "compare every file with its manifest, and every manifest with those that it follows from"),
+    "verify": (
+        "pipeline.corpus.verify",
+        "compare every file with its manifest, and every manifest with those that it follows from",
+    ),
     "export": ("pipeline.corpus.export", "write the unique documents or the tokens in a format that other tools read"),
     "join": ("pipeline.corpus.join", "join the token shards of several months into one dataset, by links, not copies"),
     "remove": ("pipeline.corpus.remove", "take pages, sites, documents or texts out of a corpus, by a list; report what went"),

@@ -16,6 +16,7 @@ from pipeline.engine.progress import duration_text
 from pipeline.storage import files
 from pipeline.storage.chain import Break, broken_links
 from pipeline.storage.manifest import NAME, StageManifest
+from pipeline.storage.next_version import aside_of
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import lock_holder
 
@@ -114,7 +115,8 @@ def _stale_elsewhere(folder: str, manifest: StageManifest) -> str:
 
 def _parts_text(folder: str) -> str:
     """`12 parts done`, and the last error of a part, from the work folder."""
-    work = Path(folder, WORK_FOLDER)
+    aside = Path(aside_of(folder), WORK_FOLDER)
+    work = aside if aside.is_dir() else Path(folder, WORK_FOLDER)
     done = sum(1 for _ in work.rglob("*.receipt.json"))
     found = [path for kind in ("error", "outage") for path in work.rglob(f"*.{kind}")]
     errors = sorted(found, key=lambda path: path.stat().st_mtime)

@@ -10,6 +10,7 @@ from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import flag_of, setting
+from pipeline.storage.takedown_list import HELP
 from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
@@ -50,7 +51,7 @@ class DocumentsSettings:
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
-        "take-down list: what must not be in the corpus, one address, site, document or submission id per line, or a table of requests",
+        HELP,
         file=True,
         reads=takedown.load,
         metavar="FILE",

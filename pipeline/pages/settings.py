@@ -95,7 +95,7 @@ class PagesSettings:
     )
     takedown: str | None = setting(
         None,
-        "take-down list: what must not be fetched, one address, site or submission id per line, or a table of requests",
+        takedown_list.HELP,
         file=True,
         reads=takedown_list.entries,
         metavar="FILE",

@@ -36,7 +36,15 @@ def test_months_come_in_any_order(python: str, home: dict[str, str], tmp_path: P
     dumps.mkdir()
     for month in (november, october):
         Path(month.dump).rename(dumps / Path(month.dump).name)
-    (dumps / "RS_2017-12.jsonl").write_text("")
+    own = {
+        "id": "s1",
+        "url": "http://www.reddit.com/r/a/comments/s1/",
+        "score": 9,
+        "subreddit": "a",
+        "created_utc": 1,
+        "is_self": True,
+    }
+    (dumps / "RS_2017-12.jsonl").write_text(json.dumps(own) + "\n")  # no link in it
     conf = parameters(tmp_path / "unused") | {"dump": str(dumps / "RS_{month}.jsonl"), "output": str(out), "train": False}
     conf["vocabulary_month"] = "2017-11"
 

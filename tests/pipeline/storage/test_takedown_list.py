@@ -34,7 +34,7 @@ EXPECTED = [
     f"https://www.example.org/story/?a=1&utm_source=x  by mail\n*.example.net\nt3_7H2K9x # post\n{IDENTITY}\n",
     f"value,kind\nhttps://example.org/story?a=1,address\nexample.net,Site\n7h2k9x,submission\n{IDENTITY},document id\n",
     f"date,reference,kind,value\n2026-01-02,A,url,example.org/story?a=1\n,,host,.EXAMPLE.net.\n,,post,t3_7h2k9x\n,,document,{IDENTITY}\n",
-    f"\ufeffkind\tvalue\npage\thttp://m.example.org/story?a=1#top\ndomain\texample.net\nsubmission id\tT3_7h2k9x\ndocument_id\t{IDENTITY}\n",
+    f"\ufeffkind\tvalue\npage\thttp://m.example.org/story?a=1#top\ndomain\texample.net\npost\tT3_7h2k9x\ndocument_id\t{IDENTITY}\n",
     f"reference;value\r\nA;http://example.org/story?a=1\r\nB;example.net\r\nC;t3_7h2k9x\r\nD;{IDENTITY}\r\n",
     f'Value,Date\n"http://example.org/story?a=1",2026-01-01\n\n#x,y\n"example.net",\n"t3_7h2k9x",\n"{IDENTITY}",\n',
     '{"value": "http://user:pw@example.org:80/story?a=1"}\n{"kind": "site", "value": "example.net"}\n\n'
