@@ -10,7 +10,7 @@ from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.engine.settings import flag_of, setting
-from pipeline.storage.takedown_list import HELP
+from pipeline.storage.takedown_list import HELP, entries
 from pipeline.urls import canonical_host
 
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
@@ -53,7 +53,7 @@ class DocumentsSettings:
         None,
         HELP,
         file=True,
-        reads=takedown.load,
+        reads=entries,
         metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")
