@@ -217,8 +217,8 @@ def _join_split(name: str, months: Sequence[Month], output: str) -> SplitEntry:
         target = files.join(output, renamed.name)
         if rest.lost:
             digest = files.publish(target, rest.write)
-            numbers = {"documents": rest.header.documents, "tokens": rest.header.tokens}
-            renamed = replace(renamed, **numbers, bytes=digest.bytes, sha256=digest.sha256)
+            documents, tokens = rest.header.documents, rest.header.tokens
+            renamed = ShardEntry(renamed.name, documents, tokens, digest.bytes, digest.sha256)
         else:
             carry_file(files.join(month.folder, entry.name), target)
         entries.append(renamed)

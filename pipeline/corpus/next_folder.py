@@ -36,7 +36,7 @@ class RemovedDocument:
 class NextFolder:
     """The folder `target` that becomes the next version of `source`, and will lie at `place` (`target`, unless it is switched).
 
-    `written` counts the files that were not carried over; `replaced` lists them: name, and the sha256 before and after.
+    `written` counts the files whose content changes; `replaced` lists them: name, and the sha256 before and after.
     """
 
     source: str
@@ -56,11 +56,12 @@ class NextFolder:
         self.entries.append(entry)
 
     def write(self, entry: FileEntry, rows: int, fill: Callable[[IO[bytes]], object]) -> FileEntry:
-        """Write new content under the file's old name; returns the new entry."""
+        """Write new content under the file's old name, or a new file; returns the new entry."""
         digest = files.publish(files.join(self.target, entry.name), fill)
         self.entries.append(FileEntry(entry.name, entry.kind, rows, digest.bytes, digest.sha256))
-        self.written += 1
-        self.replaced.append((entry.name, entry.sha256, digest.sha256))
+        if entry.sha256:
+            self.written += 1
+            self.replaced.append((entry.name, entry.sha256, digest.sha256))
         return self.entries[-1]
 
     def write_table(self, entry: FileEntry, table: pa.Table) -> None:

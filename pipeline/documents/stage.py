@@ -25,7 +25,7 @@ from pipeline.records import Document
 from pipeline.storage import files
 from pipeline.storage.link_shards import keys_of_submissions
 from pipeline.storage.manifest import Books, input_folder, load_stage
-from pipeline.storage.takedown_list import SUBMISSION, Entry
+from pipeline.storage.takedown_list import SUBMISSION, Entry, entries
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
     filter_notes.warn_of_english(settings)
-    listed = takedown.entries(settings.takedown) if settings.takedown else []
+    listed = entries(settings.takedown) if settings.takedown else []
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
     rules = settings.rules()

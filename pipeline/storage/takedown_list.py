@@ -33,7 +33,7 @@ KINDS: Final = {
 }
 """The kind of each word that a table's column `kind` may hold."""
 COLUMNS: Final = ("date", "reference", "kind", "value")
-HELP: Final = "take-down list: what must not be in the corpus, one address, site, document or submission id per line, or a table of requests"
+HELP: Final = "take-down list: what must not be in the corpus, an address, site, document or submission id per line, or a table"
 """What the flag --takedown says in each stage that has it."""
 LEAST_PASSAGE: Final = 20
 """Characters: a shorter passage stands in documents that nobody means."""

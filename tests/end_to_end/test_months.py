@@ -21,10 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pipeline.corpus import join, remove, verify
 from pipeline.dedup import stage as dedup
+from pipeline.dedup.settings import DedupSettings
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.tokens import stage as tokens
 from pipeline.vocabulary import stage as vocabulary
+from pipeline.vocabulary.settings import VocabularySettings
 from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.stream import Stream
@@ -115,9 +117,7 @@ class Years(RuleBasedStateMachine):
         self.reader: tuple[Stream, bytes] | None = None
         write_documents(self.base / "sample", [[document(text(number), address(number)) for number in range(24)]])
         folder = str(self.root / "vocabulary")
-        vocabulary.STAGE.run(
-            Call({"dedup": str(self.base / "sample")}, folder, vocabulary.VocabularySettings(vocab_size=280), ENGINE)
-        )
+        vocabulary.STAGE.run(Call({"dedup": str(self.base / "sample")}, folder, VocabularySettings(vocab_size=280), ENGINE))
 
     def teardown(self) -> None:
         shutil.rmtree(self.base, ignore_errors=True)
@@ -137,7 +137,7 @@ class Years(RuleBasedStateMachine):
         call = Call(
             {"documents": str(self.folder(month, "documents"))},
             str(self.folder(month, "dedup")),
-            dedup.DedupSettings(against=earlier),
+            DedupSettings(against=earlier),
             ENGINE,
         )
         dedup.STAGE.run(call)

@@ -15,7 +15,7 @@ from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
 from pipeline.pages.warc_reader import read_body
-from pipeline.storage import files
+from pipeline.storage import files, next_version
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import StageManifest
 from pipeline.tokens import stage as tokens
@@ -120,7 +120,8 @@ def check(corpus: Path) -> None:
 def take_down(corpus: Path, *flags: str) -> dict[str, Any]:
     """Run `remove --replace`; the report."""
     remove.TOOL.run(["--corpus", str(corpus), "--replace", *flags])
-    return json.loads(sorted((corpus / "removals").iterdir())[-1].read_text())
+    report: dict[str, Any] = json.loads(sorted((corpus / "removals").iterdir())[-1].read_text())
+    return report
 
 
 def table_of(folder: Path, *rows: tuple[str, str]) -> str:
@@ -205,9 +206,9 @@ def _id_of(corpus: Path, number: int) -> str:
 @pytest.mark.slow
 def test_a_removal_that_is_killed_anywhere_is_all_or_nothing(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {name: StageManifest.load(str(corpus / name)).sha256 for name in ("documents", "dedup", "tokens")}
-    place = next_corpus.switch
+    place = next_version.switch
     for killed_at in range(4):
-        calls = []
+        calls: list[str] = []
 
         def killed(folder: str, name: str, calls: list[str] = calls, killed_at: int = killed_at) -> bool:
             if len(calls) == killed_at:
