@@ -60,6 +60,8 @@ def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument], pages
     if left:
         folder.write_drops(REASON, [(document.url, document.document_id.hex()) for document in left])
         dropped[REASON] += len(left)
+    for entry in folder.manifest.of_kind("site_lines"):
+        folder.filter_table(entry, "url", [document.url for document in removed])
     old = folder.manifest.books
     books = Books(old.items_in - gone - (len(removed) - len(left)), old.items_out - len(removed), _positive(dropped))
     counters = Counter(folder.manifest.counters)

@@ -5,6 +5,7 @@ import sys
 
 from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
+from pipeline.engine.progress import counted, numbered_stage
 from pipeline.storage import files
 from pipeline.storage.chain import Break, BrokenLink, broken_links
 from pipeline.storage.manifest import NAME, StageManifest
@@ -31,8 +32,11 @@ def finished_folders(corpus: str) -> dict[str, str]:
 
 def _work(arguments: argparse.Namespace) -> None:
     broken: list[BrokenLink] = []
-    for name, folder in finished_folders(arguments.corpus).items():
-        count, size = check(folder)
+    finished = finished_folders(arguments.corpus)
+    for number, (name, folder) in enumerate(finished.items(), 1):
+        total = sum(entry.bytes for entry in StageManifest.load(folder).files)
+        with numbered_stage(number, len(finished)), counted(f"verify {name}", total, "bytes") as advance:
+            count, size = check(folder, advance=advance)
         sys.stdout.write(f"{name}: {count:,} files ({size:,} bytes) match their manifest\n")
         broken += [link for link in broken_links(folder) if link not in broken]
     for link in (link for link in broken if link.kind is Break.ELSEWHERE):
