@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pipeline.documents.blocks.page import warm_up
+from pipeline.documents.blocks.compilation import warm_up
 from pipeline.documents.extract import extract
 from pipeline.documents.language import identify
 from pipeline.documents.limits import SandboxLimits
