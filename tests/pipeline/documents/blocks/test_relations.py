@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,10 +98,10 @@ def test_blocks_that_look_alike_have_the_mean_of_the_others() -> None:
 
 def test_the_second_process_compiles_what_pages_need() -> None:
     compilation.warm_up()
-    functions = (describe, describe_context, relations.describe_relations, scan._scan)
-    before = [len(function.signatures) for function in functions]  # type: ignore[attr-defined]
+    functions: tuple[Any, ...] = (describe, describe_context, relations.describe_relations, scan._scan)
+    before = [len(function.signatures) for function in functions]
     compilation.warm_up_choice()
-    assert [len(function.signatures) for function in functions] == before == [1] * 4  # type: ignore[attr-defined]
+    assert [len(function.signatures) for function in functions] == before == [1] * 4
 
 
 def test_the_command_of_the_second_process_runs() -> None:
