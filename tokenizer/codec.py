@@ -20,6 +20,7 @@ from tokenizer.formats import MergePair
 from tokenizer.merges import MAX_IDS
 from tokenizer.outputs import written_aside
 from tokenizer.paper import SPLIT_PATTERN, byte_ids
+from tokenizer.strings import string_array
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 __all__ = ["COMPILED", "ENCODERS", "LIBRARY", "TIKTOKEN", "Tokenizer"]
@@ -64,11 +65,11 @@ class Tokenizer:
         """The tokenizer in a file's content; the name's ending tells the format. Raises FormatError like `load`."""
         return cls(formats.parse_pairs(name, data))
 
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write every format into the folder; returns the paths of the files."""
+    def save(self, folder: str | Path, context_tokens: int = formats.CONTEXT_TOKENS) -> list[Path]:
+        """Write every format into the folder, for a network of this context; returns the paths of the files."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         paths = []
-        for name, data in formats.all_files(self.pairs).items():
+        for name, data in formats.all_files(self.pairs, context_tokens).items():
             paths.append(Path(folder, name))
             with written_aside(paths[-1]) as aside:
                 aside.write_bytes(data)
@@ -101,11 +102,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which UTF-8 cannot encode."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: a {type(text).__name__}; give a str, or several to encode_batch")
         return self.encode_batch([text])[0].tolist()  # type: ignore[no-any-return]
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         """Ids of each text (uint16), without the end of text."""
-        ids, offsets = self.encode_arrow(pa.array(texts, pa.large_string()), eot=False)
+        ids, offsets = self.encode_arrow(string_array(texts), eot=False)
         return [ids[start:stop] for start, stop in pairwise(offsets)]
 
     def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[TokenIds, DocumentOffsets]:
@@ -151,6 +154,9 @@ class Tokenizer:
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:
         return formats.library_tokenizer(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"<Tokenizer of {self.vocab_size:,} entries, sha256 {self.sha256[:12]}>"
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[MergePair, ...]]]:
         return Tokenizer, (self.pairs,)

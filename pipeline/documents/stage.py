@@ -10,20 +10,23 @@ import pyarrow.compute as pc
 from pipeline.documents import extractors, filter_notes, takedown
 from pipeline.documents.blocks import compilation
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.documents.explain import explain_page
+from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
 from pipeline.documents.page_ranges import PageRange, page_ranges
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import borrow, extract_in_order
 from pipeline.documents.settings import DocumentsSettings
+from pipeline.documents.site_phases import EXTRACTED, count, strip_site_lines
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.runner import WORKER_PROCESS, Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, load_stage
+from pipeline.storage.link_shards import keys_of_submissions
+from pipeline.storage.manifest import Books, input_folder, load_stage
+from pipeline.storage.takedown_list import SUBMISSION, Entry, entries
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -37,17 +40,20 @@ SANDBOXES_PER_PROCESS = 4
 
 @dataclass(frozen=True, slots=True)
 class ExtractPages:
-    """Extracts the documents of a range of pages, in that number of sandboxes at once."""
+    """Extracts the documents of a range of pages, in that number of sandboxes at once. They are spilled for a later phase, or published."""
 
     rules: ExtractionRules
     limits: SandboxLimits
     sandboxes: int = 1
+    spilled: bool = False
 
     def __call__(self, part: Part[PageRange], writer: PartWriter) -> None:
         """Write the documents in the pages' order, a batch at a time."""
-        sink = writer.table("documents", Document.SCHEMA)
+        name = writer.spill_name(writer.name(EXTRACTED)) if self.spilled else None
+        sink = writer.table(EXTRACTED if self.spilled else "documents", Document.SCHEMA, name)
         batch: list[Document] = []
-        writer.counters["text_bytes"] = 0
+        if not self.spilled:
+            writer.counters["text_bytes"] = 0
         with borrow(self.rules, self.limits, self.sandboxes) as sandboxes:
             for document in self._documents(part.work, sandboxes, writer):
                 batch.append(document)
@@ -66,9 +72,10 @@ class ExtractPages:
             if not isinstance(extraction.result, Document):
                 writer.drop(extraction.result)
                 continue
-            writer.items_out += 1
-            writer.counters["text_bytes"] += len(extraction.result.text.encode())
-            writer.counters[f"language_{extraction.result.language}"] += 1
+            if self.spilled:
+                writer.items_out += 1
+            else:
+                count(writer, extraction.result)
             yield extraction.result
 
 
@@ -79,17 +86,43 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
     filter_notes.warn_of_english(settings)
-    listed = takedown.entries(settings.takedown) if settings.takedown else []
+    listed = entries(settings.takedown) if settings.takedown else []
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
     rules = settings.rules()
-    extract = ExtractPages(rules, settings.limits(), sandboxes)
-    receipts = engine.work(phase, parts, extract, "pages")
-    _check_records(folder, receipts)
-    filter_notes.warn_of_emptying(rules.filters, Books.total(receipt.books for receipt in receipts))
+    if any(entry.kind == SUBMISSION for entry in listed):
+        rules = replace(rules, takedown=takedown.of(listed, _submission_keys(folder, listed)))
+    site_rules = settings.site_line_rules()
+    extract = ExtractPages(rules, settings.limits(), sandboxes, spilled=site_rules is not None)
+    if site_rules is not None:  # its drops have file names of their own
+        parts = [replace(part, key=f"{EXTRACTED}-{part.key}") for part in parts]
+    extracted = engine.work(phase.sibling(EXTRACTED) if site_rules else phase, parts, extract, "pages")
+    _check_records(folder, extracted)
+    books = Books.total(receipt.books for receipt in extracted)
+    filter_notes.warn_of_emptying(rules.filters, books)
+    receipts = list(extracted)
+    if site_rules is not None:
+        stripped = strip_site_lines(phase, extracted, call.engine, site_rules, rules)
+        receipts, books = [*extracted, *stripped], _one_after_the_other(books, Books.total(receipt.books for receipt in stripped))
     if settings.takedown:
         takedown.report_matches(settings.takedown, listed, _details_of(phase, receipts, ExtractDrop.TAKEN_DOWN))
-    return StageResult(receipts)
+    return StageResult(receipts, books)
+
+
+def _one_after_the_other(first: Books, second: Books) -> Books:
+    """The books of two passes, of which the second takes what the first gives."""
+    return Books(first.items_in, second.items_out, dict(sorted((Counter(first.dropped) + Counter(second.dropped)).items())))
+
+
+def _submission_keys(folder: str, listed: Sequence[Entry]) -> dict[str, set[str]]:
+    """The dedup keys of the links of listed submissions, from the links that the pages were fetched from.
+
+    Raises InputError where that folder is gone: the pages do not say who linked to them.
+    """
+    ids = {entry.value for entry in listed if entry.kind == SUBMISSION}
+    links = input_folder(folder, load_stage(folder, "pages"), "links")
+    paths = [files.join(links, entry.name) for entry in load_stage(links, "links").of_kind("links")]
+    return keys_of_submissions(paths, ids)
 
 
 def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: ExtractDrop) -> Counter[str]:
@@ -128,9 +161,14 @@ def spread_sandboxes(engine: Engine) -> tuple[Engine, int]:
     return replace(engine, workers=processes, worker=WORKER_PROCESS), -(-engine.workers // processes)
 
 
-def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
-    """What the stage does to one page of a pages folder, one step per line."""
-    return explain_page(folder, url, settings.rules(), settings.limits())
+def explain(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page of a pages folder, or to a file of HTML, one step per line."""
+    return explain_page(source, url, settings.rules(), settings.limits())
+
+
+def explain_html(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page, and to each of its blocks, as an HTML page."""
+    return explain_page_html(source, url, settings.rules(), settings.limits())
 
 
 STAGE = Stage(
@@ -140,4 +178,5 @@ STAGE = Stage(
     work=work,
     unit="pages",
     explain_input=explain,
+    explain_html=explain_html,
 )
