@@ -1,9 +1,13 @@
 """`pipeline pages`: links to pages in WARC files."""
 
 import logging
+import tempfile
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from pipeline.archives.chain import Chain
+from pipeline.archives.index_files import find_index_files, fingerprint, is_http
 from pipeline.engine.parts import WORK_FOLDER, Part, PhaseFolder, Receipt
 from pipeline.engine.stage import Call, Stage, StageResult, Update
 from pipeline.pages.archive_files import archive_files, own_indexes
@@ -30,9 +34,11 @@ ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 
 
 def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
-    """Fetch from the web, or copy from archives."""
-    if not call.settings.fetch_from:
+    """Fetch from the web, or from archives, or from several sources in turn."""
+    if call.settings.sources == ("live",):
         return StageResult(_fetch_all(call, phase, FetchPart(call.settings)))
+    if call.settings.sources != ("warc",):
+        return Chain(call, phase, _parts(call), len(_shards(call)), partial(_fetch_all, call)).run()
     copy_part, skipped = copy_from_archives(call, phase)
     return StageResult(call.engine.work(phase, _parts(call), copy_part, "links"), counters=skipped)
 
@@ -53,8 +59,8 @@ def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, s
     """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
     parts = _parts(call, suffix)
     receipts = call.engine.work(phase, parts, work, "links")
-    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts)]
-    if call.settings.stop_on_outage:
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work)]
+    if call.settings.stop_on_outage and not work.earlier:
         _check_reached(phase, receipts)
     return receipts
 
@@ -74,13 +80,13 @@ def _update(call: Call[PagesSettings], phase: PhaseFolder, request: dict[str, An
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:
-    if not settings.fetch_from:
+    if settings.sources[0] != "warc":
         return LINKS_PER_PART
     return min(LINKS_PER_PART, max(ARCHIVED_LINKS_PER_PART, links // ARCHIVED_PARTS))
 
 
 def _follow_redirects(
-    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt]
+    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt], work: FetchPart
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
@@ -95,16 +101,24 @@ def _follow_redirects(
         if links <= LINKS_PER_PART:
             parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # a single part may ask every host: no further round is needed
         turn_parts = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), moved=moved), links) for p in parts]
-        receipts = call.engine.work(phase, turn_parts, FetchPart(call.settings), "links")
+        receipts = call.engine.work(phase, turn_parts, replace(work, reuse=None), "links")
         done += receipts
     return done
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:
-    """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts."""
+    """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts.
+
+    Of the files of --index, names and sizes count.
+    """
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
     indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
+    if settings.index:
+        with settings.access("commoncrawl", tempfile.gettempdir()).service() as service:
+            base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
+            index = find_index_files(settings.index, base, service)
+        inputs["archive captures"] = Input(files.base_name(settings.index[0]), fingerprint(index))
     return inputs | {f"archive index {i:05d}": file_input(path) for i, path in enumerate(indexes)}
 
 
