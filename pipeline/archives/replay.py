@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
 
@@ -18,6 +18,8 @@ _OF_THE_ARCHIVE = re.compile(
     r"memento-datetime|link|content-location|preference-applied|vary|x-archive-.*|set-cookie|server-timing"
 )
 _CAPTURE = re.compile(r"/(\d{4,14})([a-z]{2}_)?/(https?:/{1,2}.+)", re.IGNORECASE | re.DOTALL)
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w-]+="[^"]*")*)')
+_PARAMETER = re.compile(r'([\w-]+)="([^"]*)"')
 _NAMES = {"timestamp": "timestamp", "original": "url", "url": "url", "mimetype": "mime", "mime": "mime", "statuscode": "status"}
 
 
@@ -49,14 +51,12 @@ class ServerCapture:
 def parse_cdx(body: bytes) -> list[ServerCapture]:
     """The captures in a CDX server's JSON answer: rows under a row of names (Internet Archive), or an object a line (pywb).
 
-    Rows that cannot be read are left out. Raises AnswerError for an empty answer and for what is not JSON.
+    Rows that cannot be read are left out. Raises AnswerError for what is not JSON.
 
     >>> parse_cdx(b'[["timestamp","original"],["20130609034215","http://a.example/"]]')[0].stamp, parse_cdx(b"[]")
     ('20130609034215', [])
     """
     text = body.strip()
-    if not text:
-        raise AnswerError("an empty answer of the CDX server")
     try:
         if text.startswith(b"["):
             table = orjson.loads(text)
@@ -101,11 +101,18 @@ def captured_url(url: str) -> tuple[str, str] | None:
 
 def memento_datetime(response: HttpResponse) -> datetime | None:
     """When the archive says that a replayed capture was made (RFC 7089, 2.1.1)."""
-    try:
-        instant = parsedate_to_datetime(response.header("memento-datetime"))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return _parse_date(response.header("memento-datetime"))
+
+
+def linked_memento(response: HttpResponse) -> tuple[str, datetime] | None:
+    """The address and the time of the memento that a TimeGate's Link header names (RFC 7089, 2.2.3); None without one."""
+    for match in _LINK.finditer(response.header("link")):
+        found = dict(_PARAMETER.findall(match[2]))
+        if "memento" in found.get("rel", "").split() and "datetime" in found:
+            date = _parse_date(found["datetime"])
+            if date is not None:
+                return match[1], date
+    return None
 
 
 def restored(response: HttpResponse, url: str) -> HttpResponse:
@@ -115,7 +122,10 @@ def restored(response: HttpResponse, url: str) -> HttpResponse:
     Raises WarcError, and the errors of decoding, for a body that does not fit its head.
     """
     kept = [(name[len(ORIGINAL) :], value) for name, value in response.headers if name.lower().startswith(ORIGINAL)]
-    fields = kept or [(name, value) for name, value in response.headers if not _OF_THE_ARCHIVE.fullmatch(name.lower())]
+    captured_at = memento_datetime(response)
+    fields = kept or [
+        (name, value) for name, value in response.headers if not _is_of_the_archive(name.lower(), value, captured_at)
+    ]
     present = {name.lower() for name, _ in fields}
     fields += [(n, v) for n, v in response.headers if n.lower() in ("content-type", "location") and n.lower() not in present]
     fields = [(name, _original_location(value) if name.lower() == "location" else value) for name, value in fields]
@@ -126,6 +136,22 @@ def restored(response: HttpResponse, url: str) -> HttpResponse:
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
     block = head + payload
     return http_response(WarcRecord(0, len(block), {"warc-type": "response", "warc-target-uri": url}, block))
+
+
+def _is_of_the_archive(name: str, value: str, captured_at: datetime | None) -> bool:
+    """Whether a header of a replay is the archive's own: a Date is, unless it is that of the capture."""
+    if name == "date":
+        date = _parse_date(value)
+        return date is None or captured_at is None or abs(date - captured_at) > timedelta(days=1)
+    return bool(_OF_THE_ARCHIVE.fullmatch(name))
+
+
+def _parse_date(value: str) -> datetime | None:
+    try:
+        instant = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def _original_location(value: str) -> str:

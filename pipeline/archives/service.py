@@ -69,17 +69,25 @@ class ArchiveService:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._client = Client(
-            access.agent,
-            AddressPolicy.of(access.allow_addresses),
-            RequestLimits(access.deadline_seconds, MAX_RESPONSE_BYTES),
-            proxy=access.proxy,
-            ca_bundle=access.ca_bundle,
-            pools=4,
-        )
+        self._opened: Client | None = None
         self.limit = RateLimit(access.folder, access.requests_per_second)
         self._refused = 0
         self.requests = self.bytes = 0
+
+    @property
+    def _client(self) -> Client:
+        """The HTTP client, made at first use: an archive may be a folder."""
+        if self._opened is None:
+            access = self._access
+            self._opened = Client(
+                access.agent,
+                AddressPolicy.of(access.allow_addresses),
+                RequestLimits(access.deadline_seconds, MAX_RESPONSE_BYTES),
+                proxy=access.proxy,
+                ca_bundle=access.ca_bundle,
+                pools=4,
+            )
+        return self._opened
 
     def get(self, url: str, headers: Mapping[str, str] = NOTHING, *, empty: bool = True) -> HttpResponse:
         """The answer to a GET that is no refusal; a redirect, or a 404, is an answer. Without `empty`, an empty body is none.
@@ -102,7 +110,7 @@ class ArchiveService:
                 if response.status in REFUSALS:
                     failure = f"{response.status} {response.phrase}"
                     requested = retry_after_seconds(response.header("retry-after"), datetime.now(UTC))
-                elif not response.body and not empty and response.status == 200:
+                elif not (empty or response.body) and response.status == 200 and not _is_empty_list(response):
                     failure = "an empty answer"
                 else:
                     self._refused = 0
@@ -151,13 +159,19 @@ class ArchiveService:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_empty_list(response: HttpResponse) -> bool:
+    """Whether an empty body is an answer: a list of JSON objects, one a line, may have none (pywb's CDX server)."""
+    return "ndjson" in response.header("content-type").lower()
 
 
 class RangeFile(io.RawIOBase):

@@ -27,6 +27,7 @@ from pipeline.archives.replay import (
     AnswerError,
     ServerCapture,
     captured_url,
+    linked_memento,
     memento_datetime,
     parse_cdx,
     raw_url,
@@ -156,15 +157,18 @@ class ReplaySearch:
         """The capture to which the TimeGate sends."""
         at = self._instant or datetime.now(UTC)
         asked = f"{self._settings.timegate}{url}"
-        answer = self._service.get(asked, {"Accept-Datetime": format_datetime(at, usegmt=True)})
+        answer = self._service.get(asked, {"Accept-Datetime": format_datetime(at.astimezone(UTC), usegmt=True)})
         if answer.status == 404:
             return self._drop(PageDrop.NOT_ARCHIVED)
+        linked = linked_memento(answer)
         if answer.status in REDIRECT_STATUSES:
             address = urljoin(asked, answer.header("location"))
+        elif answer.header("content-location"):
+            address = urljoin(asked, answer.header("content-location"))
         else:
-            address = urljoin(asked, answer.header("content-location")) if answer.header("content-location") else asked
+            address = linked[0] if linked else asked
         found = captured_url(address)
-        captured_at = memento_datetime(answer) or (parse_stamp(found[0]) if found else None)
+        captured_at = memento_datetime(answer) or (linked[1] if linked else None) or (parse_stamp(found[0]) if found else None)
         if captured_at is None:
             raise RefusedError(f"{answer.status} of the TimeGate without a Memento-Datetime")
         if self._is_outside(captured_at):
