@@ -36,6 +36,8 @@ from pipeline.storage import files
 
 LINKS_PER_BUCKET = 200_000
 LINKS_PER_FETCH = 20_000
+LINKS_ON_THREADS = 100_000
+"""Fewer lookups are sorted on threads: a pipeline's start costs more."""
 RANKED, CHOSEN = "ranked", "chosen"
 
 
@@ -152,24 +154,23 @@ class Search:
         self.results: list[str] = []
         self.receipts: list[Receipt] = []
         self._links = sum(part.items for part in self.shares)
-        self._link_buckets = 1 + self._links // LINKS_PER_BUCKET
+        self.link_buckets = 1 + self._links // LINKS_PER_BUCKET
         self._warc_buckets = min(256, 1 + self._links // LINKS_PER_FETCH)
 
     def run(self) -> list[str]:
         """Look up, choose and read; follow redirects within the archive. Returns `results`."""
-        looking = self._phase("lookups", 0)
-        receipts = self.engine.work(looking, list(self.shares), LookUpLinks(self.settings.window), "links")
+        paths, rows = self.look_up()
         for hop in range(self.settings.max_redirects + 1):
-            rows = sum(_rows(receipt, LOOKUPS) for receipt in receipts)
             if not rows:
                 break
-            moved = self._round(hop, shuffle.run_paths(looking, LOOKUPS, receipts), rows)
+            moved = self._round(hop, paths, rows)
             if not moved or hop == self.settings.max_redirects:
                 break
             looking = self._phase("lookups", hop + 1)
             shares = tuple((part.work.first, part.work.share) for part in self.shares)
             work = LookUpRedirects(self.settings.window, shares)
             receipts = self.engine.work(looking, numbered([tuple(moved)]), work, "redirects", light=True)
+            paths, rows = shuffle.run_paths(looking, LOOKUPS, receipts), sum(_rows(receipt, LOOKUPS) for receipt in receipts)
         return self.results
 
     def _phase(self, name: str, hop: int, attempt: int | None = None) -> PhaseFolder:
@@ -177,7 +178,9 @@ class Search:
 
     def _round(self, hop: int, paths: list[str], rows: int) -> list[str]:
         """One round: join, choose, read. Returns the files of redirects."""
-        captures, names = self.match(hop, paths, rows)
+        matching, matched = self.match(hop, paths, rows)
+        captures = self._gather(self._phase("choose", hop), f"{CAPTURES}-{hop}", matching, matched, self.link_buckets)
+        names = self._gather(self._phase("fetch", hop), f"{NAMES}-{hop}", matching, matched, self._warc_buckets)
         moved: list[str] = []
         ranked_paths: list[str] = []
         failures: tuple[str, ...] = ()
@@ -207,20 +210,24 @@ class Search:
             ]
         return moved
 
-    def match(self, hop: int, paths: list[str], rows: int) -> tuple[list[Part[RunSlices]], list[Part[RunSlices]]]:
-        """Join lookups with the index: parts with the captures of each bucket of links, and with the names of WARC files."""
+    def match(self, hop: int, paths: list[str], rows: int) -> tuple[PhaseFolder, list[Receipt]]:
+        """Join lookups with the index: the receipts of its files, in their order."""
         sorting, matching = self._phase("sorted", hop), self._phase("match", hop)
         listing = files.join(sorting.work_folder, "lookups.list")
-        merged = self.engine.work(
-            sorting, numbered(buckets(paths, listing, rows)), SortLookups(), "buckets", light=rows < 100_000
-        )
-        listed = shuffle.write_paths(files.join(matching.work_folder, "sorted.list"), shuffle.run_paths(sorting, LOOKUPS, merged))
-        work = MatchIndex(self.access, hop, LINKS_PER_BUCKET, self._link_buckets, self._warc_buckets)
+        ranges = numbered(buckets(paths, listing, rows))
+        merged = self.engine.work(sorting, ranges, SortLookups(), "buckets", light=rows < LINKS_ON_THREADS)
+        sorted_paths = shuffle.run_paths(sorting, LOOKUPS, merged)
+        listed = shuffle.write_paths(files.join(matching.work_folder, "sorted.list"), sorted_paths)
+        work = MatchIndex(self.access, hop, LINKS_PER_BUCKET, self.link_buckets, self._warc_buckets)
         receipts = self.engine.work(matching, numbered(IndexWork(entry, listed) for entry in self.index), work, "index files")
         self.receipts += receipts
-        captures = self._gather(self._phase("choose", hop), f"{CAPTURES}-{hop}", matching, receipts, self._link_buckets)
-        names = self._gather(self._phase("fetch", hop), f"{NAMES}-{hop}", matching, receipts, self._warc_buckets)
-        return captures, names
+        return matching, receipts
+
+    def look_up(self) -> tuple[list[str], int]:
+        """The files of the links' lookups, and the number of lookups in them."""
+        looking = self._phase("lookups", 0)
+        receipts = self.engine.work(looking, list(self.shares), LookUpLinks(self.settings.window), "links")
+        return shuffle.run_paths(looking, LOOKUPS, receipts), sum(_rows(receipt, LOOKUPS) for receipt in receipts)
 
     def _gather(
         self, reader: PhaseFolder, kind: str, phase: PhaseFolder, receipts: list[Receipt], destinations: int
@@ -239,7 +246,7 @@ class Search:
                 ranked_paths[i] if ranked_paths else "",
                 failures,
             )
-            for i in range(self._link_buckets)
+            for i in range(self.link_buckets)
         ]
 
 

@@ -28,6 +28,10 @@ STAGE_TEXTS = {
 _TOOLS = {
     "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
     "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
+    "coverage": (
+        "pipeline.corpus.coverage",
+        "how many links an archive's index has captures of, how near, and what reading them costs",
+    ),
     "verify": ("pipeline.corpus.verify", "compare every file of a corpus with the size and sha256 in its manifest"),
     "export": ("pipeline.corpus.export", "write the unique documents or the tokens in a format that other tools read"),
     "join": ("pipeline.corpus.join", "join the token shards of several months into one dataset, by links, not copies"),
