@@ -71,7 +71,7 @@ def main() -> None:
     index = write_cdxj(parent / "index", [made])
     links = links_folder(parent / "links", [link(f"http://a.example/{n}", at=AT) for n in range(LINKS)])
     with serve_two(parent / "archive", AT) as (crawl, wayback, cdx):
-        given = {"source": ("commoncrawl", "wayback"), "index": tuple(index), "commoncrawl": crawl, "wayback": wayback}
+        given = {"source": ("commoncrawl", "wayback"), "archive_index": tuple(index), "commoncrawl": crawl, "wayback": wayback}
         given |= {"wayback_cdx": cdx, "allow_addresses": ("127.0.0.0/8",), "commoncrawl_rate": 500.0, "wayback_rate": 500.0}
         status, calls = run_fork(parent / "undisturbed", 0, given, links)
         if status or not calls:

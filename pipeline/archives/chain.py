@@ -174,7 +174,7 @@ class Chain:
             first += part.items
         with access.service() as service:
             base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
-            index = find_index_files(settings.index, base, service)
+            index = find_index_files(settings.archive_index, base, service)
         results = Search(self.call.engine, self.phase, settings, index, access, numbered).run()
         phase = self.phase.sibling("commoncrawl")
         listing = shuffle.write_paths(files.join(phase.work_folder, "results.list"), results)

@@ -1,4 +1,4 @@
-"""The index files that --index names: which kind each is of, and of which crawl."""
+"""The index files that --archive-index names: which kind each is of, and of which crawl."""
 
 import gzip
 import hashlib
@@ -73,7 +73,7 @@ def find_index_files(paths: Sequence[str], base: str, service: ArchiveService | 
         entries = [entry for name in kept for entry in _entries(name, names, service)]
         if not entries:
             raise InputError(
-                f"--index {path}: no index of captures: give Parquet files of a columnar index, CDXJ files, or a folder with a"
+                f"--archive-index {path}: no index of captures: give Parquet files of a columnar index, CDXJ files, or a folder with a"
                 f" {CLUSTER}"
             )
         found += entries
@@ -90,7 +90,7 @@ def _files_of(path: str, base: str, service: ArchiveService | None) -> Iterator[
     elif is_http(path) or (files.is_local(path) and Path(path).is_file()):
         yield path
     elif files.is_local(path) and not Path(path).exists():
-        raise InputError(f"--index {path}: no such file or folder")
+        raise InputError(f"--archive-index {path}: no such file or folder")
     else:
         below = files.names_below(path)
         yield from (files.join(path, name) for name in below) if below else iter([path])

@@ -25,7 +25,7 @@ from tokenizer.errors import InputError
 from tokenizer.labels import printable
 
 SETTINGS = (
-    "index", "as_of", "within", "side", "commoncrawl", "commoncrawl_rate", "contact", "user_agent", "allow_addresses", "proxy",
+    "as_of", "within", "side", "commoncrawl", "commoncrawl_rate", "contact", "user_agent", "allow_addresses", "proxy",
     "ca_bundle",
 )  # fmt: skip
 """The settings of the stage `pages` that also say what an index is searched for."""
@@ -33,6 +33,15 @@ LINKS_PER_PART = 200_000
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--index",
+        "--archive-index",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATH",
+        help="index of an archive, as for pages",
+    )
     add_arguments(parser, PagesSettings, SETTINGS)
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="number of processes (default: 1)")
@@ -43,8 +52,8 @@ def _work(arguments: argparse.Namespace) -> None:
     if not arguments.index:
         raise InputError("--index is required: Parquet or CDXJ files of an archive's index, or folders of them")
     chosen = {name: getattr(arguments, name) for name in SETTINGS}
-    others = {name: value for name, value in _defaults().items() if name not in chosen}
-    settings = from_arguments(PagesSettings, argparse.Namespace(**chosen, **others))
+    given = _defaults() | chosen | {"archive_index": arguments.index}
+    settings = from_arguments(PagesSettings, argparse.Namespace(**given))
     links = files.join(arguments.corpus, "links")
     shards = [(files.join(links, entry.name), entry.rows) for entry in load_stage(links, "links").of_kind("links")]
     check_input(links, arguments.workers)
@@ -52,7 +61,7 @@ def _work(arguments: argparse.Namespace) -> None:
         access = settings.access("commoncrawl", scratch)
         with access.service() as service:
             base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
-            index = find_index_files(settings.index, base, service)
+            index = find_index_files(settings.archive_index, base, service)
         parts: list[Part[NumberedShare]] = []
         first = 0
         for number, (share, rows) in enumerate(shares(shards, LINKS_PER_PART)):

@@ -58,7 +58,7 @@ def rate_folder(work_folder: str, service: str) -> str:
 
 
 def check_index(path: str) -> None:
-    """Raise InputError for a local path of --index that names no index. Remote ones are looked at when they are read."""
+    """Raise InputError for a local path of --archive-index that names no index. Remote ones are looked at when they are read."""
     if files.is_local(path):
         find_index_files([path], "")
 
@@ -121,7 +121,7 @@ class PagesSettings:
         "where pages come from, tried in this order for each link (default: live, or warc where --fetch-from is given)",
         choices=SOURCES,
     )
-    index: tuple[str, ...] = setting(
+    archive_index: tuple[str, ...] = setting(
         (),
         "index of the archive commoncrawl: Parquet or CDXJ files, folders of them, or lists of files (*.paths.gz)",
         recorded=False,
@@ -162,7 +162,10 @@ class PagesSettings:
     def _check_sources(self) -> None:
         if len(set(self.source)) < len(self.source):
             raise ValueError(f"--source {' '.join(self.source)}: names a source twice")
-        for source, flag, value in (("warc", "--fetch-from PATH", self.fetch_from), ("commoncrawl", "--index PATH", self.index)):
+        for source, flag, value in (
+            ("warc", "--fetch-from PATH", self.fetch_from),
+            ("commoncrawl", "--archive-index PATH", self.archive_index),
+        ):
             if source in self.source and not value:
                 raise ValueError(f"--source {source}: needs {flag}")
             if value and source not in self.sources:
@@ -182,7 +185,7 @@ class PagesSettings:
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources of pages, in their order."""
-        return self.source or (("warc",) if self.fetch_from else ("commoncrawl",) if self.index else ("live",))
+        return self.source or (("warc",) if self.fetch_from else ("commoncrawl",) if self.archive_index else ("live",))
 
     @property
     def window(self) -> Window:

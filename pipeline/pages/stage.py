@@ -109,16 +109,16 @@ def _follow_redirects(
 def archives(settings: PagesSettings) -> dict[str, Input]:
     """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts.
 
-    Of the files of --index, names and sizes count.
+    Of the files of --archive-index, names and sizes count.
     """
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
     indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
-    if settings.index:
+    if settings.archive_index:
         with settings.access("commoncrawl", tempfile.gettempdir()).service() as service:
             base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
-            index = find_index_files(settings.index, base, service)
-        inputs["archive captures"] = Input(files.base_name(settings.index[0]), fingerprint(index))
+            index = find_index_files(settings.archive_index, base, service)
+        inputs["archive captures"] = Input(files.base_name(settings.archive_index[0]), fingerprint(index))
     return inputs | {f"archive index {i:05d}": file_input(path) for i, path in enumerate(indexes)}
 
 

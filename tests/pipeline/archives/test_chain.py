@@ -38,7 +38,7 @@ def test_first_source_that_has_a_page_gives_it(tmp_path: Path, engine: Engine, o
         }
         given: dict[str, object] = {"wayback": f"{server.url}web/", "wayback_cdx": f"{server.url}cdx", "source": order}
         given |= {"wayback_rate": 500.0, "commoncrawl_rate": 500.0, "allow_addresses": ("127.0.0.0/8",)}
-        given |= {"index": tuple(index), "commoncrawl": server.url} if "commoncrawl" in order else {}
+        given |= {"archive_index": tuple(index), "commoncrawl": server.url} if "commoncrawl" in order else {}
         given |= {"fetch_from": (str(tmp_path / "own" / own.shots[0].warc),)} if "warc" in order else {}
         links = links_folder(tmp_path / "links", [link(url, at=AT) for url in urls])
         manifest = run(links, tmp_path / "pages", engine, stop_on_outage=False, proxy=None, **given)
@@ -63,7 +63,7 @@ def test_workers_give_the_same_bytes(tmp_path: Path) -> None:
     ]
     index = write_columnar(tmp_path / "index", [crawl.write(tmp_path / "archive") for crawl in crawls])
     links = links_folder(tmp_path / "links", *[[link(f"http://a.example/{n}", at=AT)] for n in range(12)])
-    given = {"index": tuple(index), "commoncrawl": str(tmp_path / "archive"), "source": ("commoncrawl",)}
+    given = {"archive_index": tuple(index), "commoncrawl": str(tmp_path / "archive"), "source": ("commoncrawl",)}
     for workers in (1, 2):
         run(links, tmp_path / f"pages-{workers}", Engine(workers=workers), **given)
     assert contents(tmp_path / "pages-1") == contents(tmp_path / "pages-2")
@@ -72,7 +72,7 @@ def test_workers_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_second_run_has_nothing_to_do(tmp_path: Path, engine: Engine) -> None:
     crawl = MadeCrawl("CC-MAIN-2015-35", [Shot("http://a.example/1", AT)]).write(tmp_path / "archive")
-    given = {"index": tuple(write_cdxj(tmp_path / "index", [crawl])), "commoncrawl": str(tmp_path / "archive")}
+    given = {"archive_index": tuple(write_cdxj(tmp_path / "index", [crawl])), "commoncrawl": str(tmp_path / "archive")}
     links = links_folder(tmp_path / "links", [link("http://a.example/1", at=AT)])
     first = run(links, tmp_path / "pages", engine, **given)
     before = contents(tmp_path / "pages")

@@ -37,7 +37,7 @@ def test_coverage_is_that_of_a_search_through_all(
     assert sum(numbers["missing"].values()) == PAGES - numbers["covered"]
     assert sum(numbers["distances"]) == numbers["covered"]
     with range_server(tmp_path / "archive") as server:
-        given = {"commoncrawl": server.url, "index": tuple(index), "within": 500, "commoncrawl_rate": 1000.0}
+        given = {"commoncrawl": server.url, "archive_index": tuple(index), "within": 500, "commoncrawl_rate": 1000.0}
         run(folder, tmp_path / "pages", engine, allow_addresses=("127.0.0.0/8",), **given)
     asked = [request.range for request in server.requests]
     assert numbers["requests"] == len(asked)
@@ -51,7 +51,7 @@ def test_coverage_is_that_of_a_search_through_all(
     ("flags", "line"),
     [
         ([], "--index is required"),
-        (["--index", "nowhere"], "--index nowhere: no such file or folder"),
+        (["--index", "nowhere"], "--archive-index nowhere: no such file or folder"),
         (["--index", "empty"], "no index of captures"),
         (["--index", "index.cdxj", "--as-of", "yesterday"], "--as-of yesterday"),
         (["--index", "index.cdxj", "--within", "-1"], "--within -1"),

@@ -29,7 +29,7 @@ def fetch(
     links = links_folder(tmp_path / "links", [link(f"http://a.example/{n}", at=AT) for n in range(PAGES)])
     folder = tmp_path / "pages"
     with range_server(tmp_path / "archive", fault) as server:
-        given = {"commoncrawl": server.url, "index": tuple(index), "commoncrawl_rate": 1000.0, "source": ("commoncrawl",)}
+        given = {"commoncrawl": server.url, "archive_index": tuple(index), "commoncrawl_rate": 1000.0, "source": ("commoncrawl",)}
         run(links, folder, engine, allow_addresses=("127.0.0.0/8",), **(given | settings))
     days = {page.url: page.distance_days for page in pages_of(folder)}
     assert all(str(AT + timedelta(days=days[page.url] or 0))[:10] in body_of(folder, page).decode() for page in pages_of(folder))

@@ -56,7 +56,7 @@ def test_capture_of_the_day(tmp_path: Path, engine: Engine, kind: str, as_of: st
     index = write(tmp_path / "index", crawls)
     links = made_links()
     folder = tmp_path / "pages"
-    settings = {"index": tuple(index), "as_of": as_of, "within": days, "side": side}
+    settings = {"archive_index": tuple(index), "as_of": as_of, "within": days, "side": side}
     with range_server(tmp_path / "archive") as server:
         run(links_folder(tmp_path / "links", links), folder, engine, commoncrawl=server.url, **settings, **LOOPBACK)
     pages = pages_of(folder)
@@ -98,7 +98,7 @@ def test_books_of_captures(tmp_path: Path, engine: Engine) -> None:
     names = ["far", "cut", "404", "cut-and-whole", "case", "Case", "old", "lost", "tls", "round", "never"]
     links = [link(f"http://a.example/{name}", at=at) for name in names]
     folder = tmp_path / "pages"
-    settings = {**LOOPBACK, "commoncrawl": str(tmp_path / "archive"), "index": tuple(index), "within": 30}
+    settings = {**LOOPBACK, "commoncrawl": str(tmp_path / "archive"), "archive_index": tuple(index), "within": 30}
     manifest = run(links_folder(tmp_path / "links", links), folder, engine, **settings)
     assert {url.rpartition("/")[2]: reason for url, reason in drops_of(folder).items()} == {
         "far": "outside_window",
