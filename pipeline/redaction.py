@@ -52,7 +52,7 @@ _REDDIT_USER = re.compile(
     r"(?i)((?:reddit|redd|removeddit|reveddit|unddit|ceddit|snoopsnoo)\.(?:com|it)(?:/|%(?:25)*2f)(?:u|user)(?:/|%(?:25)*2f))[\w\-]+"
 )
 _REDDIT_PROFILE = re.compile(r"(?i)((?:/|%(?:25)*2f)r(?:/|%(?:25)*2f)u_)[\w\-]+")
-_NAME = re.compile(r"""(?:\A|[?&;#!,/\s"'(])([^=?&;#!,/\s"'(]{1,200})=""")
+_NAME = re.compile(r"""[?&;#!,/\s"'(]([^=?&;#!,/\s"'(]{1,200}+)=""")
 _ENCODED = re.compile(r"%(?:25)*(?:3d|3f|26|3b|23|2f|[4-7])", re.IGNORECASE)
 """Encoded letters, and encoded signs that begin or end a parameter's name."""
 _TAG_BYTES = 5
@@ -68,27 +68,35 @@ def redact(text: str) -> str:
     >>> redact("https://example.com/?key=0AskIS-PeTLrQ")
     'https://example.com/?key=REDACTED-BIHZ'
     """
+    # Each pattern is tried only where a substring that it cannot do without is there: most addresses have none of them.
+    encoded = "%" in text
     if "@" in text:
         text = _USERINFO.sub("", text)
-    if "%" in text and ("40" in text or "@" in text):
+    if encoded and ("40" in text or "@" in text):
         text = _ENCODED_USERINFO.sub(r"\1", text)
-    if _has_secret_parameter(text):
+    if ("=" in text or encoded) and _has_secret_parameter(text):
         text = _PARAMETER.sub(_parameter, text)
     if "eyJ" in text:
         text = _JWT.sub(REDACTED, text)
     if "/(" in text:
         text = _PATH_SESSION.sub(rf"\1({REDACTED})", text)
-    lower = text.lower()
-    if "u_" in lower or "edd" in lower or "unddit" in lower or "snoop" in lower:
-        text = _REDDIT_PROFILE.sub(r"\1", _REDDIT_USER.sub(rf"\1{REDACTED}", text))
+    if "/u" in text or "/U" in text or encoded:
+        text = _without_reddit_users(text)
     return text
 
 
 def _has_secret_parameter(text: str) -> bool:
-    """Whether the slow search for parameters may find one: most addresses have no query, or one with a few known names."""
+    """Whether the slow search for parameters may find one: most queries have a few known names."""
     if "%" in text and _ENCODED.search(text):
         return "=" in text or "3d" in text.lower()
-    return "=" in text and any(_kind(name) is not _Kind.HARMLESS for name in _NAME.findall(text))
+    return any(map(_is_secret, _NAME.findall(f" {text}")))
+
+
+def _without_reddit_users(text: str) -> str:
+    lower = text.lower()
+    if "u_" in lower or "edd" in lower or "unddit" in lower or "snoop" in lower:
+        return _REDDIT_PROFILE.sub(r"\1", _REDDIT_USER.sub(rf"\1{REDACTED}", text))
+    return text
 
 
 def excerpt(text: str, most: int) -> str:
@@ -134,6 +142,7 @@ def _kind(name: str) -> _Kind:
     return _Kind.HARMLESS if words.isdisjoint(IDENTIFYING) else _Kind.IDENTIFYING
 
 
+@lru_cache(maxsize=1 << 14)
 def _is_secret(name: str) -> bool:
     return _kind(name) is not _Kind.HARMLESS
 

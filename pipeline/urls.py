@@ -17,12 +17,11 @@ from pipeline.redaction import redact
 MAX_CHARACTERS = 8192
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNRESERVED = r"A-Za-z0-9._~\-"
-_SEGMENT = _UNRESERVED + "!$&'()*+,;=:@"
-_PATH = _SEGMENT + "/"
+_PATH = _UNRESERVED + "!$&'()*+,;=:@/"
 _QUERY = _PATH + "?"
 _SPLIT = re.compile(r"(?i)(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
-_NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)((?:/(?!\.)[{_SEGMENT}]*)+)(?:\?([{_QUERY}]*))?(?:#(?!!).*)?", re.DOTALL)
-"""A URL that normalisation leaves unchanged, except for its host and a fragment that names no page."""
+_NORMAL = re.compile(rf"(https?)://([a-z0-9.-]+)(/[{_PATH}]*)(?:\?([{_QUERY}]*))?(?:#(?!!).*)?", re.DOTALL)
+"""A URL that normalisation leaves unchanged, except for its host, dot segments and a fragment that names no page."""
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
 _IN_PATH = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_PATH}%]+")
 _IN_QUERY = re.compile(rf"%([0-9A-Fa-f]{{2}})?|[^{_QUERY}%]+")
@@ -45,8 +44,6 @@ _PLAIN_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 """A host that is in its final form, unless it has labels in punycode."""
 _MOBILE = re.compile(r"(?:www\d{0,3}|m|mobile|amp)\.")
 _AMP_OR_SLASH = re.compile(r"(?:/+|(?<=[^/])/+amp|\.amp|;jsessionid=[^/;]*)$", re.IGNORECASE)
-_FOLDED_ENDS = "/pP"
-"""The last characters of paths that _AMP_OR_SLASH can shorten, apart from paths with `;` parameters."""
 _TRACKING = re.compile(
     r"(?:utm_\w*|(?:pk|piwik)_(?:campaign|kwd|keyword|source|medium|content|cid)|(?:mtm|hsa)_\w+"
     r"|(?:fb|g|d|ms|y|ym|tw|tt)clid|gclsrc|[gw]braid|igshid|igsh|mc_[ce]id|mkt_tok|_hs(?:enc|mi)|__hs(?:tc|sc|fp)|hsctatracking"
@@ -160,7 +157,7 @@ def _split(url: str) -> tuple[str, str, str, str | None]:
     if len(url) > MAX_CHARACTERS:
         raise ValueError(f"{_shown(url)}: longer than {MAX_CHARACTERS} characters")
     normal = _NORMAL.fullmatch(url)
-    if normal:
+    if normal and "/." not in normal[3]:
         scheme, host, path, query = normal.groups()
         return scheme, _host(host), path, query
     text = _BLANKS.sub("", url.strip(_EDGES))
@@ -328,8 +325,12 @@ def _folded_host(authority: str) -> str:
 
 
 def _folded_path(path: str) -> str:
-    if path[-1:] not in _FOLDED_ENDS and ";" not in path:
-        return path
+    if ";" not in path and path[-3:].lower() != "amp":
+        if path[-1:] != "/":
+            return path or "/"
+        stripped = path.rstrip("/")
+        if stripped[-3:].lower() != "amp" and "/." not in stripped:
+            return stripped or "/"
     while len(path) > 1 and (end := _AMP_OR_SLASH.search(path)):
         path = _without_dots(path[: end.start()])  # "/a/..amp" ends in a dot segment once ".amp" is gone
     return path or "/"

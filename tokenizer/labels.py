@@ -13,7 +13,11 @@ LONGEST = 1000
 """Characters of a value that are shown."""
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_INVISIBLE = r"\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+_INVISIBLE = (
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+)
+"""Default-ignorable characters of Unicode, but for joiners, soft hyphens and variation selectors."""
 _UNSAFE = re.compile(rf"[{_CONTROLS}{_DIRECTIONS}{_INVISIBLE}\ud800-\udfff]")
 _UNSAFE_IN_TEXT = re.compile(rf"(?![\n\t])[{_CONTROLS}{_DIRECTIONS}{_INVISIBLE}\ud800-\udfff]")
 """Joiners (U+200C, U+200D) and soft hyphens stay: words of many languages, and emoji, have them."""

@@ -6,17 +6,25 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
+from tokenizer import typed_json
+from tokenizer.errors import InputError
 from tokenizer.labels import printable
 from tokenizer.terminal import control
+from tokenizer.typed_json import Count
+from tokenizer.untrusted import check_file, check_size
 from trainer import finite_json
 from trainer.config import ModelConfig
 
 log = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
+LONGEST_LINE_BYTES = 1 << 20
 QUIET_SECONDS = 30.0
 """Interval of progress lines when the output is not a terminal."""
 
@@ -63,13 +71,17 @@ def model_flops_utilization(model: ModelConfig, tokens_per_second: float, device
 class Log:
     """log.jsonl, one JSON object per line. Opening it at a step deletes lines of later steps, which a killed run may have left.
 
-    `device` is the last device that the log names.
+    `device` is the last device that the log names. Raises InputError, and leaves the file as it is, where it is not a training log.
     """
 
     def __init__(self, run: Path, step: int) -> None:
         self.path = run / LOG
-        kept = [line for line in read_lines(self.path) if line.get("step", 0) <= step] if step else []
-        self.device: str | None = next((line["device"] for line in reversed(kept) if "device" in line), None)
+        self.device: str | None = None
+        kept = []
+        for line in read_lines(self.path) if step else ():
+            if line.get("step", 0) <= step:
+                kept.append(line)
+                self.device = line.get("device", self.device)
         aside = self.path.with_name(f".{LOG}.aside")
         aside.write_text("".join(finite_json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         aside.replace(self.path)
@@ -90,14 +102,39 @@ class Log:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a log, without a last line that a kill left incomplete."""
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return lines
+    """Lines of a log, without a last line that a kill left incomplete. Raises InputError for what is not a training log."""
+    try:
+        check_file(path.parent, path.name)
+        return [_line(number, text) for number, text in _complete_lines(path)] if path.exists() else []
+    except ValueError as error:
+        raise InputError(f"{path}: not a training log ({error}); correct the file, or move it away") from error
+
+
+def _complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and text of each line that has its end. Raises ValueError for a line that none of ours is as long as."""
+    with path.open("rb") as file:
+        number = 0
+        while (text := file.readline(LONGEST_LINE_BYTES)).endswith(b"\n"):
+            number += 1
+            yield number, text
+        check_size(len(text), LONGEST_LINE_BYTES - 1)
+
+
+class _LogLine(msgspec.Struct):
+    """The fields of a line that a resumed run reads."""
+
+    step: Count = 0
+    device: str = ""
+
+
+def _line(number: int, text: bytes) -> dict[str, Any]:
+    """One line of a log. Raises ValueError where its fields have other types."""
+    try:
+        line: dict[str, Any] = json.loads(text)
+        typed_json.convert(line, _LogLine)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number}: {error}") from error
+    return line
 
 
 class Progress:

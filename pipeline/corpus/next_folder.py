@@ -31,13 +31,17 @@ class RemovedDocument:
 
 @dataclass
 class NextFolder:
-    """The folder `target` that becomes the next version of `source`. `written` counts the files that were not carried over."""
+    """The folder `target` that becomes the next version of `source`. `written` counts the files whose content changes."""
 
     source: str
     target: str
     manifest: StageManifest
     entries: list[FileEntry] = field(default_factory=list)
     written: int = 0
+    _names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = frozenset(entry.name for entry in self.manifest.files)
 
     def carry(self, entry: FileEntry) -> None:
         """Carry a file over unchanged."""
@@ -45,10 +49,10 @@ class NextFolder:
         self.entries.append(entry)
 
     def write(self, entry: FileEntry, rows: int, fill: Callable[[IO[bytes]], object]) -> FileEntry:
-        """Write new content under the file's old name; returns the new entry."""
+        """Write new content under the file's old name, or a new file; returns the new entry."""
         digest = files.publish(files.join(self.target, entry.name), fill)
         self.entries.append(FileEntry(entry.name, entry.kind, rows, digest.bytes, digest.sha256))
-        self.written += 1
+        self.written += entry.name in self._names
         return self.entries[-1]
 
     def write_table(self, entry: FileEntry, table: pa.Table) -> None:

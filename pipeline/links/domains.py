@@ -101,5 +101,8 @@ def media_extension(url: str) -> str | None:
     """
     path = url.partition("#")[0] if "#" in url else url
     path = path.partition("?")[0] if "?" in path else path
-    extension = path[-8:].rpartition(".")[2].lower()
+    _, dot, extension = path[-8:].rpartition(".")
+    if not dot:
+        return None
+    extension = extension.lower()
     return extension if extension in MEDIA_EXTENSIONS and path.count("/") > 2 else None

@@ -116,8 +116,9 @@ def site_of(authority: str) -> LinkSite:
 def _detail(post: Post, reason: LinkDrop) -> str | None:
     if reason is LinkDrop.LOW_KARMA:
         return str(post.score)
-    names_user = post.subreddit.lower().startswith(PROFILE)
-    return repr(post.subreddit[:40]) if reason is LinkDrop.BAD_SUBREDDIT and not names_user else None
+    if reason is LinkDrop.BAD_SUBREDDIT and not post.subreddit.lower().startswith(PROFILE):
+        return repr(post.subreddit[:40])
+    return None
 
 
 def batch_of(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:

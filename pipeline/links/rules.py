@@ -103,9 +103,10 @@ class LinkRules:
             return LinkDrop.QUARANTINED
         if published_subreddit(post.subreddit) is None:
             return LinkDrop.BAD_SUBREDDIT
-        name = post.subreddit.lower()
-        if name in self.without or (self.only is not None and name not in self.only):
-            return LinkDrop.SUBREDDIT
+        if self.without or self.only is not None:
+            name = post.subreddit.lower()
+            if name in self.without or (self.only is not None and name not in self.only):
+                return LinkDrop.SUBREDDIT
         return None
 
     def judge_host(self, host: str) -> LinkDrop | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import unquote
 
 from pipeline.urls import fetch_url, host_of
@@ -19,6 +19,8 @@ _TIMED = re.compile(r"/(?:[\w.-]+/)*?\d{4,14}(?:[a-z]{2}_|\*)?/([^/]+\.[^/]+.*)"
 _AMP_PATH = re.compile(r"/(s/)?([^/]+\..*)")
 _AMP_CACHE_PATH = re.compile(r"/(?:c|v|wp)(/.*)")
 _AMP_PARAMETER = re.compile(r"(?:amp_\w+|usqp|aoh|csi|referrer)(?:=.*)?")
+_DEFENDED = re.compile(r"/v3/__(https?:/+[^/].*?)__;.*", re.IGNORECASE)
+_TRANSLATED = ".translate.goog"
 _CACHED = re.compile(r"cache:(?:[\w-]{8,16}:)?(?P<page>[^\s+]+)")
 
 _LABELS = frozenset(
@@ -27,7 +29,7 @@ _LABELS = frozenset(
         *("nationalarchives", "loc", "bibalex", "webcitation", "reddit", "facebook", "instagram", "messenger", "threads"),
         *("youtube", "umblr", "duckduckgo", "yahoo", "steamcommunity", "vk", "linkedin", "slack-redir", "disq", "exit"),
         *("getpocket", "redirectingat", "viglink", "skimresources", "outlook", "href", "anonym", "nullrefer", "dereferer"),
-        *("hiderefer", "outline", "12ft", "jina"),
+        *("hiderefer", "outline", "12ft", "jina", "translate", "googleweblight", "urldefense"),
     ]
 )
 """Each wrapper's host has one of these labels: matching every host with every pattern would cost a tenth of the intake."""
@@ -87,6 +89,8 @@ def _wrapper(host: str) -> Unwrap | None:
         return None
     if _GOOGLE.fullmatch(name):
         return _google
+    if name.endswith(_TRANSLATED):
+        return partial(_translated, name.removesuffix(_TRANSLATED))
     return next((unwrap for pattern, unwrap in _WRAPPERS if pattern.fullmatch(name)), None)
 
 
@@ -151,6 +155,27 @@ def _wayback(path: str, query: str | None) -> str | None:
     return _archive(path, query) if path.startswith(("/web/", "/save/", "/http")) else None
 
 
+def _translated(label: str, path: str, query: str | None) -> str | None:
+    """The page that Google translates under a host of its own: `a--b-example-com` stands for a-b.example.com."""
+    host = "-".join(part.replace("-", ".") for part in label.split("--"))
+    pairs = (query or "").split("&")
+    kept = "&".join(pair for pair in pairs if pair and not pair.startswith("_x_tr_"))
+    scheme = "http" if "_x_tr_sch=http" in pairs else "https"
+    return f"{scheme}://{host}{path}?{kept}" if kept else f"{scheme}://{host}{path}"
+
+
+def _defended(path: str, query: str | None) -> str | None:
+    """The page of a link in a mail that Proofpoint rewrote; its second version has `-` for `%` and `_` for `/`.
+
+    The third has the address as it is, but for characters that it replaced by `*`.
+    """
+    if (match := _DEFENDED.fullmatch(path)) and "*" not in match[1]:
+        return match[1] if query is None else None
+    value = next((pair[2:] for pair in (query or "").split("&") if pair.startswith("u=")), "")
+    address = unquote(value.replace("-", "%").replace("_", "/") if path == "/v2/url" else value)
+    return address if path in ("/v1/url", "/v2/url") and _ABSOLUTE.match(address) else None
+
+
 def _whole_query(path: str, query: str | None) -> str | None:
     """The page of a referrer remover: its address is the query."""
     address = query or ""
@@ -192,6 +217,8 @@ _WRAPPERS: tuple[tuple[re.Pattern[str], Unwrap], ...] = tuple(
             _archive,
         ),
         (r"(?:www\.)?webcitation\.org", _by_parameter(r"/query(?:\.php)?", "url")),
+        (r"(?:www\.)?googleweblight\.com", _by_parameter(r"/(?:i|fp)?", "lite_url", "u")),
+        (r"urldefense(?:\.proofpoint)?\.com", _defended),
         (r"webcache\.googleusercontent\.com", _web_cache),
         (r"translate\.googleusercontent\.com", _by_parameter(r"/translate(?:_\w+)?", "u")),
         (r"out\.reddit\.com", _by_parameter(r"/.*", "url")),

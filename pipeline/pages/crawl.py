@@ -27,7 +27,7 @@ from pipeline.pages.outcomes import (
 )
 from pipeline.pages.politeness import MAX_REDIRECTS, Politeness
 from pipeline.pages.refresh import refresh_target
-from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
+from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, requested_wait_seconds
 from pipeline.pages.robots import MAX_BYTES, Robots, robots_url
 from pipeline.pages.robots_cache import RobotsCache
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
@@ -270,7 +270,7 @@ class Crawl:
         """Seconds until the next attempt; None where there is none."""
         if not retriable or attempts > self.politeness.retries:
             return None
-        requested = retry_after_seconds(response.header("retry-after"), self.now()) if response is not None else None
+        requested = requested_wait_seconds(response.headers, self.now()) if response is not None else None
         pause = back_off_seconds(attempts, self.politeness.back_off_seconds) if requested is None else requested
         return min(pause, self.politeness.max_wait_seconds)
 

@@ -14,6 +14,7 @@ from pipeline.engine import shuffle
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.journal import Journal
+from pipeline.pages.journal_heads import head_of
 from pipeline.pages.outcomes import DroppedLink, PageDrop
 from pipeline.pages.output import publish_moved, publish_pages
 from pipeline.pages.settings import PagesSettings
@@ -86,7 +87,7 @@ class SpillHeld:
 
     def _journal_rows(self, path: str, writer: PartWriter) -> Iterator[dict[str, Any]]:
         with Journal.at(path) as journal:
-            heads = {url: journal.head(url) for url in sorted(journal.entries)}
+            heads = {url: head_of(journal, url) for url in sorted(journal.entries)}
             fetched = {url: _bare_link(url) for url, head in heads.items() if "final_url" in head}
             for page in publish_pages(list(fetched), journal, fetched, writer, self.settings.warc_bytes, self.settings.about):
                 yield self._row(page.row())
@@ -139,7 +140,7 @@ def spill_outcomes(
 
     Links that were redirected to other parts' hosts are published for those, as `publish_journal` does.
     """
-    heads = {url: journal.head(url) for url in sorted(links) if url in journal.entries}
+    heads = {url: head_of(journal, url) for url in sorted(links) if url in journal.entries}
     fetched = [url for url, head in heads.items() if "final_url" in head]
     publish_moved([url for url, head in heads.items() if "target" in head], journal, links, writer)
     rows: list[dict[str, Any]] = [

@@ -18,19 +18,25 @@ import orjson
 
 from pipeline.redaction import redact
 from pipeline.storage import files
+from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file
 
 PIECE_SECONDS = 30.0
 PIECE_BYTES = 64 << 20
+_PIECE = 1 << 20
 _FRAME = struct.Struct("<III")
+MAX_HEAD_BYTES = 16 << 20
+"""Largest head of an entry: addresses, and not more of them than a chain of redirects has."""
 
 
 class Journal:
     """An append-only file, safe to share between threads.
 
-    `entries` maps the "key" of a head to (offset, head size, blob size).
+    `entries` maps the "key" of a head to (offset, head size, blob size). `path` is for messages.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: str) -> None:
+        self.path = path
         self._lock = threading.Lock()
         self._descriptor = descriptor
         self.entries: dict[str, tuple[int, int, int]] = {}
@@ -41,11 +47,18 @@ class Journal:
 
     @classmethod
     def at(cls, path: str) -> "Journal":
-        """The journal at a path of any file system; a new one where there is none."""
+        """The journal at a path of any file system; a new one where there is none.
+
+        Raises InputError for what is no journal: another kind of file, a link, or whole entries of another content.
+        """
         if not files.is_local(path):
             return PublishedJournal(path)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return cls(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+        try:
+            check_file(*os.path.split(path))
+        except ValueError as error:
+            raise InputError(f"{path}: not a journal ({error}); remove it to fetch its links again") from error
+        return cls(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), path)
 
     def append(self, head: dict[str, Any], blob: bytes = b"") -> None:
         """Write one entry. Raises RuntimeError where its key has one already: a link was fetched twice."""
@@ -85,13 +98,33 @@ class Journal:
         while self._end + _FRAME.size <= size:
             head_size, blob_size, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._end))
             start = self._end + _FRAME.size
-            if start + head_size + blob_size > size:
+            end = start + head_size + blob_size
+            if head_size > MAX_HEAD_BYTES or end > size:
                 return
-            data = os.pread(self._descriptor, head_size + blob_size, start)
-            if zlib.crc32(data) != checksum:
+            data = os.pread(self._descriptor, head_size, start)
+            if self._checksum(zlib.crc32(data), start + head_size, end) != checksum:
                 return
-            yield orjson.loads(data[:head_size]), (start, head_size, blob_size)
-            self._end = start + head_size + blob_size
+            yield self._parsed(data), (start, head_size, blob_size)
+            self._end = end
+
+    def _checksum(self, checksum: int, start: int, end: int) -> int:
+        """The CRC-32 continued over a range of the file, of which only a piece is in memory."""
+        while start < end and (piece := os.pread(self._descriptor, min(end - start, _PIECE), start)):
+            checksum = zlib.crc32(piece, checksum)
+            start += len(piece)
+        return checksum
+
+    def _parsed(self, data: bytes) -> dict[str, Any]:
+        try:
+            head = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise self._no_journal(f"a head is not JSON: {error}") from error
+        if not isinstance(head, dict) or not isinstance(head.get("key"), str):
+            raise self._no_journal("a head without a key")
+        return head
+
+    def _no_journal(self, fault: str) -> InputError:
+        return InputError(f"{self.path}: not a journal ({fault}); remove it to fetch its links again")
 
 
 class PublishedJournal(Journal):
@@ -107,8 +140,7 @@ class PublishedJournal(Journal):
         pieces = [piece for piece in files.listing(folder, f"{name}.") if piece.endswith(".piece")]
         for piece in pieces:
             _write_all(descriptor, files.read_bytes(piece), os.fstat(descriptor).st_size)
-        super().__init__(descriptor)
-        self._path = path
+        super().__init__(descriptor, path)
         self._pieces = len(pieces)
         self._published = self._end
         self._due = time.monotonic() + PIECE_SECONDS
@@ -136,7 +168,7 @@ class PublishedJournal(Journal):
                 end = self._end
             if end > self._published:
                 data = os.pread(self._descriptor, end - self._published, self._published)
-                files.publish_bytes(f"{self._path}.{self._pieces:05d}.piece", data)
+                files.publish_bytes(f"{self.path}.{self._pieces:05d}.piece", data)
                 self._pieces += 1
                 self._published = end
             self._due = time.monotonic() + PIECE_SECONDS

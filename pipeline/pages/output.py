@@ -16,6 +16,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.pages.decoding import GZIP_MAGIC, codings
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
+from pipeline.pages.journal_heads import head_of
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, KeptPage, MovedLink, Origin, PageDrop
 from pipeline.pages.politeness import PRODUCT
 from pipeline.pages.stored_response import http_response
@@ -149,7 +150,7 @@ def publish_journal(
     moved: list[str] = []
     pages: list[Page] = []
     for url in sorted(links):
-        head: dict[str, Any] = journal.head(url) if url in journal.entries else {KEPT: True}
+        head: dict[str, Any] = head_of(journal, url) if url in journal.entries else {KEPT: True}
         if KEPT in head:
             held = kept[url]
             if isinstance(held, Page):
@@ -185,7 +186,7 @@ def publish_moved(urls: Sequence[str], journal: Journal, links: dict[str, Link],
         return
     rows = []
     for url in urls:
-        head = journal.head(url)
+        head = head_of(journal, url)
         redirect = {name: head[name] for name in ("target", "redirect_count", "chain_records", "chain_urls")}
         rows.append({**links[url].row(), **redirect, "chain": journal.blob(url)})
     writer.publish_table(MOVED, pa.Table.from_pylist(rows, schema=MOVED_SCHEMA), writer.spill_name(f"{writer.key}.moved.parquet"))
@@ -221,7 +222,7 @@ def _publish_warc(
 ) -> list[Page]:
     """Publish one WARC file; the index rows of its pages."""
     name = writer.name("pages", f"-{number:02d}.warc.gz" if number else ".warc.gz")
-    heads = {url: journal.head(url) for url in urls}
+    heads = {url: head_of(journal, url) for url in urls}
     latest = max(datetime.fromisoformat(head["fetched_at"]) for head in heads.values())
     fields = {"software": PRODUCT, "format": "WARC File Format 1.1", "conformsTo": STANDARD, **about}
     pages: list[Page] = []

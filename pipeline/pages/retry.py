@@ -1,5 +1,6 @@
 """Which requests are tried again, and after how long."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -26,9 +27,19 @@ def back_off_seconds(attempt: int, base_seconds: float) -> float:
     return float(base_seconds * 2 ** (attempt - 1))
 
 
+def requested_wait_seconds(headers: Iterable[tuple[str, str]], now: datetime) -> float | None:
+    """The longest wait that the Retry-After fields among a response's headers ask for; None where no field is valid.
+
+    A server behind a proxy may send several. Dates hold commas: the fields are never joined. Numbers may be listed: `120, 60`.
+    """
+    values = [value for name, value in headers if name.lower() == "retry-after"]
+    listed = [part for value in values for part in (value, *value.split(","))]
+    waits = [wait for part in listed if (wait := retry_after_seconds(part, now)) is not None]
+    return max(waits, default=None)
+
+
 def retry_after_seconds(value: str, now: datetime) -> float | None:
-    """The wait that a Retry-After header asks for (RFC 9110 section 10.2.3: seconds, or a date); None where it is absent or
-    invalid.
+    """The wait that one Retry-After field asks for (RFC 9110 section 10.2.3: seconds, or a date); None where it is invalid.
 
     >>> retry_after_seconds("120", datetime(2026, 1, 1, tzinfo=UTC))
     120.0

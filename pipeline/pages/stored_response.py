@@ -83,7 +83,7 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
     chunked, length = head.framing()
     if chunked and not is_chunked(rest):  # wget stores bodies so
         chunked = False
-    elif length is not None and _has_another_length(head, applied, rest):
+    elif length is not None and _has_another_length(head, applied, rest, length):
         length = None
     framed = chunked or length not in (None, len(rest))
     body = b"".join(body_pieces(io.BytesIO(rest), chunked=chunked, length=length)) if framed else rest
@@ -91,10 +91,15 @@ def _payload(head: ResponseHead, applied: list[str], rest: bytes) -> bytes:
     return _undo(below, body)[0] if below else body
 
 
-def _has_another_length(head: ResponseHead, applied: list[str], body: bytes) -> bool:
-    """Whether a body is not that whose length the head gives, since a crawler undid its coding."""
+def _has_another_length(head: ResponseHead, applied: list[str], body: bytes, length: int) -> bool:
+    """Whether a body is not that whose length the head gives: a crawler undid its coding, or its writer edited it to be longer.
+
+    A record's own length says what was stored. A body shorter than its Content-Length was cut.
+    """
     if head.status in BODILESS_STATUSES:
         return False
+    if len(body) > length:
+        return True
     if any(_RENAMED_CODING.fullmatch(name) for name, _ in head.fields):
         return True
     return bool(applied and body) and _lacks(applied[-1], body)

@@ -75,10 +75,11 @@ def read_evaluation(folder: str) -> list[EvaluationFigure]:
             f"{folder}: no {RESULTS} in this folder; --evaluation takes the folder that `webtext-train eval --out` filled"
         )
     try:
+        check_file(path.parent, path.name)
         data = orjson.loads(read_file(path))
         results = data["results"] if isinstance(data, dict) else data
         return [_figure(Path(folder).resolve().name, result) for result in results]
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: not the results of an evaluation ({error!r}); run the evaluation again") from error
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from gauntlet.foreign_grammar import Grammar
+from gauntlet.foreign_records import RecordGrammar
 from gauntlet.watched import Watch
 
 from pipeline.corpus import inspect, trace
@@ -27,14 +28,28 @@ from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.token_spans import open_dataset
 from pipeline.dedup.index import index_shards
 from pipeline.documents.page_ranges import page_ranges
+from pipeline.pages.http_response import HttpResponse
+from pipeline.pages.journal import Journal
+from pipeline.pages.journal_heads import head_of
+from pipeline.pages.outcomes import DroppedLink, MovedLink, PageDrop, page_or_drop
+from pipeline.pages.output import journal_entry
+from pipeline.pages.warc_writer import RedirectChain
+from pipeline.records import Link
 from pipeline.report.gather import gather
 from pipeline.report.page_html import render
+from pipeline.report.training import read_evaluation
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import load_stage
 from pipeline.storage.verification import check, check_input
 from tokenizer.codec import Tokenizer
+from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file, read_file
+from trainer import finite_json
 from trainer.checkpoint.load import load_model
 from trainer.data import Batches, TokenDataset
+from trainer.evals.results import Provenance, Result, TaskRecord
+from trainer.evals.suite import CheckpointEvaluation, publish, to_json
+from trainer.metrics import Log
 
 MOST_MEGABYTES = 200
 URL = "http://site1.example/1"
@@ -51,7 +66,34 @@ def build(folder: Path) -> None:
     model, tokenizer, _ = load_model(folder / "run")
     save_hf(model, tokenizer, folder / "hf")
     tokenizer.save(folder / "tokenizer")
+    write_evaluation(folder / "evaluation")
+    write_journal(folder / "crawl" / "part-00000.journal")
     shutil.rmtree(folder / "web")
+
+
+def write_evaluation(folder: Path) -> None:
+    """The files of an evaluation of one task."""
+    provenance = Provenance("run", "c" * 64, 10, 300, "b" * 64, "fp32", "cpu", "d" * 40)
+    files = ({"name": "wiki.test.tokens", "sha256": "0" * 64, "official": True},)
+    result = Result("wikitext2", "perplexity", 30.5, 0.25, 60, "stride 512", "words", "wikitext", 1024, 512, "wikitext2")
+    record = TaskRecord("wikitext2", (result,), files, 1.5, "f" * 64)
+    publish(folder / "tasks" / "wikitext2.json", finite_json.dumps(record.to_json()))
+    publish(folder / "results.json", finite_json.dumps(to_json([CheckpointEvaluation(provenance, (record,), {})])))
+
+
+def write_journal(path: Path) -> None:
+    """A journal with a page, a moved link and a drop."""
+    when = datetime(2026, 1, 31, tzinfo=UTC)
+    body = b"<!doctype html><title>T</title><p>Words."
+    response = HttpResponse(URL, 200, "OK", (("Content-Type", "text/html"),), body, ())
+    outcomes = [
+        page_or_drop(URL, response, when),
+        MovedLink("http://b.example/", URL, 1, RedirectChain(b"", 0, ("http://b.example/",))),
+        DroppedLink("http://c.example/", PageDrop.HTTP_404, "404"),
+    ]
+    with Journal.at(str(path)) as journal:
+        for outcome in outcomes:
+            journal.append(*journal_entry(outcome, Link(outcome.url, "", "", 0, None, ())))
 
 
 def tour(world: Path) -> None:
@@ -138,9 +180,36 @@ def tokenizer(world: Path) -> None:
     Tokenizer.load(world / "tokenizer").encode("Hello, wörld")
 
 
+def log(world: Path) -> None:
+    """The log of a run that is resumed."""
+    Log(world / "run", 2).close()
+
+
+def evaluation(world: Path) -> None:
+    """The figures of an evaluation in a report, and the record of a task that is not evaluated again."""
+    read_evaluation(str(world / "evaluation"))
+    record = world / "evaluation" / "tasks" / "wikitext2.json"
+    try:
+        check_file(record.parent, record.name)
+        TaskRecord.from_json(json.loads(read_file(record)))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{record}: not a record of an evaluation ({error}); evaluated again") from error
+
+
+def crawl(world: Path) -> None:
+    """The journal of an unfinished crawl."""
+    with Journal.at(str(world / "crawl" / "part-00000.journal")) as journal:
+        for url in journal.entries:
+            head_of(journal, url)
+            journal.blob(url)
+
+
 READERS: dict[str, tuple[Reader, ...]] = {
     "manifest": (tour, verify, report, pages, documents, shards, spans),
-    "kind_of_file": (tour, verify, report, pages, documents, shards, checkpoint, hugging_face, tokenizer),
+    "kind_of_file": (
+        *(tour, verify, report, pages, documents, shards, checkpoint, hugging_face, tokenizer),
+        *(log, evaluation, crawl),
+    ),
     "folder_link": (tour, verify, report, documents, checkpoint, hugging_face),
     "table": (tour, report, pages, documents),
     "shard": (shards, spans, tour),
@@ -149,8 +218,11 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "hugging_face": (hugging_face,),
     "tokenizer": (tokenizer,),
     "record": (report, tour),
+    "log": (log, report),
+    "evaluation": (evaluation,),
+    "journal": (crawl,),
 }
-SHARES = (30, 10, 4, 14, 14, 4, 10, 5, 5, 4)
+SHARES = (30, 10, 4, 14, 14, 4, 10, 5, 5, 4, 6, 6, 6)
 
 
 def write_outside(outside: Path) -> None:
@@ -187,7 +259,7 @@ def main() -> None:
         shutil.rmtree(world, ignore_errors=True)
         shutil.copytree(whole, world)
         kind = draw.choice(kinds)
-        what = getattr(Grammar(world, outside, draw), kind)()
+        what = getattr(RecordGrammar(world, outside, draw), kind)()
         readers = READERS[kind] if full else draw.sample(READERS[kind], min(2, len(READERS[kind])))
         refused = 0
         for reader in readers:

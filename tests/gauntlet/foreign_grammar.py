@@ -88,7 +88,18 @@ class Grammar:
         """A file of a folder becomes something else: a FIFO, a device, a link out, a folder, huge, empty or missing."""
         files = [path for path in sorted(self.world.rglob("*")) if path.is_file() and path.suffix not in (".aside", ".lock")]
         named = [
-            path for path in files if path.name in ("manifest.json", "checkpoint.json", "run.json", "log.jsonl", "tokenizer.json")
+            path
+            for path in files
+            if path.name
+            in (
+                "manifest.json",
+                "checkpoint.json",
+                "run.json",
+                "log.jsonl",
+                "tokenizer.json",
+                "results.json",
+                "part-00000.journal",
+            )
         ]
         path = self.draw.choice(named if self.draw.random() < 0.5 else files)
         kinds: dict[str, Callable[[], object]] = {
@@ -124,7 +135,7 @@ class Grammar:
         name = table.column_names[column]
         what, changed = self.changed_column(table, column)
         if changed is None:
-            _flip(path, self.draw)
+            flip(path, self.draw)
         else:
             pq.write_table(changed, path, compression="zstd")
         seal_corpus(self.corpus, entries=True)
@@ -202,7 +213,7 @@ class Grammar:
         elif how == "long":
             path.write_bytes(path.read_bytes() + bytes(6 * self.draw.randrange(1, 1000)))
         else:
-            _flip(path, self.draw)
+            flip(path, self.draw)
         seal_corpus(self.corpus, entries=True)
         return f"{path.relative_to(self.world)}: {how}"
 
@@ -218,7 +229,7 @@ class Grammar:
         elif how == "header":
             what = _change_header(tensors, self)
         elif how == "bytes":
-            _flip(tensors, self.draw)
+            flip(tensors, self.draw)
         else:
             (folder / "model" / "extra.safetensors").write_bytes(tensors.read_bytes())
         if isinstance(body.get("files"), dict) and all(isinstance(entry, dict) for entry in body["files"].values()):
@@ -265,7 +276,7 @@ class Grammar:
         ]
         path = self.draw.choice([p for p in paths if p.name != "manifest.json"])
         if self.draw.random() < 0.2:
-            _flip(path, self.draw)
+            flip(path, self.draw)
         elif path.suffix == ".jsonl":
             lines = path.read_text().splitlines()
             body = json.loads(lines[-1])
@@ -305,7 +316,7 @@ def _sparse(path: Path, size: int) -> None:
         file.truncate(size)
 
 
-def _flip(path: Path, draw: random.Random) -> None:
+def flip(path: Path, draw: random.Random) -> None:
     """Flip a few bits, most of them where headers are."""
     data = bytearray(path.read_bytes())
     for _ in range(draw.choice([1, 1, 4]) if data else 0):

@@ -78,7 +78,7 @@ def http_response(data: bytes) -> None:
     except (http.client.HTTPException, ValueError, OSError):
         return
     whole = HttpResponse("http://a.example/b", response.status, response.reason, response.head.fields, body, ())
-    retry.retry_after_seconds(whole.header("retry-after"), NOW)
+    retry.requested_wait_seconds(whole.headers, NOW)
     outcomes.page_or_drop(whole.url, whole, NOW)
     with refused(ValueError):
         outcomes.redirect_target(whole)

@@ -98,7 +98,7 @@ def main() -> None:
     """Start the servers, soak, say what was seen."""
     choose_allocators()  # as the command line does
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)  # it ends where this fails
     server.start()
     port = ours.recv()
     names = [name for name in CASES if not name.startswith("good")]

@@ -16,6 +16,8 @@ from tokenizer.labels import LONGEST, html, html_text, markdown, markdown_code, 
 
 ALL = (*LABELS, *SURROGATES)
 NUMBERS = range(len(ALL))
+UNSEEN = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}
+"""Letters and marks without a form: fillers and joiners of graphemes."""
 TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -37,7 +39,7 @@ def test_no_control_surrogate_or_turning_character_is_printable() -> None:
         if kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in TURNING or 0xE0000 <= point < 0xE0080:
             assert printable(character).isascii(), hex(point)
             assert printable_text(character).isascii() or character in "\n\t", hex(point)
-        elif kind[0] in "LMNPS":
+        elif kind[0] in "LMNPS" and point not in UNSEEN:
             assert printable(character) == character
 
 
@@ -48,6 +50,16 @@ def test_a_printable_value_is_one_line_that_utf_8_holds(number: int) -> None:
     assert len(shown.encode().splitlines()) == 1
     assert len(shown) <= LONGEST + 30
     assert printable_text(ALL[number]).encode().count(b"\n") == ALL[number].count("\n")
+
+
+@pytest.mark.parametrize(
+    "character", [0x34F, 0x115F, 0x1160, 0x17B4, 0x200B, 0x2065, 0x3164, 0xFEFF, 0xFFA0, 0xFFF0, 0x1BCA0, 0xE0080, 0xE0FFF]
+)
+def test_a_character_that_nobody_sees_is_shown(character: int) -> None:
+    """Two names that look alike are told apart: these are default-ignorable in Unicode."""
+    shown = printable(f"ann{chr(character)}a")
+    assert shown.isascii()
+    assert f"{character:x}" in shown
 
 
 def test_ordinary_names_are_printed_as_they_are() -> None:

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from tokenizer import typed_json
+from tokenizer.typed_json import Count
 from trainer.paper import ROWS, SIZES
 
 
@@ -18,12 +20,12 @@ class Result:
     metric: str
     value: float
     standard_error: float | None
-    examples: int
+    examples: Count
     protocol: str
     normaliser: str
     detokeniser: str = "none"
-    window_tokens: int | None = None
-    stride_tokens: int | None = None
+    window_tokens: Count | None = None
+    stride_tokens: Count | None = None
     row: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -64,10 +66,11 @@ class TaskRecord:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_json` returns. Raises TypeError or KeyError for anything else."""
-        results = tuple(Result(**result | {"value": _number(result["value"])}) for result in data["results"])
-        return cls(data["task"], results, tuple(data["files"]), data["seconds"], data["fingerprint"])
+    def from_json(cls, data: Any) -> Self:
+        """Read what `to_json` returns. Raises ValueError for anything else: the file may be another's."""
+        if isinstance(data, dict) and isinstance(data.get("results"), list):
+            data = {**data, "results": [_with_number(result) for result in data["results"]]}
+        return typed_json.convert(data, cls)
 
     def rows(self, provenance: Provenance) -> list[dict[str, Any]]:
         """One flat row per result, with its files and provenance."""
@@ -82,9 +85,10 @@ def _paper_figures(row: str | None) -> dict[str, float]:
     return {size.name: value for size, value in zip(SIZES, ROWS[row].sizes, strict=True) if value is not None}
 
 
-def _number(value: float | None) -> float:
-    """A figure of a record: null stands for one that is not finite."""
-    return math.nan if value is None else value
+def _with_number(result: Any) -> Any:
+    """A result of a record, its value a number: null stands for one that is not finite."""
+    lacks = isinstance(result, dict) and "value" in result and result["value"] is None
+    return {**result, "value": math.nan} if lacks else result
 
 
 def mean(values: Sequence[float]) -> tuple[float, float | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenizer.errors import InputError
 from tokenizer.shards import sha256_of
+from tokenizer.untrusted import check_file, read_file
 from trainer import finite_json
 from trainer.evals.candidate import Candidate
 from trainer.evals.results import Provenance, TaskRecord
@@ -104,13 +105,20 @@ class Suite:
         return Path(self.out or ".", TASKS_FOLDER, f"{task.name}.json")
 
     def _load(self, task: Task, fingerprint: str) -> TaskRecord | None:
-        if self.out is None or not self._path(task).exists():
-            return None
+        """The record of an earlier run; None where there is none, or where it is not the same task's under the same settings."""
+        path = self._path(task)
         try:
-            record = TaskRecord.from_json(json.loads(self._path(task).read_text()))
-        except (ValueError, KeyError, TypeError):
+            if self.out is None or check_file(path.parent, path.name) is None:
+                return None
+            data = read_file(path)
+        except ValueError as error:
+            raise InputError(f"{path}: not a record of an evaluation ({error}); remove it") from error
+        try:
+            record = TaskRecord.from_json(json.loads(data))
+        except (ValueError, RecursionError) as error:
+            logger.warning("%s: evaluated again: %s is not a record of it (%s)", task.name, path, error)
             return None
-        return record if record.fingerprint == fingerprint else None
+        return record if (record.task, record.fingerprint) == (task.name, fingerprint) else None
 
     def _fingerprint(self, task: Task, files: Sequence[dict[str, Any]]) -> str:
         """Hash of everything that the task's results depend on."""

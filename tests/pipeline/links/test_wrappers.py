@@ -11,6 +11,14 @@ from pipeline.urls import fetch_url
 PAGE, QUERY = "https://www.example.com/a/b", "https://www.example.com/a?b=1&c=2"
 ENCODED = "https%3A%2F%2Fwww.example.com%2Fa%3Fb%3D1%26c%3D2"
 WRAPPED = [
+    ("https://www-example-com.translate.goog/a/b?_x_tr_sl=de&_x_tr_tl=en&_x_tr_hl=en", PAGE),
+    ("https://www-example-com.translate.goog/a?b=1&_x_tr_sl=auto&c=2&_x_tr_tl=en", QUERY),
+    ("https://a--b-example-co-uk.translate.goog/?_x_tr_sch=http&_x_tr_sl=de", "http://a-b.example.co.uk/"),
+    (f"http://googleweblight.com/?lite_url={ENCODED}&ei=x&lc=en", QUERY),
+    (f"https://googleweblight.com/i?u={ENCODED}&hl=en", QUERY),
+    ("https://urldefense.proofpoint.com/v2/url?u=https-3A__www.example.com_a-3Fb-3D1-26c-3D2&d=DwMF&c=x", QUERY),
+    (f"https://urldefense.proofpoint.com/v1/url?u={ENCODED}&k=x", QUERY),
+    ("https://urldefense.com/v3/__https://www.example.com/a/b__;!!AbC!x$", PAGE),
     ("https://www-example-com.cdn.ampproject.org/c/s/www.example.com/a/b", PAGE),
     ("https://www-example-com.cdn.ampproject.org/v/s/www.example.com/a/b?usqp=mq331&amp_js_v=0.1", PAGE),
     ("https://www-example-com.cdn.ampproject.org/v/s/www.example.com/a?b=1&amp_js_v=0.1&c=2", QUERY),

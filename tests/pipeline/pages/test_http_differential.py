@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,8 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 Reading = tuple[int, bytes] | None
 """Status and body; None where a reader refuses."""
 
+STORED_WHOLE = {"length_too_small": "an edited body is longer than its old head says; the record's length says what was stored"}
+"""Spellings of which a stored reading has more of the body than a live one, which ends at the Content-Length."""
 STORED_ALONE = {
     "chunks_not_there": "wget stores bodies without the chunk framing that their heads declare",
     "chunks_size_words": "the same: the body does not begin with a chunk",
@@ -119,6 +122,10 @@ def test_live_and_stored_readings_agree_in_all(
                 alone[response.rule.name] += 1
             continue
         assert other is not None, response
+        if response.rule.name in STORED_WHOLE:
+            assert other.body.startswith(one.body)
+            assert len(other.body) > len(one.body)
+            one = replace(one, body=other.body)
         for name in ("status", "phrase", "headers", "body", "coded"):
             assert getattr(one, name) == getattr(other, name), (name, response)
     assert set(alone) == set(STORED_ALONE)

@@ -5,7 +5,7 @@ from servers.hostile import PAGE, Case, HostileServer, drip, full
 from servers.outcomes import crawl
 
 from pipeline.pages.client import RequestLimits
-from pipeline.pages.retry import retry_after_seconds
+from pipeline.pages.retry import requested_wait_seconds, retry_after_seconds
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -29,6 +29,28 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 )
 def test_retry_after_is_parsed(value: str, seconds: float | None) -> None:
     assert retry_after_seconds(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ((), None),
+        (("120", "60"), 120.0),
+        (("60", "120"), 120.0),
+        (("7", "7"), 7.0),
+        (("120, 60",), 120.0),
+        (("0 , 5",), 5.0),
+        (("soon", "5"), 5.0),
+        (("5", ""), 5.0),
+        (("Sat, 31 Jan 2026 12:00:30 GMT", "5"), 30.0),
+        (("5", "Sat, 31 Jan 2026 11:00:00 GMT"), 5.0),
+        (("Sat, 31 Jan 2026 12:00:30 GMT", "Sat, 31 Jan 2026 12:00:50 GMT"), 50.0),
+        (("soon", "later"), None),
+    ],
+)
+def test_the_longest_of_several_retry_after_fields_counts(values: tuple[str, ...], seconds: float | None) -> None:
+    headers = [("Retry-After" if number % 2 else "retry-after", value) for number, value in enumerate(values)]
+    assert requested_wait_seconds([("X-A", "9"), *headers], NOW) == seconds
 
 
 class Turns:

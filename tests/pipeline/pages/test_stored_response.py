@@ -68,9 +68,10 @@ def test_some_statuses_have_no_body(status: str, lines: tuple[str, ...]) -> None
         ("Transfer-Encoding: identity",),
     ],
 )
-def test_body_ends_at_its_length_or_is_truncated(lines: tuple[str, ...]) -> None:
-    size = f"Content-Length: {len(BODY) - 9}"
-    assert read(stored(BODY, *lines, size)).body == BODY[:-9]
+def test_stored_body_is_whole_or_truncated(lines: tuple[str, ...]) -> None:
+    """An edited body is longer than the length of its old head: the record says what was stored. A shorter one was cut."""
+    for length in (0, 1, len(BODY) - 9, len(BODY)):
+        assert read(stored(BODY, *lines, f"Content-Length: {length}")).body == BODY
     with pytest.raises(TruncatedRecordError, match="10 of"):
         read(stored(BODY, *lines, f"Content-Length: {len(BODY) + 10}"))
 

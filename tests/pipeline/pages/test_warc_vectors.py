@@ -28,7 +28,7 @@ DELIBERATE = {
     "warcio_example-space-in-url.arc": "the file ends inside its last record",
     "warcio_example-wrong-chunks.warc.gz": "the record ends before its Content-Length does",
     "warcio_example-trunc.warc": "the response is two bytes shorter than its Content-Length: a drop, not a shorter page",
-    "wac_link-extraction-test.warc": "edited bodies under their old Content-Length: read up to it, as from a connection",
+    "wac_link-extraction-test.warc": "edited bodies under their old Content-Length: those that are shorter are drops, not shorter pages",
     "wac_IAH-20080430204825-00000-blackbook-truncated.arc": "warcio refuses the whole file, whose last record is cut",
 }
 """Files that ours and the peer read in different ways, and why ours does."""

@@ -1,6 +1,8 @@
 import json
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evals_stubs import ByteTokenizer, uniform, write_tokens
@@ -96,3 +98,57 @@ def test_a_figure_that_is_not_finite_is_recorded_and_kept(tokens_folder: Path, t
     assert body["results"][0]["value"] is None
     (record,) = suite.run([task]).records
     assert math.isnan(record.results[0].value)
+
+
+RECORD_CHANGES: tuple[dict[str, Any], ...] = (
+    {"results": 7}, {"results": [[]]}, {"results": [{"task": 1}]}, {"files": [7]}, {"files": None}, {"seconds": "7"}, {"task": []},
+    {"task": "another"}, {"fingerprint": None}, {"fingerprint": "0"}, {"results": None}, {"seconds": [[[]]]},
+)  # fmt: skip
+
+
+def suite_with_record(tokens_folder: Path, out: Path) -> tuple[Suite, Task, list[int], Path]:
+    """A suite, a task that counts its runs, and the record of its first."""
+    runs: list[int] = []
+
+    def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
+        runs.append(1)
+        return held_out.run(candidate, paths)
+
+    task = Task("held_out", "", (), run, reads_tokens=True)
+    suite = Suite(Candidate(uniform(), ByteTokenizer()), PROVENANCE, [tokens_folder], out)
+    suite.run([task])
+    return suite, task, runs, out / "tasks" / "held_out.json"
+
+
+def test_a_record_of_another_content_is_evaluated_again(tokens_folder: Path, tmp_path: Path) -> None:
+    suite, task, runs, path = suite_with_record(tokens_folder, tmp_path / "out")
+    whole = json.loads(path.read_bytes())
+    texts = [b"", b"[]", b"7", b"\xff", b"[" * 99_999, *(json.dumps({**whole, **change}).encode() for change in RECORD_CHANGES)]
+    results = [
+        {**whole, "results": [{**whole["results"][0], **change}]}
+        for change in ({"value": "7"}, {"value": []}, {"examples": -1}, {"examples": 10**18}, {"protocol": None}, {"metric": 7})
+    ]
+    for text in [*texts, *(json.dumps(result).encode() for result in results)]:
+        path.write_bytes(text)
+        before = len(runs)
+        evaluation = suite.run([task])
+        assert (len(runs), evaluation.faults) == (before + 1, {}), text[:80]
+        assert json.loads(path.read_bytes())["fingerprint"] == whole["fingerprint"]
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "device", "link out", "link to itself", "large"])
+def test_a_record_of_another_kind_of_file_is_refused(tokens_folder: Path, tmp_path: Path, kind: str) -> None:
+    suite, task, runs, path = suite_with_record(tokens_folder, tmp_path / "out")
+    path.unlink()
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        path.touch()
+        os.truncate(path, 1 << 30)
+    else:
+        path.symlink_to({"device": "/dev/zero", "link out": "/etc/hostname", "link to itself": path.name}[kind])
+    evaluation = suite.run([task])
+    assert (len(runs), evaluation.unexpected) == (1, ())
+    assert "not a record of an evaluation" in evaluation.faults["held_out"]
