@@ -21,8 +21,8 @@ CLUSTER = "cluster.idx"
 PATHS = (".paths", ".paths.gz")
 SHARDS_PER_PART = 16
 _PLAIN = re.compile(r".+\.(?:cdxj|cdx)(?:\.gz)?|cdx-\d+\.gz|index\.cdxj?", re.IGNORECASE)
-_CRAWL = re.compile(r"CC-MAIN-(\d{4})(?:-(\d\d))?(?!\d)")
-_LEAD_DAYS, _LASTING_DAYS = 45, 90
+_CRAWL = re.compile(r"CC-MAIN-(\d{4})(?:-(\d{4}|\d\d))?(?!\d)")
+_LEAD_DAYS, _LASTING_DAYS = 120, 180
 """A crawl named after a week began at most so long before it, and lasted at most so long after it."""
 _OTHER_SUBSETS = ("subset=robotstxt", "/robotstxt/")
 
@@ -135,14 +135,20 @@ def crawl_of(path: str) -> str:
 
 
 def crawl_span(crawl: str) -> tuple[int, int] | None:
-    """The time in which a crawl was made at most, by its name (microseconds); None where the name does not say."""
+    """The time in which a crawl was made at most, by its name (microseconds); None where the name does not say.
+
+    Names are of a week (CC-MAIN-2017-51), a year (CC-MAIN-2012) or several (CC-MAIN-2009-2010). The margins are wide: this only
+    saves opening the index of years that no link is near to.
+    """
     match = _CRAWL.fullmatch(crawl)
     if not match:
         return None
-    year, week = int(match[1]), int(match[2] or 0)
+    year, part = int(match[1]), int(match[2] or 0)
     try:
-        start = date.fromisocalendar(year, week, 1) if week else date(year, 1, 1)
-        last = start if week else date(year, 12, 31)
+        if 0 < part < 100:
+            start = last = date.fromisocalendar(year, part, 1)
+        else:
+            start, last = date(year, 1, 1), date(max(year, part), 12, 31)
     except ValueError:
         return None
     first = datetime(start.year, start.month, start.day, tzinfo=UTC) - timedelta(_LEAD_DAYS)
