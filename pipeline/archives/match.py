@@ -94,7 +94,7 @@ def _captures(
         counted = CountingFile(file)
         found = [captures_of(lookups, keys, rows, names) for keys, rows in columnar.hits(counted.buffered(), lookups)]
         writer.counters[INDEX_BYTES_READ] += counted.bytes_read
-        writer.counters[INDEX_BYTES] += counted.size()
+        writer.counters[INDEX_BYTES] = counted.size()
     return found
 
 
@@ -122,18 +122,18 @@ def _plain_lines(index: IndexFile, service: ArchiveService, writer: PartWriter) 
         counted = CountingFile(file)
         yield from lines(counted.buffered())
         writer.counters[INDEX_BYTES_READ] += counted.bytes_read
-        writer.counters[INDEX_BYTES] += counted.size()
+        writer.counters[INDEX_BYTES] = counted.size()
 
 
 def _zipnum_lines(index: IndexFile, lookups: Lookups, service: ArchiveService, writer: PartWriter) -> Iterator[bytes]:
     """The lines of the blocks that may hold a wanted key."""
     with open_index(index.path, service) as file:
         blocks = clusters(index.path, file.read())
+    writer.counters[INDEX_BYTES] = sum(block.length for block in blocks if block.shard in index.shards)
     keys = lookups.distinct[0].to_pylist()
     folder = index.path.rpartition("/")[0]
     for shard in index.shards:
         wanted = blocks_with(blocks, keys, shard)
-        writer.counters[INDEX_BYTES] += sum(block.length for block in blocks if block.shard == shard)
         if not wanted:
             continue
         with open_index(f"{folder}/{shard}" if folder else shard, service) as file:
