@@ -21,7 +21,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.pages.archive_members import member_content
 from pipeline.pages.archives import copy_from_archives
 from pipeline.pages.fetch import FetchPart
-from pipeline.pages.held import HELD, Earlier, spill_outcomes
+from pipeline.pages.held import HELD, Earlier, Keeper, spill_outcomes
 from pipeline.pages.journal import Journal
 from pipeline.pages.outcomes import DroppedLink, FetchedPage, Origin, PageDrop, distance_days, page_or_drop
 from pipeline.pages.output import journal_entry
@@ -46,7 +46,7 @@ class CollectPages:
 
     def __call__(self, part: Part[NumberedShare], writer: PartWriter) -> None:
         """Journal each link's outcome, then publish as other sources do."""
-        done = self.earlier.pages(part.work.share)
+        done = self.earlier.done(part.work.share)
         links = dict(numbered_links(part.work.share, part.work.first))
         found: dict[int, list[CaptureResult]] = {}
         for path in shuffle.read_paths(self.results):
@@ -117,13 +117,15 @@ class PublishOutcomes:
 
 @dataclass
 class Chain:
-    """The run of all sources. `fetch_all` asks the web."""
+    """The run of all sources. `fetch_all` asks the web. Of an update, `suffix` ends the parts' keys, and `reuse` is what holds."""
 
     call: Call[PagesSettings]
     phase: PhaseFolder
     parts: list[Part[Share]]
     buckets: int
     fetch_all: FetchParts
+    suffix: str = ""
+    reuse: Keeper | None = None
     counters: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> StageResult:
@@ -141,9 +143,13 @@ class Chain:
 
     def _earlier(self, reader: str, spilled: list[str]) -> Earlier:
         if not spilled:
-            return Earlier("", self.buckets)
-        listing = files.join(self.phase.sibling(reader).work_folder, f"before-{reader}.list")
-        return Earlier(shuffle.write_paths(listing, spilled), self.buckets)
+            return Earlier("", self.buckets, self.reuse)
+        listing = files.join(self._phase(reader).work_folder, f"before-{reader}.list")
+        return Earlier(shuffle.write_paths(listing, spilled), self.buckets, self.reuse)
+
+    def _phase(self, name: str) -> PhaseFolder:
+        """The folder of a source's phase: an update has its own."""
+        return self.phase.sibling(name if self.phase.name == "main" else f"{self.phase.name}-{name}")
 
     def _named(self, source: str) -> list[Part[Share]]:
         return [Part(f"{part.key}-{source}", part.work, part.items) for part in self.parts]
@@ -151,18 +157,18 @@ class Chain:
     def live(self, earlier: Earlier) -> list[Receipt]:
         """Ask the web."""
         work = FetchPart(self.call.settings, earlier=earlier)
-        return self.fetch_all(self.phase.sibling("live"), work, "-live")
+        return self.fetch_all(self._phase("live"), work, f"{self.suffix}-live")
 
     def warc(self, earlier: Earlier) -> list[Receipt]:
         """Copy from WARC files."""
         copy, skipped = copy_from_archives(self.call, self.phase, earlier)
         self.counters |= skipped
-        return self.call.engine.work(self.phase.sibling("warc"), self._named("warc"), copy, "links")
+        return self.call.engine.work(self._phase("warc"), self._named("warc"), copy, "links")
 
     def wayback(self, earlier: Earlier) -> list[Receipt]:
         """Ask an archive link by link."""
         work = ReplayPart(self.call.settings, self._access("wayback"), earlier)
-        return self.call.engine.work(self.phase.sibling("wayback"), self._named("wayback"), work, "links")
+        return self.call.engine.work(self._phase("wayback"), self._named("wayback"), work, "links")
 
     def commoncrawl(self, earlier: Earlier) -> list[Receipt]:
         """Search an index, read the records."""
@@ -176,7 +182,7 @@ class Chain:
             base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
             index = find_index_files(settings.archive_index, base, service)
         results = Search(self.call.engine, self.phase, settings, index, access, numbered).run()
-        phase = self.phase.sibling("commoncrawl")
+        phase = self._phase("commoncrawl")
         listing = shuffle.write_paths(files.join(phase.work_folder, "results.list"), results)
         return self.call.engine.work(phase, numbered, CollectPages(settings, earlier, listing), "links")
 

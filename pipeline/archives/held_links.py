@@ -27,7 +27,7 @@ def numbered_links(share: Share, first: int) -> Iterator[tuple[int, Link]]:
 
 def missing_links(work: NumberedShare) -> Iterator[tuple[int, Link, str]]:
     """(number, link, address to fetch) of each link that has no page yet. One whose address was removed keeps its published URL."""
-    done = work.earlier.pages(work.share)
+    done = work.earlier.done(work.share)
     addresses = work.share.addresses()
     for number, link in numbered_links(work.share, work.first):
         if link.url not in done and (link.url in addresses or not lacks_address(link.url)):

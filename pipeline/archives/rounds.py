@@ -174,7 +174,8 @@ class Search:
         return self.results
 
     def _phase(self, name: str, hop: int, attempt: int | None = None) -> PhaseFolder:
-        return self.phase.sibling(f"cc-{name}-{hop}" + ("" if attempt is None else f"-{attempt}"))
+        first = "" if self.phase.name == "main" else f"{self.phase.name}-"
+        return self.phase.sibling(f"{first}cc-{name}-{hop}" + ("" if attempt is None else f"-{attempt}"))
 
     def _round(self, hop: int, paths: list[str], rows: int) -> list[str]:
         """One round: join, choose, read. Returns the files of redirects."""

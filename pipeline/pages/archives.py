@@ -87,7 +87,7 @@ class CopyPart:
 
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
-        done = self.earlier.pages(part.work) if self.earlier else set()
+        done = self.earlier.done(part.work) if self.earlier else set()
         links = {link.url: link for path in part.work.shards for link in read_links(path) if link.url not in done}
         addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)

@@ -38,7 +38,7 @@ class FetchPart:
         share = part.work
         links, requests = share.read()
         if self.earlier and not share.moved:
-            done = self.earlier.pages(share)
+            done = self.earlier.done(share)
             links = {url: link for url, link in links.items() if url not in done}
             requests = {url: request for url, request in requests.items() if url not in done}
         kept = self.reuse.kept(share, links, requests) if self.reuse else {}

@@ -3,9 +3,9 @@
 A finished folder holds them in its indexes and drops, an unfinished one also in the journals of its parts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
+from pipeline.pages.crawl import CrawlRequest
 from pipeline.pages.journal import Journal
 from pipeline.pages.journal_heads import head_of
 from pipeline.pages.outcomes import DroppedLink, PageDrop
@@ -99,31 +100,45 @@ class SpillHeld:
         return {**row, "bucket": bucket_of(row["url"], self.buckets)}
 
 
+class Keeper(Protocol):
+    """What of an earlier run holds (`pipeline.pages.reuse.Reuse`)."""
+
+    def kept(
+        self, share: Share, links: Mapping[str, Link], requests: Mapping[str, CrawlRequest], /
+    ) -> dict[str, Page | DroppedLink]:
+        """The outcomes that hold for a share's links, by URL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """The outcomes that the sources before gave: `listing` names their files, in the order of the sources; empty for the first.
 
-    `buckets` is the number of buckets of hosts, by which outcomes are sorted.
+    `buckets` is the number of buckets of hosts, by which outcomes are sorted; `reuse` the outcomes of an earlier run that hold.
     """
 
     listing: str
     buckets: int
+    reuse: Keeper | None = None
 
     def outcomes(self, share: Share) -> dict[str, Page | DroppedLink]:
         """The outcome of each of the share's links, by URL: its page, else its last drop, which names the reasons before it."""
-        found: dict[str, Page | DroppedLink] = {}
+        found = self._kept(share)
+        final = set(found)
         reasons: dict[str, list[str]] = {}
         for outcome in read_held(self.listing, share.first, share.last) if self.listing else ():
-            if isinstance(found.get(outcome.url), Page):
+            if outcome.url in final or isinstance(found.get(outcome.url), Page):
                 continue
             found[outcome.url] = outcome
             if isinstance(outcome, DroppedLink):
                 reasons.setdefault(outcome.url, []).append(str(outcome.reason))
         return {url: _with_reasons(outcome, reasons.get(url, [])) for url, outcome in found.items()}
 
-    def pages(self, share: Share) -> set[str]:
-        """The URLs of the share's links that have a page."""
-        return {url for url, outcome in self.outcomes(share).items() if isinstance(outcome, Page)}
+    def done(self, share: Share) -> set[str]:
+        """The URLs of the share's links that are asked no more: they have a page, or an outcome that holds."""
+        return {url for url, outcome in self.outcomes(share).items() if isinstance(outcome, Page)} | self._kept(share).keys()
+
+    def _kept(self, share: Share) -> dict[str, Page | DroppedLink]:
+        return self.reuse.kept(share, *share.read()) if self.reuse else {}
 
 
 def _with_reasons(outcome: Page | DroppedLink, reasons: list[str]) -> Page | DroppedLink:

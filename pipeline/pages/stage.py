@@ -76,7 +76,13 @@ def _check_reached(phase: PhaseFolder, receipts: list[Receipt]) -> None:
 
 
 def _update(call: Call[PagesSettings], phase: PhaseFolder, request: dict[str, Any]) -> Update | None:
-    return update(call, phase, request, len(_shards(call)), _fetch_all)
+    return update(call, phase, request, len(_shards(call)), _fetch_all if call.settings.sources == ("live",) else _ask_chain)
+
+
+def _ask_chain(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, suffix: str) -> list[Receipt]:
+    """Ask all sources for the links whose outcome in an earlier run does not hold."""
+    parts, buckets = _parts(call, suffix), len(_shards(call))
+    return list(Chain(call, phase, parts, buckets, partial(_fetch_all, call), suffix, work.reuse).run().receipts)
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:

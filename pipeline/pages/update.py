@@ -54,10 +54,6 @@ def update(
     if present == request:
         if not (finished and settings.retry_failed):
             return None
-        if settings.sources != ("live",):
-            raise InputError(
-                "--retry-failed asks the web alone; for pages of archives, add --refetch, which asks for all of them"
-            )
         if not set(StageManifest.load(call.output).books.dropped) & MAY_PASS:
             logger.info("pages: no failure that may pass")
             return None

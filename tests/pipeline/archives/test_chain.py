@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from servers.archives_of_two import wayback
-from servers.crawl_archive import MadeCrawl, Shot, range_server, write_cdxj, write_columnar
-from servers.stage_runs import contents, drops_of, link, links_folder, pages_of, run
+from servers.crawl_archive import MadeCrawl, Request, Shot, range_server, write_cdxj, write_columnar
+from servers.stage_runs import body_of, contents, drops_of, link, links_folder, pages_of, run
 
 from pipeline.engine.runner import Engine
 from pipeline.records import Drop
@@ -78,6 +78,36 @@ def test_a_second_run_has_nothing_to_do(tmp_path: Path, engine: Engine) -> None:
     before = contents(tmp_path / "pages")
     assert run(links, tmp_path / "pages", engine, **given) == first
     assert contents(tmp_path / "pages") == before
+
+
+@pytest.mark.parametrize("order", [("commoncrawl", "wayback"), ("wayback",)], ids="-".join)
+def test_retry_failed_asks_only_what_may_pass(tmp_path: Path, engine: Engine, order: tuple[str, ...]) -> None:
+    crawl = MadeCrawl("CC-MAIN-2015-35", [Shot(f"http://a.example/{n}", AT) for n in range(2)]).write(tmp_path / "archive")
+    index = write_cdxj(tmp_path / "index", [crawl])
+    links = links_folder(tmp_path / "links", [link(f"http://a.example/{n}", at=AT) for n in range(8)])
+    whole = wayback(AT, tmp_path)
+
+    def refuses_some(request: Request) -> tuple[int, dict[str, str], bytes] | None:
+        refused = request.path.startswith("/web/") and request.path.endswith(("3", "6"))
+        return (503, {}, b"later") if refused else whole(request)  # type: ignore[operator,no-any-return]
+
+    given: dict[str, object] = {"source": order, "wayback_rate": 900.0, "commoncrawl_rate": 900.0}
+    given |= {"archive_index": tuple(index)} if "commoncrawl" in order else {}
+    refused = {f"http://a.example/{n}" for n in (3, 6)}
+    with range_server(tmp_path / "archive", refuses_some) as server:
+        given |= {"wayback": f"{server.url}web/", "wayback_cdx": f"{server.url}cdx", "commoncrawl": server.url}
+        given |= {"allow_addresses": ("127.0.0.0/8",)}
+        first = run(links, tmp_path / "pages", engine, **given)
+        assert {url for url, reason in drops_of(tmp_path / "pages").items() if reason == "archive_refused"} == refused
+        before = len(server.requests)
+        server.fault = whole  # type: ignore[assignment]
+        second = run(links, tmp_path / "pages", engine, retry_failed=True, **given)
+        asked = [request.path for request in server.requests[before:]]
+    assert len(asked) == 4
+    assert second.books.items_out == first.books.items_out + 2
+    assert not refused & drops_of(tmp_path / "pages").keys()
+    assert len(pages_of(tmp_path / "pages")) == second.books.items_out
+    assert all(body_of(tmp_path / "pages", page) for page in pages_of(tmp_path / "pages"))
 
 
 def killed_runs(folder: Path, kills: int) -> int:
