@@ -65,8 +65,6 @@ class Store:
 
     def path(self, warc: str) -> str:
         """The file's address or path."""
-        if is_http(warc) or "://" in warc:
-            return warc
         return f"{self._base.rstrip('/')}/{warc.lstrip('/')}" if "://" in self._base else files.join(self._base, warc)
 
     def read(self, warc: str, start: int, stop: int) -> bytes:

@@ -13,6 +13,7 @@ from pipeline.archives.choose import CAPTURE, INEXACT, OUTSIDE, REVISIT, TRUNCAT
 from pipeline.archives.lookups import Int64, Lookups
 from pipeline.pages.archive_index import hash64
 from pipeline.urls import dedup_key
+from tokenizer.untrusted import inner_name
 
 NAME_BYTES = 248
 NAME = np.dtype([("warc", "<u8"), ("name", f"S{NAME_BYTES}")])
@@ -58,7 +59,7 @@ def captures_of(lookups: Lookups, found: Int64, rows: HitRows, names: dict[int, 
     place in a WARC file.
     """
     row, lookup = lookups.pairs(found)
-    has_place = np.array([bool(name) and len(name.encode()) <= NAME_BYTES for name in rows.warcs], bool)
+    has_place = np.array([_is_file_name(name) for name in rows.warcs], bool)
     has_place &= (rows.offsets >= 0) & (rows.lengths > 0) & (rows.lengths <= MAX_RECORD_BYTES)
     kept = has_place[row]
     row, lookup = row[kept], lookup[kept]
@@ -98,6 +99,15 @@ def captures_of(lookups: Lookups, found: Int64, rows: HitRows, names: dict[int, 
     known = set(captures["warc"].tolist())
     names.update({value: name for name, value in hashes.items() if value in known})
     return captures
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_file_name(name: str) -> bool:
+    """Whether an index's name of a WARC file is one of a file of the archive: an index is another's, and may lead elsewhere."""
+    try:
+        return len(inner_name(name).encode()) <= NAME_BYTES
+    except ValueError:
+        return False
 
 
 def _nearest_of_each(links: Int64, distances: Int64, among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -46,8 +46,3 @@ def plan(records: Sequence[tuple[int, int]], gap: int, most_bytes: int = MAX_PIE
         else:
             pieces.append(Piece(offset, end, (number,)))
     return pieces
-
-
-def seconds(pieces: Sequence[Piece], requests_per_second: float, bytes_per_second: float = BYTES_PER_SECOND) -> float:
-    """What reading the pieces costs."""
-    return len(pieces) / requests_per_second + sum(piece.stop - piece.start for piece in pieces) / bytes_per_second

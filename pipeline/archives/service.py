@@ -15,7 +15,6 @@ from pipeline.pages.failures import RequestError
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.retry import RETRIED_FAILURES, RETRIED_STATUSES, back_off_seconds, retry_after_seconds
 from pipeline.redaction import excerpt
-from pipeline.storage import files
 from tokenizer.errors import OutageError
 
 REFUSALS = RETRIED_STATUSES | {401, 403}
@@ -57,11 +56,6 @@ class Access:
     def service(self) -> "ArchiveService":
         """A new client. Close it."""
         return ArchiveService(self)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether the folder can hold locks."""
-        return files.is_local(self.folder)
 
 
 class ArchiveService:

@@ -121,7 +121,7 @@ def archives(settings: PagesSettings) -> dict[str, Input]:
     indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
     if settings.archive_index:
-        with settings.access("commoncrawl", tempfile.gettempdir()).service() as service:
+        with tempfile.TemporaryDirectory() as folder, settings.access("commoncrawl", folder).service() as service:
             base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
             index = find_index_files(settings.archive_index, base, service)
         inputs["archive captures"] = Input(files.base_name(settings.archive_index[0]), fingerprint(index))

@@ -160,3 +160,25 @@ def test_another_range_than_asked_for(tmp_path: Path, engine: Engine, content_ra
 
     outcomes, _ = fetch(tmp_path, engine, made, other)
     assert outcomes == {FAR: PAGES}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "http://b.example/x.warc.gz",
+        "s3://other/x.warc.gz",
+        "a//b",
+        "..\\x",
+        "x\x1b[0m",
+        "x" * 300,
+    ],
+)
+def test_names_that_lead_out_of_the_archive(tmp_path: Path, engine: Engine, name: str) -> None:
+    made = crawl(tmp_path / "archive")
+    for shot in made.shots:
+        shot.warc = name
+    outcomes, server = fetch(tmp_path, engine, made, None)
+    assert outcomes == {"not_archived": PAGES}
+    assert not server.requests
