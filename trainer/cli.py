@@ -44,6 +44,10 @@ def _run_command(words: list[str]) -> int:
         from trainer.evals.command import main as evaluate
 
         return int(evaluate(words[1:]))
+    if words[:1] == ["compare"]:
+        from trainer.compare.command import main as compare
+
+        return compare(words[1:])
     if words[:1] == ["explain"]:
         from trainer.explain.page import main as explain
 
@@ -69,6 +73,7 @@ def _parser() -> TrainerParser:
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
     commands.add_parser("presets", help="list the presets: size, batch, steps, tokens").set_defaults(run=_presets)
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
+    commands.add_parser("compare", help="say which of several corpora is better, with error bars", add_help=False)
     commands.add_parser("launch", help="run a command on several ranks of this machine, all ports on loopback", add_help=False)
     commands.add_parser("explain", help="write a page that shows what the network does with a prompt", add_help=False)
     return parser

@@ -16,7 +16,7 @@ from pipeline.report.loopback_server import PageServer
 from pipeline.report.numbers import ReportNumbers
 from pipeline.report.page_html import render
 from pipeline.report.sites import read_webtext_domains
-from pipeline.report.training import LOG, RESULTS, read_evaluation, read_run
+from pipeline.report.training import LOG, RESULTS, read_evaluation, read_run, read_sample
 from pipeline.report.watch import live_page
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Input, StageManifest, file_input
@@ -39,6 +39,9 @@ class ReportSettings:
     run: tuple[str, ...] = setting((), "folders of training runs to show", recorded=False, reads=read_run, metavar="DIR")
     evaluation: tuple[str, ...] = setting(
         (), "folders of evaluations to show", recorded=False, reads=read_evaluation, metavar="DIR"
+    )
+    sample: tuple[str, ...] = setting(
+        (), "text files to show, such as the output of `webtext-train sample`", recorded=False, reads=read_sample, metavar="FILE"
     )
     watch: int | None = setting(
         None, "serve the report on this port of 127.0.0.1 during a run; the page refreshes itself", metavar="PORT", recorded=False
@@ -76,6 +79,7 @@ def gather_numbers(settings: ReportSettings, folders: Mapping[str, str]) -> Repo
         runs=settings.run,
         evaluations=settings.evaluation,
         webtext_domains=settings.webtext_domains,
+        samples=settings.sample,
     )
 
 
@@ -88,8 +92,9 @@ def _work(call: Call[ReportSettings], phase: PhaseFolder) -> StageResult:
 
 
 def _logs(settings: ReportSettings) -> dict[str, Input]:
-    """Logs and results as inputs: the report is rebuilt when they have grown."""
+    """Logs, results and samples as inputs: the report is rebuilt when they have changed."""
     runs = {f"run {folder}": file_input(join(folder, LOG)) for folder in settings.run}
+    runs |= {f"sample {path}": file_input(path) for path in settings.sample}
     return runs | {f"evaluation {folder}": file_input(join(folder, RESULTS)) for folder in settings.evaluation}
 
 
