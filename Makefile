@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo docs real-demo train-extractor test test-all gauntlet bench airflow archive-tools browser faults lock audit check install clean
+.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow archive-tools browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -66,6 +66,9 @@ faults:
 
 lock: install ## write the hashes of requirements.txt and requirements-train.txt, after a change of constraints.txt
 	$(BIN)/python supply_chain/lock.py
+
+flags: install ## write pipeline/cli/flags.json, from which help and completion are answered, after a change of any flag
+	$(BIN)/python -m pipeline.cli.write_flags
 
 docs: install ## build the documentation site in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs

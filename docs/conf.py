@@ -37,10 +37,11 @@ PLACEHOLDER = re.compile(r"<!-- help: (\S+)((?: \S+)*) -->")
 def _help(program: str, words: list[str]) -> str:
     """What a command prints for its help, with every flag."""
     package = {"webtext": "pipeline", "webtext-train": "trainer"}[program]
-    flag = "--help"  # --help-all if program == "webtext" and words else "--help"
+    has_all = words and (program == "webtext" or words[0] in ("train", "rehearse"))
+    flag = "--help-all" if has_all else "--help"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     command = [sys.executable, "-m", package, *words, flag]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 (ours)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _fill_in(_app: Any, _name: str, source: list[str]) -> None:

@@ -36,7 +36,7 @@ def gather(
         histograms += page_histograms(corpus)
     sites = None
     if shards := corpus.unique_shards():
-        of_documents, domains = document_histograms(shards)
+        of_documents, domains = document_histograms(corpus, shards)
         histograms += of_documents
         sites = site_numbers(domains, webtext_domains)
     if "dedup" in corpus.manifests:

@@ -44,7 +44,7 @@ def render(numbers: ReportNumbers) -> str:
         "links": _figures(numbers, "karma", "year", "subreddits"),
         "pages": _figures(numbers, "outcomes", "media_types", "sources", "distance", "latency"),
         "sites": _sites(numbers.sites),
-        "documents": _figures(numbers, "characters", "language", "published"),
+        "documents": _figures(numbers, "characters", "language", "published", "confidence"),
         "duplicates": duplicates(numbers),
         "tokens": _tokens(numbers),
         "training": training(numbers),

@@ -1,7 +1,9 @@
 """The stage `report`: the corpus, its training runs and their evaluations as one page, one JSON and a figure of the loss."""
 
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,6 +100,25 @@ def _logs(settings: ReportSettings) -> dict[str, Input]:
     return runs | {f"evaluation {folder}": file_input(join(folder, RESULTS)) for folder in settings.evaluation}
 
 
+@contextmanager
+def serve_during(settings: ReportSettings, folders: Mapping[str, str]) -> Iterator[PageServer]:
+    """Serve the report so far while the block runs. A browser that was looking gets the finished one, then the server ends."""
+    with PageServer(settings.watch or 0, _page(settings, folders)) as served:
+        logger.info("report: serving http://%s:%d/ until the run ends", *served.server_address[:2])
+        thread = threading.Thread(target=served.serve_forever, name="report", daemon=True)
+        thread.start()
+        try:
+            yield served
+            served.finish()
+        finally:
+            served.shutdown()
+            thread.join()
+
+
+def _page(settings: ReportSettings, folders: Mapping[str, str]) -> Callable[[], str]:
+    return lambda: live_page(folders, lambda: render(gather_numbers(settings, folders)))
+
+
 class ReportStage(Stage[ReportSettings]):
     """A stage that reads all finished stages, at least one. It replaces an older report, which holds nothing of its own."""
 
@@ -110,10 +131,7 @@ class ReportStage(Stage[ReportSettings]):
         return Stage.run(self, replace(call, inputs=inputs, engine=replace(call.engine, replace=True)))
 
     def _serve(self, call: Call[ReportSettings], settings: ReportSettings) -> None:
-        def page() -> str:
-            return live_page(call.inputs, lambda: render(gather_numbers(settings, call.inputs)))
-
-        with PageServer(settings.watch or 0, page) as served:
+        with PageServer(settings.watch or 0, _page(settings, call.inputs)) as served:
             logger.info("report: serving http://%s:%d/ until Ctrl-C", *served.server_address[:2])
             served.serve_forever()
 
