@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow browser faults lock audit check install clean
+.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow archive-tools browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +54,9 @@ $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints.txt uv
 	$(AIRFLOW)/bin/python -m uv pip install --quiet --python $(AIRFLOW)/bin/python --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
 	touch $@
+
+archive-tools: install ## install pywb, surt and cdxj-indexer into an environment of their own, for the tests of web archives
+	$(BIN)/python -c "from benchmarks import peers; print(peers.python('archives', *peers.ARCHIVES))"
 
 browser:
 	command -v chromium || (apt-get update -qq && apt-get install -y -qq chromium) || echo "no chromium: tests in a browser skip"

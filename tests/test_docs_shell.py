@@ -108,7 +108,7 @@ def test_the_python_of_the_pages_runs(made: Path, monkeypatch: pytest.MonkeyPatc
     for block in ran:
         exec(compile(block.text, f"{block.page}:{block.line}", "exec"), {})
     assert [block.page for block in ran] == ["docs/how-to/dropped.md"]
-    assert "too_short" in capsys.readouterr().out
+    assert "not_html" in capsys.readouterr().out
 
 
 def test_every_page_says_what_its_other_blocks_need() -> None:

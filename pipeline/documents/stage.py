@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow.compute as pc
 
 from pipeline.documents import extractors, filter_notes, takedown
-from pipeline.documents.blocks.page import is_compiled, warm_up
+from pipeline.documents.blocks import compilation
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
@@ -137,9 +137,9 @@ def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: Extract
 
 def compile_extractor(settings: DocumentsSettings) -> None:
     """Compile the extractor where its cache has no code of this version, once and not in each sandbox; say so first."""
-    if settings.extractor != extractors.RESILIPARSE and not is_compiled():
+    if settings.extractor != extractors.RESILIPARSE and not compilation.is_compiled():
         logger.info("%s: compiling the extractor, once for this version: about ten seconds", STAGE_NAME)
-        warm_up()
+        compilation.compile_extractor()
 
 
 def _check_records(folder: str, receipts: Sequence[Receipt]) -> None:
