@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SHELLS = ("sh", "bash", "console")
-MARK = re.compile(r"<!-- needs: (.+) -->")
+MARK = re.compile(r"\s*<!-- needs: (.+) -->")
 PROGRAMS = ("webtext", "webtext-train", "make")
 END = re.compile(r"\s(?:[|>&;]|2>|\d?>&)")
 INLINE = re.compile(r"`((?:webtext|webtext-train|make) [^`]+)`")
