@@ -88,7 +88,9 @@ def commands_in(line: str) -> Iterator[list[str]]:
     starts = [found.start(1) for found in re.finditer(r"(?:^|[\s(/])((?:webtext|webtext-train|make)\s)", line)]
     for start in starts:
         before = line[:start].rstrip()
-        if before and not (before[-1] in "(|;&/" or before.endswith(("&&", "launch.py")) or ASSIGNMENT.fullmatch(before.split()[-1])):
+        if before and not (
+            before[-1] in "(|;&/" or before.endswith(("&&", "launch.py")) or ASSIGNMENT.fullmatch(before.split()[-1])
+        ):
             continue
         command = re.split(r"\)\"", END.split(line[start:] + " ")[0])[0].rstrip(")")
         yield shlex.split(command)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from doc_blocks import ROOT, blocks, commands_of, inline_commands, is_shell, site_pages
@@ -26,7 +27,9 @@ EVERYWHERE = {"--help", "--help-all", "--version", "-q", "-v", "--quiet", "--ver
 def known() -> dict[str, Parser]:
     """Every command of both programs and its parser."""
     found = {f"webtext {name}": parser for name, parser in parsers()}
-    (action,) = (action for action in trainer_parser()._actions if hasattr(action, "choices") and isinstance(action.choices, dict))
+    (action,) = (
+        action for action in trainer_parser()._actions if hasattr(action, "choices") and isinstance(action.choices, dict)
+    )
     found |= {f"webtext-train {name}": parser for name, parser in action.choices.items()}
     found |= {f"webtext-train {name}": make() for name, make in PARSERS.items()}
     return found | {"webtext-train compare": compare_parser()}
@@ -61,11 +64,25 @@ def faults(words: list[str], *, whole: bool) -> Iterator[str]:
     parser, flags = known()[name], rest[len(name.split()) - 1 :]
     if name == "webtext recipe" and flags[:1] in (["list"], ["show"]):
         flags = []
+    yield from _unknown_flags(name, flags)
+    yield from _unknown_values(flags)
+    helps = {"--help", "--help-all"} & set(flags)
+    if whole and name != "webtext recipe" and not helps and not any(map(PLACEHOLDERS.search, flags)):
+        try:
+            parser.parse_known_args(flags)
+        except (InputError, SystemExit) as error:
+            yield f"{' '.join(words)}: {error}"
+
+
+def _unknown_flags(name: str, flags: list[str]) -> Iterator[str]:
     options = {flag.partition("=")[0] for flag in flags if re.match(r"--?[a-z]", flag)}
-    unknown = {flag for flag in options - EVERYWHERE if flag not in parser.flags()}
+    unknown = options - EVERYWHERE - set(known()[name].flags())
     if name != "webtext-train launch":
         yield from (f"no flag {flag}" for flag in unknown if name.startswith("webtext-train") or not is_beams(flag))
-    for flag, value in zip(flags, flags[1:], strict=False):
+
+
+def _unknown_values(flags: list[str]) -> Iterator[str]:
+    for flag, value in pairwise(flags):
         if flag == "--config" and not value.endswith(".toml") and value not in shipped() and not PLACEHOLDERS.search(value):
             yield f"no recipe {value}"
         if flag == "--set" and not PLACEHOLDERS.search(value):
@@ -73,11 +90,6 @@ def faults(words: list[str], *, whole: bool) -> Iterator[str]:
                 flags_of([value])
             except InputError as error:
                 yield str(error)
-    if whole and name != "webtext recipe" and not any(map(PLACEHOLDERS.search, flags)) and not options & {"--help", "--help-all"}:
-        try:
-            parser.parse_known_args(flags)
-        except (InputError, SystemExit) as error:
-            yield f"{' '.join(words)}: {error}"
 
 
 @pytest.mark.parametrize("name", [str(page.relative_to(ROOT)) for page in site_pages()])

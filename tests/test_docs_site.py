@@ -1,4 +1,4 @@
-"""The site in a real browser: axe-core finds nothing serious on three pages, pages are small, search works from files. Skipped without Chromium."""
+"""The site in a real browser: axe-core finds nothing serious, pages are small, search works from files. Skipped without Chromium."""
 
 import json
 import os
@@ -32,7 +32,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(folder / "trees"), "docs"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    built = subprocess.run([*command, str(folder / "html")], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [*command, str(folder / "html")], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr[-3000:]
     return folder / "html"
 
@@ -61,7 +63,8 @@ def test_no_page_is_large(site: Path) -> None:
 @pytest.mark.parametrize("name", THREE)
 def test_axe_finds_nothing_serious(site: Path, chromium: str, tmp_path: Path, name: str, scheme: str) -> None:
     spec = find_spec("axe_core_python")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     axe = next(Path(spec.submodule_search_locations[0]).rglob("axe.min.js"))
     page = site / f"{name}.html"
     looked = page.with_name(f"{page.stem}_axe_{scheme}.html")
