@@ -24,7 +24,7 @@ KINDS = (
 )
 """Per row: the stage, what a reader sees, and how the work begins or what it contains. All are in the default settings."""
 
-WIDTH, ROW, TOP, LEFT, RIGHT = 960, 34, 64, 440, 90
+WIDTH, ROW, TOP, LEFT, RIGHT = 960, 34, 64, 470, 70
 LOW, HIGH = 0.25, 32.0
 STYLE = """<style>
   .bg { fill: #ffffff } text { fill: #1b1f24; font-size: 14px } .small { fill: #4a5360; font-size: 12px }
@@ -68,8 +68,8 @@ def chart(chosen: Sequence[tuple[str, Race]]) -> str:
         y, ratio = TOP + ROW * number, race.ratios[1]
         left, right = sorted((_x(1), _x(ratio)))
         lines += [
-            f'<text x="{LEFT - 130}" y="{y + 5}" text-anchor="end">{escape(label)}</text>',
-            f'<text class="small" x="{LEFT - 122}" y="{y + 5}">{escape(short(race.peer))}</text>',
+            f'<text x="{LEFT - 150}" y="{y + 5}" text-anchor="end">{escape(label)}</text>',
+            f'<text class="small" x="{LEFT - 142}" y="{y + 5}">{escape(short(race.peer))}</text>',
             f'<rect class="{"ahead" if ratio >= 1 else "behind"}" x="{left:.1f}" y="{y - 8}" width="{right - left:.1f}" height="18" '
             'rx="3"/>',
             f'<text x="{right + 7:.1f}" y="{y + 6}">{ratio:.2g}x</text>',
