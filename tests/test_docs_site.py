@@ -16,6 +16,20 @@ from doc_blocks import ROOT
 pytestmark = pytest.mark.slow
 LARGEST_PAGE = 300_000
 """Bytes of a page without its pictures."""
+MOST_RESULTS = 10
+QUESTIONS = {
+    "karma": "how-to/vary",
+    "dropped": "how-to/dropped",
+    "resume": "how-to/resume",
+    "own links": "how-to/own-links",
+    "disk time": "how-to/real-corpus",
+    "Dataflow": "scale",
+    "cite": "reference/citation",
+    "robots.txt": "how-to/politeness",
+    "remove site": "how-to/take-down",
+    "eight GPUs": "how-to/gpus",
+}
+"""What a stranger types, and the page that must be among the first results."""
 THREE = ("index", "reference/commands", "benchmarks")
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 RUN_AXE = """<script src="{axe}"></script><pre id="answer"></pre><script>
@@ -76,6 +90,8 @@ def test_axe_finds_nothing_serious(site: Path, chromium: str, tmp_path: Path, na
     assert [entry for entry in json.loads(found[1]) if entry[0] in ("serious", "critical")] == []
 
 
-def test_search_works_without_a_server(site: Path, chromium: str, tmp_path: Path) -> None:
-    answer = dom(chromium, (site / "search.html").as_uri() + "?q=karma", tmp_path)
-    assert "how-to/vary.html" in re.findall(r'<li[^>]*><a href="([^"?#]+)', answer)
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_search_answers_a_strangers_questions_without_a_server(site: Path, chromium: str, tmp_path: Path, words: str) -> None:
+    answer = dom(chromium, (site / "search.html").as_uri() + f"?q={words.replace(' ', '+')}", tmp_path)
+    found = re.findall(r'<li[^>]*><a href="([^"?#]+)', answer)
+    assert f"{QUESTIONS[words]}.html" in found[:MOST_RESULTS], found[:MOST_RESULTS]
