@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.parts import Part, PhaseFolder
+from pipeline.engine.parts import Part, PhaseFolder, published_keys
 from pipeline.storage import files
 from tokenizer.labels import printable
 from tokenizer.terminal import control
@@ -72,9 +72,10 @@ def duration_text(seconds: float) -> str:
 
 
 def _items_done(phase: PhaseFolder, parts: Sequence[Part[Any]]) -> int:
-    """Items of finished parts, plus those that running parts report; 0 for a folder that is not local."""
+    """Items of finished parts, plus those that running parts report; an object store is listed, and holds no reports."""
     if not files.is_local(phase.folder):
-        return 0
+        done = published_keys(phase)
+        return sum(part.items for part in parts if part.key in done)
     items = 0
     for part in parts:
         if Path(phase.receipt_path(part.key)).exists():

@@ -1,7 +1,7 @@
 """Comparison of files with their manifests: a flipped bit in an unchecked file can crash a process, or go unnoticed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -36,8 +36,7 @@ def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tu
     A file that this process found intact is not read again while its modification time stays. Raises InputError.
     """
     entries = StageManifest.load(folder).files
-    for entry in entries:
-        _check_size(folder, entry)
+    _check_sizes(folder, entries)
     if hashes:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             for damaged in pool.map(lambda entry: _damage(folder, entry), entries):
@@ -49,8 +48,7 @@ def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tu
 def is_intact(folder: str, manifest: StageManifest) -> bool:
     """Whether a folder holds the very files that a manifest names; in an object store, files of their sizes."""
     try:
-        for entry in manifest.files:
-            _check_size(folder, entry)
+        _check_sizes(folder, manifest.files)
     except InputError:
         return False
     return not files.is_local(folder) or not any(_damage(folder, entry) for entry in manifest.files)
@@ -63,12 +61,20 @@ def _with_viewed(folder: str) -> Iterator[str]:
         yield from _with_viewed(input_folder(folder, manifest, VIEWED[manifest.stage]))
 
 
-def _check_size(folder: str, entry: FileEntry) -> None:
-    path = files.join(folder, entry.name)
-    if not files.exists(path):
-        raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
-    if (size := files.size(path)) != entry.bytes:
-        raise InputError(f"{path}: {size} bytes, its manifest says {entry.bytes}; remove {folder} and run its stage again")
+def _check_sizes(folder: str, entries: Sequence[FileEntry]) -> None:
+    """Raise InputError for the first file that is missing or has another size. An object store is listed once."""
+    listed = None if files.is_local(folder) else files.sizes_below(folder)
+    for entry in entries:
+        path = files.join(folder, entry.name)
+        size = _size(path) if listed is None else listed.get(entry.name)
+        if size is None:
+            raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
+        if size != entry.bytes:
+            raise InputError(f"{path}: {size} bytes, its manifest says {entry.bytes}; remove {folder} and run its stage again")
+
+
+def _size(path: str) -> int | None:
+    return files.size(path) if files.exists(path) else None
 
 
 def _damage(folder: str, entry: FileEntry) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
+from typing import IO
 
 import boto3
 import pytest
@@ -60,9 +61,13 @@ def test_a_large_object_is_put_in_parts(traffic: Traffic, content: bytes, monkey
 def test_an_error_while_an_object_is_written_leaves_the_earlier_one(traffic: Traffic) -> None:
     files.publish_bytes(f"{FOLDER}/kept", b"earlier")
     traffic.take()
-    with pytest.raises(KeyError), files.publishing(f"{FOLDER}/kept") as writer:
-        writer.write(b"half")
+
+    def write_half(file: IO[bytes]) -> None:
+        file.write(b"half")
         raise KeyError("power cut")
+
+    with pytest.raises(KeyError):
+        files.publish(f"{FOLDER}/kept", write_half)
     assert not traffic.take().requests
     assert files.read_bytes(f"{FOLDER}/kept") == b"earlier"
     assert files.names(FOLDER).count("kept") == 1
