@@ -12,7 +12,7 @@ from pipeline.documents.blocks.page import is_compiled, warm_up
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page
 from pipeline.documents.limits import SandboxLimits
-from pipeline.documents.page_ranges import PageRange, page_ranges
+from pipeline.documents.page_ranges import PageRange, PageReader, page_ranges
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import borrow, extract_in_order
@@ -59,17 +59,18 @@ class ExtractPages:
 
     def _documents(self, pages: PageRange, sandboxes: Sequence[Sandbox], writer: PartWriter) -> Iterator[Document]:
         """The documents, with drops and counts in the writer."""
-        for extraction in extract_in_order(sandboxes, pages.pages(), pages.read):
-            writer.items_in += 1
-            writer.advance()
-            writer.counters.update(extraction.counts)
-            if not isinstance(extraction.result, Document):
-                writer.drop(extraction.result)
-                continue
-            writer.items_out += 1
-            writer.counters["text_bytes"] += len(extraction.result.text.encode())
-            writer.counters[f"language_{extraction.result.language}"] += 1
-            yield extraction.result
+        with PageReader(pages) as reader:
+            for extraction in extract_in_order(sandboxes, pages.pages(), reader.read):
+                writer.items_in += 1
+                writer.advance()
+                writer.counters.update(extraction.counts)
+                if not isinstance(extraction.result, Document):
+                    writer.drop(extraction.result)
+                    continue
+                writer.items_out += 1
+                writer.counters["text_bytes"] += len(extraction.result.text.encode())
+                writer.counters[f"language_{extraction.result.language}"] += 1
+                yield extraction.result
 
 
 def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tokenizer.errors import InputError
 
@@ -60,8 +60,7 @@ def _file_systems() -> "type[FileSystems]":
 
 def beam_options() -> "PipelineOptions":
     """The options that Beam's file systems have: the driver's flags, in a worker those of the pipeline."""
-    options: PipelineOptions = _file_systems()._pipeline_options
-    return options
+    return cast("PipelineOptions", _file_systems()._pipeline_options)
 
 
 def set_beam_flags(flags: Sequence[str]) -> None:

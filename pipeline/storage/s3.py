@@ -17,16 +17,22 @@ from tokenizer.untrusted import check_size
 
 T = TypeVar("T")
 MISSING = ("404", "NoSuchKey", "NotFound")
-DELETED_PER_REQUEST = 1_000
+NAMES_PER_REQUEST = 1_000
+"""Objects that are listed, or deleted, by one request: the protocol's limit."""
 SPOOLED_BYTES = 8 << 20
 """An object up to this size is put together in memory, a larger one in a file of the temporary folder."""
 PART_BYTES = 64 << 20
 """Bytes per part of a multipart upload, for objects that are larger; ten thousand parts are the protocol's limit."""
 TAIL_BYTES = 64 << 10
 """What a reader fetches to learn an object's size: the footer of a Parquet file, or all of a small object."""
-FIRST_WINDOW_BYTES = 256 << 10
+FIRST_WINDOW_BYTES = 64 << 10
 LAST_WINDOW_BYTES = 8 << 20
-"""The bounds of what a reader fetches ahead; what it fetches doubles while it reads on without a gap."""
+"""The bounds of what a reader fetches at once while it reads on."""
+AHEAD = 4
+"""A reader that reads on fetches a fourth of what it has read so far: where it stops, no more than that was in vain."""
+GAP_BYTES = 64 << 10
+"""A reader that skips no more than this still reads on, what it skips included: between the pages of a WARC file are their requests,
+and another thread may be behind."""
 ATTEMPTS = 5
 
 
@@ -73,12 +79,12 @@ def open_reader(path: str) -> BinaryIO:
 
 
 def sizes_below(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Names, relative to a folder, and sizes of all objects below it whose names begin with `prefix`; a request per thousand."""
+    """Names, relative to a folder, and sizes of all objects below it whose names begin with `prefix`."""
     bucket, key = split(folder)
     start = key.rstrip("/") + "/" if key.strip("/") else ""
     more: dict[str, str] = {}
     while True:
-        answer = _ask(folder, "list_objects_v2", Bucket=bucket, Prefix=start + prefix, **more)
+        answer = _ask(folder, "list_objects_v2", Bucket=bucket, Prefix=start + prefix, MaxKeys=NAMES_PER_REQUEST, **more)
         yield from ((item["Key"].removeprefix(start), int(item["Size"])) for item in answer.get("Contents", ()))
         if not answer.get("IsTruncated"):
             return
@@ -91,8 +97,8 @@ def delete(paths: Sequence[str]) -> None:
     for bucket, key in map(split, paths):
         buckets.setdefault(bucket, []).append(key)
     for bucket, keys in buckets.items():
-        for first in range(0, len(keys), DELETED_PER_REQUEST):
-            objects = [{"Key": key} for key in keys[first : first + DELETED_PER_REQUEST]]
+        for first in range(0, len(keys), NAMES_PER_REQUEST):
+            objects = [{"Key": key} for key in keys[first : first + NAMES_PER_REQUEST]]
             answer = _ask(paths[0], "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             for failed in answer.get("Errors", ()):
                 raise _fault(f"s3://{bucket}/{failed['Key']}", f"{failed['Code']}: {failed['Message']}")
@@ -125,7 +131,10 @@ def remove_unfinished(folder: str) -> None:
 
 
 class RangeReader(io.RawIOBase):
-    """A seekable reader that fetches ranges: as many bytes as are asked, more of them while they are read without a gap."""
+    """A seekable reader that fetches ranges: what is asked, and more of them while it reads on.
+
+    It keeps the last two ranges, so that threads may read a little out of order.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -133,7 +142,8 @@ class RangeReader(io.RawIOBase):
         self._size: int | None = None
         self._start = 0
         self._window = b""
-        self._ahead = 0
+        self._earlier = (0, b"")
+        self._read_on = 0
 
     def readable(self) -> bool:
         """True."""
@@ -168,15 +178,21 @@ class RangeReader(io.RawIOBase):
             end = min(end, self._size)
         pieces: list[bytes] = []
         while self._position < end:
-            if not self._start <= self._position < self._start + len(self._window):
+            piece = self._held(end - self._position)
+            if not piece:
                 self._fetch(end - self._position)
-                if not self._window:
+                if not (piece := self._held(end - self._position)):
                     break
-            at = self._position - self._start
-            piece = self._window[at : at + end - self._position]
             pieces.append(piece)
             self._position += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _held(self, count: int) -> bytes:
+        """At most `count` bytes at the position that a fetched range holds."""
+        for start, window in ((self._start, self._window), self._earlier):
+            if start <= self._position < start + len(window):
+                return window[self._position - start : self._position - start + count]
+        return b""
 
     def readall(self) -> bytes:
         """All that is left."""
@@ -188,12 +204,24 @@ class RangeReader(io.RawIOBase):
         return self._size or 0
 
     def _fetch(self, wanted: int) -> None:
-        """Load a window that begins at the position."""
-        if self._position == self._start + len(self._window) and self._window:
-            self._ahead = min(LAST_WINDOW_BYTES, 2 * self._ahead or FIRST_WINDOW_BYTES)
+        """Load a range that holds the byte at the position."""
+        end = self._start + len(self._window)
+        if self._window and end <= self._position <= end + GAP_BYTES:
+            self._read_on += len(self._window)
+            ahead = min(LAST_WINDOW_BYTES, max(FIRST_WINDOW_BYTES, self._read_on // AHEAD))
+            last = max(self._position + wanted, end + ahead)
+            self._earlier = (self._start, self._window)
+            self._load(f"bytes={end}-{last - 1}", end)
+        elif self._start - GAP_BYTES <= self._position < self._start:  # a thread that is behind
+            ahead_of_it = (self._start, self._window)
+            last = min(self._position + wanted, self._start)
+            self._load(f"bytes={self._position}-{last - 1}", self._position)
+            self._earlier = (self._start, self._window)
+            self._start, self._window = ahead_of_it
         else:
-            self._ahead = 0
-        self._load(f"bytes={self._position}-{self._position + max(wanted, self._ahead) - 1}", self._position)
+            self._read_on = 0
+            self._earlier = (self._start, self._window)
+            self._load(f"bytes={self._position}-{self._position + wanted - 1}", self._position)
 
     def _load(self, span: str, start: int = 0) -> None:
         def answered() -> tuple[int, int | None, bytes]:

@@ -88,7 +88,7 @@ RUNNERS = {
     "in a traceback": "Traceback (most recent call last):\n  File 'x'\npipeline.engine.shared_folders.UnsharedFolderError: {text}\n more",
     "while running": "pipeline.engine.shared_folders.UnsharedFolderError: {text} [while running 'Work']",
     "of a job": 'Pipeline job-1 failed in state FAILED: Error received from SDK harness: "UnsharedFolderError: {text}"',
-    "of Java": "java.lang.RuntimeException: Error received from SDK harness for instruction 4: Traceback\nUnsharedFolderError: {text}\n\tat x",
+    "of Java": "java.lang.RuntimeException: Error received from SDK harness: Traceback\nUnsharedFolderError: {text}\n\tat x",
 }
 
 
