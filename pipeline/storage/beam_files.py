@@ -33,7 +33,7 @@ def read(path: str, most_bytes: int | None = None) -> bytes:
 
 def open_reader(path: str) -> BinaryIO:
     """A reader of a file's raw bytes: Beam guesses no compression from the name."""
-    return cast("BinaryIO", stores(path).open(path, compression_type="uncompressed"))
+    return stores(path).open(path, compression_type="uncompressed")
 
 
 def sizes_below(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:

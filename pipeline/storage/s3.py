@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import IO, Any, BinaryIO, TypeVar, cast
 
 from tokenizer.untrusted import check_size
@@ -290,11 +290,12 @@ def client() -> Any:
     """This process's client, made from Beam's S3 flags and the environment: a forked process makes its own."""
     from pipeline.storage.remote import beam_options
 
-    return _client(os.getpid(), beam_options())
+    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    return _client(os.getpid(), beam_options(), environment)
 
 
-@cache
-def _client(_process: int, options: Any) -> Any:
+@lru_cache(maxsize=4)
+def _client(_process: int, options: Any, _environment: tuple[tuple[str, str], ...]) -> Any:
     import boto3
     from apache_beam.options.pipeline_options import S3Options
     from botocore.config import Config

@@ -21,9 +21,7 @@ def traffic() -> Iterator[Traffic]:
     with pytest.MonkeyPatch.context() as patch, object_store(BUCKET, counted) as address:
         for name, value in {**ACCESS, "AWS_ENDPOINT_URL": address}.items():
             patch.setenv(name, value)
-        s3._client.cache_clear()
         yield counted
-    s3._client.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +169,17 @@ def test_unfinished_uploads_are_ended(traffic: Traffic) -> None:
 
 def test_a_process_has_one_client(traffic: Traffic) -> None:
     assert s3.client() is s3.client()
+    parents = id(s3.client())
     child = os.fork()
     if not child:
-        os._exit(0 if s3._client.cache_info().currsize == 1 and s3.client() and s3._client.cache_info().currsize == 2 else 1)
+        os._exit(0 if id(s3.client()) != parents else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_another_server_or_key_gets_another_client(traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = s3.client()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert s3.client() is not before
+    assert s3.client().meta.endpoint_url == "http://127.0.0.1:9"
+    monkeypatch.undo()
+    assert s3.client() is before
