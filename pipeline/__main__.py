@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    log_lines(logging.ERROR)
+    log_lines(logging.ERROR, dated=not sys.stderr.isatty())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("pipeline").setLevel(logging.INFO)

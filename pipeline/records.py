@@ -156,6 +156,9 @@ class RawPage:
     submitted_at: datetime | None = None
     redirects: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<RawPage {self.url!r} {self.media_type or 'unknown media type'}, {len(self.body):,} bytes>"
+
     @classmethod
     def of(cls, page: Page, body: bytes) -> Self:
         """The page of a row of the pages index, with its body."""
@@ -205,6 +208,10 @@ class Document(Record):
     published: Any
     text: str
     extraction_confidence: float | None = None
+
+    def __repr__(self) -> str:
+        about = "".join(f" {name}={value!r}" for name in ("url", "title", "language") if (value := getattr(self, name)))
+        return f"<Document {self.document_id.hex()[:12]}{about} text={self.text[:40]!r}… ({len(self.text):,} characters)>"
 
 
 @dataclass(frozen=True, slots=True)

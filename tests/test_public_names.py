@@ -22,6 +22,8 @@ NAMES = {
     "tokenizer.shards.ShardWriter": [],
     "tokenizer.shards.Shard": [],
     "tokenizer.shards.Manifest.load": ["folder"],
+    "trainer.load": ["path"],
+    "trainer.trained.TrainedModel.sample": ["self", "prompt", "tokens"],
     "trainer.presets.tiny": [],
     "trainer.presets.gpt2_small": [],
     "trainer.presets.gpt2_medium": [],

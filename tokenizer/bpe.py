@@ -1,6 +1,7 @@
 """Trains a vocabulary: from pre-tokens and their counts, or from text, to a Tokenizer."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ from tokenizer.codec import LIBRARY, Tokenizer
 from tokenizer.formats import merges_of
 from tokenizer.merges import learn
 from tokenizer.paper import VOCAB_SIZE
-from tokenizer.strings import utf8
+from tokenizer.pre_tokens import pre_tokenize
+from tokenizer.strings import string_array, utf8
 
 __all__ = ["COUNTS", "COUNTS_SCHEMA", "TRAINERS", "count_table", "train", "train_with_library"]
 
@@ -26,18 +28,20 @@ COUNTS_SCHEMA = pa.schema([pa.field("piece", pa.large_binary(), nullable=False),
 
 
 def train(
-    counts: pa.Table | Mapping[str, int] | Mapping[bytes, int],
+    counts: pa.Table | Mapping[str, int] | Mapping[bytes, int] | Iterable[str],
     vocab_size: int = VOCAB_SIZE,
     min_frequency: int = 0,
     max_token_length: int | None = None,
 ) -> Tokenizer:
-    """GPT-2's byte-level BPE, learned from distinct pre-tokens and their counts. Ids: 256 bytes, the merges, the end of text.
+    """GPT-2's byte-level BPE, learned from distinct pre-tokens and their counts, or from texts (in memory, for small ones).
+
+    Ids: 256 bytes, the merges, the end of text.
 
     The merges equal those of tokenizers' BpeTrainer on the same text. The result has fewer than `vocab_size` entries where the
-    pairs run out. Raises ValueError for a count below 1 or limits that leave no merge.
+    pairs run out. Raises ValueError for a count below 1 or limits that leave no merge, TypeError for what is no text.
     """
     _check(vocab_size, max_token_length)
-    table = counts if isinstance(counts, pa.Table) else count_table(counts)
+    table = counts if isinstance(counts, pa.Table) else count_table(_counts(counts))
     text, offsets = utf8(table.column("piece"))
     times = table.column("count").to_numpy()
     times.flags.writeable = False  # as in a view of the table, so that compiled code sees one type
@@ -77,6 +81,13 @@ def train_with_library(
     )
     library.train_from_iterator(texts, trainer)
     return Tokenizer(merges_of(json.loads(library.to_str())))
+
+
+def _counts(counts: Mapping[str, int] | Mapping[bytes, int] | Iterable[str]) -> Mapping[str, int] | Mapping[bytes, int]:
+    if isinstance(counts, Mapping):
+        return counts
+    texts = string_array(counts, "counts").drop_null()
+    return Counter(piece for text in texts.to_pylist() for piece in pre_tokenize(text))
 
 
 def _check(vocab_size: int, max_token_length: int | None) -> None:

@@ -23,7 +23,7 @@ def run(argv: Sequence[str] | None = None, prog: str = "webtext tokenizer") -> i
 
 def _run(words: Sequence[str], prog: str) -> int:
     check_arguments(words)
-    arguments = _parser(prog).parse_args(words)
+    arguments = build_parser(prog).parse_args(words)
     try:
         for line in arguments.run(arguments):
             print(printable_text(line))
@@ -32,14 +32,15 @@ def _run(words: Sequence[str], prog: str) -> int:
     return 0
 
 
-def _parser(prog: str) -> Parser:
+def build_parser(prog: str) -> Parser:
+    """The parser of all commands."""
     parser = Parser(prog=prog, description="GPT-2's byte-level BPE and token shards.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = _command(
         subparsers, "train", "learn a vocabulary from text files (UTF-8) or Parquet with a column 'text'", commands.run_train
     )
-    train.add_argument("texts", nargs="+", type=Path, metavar="FILE")
+    train.add_argument("texts", nargs="+", type=Path, metavar="FILE", help="text files, or Parquet of documents")
     train.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the tokenizer's files")
     train.add_argument("--vocab-size", type=positive_int, default=VOCAB_SIZE, metavar="N", help="entries (default: %(default)s)")
     train.add_argument(
@@ -65,7 +66,7 @@ def _parser(prog: str) -> Parser:
     )
 
     decode = _command(subparsers, "decode", "print one document of a shard", commands.run_decode)
-    decode.add_argument("shard", type=Path, metavar="SHARD")
+    decode.add_argument("shard", type=Path, metavar="SHARD", help="a token shard")
     decode.add_argument(
         "--document", type=whole, default=0, metavar="N", help="number of the document, from 0 (default: %(default)s)"
     )
@@ -74,15 +75,15 @@ def _parser(prog: str) -> Parser:
     export = _command(subparsers, "export", "convert shards to another trainer's format", commands.run_export)
     export.add_argument("folder", type=Path, metavar="DIR", help="folder of token shards")
     export.add_argument("--split", default="train", help="name of the split (default: %(default)s)")
-    export.add_argument("--format", required=True, choices=list(WRITERS))
+    export.add_argument("--format", required=True, choices=list(WRITERS), help="whose format to write")
     export.add_argument("--output", required=True, type=Path, metavar="FILE", help="for Megatron: the path without .bin and .idx")
 
     ingest = _command(subparsers, "import", "convert another trainer's file to a folder of shards", commands.run_import)
     ingest.add_argument("file", type=Path, metavar="FILE", help="for Megatron: the path without .bin and .idx")
     ingest.add_argument("--split", default="train", help="name of the split (default: %(default)s)")
-    ingest.add_argument("--format", required=True, choices=list(READERS))
+    ingest.add_argument("--format", required=True, choices=list(READERS), help="whose format the file has")
     ingest.add_argument("--tokenizer", required=True, type=Path, metavar="PATH", help="the one that made the file")
-    ingest.add_argument("--output", required=True, type=Path, metavar="DIR")
+    ingest.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder, or one of earlier imports")
 
     verify = _command(
         subparsers,
@@ -90,7 +91,7 @@ def _parser(prog: str) -> Parser:
         "check every shard of a folder against its sha256, and every batch against its checksum",
         commands.run_verify,
     )
-    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.add_argument("folder", type=Path, metavar="DIR", help="folder of token shards")
     return parser
 
 

@@ -20,6 +20,7 @@ from tokenizer.formats import MergePair
 from tokenizer.merges import MAX_IDS
 from tokenizer.outputs import written_aside
 from tokenizer.paper import SPLIT_PATTERN, byte_ids
+from tokenizer.strings import string_array
 from tokenizer.token_ids import DocumentOffsets, TokenIds
 
 __all__ = ["COMPILED", "ENCODERS", "LIBRARY", "TIKTOKEN", "Tokenizer"]
@@ -101,11 +102,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text, without the end of text. Raises ValueError for lone surrogates, which UTF-8 cannot encode."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: a {type(text).__name__}; give a str, or several to encode_batch")
         return self.encode_batch([text])[0].tolist()  # type: ignore[no-any-return]
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
         """Ids of each text (uint16), without the end of text."""
-        ids, offsets = self.encode_arrow(pa.array(texts, pa.large_string()), eot=False)
+        ids, offsets = self.encode_arrow(string_array(texts), eot=False)
         return [ids[start:stop] for start, stop in pairwise(offsets)]
 
     def encode_arrow(self, texts: pa.Array, *, eot: bool = True, encoder: str = COMPILED) -> tuple[TokenIds, DocumentOffsets]:
@@ -151,6 +154,9 @@ class Tokenizer:
     @cached_property
     def _library(self) -> tokenizers.Tokenizer:
         return formats.library_tokenizer(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"<Tokenizer of {self.vocab_size:,} entries, sha256 {self.sha256[:12]}>"
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[tuple[MergePair, ...]]]:
         return Tokenizer, (self.pairs,)

@@ -3,21 +3,53 @@
 import argparse
 import difflib
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 SUGGESTION_SIMILARITY = 0.6
+HELP_ALL = "--help-all"
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser without abbreviations. A flag is known with hyphens; with underscores it means the same.
 
-    An unknown flag or command is answered with the nearest known one.
+    An unknown flag or command is answered with the nearest known one. `common` are the flags that --help shows; --help-all then
+    shows every flag.
     """
 
-    def __init__(self, *positional: Any, **options: Any) -> None:
+    def __init__(self, *positional: Any, common: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*positional, **{"allow_abbrev": False, "formatter_class": _OneLinePerFlag, **options})
+        self.common = tuple(common)
+        if common:
+            self.add_argument(HELP_ALL, action=_HelpAll, help="show every flag")
+
+    def format_help(self) -> str:
+        """The help with the common flags, or with all where there is no such choice."""
+        if not self.common:
+            return super().format_help()
+        shown = {"--help", HELP_ALL, *self.common}
+        hidden = [action for action in self._actions if action.option_strings and not shown & set(action.option_strings)]
+        empty = [group for group in self._action_groups if set(map(id, group._group_actions)) <= set(map(id, hidden))]
+        before = [action.help for action in hidden], [group.description for group in empty], self.epilog
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        for group in empty:
+            group.description = None
+        self.epilog = "\n\n".join([*([self.epilog] if self.epilog else []), f"{len(hidden)} more flags: {self.prog} {HELP_ALL}"])
+        try:
+            return super().format_help()
+        finally:
+            for action, text in zip(hidden, before[0], strict=True):
+                action.help = text
+            for group, text in zip(empty, before[1], strict=True):
+                group.description = text
+            self.epilog = before[2]
+
+    def format_every_flag(self) -> str:
+        """The help with every flag."""
+        return super().format_help()
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As argparse, after underscores in our flags have become hyphens."""
@@ -35,8 +67,30 @@ class Parser(argparse.ArgumentParser):
     def usage_error(self, message: str) -> str:
         """The line that answers a usage error."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
-        hint = suggestion(unknown, self.flags()) if unknown else ""
+        hint = suggestion(unknown, self.flags()) if unknown else _nearest_choice(message)
         return f"{self.prog}: {message}{hint}; see {self.prog} --help"
+
+
+def _nearest_choice(message: str) -> str:
+    """The suggestion for argparse's line about a value that is none of the choices.
+
+    >>> _nearest_choice("argument COMMAND: invalid choice: 'trian' (choose from 'train', 'sample')")
+    '; did you mean train?'
+    """
+    found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+    return suggestion(found[1], [word.strip(" '") for word in found[2].split(",")]) if found else ""
+
+
+class _HelpAll(argparse.Action):
+    """Prints the help with every flag, and exits."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        assert isinstance(parser, Parser)
+        sys.stdout.write(parser.format_every_flag())
+        parser.exit()
 
 
 class _OneLinePerFlag(argparse.RawDescriptionHelpFormatter):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tokenizer.errors import DISK_ERRORS, DISK_FAILED, FormatError, InputError, path_fault
-from tokenizer.terminal import error_line
+from tokenizer.terminal import print_error
 
 PIPE_CLOSED = 141
 """Exit code of a command whose reader went away, as `head` does: that of a program that ends by SIGPIPE."""
@@ -62,7 +62,7 @@ def answer(run: Callable[[], int], *, on_full_disk: str, mark: str = "error: ", 
 
 
 def _say(code: int, line: str) -> int:
-    sys.stderr.write(error_line(line) + "\n")
+    print_error(line)
     return code
 
 

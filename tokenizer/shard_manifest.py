@@ -79,6 +79,12 @@ class Manifest:
     splits: dict[str, SplitEntry]
     unigram_entropy_nats: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        splits = ", ".join(
+            f"{name} {split.documents:,} documents, {split.tokens:,} tokens" for name, split in self.splits.items()
+        )
+        return f"<Manifest {self.folder}: {splits}; vocabulary {self.vocab_size:,}>"
+
     def section(self) -> dict[str, Any]:
         """The `dataset` section, with its own sha256 in it."""
         body = asdict(self)

@@ -43,6 +43,9 @@ class Shard:
                 f"and {self.header.tokens}; write the shard again"
             )
 
+    def __repr__(self) -> str:
+        return f"<Shard {self.path}: {self.header.documents:,} documents, {self.header.tokens:,} tokens>"
+
     def _map(self) -> Header:
         """Make the views of all batches; returns the header. The messages are read in order: the file's index is not needed."""
         content = pa.memory_map(self.path).read_buffer()

@@ -3,12 +3,14 @@
 import json
 import logging
 import sys
-from argparse import Namespace
+from argparse import Namespace, _SubParsersAction
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 
-from tokenizer.command_line import positive_int, real, whole
+from tokenizer.command_line import HELP_ALL, positive_int, real, whole
+from tokenizer.completion import SHELLS, Program, script, words_of
 from tokenizer.errors import DISK_FAILED, InputError
 from tokenizer.faults import answer, check_arguments
 from tokenizer.interruption import ends_on_interrupt
@@ -17,7 +19,16 @@ from trainer.allocator import keep_large_pages
 from trainer.config import SaveError
 from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import PRESETS, RECIPES
+from trainer.subcommands import PARSERS
 
+COMMON = (
+    *("--data", "--out", "--ranks", "--recipe", "--steps", "--batch-tokens", "--micro-batch", "--learning-rate", "--vocabulary"),
+    *("--context", "--layers", "--width", "--heads", "--schedule", "--init-from", "--eval-tasks", "--eval-data"),
+    *("--checkpoint-every", "--validate-every", "--device", "--print-config"),
+)
+"""The flags that `--help` shows; `--help-all` shows every flag."""
+
+HELP_WORDS = {"-h", "--help", HELP_ALL}
 ON_FULL_DISK = "checkpoints are kept: free space or fix the disk, then run the same command again"
 
 
@@ -40,10 +51,17 @@ def _run(words: list[str]) -> int:
 
 
 def _run_command(words: list[str]) -> int:
+    if words[:1] and words[0] in PARSERS and HELP_WORDS & set(words[1:2]):
+        PARSERS[words[0]]().print_help()
+        return 0
     if words[:1] == ["eval"]:
         from trainer.evals.command import main as evaluate
 
         return int(evaluate(words[1:]))
+    if words[:1] == ["compare"]:
+        from trainer.compare.command import main as compare
+
+        return compare(words[1:])
     if words[:1] == ["explain"]:
         from trainer.explain.page import main as explain
 
@@ -62,13 +80,17 @@ def _parser() -> TrainerParser:
     )
     parser.add_argument("--version", action="version", version=f"webtext-train {version('webtext')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=TrainerParser)
-    _add_train(commands.add_parser("train", help="train a preset, or continue an interrupted run"))
+    _add_train(commands.add_parser("train", common=COMMON, help="train a preset, or continue an interrupted run"))
     _add_sample(commands.add_parser("sample", help="continue prompts"))
     _add_export(commands.add_parser("export", help="write a Hugging Face GPT-2 folder"))
-    _add_dry_run(commands.add_parser("rehearse", help="dry run of a step on many ranks: its collectives and peak memory"))
+    _add_dry_run(
+        commands.add_parser("rehearse", common=COMMON, help="dry run of a step on many ranks: its collectives and peak memory")
+    )
     _add_verify(commands.add_parser("verify", help="check a checkpoint's files against their hashes"))
+    _add_completion(commands.add_parser("completion", help="print the completion of these commands for bash, zsh or fish"))
     commands.add_parser("presets", help="list the presets: size, batch, steps, tokens").set_defaults(run=_presets)
     commands.add_parser("eval", help="zero-shot evaluation (webtext-train eval --help)", add_help=False)
+    commands.add_parser("compare", help="say which of several corpora is better, with error bars", add_help=False)
     commands.add_parser("launch", help="run a command on several ranks of this machine, all ports on loopback", add_help=False)
     commands.add_parser("explain", help="write a page that shows what the network does with a prompt", add_help=False)
     return parser
@@ -96,7 +118,7 @@ def _add_train(parser: TrainerParser) -> None:
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files into the run's folder")
     parser.add_argument("--wandb", metavar="PROJECT", help="also log to this Weights & Biases project")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     parser.add_argument(
         "--flash-attention",
         choices=("auto", "fa3", "fa4", "off"),
@@ -119,7 +141,8 @@ def _add_sample(parser: TrainerParser) -> None:
         "--top-p", type=real, default=None, metavar="X", help="sample from the most likely tokens whose probabilities sum to X"
     )
     parser.add_argument("--samples", type=positive_int, default=1, metavar="N", help="continuations per prompt (default: 1)")
-    parser.add_argument("--seed", type=whole, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--seed", type=whole, default=1, metavar="N", help="seed of the choices (default: 1)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     parser.set_defaults(run=_sample)
 
 
@@ -151,6 +174,23 @@ def _add_verify(parser: TrainerParser) -> None:
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
     parser.set_defaults(run=_verify)
+
+
+def _add_completion(parser: TrainerParser) -> None:
+    parser.add_argument(
+        "shell", choices=SHELLS, metavar="SHELL", help='shell: eval "$(webtext-train completion bash)" in ~/.bashrc'
+    )
+    parser.set_defaults(run=_completion)
+
+
+def _completion(arguments: Namespace) -> int:
+    parser = _parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, _SubParsersAction))
+    texts = {action.dest: action.help or "" for action in commands._choices_actions}
+    words = {name: words_of(PARSERS[name]() if name in PARSERS else command) for name, command in commands.choices.items()}
+    program = Program("webtext-train", {name: replace(command, text=texts[name]) for name, command in words.items()})
+    print(script(program, arguments.shell), end="")
+    return 0
 
 
 # Subcommands import torch only when called, so that `--help` answers at once.

@@ -1,5 +1,6 @@
 """`webtext-train sample`, `export` and `verify`: commands on a trained network or its checkpoint."""
 
+import logging
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -9,15 +10,19 @@ from tokenizer.labels import printable, printable_text
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
+from trainer.distributed import environment
 from trainer.export import check_export_folder, save_hf
 from trainer.generate import generate
+
+log = logging.getLogger(__name__)
 
 
 def sample(arguments: Namespace) -> int:
     """Print each prompt and its continuation."""
-    model, tokenizer, _ = load_model(Path(arguments.checkpoint))
+    model, tokenizer, _ = load_model(Path(arguments.checkpoint), environment(arguments.device).device)
     prompts = [prompt for prompt in arguments.prompt or [""] for _ in range(arguments.samples)]
     ids = [tokenizer.encode(prompt) or [tokenizer.eot_id] for prompt in prompts]
+    ids = [_last_tokens(prompt, model.config.context, arguments.tokens) for prompt in ids]
     try:
         continuations = generate(
             model,
@@ -34,6 +39,24 @@ def sample(arguments: Namespace) -> int:
     for prompt, continuation in zip(prompts, continuations, strict=True):
         sys.stdout.write(printable_text(prompt + tokenizer.decode(continuation)) + ("\n\n" if len(prompts) > 1 else "\n"))
     return 0
+
+
+def _last_tokens(prompt: list[int], context: int, new_tokens: int) -> list[int]:
+    """The prompt's last tokens, as many as leave room for the new ones. Says so where some are left out.
+
+    Raises InputError where the new tokens alone fill the context.
+    """
+    room = context - new_tokens
+    if room < 1:
+        raise InputError(
+            f"--tokens {new_tokens}: the model's context is {context} tokens, with the prompt; give at most {context - 1}"
+        )
+    if len(prompt) > room:
+        log.warning(
+            "the prompt has %s tokens: the model sees the last %s, since its context of %s holds the %s new ones too",
+            *(f"{number:,}" for number in (len(prompt), room, context, new_tokens)),
+        )
+    return prompt[-room:]
 
 
 def export(arguments: Namespace) -> int:

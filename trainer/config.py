@@ -156,6 +156,15 @@ class TrainConfig:
         """Windows per step, over all ranks."""
         return self.batch_tokens // self.model.context
 
+    @property
+    def stable_steps(self) -> int:
+        """Steps before the decay of WSD, whose last checkpoint is kept: from there the run can be prolonged. 0 for a cosine."""
+        return self.steps - max(1, round(self.decay_fraction * self.steps)) if self.schedule == "wsd" else 0
+
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is due after so many steps."""
+        return step % self.checkpoint_every == 0 or step == self.stable_steps
+
     def with_options(self, **changes: Any) -> Self:
         """Copy of the recipe with changed fields, its own or its model's, by name."""
         inner = {name: changes.pop(name) for name in list(changes) if name in MODEL_OPTIONS}

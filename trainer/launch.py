@@ -6,7 +6,7 @@ torchrun with a rendezvous of its own, whose store is a socket of 127.0.0.1.
 
 import os
 import socket
-from argparse import REMAINDER, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ from torch.distributed.elastic.rendezvous import (
     rendezvous_handler_registry,
 )
 
-from trainer.flags import TrainerParser
+from trainer.subcommands import launch_parser
 
 HOST = "127.0.0.1"
 BACKEND = "loopback"
@@ -96,12 +96,7 @@ def _create(params: RendezvousParameters) -> RendezvousHandler:
 
 
 def _arguments(words: Sequence[str]) -> Namespace:
-    parser = TrainerParser(prog="webtext-train launch", description="Run a command on several ranks of this machine.")
-    parser.add_argument(
-        "--ranks", type=int, required=True, metavar="N", help="number of ranks: one per GPU, or per group of cores"
-    )
-    parser.add_argument("--max-restarts", type=int, default=0, metavar="N", help="restarts of all ranks after one of them died")
-    parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="such as: train gpt2-small --data … --out …")
+    parser = launch_parser()
     arguments = parser.parse_args(list(words))
     if arguments.ranks < 1 or not arguments.command:
         parser.error("give --ranks of at least 1, then a command of webtext-train")

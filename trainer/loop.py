@@ -19,7 +19,7 @@ from trainer.compiling import CompiledNetwork
 from trainer.config import TrainConfig
 from trainer.data import Batches, MicroBatch, Prefetcher, TokenDataset, validation_starts
 from trainer.distributed import SharedFlag, World, gradient_sync, parallelize
-from trainer.evals.in_training import InTrainingEvaluator
+from trainer.evals.in_training import InTrainingEvaluator, is_sharded, whole_split_loss
 from trainer.interruption import StopRequest, stop_signals
 from trainer.model import GPT
 from trainer.optim import GUARD_STATE, GradientGuard, Optimizer, learning_rate_at
@@ -97,11 +97,16 @@ class Trainer:
         return reason
 
     def validate(self) -> dict[str, float]:
-        """Loss on the fixed validation text in nats per token and bits per byte. Empty without a validation split."""
+        """Loss on the fixed validation text in nats per token and bits per byte. Empty without a validation split.
+
+        A split of at most `validation_tokens` is scored whole, as `webtext-train eval` does: both give one number.
+        """
         stream = self.dataset.validation
         context = self.config.model.context
         if stream is None or len(stream) <= context:
             return {}
+        if len(stream) <= self.config.validation_tokens and not is_sharded(self.model):
+            return whole_split_loss(self.model, self.tokenizer, self.dataset.manifest)
         starts = validation_starts(
             len(stream), context, self.config.validation_tokens,
             rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch,
@@ -157,7 +162,7 @@ class Trainer:
                 reporter.validation(self.validate())
             if self.evaluator is not None and self.evaluator.due(step, last=last):
                 reporter.evaluation(self.evaluator.evaluate(self.model))
-            if step % self.config.checkpoint_every == 0:
+            if self.config.saves_at(step):
                 self.save()
                 saved = step
         if saved != self.state.step or not self.state.step:

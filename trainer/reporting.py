@@ -38,6 +38,9 @@ class Reporter:
         self._progress = Progress("train", config.steps, state.step) if world.first else None
         self._since, self._tokens = time.monotonic(), state.step * config.batch_tokens
         self._last_validation = ""
+        held = 0 if dataset.validation is None else len(dataset.validation)
+        scored = "the whole split" if held <= config.validation_tokens else f"its first {config.validation_tokens:,} tokens"
+        self._protocol = f"{scored}, windows of {config.model.context:,}"
         if self._log is not None and state.step == 0:
             self._log.write(self._header(dataset))
         elif self._log is not None:
@@ -75,7 +78,7 @@ class Reporter:
         self._last_validation = f"  validation {losses['val_loss']:.3f}"
         line = {"step": self._state.step, "tokens": self._state.step * self._config.batch_tokens, **losses}
         nats, bits = losses["val_loss"], losses["bits_per_byte"]
-        self._write(line, f"validation loss {nats:.3f} nats per token, {bits:.3f} bits per byte")
+        self._write(line, f"validation loss {nats:.3f} nats per token, {bits:.3f} bits per byte ({self._protocol})")
         self._since = time.monotonic()
 
     def evaluation(self, results: list[dict[str, Any]]) -> None:

@@ -33,6 +33,7 @@ from trainer.flash_attention import activate_flash_attention
 from trainer.loop import Trainer
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
+from trainer.prolong import grows, prolong
 from trainer.state import StopReason
 from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_packages
 
@@ -57,7 +58,9 @@ def train(arguments: Namespace) -> int:
     dataset = TokenDataset.open(arguments.data, verify=world.first)
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
     _check_fit(config, dataset, world)
-    _check_same_run(folder, config, dataset)
+    before = _check_same_run(folder, config, dataset)
+    if before is not None and grows(config, before) and world.first:
+        prolong(folder, config, before)
     known = checkpoints(folder)
     start = _find_checkpoint(folder, fall_back=arguments.fall_back)
     if start is None and arguments.resume:
@@ -156,12 +159,15 @@ def _warn_without_validation(config: TrainConfig, dataset: TokenDataset, world: 
         )
 
 
-def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> None:
-    """Raise InputError if the folder contains a run with other settings or another corpus."""
+def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) -> TrainConfig | None:
+    """The recipe of the run that the folder contains, None for a new run.
+
+    Raises InputError if the folder contains a run with other settings (but for fewer steps) or another corpus.
+    """
     path = folder / "config.json"
     if not path.exists():
         check_folder(folder, OWN_NAMES)
-        return
+        return None
     try:
         check_file(folder, path.name)
         body = read(path, _RunFile)
@@ -170,7 +176,7 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
     except ValueError as error:
         raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
     differences = config.differences(before)
-    if differences:
+    if differences and not grows(config, before):
         raise InputError(
             f"{folder}: contains a run with other settings ({'; '.join(differences)}); choose another --out, or use its settings"
         )
@@ -179,6 +185,7 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
             f"{folder}: contains a run on corpus {fingerprint}, but {dataset.manifest.folder} is {dataset.manifest.sha256}; "
             "choose another --out or --data"
         )
+    return before
 
 
 def _find_checkpoint(folder: Path, *, fall_back: bool) -> Path | None:

@@ -1,10 +1,13 @@
-"""The modules that the demo's web documents: the standard library first, then installed packages, in a seeded order."""
+"""What the demo's web documents: topics of the language, the standard library, then installed packages, in a seeded order."""
 
 import hashlib
 import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc_data.topics import topics
+
+TOPICS = "topics."
 
 SKIPPED_NAMES = frozenset(
     {
@@ -57,6 +60,25 @@ def module_names(limit: int, seed: int) -> list[str]:
     packages = [name for package in PACKAGES for name in _below(installed / package, package)]
     order = [sorted(set(names), key=lambda name: _shuffle_key(name, seed)) for names in (standard, packages)]
     return sorted(list(dict.fromkeys(order[0] + order[1]))[:limit])
+
+
+def topic_names() -> list[str]:
+    """Return the sorted names of the pages on topics of Python's language reference."""
+    return sorted(TOPICS + name for name in topics)
+
+
+def host_of(name: str) -> str:
+    """Return the site of a page: one for each package with many modules, one for the other modules of its parent.
+
+    >>> [host_of(name) for name in ("json", "asyncio.tasks", "scipy.stats.qmc", "numpy.ma", "topics.while")]
+    ['docs.python.example', 'asyncio.python.example', 'stats.scipy.example', 'docs.numpy.example', 'reference.python.example']
+    """
+    if name.startswith(TOPICS):
+        return "reference.python.example"
+    first, *rest = (part.strip("_").replace("_", "-") for part in name.lower().split("."))
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return f"{first}.python.example" if rest else "docs.python.example"
+    return f"{rest[0] if len(rest) > 1 else 'docs'}.{first}.example"
 
 
 def _shuffle_key(name: str, seed: int) -> bytes:

@@ -1,10 +1,12 @@
-"""The demo's web: the documentation of the running Python, served on many loopback addresses, and a Reddit dump that links to it."""
+"""The demo's web: the documentation of the running Python on sites with made-up names, and a Reddit dump that links to it.
+
+No name of the sites exists: all end in `.example`, which RFC 2606 keeps for examples. A proxy on 127.0.0.1 answers for them.
+"""
 
 import hashlib
 import http.server
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,13 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import zstandard
-from modules import module_names
+from modules import host_of, module_names, topic_names
 
-SITES = 48
-BATCH_MODULES = 40
-BATCH_SECONDS = 60.0
+BATCH_MODULES = 60
+BATCH_SECONDS = 90.0
+DOCUMENT = "import sys; sys.path.append(sys.argv.pop(1)); from document import main; main()"
+"""Runs document.py with its folder last in the path: no module of the demo hides one that is documented."""
 DEAD_EVERY = 25
 MONTH_STARTS = 1_512_086_400  # 2017-12-01
 MONTH_SECONDS = 31 * 24 * 3600
@@ -30,10 +34,9 @@ NEXT_YEAR = 1_520_000_000
 
 @dataclass(frozen=True)
 class Web:
-    """The folder of pages, and the port on which all addresses serve them."""
+    """The folder of pages."""
 
     folder: Path
-    port: int
 
     @property
     def dump(self) -> Path:
@@ -41,44 +44,41 @@ class Web:
         return self.folder / "RS_2017-12.zst"
 
     def url(self, name: str) -> str:
-        """The address of a module's page. All modules of a package share a host."""
-        site = 1 + _number(name.rpartition(".")[0] or name) % SITES
-        return f"http://127.0.1.{site}:{self.port}/{name}.html"
+        """The address of a module's page. The modules of a package share a site."""
+        return f"http://{host_of(name)}/{name}.html"
 
 
 def build(folder: Path, pages: int, seed: int, report: Callable[[str], None]) -> Web:
     """Write the pages of `pages` modules and the dump. Pages from an earlier call are kept; modules that fail to import are skipped."""
-    ready = folder / "web.json"
+    web, ready = Web(folder), folder / "web.json"
     if ready.exists():
         report("web: up to date")
-        return Web(folder, json.loads(ready.read_text())["port"])
+        return web
     folder.mkdir(parents=True, exist_ok=True)
-    names = module_names(pages + pages // 12, seed)
+    about = topic_names()
+    names = [*about, *module_names(max(0, pages + pages // 12 - len(about)), seed)]
     _document(folder, names, pages, report)
-    web = Web(folder, _free_port())
     documented = sorted(path.stem for path in folder.glob("*.html"))
     submissions = list(_submissions(web, documented))
     _write_dump(web.dump, submissions)
+    sites = {host_of(name) for name in documented}
     aside = ready.with_suffix(".aside")
-    aside.write_text(json.dumps({"port": web.port, "pages": len(documented), "submissions": len(submissions)}))
+    aside.write_text(json.dumps({"pages": len(documented), "sites": len(sites), "submissions": len(submissions)}))
     aside.rename(ready)
-    report(f"web: {len(documented):,} pages of documentation, {len(submissions):,} submissions")
+    report(f"web: {len(documented):,} pages of documentation on {len(sites)} sites, {len(submissions):,} submissions")
     return web
 
 
 @contextmanager
-def serve(web: Web) -> Iterator[None]:
-    """Serve the web while the block runs. Raises OSError if another program has taken its port since."""
+def serve(web: Web) -> Iterator[str]:
+    """Answer for the web's sites while the block runs. Yields the URL of the proxy, on a free port of 127.0.0.1."""
     handler = type("Handler", (_Handler,), {"folder": web.folder})
-    servers = [_Server((f"127.0.1.{site}", web.port), handler) for site in range(1, SITES + 1)]
-    for server in servers:
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-    try:
-        yield
-    finally:
-        for server in servers:
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
             server.shutdown()
-            server.server_close()
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -87,15 +87,16 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves pages by name, redirects /old/NAME to /NAME, gives bytes that are not HTML below /data/, and 404 for everything else."""
+    """Serves pages by name on their own site, redirects /old/NAME to /NAME, gives bytes that are not HTML below /data/, else 404."""
 
     folder: Path
     protocol_version = "HTTP/1.1"
     timeout = 10
 
     def do_GET(self) -> None:
-        """Answer a GET request."""
-        path = self.path.split("?")[0].lstrip("/")
+        """Answer a GET request, whose target is the whole URL, as proxies are asked."""
+        target = urlsplit(self.path)
+        path = target.path.lstrip("/")
         if path == "robots.txt":
             self._answer(200, "text/plain", b"User-agent: *\nDisallow: /private/\n")
         elif path.startswith("old/"):
@@ -104,7 +105,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, "application/octet-stream", bytes(range(256)))
         else:
             page = self.folder / Path(path).name
-            exists = page.suffix == ".html" and page.is_file()
+            exists = page.suffix == ".html" and host_of(page.stem) == target.hostname and page.is_file()
             self._answer(200 if exists else 404, "text/html; charset=utf-8", page.read_bytes() if exists else b"<p>not found</p>")
 
     def _answer(self, status: int, media_type: str, body: bytes, location: str | None = None) -> None:
@@ -137,7 +138,7 @@ def _document_batch(folder: Path, names: Sequence[str], pages: int) -> None:
     """Document a batch in a child process. If it dies or hangs, skip the module that it was at and start another for the rest."""
     left = list(names)
     while left and sum(1 for _ in folder.glob("*.html")) < pages:
-        command = [sys.executable, "-P", str(Path(__file__).with_name("document.py")), str(folder), *left]
+        command = [sys.executable, "-P", "-c", DOCUMENT, str(Path(__file__).parent), str(folder), *left]
         environment = os.environ | {"MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
         try:
             ended = (
@@ -206,9 +207,3 @@ def _write_dump(path: Path, submissions: Sequence[dict[str, Any]]) -> None:
 
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

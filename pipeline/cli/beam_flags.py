@@ -4,10 +4,10 @@ Beam alone only warns of unknown flags: a typo in --min-karma would silently bui
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import NoReturn
 
+from pipeline.engine.cores import usable_cores
 from pipeline.engine.runner import Engine, is_local_runner
 from pipeline.storage.places import add_also_read
 from tokenizer.command_line import Parser, positive_int, suggestion
@@ -23,9 +23,9 @@ def add_engine_arguments(parser: Parser) -> None:
     group.add_argument(
         "--workers",
         type=_workers,
-        default=os.cpu_count() or 1,
+        default=usable_cores(),
         metavar="N",
-        help="local processes, and threads that hash the input (default: one per core)",
+        help="local processes, and threads that hash the input (default: one per core that this process may use)",
     )
     group.add_argument(
         "--replace", action="store_true", help="rebuild a stage whose settings or inputs changed, instead of refusing"

@@ -1,33 +1,40 @@
-"""The command line: one command per stage, with flags from its settings; `run` for all stages; and one command per tool."""
+"""The command line: one command per stage, with flags from its settings; commands for all stages; and one per tool.
 
-import argparse
+A command's module is imported when the command is called: help, completion and a mistyped word answer at once.
+"""
+
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
-from typing import Any
 
-from pipeline.cli import beam_flags
-from pipeline.cli.recipe_command import RECIPE_TEXT, run_recipe
-from pipeline.cli.registry import STAGE_TEXTS, STAGES, TOOL_TEXTS, TOOLS
-from pipeline.cli.run_command import RUN_TEXT, run_all
-from pipeline.engine.runner import Engine
-from pipeline.engine.settings import add_arguments, from_arguments
-from pipeline.engine.stage import Call, Stage
-from pipeline.storage.files import join
-from pipeline.storage.places import check_folder, naming
-from pipeline.storage.remote import remote_fault
+from pipeline.cli import help_pages
+from pipeline.cli.output_flags import OutputFlags, take_output_flags
+from pipeline.cli.registry import (
+    COMMANDS,
+    COMPLETION,
+    OTHER_TEXTS,
+    STAGE_TEXTS,
+    TOKENIZER,
+    TOOL_TEXTS,
+    TOOLS,
+    WHOLE_TEXTS,
+)
 from tokenizer.command_line import Parser, suggestion
 from tokenizer.errors import NETWORK_FAILED, InputError, OutageError
 from tokenizer.faults import answer, check_arguments
-from tokenizer.terminal import control, error_line
+from tokenizer.terminal import print_error
 
 PROGRAM = "webtext"
-RECIPE, TOKENIZER = "recipe", "tokenizer"
-COMMANDS = (*STAGES, "run", RECIPE, *TOOLS, TOKENIZER)
 DESCRIPTION = "Reddit links in, a de-duplicated corpus and Arrow token shards out: GPT-2's WebText, stage by stage."
 ON_FULL_DISK = "finished parts are kept: free space or fix the disk, then run the same command again"
-EPILOG = """`webtext COMMAND --help` shows a command's flags. Underscores in our flags work as hyphens do; Beam's flags keep
-its spelling.
+EPILOG = """`webtext COMMAND --help` shows a command's common flags, `--help-all` every flag. Underscores in our flags work as
+hyphens do; Beam's flags keep its spelling.
+
+output, before or after the command word:
+  -q, --quiet             warnings and errors alone, no progress
+  -v, --verbose           also what each phase of a stage does
+  --log-format FORMAT     text or json: one JSON object per line on standard error, progress too (default: text)
 
 exit codes:
   0    done
@@ -47,109 +54,86 @@ Nothing else is read: the crawl takes no proxy from the environment (--proxy nam
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    return answer(lambda: _run(argv), on_full_disk=ON_FULL_DISK)
+    with ExitStack() as printing:  # errors are printed as the flags say, too
+        return answer(lambda: _run(argv, printing), on_full_disk=ON_FULL_DISK)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], printing: ExitStack) -> int:
     check_arguments(argv)
-    name = argv[0] if argv else "--help"
-    if name == TOKENIZER:
-        from tokenizer.cli import run as run_tokenizer  # late: its compiler takes a moment to import
-
-        return run_tokenizer(argv[1:], prog=f"{PROGRAM} {TOKENIZER}")
+    words, output = take_output_flags(argv)
+    if output != OutputFlags():
+        printing.enter_context(output.applied())
+    name = words[0] if words else "--help"
     if name not in COMMANDS:
         _parse_top_level(name)
+    if text := help_pages.asked_for(words):
+        sys.stdout.write(text)
+        raise SystemExit(0)
+    return _run_command(name, words[1:])
+
+
+def _run_command(name: str, argv: Sequence[str]) -> int:
+    if name == TOKENIZER:
+        from tokenizer.cli import run as run_tokenizer
+
+        return run_tokenizer(argv, prog=f"{PROGRAM} {TOKENIZER}")
+    if name == COMPLETION:
+        from pipeline.cli.completion_command import run_completion
+
+        run_completion(argv)
+        return 0
     try:
-        if name == "run":
-            run_all(argv[1:])
-        elif name == RECIPE:
-            run_recipe(argv[1:])
-        elif name in TOOLS:
-            TOOLS[name].run(argv[1:], TOOL_TEXTS[name])
-        else:
-            _run_one(STAGES[name], argv[1:])
+        _run_on_corpus(name, argv)
     except OutageError as error:
-        sys.stderr.write(f"error: {error_line(error)}\n")
+        print_error(f"error: {error}")
         return NETWORK_FAILED
     except OSError as error:
+        from pipeline.storage.remote import remote_fault
+
         if fault := remote_fault(error):
             raise InputError(f"{fault}; check the address, the keys and the network") from error
         raise
     return 0
 
 
+def _run_on_corpus(name: str, argv: Sequence[str]) -> None:
+    if name == "run":
+        from pipeline.cli.run_command import run_all
+
+        run_all(argv)
+    elif name == "vary":
+        from pipeline.cli.vary_command import run_vary
+
+        run_vary(argv)
+    elif name == "recipe":
+        from pipeline.cli.recipe_command import run_recipe
+
+        run_recipe(argv)
+    elif name in TOOL_TEXTS:
+        TOOLS[name].run(argv, TOOL_TEXTS[name])
+    else:
+        from pipeline.cli.stage_command import run_stage
+
+        run_stage(name, argv)
+
+
 def _parse_top_level(word: str) -> None:
     """Answer --help, --version or an unknown command, and exit."""
     parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [flags]", description=_overview(), epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('webtext')}")
+    if word == "--help-all":
+        word = "--help"
     if word.startswith("-"):
         parser.parse_args([word])
     parser.error(f"no command '{word}'{suggestion(word, COMMANDS)}")
 
 
 def _overview() -> str:
-    tools = {**TOOL_TEXTS, TOKENIZER: "train, evaluate, export and import tokenizers and token shards by themselves"}
     return (
-        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n{_table({'run': RUN_TEXT, RECIPE: RECIPE_TEXT})}"
-        f"\n\ntools:\n{_table(tools)}"
+        f"{DESCRIPTION}\n\nstages, in the order of the data:\n{_table(STAGE_TEXTS)}\n\nall stages:\n{_table(WHOLE_TEXTS)}"
+        f"\n\ntools:\n{_table({**TOOL_TEXTS, **OTHER_TEXTS})}"
     )
 
 
 def _table(texts: Mapping[str, str]) -> str:
     return "\n".join(f"  {name:<11} {text}" for name, text in texts.items())
-
-
-def _stage_parser(stage: Stage[Any]) -> Parser:
-    parser = Parser(prog=f"{PROGRAM} {stage.name}", usage=_usage(stage), description=STAGE_TEXTS[stage.name])
-    for name in stage.inputs:
-        parser.add_argument(_input_flag(stage, name), dest=f"input_{name}", metavar="DIR", help=f"folder of stage '{name}'")
-    parser.add_argument("--output", metavar="DIR", help="folder to fill")
-    parser.add_argument("--corpus", metavar="DIR", help="corpus folder: stands for all folders, which have the stages' names")
-    if stage.explain_input is not None:
-        parser.add_argument("--explain", metavar="URL", help="only print what these settings do to one page of --input")
-    if stage.explain_output is not None:
-        parser.add_argument("--explain", metavar="ID", help="only print what --output holds on one document")
-    add_arguments(parser.add_argument_group("settings"), stage.settings)
-    beam_flags.add_engine_arguments(parser)
-    return parser
-
-
-def _usage(stage: Stage[Any]) -> str:
-    folders = ["--input DIR", *(f"--{name} DIR" for name in stage.inputs[1:])] if stage.inputs else []
-    shown = ["--corpus DIR"] if len(folders) > 2 else [*folders, "--output DIR"]
-    return f"{PROGRAM} {stage.name} {' '.join(shown)} [flags] [Beam flags]"
-
-
-def _run_one(stage: Stage[Any], argv: Sequence[str]) -> None:
-    parser = _stage_parser(stage)
-    arguments, engine = beam_flags.parse(parser, argv)
-    with naming(*engine.also_read):
-        _run_stage(stage, parser, arguments, engine)
-
-
-def _run_stage(stage: Stage[Any], parser: argparse.ArgumentParser, arguments: argparse.Namespace, engine: Engine) -> None:
-    if stage.explain_output is not None and arguments.explain is not None:
-        control(sys.stdout, stage.explain_output(_folder(parser, arguments, "--output", stage.name), arguments.explain) + "\n")
-        return
-    inputs = {name: _folder(parser, arguments, _input_flag(stage, name), name) for name in stage.inputs}
-    settings = from_arguments(stage.settings, arguments)
-    if stage.explain_input is not None and arguments.explain is not None:
-        sys.stdout.write(stage.explain_input(inputs[stage.inputs[0]], arguments.explain, settings) + "\n")
-        return
-    output = _folder(parser, arguments, "--output", stage.name)
-    stage.run(Call(inputs, output, settings, engine))
-
-
-def _input_flag(stage: Stage[Any], name: str) -> str:
-    return "--input" if name == stage.inputs[0] else f"--{name}"
-
-
-def _folder(parser: argparse.ArgumentParser, arguments: argparse.Namespace, flag: str, name: str) -> str:
-    """The folder of the stage `name`, from its own flag or below --corpus."""
-    folder: str | None = getattr(arguments, "output" if flag == "--output" else f"input_{name}")
-    if folder is None and arguments.corpus is None:
-        parser.error(f"{flag} is required (or --corpus DIR, which stands for all folders)")
-    if folder is None:
-        folder = join(arguments.corpus, name)
-        check_folder(folder)
-    return folder

@@ -1,17 +1,17 @@
-"""The commands: stages in the order of the data, and tools for a finished corpus. Both are registered here and nowhere else."""
+"""The commands: stages in the order of the data, and tools for a finished corpus. Both are registered here and nowhere else.
+
+This module imports no stage, so that help and completion answer at once.
+"""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pipeline.corpus.folder import STAGE_NAMES
-from pipeline.corpus.tool import Tool
-from pipeline.engine.stage import Stage
+if TYPE_CHECKING:
+    from pipeline.corpus.tool import Tool
+    from pipeline.engine.stage import Stage
 
 T = TypeVar("T")
-
-RUN = tuple(name for name in STAGE_NAMES if name != "overlap")
-"""Stages of `webtext run`: all but `overlap`, which needs evaluation sets."""
 
 STAGE_TEXTS = {
     "links": "links of Reddit submissions that pass the paper's rules, one per page",
@@ -25,6 +25,16 @@ STAGE_TEXTS = {
 }
 """What each stage does, in a line, in the order of the data."""
 
+RUN = tuple(name for name in STAGE_TEXTS if name != "overlap")
+"""Stages of `webtext run`: all but `overlap`, which needs evaluation sets."""
+
+WHOLE_TEXTS = {
+    "run": "all stages but overlap, into one corpus folder; finished stages are skipped",
+    "vary": "a variant of a finished corpus: what does not depend on the change is taken over, nothing is fetched",
+    "recipe": "list the shipped recipes, or show the settings that a run would have, each with its source",
+}
+"""The commands that concern all stages."""
+
 _TOOLS = {
     "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
     "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
@@ -37,9 +47,20 @@ _TOOLS = {
 TOOL_TEXTS = {name: text for name, (_, text) in _TOOLS.items()}
 """What each tool does, in a line."""
 
+TOKENIZER = "tokenizer"
+COMPLETION = "completion"
+OTHER_TEXTS = {
+    TOKENIZER: "train, evaluate, export and import tokenizers and token shards by themselves",
+    COMPLETION: "print the completion of these commands for bash, zsh or fish",
+}
+"""The commands that know no corpus."""
+
+COMMANDS = (*STAGE_TEXTS, *WHOLE_TEXTS, *TOOL_TEXTS, *OTHER_TEXTS)
+"""Every command word."""
+
 
 class _Commands(Mapping[str, T], Generic[T]):
-    """Commands by name. A module is imported when its command is looked up, so that help answers at once."""
+    """Commands by name. A module is imported when its command is looked up."""
 
     def __init__(self, modules: Mapping[str, str], attribute: str) -> None:
         self._modules = modules
@@ -56,5 +77,5 @@ class _Commands(Mapping[str, T], Generic[T]):
         return len(self._modules)
 
 
-STAGES: Mapping[str, Stage[Any]] = _Commands({name: f"pipeline.{name}.stage" for name in STAGE_TEXTS}, "STAGE")
-TOOLS: Mapping[str, Tool] = _Commands({name: module for name, (module, _) in _TOOLS.items()}, "TOOL")
+STAGES: "Mapping[str, Stage[Any]]" = _Commands({name: f"pipeline.{name}.stage" for name in STAGE_TEXTS}, "STAGE")
+TOOLS: "Mapping[str, Tool]" = _Commands({name: module for name, (module, _) in _TOOLS.items()}, "TOOL")

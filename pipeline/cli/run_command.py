@@ -1,27 +1,33 @@
 """`webtext run`: all stages into one corpus folder; its settings from flags, a recipe, the folder's record, and defaults."""
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cli import beam_flags, recipes
 from pipeline.cli.plan import plan_lines
 from pipeline.cli.recipes import Value, Values
-from pipeline.cli.registry import RUN, STAGES
+from pipeline.cli.registry import RUN, STAGES, WHOLE_TEXTS
 from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
-from pipeline.corpus.reuse import reuse_stage
+from pipeline.corpus.reuse import is_seeded, reuse_stage, seed_stage
+from pipeline.engine.progress import numbered_stage
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import add_argument_groups, check_files, from_arguments, to_manifest
 from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
+from pipeline.links.stage import outgrows
 from pipeline.storage.files import exists, join
 from pipeline.storage.manifest import NAME, Books, Input, StageManifest, stage_input
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.paper import VOCAB_SIZE
+from tokenizer.terminal import OUTPUT
 
-RUN_TEXT = "all stages but overlap, into one corpus folder; finished stages are skipped"
+logger = logging.getLogger(__name__)
+
 MAX_LOSSES = 4
 """Reasons of losses that the funnel names per step."""
 
@@ -55,7 +61,7 @@ def run_parser(name: str = "run", *, needs_output: bool = True) -> Parser:
     parser = Parser(
         prog=f"webtext {name}",
         usage=f"webtext {name} --output DIR (--submissions FILE … | --urls FILE … | --subreddits NAME …) [flags]",
-        description=f"Runs {RUN_TEXT}:\n{', '.join(RUN)}.",
+        description=f"Runs {WHOLE_TEXTS['run']}:\n{', '.join(RUN)}.",
     )
     parser.add_argument(
         "--output", required=needs_output, metavar="DIR", help="corpus folder; each stage fills a folder of its name in it"
@@ -87,7 +93,41 @@ def parse_run(argv: Sequence[str], parser: Parser) -> Run:
     for stage, field in values:
         if (value := getattr(arguments, field)) != before[field]:
             values[stage, field] = Value(tuple(value) if isinstance(value, list) else value, "flag")
+    settings["links"] = _with_limit(settings["links"], values, (given.reuse, given.output))
     return Run(arguments.output, arguments.reuse, engine, settings, values, arguments.dry_run)
+
+
+def _with_limit(links: Any, values: Values, corpora: Sequence[str | None]) -> Any:
+    """The settings of links with the limit that holds.
+
+    A folder's own limit holds while its links stand: where sources are named, no --limit means all of their links. Raises
+    InputError for another limit on links that stand, since their sources are not known.
+    """
+    folders = [join(corpus, "links") for corpus in corpora if corpus]
+    named = any(getattr(links, source) and values["links", source].source not in folders for source in SOURCES)
+    recorded = next(
+        (value for folder in reversed(folders) if (value := _recorded_limit(folder)) is not NOT_FINISHED), NOT_FINISHED
+    )
+    if named and values["links", "limit"].source in folders:
+        values["links", "limit"] = Value(None, "default")
+        return replace(links, limit=None)
+    if not named and recorded is not NOT_FINISHED and links.limit != recorded and not links.subreddits:
+        raise InputError(
+            f"--limit {links.limit}: the links there are chosen already; name their sources too (--submissions, --urls), or leave "
+            "--limit out"
+        )
+    return links
+
+
+NOT_FINISHED = -1
+
+
+def _recorded_limit(folder: str) -> int | None:
+    """The limit of a finished folder of links, or NOT_FINISHED."""
+    if not exists(join(folder, NAME)):
+        return NOT_FINISHED
+    limit = StageManifest.load(folder).settings.get("limit")
+    return limit if isinstance(limit, int) else None
 
 
 def _kinds() -> dict[str, type[Any]]:
@@ -121,17 +161,46 @@ def _by_flag(values: Values) -> dict[str, Any]:
 
 def run_all(argv: Sequence[str]) -> None:
     """Run every stage, or print the plan. Raises InputError at the first stage that leaves nothing."""
-    run = parse_run(argv, run_parser())
+    work(parse_run(argv, run_parser()))
+
+
+def work(run: Run) -> None:
+    """Do what a run asks for. Raises InputError at the first stage that leaves nothing."""
+    run = _growing(run)
     if run.plan_only:
-        sys.stdout.writelines(f"{line}\n" for line in plan_lines([(STAGES[name], run.call(STAGES[name])) for name in RUN]))
+        calls = [(STAGES[name], run.call(STAGES[name])) for name in RUN]
+        sys.stdout.writelines(f"{line}\n" for line in plan_lines(calls, run.reuse))
         return
     for name in RUN:
         check_files(run.settings[name])  # a mistyped word list must not fail after a day's crawl
-    with persistent_workers(run.engine, run.engine.workers):
-        for name in RUN:
-            manifest = _run_stage(run, STAGES[name])
+    with _served(run), persistent_workers(run.engine, run.engine.workers):
+        for number, name in enumerate(RUN, 1):
+            with numbered_stage(number, len(RUN)):
+                manifest = _run_stage(run, STAGES[name])
             _check_not_empty(name, manifest.books)
-    sys.stdout.writelines(f"{line}\n" for line in closing_lines(run.corpus or ""))
+    if not OUTPUT.quiet:
+        sys.stdout.writelines(f"{line}\n" for line in closing_lines(run.corpus or ""))
+
+
+def _growing(run: Run) -> Run:
+    """The run, with leave to rebuild where its folder holds a try of fewer links."""
+    links = run.call(STAGES["links"])
+    if run.corpus is None or run.engine.replace or not any(getattr(links.settings, source) for source in SOURCES):
+        return run
+    if not outgrows(links):
+        return run
+    logger.info("run: goes on from a try of fewer links; its pages are not fetched again")
+    return replace(run, engine=replace(run.engine, replace=True))
+
+
+def _served(run: Run) -> AbstractContextManager[object]:
+    """The report so far, served from the start of the run to its end, where --watch asks for it."""
+    settings = run.settings["report"]
+    if settings.watch is None:
+        return nullcontext()
+    from pipeline.report.stage import serve_during
+
+    return serve_during(settings, run.call(STAGES["report"]).inputs)
 
 
 def closing_lines(corpus: str) -> Iterator[str]:
@@ -142,6 +211,8 @@ def closing_lines(corpus: str) -> Iterator[str]:
         losses = ", ".join(f"{count:,} {reason}" for reason, count in list(step.lost.items())[:MAX_LOSSES])
         lost = f"   lost {losses}{', …' if len(step.lost) > MAX_LOSSES else ''}" if losses else ""
         yield f"{step.items:>{width},} {step.name:<20}{lost}".rstrip()
+    if limit := StageManifest.load(join(corpus, "links")).settings.get("limit"):
+        yield f"a try: --limit {limit}; name the sources without it to go on with all links"
     yield f"report: {join(corpus, 'report', 'report.html')}"
     entries = (StageManifest.load(join(corpus, "tokens")).dataset or {}).get("vocab_size", VOCAB_SIZE)
     vocabulary = "" if entries == VOCAB_SIZE else f" --vocabulary {entries}"
@@ -150,13 +221,29 @@ def closing_lines(corpus: str) -> Iterator[str]:
 
 def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:
     call = run.call(stage)
+    if stage.name == "report":
+        call = replace(call, settings=replace(call.settings, watch=None))  # it is served by the run
     keeps_links = stage.name == "links" and not any(getattr(call.settings, source) for source in SOURCES)
     if run.reuse and stage.name != "report":
         inputs = None if keeps_links else _inputs(stage, call)
-        reuse_stage(stage.name, join(run.reuse, stage.name), call.output, to_manifest(call.settings), inputs)
+        source = join(run.reuse, stage.name)
+        reused = reuse_stage(stage.name, source, call.output, to_manifest(call.settings), inputs)
+        if stage.name == "pages" and not reused:
+            call = _seeded(call, source)
     if keeps_links and exists(join(call.output, NAME)):
         return StageManifest.load(call.output)  # nothing to read was named: the folder's links stand
     return stage.run(call)
+
+
+def _seeded(call: Call[Any], source: str) -> Call[Any]:
+    """The call of `pages` that asks for no page which the folder `source` has."""
+    if not exists(join(source, NAME)) or call.settings.fetch_from:
+        return call
+    if any(name.startswith("archive") for name in StageManifest.load(source).inputs):
+        logger.info("pages: taken from those in %s; --fetch-from names archives that may have further ones", source)
+        return replace(call, settings=replace(call.settings, fetch_from=(source,)))
+    seed_stage(source, call.output)
+    return replace(call, engine=replace(call.engine, replace=call.engine.replace or is_seeded(source, call.output)))
 
 
 def _inputs(stage: Stage[Any], call: Call[Any]) -> dict[str, Input]:

@@ -13,6 +13,7 @@ from pipeline.corpus.export_text import TEXT_FORMATS, ExportedFile, dataset_card
 from pipeline.corpus.export_tokens import TOKEN_FORMATS, check_local, export_tokens
 from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.tool import Tool
+from pipeline.engine.progress import counted
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
 from pipeline.storage.manifest import StageManifest, load_stage
@@ -85,7 +86,9 @@ def _source(arguments: argparse.Namespace) -> str:
 def _export(format_name: str, folder: str, manifest: StageManifest, output: str) -> list[ExportedFile]:
     if format_name in TOKEN_FORMATS:
         return export_tokens(format_name, folder, output)
-    exported = export_documents(format_name, document_shards(folder), output)
+    shards = document_shards(folder)
+    with counted("export", sum(shard.rows for shard in shards), "documents") as advance:
+        exported = export_documents(format_name, shards, output, advance)
     if format_name == "hf":
         card = dataset_card("WebText", sum(file.rows for file in exported))
         digest = files.publish_bytes(files.join(output, "README.md"), card)

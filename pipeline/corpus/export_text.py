@@ -58,8 +58,10 @@ def write_plain_text(shard: DocumentShard, file: IO[bytes]) -> None:
         file.write(b"".join(text.encode() + end for text in batch.column("text").to_pylist()))
 
 
-def export_documents(format_name: str, shards: Sequence[DocumentShard], folder: str) -> list[ExportedFile]:
-    """Write each shard in a text format to `folder`; an empty shard gives no file."""
+def export_documents(
+    format_name: str, shards: Sequence[DocumentShard], folder: str, advance: Callable[[int], object] = lambda _: None
+) -> list[ExportedFile]:
+    """Write each shard in a text format to `folder`; an empty shard gives no file. `advance` is told the documents of each file."""
     chosen = TEXT_FORMATS[format_name]
     shards = [shard for shard in shards if shard.rows]
     exported = []
@@ -69,6 +71,7 @@ def export_documents(format_name: str, shards: Sequence[DocumentShard], folder: 
             chosen.write(shard, file)  # type: ignore[arg-type]  # a raw stream has every method that the writers call
         digest = file.digest()
         exported.append(ExportedFile(name, shard.rows, digest.bytes, digest.sha256))
+        advance(shard.rows)
     return exported
 
 

@@ -49,6 +49,8 @@ def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument]) -> St
             folder.carry(entry)
     for entry in folder.manifest.of_kind("drops"):
         folder.carry(entry)
+    for entry in folder.manifest.of_kind("site_lines"):
+        folder.filter_table(entry, "url", [document.url for document in removed])
     earlier = sum(entry.name.startswith("drops/removed-") for entry in folder.manifest.files)
     drops = Drop.table([Drop("documents", document.url, REASON, document.document_id.hex()) for document in removed])
     folder.write_table(FileEntry(f"drops/removed-{earlier + 1:04d}.parquet", "drops", 0, 0, ""), drops)

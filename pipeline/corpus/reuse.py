@@ -28,14 +28,31 @@ def reuse_stage(stage: str, source: str, target: str, settings: dict[str, Any], 
         return False
     if inputs is not None and _hashes(inputs) != _hashes(manifest.inputs):
         return False
+    _carry(source, target, manifest)
+    logger.info("%s: taken over from %s", stage, source)
+    return True
+
+
+def seed_stage(source: str, target: str) -> None:
+    """Begin the new folder `target` with the finished stage in `source`, for an update: what it holds need not be made again."""
+    if files.exists(files.join(target, NAME)) or files.names(target):
+        return
+    _carry(source, target, StageManifest.load(source))
+
+
+def is_seeded(source: str, target: str) -> bool:
+    """Whether `target` still holds what it was begun with."""
+    manifests = [folder for folder in (source, target) if files.exists(files.join(folder, NAME))]
+    return len(manifests) == 2 and StageManifest.load(source).sha256 == StageManifest.load(target).sha256
+
+
+def _carry(source: str, target: str, manifest: StageManifest) -> None:
     check(source, hashes=False)
     for entry in manifest.files:
         carry_file(files.join(source, entry.name), files.join(target, entry.name))
     if files.exists(files.join(source, RUN_RECORD)):
         files.publish_bytes(files.join(target, RUN_RECORD), files.read_bytes(files.join(source, RUN_RECORD)))
     manifest.save(target)
-    logger.info("%s: taken over from %s", stage, source)
-    return True
 
 
 def _hashes(inputs: Mapping[str, Input]) -> dict[str, str]:

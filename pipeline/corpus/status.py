@@ -72,11 +72,12 @@ def _status(
         started = files.is_local(folder) and Path(folder, WORK_FOLDER).is_dir()
         return StageStatus(name, UNFINISHED, _parts_text(folder)) if started else StageStatus(name, NOT_STARTED)
     reason = _stale(manifest, manifests, before)
+    limit = manifest.settings.get("limit") if name == "links" else None
     run = _run(folder)
     return StageStatus(
         name,
         STALE if reason else UP_TO_DATE,
-        reason,
+        reason or (f"a try by --limit {limit}" if limit else ""),
         manifest.books.items_in,
         manifest.books.items_out,
         dict(sorted(manifest.books.dropped.items(), key=lambda pair: (-pair[1], pair[0]))),

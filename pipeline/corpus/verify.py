@@ -5,8 +5,9 @@ import sys
 
 from pipeline.corpus.folder import STAGE_NAMES
 from pipeline.corpus.tool import Tool
+from pipeline.engine.progress import counted, numbered_stage
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME
+from pipeline.storage.manifest import NAME, StageManifest
 from pipeline.storage.places import check_folder
 from pipeline.storage.verification import check
 from tokenizer.errors import InputError
@@ -19,8 +20,10 @@ def _work(arguments: argparse.Namespace) -> None:
     finished = {name: folder for name, folder in folders.items() if files.exists(files.join(folder, NAME))}
     if not finished:
         raise InputError(f"{arguments.corpus}: no finished stage in this folder; run a stage first, or name another folder")
-    for name, folder in finished.items():
-        count, size = check(folder)
+    for number, (name, folder) in enumerate(finished.items(), 1):
+        total = sum(entry.bytes for entry in StageManifest.load(folder).files)
+        with numbered_stage(number, len(finished)), counted(f"verify {name}", total, "bytes") as advance:
+            count, size = check(folder, advance=advance)
         sys.stdout.write(f"{name}: {count:,} files ({size:,} bytes) match their manifest\n")
 
 

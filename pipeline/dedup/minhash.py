@@ -5,6 +5,7 @@ for bit, that of `datasketch.MinHash(permutations, seed, hashfunc=hash_shingle)`
 in `pipeline.dedup.shingles`.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 from pipeline.dedup.shingles import SHINGLE, Shingles, hash_shingles
 from pipeline.dedup.string_hashes import CHAIN, SHIFT, TextOffsets, UInt32Array, UInt64Array, mix
 from tokenizer.compiled import compiled
+from tokenizer.strings import string_array
 
 PERMUTATIONS = 144
 SEED = 1
@@ -22,15 +24,23 @@ EMPTY = np.uint32(0xFFFFFFFF)
 _BLOCK = 2048
 
 
-def signatures(texts: pa.Array, permutations: int = PERMUTATIONS, shingle: int = SHINGLE, seed: int = SEED) -> UInt32Array:
-    """The MinHash signatures of an Arrow string array: uint32 of shape (texts, permutations).
+def signatures(
+    texts: pa.Array | Iterable[str | None], permutations: int = PERMUTATIONS, shingle: int = SHINGLE, seed: int = SEED
+) -> UInt32Array:
+    """The MinHash signatures of texts, a list or an Arrow string array: uint32 of shape (texts, permutations).
 
-    `shingle` is the number of words per shingle. Null is the empty text; a text without shingles has 0xFFFFFFFF everywhere.
+    `shingle` is the number of words per shingle. Null is the empty text; a text without shingles has 0xFFFFFFFF everywhere. The
+    share of equal places of two rows estimates the Jaccard similarity of their texts. Raises TypeError for what is no text, ValueError
+    for a number below 1.
 
-    >>> signatures(pa.array(["To be, or not to be: that is the question"]), permutations=4).shape
-    (1, 4)
+    >>> ours, theirs = signatures(["To be, or not to be: that is the question", "To be or not to be, that is a question"], shingle=2)
+    >>> 0.5 < (ours == theirs).mean() < 0.9
+    True
     """
-    return minima(hash_shingles(texts, shingle), permutations, seed)
+    for name, value in (("permutations", permutations), ("shingle", shingle)):
+        if value < 1:
+            raise ValueError(f"{name} {value}: must be at least 1")
+    return minima(hash_shingles(string_array(texts), shingle), permutations, seed)
 
 
 def minima(hashed: Shingles, permutations: int = PERMUTATIONS, seed: int = SEED) -> UInt32Array:

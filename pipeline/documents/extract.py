@@ -23,6 +23,7 @@ from pipeline.documents import (
     quality,
 )
 from pipeline.documents.blocks import extractor as block_extractor
+from pipeline.documents.blocks import verdicts
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.rules import DEFAULT_RULES, ExtractionRules
 from pipeline.documents.trail import Trail
@@ -129,10 +130,12 @@ def _main_text(page: RawPage, rules: ExtractionRules, trail: Trail) -> tuple[str
     if reason := gates.too_large(markup, rules.gates):
         raise _Rejection(ExtractDrop.TOO_LARGE, reason)
     text, head = _markup_text(markup, page.final_url or page.url, rules, trail)
+    trail.start_from(text)
     if not text.strip():
         raise _Rejection(ExtractDrop.NO_TEXT)
     if rules.strip_title:
         text, removed = cleaning.strip_title(text.strip(), head.headings)
+        trail.follow("title", text)
         trail.note("title", "removed from the text" if removed else "not in the text's first lines")
     return text, charset.clean(head.title) if head.title else None, published.publication_day(markup, page.final_url or page.url)
 
@@ -154,7 +157,11 @@ def _markup_text(markup: str, url: str, rules: ExtractionRules, trail: Trail) ->
         if rules.extractor == extractors.RESILIPARSE:
             text, method, head = fast_extractor.main_text(markup)
         else:
-            text, method, head, trail.confidence = block_extractor.main_text(rules.extractor, markup, url, rules.min_confidence)
+            found = block_extractor.main_text(rules.extractor, markup, url, rules.min_confidence)
+            text, method, head, trail.confidence = found.text, found.method, found.head, found.confidence
+            if trail.account is not None:
+                trail.account.path = verdicts.path_of(found, rules.extractor, rules.min_confidence)
+                trail.account.blocks = verdicts.verdicts(found, rules.extractor)
     except extractors.LIBRARY_FAILURES as error:
         raise _Rejection(ExtractDrop.EXTRACTOR_FAILED, type(error).__name__) from error
     if method == block_extractor.NO_MARKUP:
@@ -167,9 +174,11 @@ def _markup_text(markup: str, url: str, rules: ExtractionRules, trail: Trail) ->
 
 def _clean(text: str, rules: ExtractionRules, trail: Trail) -> str:
     text = cleaning.tidy(charset.clean(text))
+    trail.start_from(text)
     if rules.strip_boilerplate:
         text, removed = cleaning.strip_boilerplate(text)
         trail.counts["boilerplate_lines"] += removed
+        trail.follow("boilerplate", text)
         trail.note("boilerplate", f"{removed} lines removed, {len(text)} characters left")
     if detail := cleaning.too_short(text, rules.min_characters):
         raise _Rejection(ExtractDrop.TOO_SHORT, detail)
@@ -192,14 +201,15 @@ def _filter(text: str, label: str, rules: ExtractionRules, trail: Trail) -> str:
         if quality_filter.strip_lines is not None:
             text, removed = quality_filter.strip_lines(text)
             trail.counts[f"{name}_lines"] += removed
+            trail.follow(name, text)
             trail.note(name, f"{removed} lines removed, {len(text)} characters left")
         if detail := quality_filter.reason(text, label):
             raise _Rejection(quality_filter, detail)
         trail.note(name, "kept")
-    if detail := cleaning.too_short(text, rules.min_characters):
-        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     if rules.mask_pii:
         text, masked = pii.mask(text)
         trail.counts["pii_masked"] += masked
         trail.note("mask_pii", f"{masked} masked")
+    if detail := cleaning.too_short(text, rules.min_characters):
+        raise _Rejection(ExtractDrop.TOO_SHORT, detail)
     return text

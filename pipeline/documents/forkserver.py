@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pipeline.documents.account import PageAccount
 from pipeline.documents.blocks.page import warm_up
 from pipeline.documents.extract import extract
 from pipeline.documents.language import identify
@@ -62,21 +63,21 @@ def _fork(control: socket.socket, handle: int) -> int:
 
 def _work(peer: socket.socket) -> None:
     """Extract pages until the other end closes."""
-    rules, limits = pickle.loads(receive_message(peer) or b"")  # noqa: S301 (from the parent, never from a page)
+    rules, limits, accounts = pickle.loads(receive_message(peer) or b"")  # noqa: S301 (from the parent, never from a page)
     _limit(limits)
     while (request := receive_message(peer)) is not None:
         page: RawPage = pickle.loads(request)  # noqa: S301
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
         try:
-            answer = _extract(page, rules)
+            answer = _extract(page, rules, PageAccount() if accounts else None)
         except MemoryError:
             answer = OUT_OF_MEMORY
         signal.setitimer(signal.ITIMER_PROF, 0)
         send_message(peer, answer)
 
 
-def _extract(page: RawPage, rules: ExtractionRules) -> bytes:
-    trail = Trail()
+def _extract(page: RawPage, rules: ExtractionRules, account: PageAccount | None) -> bytes:
+    trail = Trail(account=account)
     result = extract(page, rules, trail)
     return encode(result, trail)
 

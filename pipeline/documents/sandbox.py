@@ -49,14 +49,19 @@ class _Death:
 class Sandbox:
     """One worker and the forkserver that forks it; both start with the first page. For one thread at a time.
 
+    With `accounts`, each extraction has the page's account.
+
     >>> with Sandbox() as sandbox:
     ...     sandbox.extract(RawPage("http://example.org/", b"<p>Short.")).result.reason
     <ExtractDrop.TOO_SHORT: 'too_short'>
     """
 
-    def __init__(self, rules: ExtractionRules = DEFAULT_RULES, limits: SandboxLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, rules: ExtractionRules = DEFAULT_RULES, limits: SandboxLimits = DEFAULT_LIMITS, *, accounts: bool = False
+    ) -> None:
         self.rules = rules
         self.limits = limits
+        self.accounts = accounts
         self._forkserver: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._peer: socket.socket | None = None
@@ -139,7 +144,7 @@ class Sandbox:
             self.worker = self._receive_number()
         self._peer = ours
         self._pages = 0
-        send_message(ours, pickle.dumps((self.rules, self.limits)))
+        send_message(ours, pickle.dumps((self.rules, self.limits, self.accounts)))
 
     def _end_worker(self, by: signal.Signals | None = None) -> int:
         """Send the worker a signal, unless it is dead already, and give its wait status."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline.documents.account import PageAccount
 from pipeline.documents.drops import REASONS, STAGE_NAME
 from pipeline.documents.extract import document_id
 from pipeline.documents.trail import Trail
@@ -30,16 +31,19 @@ _COLUMNS: Final = ("title", "domain", "language", "language_confidence", "publis
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A page's document or drop, what it adds to the stage's counters, and what each step did to the page."""
+    """A page's document or drop, what it adds to the stage's counters, what each step did to the page, and its account if asked for."""
 
     result: Document | Drop
     counts: dict[str, int] = field(default_factory=dict)
     steps: tuple[tuple[str, str], ...] = ()
+    account: PageAccount | None = None
 
 
 def encode(result: Document | Drop, trail: Trail) -> bytes:
     """An extraction as JSON, never as a pickle: the bytes come from a worker that a hostile page may control."""
-    record = {"counts": trail.counts, "steps": trail.steps}
+    record: dict[str, Any] = {"counts": trail.counts, "steps": trail.steps}
+    if trail.account is not None:
+        record["account"] = trail.account.to_json()
     if isinstance(result, Drop):
         return orjson.dumps({"reason": result.reason, "detail": result.detail, **record})
     return orjson.dumps({"document": {name: getattr(result, name) for name in _COLUMNS}, **record})
@@ -48,7 +52,8 @@ def encode(result: Document | Drop, trail: Trail) -> bytes:
 def decode(payload: bytes, page: RawPage) -> Extraction:
     """The extraction of `page` that a worker encoded."""
     answer = orjson.loads(payload)
-    return Extraction(_result(answer, page), answer["counts"], tuple((step, effect) for step, effect in answer["steps"]))
+    account = PageAccount.from_json(answer["account"]) if "account" in answer else None
+    return Extraction(_result(answer, page), answer["counts"], tuple((step, effect) for step, effect in answer["steps"]), account)
 
 
 def _result(answer: dict[str, Any], page: RawPage) -> Document | Drop:

@@ -9,11 +9,14 @@ from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
 from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
+from pipeline.documents.site_lines import SiteLineRules
 from pipeline.engine.settings import flag_of, setting
 from pipeline.urls import canonical_host
 
+DEFAULT_SITE_LINES = SiteLineRules()
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
 MAX_PAGE_CPU_SECONDS = 86_400
+LEAST_SITE_PAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,16 @@ class DocumentsSettings:
     )
     strip_title: bool = setting(True, "remove the title from the text, it has its own column")
     strip_boilerplate: bool = setting(True, "remove lines that are a site's furniture")
+    site_lines: bool = setting(
+        False, "also remove lines that repeat over many pages of one site; the table site_lines says which, from which documents"
+    )
+    site_line_pages: int = setting(DEFAULT_SITE_LINES.pages, "with --site-lines: on at least this many pages of the site")
+    site_line_share: float = setting(
+        DEFAULT_SITE_LINES.share, "with --site-lines: and on at least this share of the site's pages, 0 to 1"
+    )
+    site_line_prose: bool = setting(
+        False, "with --site-lines: also lines that end as sentences do, such as the preface of a series"
+    )
     filters: tuple[str, ...] = setting((), f"published quality filters to apply: {', '.join(quality.FILTERS)}")
     bad_words: str | None = setting(
         None,
@@ -61,6 +74,7 @@ class DocumentsSettings:
     page_memory_mb: int = setting(DEFAULT_LIMITS.memory_bytes >> 20, "drop pages that take more memory, in MiB")
 
     def __post_init__(self) -> None:
+        self._check_site_lines()
         for name in ("min_characters", "max_page_bytes", "max_page_tags"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{flag_of(name)} {getattr(self, name)}: at least 0")
@@ -85,6 +99,14 @@ class DocumentsSettings:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
         object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))
 
+    def _check_site_lines(self) -> None:
+        if self.site_line_pages < LEAST_SITE_PAGES:
+            raise ValueError(
+                f"--site-line-pages {self.site_line_pages}: at least {LEAST_SITE_PAGES}, fewer pages show no habit of a site"
+            )
+        if not 0 < self.site_line_share <= 1:
+            raise ValueError(f"--site-line-share {self.site_line_share}: must be more than 0 and at most 1")
+
     def rules(self) -> ExtractionRules:
         """The rules of extraction. Reads the word list and the take-down list; raises InputError for a bad one."""
         return ExtractionRules(
@@ -103,6 +125,11 @@ class DocumentsSettings:
             takedown=takedown.load(self.takedown) if self.takedown else EMPTY_TAKEDOWN,
             gates=Gates(self.max_page_bytes, self.max_page_tags),
         )
+
+    def site_line_rules(self) -> SiteLineRules | None:
+        """When a line is its site's furniture; None where no such line is removed."""
+        rules = SiteLineRules(self.site_line_pages, self.site_line_share, self.site_line_prose)
+        return rules if self.site_lines else None
 
     def limits(self) -> SandboxLimits:
         """What one page may use."""

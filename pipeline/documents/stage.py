@@ -10,13 +10,14 @@ import pyarrow.compute as pc
 from pipeline.documents import extractors, filter_notes, takedown
 from pipeline.documents.blocks.page import is_compiled, warm_up
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.documents.explain import explain_page
+from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
 from pipeline.documents.page_ranges import PageRange, PageReader, page_ranges
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import borrow, extract_in_order
 from pipeline.documents.settings import DocumentsSettings
+from pipeline.documents.site_phases import EXTRACTED, count, strip_site_lines
 from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.runner import WORKER_PROCESS, Engine
 from pipeline.engine.stage import Call, Stage, StageResult
@@ -37,17 +38,20 @@ SANDBOXES_PER_PROCESS = 4
 
 @dataclass(frozen=True, slots=True)
 class ExtractPages:
-    """Extracts the documents of a range of pages, in that number of sandboxes at once."""
+    """Extracts the documents of a range of pages, in that number of sandboxes at once. They are spilled for a later phase, or published."""
 
     rules: ExtractionRules
     limits: SandboxLimits
     sandboxes: int = 1
+    spilled: bool = False
 
     def __call__(self, part: Part[PageRange], writer: PartWriter) -> None:
         """Write the documents in the pages' order, a batch at a time."""
-        sink = writer.table("documents", Document.SCHEMA)
+        name = writer.spill_name(writer.name(EXTRACTED)) if self.spilled else None
+        sink = writer.table(EXTRACTED if self.spilled else "documents", Document.SCHEMA, name)
         batch: list[Document] = []
-        writer.counters["text_bytes"] = 0
+        if not self.spilled:
+            writer.counters["text_bytes"] = 0
         with borrow(self.rules, self.limits, self.sandboxes) as sandboxes:
             for document in self._documents(part.work, sandboxes, writer):
                 batch.append(document)
@@ -67,9 +71,10 @@ class ExtractPages:
                 if not isinstance(extraction.result, Document):
                     writer.drop(extraction.result)
                     continue
-                writer.items_out += 1
-                writer.counters["text_bytes"] += len(extraction.result.text.encode())
-                writer.counters[f"language_{extraction.result.language}"] += 1
+                if self.spilled:
+                    writer.items_out += 1
+                else:
+                    count(writer, extraction.result)
                 yield extraction.result
 
 
@@ -84,13 +89,26 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
     rules = settings.rules()
-    extract = ExtractPages(rules, settings.limits(), sandboxes)
-    receipts = engine.work(phase, parts, extract, "pages")
-    _check_records(folder, receipts)
-    filter_notes.warn_of_emptying(rules.filters, Books.total(receipt.books for receipt in receipts))
+    site_rules = settings.site_line_rules()
+    extract = ExtractPages(rules, settings.limits(), sandboxes, spilled=site_rules is not None)
+    if site_rules is not None:  # its drops have file names of their own
+        parts = [replace(part, key=f"{EXTRACTED}-{part.key}") for part in parts]
+    extracted = engine.work(phase.sibling(EXTRACTED) if site_rules else phase, parts, extract, "pages")
+    _check_records(folder, extracted)
+    books = Books.total(receipt.books for receipt in extracted)
+    filter_notes.warn_of_emptying(rules.filters, books)
+    receipts = list(extracted)
+    if site_rules is not None:
+        stripped = strip_site_lines(phase, extracted, call.engine, site_rules, rules)
+        receipts, books = [*extracted, *stripped], _one_after_the_other(books, Books.total(receipt.books for receipt in stripped))
     if settings.takedown:
         takedown.report_matches(settings.takedown, listed, _details_of(phase, receipts, ExtractDrop.TAKEN_DOWN))
-    return StageResult(receipts)
+    return StageResult(receipts, books)
+
+
+def _one_after_the_other(first: Books, second: Books) -> Books:
+    """The books of two passes, of which the second takes what the first gives."""
+    return Books(first.items_in, second.items_out, dict(sorted((Counter(first.dropped) + Counter(second.dropped)).items())))
 
 
 def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: ExtractDrop) -> Counter[str]:
@@ -129,9 +147,14 @@ def spread_sandboxes(engine: Engine) -> tuple[Engine, int]:
     return replace(engine, workers=processes, worker=WORKER_PROCESS), -(-engine.workers // processes)
 
 
-def explain(folder: str, url: str, settings: DocumentsSettings) -> str:
-    """What the stage does to one page of a pages folder, one step per line."""
-    return explain_page(folder, url, settings.rules(), settings.limits())
+def explain(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page of a pages folder, or to a file of HTML, one step per line."""
+    return explain_page(source, url, settings.rules(), settings.limits())
+
+
+def explain_html(source: str, url: str, settings: DocumentsSettings) -> str:
+    """What the stage does to one page, and to each of its blocks, as an HTML page."""
+    return explain_page_html(source, url, settings.rules(), settings.limits())
 
 
 STAGE = Stage(
@@ -141,4 +164,5 @@ STAGE = Stage(
     work=work,
     unit="pages",
     explain_input=explain,
+    explain_html=explain_html,
 )

@@ -4,6 +4,7 @@ The local engine is FnApiRunner itself: `DirectRunner` tries to download another
 when it is first needed: that takes a second, which most commands do not need.
 """
 
+import logging
 import os
 import shlex
 import sys
@@ -22,6 +23,8 @@ from tokenizer.errors import InputError, OutageError
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
+logger = logging.getLogger(__name__)
 
 LOCAL_RUNNER = "FnApiRunner"
 WORKER_PROCESS = f"exec {shlex.quote(sys.executable)} -m pipeline.engine.worker"
@@ -82,6 +85,7 @@ class Engine:
         done = done_keys(phase, (part.key for part in parts))
         waiting = [part for part in parts if part.key not in done]
         if waiting:
+            logger.debug("%s %s: %d of %d parts to do", phase.stage, phase.name, len(waiting), len(parts))
             with progress(phase, parts, unit):
                 if self._needs_pipeline(len(waiting), light=light):
                     self._run_in_pipeline(phase, waiting, work)

@@ -13,6 +13,7 @@ from tokenizer.command_line import real, whole
 from tokenizer.errors import DISK_ERRORS, FormatError, InputError, path_fault
 
 T = TypeVar("T")
+METAVARS: dict[type, str] = {int: "N", float: "X", str: "TEXT"}
 MIN_GROUPED = 10_000
 """Numbers from here on are shown with commas: 2017 may be a year."""
 
@@ -155,7 +156,7 @@ def _add_argument(parser: argparse._ActionsContainer, item: Field[Any], hint: An
         nargs="*" if many else None,
         default=default,
         choices=metadata["choices"],
-        metavar=metadata["metavar"] or (None if metadata["choices"] else kind.__name__.upper().replace("STR", "TEXT")),
+        metavar=metadata["metavar"] or (None if metadata["choices"] else METAVARS[kind]),
         help=text + shown,
     )
 

@@ -82,8 +82,9 @@ class Stage(Generic[S]):
     counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
     may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the folder is to be made from) gives
     the work that brings the folder's present content up to date, or None: then it is made anew, or is up to date.
-    `explain_input` (folder, item, settings) says what the stage does to one item of its first input, `explain_output` (folder,
-    item) what its finished folder holds on one item: a stage with either has the flag --explain.
+    `explain_input` (folder, item, settings) says what the stage does to one item of its first input, and `explain_html` says it as
+    an HTML page for the flag --html; `explain_output` (folder, item) says what its finished folder holds on one item: a stage with
+    either has the flag --explain.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Stage(Generic[S]):
     update: Callable[[Call[S], PhaseFolder, dict[str, Any]], Update | None] = no_update
     files: Callable[[S], dict[str, Input]] = no_files
     explain_input: Callable[[str, str, S], str] | None = None
+    explain_html: Callable[[str, str, S], str] | None = None
     explain_output: Callable[[str, str], str] | None = None
 
     def run(self, call: Call[S]) -> StageManifest:

@@ -3,7 +3,9 @@
 All functions are pure: tables of the spill's columns in, tables and drops out. They take all submissions of their pages at once.
 """
 
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
-from pipeline.links.buckets import HASH_BITS, BucketRange
+from pipeline.links.buckets import HASH_BITS, SLOT_BITS, BucketRange
 from pipeline.links.rules import LinkDrop
 from pipeline.links.settings import STAGE_NAME, LinksSettings
 from pipeline.links.spill import read_slots
@@ -29,16 +31,24 @@ LINK_ORDER = ("dedup_key", "created_at", "id")
 
 @dataclass(frozen=True)
 class FoldBuckets:
-    """Work of the fold: writes the links of a range of buckets, one file per bucket."""
+    """Work of the fold: writes the links of a range of buckets, one file per bucket.
+
+    `cutoff` is the largest hash of a page's key that --limit keeps; None keeps all.
+    """
 
     spills: tuple[str, ...]
     settings: LinksSettings
+    cutoff: int | None = None
 
     def __call__(self, part: Part[BucketRange], writer: PartWriter) -> None:
         """Fold the range's submissions, all in memory."""
         work = part.work
         table = read_slots(self.spills, work.low, work.high)
         writer.items_in = table.num_rows
+        if self.cutoff is not None:
+            table, beyond = within(table, self.cutoff)
+            for name in beyond:
+                writer.drop(Drop(STAGE_NAME, name, LinkDrop.BEYOND_LIMIT))
         kept, drops = select(table, self.settings)
         for drop in drops:
             writer.drop(drop)
@@ -50,6 +60,23 @@ class FoldBuckets:
             links = fold(kept.filter(pa.array(buckets == bucket)), self.settings.karma)
             writer.counters[LINKS] += links.num_rows
             _publish(links, f"{LINKS}-{bucket:05d}-of-{work.buckets:05d}.parquet", writer)
+
+
+def key_hash(key: str) -> int:
+    """A hash of 64 bits of a page's key: its order is the order in which --limit takes links of several sources."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def cutoff_of(spills: Sequence[str], limit: int) -> int | None:
+    """The hash of the last of `limit` pages in the spills, in the order of their hashes; None if there are no more pages than that."""
+    keys = read_slots(spills, 0, 1 << SLOT_BITS).column("dedup_key").unique().to_pylist()
+    return sorted(map(key_hash, keys))[limit - 1] if len(keys) > limit else None
+
+
+def within(table: pa.Table, cutoff: int) -> tuple[pa.Table, list[str]]:
+    """The submissions of pages up to the cutoff, and the ids of the others."""
+    keeps = pa.array([key_hash(key) <= cutoff for key in table.column("dedup_key").to_pylist()], pa.bool_())
+    return table.filter(keeps), table.filter(pc.invert(keeps)).column("id").to_pylist()
 
 
 def _publish(links: pa.Table, name: str, writer: PartWriter) -> None:

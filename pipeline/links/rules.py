@@ -34,6 +34,7 @@ class LinkDrop(StrEnum):
     BLOCKED_SITE = "blocked_site"
     MEDIA_FILE = "media_file"
     REPEATED_SUBMISSION = "repeated_submission"
+    BEYOND_LIMIT = "beyond_limit"
 
 
 @dataclass(frozen=True)

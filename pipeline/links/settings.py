@@ -106,7 +106,15 @@ class LinksSettings:
         None, "file of subreddits to leave out", file=True, reads=read_subreddits, metavar="FILE"
     )
 
+    limit: int | None = setting(
+        None,
+        "a try: stop each source at its first N links, and keep N of them (default: all links); to go on, leave the flag out",
+        metavar="N",
+    )
+
     def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"--limit {self.limit}: at least 1; leave it out for all links")
         if self.karma not in KARMA_RULES:
             raise ValueError(f"--karma {self.karma}: give {' or '.join(KARMA_RULES)}")
         for name in self.subreddits:

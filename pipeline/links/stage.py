@@ -1,15 +1,20 @@
 """The stage `links`: sources of submissions in, links in buckets of hosts out."""
 
-import os
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from pipeline.engine.cores import usable_cores
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
+from pipeline.engine.settings import check_files, to_manifest
 from pipeline.engine.stage import Call, Stage, StageResult
+from pipeline.engine.stage_folder import present_request, request_of
 from pipeline.links.buckets import bucket_count, bucket_ranges
-from pipeline.links.fold import LINKS, FoldBuckets
+from pipeline.links.fold import LINKS, FoldBuckets, cutoff_of
 from pipeline.links.intake import SpillSource
 from pipeline.links.reddit_api import StoreSnapshot, client
 from pipeline.links.rules import LinkRules
@@ -17,6 +22,8 @@ from pipeline.links.settings import STAGE_NAME, LinkSource, LinksSettings, Sourc
 from pipeline.storage import files
 from pipeline.storage.manifest import Books, Input, StageManifest
 from tokenizer.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 NO_SOURCE = (
     "no source of links: give dumps (--submissions FILE…), lists of URLs (--urls FILE…) or --subreddits NAME… with Reddit's keys"
@@ -34,7 +41,8 @@ def work(call: Call[LinksSettings], phase: PhaseFolder) -> StageResult:
     accepted = sum(receipt.books.items_out for receipt in spilled)
     spills = tuple(receipt.path(intake, "spill") for receipt in spilled)
     ranges = [Part(f"fold-{r.first:05d}", r) for r in bucket_ranges(bucket_count(accepted))]
-    folded = call.engine.work(phase.sibling("fold"), ranges, FoldBuckets(spills, settings), "buckets")
+    cutoff = cutoff_of(spills, settings.limit) if settings.limit else None
+    folded = call.engine.work(phase.sibling("fold"), ranges, FoldBuckets(spills, settings, cutoff), "buckets")
     return StageResult([*snapshots, *spilled, *folded], books=_books([r.books for r in spilled], [r.books for r in folded]))
 
 
@@ -78,7 +86,7 @@ def source_files(settings: LinksSettings) -> dict[str, Input]:
             raise InputError(f"{source.path}: no such file; give the path of a dump or list")
         if files.is_local(source.path) and not Path(source.path).is_file():
             raise InputError(f"{source.path}: a folder; give the files in it")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         digests = pool.map(files.fingerprint, [source.path for source in chosen])
         return {f"{s.kind} {s.name}": Input(s.name, digest) for s, digest in zip(chosen, digests, strict=True)}
 
@@ -94,11 +102,38 @@ def _books(intake: list[Books], fold: list[Books]) -> Books:
 
 
 def distinct_links(manifest: StageManifest) -> str:
-    """The number of links: several submissions may name one page."""
-    return f"{manifest.counters.get(LINKS, 0):,} distinct links"
+    """The number of links, since several submissions may name one page, and whether they are a try."""
+    text = f"{manifest.counters.get(LINKS, 0):,} distinct links"
+    return f"{text}, a try by --limit" if manifest.settings.get("limit") else text
 
 
-STAGE = Stage(
+def outgrows(call: Call[LinksSettings]) -> bool:
+    """Whether the folder holds a try that this call continues: its sources and settings, and a higher limit or none."""
+    present = present_request(call.output)
+    if present is None or present["stage"] != STAGE_NAME or not (limit := present["settings"].get("limit")):
+        return False
+    request = request_of(STAGE_NAME, to_manifest(call.settings), source_files(call.settings))
+    same = present["inputs"] == request["inputs"] and _without_limit(present) == _without_limit(request)
+    return same and (call.settings.limit is None or call.settings.limit > limit)
+
+
+def _without_limit(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request["settings"].items() if name != "limit"}
+
+
+class LinksStage(Stage[LinksSettings]):
+    """A stage whose folder grows from a try to more links: a try is no result that anyone would lose."""
+
+    def run(self, call: Call[LinksSettings]) -> StageManifest:
+        """Choose the links; a try of the same sources is replaced by one of more links."""
+        check_files(call.settings)
+        if not call.engine.replace and outgrows(call):
+            logger.info("links: goes on from a try of fewer links")
+            call = replace(call, engine=replace(call.engine, replace=True))
+        return Stage.run(self, call)
+
+
+STAGE = LinksStage(
     name=STAGE_NAME,
     settings=LinksSettings,
     inputs=(),

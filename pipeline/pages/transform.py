@@ -51,7 +51,7 @@ MovedOutput = TaggedOutput[Literal["moved"], BucketRequest]
 
 @dataclass
 class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
-    """Fetches links from the web, politely: `Link`s in, pages with decoded bodies and drops with reasons out.
+    """Fetches links from the web, politely: links (`Link`) in, pages with decoded bodies and drops with reasons out.
 
     Hosts are grouped into `buckets`; a bucket is crawled by one worker at a time, with `settings.threads` hosts side by side, so
     no host gets two requests at once. Redirects to a host of another bucket are followed in further rounds, each after the end of

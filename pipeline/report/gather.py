@@ -9,7 +9,7 @@ from pipeline.report.numbers import Histogram, OverlapNumbers, ReportNumbers
 from pipeline.report.sites import site_numbers
 from pipeline.report.stage_numbers import stage_numbers
 from pipeline.report.tokens import token_numbers
-from pipeline.report.training import read_evaluation, read_run
+from pipeline.report.training import read_evaluation, read_run, read_sample
 from pipeline.storage import files
 from tokenizer.errors import InputError
 from tokenizer.typed_json import decode
@@ -23,8 +23,9 @@ def gather(
     runs: Sequence[str] = (),
     evaluations: Sequence[str] = (),
     webtext_domains: str | None = None,
+    samples: Sequence[str] = (),
 ) -> ReportNumbers:
-    """The numbers of the corpus and of the training runs and evaluations in these folders.
+    """The numbers of the corpus and of the training runs, evaluations and samples in these folders and files.
 
     `webtext_domains` is the path of OpenAI's domains.txt.
     """
@@ -35,7 +36,7 @@ def gather(
         histograms += page_histograms(corpus)
     sites = None
     if shards := corpus.unique_shards():
-        of_documents, domains = document_histograms(shards)
+        of_documents, domains = document_histograms(corpus, shards)
         histograms += of_documents
         sites = site_numbers(domains, webtext_domains)
     if "dedup" in corpus.manifests:
@@ -55,6 +56,7 @@ def gather(
         tuple(read_run(folder) for folder in runs),
         tuple(figure for folder in evaluations for figure in read_evaluation(folder)),
         _overlap_numbers(corpus),
+        tuple(read_sample(path) for path in samples),
     )
 
 

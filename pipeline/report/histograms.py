@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,12 +14,15 @@ from pipeline.pages.latencies import NAMES as LATENCIES
 from pipeline.pages.outcomes import MAY_PASS
 from pipeline.report.numbers import Histogram
 from pipeline.report.stage_numbers import read_run_record
-from pipeline.report.tallies import CHARACTERS, KARMA, BinTally, ValueTally
+from pipeline.report.tallies import CHARACTERS, KARMA, PERCENT, BinTally, ValueTally
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
+from pipeline.storage.manifest import StageManifest
 
 T = TypeVar("T")
 LENGTH_SAMPLE_DOCUMENTS = 50_000
+CONFIDENCE = "extraction_confidence"
+EXTRACTED = "extracted_"
 SUBREDDITS = "submissions.list.element.subreddit"
 
 
@@ -68,11 +73,13 @@ def _passing(outcomes: list[tuple[str, int]]) -> str:
     )
 
 
-def document_histograms(shards: list[DocumentShard]) -> tuple[list[Histogram], ValueTally]:
-    """Language, year of publication and length (from a sample) of documents; and the tally of their domains."""
-    languages, published, domains = ValueTally(), ValueTally(), ValueTally()
+def document_histograms(corpus: CorpusFolder, shards: list[DocumentShard]) -> tuple[list[Histogram], ValueTally]:
+    """Language, year of publication, confidence and length (from a sample) of documents; and the tally of their domains."""
+    languages, published, domains, confidence = ValueTally(), ValueTally(), ValueTally(), BinTally(PERCENT)
     for shard in shards:
-        for batch in shard.batches(["language", "published", "domain"], rows=1 << 16):
+        for batch in shard.batches(["language", "published", "domain", CONFIDENCE], rows=1 << 16):
+            if CONFIDENCE in batch.schema.names:  # folders of earlier versions lack it
+                confidence.add(_percent(batch.column(CONFIDENCE)))
             languages.add(batch.column("language"))
             published.add(pc.year(batch.column("published")))
             domains.add(batch.column("domain"))
@@ -80,8 +87,41 @@ def document_histograms(shards: list[DocumentShard]) -> tuple[list[Histogram], V
         languages.histogram("language", "Language", "language", "documents"),
         published.in_order("published", "Year of publication", "year given by the page", "documents"),
         _length_histogram(shards),
+        confidence.histogram(
+            "confidence",
+            "Confidence of extraction",
+            "expected F1 of the text, in %",
+            "documents",
+            slow_path(corpus.manifests.get("documents")),
+        ),
     ]
     return histograms, domains
+
+
+def _percent(confidence: pa.Array) -> npt.NDArray[np.int64]:
+    """Whole per cent, rounded down; nulls are left out. A float32 holds four digits."""
+    values = confidence.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
+    percent: npt.NDArray[np.int64] = np.floor(np.round(100 * values, 2)).astype(np.int64)
+    return percent
+
+
+def slow_path(manifest: StageManifest | None) -> str:
+    """The share of pages that the extractor blocks did not decide by itself; empty where the stage had another extractor."""
+    if manifest is None or manifest.settings.get("extractor") != "blocks":
+        return ""
+    methods = {
+        name.removeprefix(EXTRACTED): pages
+        for name, pages in sorted(manifest.counters.items())
+        if name.startswith(EXTRACTED) and name != f"{EXTRACTED}pdf"
+    }
+    total, slow = sum(methods.values()), sum(methods.values()) - methods.get("blocks", 0) - methods.get("stated", 0)
+    if not total:
+        return ""
+    shown = ", ".join(f"{pages:,} {name}" for name, pages in methods.items() if name not in ("blocks", "stated"))
+    stated = f" In {methods['stated']:,} the article comes from JSON-LD." if methods.get("stated") else ""
+    return (
+        f"The slow path read {slow:,} of {total:,} extracted pages, {slow / total:.1%}{f' ({shown})' if shown else ''}.{stated}"
+    )
 
 
 def _length_histogram(shards: list[DocumentShard]) -> Histogram:

@@ -50,12 +50,27 @@ class PageServer(ThreadingHTTPServer):
         self.page = page
         self.request_seconds = request_seconds
         self.making = threading.Lock()
+        self.refreshes = True
+        self._last_page = float("-inf")
+        self._last_refresh = threading.Event()
         self._deadlines: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
         try:
             super().__init__((HOST, port), PageHandler)
         except OSError as error:
             raise InputError(f"--watch {port}: cannot listen on this port ({error.strerror}); choose another port") from error
+
+    def answered(self) -> None:
+        """Note that a page was sent."""
+        self._last_page = time.monotonic()
+        if not self.refreshes:
+            self._last_refresh.set()
+
+    def finish(self) -> None:
+        """Let a browser that still looks at the page take it once more, without a further refresh."""
+        self.refreshes = False
+        if time.monotonic() - self._last_page < 2 * REFRESH_SECONDS:
+            self._last_refresh.wait(REFRESH_SECONDS + 1)
 
     def serve_forever(self, poll_interval: float = SWEEP_SECONDS) -> None:
         """Serve until `shutdown`."""
@@ -123,10 +138,12 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Refresh", str(REFRESH_SECONDS))
+        if self.server.refreshes:
+            self.send_header("Refresh", str(REFRESH_SECONDS))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        self.server.answered()
 
     def _restart_deadline(self) -> None:
         self.server.set_deadline(self.connection, self.server.request_seconds)

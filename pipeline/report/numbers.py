@@ -96,12 +96,31 @@ class SplitNumbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a method without a network pays for held-out text: bits per byte, measured on `text_bytes` bytes of it."""
+
+    method: str
+    about: str
+    bits_per_byte: float
+    text_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Text that a trained model wrote; `source` is the name of its file."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenNumbers:
     """The token shards by split, and their vocabulary."""
 
     splits: dict[str, SplitNumbers]
     vocab_size: int
     tokenizer_sha256: str
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -186,6 +205,7 @@ class ReportNumbers:
     runs: tuple[TrainingRun, ...]
     evaluations: tuple[EvaluationFigure, ...]
     overlap: tuple[OverlapNumbers, ...]
+    samples: tuple[Sample, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> bytes:

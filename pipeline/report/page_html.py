@@ -18,7 +18,7 @@ from pipeline.report.markup import (
     words,
 )
 from pipeline.report.numbers import ReportNumbers, SiteNumbers, StageNumbers
-from pipeline.report.training_html import evaluations, training
+from pipeline.report.training_html import evaluations, samples, training
 from tokenizer.labels import html
 
 SECTIONS = {
@@ -30,6 +30,7 @@ SECTIONS = {
     "duplicates": "Duplicates",
     "tokens": "Tokens",
     "training": "Training",
+    "samples": "Samples",
     "evaluation": "Evaluation",
     "overlap": "Overlap",
     "stages": "Stages",
@@ -43,10 +44,11 @@ def render(numbers: ReportNumbers) -> str:
         "links": _figures(numbers, "karma", "year", "subreddits"),
         "pages": _figures(numbers, "outcomes", "media_types", "latency"),
         "sites": _sites(numbers.sites),
-        "documents": _figures(numbers, "characters", "language", "published"),
+        "documents": _figures(numbers, "characters", "language", "published", "confidence"),
         "duplicates": duplicates(numbers),
         "tokens": _tokens(numbers),
         "training": training(numbers),
+        "samples": samples(numbers),
         "evaluation": evaluations(numbers.evaluations),
         "overlap": _overlap(numbers),
         "stages": "".join(_stage(stage) for stage in numbers.stages),

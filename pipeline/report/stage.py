@@ -1,7 +1,9 @@
 """The stage `report`: the corpus, its training runs and their evaluations as one page, one JSON and a figure of the loss."""
 
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from pipeline.report.loopback_server import PageServer
 from pipeline.report.numbers import ReportNumbers
 from pipeline.report.page_html import render
 from pipeline.report.sites import read_webtext_domains
-from pipeline.report.training import LOG, RESULTS, read_evaluation, read_run
+from pipeline.report.training import LOG, RESULTS, read_evaluation, read_run, read_sample
 from pipeline.report.watch import live_page
 from pipeline.storage.files import join
 from pipeline.storage.manifest import Input, StageManifest, file_input
@@ -39,6 +41,9 @@ class ReportSettings:
     run: tuple[str, ...] = setting((), "folders of training runs to show", recorded=False, reads=read_run, metavar="DIR")
     evaluation: tuple[str, ...] = setting(
         (), "folders of evaluations to show", recorded=False, reads=read_evaluation, metavar="DIR"
+    )
+    sample: tuple[str, ...] = setting(
+        (), "text files to show, such as the output of `webtext-train sample`", recorded=False, reads=read_sample, metavar="FILE"
     )
     watch: int | None = setting(
         None, "serve the report on this port of 127.0.0.1 during a run; the page refreshes itself", metavar="PORT", recorded=False
@@ -76,6 +81,7 @@ def gather_numbers(settings: ReportSettings, folders: Mapping[str, str]) -> Repo
         runs=settings.run,
         evaluations=settings.evaluation,
         webtext_domains=settings.webtext_domains,
+        samples=settings.sample,
     )
 
 
@@ -88,9 +94,29 @@ def _work(call: Call[ReportSettings], phase: PhaseFolder) -> StageResult:
 
 
 def _logs(settings: ReportSettings) -> dict[str, Input]:
-    """Logs and results as inputs: the report is rebuilt when they have grown."""
+    """Logs, results and samples as inputs: the report is rebuilt when they have changed."""
     runs = {f"run {folder}": file_input(join(folder, LOG)) for folder in settings.run}
+    runs |= {f"sample {path}": file_input(path) for path in settings.sample}
     return runs | {f"evaluation {folder}": file_input(join(folder, RESULTS)) for folder in settings.evaluation}
+
+
+@contextmanager
+def serve_during(settings: ReportSettings, folders: Mapping[str, str]) -> Iterator[PageServer]:
+    """Serve the report so far while the block runs. A browser that was looking gets the finished one, then the server ends."""
+    with PageServer(settings.watch or 0, _page(settings, folders)) as served:
+        logger.info("report: serving http://%s:%d/ until the run ends", *served.server_address[:2])
+        thread = threading.Thread(target=served.serve_forever, name="report", daemon=True)
+        thread.start()
+        try:
+            yield served
+            served.finish()
+        finally:
+            served.shutdown()
+            thread.join()
+
+
+def _page(settings: ReportSettings, folders: Mapping[str, str]) -> Callable[[], str]:
+    return lambda: live_page(folders, lambda: render(gather_numbers(settings, folders)))
 
 
 class ReportStage(Stage[ReportSettings]):
@@ -105,10 +131,7 @@ class ReportStage(Stage[ReportSettings]):
         return Stage.run(self, replace(call, inputs=inputs, engine=replace(call.engine, replace=True)))
 
     def _serve(self, call: Call[ReportSettings], settings: ReportSettings) -> None:
-        def page() -> str:
-            return live_page(call.inputs, lambda: render(gather_numbers(settings, call.inputs)))
-
-        with PageServer(settings.watch or 0, page) as served:
+        with PageServer(settings.watch or 0, _page(settings, call.inputs)) as served:
             logger.info("report: serving http://%s:%d/ until Ctrl-C", *served.server_address[:2])
             served.serve_forever()
 

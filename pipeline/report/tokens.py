@@ -1,8 +1,11 @@
 """Numbers of the token shards: sums from the manifest, document lengths from the shards' offsets."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.corpus.folder import CorpusFolder
+from pipeline.report.baselines import baselines
 from pipeline.report.numbers import Histogram, SplitNumbers, TokenNumbers
 from pipeline.report.tallies import TOKENS, BinTally
 from tokenizer.errors import FormatError, InputError
@@ -31,4 +34,6 @@ def token_numbers(corpus: CorpusFolder) -> tuple[TokenNumbers, Histogram]:
         for name, split in dataset.splits.items()
     }
     numbers = TokenNumbers(splits, dataset.vocab_size, dataset.tokenizer_sha256)
+    if held_out := numbers.held_out:
+        numbers = replace(numbers, baselines=baselines(dataset, held_out, splits[held_out]))
     return numbers, lengths.histogram("tokens", "Tokens per document", "tokens, end of text included", "documents")

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from pipeline.report.numbers import Curve, EvaluationFigure, TrainingRun
+from pipeline.report.numbers import Curve, EvaluationFigure, Sample, TrainingRun
 from tokenizer.errors import InputError
 from tokenizer.untrusted import check_file, check_size, read_file
 
 LOG = "log.jsonl"
 LONGEST_LINE_BYTES = 1 << 20
 RESULTS = "results.json"
+MOST_SAMPLE_BYTES = 20_000
 CURVES = ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_second")
 
 
@@ -81,6 +82,19 @@ def read_evaluation(folder: str) -> list[EvaluationFigure]:
         return [_figure(Path(folder).resolve().name, result) for result in results]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: not the results of an evaluation ({error!r}); run the evaluation again") from error
+
+
+def read_sample(path: str) -> Sample:
+    """The text of a file, its beginning where it is long. Raises InputError for a file that is missing or no text."""
+    try:
+        check_file(Path(path).parent, Path(path).name)
+        with Path(path).open("rb") as file:
+            text = file.read(MOST_SAMPLE_BYTES).decode("utf-8", "replace")
+    except (ValueError, OSError) as error:
+        raise InputError(f"--sample {path}: cannot be read ({error}); give a text file") from error
+    if not text.strip() or "\0" in text:
+        raise InputError(f"--sample {path}: {'no text' if text.strip() else 'empty'}; give the output of `webtext-train sample`")
+    return Sample(Path(path).stem, text.strip())
 
 
 def _figure(source: str, result: dict[str, Any]) -> EvaluationFigure:

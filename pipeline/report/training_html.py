@@ -1,9 +1,9 @@
 """The page's sections on training runs and evaluations."""
 
 from pipeline.report import plots
-from pipeline.report.markup import NONE, definitions, details, figure, number, table, words
+from pipeline.report.markup import NONE, bytes_text, definitions, details, figure, number, table, words
 from pipeline.report.numbers import EvaluationFigure, ReportNumbers, TrainingRun
-from tokenizer.labels import html
+from tokenizer.labels import html, html_text
 
 CURVES = {
     "lr": ("Learning rate", "learning rate"),
@@ -25,7 +25,43 @@ def training(numbers: ReportNumbers) -> str:
         for name, (title, label) in CURVES.items()
         if any(run.curve(name) for run in runs)
     )
-    return f'<div class="figures">{loss}{others}</div>\n{"".join(_config(run) for run in runs)}'
+    comparison = _comparison(numbers, runs)
+    return f'{comparison}<div class="figures">{loss}{others}</div>\n{"".join(_config(run) for run in runs)}'
+
+
+def _comparison(numbers: ReportNumbers, runs: list[TrainingRun]) -> str:
+    """A table of bits per byte of the held-out text, the least last: methods without a network, and each run."""
+    tokens = numbers.tokens
+    split = tokens.splits.get(tokens.held_out) if tokens and tokens.held_out else None
+    if not tokens or not split or not tokens.baselines:
+        return ""
+    rows = [(b.bits_per_byte, html(b.method), html(b.about)) for b in tokens.baselines]
+    evaluated = {e.source: e.value for e in numbers.evaluations if (e.task, e.metric) == ("held_out", "bits per byte")}
+    rows += [
+        (value, html(f"the network ({source})"), f"the whole {html(str(tokens.held_out))} split, a window at a time")
+        for source, value in evaluated.items()
+    ]
+    for run in runs if not evaluated else ():
+        if curve := run.curve("bits_per_byte"):
+            rows.append((curve.values[-1], html(f"the network ({run.name})"), "its validation at the last step"))
+    most = max(value for value, _, _ in rows)
+    lines = "".join(
+        f'<tr class="step"><th scope="row">{name}</th><td class="number">{value:.2f}</td>'
+        f'<td class="bar"><span class="track"><i style="width:{100 * value / most:.2f}%"></i></span></td></tr>\n'
+        f'<tr class="lost"><td colspan="3" class="lost">{about}</td></tr>\n'
+        for value, name, about in sorted(rows, reverse=True)
+    )
+    head = '<th scope="col">Held-out text, by</th><th scope="col" class="number">Bits per byte</th><td></td>'
+    return (
+        f"<p>What the {bytes_text(split.text_bytes)} of held-out text cost, in bits per byte; less is better.</p>\n"
+        '<div class="card scroll" tabindex="0" role="region" aria-label="Bits per byte, by method">'
+        f'<table class="funnel"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div><br>\n'
+    )
+
+
+def samples(numbers: ReportNumbers) -> str:
+    """The body of the section on samples: each text as it was written."""
+    return "".join(f'<div class="card"><p class="text">{html_text(sample.text)}</p></div>\n' for sample in numbers.samples)
 
 
 def _validation_text(runs: list[TrainingRun], entropy: float | None) -> str:

@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage.beam_files import ASIDE_SUFFIX
+from pipeline.storage.beam_files import ASIDE_SUFFIX as ASIDE_SUFFIX
 from pipeline.storage.columns import HINT, check_schema, check_values
 from pipeline.storage.object_store import store
 from pipeline.storage.remote import stores

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from pipeline.storage import files
-from pipeline.storage.beam_files import ASIDE_SUFFIX
 from pipeline.storage.manifest import NAME, StageManifest
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import LOCK
@@ -47,7 +46,7 @@ def check_foreign(folder: str, own: Collection[str] = ()) -> None:
     """Raise InputError where a folder without a manifest holds files that are none of ours. `own` are names that may be there."""
     if files.exists(files.join(folder, NAME)):
         return
-    foreign = [n for n in files.names(folder) if n not in {LOCK, ASIDE, *own} and not n.endswith(ASIDE_SUFFIX)]
+    foreign = [n for n in files.names(folder) if n not in {LOCK, ASIDE, *own} and not n.endswith(files.ASIDE_SUFFIX)]
     if foreign:
         raise InputError(
             f"{folder}: holds files that no stage made ({foreign[0]}{', …' if len(foreign) > 1 else ''}); "

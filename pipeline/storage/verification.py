@@ -1,7 +1,7 @@
 """Comparison of files with their manifests: a flipped bit in an unchecked file can crash a process, or go unnoticed."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -30,18 +30,22 @@ def check_folder(folder: str, threads: int | None = None) -> None:
     check(folder, hashes=files.is_local(folder), threads=threads)
 
 
-def check(folder: str, *, hashes: bool = True, threads: int | None = None) -> tuple[int, int]:
+def check(
+    folder: str, *, hashes: bool = True, threads: int | None = None, advance: Callable[[int], object] = lambda _: None
+) -> tuple[int, int]:
     """Compare sizes, and hashes if `hashes`, by `threads` threads (default: one per core). Returns files and bytes.
 
-    A file that this process found intact is not read again while its modification time stays. Raises InputError.
+    A file that this process found intact is not read again while its modification time stays. `advance` is told the bytes of each
+    file that was read. Raises InputError.
     """
     entries = StageManifest.load(folder).files
     _check_sizes(folder, entries)
     if hashes:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-            for damaged in pool.map(lambda entry: _damage(folder, entry), entries):
+            for entry, damaged in zip(entries, pool.map(lambda entry: _damage(folder, entry), entries), strict=True):
                 if damaged:
                     raise InputError(damaged)
+                advance(entry.bytes)
     return len(entries), sum(entry.bytes for entry in entries)
 
 

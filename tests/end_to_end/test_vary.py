@@ -1,5 +1,6 @@
 """Vary one thing of a finished corpus: what does not depend on it is taken over, and no page is asked for twice."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.cli.main import run
 from pipeline.cli.registry import RUN
 from pipeline.cli.run_command import closing_lines
 from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
+from pipeline.storage.files import read_table
 from pipeline.storage.manifest import StageManifest
 from trainer.cli import _parser
 
@@ -109,3 +111,65 @@ def test_a_dry_run_says_what_would_run_and_changes_nothing(
     assert run(["run", "--output", str(tmp_path / "new"), "--dry-run"]) == 0
     assert {line.split(":")[1].strip() for line in capsys.readouterr().out.splitlines()} == {"would run"}
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        (["dedup.threshold=0.9"], ["dedup", "vocabulary", "tokens"]),
+        (["documents.filters=gopher,c4", "tokens.validation_share=0.2"], ["documents", "dedup", "vocabulary", "tokens"]),
+        (["links.min-karma=7", "links.submissions={dump}"], STAGES),
+    ],
+    ids=["threshold", "filters", "karma"],
+)
+def test_vary_is_two_lines_and_asks_no_page_twice(
+    corpus: Path, web: ReplayServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], again: list[str]
+) -> None:
+    assert run(["recipe", "show", "--output", str(corpus)]) == 0
+    (tmp_path / "base.toml").write_text(capsys.readouterr().out)
+    asked = Counter(web.hits)
+    words = ["vary", "--config", str(tmp_path / "base.toml"), "--out", str(tmp_path / "variant"), "--workers", "1"]
+    dump = corpus.parent / "RS_2017-07.jsonl"
+    assert run([*words, *(word for change in changes for word in ("--set", change.format(dump=dump)))]) == 0
+    assert web.hits == asked
+    lines = capsys.readouterr().out.splitlines()
+    kept = [name for name in STAGES if name not in again]
+    assert lines[-2:] == [f"taken over from {corpus}: {', '.join(kept) or 'nothing'}", f"made anew: {', '.join(again)}"]
+    assert [name for name in STAGES if name not in taken_over(corpus, tmp_path / "variant")] == again
+
+
+def test_a_variant_of_other_karma_has_the_pages_of_its_links(corpus: Path, web: ReplayServer, tmp_path: Path) -> None:
+    """More links ask for the new ones alone; fewer links leave the others' pages out."""
+    asked = Counter(web.hits)
+    few, many = tmp_path / "few", tmp_path / "many"
+    sources = ["--submissions", str(corpus.parent / "RS_2017-07.jsonl"), "--workers", "1"]
+    assert run(["run", "--output", str(few), "--reuse", str(corpus), "--min-karma", "40", *sources]) == 0
+    assert web.hits == asked
+    assert run(["run", "--output", str(many), "--reuse", str(few), "--min-karma", "3", *sources, *crawl_flags(web)]) == 0
+    counts = [StageManifest.load(str(folder / "pages")).books.items_in for folder in (few, corpus, many)]
+    assert counts[0] < counts[1] == counts[2]
+    links = [sorted(read_table(str(path)).column("url").to_pylist()) for path in (few / "links").glob("links-*.parquet")]
+    held = {url for urls in links for url in urls}
+    assert not [url for url in held if web.hits[url] != asked[url]]
+
+
+def test_a_try_goes_on_to_the_whole_without_asking_twice(
+    web: ReplayServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Path
+) -> None:
+    flags = ["--submissions", str(corpus.parent / "RS_2017-07.jsonl"), "--contact", "test@example.com", "--vocab-size", "400"]
+    flags += ["--validation-share", "0.1", "--workers", "1", "--output", str(tmp_path / "corpus"), *crawl_flags(web)]
+    before = Counter(web.hits)
+    assert run(["run", *flags, "--limit", "12"]) == 0
+    assert "a try: --limit 12; name the sources without it to go on with all links" in capsys.readouterr().out
+    assert StageManifest.load(str(tmp_path / "corpus" / "pages")).books.items_in == 12
+    assert run(["status", "--corpus", str(tmp_path / "corpus")]) == 0
+    assert "a try by --limit 12" in capsys.readouterr().out
+    assert run(["run", *flags, "--dry-run"]) == 0
+    assert "refused" not in capsys.readouterr().out
+    assert run(["run", *flags]) == 0
+    assert "a try" not in capsys.readouterr().out
+    whole = [StageManifest.load(str(folder / "pages")).books.items_in for folder in (corpus, tmp_path / "corpus")]
+    assert whole[0] == whole[1]
+    pages = Counter({url: count for url, count in (web.hits - before).items() if not url.endswith("/robots.txt")})
+    once = Counter({url: count for url, count in before.items() if not url.endswith("/robots.txt")})
+    assert not {url: count for url, count in pages.items() if count > max(1, once[url])}

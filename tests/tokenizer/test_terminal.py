@@ -2,8 +2,11 @@
 
 import io
 import logging
+import os
+import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hostile_labels import FORBIDDEN, LABELS, SURROGATES
@@ -62,7 +65,21 @@ def test_a_guarded_stream_is_otherwise_the_stream_below() -> None:
 @pytest.mark.parametrize("number", range(len(ALL)))
 def test_a_record_and_an_error_are_one_line_each(number: int) -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, "kept %s of %d", (ALL[number], 3), None)
-    for line in (LineFormatter("%(message)s").format(record), error_line(ValueError(ALL[number]))):
+    for line in (LineFormatter().format(record), error_line(ValueError(ALL[number]))):
         assert len(line.encode().splitlines()) == 1
         assert not FORBIDDEN & set(line)
         assert len(line) < 4100
+
+
+def test_colorama_prints_nothing_at_the_end_of_a_command() -> None:
+    """numba initializes it where it compiles; its last escape sequence would be shown as text."""
+    pytest.importorskip("colorama")
+    code = (
+        "from tokenizer.terminal import guarded_streams\n"
+        "with guarded_streams():\n    import colorama\n    colorama.init()\n    colorama.deinit()\n    print('done')"
+    )
+    reader, writer = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], stdout=writer, cwd=Path(__file__).parents[2], check=True)
+    os.close(writer)
+    assert os.read(reader, 4096) == b"done\r\n"
+    os.close(reader)

@@ -319,3 +319,61 @@ def test_the_recipe_of_flags_can_be_printed_without_data(capsys: pytest.CaptureF
 def test_data_and_out_are_required_to_train(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     other = {"--data": "--out", "--out": "--data"}[flag]
     assert f"{flag} DIR is required" in error_line(["train", "tiny", other, "x"], capsys)
+
+
+def test_a_long_prompt_keeps_its_last_tokens(small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(small_run("run", "--steps=2")) == 0
+    capsys.readouterr()
+    words = ["sample", str(tmp_path / "run"), "--tokens", "10", "--temperature", "0", "--device", "cpu"]
+    ends = []
+    for prompt in ("x" * 100 + "the end of a long prompt", "the end of a long prompt"[-22:]):
+        assert cli.main([*words, "--prompt", prompt]) == 0
+        ends.append(capsys.readouterr().out.removeprefix(prompt))
+    assert ends[0] == ends[1]
+    assert "--tokens 32: the model's context is 32" in error_line(["sample", str(tmp_path / "run"), "--tokens", "32"], capsys)
+
+
+def test_one_validation_loss_is_said_by_train_log_and_eval(
+    small_run: Command, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A split of at most --validation-tokens is scored whole, by one protocol."""
+    assert cli.main(small_run("run", "--steps=2", "--validation-tokens=1000000")) == 0
+    shown = capsys.readouterr().err
+    logged = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    loss = next(line for line in logged if "val_loss" in line)
+    words = [
+        "eval",
+        str(tmp_path / "run"),
+        "--data",
+        str(corpus_folder),
+        "--tasks",
+        "held_out",
+        "--out",
+        str(tmp_path / "evaluation"),
+    ]
+    assert cli.main(words) == 0
+    results = json.loads((tmp_path / "evaluation/results.json").read_text())["results"]
+    found = {entry["metric"]: entry["value"] for entry in results}
+    assert found["nats per token"] == loss["val_loss"]
+    assert found["bits per byte"] == loss["bits_per_byte"]
+    assert f"validation loss {loss['val_loss']:.3f} nats per token" in shown
+    assert "(the whole split, windows of 32)" in shown
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split()[:2] == ["task", "metric"]
+    row = next(line for line in table if "nats per token" in line)
+    assert f"{loss['val_loss']:,.4g}" in row
+    assert "validation split as one stream" in row
+
+
+def test_eval_where_nothing_runs_exits_2_with_a_line(
+    small_run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(small_run("run", "--steps=2")) == 0
+    capsys.readouterr()
+    words = ["eval", str(tmp_path / "run"), "--tasks", "lambada", "winograd", "--out", str(tmp_path / "evaluation")]
+    assert cli.main(words) == 2
+    out = capsys.readouterr()
+    assert "no task ran: lambada: " in out.err
+    assert "--where" in out.err
+    assert out.out == ""
+    assert not (tmp_path / "evaluation").exists()

@@ -30,15 +30,20 @@ def checkpoints(run: Path) -> list[Path]:
         for path in (run / CHECKPOINTS).glob("step_*")
         if _STEP.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
+    return sorted(found, key=step_of)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint, so that it neither counts as the newest one nor takes the place of a kept one."""
-    number, renamed = 0, path.with_name(f"damaged_{path.name}")
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint, from its folder's name."""
+    return int(checkpoint.name.removeprefix("step_"))
+
+
+def set_aside(path: Path, reason: str = "damaged") -> Path:
+    """Rename a checkpoint, so that it neither counts as the newest one nor takes the place of a kept one."""
+    number, renamed = 0, path.with_name(f"{reason}_{path.name}")
     while renamed.exists():
         number += 1
-        renamed = path.with_name(f"damaged_{path.name}.{number}")
+        renamed = path.with_name(f"{reason}_{path.name}.{number}")
     return path.rename(renamed)
 
 
@@ -56,10 +61,11 @@ def newest(folder: Path) -> Path:
     return complete[-1]
 
 
-def prune(run: Path, keep: int, best: int | None) -> None:
-    """Delete all checkpoints except the newest `keep` and the one of step `best`."""
+def prune(run: Path, keep: int, best: int | None, stable_steps: int = 0) -> None:
+    """Delete all checkpoints except the newest `keep`, the one of step `best`, and the newest of at most `stable_steps` steps."""
+    stable = [path for path in checkpoints(run) if step_of(path) <= stable_steps][-1:]
     for path in checkpoints(run)[:-keep]:
-        if best is None or path != folder_of(run, best):
+        if path not in stable and (best is None or path != folder_of(run, best)):
             shutil.rmtree(path)
 
 

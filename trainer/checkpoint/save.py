@@ -54,7 +54,7 @@ class CheckpointWriter:
     def _write(self, metadata: CheckpointMetadata, parts: dict[str, Tensors]) -> Path:
         folder = write(self._run, metadata, parts, self._tokenizer, self._world, self._group)
         if self._world.first:
-            prune(self._run, self._keep, metadata.best_step)
+            prune(self._run, self._keep, metadata.best_step, metadata.config.stable_steps)
         return folder
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from tokenizer.command_line import Parser, positive_int
 from tokenizer.errors import InputError
 from tokenizer.faults import answer
 from tokenizer.interruption import ends_on_interrupt
@@ -29,6 +28,9 @@ from trainer.evals.suite import CheckpointEvaluation, Suite, check_output, publi
 from trainer.evals.task import check_folders
 from trainer.export import is_hf_folder
 from trainer.model import GPT
+from trainer.subcommands import eval_parser
+
+LINE_CHARACTERS = 1_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: Sequence[str]) -> int:
-    arguments = _parser().parse_args(words)
+    arguments = eval_parser().parse_args(words)
     if arguments.where:
         sys.stdout.write(registry.where())
         return 0
@@ -61,12 +63,18 @@ def _run(arguments: argparse.Namespace) -> int:
     with process_group(world):
         folders = [out] if len(names) == 1 else [out / name for name in names]
         evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
+    if world.first and not any(evaluation.records or evaluation.faults for evaluation in evaluations):
+        raise InputError(
+            f"no task ran: {'; '.join(report.reasons(evaluations)) or 'none was named'}; `webtext-train eval --where` lists what each "
+            "task needs, --data names its folder"
+        )
     if world.first:
         write(evaluations, out)
+        sys.stdout.writelines(f"{printable(line, LINE_CHARACTERS)}\n" for line in report.text_lines(evaluations))
         sys.stdout.write(f"{printable(out / 'report.html')}\n")
     if any(evaluation.unexpected for evaluation in evaluations):
         return 1
-    return 2 if any(evaluation.faults for evaluation in evaluations) else 0
+    return 2 if any(evaluation.faults or not evaluation.records for evaluation in evaluations) else 0
 
 
 def _evaluate(arguments: argparse.Namespace, checkpoint: Path, out: Path, world: World) -> CheckpointEvaluation:
@@ -118,42 +126,3 @@ def weights_sha256(model: GPT) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _parser() -> Parser:
-    token_tasks = [task.name for task in registry.TASKS.values() if task.reads_tokens]
-    parser = Parser("webtext-train eval", description=__doc__)
-    parser.add_argument(
-        "checkpoint",
-        nargs="*",
-        metavar="CHECKPOINT",
-        help="runs, checkpoints or Hugging Face GPT-2 folders; several are also plotted as curves",
-    )
-    parser.add_argument(
-        "--tasks", nargs="+", default=["all"], metavar="NAME", help=f"all (default), or any of: {', '.join(registry.TASKS)}"
-    )
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help=f"folders with token shards (for {' and '.join(token_tasks)}) and with the files of the other tasks",
-    )
-    parser.add_argument("--eval-data", nargs="+", default=[], metavar="DIR", help="more folders, as --data")
-    parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder for results.json, report.md and report.html")
-    parser.add_argument("--where", action="store_true", help="list the files that each task needs and where they are published")
-    parser.add_argument(
-        "--stride",
-        nargs="+",
-        type=positive_int,
-        default=[],
-        metavar="N",
-        help="strides of sliding windows, in tokens (default: the task's)",
-    )
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="evaluate at most N examples per task")
-    parser.add_argument(
-        "--batch-tokens", type=positive_int, default=8192, metavar="N", help="tokens per batch; changes speed only"
-    )
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    return parser

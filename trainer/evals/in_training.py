@@ -10,10 +10,12 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from tokenizer.errors import InputError
+from tokenizer.shards import Manifest
 from trainer.config import TrainConfig
 from trainer.evals.candidate import Candidate, Codec, Network
 from trainer.evals.registry import select
 from trainer.evals.task import Task
+from trainer.evals.tasks import held_out
 from trainer.evals.text.files import check_file
 from trainer.model import GPT
 
@@ -76,11 +78,27 @@ def _run(task: Task, candidate: Candidate, paths: list[Path]) -> list[dict[str, 
     return []
 
 
+def is_sharded(model: GPT) -> bool:
+    """Whether each rank has a part of the parameters alone."""
+    return isinstance(next(model.parameters()), DTensor)
+
+
+def whole_split_loss(model: GPT, tokenizer: Codec, manifest: Manifest) -> dict[str, float]:
+    """The task held_out's loss of the validation split, in nats per token and bits per byte, in fp32. Every rank must call it."""
+    was_training = model.training
+    try:
+        results = held_out.run(Candidate(Network(model), tokenizer), [Path(manifest.folder)])
+    finally:
+        model.train(was_training)
+    values = {result.metric: result.value for result in results}
+    return {"val_loss": values["nats per token"], "bits_per_byte": values["bits per byte"]}
+
+
 def _gather(model: GPT) -> GPT:
     """Return the network itself, or an unsharded copy if its parameters are sharded over ranks."""
-    parameters = list(model.parameters())
-    if not isinstance(parameters[0], DTensor):
+    if not is_sharded(model):
         return model
+    parameters = list(model.parameters())
     copy = GPT(model.config).to(parameters[0].device, parameters[0].dtype)
     with torch.no_grad():
         for target, source in zip(copy.parameters(), parameters, strict=True):

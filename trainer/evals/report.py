@@ -71,6 +71,27 @@ def markdown(evaluations: Sequence[CheckpointEvaluation], pictures: Sequence[str
     return f"# {plain(_title(evaluations))}\n\n{about}\n\n{body}{images}{notes}\n"
 
 
+def text_lines(evaluations: Sequence[CheckpointEvaluation]) -> Iterator[str]:
+    """The table for a terminal: task, metric, our figures and GPT-2's, then how each was measured; and what did not run."""
+    rows = [("task", "metric", *_names(evaluations), f"GPT-2 {SIZES[0].name}", "how")]
+    rows += [(line.name, line.metric, *line.ours, line.paper[1], line.reading) for line in table_rows(evaluations)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if len(rows) > 1:
+        for row in rows:
+            cells = [
+                cell.ljust(width) if place < 2 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            yield "  ".join([*cells[:-1], row[-1]]).rstrip()
+    for title, reasons in _not_run(evaluations):
+        yield from (f"{title.lower()}: {name}: {reason}" for name, reason in reasons.items())
+
+
+def reasons(evaluations: Sequence[CheckpointEvaluation]) -> list[str]:
+    """Why tasks did not run, in a line each."""
+    return [f"{name}: {reason}" for _, reasons in _not_run(evaluations) for name, reason in reasons.items()]
+
+
 def page(evaluations: Sequence[CheckpointEvaluation], pictures: Mapping[str, bytes] | None = None) -> str:
     """Return the report as one self-contained HTML page. `pictures` are SVG files by title."""
     names = "".join(f"<th class='n'>{escaped(name)}</th>" for name in _names(evaluations))

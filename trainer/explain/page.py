@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.codec import Tokenizer
-from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.labels import printable, script_json
 from tokenizer.outputs import written_aside
 from trainer.checkpoint.load import load_model
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
+from trainer.subcommands import explain_parser
 
 TITLE = "<title>What the network does with a prompt</title>"
 MOST_LIKELY = 8
@@ -22,14 +22,7 @@ DIGITS = 5
 
 def main(argv: Sequence[str]) -> int:
     """Write the page and return the exit code. Raises InputError for a prompt that is empty or too long."""
-    parser = Parser(prog="webtext-train explain", description=__doc__)
-    parser.add_argument("checkpoint", help="a run, one of its checkpoints, or a Hugging Face GPT-2 folder")
-    parser.add_argument("--prompt", required=True, help="the text that the network reads")
-    parser.add_argument(
-        "--other", help="a second text that shares a word with the prompt, to compare the word's vectors in two contexts"
-    )
-    parser.add_argument("--out", default="explain.html", help="path of the page (default: explain.html)")
-    arguments = parser.parse_args(list(argv))
+    arguments = explain_parser().parse_args(list(argv))
     out = Path(arguments.out)
     _check_page(out)
     model, tokenizer, _ = load_model(arguments.checkpoint)

@@ -17,6 +17,9 @@ from pipeline.storage.manifest import NAME, StageManifest
 from tokenizer.command_line import suggestion
 from tokenizer.errors import InputError
 
+CORPUS = "corpus"
+"""The key, before the first table, that names the corpus which the settings made: `webtext vary` starts from it."""
+
 FILE_PREFIX = "sha256:"
 """A manifest records of a user's file its content: its path cannot be taken from there."""
 
@@ -45,25 +48,33 @@ def load_recipe(name: str, kinds: Mapping[str, type[Any]]) -> Values:
 
     Raises InputError for a file that cannot be read, and for a table, key or type that no stage has.
     """
-    known = shipped()
-    if name in known:
-        text = known[name]
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8", errors="strict")
-    else:
-        raise InputError(f"--config {name}: no such file, and no recipe of that name; shipped are {', '.join(known)}")
-    try:
-        tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {name}: not TOML ({error}); correct the file") from error
     values: Values = {}
-    for stage, table in tables.items():
+    for stage, table in _tables(name).items():
+        if stage == CORPUS and isinstance(table, str):
+            continue
         if stage not in kinds:
             raise InputError(f"--config {name}: no stage '{stage}'{suggestion(stage, kinds)}")
         if not isinstance(table, dict):
             raise InputError(f"--config {name}: '{stage}' is no table; write [{stage}] and the settings below it")
         values |= {(stage, key): Value(value, name) for key, value in _checked(name, stage, table, kinds[stage]).items()}
     return values
+
+
+def corpus_of(name: str) -> str | None:
+    """The corpus that a recipe names as the one that its settings made; None for a recipe that names none."""
+    corpus = _tables(name).get(CORPUS)
+    return corpus if isinstance(corpus, str) else None
+
+
+def _tables(name: str) -> dict[str, Any]:
+    """The tables of a shipped recipe, or of a TOML file. Raises InputError for a file that cannot be read."""
+    known = shipped()
+    if name not in known and not Path(name).is_file():
+        raise InputError(f"--config {name}: no such file, and no recipe of that name; shipped are {', '.join(known)}")
+    try:
+        return tomllib.loads(known[name] if name in known else Path(name).read_text(encoding="utf-8", errors="strict"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {name}: not TOML ({error}); correct the file") from error
 
 
 def _checked(name: str, stage: str, table: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
@@ -131,16 +142,17 @@ def toml_lines(values: Values) -> list[str]:
 
 
 def _assignment(name: str, value: Any) -> str:
-    return f"# {name} =" if value is None else f"{name} = {_toml(value)}"
+    return f"# {name} =" if value is None else f"{name} = {toml_text(value)}"
 
 
-def _toml(value: Any) -> str:
+def toml_text(value: Any) -> str:
+    """A setting's value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml_text, value))}]"
     plain = {character for character in str(value) if character.isprintable() and character not in '"\\'}
     escaped = "".join(character if character in plain else f"\\U{ord(character):08x}" for character in str(value))
     return f'"{escaped}"'

@@ -15,8 +15,8 @@ _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE, _HIDDEN, _ARIA, _HREF = (
     np.frombuffer(name, np.uint8)
     for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
 )
-_NONE, _PRE, _TRUE, _SCRIPT, _UNTIL_FOUND = (
-    np.frombuffer(word, np.uint8) for word in (b"none", b"pre", b"true", b"javascript:", b"until-found")
+_NONE, _PRE, _BREAK, _TRUE, _SCRIPT, _UNTIL_FOUND = (
+    np.frombuffer(word, np.uint8) for word in (b"none", b"pre", b"break-spaces", b"true", b"javascript:", b"until-found")
 )
 _TYPE, _ALT, _SRC = (np.frombuffer(name, np.uint8) for name in (b"type", b"alt", b"src"))
 _MATH_TEX, _MATH_ASCII, _MATHJAX = (np.frombuffer(word, np.uint8) for word in (b"math/tex", b"math/asciimath", b"mathjax"))
@@ -159,7 +159,7 @@ def _meaning(  # noqa: C901, PLR0913 (one attribute, by its name)
     elif _is_name(data, start, end, _STYLE):
         if _says(data, first, last, _DISPLAY, _NONE):
             mask |= np.int64(HIDDEN | NOT_SHOWN)
-        if _says(data, first, last, _SPACE, _PRE):
+        if _says(data, first, last, _SPACE, _PRE) or _says(data, first, last, _SPACE, _BREAK):
             result[KEEPS_SPACE] = 1
     elif _is_name(data, start, end, _HIDDEN):
         if not is_word(data, first, last, _UNTIL_FOUND):

@@ -19,7 +19,8 @@ HIDDEN_SHARE: Final = 0.5
 """Where less than this share of a page's text is hidden, hidden text is no text of the page; above, a script shows it."""
 
 
-_BUTTON, _SUMMARY = tags.TAG["button"], tags.TAG["summary"]
+_BUTTON, _SUMMARY, _DT = tags.TAG["button"], tags.TAG["summary"], tags.TAG["dt"]
+_DL_BIT: Final = tags.ancestor_bit("dl")
 
 
 class ChosenBlocks(NamedTuple):
@@ -49,6 +50,7 @@ def of_probabilities(page: Scanned, counts: Counts, likely: Array) -> ChosenBloc
     """The choice that probabilities make."""
     keep = likely > CUT
     keep_questions(page, counts.blocks, keep)
+    keep_terms(page, counts.blocks, likely, keep)
     sizes = page.blocks[: counts.blocks, layout.CHARACTERS].astype(np.float64)
     kept = float(sizes[keep].sum())
     right, missed = float((sizes * likely)[keep].sum()), float((sizes * likely)[~keep].sum())
@@ -89,4 +91,12 @@ def keep_questions(page: Scanned, count: Integer, keep: Array) -> None:
             and block[layout.LAST_KIND] == layout.SENTENCE
             and block[layout.WORDS] >= 3
         ):
+            keep[k] |= keep[k + 1]
+
+
+@compiled
+def keep_terms(page: Scanned, count: Integer, likely: Array, keep: Array) -> None:
+    """Keep the terms of a list of definitions right before a block of the list that is kept, unless they are hidden."""
+    for k in range(count - 2, -1, -1):
+        if page.blocks[k, layout.TAG_OF] == _DT and likely[k] > 0 and page.masks[k + 1, layout.ANCESTRY] & np.int64(_DL_BIT):
             keep[k] |= keep[k + 1]

@@ -10,6 +10,7 @@ from pipeline.documents.blocks.alignment import align
 from pipeline.documents.blocks.page import BlockPage, text_of
 from pipeline.documents.blocks.stated_article import stated_article
 from pipeline.documents.page_head import PageHead
+from tokenizer.compiled import Array
 
 MIN_CHARACTERS: Final = 250
 """A shorter text is a fragment as often as an article: another extractor is asked."""
@@ -30,12 +31,23 @@ BLOCKS_SLOW: Final = 8_000
 
 
 class Extracted(NamedTuple):
-    """A page's main text, the method that gave it, its head, and how sure the forests were."""
+    """A page's main text, the method that gave it, its head, and how sure the forests were; the scanned page, and the mask of the blocks
+    that the text is made of, None where it is made of no blocks."""
 
     text: str
     method: str
     head: PageHead
     confidence: float | None
+    page: BlockPage
+    keep: Array | None
+
+
+class OtherText(NamedTuple):
+    """The text that another extractor leads to, its method, and the mask of the blocks that it is made of: None where it is its own."""
+
+    text: str
+    method: str
+    keep: Array | None
 
 
 def main_text(extractor: str, markup: str, url: str, min_confidence: float) -> Extracted:
@@ -45,49 +57,49 @@ def main_text(extractor: str, markup: str, url: str, min_confidence: float) -> E
     """
     page = BlockPage.of(markup, url)
     confidence = None
-    text, method, found = "", "", True
+    text, method, keep = "", "", None
     if extractor == extractors.BLOCKS and page.is_complete and page.counts.blocks:
         choice = page.choice
         confidence = round(choice.confidence, 4)
         if confidence >= min_confidence and choice.characters >= MIN_CHARACTERS:
-            text, method = page.text(choice.keep), "blocks"
+            text, method, keep = page.text(choice.keep), "blocks", choice.keep
     if not method:
         alone = extractor != extractors.BLOCKS
-        text, method, found = by_other(page, extractor if alone else extractors.CASCADE, alone)
+        text, method, keep = by_other(page, extractor if alone else extractors.CASCADE, alone)
     stated = stated_article(markup, text_of) if extractor != extractors.TRAFILATURA else ""
-    if len(text) < len(stated) / 2 or (not found and len(text) < STATED_AGAIN * len(stated)):
-        text, method = stated, "stated"
-    return Extracted(text, method, page.head(), confidence)
+    if len(text) < len(stated) / 2 or (keep is None and len(text) < STATED_AGAIN * len(stated)):
+        text, method, keep = stated, "stated", None
+    return Extracted(text, method, page.head(), confidence, page, keep)
 
 
-def by_other(page: BlockPage, extractor: str, extractor_is_alone: bool) -> tuple[str, str, bool]:
-    """The text of the blocks that another extractor's text is made of, its method, and whether the blocks were found; else its own text.
+def by_other(page: BlockPage, extractor: str, extractor_is_alone: bool) -> OtherText:
+    """The text of the blocks that another extractor's text is made of; its own text where the blocks are not found.
 
     Unless the extractor is alone, the forests have a say where they are sure.
     """
     tree = html.parse(page.markup)
     if tree is None:
-        return "", NO_MARKUP, False
+        return OtherText("", NO_MARKUP, None)
     if page.is_complete and page.counts.blocks == 0:
-        return "", "blocks", True
+        return OtherText("", "blocks", np.zeros(0, np.bool_))
     has_choice = not extractor_is_alone and page.is_complete and page.counts.blocks > 0
     spare = page.text(page.choice.keep) if has_choice else ""
     text, method = extractors.main_text(extractor, page.markup, tree, spare)
     if method == extractors.BLOCKS:
-        return spare, "unsure", True
+        return OtherText(spare, "unsure", page.choice.keep)
     if not page.is_complete or not 0 < page.counts.blocks <= BLOCKS_SLOW or not text:
-        return text, method, False
+        return OtherText(text, method, None)
     aligned = align(page.block_texts(), text)
     if aligned.coverage < MIN_COVERAGE:
-        return text, method, False
+        return OtherText(text, method, None)
     keep = marked(page, aligned.blocks)
     if not extractor_is_alone:
         likely = page.choice.likely
         keep = (keep & (likely >= SURELY_NOT)) | (likely > SURELY)
-    return page.text(keep), method, True
+    return OtherText(page.text(keep), method, keep)
 
 
-def marked(page: BlockPage, blocks: Sequence[int]) -> np.ndarray:
+def marked(page: BlockPage, blocks: Sequence[int]) -> Array:
     """The mask of some blocks."""
     keep = np.zeros(page.counts.blocks, np.bool_)
     keep[list(blocks)] = True

@@ -19,8 +19,8 @@ _LONGEST_NAME: Final = 32
 
 C1: Final = re.compile("[\x80-\x9f]")
 BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-REPLACED: Final = (("\xad", ""), (chr(JOINT), ""), ("\xa0", " "))
-"""Soft hyphens go, no-break spaces become spaces."""
+REPLACED: Final = (("\xad", ""), (chr(JOINT), ""), ("\xa0", " "), ("\r\n", "\n"), ("\r", " "))
+"""Soft hyphens go, no-break spaces become spaces, and so do carriage returns, which only `&#13;` can bring here."""
 
 
 class Rendered(NamedTuple):
@@ -142,6 +142,8 @@ def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: In
     """Write what separates two blocks: tabs between cells of a row of data, a space within such a cell, else the end of a line."""
     before, after = page.blocks[last], page.blocks[block]
     if not _is_cell_of_data(page, block) or before[layout.ROW] != after[layout.ROW] or before[layout.CELL_OF] == 0:
+        if before[layout.IS_PREFORMATTED] and size > 0 and out[size - 1] == _LINE_FEED:
+            return size  # a browser shows no line after the last line feed of preformatted text
         out[size] = _LINE_FEED
         return size + 1
     if before[layout.CELL_OF] == after[layout.CELL_OF]:

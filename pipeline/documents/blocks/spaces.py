@@ -6,18 +6,22 @@ import numpy as np
 
 from tokenizer.compiled import Array, Integer, compiled_inner
 
-_NBSP: Final = np.frombuffer(b"nbsp;", np.uint8)
+_NBSP, _HARD, _TAB, _LINE = (np.frombuffer(name, np.uint8) for name in (b"nbsp", b"NonBreakingSpace;", b"Tab;", b"NewLine;"))
 HARD_SPACE: Final = 100
 """Added to the width of a no-break space, which a browser does not collapse."""
 
 _LONGEST_REFERENCE: Final = 9
+"""Bytes of a reference by number, leading zeros left out."""
+
+_MOST_ZEROS: Final = 60
+"""Leading zeros that are read: a width stays below HARD_SPACE."""
 
 
 @compiled_inner
 def width(data: Array, at: Integer, end: Integer) -> Integer:
     """The bytes of the white space at an offset; 0 where there is none. For a no-break space, HARD_SPACE more.
 
-    It may be written as itself, as `&nbsp;` or as a number.
+    It may be written as itself, by a name such as `&nbsp;`, or as a number.
     """
     byte = data[at]
     if byte <= 32:
@@ -28,12 +32,24 @@ def width(data: Array, at: Integer, end: Integer) -> Integer:
         return np.int64(0)
     if data[at + 1] == 35:
         return _reference_width(data, at, end)
-    if at + 5 > end:
-        return np.int64(0)
-    for k in range(4):
-        if data[at + 1 + k] != _NBSP[k]:
-            return np.int64(0)
-    return np.int64(HARD_SPACE + (6 if at + 5 < end and data[at + 5] == 59 else 5))
+    if _is_name(data, at + 1, end, _NBSP):
+        return np.int64(HARD_SPACE + (6 if at + 5 < end and data[at + 5] == 59 else 5))
+    if _is_name(data, at + 1, end, _HARD):
+        return np.int64(HARD_SPACE + 1 + len(_HARD))
+    if _is_name(data, at + 1, end, _TAB):
+        return np.int64(1 + len(_TAB))
+    return np.int64(1 + len(_LINE)) if _is_name(data, at + 1, end, _LINE) else np.int64(0)
+
+
+@compiled_inner
+def _is_name(data: Array, at: Integer, end: Integer, name: Array) -> bool:
+    """Whether a name stands at an offset, in its own case: names of character references have one."""
+    if at + len(name) > end:
+        return False
+    for k in range(len(name)):  # noqa: SIM110 (compiled)
+        if data[at + k] != name[k]:
+            return False
+    return True
 
 
 @compiled_inner
@@ -46,7 +62,10 @@ def _reference_width(data: Array, at: Integer, end: Integer) -> Integer:
         k += 1
     number = 0
     digits = k
-    while k < end and k < at + _LONGEST_REFERENCE:
+    while k < end and k < digits + _MOST_ZEROS and data[k] == 48:
+        k += 1
+    longest = k + _LONGEST_REFERENCE
+    while k < end and k < longest:
         byte = data[k]
         if 48 <= byte <= 57:
             number = number * base + byte - 48

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import COMMANDS, _stage_parser, run
-from pipeline.cli.registry import STAGES, TOOLS
+from pipeline.cli import help_pages, write_flags
+from pipeline.cli.main import run
+from pipeline.cli.registry import COMMANDS, STAGES, TOOLS
+from pipeline.cli.stage_command import stage_parser
 from pipeline.corpus.folder import STAGE_NAMES
 from tokenizer.command_line import Parser
 
 ROOT = Path(__file__).parents[3]
-PARSERS = {**{name: _stage_parser(stage) for name, stage in STAGES.items()}, **{name: TOOLS[name].parser() for name in TOOLS}}
+PARSERS = {**{name: stage_parser(stage) for name, stage in STAGES.items()}, **{name: TOOLS[name].parser() for name in TOOLS}}
 HEAVY = ("apache_beam", "torch", "trafilatura", "numba", "matplotlib", "requests", "praw")
 
 
@@ -90,3 +92,52 @@ def test_help_of_a_command_does_not_import_beam(name: str) -> None:
     code += "print('apache_beam' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_help_of_no_command_imports_anything_heavy() -> None:
+    """What is measured is work, not time: the imports that took seconds."""
+    code = (
+        "import io, sys\nfrom pipeline.__main__ import main\nout = sys.stdout\nsys.stdout = io.StringIO()\n"
+        f"for name in {sorted(help_pages.pages())}:\n    for flag in ('-h', '--help', '--help-all'):\n"
+        "        try:\n            main([*name.split(), flag])\n        except SystemExit as ended:\n            assert not ended.code\n"
+        f"print([name for name in {(*HEAVY, 'pyarrow', 'numpy', 'orjson')} if name in sys.modules], file=out)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_table_of_flags_is_that_of_the_parsers() -> None:
+    assert write_flags.PATH.read_text() == write_flags.table_text(), "run `make flags`"
+
+
+def test_every_command_has_a_page() -> None:
+    assert {name.split()[0] for name in help_pages.pages()} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", help_pages.pages())
+def test_every_flag_on_a_page_has_help_in_words(name: str) -> None:
+    for flag in help_pages.pages()[name].flags:
+        assert len(flag.text) > 2, flag.names
+        assert not re.search(r"\(default: (\)|\(|None|\[|['\"])|<class|<function|functools|dataclass", flag.text), flag
+        assert flag.metavar not in ("INT", "FLOAT", "STR"), flag
+
+
+@pytest.mark.parametrize("name", help_pages.COMMON)
+def test_common_flags_are_flags_and_fewer(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    every = {word for flag in help_pages.pages()[name].flags for word in flag.names}
+    assert set(help_pages.COMMON[name]) <= every
+    shown, all_shown = (printed(capsys, *name.split(), flag) for flag in ("--help", "--help-all"))
+    assert len(shown.splitlines()) < min(64, len(all_shown.splitlines()))
+    hidden = int(re.search(r"^(\d+) more flags: webtext", shown, re.MULTILINE)[1])
+    assert len(help_pages.COMMON[name]) + hidden == len(help_pages.pages()[name].flags)
+    for flag in help_pages.pages()[name].flags:
+        spelled = re.compile(rf"^  .*{flag.names[0]}\b", re.MULTILINE)
+        assert spelled.search(all_shown)
+        assert bool(spelled.search(shown)) == (not set(flag.names).isdisjoint(help_pages.COMMON[name])) or flag.names[0] in shown
+
+
+@pytest.mark.parametrize(
+    "words", [["links", "--urls", "a", "--help"], ["tokenizer", "train", "x", "-h"], ["recipe", "show", "-h"]]
+)
+def test_help_is_answered_wherever_it_is_asked_for(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, *words).startswith("usage: webtext ")

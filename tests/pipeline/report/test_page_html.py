@@ -86,7 +86,7 @@ def test_page_is_self_contained(report: Path) -> None:
     assert not re.search(r"url\((?!#)", html)
     assert "@import" not in html
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags["img"] == len(figures) == 12 + 1 + 3
+    assert page.tags["img"] == len(figures) == 13 + 1 + 3
     assert {a[1:] for a in page.addresses if a.startswith("#")} <= set(page.ids)
     for figure in figures:
         root = ElementTree.fromstring(b64decode(figure.removeprefix(SVG)))

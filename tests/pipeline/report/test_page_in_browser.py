@@ -68,7 +68,8 @@ def page(chosen: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.mkdir()
     lines = [json.dumps({"step": s, "tokens": s, "loss": 9 - s / 9, "val_loss": 9 - s / 10}) for s in range(1, 40)]
     (run / "log.jsonl").write_text("\n".join(lines) + "\n")
-    settings = ReportSettings(run=(str(run),))
+    (folder / "samples.txt").write_text("Return the number of\n" + "elements" * 60)
+    settings = ReportSettings(run=(str(run),), sample=(str(folder / "samples.txt"),))
     inputs = {name: str(chosen.folder / name) for name in STAGE.inputs}
     STAGE.run(Call(inputs, str(folder / "out"), settings, Engine()))
     return folder / "out" / "report.html"

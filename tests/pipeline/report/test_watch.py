@@ -13,7 +13,7 @@ import requests
 from pipeline.corpus.folder import stage_folders
 from pipeline.report.loopback_server import PageServer
 from pipeline.report.page_html import render
-from pipeline.report.stage import ReportSettings, gather_numbers
+from pipeline.report.stage import ReportSettings, gather_numbers, serve_during
 from pipeline.report.watch import live_page, progress_text
 from tokenizer.errors import InputError
 
@@ -58,3 +58,30 @@ def test_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
         port = int(address.rpartition(":")[2])
         with pytest.raises(InputError, match=f"--watch {port}: cannot listen"):
             PageServer(port, str)
+
+
+def test_a_run_is_served_from_its_start_to_its_end(chosen: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pipeline")
+    folders = stage_folders(str(tmp_path))
+    last: list[requests.Response] = []
+    with serve_during(ReportSettings(watch=0), folders) as served:
+        address = f"http://127.0.0.1:{served.server_address[1]}/"
+        assert address in caplog.messages[-1]
+        assert "No stage has finished yet" in requests.get(address, timeout=30).text
+        shutil.copytree(chosen.folder / "links", tmp_path / "links")
+        looks_again = threading.Timer(0.2, lambda: last.append(requests.get(address, timeout=30)))
+        looks_again.start()
+        shown = requests.get(address, timeout=30)
+        assert "Refresh" in shown.headers
+        assert "low karma" in shown.text
+        served.refreshes = False  # as the end of the block does, so that the order of requests does not matter
+    looks_again.join()
+    assert "Refresh" not in last[0].headers
+    with pytest.raises(requests.ConnectionError):
+        requests.get(address, timeout=5)
+
+
+def test_nobody_looks_and_the_server_ends_at_once(tmp_path: Path) -> None:
+    with PageServer(0, str) as served:
+        served.finish()
+        assert not served.refreshes

@@ -5,6 +5,7 @@ import pytest
 
 from trainer.evals import command
 from trainer.evals.registry import MODULES, TASKS, load, where
+from trainer.subcommands import TASK_NAMES, TOKEN_TASKS
 
 
 def test_where_lists_the_files_of_every_task() -> None:
@@ -42,3 +43,8 @@ def test_the_help_lists_every_task(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["--help"])
     text = capsys.readouterr().out
     assert all(name in text for name in TASKS)
+
+
+def test_the_help_names_every_task() -> None:
+    assert tuple(TASKS) == TASK_NAMES
+    assert [task.name for task in TASKS.values() if task.reads_tokens] == list(TOKEN_TASKS)

@@ -24,6 +24,11 @@ from pipeline.documents.blocks.renderer import balance, finish
     ("a<hr>b<h2>c</h2>d", "a\nb\nc\nd"),
     ("<p>a&nbsp;b&#160;c\u00a0d&#xA0;e &nbsp; f</p>", "a b c d e f"),
     ("<p>&nbsp;</p><p>a</p><p>&#160;</p>", "a"),
+    ("<p>a &NonBreakingSpace; b &#0000000000160; c &Tab; &NewLine; d &#x0000000020; e &#0000000010; f</p>", "a b c d e f"),
+    ("<p>a&NewLine;b&Tab;c&#0000000000065;</p>", "a b cA"),
+    ("<p>a &tab; &NBSP; &nonbreakingspace; b</p>", "a &tab; &NBSP; &nonbreakingspace; b"),
+    (f"<p>a &#{'0' * 59}32; b &#{'0' * 97}160;c &#{'0' * 198}10;</p>", "a b  c \n"),
+    ("<pre>a&Tab;b&NewLine;c</pre>", "a\tb\nc"), ("<p>a&nbspb &Tab b</p>", "a b &Tab b"),
     ("<p>co&shy;op co\u00adop</p>", "coop coop"),
     ("<p>می\u200cخواهند \U0001f468\u200d\U0001f469</p>", "می\u200cخواهند \U0001f468\u200d\U0001f469"),
     ("<p>It\u0092s \u0097 &#147;x&#148; \u0085</p>", "It’s — “x” …"),
@@ -56,7 +61,10 @@ def test_white_space_is_as_a_browser_shows_it(markup: str, text: str) -> None:
     ("<p>use <code>f\n  g</code> here</p>", "use f g here"),
     ("<code>a<br>&nbsp;&nbsp;b</code>", "a\n  b"),
     ("<table><tr><td class=code><div>a</div><div><code>&nbsp;&nbsp;b</code></div></table>", "a\n  b"),
-    ("<listing>a\n b</listing>", "a\n b"),
+    ("<listing>a\n b</listing>", "a\n b"), ("<p style='color:red; white-space:break-spaces'>a\n  b</p>", "a\n  b"),
+    ("<pre>a&#13;\nb&#13;&#10;c&#xD;d</pre>", "a\nb\nc d"), ("<p>a&#13;b", "a b"),
+    ("<pre>a\n</pre><p>b", "a\nb"), ("<pre>a\n\n</pre><p>b", "a\n\nb"), ("<p>b<pre>a\r\n</pre>c", "b\na\nc"),
+    ("<pre><code>a\n  b\n</code></pre><pre>c\n</pre>d", "a\n  b\nc\nd"),
 ])  # fmt: skip
 def test_code_keeps_its_white_space(markup: str, text: str) -> None:
     assert text_of(markup) == text

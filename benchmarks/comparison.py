@@ -1,0 +1,196 @@
+"""Is `webtext-train compare` honest, and does it see what is there? On the documents of a finished corpus.
+
+    python benchmarks/comparison.py halves CORPUS --work DIR      # two halves by hash, 40 times: rarely told apart
+    python benchmarks/comparison.py harmed CORPUS --work DIR      # words shuffled, documents three times, furniture left in
+
+CORPUS is a folder of token shards with its tokenizer. Every comparison is the command itself, on corpora written for it.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tokenizer.bpe import train as train_tokenizer
+from tokenizer.codec import Tokenizer
+from tokenizer.pre_tokens import pre_tokenize
+from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
+from trainer.cli import main as webtext_train
+
+VOCABULARY = 1024
+HELD_OUT_DOCUMENTS = 200
+NETWORK = ("--layers=2", "--heads=2", "--width=64", "--context=64", "--batch-tokens=1024", "--micro-batch=16")
+SHUFFLED_WORDS = 0.3
+FURNITURE = (
+    "Home About us Contact Archive Subscribe to our newsletter Log in Register Search",
+    "Share this: Facebook Twitter Reddit E-mail Print Like this: Like Loading...",
+    "We use cookies to give you the best experience on our website. Accept Read more",
+    "Related articles You may also like Previous post Next post Leave a comment Cancel reply",
+    "Copyright All rights reserved Terms of use Privacy policy Powered by WordPress",
+)
+
+
+def texts_of(folder: Path) -> list[str]:
+    """The documents of all splits of a folder of token shards, in the order of their hashes."""
+    manifest, tokenizer = Manifest.load(folder), Tokenizer.load(_tokenizer_folder(folder))
+    shards = [shard for split in manifest.splits for shard in manifest.open(split)]
+    found = {tokenizer.decode(tokens[:-1]) for shard in shards for _, tokens in shard.documents()}
+    return sorted(found, key=_digest)
+
+
+def _tokenizer_folder(folder: Path) -> Path:
+    beside = folder.parent / "vocabulary"
+    return beside if beside.exists() else folder
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def small_tokenizer(texts: Sequence[str]) -> Tokenizer:
+    """A vocabulary for small networks, from a tenth of the texts."""
+    counts: Counter[str] = Counter()
+    for text in texts[::10]:
+        counts.update(pre_tokenize(text))
+    return train_tokenizer(counts, VOCABULARY)
+
+
+def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Path:
+    """A folder of token shards with all texts in the training split."""
+    folder.mkdir(parents=True, exist_ok=True)
+    documents = [np.array([*tokenizer.encode(text), tokenizer.eot_id], np.uint16) for text in texts]
+    offsets = np.cumsum([0, *map(len, documents)])
+    ids = np.frombuffer(b"".join(map(_digest, texts)), np.uint8).reshape(-1, 16)
+    header = Header("train", 0, 1, len(texts), int(offsets[-1]), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
+    path = folder / header.name
+    with path.open("wb") as sink:
+        writer = ShardWriter(sink, header)
+        writer.write(TokenBatch(np.concatenate(documents), offsets, ids))
+        writer.close()
+    size = sum(len(text.encode()) for text in texts)
+    entry = ShardEntry(header.name, len(texts), int(offsets[-1]), path.stat().st_size, sha256_of(path))
+    split = SplitEntry(len(texts), int(offsets[-1]), size, (entry,))
+    Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, {"train": split}).save()
+    tokenizer.save(folder)
+    return folder
+
+
+def shuffled(text: str) -> str:
+    """The text with SHUFFLED_WORDS of its words in each other's places."""
+    draw, words = random.Random(len(text)), text.split(" ")
+    places = [i for i in range(len(words)) if draw.random() < SHUFFLED_WORDS]
+    moved = [words[i] for i in places]
+    draw.shuffle(moved)
+    for place, word in zip(places, moved, strict=True):
+        words[place] = word
+    return " ".join(words)
+
+
+def furnished(text: str) -> str:
+    """The text between lines of furniture, as a page has them whose extractor leaves them in."""
+    draw = random.Random(_digest(text))
+    lines = draw.sample(FURNITURE, 3)
+    return "\n".join([lines[0], text, *lines[1:]])
+
+
+def three_times(texts: Sequence[str]) -> list[str]:
+    """Every document three times, in as many documents as there were."""
+    third = list(texts[: -(-len(texts) // 3)])
+    return [*third, *third, *third]
+
+
+HARMS: dict[str, Callable[[Sequence[str]], list[str]]] = {
+    "shuffled": lambda texts: [shuffled(text) for text in texts],
+    "three-times": three_times,
+    "furniture": lambda texts: [furnished(text) for text in texts],
+}
+
+
+def compare(corpora: Sequence[str], held_out: Path, out: Path, tokens: int, more: Sequence[str]) -> dict[str, object]:
+    """Run the command; returns its comparison.json."""
+    words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", *NETWORK, *more]
+    code = webtext_train([*words, f"--vocabulary={VOCABULARY}"])
+    if code:
+        raise SystemExit(f"{' '.join(words)}: exit code {code}")
+    body: dict[str, object] = json.loads((out / "comparison.json").read_text())
+    return body
+
+
+def halves(
+    texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    """Compare two halves of the corpus, another cut each time."""
+    for repetition in range(1, arguments.repetitions + 1):
+        work = arguments.work / f"halves-{repetition}"
+        marks = [hashlib.blake2b(_digest(text) + repetition.to_bytes(4, "little")).digest()[0] & 1 for text in texts]
+        folders = [
+            write_corpus(work / name, [text for text, mark in zip(texts, marks, strict=True) if mark == half], tokenizer)
+            for half, name in enumerate(("one", "other"))
+        ]
+        body = compare(list(map(str, folders)), held_out, work / "out", arguments.tokens, [f"--seeds={arguments.seeds}"])
+        yield _row(body, repetition=repetition)
+
+
+def harmed(
+    texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    """Compare the corpus with each harmed form of it, with the seeds that the pilot names."""
+    whole = write_corpus(arguments.work / "whole", texts, tokenizer)
+    for name, harm in HARMS.items():
+        folder = write_corpus(arguments.work / name, harm(texts), tokenizer)
+        seeds = [f"--detect={arguments.detect}"]
+        body = compare([str(whole), str(folder)], held_out, arguments.work / f"out-{name}", arguments.tokens, seeds)
+        yield _row(body, harm=name)
+
+
+def _row(body: dict[str, object], **more: object) -> dict[str, object]:
+    outcome = body["outcome"]
+    assert isinstance(outcome, dict)
+    (pair,) = outcome["pairs"]
+    found = pair["difference"]
+    return {
+        **more,
+        "first": pair["first"],
+        "difference": round(found["value"], 5),
+        "low": round(found["low"], 5),
+        "high": round(found["high"], 5),
+        "p": pair["p"],
+        "seeds": len(outcome["seeds"]),
+        "detectable": round(outcome["detectable"], 5),
+        "scores": [round(each["bits_per_byte"], 4) for each in outcome["ranking"]],
+    }
+
+
+def main() -> int:
+    """Print a JSON line per comparison, then how many told their corpora apart."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("halves", "harmed"))
+    parser.add_argument("corpus", type=Path, metavar="CORPUS")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tokens", type=int, default=131_072)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--detect", type=float, default=0.03)
+    parser.add_argument("--repetitions", type=int, default=40)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    texts = texts_of(arguments.corpus)
+    tokenizer = small_tokenizer(texts)
+    held_out = arguments.work / "held-out.jsonl"
+    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:HELD_OUT_DOCUMENTS]))
+    told = 0
+    work = halves if arguments.what == "halves" else harmed
+    for count, row in enumerate(work(texts[HELD_OUT_DOCUMENTS:], tokenizer, held_out, arguments), 1):
+        told += row["p"] <= 0.05  # type: ignore[operator]
+        print(json.dumps(row), flush=True)
+        print(f"{told} of {count} told apart at the level 0.05", file=sys.stderr, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

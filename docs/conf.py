@@ -1,0 +1,58 @@
+"""The documentation's site: `make docs`. Pages are Markdown; the reference of commands and of Python is made from the code."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+project = "webtext"
+author = "The webtext authors"
+project_copyright = author
+version = release = installed("webtext")
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+html_theme = "furo"
+html_title = "webtext"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+copybutton_prompt_text = "$ "
+nitpicky = False
+suppress_warnings = ["misc.highlighting_failure"]
+
+PLACEHOLDER = re.compile(r"<!-- help: (\S+)((?: \S+)*) -->")
+
+
+def _help(program: str, words: list[str]) -> str:
+    """What a command prints for its help, with every flag."""
+    package = {"webtext": "pipeline", "webtext-train": "trainer"}[program]
+    has_all = words and (program == "webtext" or words[0] in ("train", "rehearse"))
+    flag = "--help-all" if has_all else "--help"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    command = [sys.executable, "-m", package, *words, flag]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 (ours)
+
+
+def _fill_in(_app: Any, _name: str, source: list[str]) -> None:
+    """Put the commands' own help where a page asks for it: `<!-- help: webtext links -->`."""
+
+    def filled(match: re.Match[str]) -> str:
+        return f"```text\n{_help(match[1], match[2].split())}\n```"
+
+    source[0] = PLACEHOLDER.sub(filled, source[0])
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _fill_in)

@@ -1,0 +1,89 @@
+"""Each run draws its own documents by hash: the same for the same seed, shared where corpora share documents."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tokenizer.codec import Tokenizer
+from tokenizer.shards import Manifest
+from trainer.compare.sample import Drawn, draw, draw_order, write_sample
+from trainer.data import TokenDataset
+
+HALF = 0.5
+
+
+def documents(folder: Path) -> dict[bytes, bytes]:
+    return {key: tokens.tobytes() for shard in Manifest.load(folder).open("train") for key, tokens in shard.documents()}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory, write_corpus: Callable[..., Path], texts: list[str]) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("sampled") / "tokens", texts)
+
+
+def sample(corpus: Path, folder: Path, seed: int, tokens: int, largest: float = HALF) -> Drawn:
+    manifest = Manifest.load(corpus)
+    return write_sample(manifest, manifest.open("train"), seed, tokens, largest, folder)
+
+
+def test_a_sample_holds_whole_documents_of_the_corpus_and_enough_tokens(corpus: Path, tmp_path: Path) -> None:
+    drawn = sample(corpus, tmp_path / "s", 1, 60_000)
+    whole, part = documents(corpus), documents(tmp_path / "s")
+    assert part.items() <= whole.items()
+    assert 0 < len(part) < len(whole)
+    dataset = TokenDataset.open(tmp_path / "s")
+    assert 60_000 <= len(dataset.train) == drawn.tokens
+    assert drawn.documents == len(part)
+    assert drawn.share == pytest.approx(drawn.tokens / Manifest.load(corpus).split("train").tokens)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_documents(corpus: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        sample(corpus, tmp_path / name, seed, 60_000)
+    files = {name: sorted((tmp_path / name).glob("*.arrow"))[0].read_bytes() for name in "abc"}
+    assert files["a"] == files["b"] != files["c"]
+    assert Manifest.load(tmp_path / "a").sha256 == Manifest.load(tmp_path / "b").sha256
+
+
+def test_at_most_the_share_is_drawn_however_many_tokens_are_wanted(corpus: Path, tmp_path: Path) -> None:
+    drawn = sample(corpus, tmp_path / "s", 1, 10**12)
+    longest = max(len(tokens) // 2 for tokens in documents(corpus).values())
+    total = Manifest.load(corpus).split("train").tokens
+    assert HALF * total <= drawn.tokens <= HALF * total + longest
+    assert sample(corpus, tmp_path / "all", 1, 10**12, 1.0).tokens == total
+
+
+def test_corpora_that_share_documents_draw_the_same_ones(
+    write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path, corpus: Path, byte_tokenizer: Tokenizer
+) -> None:
+    other = write_corpus(tmp_path / "other" / "tokens", [*texts[:4], *texts[8:]])
+    shared = documents(corpus).keys() & documents(other).keys()
+    for folder, name in ((corpus, "a"), (other, "b")):
+        sample(folder, tmp_path / name, 5, 100_000)
+    first, second = (documents(tmp_path / name).keys() & shared for name in "ab")
+    assert len(first & second) >= 0.9 * max(len(first), len(second))
+
+
+def test_the_order_of_the_draw_is_even() -> None:
+    ids = np.random.default_rng(1).integers(0, 256, (4000, 16), np.uint8)
+    for seed in (1, 2, 1 << 62):
+        numbers = draw_order(ids, seed) / 2**64
+        assert abs(numbers.mean() - 0.5) < 0.03
+        assert len(np.unique(numbers)) == len(ids)
+    correlation = np.corrcoef(draw_order(ids, 1).astype(float), draw_order(ids, 2).astype(float))[0, 1]
+    assert abs(correlation) < 0.06
+    # ids that differ in one bit, of either half, go apart
+    for byte in (0, 7, 8, 15):
+        near = ids.copy()
+        near[:, byte] ^= 1
+        moved = np.corrcoef(draw_order(ids, 1).astype(float), draw_order(near, 1).astype(float))[0, 1]
+        assert abs(moved) < 0.06
+
+
+def test_every_document_is_drawn_about_equally_often(corpus: Path) -> None:
+    shards = Manifest.load(corpus).open("train")
+    counts = np.sum([np.concatenate(draw(shards, seed, 10**12, HALF)[0]) for seed in range(200)], axis=0)
+    assert counts.min() > 60
+    assert counts.max() < 140
