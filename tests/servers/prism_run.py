@@ -1,9 +1,9 @@
-"""Every stage on Prism, with an external worker pool: `prism_run.py PRISM MONTH CORPUS [--kill pool|prism]`.
+"""Every stage on Prism, with an external worker pool: `prism_run.py PRISM MONTH CORPUS [--kill pool|prism] [--hide]`.
 
 Prism and Beam's worker pool listen on all interfaces, so this program is started in a network namespace of its own, which has the
 loopback interface alone. The pool's workers are threads of one process: a process each would import Beam for every pipeline.
 With --kill, that server is killed by SIGKILL when the first part of `documents` is done; then both are started again, and the same
-stages are run once more.
+stages are run once more. With --hide, the pool sees an empty disk in the corpus folder's place.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from small_web import Month, every_stage
 
 from pipeline.documents import page_ranges
 from pipeline.engine.runner import Engine
+from tokenizer.errors import InputError
 
 JOBS, POOL = 8073, 50000
 """Ports of a namespace that nobody else uses."""
@@ -32,19 +33,26 @@ class Servers:
 
     prism: str
     log: Path
+    hidden: Path | None = None
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start both and wait until they listen."""
         commands = {
             "prism": [self.prism, f"-job_port={JOBS}", "-serve_http=false", "-log_kind=text"],
-            "pool": [sys.executable, __file__, "--serve-pool"],
+            "pool": [*self._elsewhere(), sys.executable, __file__, "--serve-pool"],
         }
         for name, command in commands.items():
             with (self.log / f"{name}.log").open("ab") as sink:
                 self.running[name] = subprocess.Popen(command, stdout=sink, stderr=sink)
         for port in (JOBS, POOL):
             _until_open(port)
+
+    def _elsewhere(self) -> list[str]:
+        """The beginning of a command that sees an empty disk in the place of the hidden folder."""
+        if self.hidden is None:
+            return []
+        return ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$1" && shift && exec "$@"', "sh", str(self.hidden)]
 
     def kill(self, name: str, how: int = signal.SIGKILL) -> None:
         """End a server by a signal."""
@@ -91,6 +99,7 @@ def main() -> None:
     parser.add_argument("month", type=Path, nargs="?")
     parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--kill", choices=["pool", "prism"])
+    parser.add_argument("--hide", action="store_true")
     parser.add_argument("--serve-pool", action="store_true")
     arguments = parser.parse_args()
     if arguments.serve_pool:
@@ -101,7 +110,8 @@ def main() -> None:
     month = Month(*(str(arguments.month / name) for name in ("RS_2017-12.jsonl", "pages.warc.gz", "quotes.txt")), 0)
     flags = ("--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{JOBS}", "--environment_type=EXTERNAL")
     engine = Engine(beam_flags=(*flags, f"--environment_config=127.0.0.1:{POOL}"))
-    servers = Servers(arguments.prism, arguments.corpus.parent)
+    arguments.corpus.mkdir(exist_ok=True)
+    servers = Servers(arguments.prism, arguments.corpus.parent, arguments.corpus if arguments.hide else None)
     servers.start()
     killed = threading.Event()
     try:
@@ -117,6 +127,9 @@ def main() -> None:
             servers.stop()
             servers.start()
         every_stage(str(arguments.corpus), month, engine)
+    except InputError as error:
+        print(error)
+        sys.exit(2)
     finally:
         servers.stop()
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,13 +50,13 @@ def local(month: Month, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     return published(corpus)
 
 
-def on_prism(month: Month, corpus: Path, *flags: str) -> str:
-    """Run the stages on Prism; what the program printed."""
+def on_prism(month: Month, corpus: Path, *flags: str, expected: int = 0) -> str:
+    """Run the stages on Prism to an exit code; what the program printed."""
     command = [*NAMESPACE, sys.executable, str(PROGRAM), str(PRISM), str(Path(month.dump).parent), str(corpus), *flags]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     logs = "".join((corpus.parent / name).read_text()[-3000:] for name in ("prism.log", "pool.log"))
-    assert ended.returncode == 0, ended.stderr[-3000:] + logs
+    assert ended.returncode == expected, ended.stderr[-3000:] + logs
     return ended.stdout
 
 
@@ -75,3 +76,12 @@ def test_the_same_command_ends_with_the_same_bytes_after_a_kill(
 ) -> None:
     assert on_prism(month, tmp_path / "corpus", "--kill", server) == "killed\n"
     assert published(tmp_path / "corpus") == local
+
+
+@pytest.mark.slow
+def test_a_pool_on_another_disk_is_told_before_the_first_part(month: Month, tmp_path: Path) -> None:
+    line = on_prism(month, tmp_path / "corpus", "--hide", expected=2)
+    assert re.fullmatch(
+        rf"the worker on \S+ does not see {tmp_path}/corpus/links \(No such file or directory\); use a folder .*\n", line
+    )
+    assert not list((tmp_path / "corpus").rglob("*.parquet"))
