@@ -23,12 +23,16 @@ from gold import load
 
 from pipeline.documents import charset, extractors, html
 from pipeline.documents.blocks import chooser, layout, renderer, weights
-from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, describe_context
+from pipeline.documents.blocks.features import CONTEXT, FEATURES, RELATIONS_AT, describe, describe_context
 from pipeline.documents.blocks.forest import Forest
+from pipeline.documents.blocks.relations import Scratch, describe_relations
 from pipeline.documents.blocks.scan import Counts, scan
 
 SHINGLE = 4
 SILVER_WEIGHT = 0.2
+STRING_WEIGHT = 4
+"""A block with a string that must or must not be there has a label that a person gave."""
+
 MIN_SILVER_CHARACTERS = 250
 FIRST_ROUNDS, SECOND_ROUNDS = 150, 80
 SETTINGS = {
@@ -125,13 +129,16 @@ def examples(folder: Path) -> Iterator[Example]:
             continue
         features = np.empty((counts.blocks, FEATURES), np.float32)
         describe(page, counts.blocks, features)
+        describe_relations(page, counts, Scratch.of(counts), features, RELATIONS_AT)
         texts = renderer.render_each(page, counts)
         label = labels(texts, reference, known.included if known else (), known.excluded if known else ())
         label[chooser.never(page, counts)] = np.nan
         sizes = np.array([max(1, len(words(t))) for t in texts], np.float32)
         weight = sizes**0.75 / max(100.0, float((sizes * (np.nan_to_num(label) > 0.5)).sum())) * 1000
         weight *= 1.0 if is_gold and not row["file"].startswith("mozilla/") else SILVER_WEIGHT
-        slim = page._replace(data=page.data[:0], segments=page.segments[:0], masks=page.masks[:0])
+        strings = (*known.included, *known.excluded) if known else ()
+        weight[[any(string in text for string in strings) for text in texts]] *= STRING_WEIGHT
+        slim = page._replace(data=page.data[:0], segments=page.segments[:0], masks=page.masks[: counts.blocks].copy())
         slim = slim._replace(blocks=slim.blocks[: counts.blocks].copy(), elements=slim.elements[: counts.elements].copy())
         yield Example(row["file"], fold_of(row), features, label, weight.astype(np.float32), slim, counts)
 
@@ -187,8 +194,8 @@ def train(learned: list[Example]) -> tuple[weights.Weights, list[weights.Weights
     for example in learned:
         size = len(example.labels)
         judged = np.ascontiguousarray(likely[at : at + size])
-        sums = np.zeros((example.counts.elements, 3))
-        describe_context(example.page, size, example.counts.elements, example.features, judged, sums, context[at : at + size])
+        out, sums, scratch = context[at : at + size], np.zeros((example.counts.elements, 3)), Scratch.of(example.counts)
+        describe_context(example.page, size, example.counts.elements, example.features, judged, sums, scratch, out)
         at += size
     folds = []
     unseen = np.zeros(len(label))

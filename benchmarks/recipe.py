@@ -36,6 +36,11 @@ PARTS = {
     "all but untied": (*MODERN, "--tied", MUON),
     "all but WSD": (*MODERN, "--schedule=cosine", MUON),
     "--recipe modern": ("--recipe=modern", MUON),
+    "modern, softcap": ("--recipe=modern", "--softcap=15", MUON),
+    "modern, RMSNorm": ("--recipe=modern", "--norm=rms", MUON),
+    "modern, skips": ("--recipe=modern", "--skips", MUON),
+    "modern, values": ("--recipe=modern", "--value-embeddings", MUON),
+    "modern, fp32": ("--recipe=modern", "--fp32-stream", MUON),
 }
 
 

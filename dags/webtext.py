@@ -1,22 +1,33 @@
 """One month of Reddit becomes a corpus, and the corpora of all months a trained GPT-2, by the commands that a user would type.
 
-Each run turns one month's dump into OUTPUT/YYYY-MM. Its documents are compared with those kept from all earlier months, without
-reading their text again (dedup --against). The vocabulary is trained once, on the first month. Runs go one at a time, oldest
-first (catch-up). Airflow only starts programs: `python` names the interpreter of the environment that webtext is installed in.
+Each run turns one month's dump into OUTPUT/YYYY-MM: a run on 1 December takes November. Its documents are compared with those kept
+from all earlier months, without reading their text again (dedup --against). Months may come in any order: a month that comes late, is
+cleared or loses documents makes those after it stale, and the run makes exactly those anew. Documents that the take-down list names go
+from all months. Airflow only starts programs: `python` names the interpreter of the environment that webtext is installed in.
 
 Before the first run, create the pool that allows one crawl at a time: `airflow pools set webtext_fetch 1 "one crawl at a time"`.
+Months of the past are made by choice: `airflow backfill create --dag-id webtext --from-date 2012-01-01 --to-date 2017-12-31`.
 """
 
 import functools
+import json
 import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, get_current_context, task
+from airflow.providers.standard.decorators.bash import _BashDecoratedOperator
+from airflow.sdk import Asset, ObjectStoragePath, Param, dag, get_current_context, task
+from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.timetables.interval import CronDataIntervalTimetable
 
-MONTH = "{{ (dag_run.logical_date or dag_run.run_after).strftime('%Y-%m') }}"
+MONTHLY = CronDataIntervalTimetable("0 0 1 * *", timezone="UTC")
+"""A run starts when its month is over. Its logical date is the month's first day ("@monthly" alone would take the month that begins)."""
+MONTH = "{{ (dag_run.logical_date or (dag_run.run_after.replace(day=1) - macros.timedelta(days=1))).strftime('%Y-%m') }}"
+MONTH_NAME = re.compile(r"\d{4}-\d{2}")
 FETCH_POOL = "webtext_fetch"
 PATIENT = {
     "retries": 3,
@@ -32,10 +43,13 @@ TOKENIZER = Asset("webtext_tokenizer")
 CHECKPOINT = Asset("webtext_checkpoint")
 
 LAUNCHERS = {
-    "python": "{python} -m trainer train",
-    "torchrun": "{python} -m torch.distributed.run --standalone --nproc-per-node {gpus} -m trainer train",
-    "slurm": "sbatch --wait --gpus-per-node {gpus} {launch_script}",
-    "kubernetes": "{launch_script}",
+    "python": ("{python}", "-m", "trainer", "train"),
+    "torchrun": (
+        *("{python}", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "{gpus}"),
+        *("-m", "trainer", "train"),
+    ),
+    "slurm": ("sbatch", "--wait", "--gpus-per-node", "{gpus}", "{launch_script}"),
+    "kubernetes": ("{launch_script}",),
 }
 """Commands to append the trainer's arguments to (preset, --data, --out). A `launch_script` must wait for the end of its job."""
 
@@ -52,6 +66,14 @@ PARAMS = {
     "threshold": Param(0.7, type="number", minimum=0, maximum=1, description="minimum similarity of near-duplicates"),
     "contact": Param("", type="string", description="contact address in the crawler's User-Agent"),
     "runner": Param("FnApiRunner", type="string", description="Beam runner of the stages"),
+    "takedown": Param("", type="string", description="take-down list for all months, past and to come; empty: none"),
+    "vocabulary_month": Param(
+        "",
+        type="string",
+        pattern=r"^(\d{4}-\d{2})?$",
+        maxLength=7,
+        description="month of the vocabulary of all; empty: the first that runs",
+    ),
     "flags": Param([], type="array", items={"type": "string"}, description="more flags for every stage, also Beam's"),
     "pages_flags": Param([], type="array", items={"type": "string"}, description="more flags for the crawl"),
     "vocabulary_flags": Param([], type="array", items={"type": "string"}, description="more flags for the vocabulary"),
@@ -74,95 +96,216 @@ def inert(command: str) -> str:
     return re.sub(r"[{\r]", lambda match: f"{{{{ {match[0]!r} }}}}", command) + " "
 
 
-def program(**options: Any) -> Callable[[Callable[[str], str]], Any]:
-    """Make a task of a function that gives a shell command for a month; each of its words is quoted once and never rendered."""
+BAD_INPUT = 2
+"""The exit code of a command whose input or flags a person must correct: to try it again would fail again."""
 
-    def decorate(function: Callable[[str], str]) -> Any:
+
+class Program(_BashDecoratedOperator):  # type: ignore[misc]
+    """Runs a shell command. Exit code 2 fails the task at once, without a retry."""
+
+    def execute(self, context: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().execute(context)
+        except AirflowSkipException as error:
+            raise AirflowFailException(f"exit code {BAD_INPUT}: the line above says what to correct; not tried again") from error
+
+
+def program(**options: Any) -> Callable[[Callable[[str], list[list[str]]]], Any]:
+    """Make a task of a function that gives the commands of a month; each of their words is quoted once and never rendered.
+
+    A function without commands skips the task.
+    """
+
+    def decorate(function: Callable[[str], list[list[str]]]) -> Any:
         @functools.wraps(function)
-        def command(month: str) -> str:
-            return inert(function(month))
+        def script(month: str) -> str:
+            commands = function(get_current_context()["params"]["month"] or month)
+            return inert("\n".join(["set -e", *map(shlex.join, commands)]))
 
-        return task.bash(**options)(command)
+        return task_decorator_factory(decorated_operator_class=Program, skip_on_exit_code=BAD_INPUT, **options)(script)
 
     return decorate
 
 
-def stage(name: str, month: str, *more: str, runner: bool = True) -> str:
-    """Shell command of one stage on the corpus folder of one month."""
+def stage(name: str, month: str, *more: str, runner: bool = True) -> list[str]:
+    """Command of one stage on the corpus folder of one month."""
     params = get_current_context()["params"]
     beam = [f"--runner={params['runner']}", *params["flags"]] if runner else []
-    return shlex.join([params["python"], "-m", "pipeline", name, "--corpus", folder(month), *more, *beam])
+    return [params["python"], "-m", "pipeline", name, "--corpus", folder(month), *more, *beam]
+
+
+def replacing(name: str, month: str, *more: str) -> list[str]:
+    """Command of a stage that makes a finished month anew where its inputs or its settings are others now."""
+    return stage(name, month, *more, "--replace")
 
 
 def folder(month: str) -> str:
     """The corpus folder of a month."""
-    params = get_current_context()["params"]
-    return f"{params['output']}/{params['month'] or month}"
+    return f"{get_current_context()['params']['output']}/{month}"
 
 
-def earlier(month: str, kind: str) -> str:
-    """Shell line that fills the array `earlier` with the finished `kind` folders of the months before `month`, oldest first."""
-    params = get_current_context()["params"]
-    here = shlex.quote(params["month"] or month)
-    is_earlier = f'[[ "${{m##*/}}" < {here} && -e "$m/{kind}/manifest.json" ]]'
-    return f'earlier=(); for m in {shlex.quote(params["output"])}/????-??; do {is_earlier} && earlier+=("$m/{kind}"); done'
+def place(path: str) -> Any:
+    """A path, local or on an object store. Airflow's connections give access."""
+    return ObjectStoragePath(path) if "://" in path else Path(path)
+
+
+def months() -> list[str]:
+    """All months that the output folder holds, oldest first. Fails where it cannot be listed: no month may be left out unseen."""
+    output = get_current_context()["params"]["output"]
+    try:
+        names = [entry.name for entry in place(output).iterdir()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ImportError, ValueError) as error:
+        raise AirflowFailException(
+            f"{output}: cannot be listed ({error}); install the provider of its scheme for Airflow"
+        ) from error
+    return sorted(name for name in names if MONTH_NAME.fullmatch(name))
+
+
+def manifest(path: str) -> dict[str, Any] | None:
+    """The manifest of a stage's folder; None where it has not finished."""
+    file = place(f"{path}/manifest.json")
+    if not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_text())
+    except ValueError:
+        return {}  # the stage itself says what is wrong with it
+    return found if isinstance(found, dict) else {}
+
+
+def finished(kind: str) -> dict[str, dict[str, Any]]:
+    """The manifests of all months that have finished the stage `kind`, oldest first."""
+    found = {month: manifest(f"{folder(month)}/{kind}") for month in months()}
+    return {month: body for month, body in found.items() if body is not None}
+
+
+def read_hashes(body: dict[str, Any], prefix: str) -> set[str]:
+    """The hashes of the manifests that a stage has read: those whose input names begin with `prefix`."""
+    inputs = body.get("inputs", {})
+    return {entry.get("sha256", "") for name, entry in inputs.items() if name.startswith(prefix)}
+
+
+def stale_dedup(month: str) -> list[str]:
+    """The months to compare again, oldest first: `month`, and those that have not read exactly the months before them as they are.
+
+    A month that is made anew has another manifest, so all after it follow.
+    """
+    documents, done = finished("documents"), finished("dedup")
+    stale: list[str] = []
+    for name in sorted({*done, month}):
+        earlier = {body["sha256"] for other, body in done.items() if other < name and "sha256" in body}
+        body = done.get(name, {})
+        own = documents.get(name, {}).get("sha256")
+        changed = own is not None and ({own} != read_hashes(body, "documents") or earlier != read_hashes(body, "against_"))
+        if name == month or stale or changed:
+            stale.append(name)
+    return stale
+
+
+def stale_tokens(month: str) -> list[str]:
+    """The months to encode again: `month`, and those whose shards are not of their present documents or vocabulary, or missing."""
+    vocabulary = (manifest(f"{get_current_context()['params']['output']}/vocabulary") or {}).get("sha256")
+    done = finished("tokens")
+    names = [month]
+    for name, body in finished("dedup").items():
+        read = done.get(name, {})
+        if "sha256" in body and read_hashes(read, "") != {body["sha256"], vocabulary}:
+            names.append(name)
+    return sorted(set(names))
 
 
 @program()
-def links(month: str) -> str:
+def links(month: str) -> list[list[str]]:
     """Turn a month's dump into links."""
     params = get_current_context()["params"]
-    dump = params["dump"].replace("{month}", params["month"] or month)
+    months()  # fails before anything is made if the output cannot be listed
     rules = ["--min-karma", str(params["min_karma"]), "--created-before", params["created_before"]]
     rules += ["--only-subreddits", params["only_subreddits"]] if params["only_subreddits"] else []
-    return stage("links", month, "--submissions", dump, *rules)
+    return [replacing("links", month, "--submissions", params["dump"].replace("{month}", month), *rules)]
+
+
+def listed(flag: str) -> list[str]:
+    """The flag with the take-down list, if there is one."""
+    path = get_current_context()["params"]["takedown"]
+    return [flag, path] if path else []
 
 
 @program(pool=FETCH_POOL, execution_timeout=timedelta(days=7))
-def pages(month: str) -> str:
+def pages(month: str) -> list[list[str]]:
     """Crawl the links; the pool allows one crawl at a time."""
     params = get_current_context()["params"]
     contact = ["--contact", params["contact"]] if params["contact"] else []
-    return stage("pages", month, *contact, *params["pages_flags"])
+    return [replacing("pages", month, *contact, *listed("--takedown"), *params["pages_flags"])]
 
 
 @program()
-def documents(month: str) -> str:
+def documents(month: str) -> list[list[str]]:
     """Extract text from the pages."""
-    return stage("documents", month)
+    return [replacing("documents", month, *listed("--takedown"))]
 
 
 @program()
-def dedup(month: str) -> str:
-    """Remove duplicates, also of documents kept from earlier months."""
-    threshold = str(get_current_context()["params"]["threshold"])
-    line = stage("dedup", month, "--threshold", threshold)
-    return f'{earlier(month, "dedup")}\n{line} ${{earlier[@]:+--against "${{earlier[@]}}"}}'
+def take_down(month: str) -> list[list[str]]:
+    """Remove what the take-down list names from the other months; a report stays in each that loses something."""
+    params = get_current_context()["params"]
+    others = [name for name in finished("documents") if name != month] if params["takedown"] else []
+    commands = [["-m", "pipeline", "remove", "--corpus", folder(name), "--replace", *listed("--list")] for name in others]
+    return [[params["python"], *words] for words in commands] or [["echo", "no list of take-downs, or no other month"]]
+
+
+@program()
+def dedup(month: str) -> list[list[str]]:
+    """Remove duplicates, also of documents kept from earlier months; and compare the months again that are stale."""
+    params = get_current_context()["params"]
+    settings = ["--threshold", str(params["threshold"]), "--also-read", params["output"]]
+    stale = stale_dedup(month)
+    done = sorted({*finished("dedup"), *stale})
+    return [replacing("dedup", name, *settings, *against([other for other in done if other < name])) for name in stale]
+
+
+def against(names: list[str]) -> list[str]:
+    """The flag with the dedup folders of months, if there are any."""
+    return ["--against", *(f"{folder(name)}/dedup" for name in names)] if names else []
 
 
 @program(outlets=[TOKENIZER])
-def vocabulary(month: str) -> str:
-    """Train the vocabulary, on the first month only."""
+def vocabulary(month: str) -> list[list[str]]:
+    """Train the vocabulary of all months, on the month that the parameter names. Another one is a new lineage: another output."""
     params = get_current_context()["params"]
-    output = f"{params['output']}/vocabulary"
-    line = stage("vocabulary", month, "--output", output, *params["vocabulary_flags"])
-    return f"test -e {shlex.quote(output)}/manifest.json && echo 'the tokenizer of the first month stays' || {line}"
+    output, chosen = f"{params['output']}/vocabulary", params["vocabulary_month"]
+    if (made := manifest(output)) is not None:
+        source = made.get("inputs", {}).get("dedup", {}).get("path", "")
+        if chosen and source and source != f"../{chosen}/dedup":
+            raise AirflowFailException(
+                f"{output} is made from {source}, not from {chosen}: shards of two vocabularies cannot be joined; choose another output"
+            )
+        return [["echo", "the vocabulary of all months stays"]]
+    if chosen and chosen != month:
+        raise AirflowSkipException(
+            f"no vocabulary yet: the run of {chosen} (parameter vocabulary_month) makes it, and all shards"
+        )
+    return [stage("vocabulary", month, "--output", output, *params["vocabulary_flags"])]
 
 
 @program()
-def tokens(month: str) -> str:
-    """Write the token shards of the month."""
+def tokens(month: str) -> list[list[str]]:
+    """Write the token shards of the month, and of those whose documents are others now."""
     params = get_current_context()["params"]
-    return stage("tokens", month, "--vocabulary", f"{params['output']}/vocabulary", *params["tokens_flags"])
+    flags = ["--vocabulary", f"{params['output']}/vocabulary", "--also-read", params["output"], *params["tokens_flags"]]
+    return [replacing("tokens", name, *flags) for name in stale_tokens(month)]
 
 
 @program(outlets=[CORPUS])
-def join(month: str) -> str:
+def join(month: str) -> list[list[str]]:
     """Join the shards of all months into one dataset, by links."""
     params = get_current_context()["params"]
-    output = f"{params['output']}/tokens/{params['month'] or month}"
-    line = shlex.join([params["python"], "-m", "pipeline", "join", "--output", output, "--tokens"])
-    return f'{earlier(month, "tokens")}\n{line} "${{earlier[@]}}" {shlex.quote(folder(month))}/tokens'
+    output = f"{params['output']}/tokens/{month}"
+    shards = [f"{folder(name)}/tokens" for name in sorted({*finished("tokens"), month})]
+    flags = ["--also-read", params["output"], *listed("--takedown")]
+    return [[params["python"], "-m", "pipeline", "join", "--output", output, *flags, "--tokens", *shards]]
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)
@@ -172,37 +315,36 @@ def check_training() -> bool:
 
 
 @program(outlets=[CHECKPOINT], execution_timeout=timedelta(days=10))
-def train(month: str) -> str:
+def train(month: str) -> list[list[str]]:
     """Train by the chosen launcher; a retry resumes from the last checkpoint."""
     params = get_current_context()["params"]
-    launch = LAUNCHERS[params["launcher"]].format(**{name: shlex.quote(str(value)) for name, value in params.items()})
-    name = params["month"] or month
-    run = [params["preset"], "--data", f"{params['output']}/tokens/{name}", "--out", f"{params['output']}/runs/{name}"]
-    return f"{launch} {shlex.join([*run, *params['train_flags']])}"
+    launch = [word.format(**params) for word in LAUNCHERS[params["launcher"]]]
+    run = [params["preset"], "--data", f"{params['output']}/tokens/{month}", "--out", f"{params['output']}/runs/{month}"]
+    return [[*launch, *run, *params["train_flags"]]]
 
 
 @program()
-def evaluate(month: str) -> str:
+def evaluate(month: str) -> list[list[str]]:
     """Evaluate on the held-out split."""
     params = get_current_context()["params"]
-    base, name = params["output"], params["month"] or month
-    line = [params["python"], "-m", "trainer", "eval", f"{base}/runs/{name}", "--data", f"{base}/tokens/{name}"]
-    return shlex.join([*line, "--tasks", "held_out", "--out", f"{base}/evaluations/{name}"])
+    base = params["output"]
+    line = [params["python"], "-m", "trainer", "eval", f"{base}/runs/{month}", "--data", f"{base}/tokens/{month}"]
+    return [[*line, "--tasks", "held_out", "--out", f"{base}/evaluations/{month}"]]
 
 
 @program(trigger_rule="none_failed_min_one_success")
-def report(month: str) -> str:
+def report(month: str) -> list[list[str]]:
     """Report on the month, and on the training if there was one."""
     params = get_current_context()["params"]
-    base, name = params["output"], params["month"] or month
-    trained = ["--run", f"{base}/runs/{name}", "--evaluation", f"{base}/evaluations/{name}"] if params["train"] else []
-    return stage("report", month, "--report-title", f"Corpus of {name}", *trained, runner=False)
+    base = params["output"]
+    trained = ["--run", f"{base}/runs/{month}", "--evaluation", f"{base}/evaluations/{month}"] if params["train"] else []
+    return [stage("report", month, "--report-title", f"Corpus of {month}", *trained, runner=False)]
 
 
 @dag(
-    schedule="@monthly",
-    start_date=datetime(2005, 6, 1, tzinfo=UTC),
-    catchup=True,
+    schedule=MONTHLY,
+    start_date=datetime(2005, 1, 1, tzinfo=UTC),
+    catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(days=14),
     default_args=PATIENT,
@@ -215,7 +357,8 @@ def webtext() -> None:
     """The order of the tasks."""
     dataset = join(MONTH)
     page = report(MONTH)
-    links(MONTH) >> pages(MONTH) >> documents(MONTH) >> dedup(MONTH) >> vocabulary(MONTH) >> tokens(MONTH) >> dataset  # type: ignore[operator]
+    text = links(MONTH) >> pages(MONTH) >> documents(MONTH) >> take_down(MONTH) >> dedup(MONTH)  # type: ignore[operator]
+    text >> vocabulary(MONTH) >> tokens(MONTH) >> dataset
     dataset >> check_training() >> train(MONTH) >> evaluate(MONTH) >> page  # type: ignore[operator]
     dataset >> page  # type: ignore[operator]
 

@@ -1,5 +1,7 @@
 """Parameters for a run of the DAG on a small month."""
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,3 +27,10 @@ def parameters(folder: Path) -> dict[str, Any]:
         "launcher": "python",
         "train_flags": ["--steps", "2", "--vocabulary", "400", "--context", "64", "--batch-tokens", "256", "--device", "cpu"],
     }
+
+
+def state_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The final state of the run of `airflow dags test`."""
+    states = re.findall(r"DagRun Finished.*?state=(\w+)", done.stdout + done.stderr, re.DOTALL)
+    assert states, (done.stdout + done.stderr)[-3000:]
+    return str(states[-1])

@@ -78,10 +78,13 @@ def build_parser(prog: str) -> Parser:
     export.add_argument("--format", required=True, choices=list(WRITERS), help="whose format to write")
     export.add_argument("--output", required=True, type=Path, metavar="FILE", help="for Megatron: the path without .bin and .idx")
 
-    ingest = _command(subparsers, "import", "convert another trainer's file to a folder of shards", commands.run_import)
-    ingest.add_argument("file", type=Path, metavar="FILE", help="for Megatron: the path without .bin and .idx")
-    ingest.add_argument("--split", default="train", help="name of the split (default: %(default)s)")
-    ingest.add_argument("--format", required=True, choices=list(READERS), help="whose format the file has")
+    ingest = _command(subparsers, "import", "convert another trainer's files to a folder of shards", commands.run_import)
+    ingest.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE",
+        help="files of one split in order, or a folder with train and val files; for Megatron: paths without .bin and .idx",
+    )  # fmt: skip
+    ingest.add_argument("--split", help="name of the files' split (default: train)")
+    ingest.add_argument("--format", required=True, choices=list(READERS), help="whose format the files have")
     ingest.add_argument("--tokenizer", required=True, type=Path, metavar="PATH", help="the one that made the file")
     ingest.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder, or one of earlier imports")
 

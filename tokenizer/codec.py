@@ -65,11 +65,11 @@ class Tokenizer:
         """The tokenizer in a file's content; the name's ending tells the format. Raises FormatError like `load`."""
         return cls(formats.parse_pairs(name, data))
 
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write every format into the folder; returns the paths of the files."""
+    def save(self, folder: str | Path, context_tokens: int = formats.CONTEXT_TOKENS) -> list[Path]:
+        """Write every format into the folder, for a network of this context; returns the paths of the files."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         paths = []
-        for name, data in formats.all_files(self.pairs).items():
+        for name, data in formats.all_files(self.pairs, context_tokens).items():
             paths.append(Path(folder, name))
             with written_aside(paths[-1]) as aside:
                 aside.write_bytes(data)

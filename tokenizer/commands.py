@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 
 from tokenizer import bpe
 from tokenizer.codec import LIBRARY, Tokenizer
-from tokenizer.convert import READERS, SUFFIXES, WRITERS, add_split, check_split
+from tokenizer.convert import SUFFIXES, WRITERS
 from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError, InputError
 from tokenizer.evaluate import Fit, longest, never_final
+from tokenizer.ingest import add_splits, files_of_splits
 from tokenizer.labels import printable
 from tokenizer.merges import MAX_IDS
 from tokenizer.outputs import check_folder, check_new_file, new_folder_aside
@@ -129,12 +130,13 @@ def run_export(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def run_import(arguments: argparse.Namespace) -> Iterator[str]:
-    """Convert another trainer's file to a split of a folder of token shards: a new folder, or one of earlier imports."""
+    """Convert another trainer's files to splits of a folder of token shards: a new folder, or one of earlier imports."""
     tokenizer = Tokenizer.load(arguments.tokenizer)
-    check_split(arguments.output, arguments.split, tokenizer)
-    tokens = READERS[arguments.format](arguments.file, tokenizer.eot_id)
-    split = add_split(arguments.output, arguments.split, tokens, tokenizer).split(arguments.split)
-    yield f"{split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
+    splits = files_of_splits(arguments.files, arguments.format, arguments.split)
+    manifest = add_splits(arguments.output, splits, arguments.format, tokenizer)
+    for name in splits:
+        split = manifest.split(name)
+        yield f"{name}: {split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
 
 
 def run_verify(arguments: argparse.Namespace) -> Iterator[str]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,11 +35,17 @@ def to_nanogpt(shards: Sequence[Shard], path: Path) -> None:
             file.write(tokens.astype("<u2", copy=False).data)
 
 
+def open_nanogpt(path: Path) -> TokenIds:
+    """The tokens of a nanoGPT file, in place. Raises FormatError for another size than 16-bit tokens have."""
+    size = path.stat().st_size
+    if size % 2:
+        raise FormatError(f"{path}: {size} bytes are not 16-bit tokens; give a nanoGPT .bin")
+    return np.memmap(path, "<u2", "r") if size else np.zeros(0, "<u2")
+
+
 def from_nanogpt(path: Path, eot: int) -> TokenIds:
     """The tokens of a nanoGPT file. Raises FormatError where the last document does not end with `eot`."""
-    if path.stat().st_size % 2:
-        raise FormatError(f"{path}: {path.stat().st_size} bytes are not 16-bit tokens; give a nanoGPT .bin")
-    return _check_end(np.memmap(path, "<u2", "r") if path.stat().st_size else np.zeros(0, "<u2"), eot, path)
+    return _check_end(open_nanogpt(path), eot, path)
 
 
 def to_llmc(shards: Sequence[Shard], path: Path) -> None:
@@ -61,8 +67,8 @@ def to_llmc(shards: Sequence[Shard], path: Path) -> None:
             pending = stream[-1:].astype("<u2")
 
 
-def from_llmc(path: Path, eot: int) -> TokenIds:
-    """The tokens of an llm.c file, with the end of text after each document. Raises FormatError for other or truncated files."""
+def open_llmc(path: Path) -> TokenIds:
+    """The tokens of an llm.c file, in place, as they are. Raises FormatError for other or truncated files."""
     header = np.fromfile(path, "<i4", LLMC_HEADER_BYTES // 4)
     if len(header) < 3 or tuple(header[:2]) != (LLMC_MAGIC, LLMC_VERSION):
         raise FormatError(f"{path}: does not begin with the header of llm.c's .bin of version {LLMC_VERSION}")
@@ -70,7 +76,12 @@ def from_llmc(path: Path, eot: int) -> TokenIds:
         raise FormatError(
             f"{path}: {path.stat().st_size} bytes, but its header promises {header[2]} tokens; the file is truncated"
         )
-    tokens = np.fromfile(path, "<u2", offset=LLMC_HEADER_BYTES)
+    return np.memmap(path, "<u2", "r", LLMC_HEADER_BYTES) if header[2] else np.zeros(0, "<u2")
+
+
+def from_llmc(path: Path, eot: int) -> TokenIds:
+    """The tokens of an llm.c file, with the end of text after each document. Raises FormatError for other or truncated files."""
+    tokens = open_llmc(path)
     if len(tokens) and tokens[0] != eot:
         raise FormatError(
             f"{path}: begins with {tokens[0]}, not with the end of text {eot}; give the tokenizer that it was made with"
@@ -90,8 +101,8 @@ def to_megatron(shards: Sequence[Shard], prefix: Path) -> None:
         file.write(np.arange(len(lengths) + 1).astype("<i8").data)
 
 
-def from_megatron(prefix: Path, eot: int) -> TokenIds:
-    """The tokens of all sequences in order. Raises FormatError where the index is damaged or does not match its .bin."""
+def open_megatron(prefix: Path) -> TokenIds:
+    """The tokens of all sequences in order, in place. Raises FormatError where the index is damaged or another file's."""
     index = prefix.with_name(f"{prefix.name}.idx").read_bytes()
     head = len(MEGATRON_MAGIC) + struct.calcsize("<QBQQ")
     if index[: len(MEGATRON_MAGIC)] != MEGATRON_MAGIC or len(index) < head:
@@ -101,7 +112,7 @@ def from_megatron(prefix: Path, eot: int) -> TokenIds:
         raise FormatError(
             f"{prefix}.idx: version {version}, type {kind}, {sequences} sequences: not a whole index of 16-bit tokens"
         )
-    tokens = from_nanogpt(prefix.with_name(f"{prefix.name}.bin"), eot)
+    tokens = open_nanogpt(prefix.with_name(f"{prefix.name}.bin"))
     if int(np.frombuffer(index, "<i4", sequences, head).sum(dtype=np.int64)) != len(tokens):
         raise FormatError(
             f"{prefix}.bin: {len(tokens)} tokens, but its index names another number; give the .bin and .idx of one run"
@@ -109,14 +120,22 @@ def from_megatron(prefix: Path, eot: int) -> TokenIds:
     return tokens
 
 
+def from_megatron(prefix: Path, eot: int) -> TokenIds:
+    """The tokens of all sequences in order. Raises FormatError as `open_megatron` does, and where the end of text is missing."""
+    return _check_end(open_megatron(prefix), eot, prefix.with_name(f"{prefix.name}.bin"))
+
+
+LLMC = "llmc"
+"""The format that puts the end of text before each document, not after it."""
+
 WRITERS: dict[str, Callable[[Sequence[Shard], Path], None]] = {
     "nanogpt": to_nanogpt,
-    "llmc": to_llmc,
+    LLMC: to_llmc,
     "megatron": to_megatron,
 }
-SUFFIXES = {"nanogpt": ("",), "llmc": ("",), "megatron": (".bin", ".idx")}
+SUFFIXES = {"nanogpt": ("",), LLMC: ("",), "megatron": (".bin", ".idx")}
 """What each format adds to the path of its output: one file per suffix."""
-READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, "llmc": from_llmc, "megatron": from_megatron}
+READERS: dict[str, Callable[[Path, int], TokenIds]] = {"nanogpt": from_nanogpt, LLMC: from_llmc, "megatron": from_megatron}
 
 
 def check_split(folder: Path, split: str, tokenizer: Tokenizer) -> Manifest | None:
@@ -128,7 +147,8 @@ def check_split(folder: Path, split: str, tokenizer: Tokenizer) -> Manifest | No
         raise InputError(f"--split {split!r}: a name of letters, digits, - and _, such as train")
     path = folder / MANIFEST_JSON
     if not path.exists():
-        check_folder(folder, (*FILES, _header(split, 0, 0, tokenizer).name))
+        left = (path.name for path in folder.glob(f"tokens-{split}-*.arrow"))  # by an import that was killed
+        check_folder(folder, (*FILES, *left))
         return None
     manifest = Manifest.load(folder)
     if set(json.loads(path.read_bytes())) != {"dataset"}:
@@ -140,57 +160,38 @@ def check_split(folder: Path, split: str, tokenizer: Tokenizer) -> Manifest | No
     return manifest
 
 
-def add_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenizer) -> Manifest:
-    """Write a split of flat tokens into a folder of token shards, beside those of earlier imports; returns its manifest.
-
-    Raises InputError as `check_split` does, FormatError for tokens that the tokenizer does not have.
-    """
-    earlier = check_split(folder, split, tokenizer)
-    if not len(tokens):
-        raise FormatError("the file holds no tokens; give another one")
-    if int(tokens.max()) >= tokenizer.vocab_size:
-        raise FormatError(
-            f"the file holds id {int(tokens.max()):,}, the tokenizer has {tokenizer.vocab_size:,} entries; "
-            "give the tokenizer that it was made with"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    if earlier is None:
-        tokenizer.save(folder)
-    splits = {**(earlier.splits if earlier else {}), split: _write_split(folder, split, tokens, tokenizer)}
-    manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, splits)
-    manifest.save()
-    return manifest
-
-
 def write_folder(folder: Path, splits: dict[str, TokenIds], tokenizer: Tokenizer) -> Manifest:
     """Write a folder of token shards, one per split, from flat tokens, with the tokenizer's files; returns its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
-    entries = {name: _write_split(folder, name, tokens, tokenizer) for name, tokens in splits.items()}
+    entries = {name: write_split(folder, name, [tokens], 1, tokenizer) for name, tokens in splits.items()}
     manifest = Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, entries)
     manifest.save()
     return manifest
 
 
-def _write_split(folder: Path, split: str, tokens: TokenIds, tokenizer: Tokenizer) -> SplitEntry:
+def write_split(folder: Path, split: str, parts: Iterable[TokenIds], shards: int, tokenizer: Tokenizer) -> SplitEntry:
+    """Write a split, one shard for each of the `shards` parts, which are flat tokens of whole documents."""
     lengths = np.array([len(token) for token in tokenizer.token_bytes])
-    documents, text_bytes = 0, 0
-    for batch in _batches(tokens, tokenizer.eot_id):
-        documents += len(batch)
-        text_bytes += int(lengths[batch.tokens].sum())
-    header = _header(split, documents, len(tokens), tokenizer)
-    path = folder / header.name
-    with written_aside(path) as aside, aside.open("wb") as file:
-        writer = ShardWriter(file, header)
+    entries, text_bytes = [], 0
+    for shard, tokens in enumerate(parts):
+        documents = 0
         for batch in _batches(tokens, tokenizer.eot_id):
-            writer.write(batch)
-        writer.close()
-    entry = ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path))
-    return SplitEntry(documents, len(tokens), text_bytes, (entry,))
+            documents += len(batch)
+            text_bytes += int(lengths[batch.tokens].sum())
+        header = _header(split, documents, len(tokens), tokenizer, shard, shards)
+        path = folder / header.name
+        with written_aside(path) as aside, aside.open("wb") as file:
+            writer = ShardWriter(file, header)
+            for batch in _batches(tokens, tokenizer.eot_id):
+                writer.write(batch)
+            writer.close()
+        entries.append(ShardEntry(header.name, documents, len(tokens), path.stat().st_size, sha256_of(path)))
+    return SplitEntry(sum(e.documents for e in entries), sum(e.tokens for e in entries), text_bytes, tuple(entries))
 
 
-def _header(split: str, documents: int, tokens: int, tokenizer: Tokenizer) -> Header:
-    return Header(split, 0, 1, documents, tokens, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
+def _header(split: str, documents: int, tokens: int, tokenizer: Tokenizer, shard: int = 0, shards: int = 1) -> Header:
+    return Header(split, shard, shards, documents, tokens, tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
 
 
 def _batches(tokens: TokenIds, eot: int) -> Iterator[TokenBatch]:

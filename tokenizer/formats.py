@@ -14,6 +14,7 @@ from typing import Any
 import tokenizers
 
 from tokenizer.errors import FormatError
+from tokenizer.foreign import CONFIG_JSON, check_added_tokens, check_beside, check_parts, check_vocabulary
 from tokenizer.paper import END_OF_TEXT, byte_alphabet, byte_ids
 from tokenizer.untrusted import check_file, read_file
 
@@ -24,11 +25,12 @@ TOKENIZER_JSON = "tokenizer.json"
 VOCAB_JSON = "vocab.json"
 MERGES_TXT = "merges.txt"
 TIKTOKEN_RANKS = "ranks.tiktoken"
-CONFIG_JSON = "tokenizer_config.json"
 MAX_SQUARED_BYTES = 1 << 25
 FILES = (TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, TIKTOKEN_RANKS, CONFIG_JSON)
 """Names of all files that a tokenizer is written to."""
 MERGES_NAMES = (MERGES_TXT, "vocab.bpe")
+CONTEXT_TOKENS = 1024
+"""Context of GPT-2: the longest input that a tokenizer's configuration names, unless the network has another."""
 
 GPT2_MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 """sha256 of OpenAI's vocab.bpe. The merges.txt that we write for GPT-2 has the same bytes."""
@@ -49,15 +51,18 @@ def merges_text(pairs: Sequence[MergePair]) -> bytes:
     return ("#version: 0.2\n" + "".join(lines)).encode()
 
 
-def all_files(pairs: Sequence[MergePair]) -> dict[str, bytes]:
-    """Name and content of each file. A folder of these files loads as Hugging Face's GPT2TokenizerFast."""
+def all_files(pairs: Sequence[MergePair], context_tokens: int = CONTEXT_TOKENS) -> dict[str, bytes]:
+    """Name and content of each file. A folder of these files loads as Hugging Face's GPT2TokenizerFast.
+
+    `context_tokens` is the longest input of the network that the tokenizer goes with.
+    """
     vocabulary = {token: number for number, token in enumerate([*spellings(pairs), END_OF_TEXT])}
     return {
         TOKENIZER_JSON: _tokenizer_json(pairs),
         VOCAB_JSON: json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode(),
         MERGES_TXT: merges_text(pairs),
         TIKTOKEN_RANKS: _tiktoken(pairs),
-        CONFIG_JSON: _config(),
+        CONFIG_JSON: _config(context_tokens),
     }
 
 
@@ -84,7 +89,23 @@ def read_pairs(path: Path) -> list[MergePair]:
         data = read_file(file)
     except ValueError as error:
         raise FormatError(f"{file}: not a GPT-2 tokenizer ({error}); give a folder or file that holds one") from error
-    return parse_pairs(str(file), data)
+    pairs = parse_pairs(str(file), data)
+    if file != path:
+        _check_folder(path, pairs, merges=file.name in MERGES_NAMES)
+    return pairs
+
+
+def _check_folder(folder: Path, pairs: Sequence[MergePair], *, merges: bool) -> None:
+    """Raise FormatError where a file beside the tokenizer's own says that its ids are others."""
+    try:
+        check_beside(folder, {token: number for number, token in enumerate(spellings(pairs))}, merges=merges)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"{folder}: not a GPT-2 tokenizer ({_reason(error)}); give a folder or file that holds one") from error
+
+
+def _reason(error: Exception) -> str:
+    """An error of ours as it is, another one with its type."""
+    return (str(error) if type(error) is ValueError else repr(error))[:200]
 
 
 def parse_pairs(name: str, data: bytes) -> list[MergePair]:
@@ -99,7 +120,7 @@ def parse_pairs(name: str, data: bytes) -> list[MergePair]:
         lines = data.decode().split("\n")
         return _from_merges(line.split(" ") for line in lines if line and not line.startswith("#version"))[0]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{name}: not a GPT-2 tokenizer ({repr(error)[:200]}); give a folder or file that holds one") from error
+        raise FormatError(f"{name}: not a GPT-2 tokenizer ({_reason(error)}); give a folder or file that holds one") from error
 
 
 def file_of(path: Path) -> Path:
@@ -118,9 +139,9 @@ def _tokenizer_json(pairs: Sequence[MergePair]) -> bytes:
     return str(tokenizer.to_str(pretty=False)).encode()
 
 
-def _config() -> bytes:
+def _config(context_tokens: int) -> bytes:
     special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
-    config = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False, "model_max_length": 1024, **special}
+    config = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False, "model_max_length": context_tokens, **special}
     return (json.dumps(config, indent=1) + "\n").encode()
 
 
@@ -148,18 +169,15 @@ def _from_merges(merges: Iterable[Sequence[str]]) -> tuple[list[MergePair], dict
 
 
 def merges_of(data: dict[str, Any]) -> list[MergePair]:
-    """The merges in a tokenizer.json's content. Raises ValueError where it is no byte-level BPE with GPT-2's ids."""
+    """The merges in a tokenizer.json's content. Raises ValueError where any part of it gives other ids than GPT-2's tokenizer."""
+    check_parts(data)
     model = data["model"]
-    if model.get("type", "BPE") != "BPE" or not _is_byte_level(data.get("pre_tokenizer")):
-        raise ValueError("its model is not byte-level BPE")
     pairs, numbers = _from_merges(m.split(" ") if isinstance(m, str) else m for m in model["merges"])
-    if len(numbers) != 256 + len(pairs) or model["vocab"] not in (numbers, {**numbers, END_OF_TEXT: len(numbers)}):
-        raise ValueError("its ids are not in GPT-2's order: 256 bytes, then the merges")
+    if len(numbers) != 256 + len(pairs):
+        raise ValueError("two of its merges make the same token")
+    check_vocabulary(model["vocab"], numbers)
+    check_added_tokens(data.get("added_tokens") or [], len(numbers))
     return pairs
-
-
-def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
-    return pre_tokenizer is not None and pre_tokenizer["type"] == "ByteLevel" and not pre_tokenizer["add_prefix_space"]
 
 
 def _from_ranks(data: bytes) -> list[MergePair]:

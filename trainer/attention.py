@@ -73,10 +73,19 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.projection = nn.Linear(config.width, config.width)
 
-    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
-        """Weighted values of each token's predecessors, (B, T, D)."""
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor,
+        documents: Documents | None,
+        cache: KeyValueCache | None,
+        values_BTD: Tensor | None = None,
+    ) -> Tensor:
+        """Weighted values of each token's predecessors, (B, T, D). `values_BTD` is added to the values."""
         shape = (*x_BTD.shape[:2], self.config.heads, self.config.head_width)
         q, k, v = (part.view(shape).transpose(1, 2) for part in self.qkv(x_BTD).chunk(3, dim=-1))
+        if values_BTD is not None:
+            v = v + values_BTD.to(v.dtype).view(shape).transpose(1, 2)
         if self.config.qk_norm:
             q, k = (F.rms_norm(part, part.shape[-1:]) for part in (q, k))
         if self.config.positions == "rotary":

@@ -151,6 +151,7 @@ def _add_export(parser: TrainerParser) -> None:
         "checkpoint", metavar="CHECKPOINT", help="a checkpoint, or a run's folder, which stands for its newest checkpoint"
     )
     parser.add_argument("folder", metavar="FOLDER", help="output folder for model.safetensors, config.json and the tokenizer")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.set_defaults(run=_export)
 
 
@@ -163,6 +164,9 @@ def _add_dry_run(parser: TrainerParser) -> None:
         required=True,
         metavar="N",
         help="number of ranks to simulate; this process plays one of them",
+    )
+    parser.add_argument(
+        "--memory-gib", type=positive_int, default=80, metavar="N", help="memory of a GPU, for --strategy auto (default: 80)"
     )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="gpt2", help="defaults of the flags below (default: gpt2)")
     add_options(parser)

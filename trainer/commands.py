@@ -62,7 +62,7 @@ def _last_tokens(prompt: list[int], context: int, new_tokens: int) -> list[int]:
 def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
     check_export_folder(Path(arguments.folder))
-    model, tokenizer, _ = load_model(Path(arguments.checkpoint))
+    model, tokenizer, _ = load_model(Path(arguments.checkpoint), environment(arguments.device).device)
     sys.stdout.write(f"{printable(save_hf(model, tokenizer, arguments.folder))}\n")
     return 0
 

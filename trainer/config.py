@@ -13,7 +13,7 @@ ROWS_MULTIPLE = 64
 LARGEST = {"layers": 1 << 12, "heads": 1 << 12, "width": 1 << 17, "context": 1 << 24, "vocabulary": 1 << 20}
 """Bounds of the network's shape, far above any network: a file's numbers must not take all memory."""
 
-PRECISIONS = ("auto", "bf16", "fp32", "fp64")
+PRECISIONS = ("auto", "bf16", "tf32", "fp32", "fp64")
 
 
 class SaveError(OSError):
@@ -39,6 +39,10 @@ class ModelConfig:
     activation: str = option("gelu", "activation of the feed-forward layer; gelu is GPT-2's tanh form", choices=("gelu", "relu2"))
     positions: str = option("learned", "position encoding", choices=("learned", "rotary"))
     qk_norm: bool = option(False, "normalize queries and keys")
+    norm: str = option("layer", "normalization; rms has no parameters", choices=("layer", "rms"))
+    softcap: float = option(0.0, "bound logits to ± this by tanh; 0: no bound")
+    skips: bool = option(False, "each block also reads the embedding, by a learned share")
+    value_embeddings: bool = option(False, "the first and the last block add an embedding of its own to each token's values")
     zero_projections: bool = option(False, "initialize projections into the residual stream with zeros")
 
     def __post_init__(self) -> None:
@@ -48,6 +52,7 @@ class ModelConfig:
             _require(value <= most, f"--{name} {value}: must be at most {most:,}")
         _check_choices(self)
         _require(self.width % self.heads == 0, f"--width {self.width} is not a multiple of --heads {self.heads}")
+        _require(0 <= self.softcap < math.inf, f"--softcap {self.softcap}: must be at least 0")
         _require(0 <= self.dropout < 1, f"--dropout {self.dropout}: must be at least 0 and below 1")
         _require(
             self.positions == "learned" or self.head_width % 2 == 0,
@@ -71,10 +76,12 @@ class ModelConfig:
     @property
     def parameters(self) -> int:
         """Number of trainable parameters: 12Ld² + 13Ld + Vd + Td + 2d for GPT-2."""
-        block = 12 * self.width**2 + 13 * self.width
+        norms = 2 * self.width if self.norm == "layer" else 0
+        block = 12 * self.width**2 + 9 * self.width + 2 * norms
         embeddings = self.vocabulary * self.width * (1 if self.tied else 2)
         positions = self.context * self.width if self.positions == "learned" else 0
-        return self.layers * block + embeddings + positions + 2 * self.width
+        values = self.vocabulary * self.width if self.value_embeddings else 0
+        return self.layers * (block + self.skips) + embeddings + positions + values + norms
 
     def flops_per_sequence(self, tokens: int | None = None) -> int:
         """FLOPs of forward and backward over T `tokens` (default: the context), attention unmasked: 6(12Ld² + Vd)T + 12LdT²."""
@@ -105,7 +112,11 @@ class TrainConfig:
     epsilon: float = option(1e-8, "epsilon of AdamW")
     clip: float = option(1.0, "maximum gradient norm; 0 disables clipping")
     document_mask: bool = option(False, "tokens attend only within their document; GPT-2 had no such mask")
-    precision: str = option("auto", "bf16 is autocast over fp32 weights; auto selects it where it is fast", choices=PRECISIONS)
+    precision: str = option(
+        "auto", "bf16 is autocast over fp32 weights; auto: where it is fast; tf32: fp32 with shorter products on a GPU",
+        choices=PRECISIONS,
+    )  # fmt: skip
+    fp32_stream: bool = option(False, "keep the residual stream in fp32 where products are in bf16")
     spike_sigmas: float = option(
         6.0, "skip a step whose gradient norm exceeds the recent mean by this many standard deviations; 0: never"
     )
@@ -117,7 +128,13 @@ class TrainConfig:
     micro_batch: int = option(8, "windows per micro-batch on each rank; lowered to divide a rank's share", free=True)
     compile: bool = option(True, "torch.compile", free=True)
     recompute: bool = option(False, "activation checkpointing: recompute blocks in the backward pass", free=True)
-    strategy: str = option("ddp", "parallelism over several ranks", choices=("ddp", "fsdp"), free=True)
+    strategy: str = option(
+        "auto", "what several ranks divide: ddp, windows; fsdp, the network too; auto: ddp if it fits the GPU",
+        choices=("auto", "ddp", "fsdp"), free=True,
+    )  # fmt: skip
+    gradient_type: str = option(
+        "fp32", "type in which fsdp accumulates and exchanges gradients", choices=("fp32", "bf16"), free=True
+    )
     loss_rows: int = option(0, "rows of logits computed at a time; 0 chooses for the device", free=True)
     log_every: int = option(10, "steps between lines of the log", free=True)
     checkpoint_every: int = option(1000, "steps between checkpoints", free=True)
@@ -155,6 +172,11 @@ class TrainConfig:
     def batch_windows(self) -> int:
         """Windows per step, over all ranks."""
         return self.batch_tokens // self.model.context
+
+    def micro_batches(self, ranks: int) -> int:
+        """Micro-batches of a rank per step."""
+        share = max(1, self.batch_windows // ranks)
+        return share // math.gcd(self.micro_batch, share)
 
     @property
     def stable_steps(self) -> int:

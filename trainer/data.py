@@ -77,8 +77,16 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> Self:
         """Copy of the micro-batch on a device."""
-        parts = (self.inputs, self.targets, self.documents)
-        return type(self)(*(part if part is None else part.to(device, non_blocking=True) for part in parts))  # type: ignore[arg-type]
+        return self.map(lambda part: part.to(device, non_blocking=True))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The micro-batch with each tensor changed."""
+        documents = None if self.documents is None else change(self.documents)
+        return type(self)(change(self.inputs), change(self.targets), documents)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the micro-batch."""
+        return [part for part in (self.inputs, self.targets, self.documents) if part is not None]
 
 
 class Batches:

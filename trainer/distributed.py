@@ -13,7 +13,7 @@ from uuid import uuid4
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.rendezvous import rendezvous
@@ -22,6 +22,9 @@ from tokenizer.errors import InputError
 from trainer.model import GPT
 
 log = logging.getLogger(__name__)
+
+TIMEOUT = timedelta(minutes=30)
+"""How long a rank waits for others: longer than the first compilation and the first check of a large corpus take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def from_first(self, number: int) -> int:
+        """The number that rank 0 gives, on all ranks."""
+        value = torch.tensor(number, dtype=torch.int64)
+        if self.ranks > 1:
+            dist.broadcast(value, 0)
+        return int(value.item())
+
     def wait(self) -> None:
         """Wait until all ranks call this."""
         if self.ranks > 1:
@@ -80,8 +90,14 @@ def process_group(world: World) -> Iterator[None]:
         listen_on_loopback()
     torchrun_store, rank, ranks = next(rendezvous("env://"))
     store = fresh_store(torchrun_store, rank, ranks)
+    on_gpu = world.device.type == "cuda"
     dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo", store=store, rank=rank, world_size=ranks
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+        store=store,
+        rank=rank,
+        world_size=ranks,
+        timeout=TIMEOUT,
+        device_id=world.device if on_gpu else None,
     )
     try:
         yield
@@ -96,7 +112,7 @@ def listen_on_loopback() -> None:
         os.environ.setdefault(variable, names[0])
 
 
-def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedelta(minutes=30)) -> Store:
+def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = TIMEOUT) -> Store:
     """A namespace of the store that no earlier start of these ranks has written to. All ranks call this together.
 
     torchrun keeps one store across restarts (--max-restarts). Entries of dead processes remain in it: Gloo would connect to their
@@ -123,12 +139,12 @@ def fresh_store(store: Store, rank: int, ranks: int, within: timedelta = timedel
 def parallelize(
     model: GPT, world: World, strategy: str, *, bf16: bool, mesh: DeviceMesh | None = None, init_sync: bool = True
 ) -> nn.Module:
-    """The network as each rank runs it: unchanged on a single rank, else replicated (DDP) or sharded (FSDP2).
+    """The network as each rank runs it: unchanged on a single rank, replicated (DDP), or as `shard` has left it (FSDP2).
 
     With `init_sync`, DDP broadcasts rank 0's weights.
     """
-    if strategy == "fsdp" and world.ranks > 1:
-        return shard(model, bf16=bf16, mesh=mesh)
+    if divides_network(strategy, world):
+        return model if isinstance(model, FSDPModule) else shard(model, world, bf16=bf16, mesh=mesh)
     if world.ranks == 1:
         return model
     ids = [world.local_rank] if world.device.type == "cuda" else None
@@ -137,14 +153,40 @@ def parallelize(
     )
 
 
-def shard(model: GPT, *, bf16: bool, mesh: DeviceMesh | None = None) -> nn.Module:
-    """The network under FSDP2, which gathers one block at a time. Gradients are summed in the weights' precision."""
-    reduce_dtype = next(model.parameters()).dtype
+def divides_network(strategy: str, world: World) -> bool:
+    """Whether ranks hold shards of the network: one rank alone holds it whole."""
+    return strategy == "fsdp" and world.ranks > 1
+
+
+def shard(
+    model: GPT,
+    world: World,
+    *,
+    bf16: bool,
+    accumulates: bool = False,
+    gradient_type: torch.dtype | None = None,
+    mesh: DeviceMesh | None = None,
+) -> nn.Module:
+    """The network under FSDP2, which gathers one block at a time.
+
+    With `accumulates` (several micro-batches per step), gathered weights stay until the step's last micro-batch: one gathering
+    per step, instead of two per micro-batch. Gradients accumulate and are summed over ranks in `gradient_type`, by default the
+    weights' own.
+    """
+    mesh = mesh or init_device_mesh(world.device.type, (world.ranks,))
+    reduce_dtype = gradient_type or next(model.parameters()).dtype
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=reduce_dtype)
     for block in model.blocks:
-        fully_shard(block, mesh=mesh, mp_policy=policy)
+        fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not accumulates)
     fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
+
+
+def reshard(model: nn.Module) -> None:
+    """Free the weights that FSDP has gathered: afterwards, parameters are shards again."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 @contextmanager
@@ -159,6 +201,8 @@ def gradient_sync(model: nn.Module, *, enabled: bool) -> Iterator[None]:
         return
     if isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(enabled)
+        model.set_reshard_after_backward(enabled)
+        model.set_is_last_backward(enabled)
     yield
 
 

@@ -3,6 +3,7 @@
 It counts the collectives that a step sends and a rank's peak memory, and compares the memory with a closed formula.
 """
 
+import math
 import sys
 import weakref
 from argparse import Namespace
@@ -26,11 +27,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from tokenizer.errors import InputError
 from trainer.config import TrainConfig
-from trainer.distributed import World, parallelize
+from trainer.distributed import World, divides_network, gradient_sync, parallelize, shard
 from trainer.flags import apply_flags
-from trainer.loss import chunk_rows
+from trainer.memory import peak_bytes, resolve_strategy
 from trainer.model import GPT
-from trainer.optim import GradientGuard, Optimizer
+from trainer.optim import GradientGuard, Optimizer, gradient_type
 from trainer.presets import PRESETS, RECIPES
 
 MOST_RANKS = 1_000_000
@@ -39,6 +40,7 @@ COLLECTIVES = {
     "_c10d_functional.all_reduce": "all-reduce",
     "c10d._allgather_base_": "all-gather",
     "c10d._reduce_scatter_base_": "reduce-scatter",
+    "c10d.alltoall_base_": "all-to-all",
 }
 
 
@@ -51,44 +53,26 @@ class DryRun:
 
 
 def main(arguments: Namespace) -> int:
-    """Dry-run a preset's step with one micro-batch and print the result. Raises InputError for an invalid recipe."""
+    """Dry-run a preset's step and print the result. Raises InputError for an invalid recipe."""
     if not 2 <= arguments.ranks <= MOST_RANKS:
         raise InputError(f"--ranks {arguments.ranks}: must be from 2 to {MOST_RANKS:,}")
     config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
     config = replace(config, precision="bf16" if config.precision == "auto" else config.precision)
+    config = resolve_strategy(config, arguments.ranks, arguments.memory_gib << 30)
     result = dry_run(config, arguments.ranks)
     collectives = ", ".join(f"{count} {kind}" for kind, count in result.collectives.items())
     sys.stdout.write(
-        f"{arguments.preset} on {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows per micro-batch\n"
+        f"{arguments.preset} on {arguments.ranks:,} ranks by {config.strategy}, {config.micro_batch} windows per micro-batch, "
+        f"micro-batches per step: {config.micro_batches(arguments.ranks):,}\n"
         f"collectives per step: {collectives}\n"
         f"peak memory of a rank: {result.peak_bytes / 2**30:.2f} GiB of tensors, uncompiled; "
-        f"the formula for GPT-2's recipe gives {formula_peak_bytes(config, arguments.ranks) / 2**30:.2f} GiB\n"
+        f"the formula for GPT-2's recipe gives {peak_bytes(config, arguments.ranks) / 2**30:.2f} GiB\n"
     )
     return 0
 
 
-def formula_peak_bytes(config: TrainConfig, ranks: int) -> int:
-    """Peak memory by formula for GPT-2 in bf16 over fp32 weights without recomputation, during the loss's last chunk.
-
-    Weights, gradients and two moments take 16 bytes per parameter, divided by the ranks under FSDP. Per token, each block keeps
-    inputs and outputs of two norms, queries, keys, values, the attention's output, and four times the width before and after
-    GELU.
-    """
-    model, sharded = config.model, config.strategy == "fsdp"
-    width, layers, rows = model.width, model.layers, model.padded_rows
-    tokens = config.micro_batch * model.context
-    stream = 2 if sharded else 4  # bytes per number of the residual stream: bf16 under FSDP, like its weights
-    state = 16 * model.parameters // (ranks if sharded else 1)
-    matrices = 12 * width**2
-    cast = 2 * (matrices + (model.vocabulary + model.context) * width) if sharded else 2 * layers * matrices
-    activations = tokens * layers * ((2 * stream + 28) * width + 4 * model.heads + 16) + tokens * width * stream
-    chunk = min(chunk_rows(tokens, rows, "cpu"), tokens)
-    head = 6 * tokens * width + (2 + 4 + 2) * rows * width + (2 + 4) * chunk * rows
-    return state + cast + activations + head
-
-
 def dry_run(config: TrainConfig, ranks: int) -> DryRun:
-    """Result of a step with one micro-batch on rank 0 of `ranks`."""
+    """Result of a step on rank 0 of `ranks`. Of the micro-batches before the last, which are all alike, it runs one."""
     world = World(0, ranks)
     with ExitStack() as stack:
         stack.enter_context(_fake_group(ranks))
@@ -96,7 +80,12 @@ def dry_run(config: TrainConfig, ranks: int) -> DryRun:
         stack.enter_context(FakeTensorMode())
         tracker = stack.enter_context(_Tracker())
         model = GPT(config.model)
-        network = parallelize(model, world, config.strategy, bf16=config.precision == "bf16", mesh=mesh, init_sync=False)
+        model.recompute_blocks(config.recompute)
+        model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
+        accumulates, bf16 = config.micro_batches(ranks) > 1, config.precision == "bf16"
+        if divides_network(config.strategy, world):
+            shard(model, world, bf16=bf16, accumulates=accumulates, gradient_type=gradient_type(config), mesh=mesh)
+        network = parallelize(model, world, config.strategy, bf16=bf16, mesh=mesh, init_sync=False)
         order: list[Tensor] = []
         if isinstance(network, DistributedDataParallel):
             network.register_comm_hook(None, _reduce)
@@ -112,9 +101,13 @@ def dry_run(config: TrainConfig, ranks: int) -> DryRun:
         tracker.collectives.clear()
         tracker.peak = tracker.live
         tokens = torch.zeros((config.micro_batch, config.model.context), dtype=torch.long)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = network(tokens, tokens)
-        loss.backward()
+        for last in (False, True) if accumulates else (True,):
+            order.clear()
+            with gradient_sync(network, enabled=last):
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    loss = network(tokens, tokens)
+                loss.backward()
+            del loss
         _update(model, optimizer, guard, config)
         if isinstance(network, DistributedDataParallel):
             tracker.collectives["all-reduce"] += _count_buckets(network, order) - 1
@@ -122,7 +115,7 @@ def dry_run(config: TrainConfig, ranks: int) -> DryRun:
 
 
 def _update(model: GPT, optimizer: Optimizer, guard: GradientGuard, config: TrainConfig) -> None:
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf, foreach=True)
     optimizer.step(1.0, guard.judge(norm.full_tensor() if isinstance(norm, DTensor) else norm))
 
 

@@ -34,6 +34,9 @@ _LEAST_BYTES_PER_WEIGHT = 1
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index")
 
+_ARCHITECTURE = ("activation", "positions", "qk_norm", "norm", "softcap", "skips", "value_embeddings")
+"""Fields of a network's shape in which Hugging Face's GPT-2 has no choice."""
+
 _BLOCK = {
     "norm_1": "ln_1",
     "attention.qkv": "attn.c_attn",
@@ -56,9 +59,12 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     Raises InputError if its architecture is not GPT-2's, or the folder holds anything else than an export.
     """
     config = model.config
-    if (config.activation, config.positions, config.qk_norm) != ("gelu", "learned", False):
+    gpt2 = ModelConfig()
+    others = [name for name in _ARCHITECTURE if getattr(config, name) != getattr(gpt2, name)]
+    if others:
         raise InputError(
-            "cannot export a network with rotary positions, QK-norm or ReLU²: Hugging Face's GPT2LMHeadModel has none of them"
+            f"cannot export a network with --{others[0].replace('_', '-')} {getattr(config, others[0])}: Hugging Face's "
+            "GPT2LMHeadModel does not have it"
         )
     folder = Path(folder)
     check_export_folder(folder)
@@ -69,7 +75,7 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     text = json.dumps(_their_config(config, tokenizer.eot_id), indent=2) + "\n"
     with written_aside(folder / CONFIG) as aside:
         aside.write_text(text, encoding="utf-8")
-    tokenizer.save(folder)
+    tokenizer.save(folder, config.context)
     return folder
 
 

@@ -36,10 +36,17 @@ def flag_values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def apply_flags(config: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
     """The recipe with the fields set on the command line. Raises InputError for a value out of range."""
+    values = flag_values(arguments)
     try:
-        return config.with_options(**flag_values(arguments))
+        changed = config.with_options(**values)
     except ValueError as error:
         raise InputError(str(error)) from error
+    if values.get("warmup_steps", 0) > changed.steps:
+        raise InputError(
+            f"--warmup-steps {changed.warmup_steps}: longer than the run of {changed.steps} steps, whose learning rate would never "
+            "reach --learning-rate; lower it or raise --steps"
+        )
+    return changed
 
 
 def _add(group: argparse._ArgumentGroup, item: Field[Any], kind: Any) -> None:

@@ -8,22 +8,24 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from tokenizer.codec import Tokenizer
 from trainer.attention import Documents
-from trainer.checkpoint.metadata import CheckpointMetadata, read_metadata
+from trainer.checkpoint.metadata import CheckpointMetadata
 from trainer.checkpoint.save import CheckpointWriter
 from trainer.checkpoint.tensors import Tensors, load_tensors
-from trainer.compiling import CompiledNetwork
+from trainer.compiling import CompileCache, compile_parts
 from trainer.config import TrainConfig
-from trainer.data import Batches, MicroBatch, Prefetcher, TokenDataset, validation_starts
-from trainer.distributed import SharedFlag, World, gradient_sync, parallelize
+from trainer.data import Batches, MicroBatch, TokenDataset, validation_starts
+from trainer.distributed import SharedFlag, World, divides_network, gradient_sync, parallelize, reshard, shard
 from trainer.evals.in_training import InTrainingEvaluator, is_sharded, whole_split_loss
+from trainer.feed import DeviceFeed
 from trainer.interruption import StopRequest, stop_signals
 from trainer.model import GPT
-from trainer.optim import GUARD_STATE, GradientGuard, Optimizer, learning_rate_at
+from trainer.optim import GUARD_STATE, GradientGuard, Optimizer, gradient_type, learning_rate_at
 from trainer.reporting import Reporter
+from trainer.sharded import copy_whole
 from trainer.state import StopReason, TrainerState
 from trainer.trackers import Tracker
 
@@ -46,9 +48,8 @@ class Trainer:
         self.evaluator = evaluator
         self.state = TrainerState()
         self.stop = StopRequest()
-        self.model = GPT(config.model).to(world.device, torch.float64 if config.precision == "fp64" else torch.float32)
-        self.model.init_weights(config.seed)
-        self.model.recompute, self.model.loss_rows = config.recompute, config.loss_rows
+        self.cache = CompileCache(folder, world) if config.compile else None
+        self.model, self.network = build(config, world)
         # variable-length kernels need CUDA and 16 bits, and support no dropout
         self.flat = world.device.type == "cuda" and config.precision == "bf16" and not config.model.dropout
         self.batches = Batches(
@@ -56,15 +57,15 @@ class Trainer:
             eot_id=dataset.manifest.eot_id if config.document_mask else None, flat=self.flat,
         )  # fmt: skip
         self.micro_batch = math.gcd(config.micro_batch, config.batch_windows // world.ranks)
-        self.network = parallelize(self.model, world, config.strategy, bf16=config.precision == "bf16")
         self.optimizer = Optimizer(self.model, config)
         self.writer = CheckpointWriter(folder, tokenizer, world, keep=config.keep)
         self.guard = GradientGuard(config.spike_sigmas, world.device)
-        self.compiled = CompiledNetwork(self.network, folder, world) if config.compile else None
+        whole = config.compile and not compiled_by_parts(config, world)
+        self.compiled: nn.Module = torch.compile(self.network, dynamic=False) if whole else self.network  # type: ignore[assignment]
+        self.flag = SharedFlag(world)
 
-    def resume(self, folder: Path) -> None:
-        """Restore weights, optimizer and state from a checkpoint of this recipe and dataset."""
-        metadata = read_metadata(folder)
+    def resume(self, folder: Path, metadata: CheckpointMetadata) -> None:
+        """Restore weights, optimizer and state from a checkpoint of this recipe and dataset, whose files have been checked."""
         parts = self._tensors()
         for name, tensors in parts.items():
             load_tensors(folder / name, tensors, self.world)
@@ -76,17 +77,13 @@ class Trainer:
         """Start from another network's weights, which every rank has whole."""
         with torch.no_grad():
             for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
-                weight: Tensor = mine  # FSDP replaces parameters by DTensors
-                whole = theirs.to(weight.device, weight.dtype)
-                if isinstance(weight, DTensor):
-                    whole = distribute_tensor(whole, weight.device_mesh, weight.placements)
-                weight.copy_(whole)
+                copy_whole(mine, theirs)
 
     def train(self, trackers: Sequence[Tracker] = ()) -> StopReason:
         """Train until the last step, a signal, or too many skipped steps in a row."""
         with stop_signals() as self.stop:
             reporter = Reporter(self.folder, self.config, self.dataset, self.world, self.state, self.guard, trackers)
-            batches = Prefetcher(self._micro_batches, self.state.step)
+            batches = DeviceFeed(self._micro_batches, self.state.step, self.world.device)
             try:
                 reason = self._steps(batches, reporter)
                 self.writer.wait()
@@ -113,21 +110,27 @@ class Trainer:
         )  # fmt: skip
         reader = Batches(stream, context=context, windows=1, seed=0, eot_id=self.batches.eot_id, flat=self.flat)
         bytes_per_token = np.array([len(text) for text in self.tokenizer.token_bytes])
-        sums = torch.zeros(3, dtype=torch.float64)
+        nats = torch.zeros((), dtype=torch.float64, device=self.world.device)
+        counts = np.zeros(2)
         self.network.eval()
         with torch.no_grad():
             for i in range(0, len(starts), self.micro_batch):
                 batch = reader.read(starts[i : i + self.micro_batch])
                 targets = batch.targets[batch.targets >= 0].numpy()
                 # uncompiled: evaluation mode would compile a second graph
-                sums[0] += self._loss(batch, self.network).double().cpu() * len(targets)
-                sums[1:] += torch.tensor([len(targets), bytes_per_token[targets].sum()], dtype=torch.float64)
+                nats += self._loss(batch.to(self.world.device), self.network).double() * len(targets)
+                counts += len(targets), bytes_per_token[targets].sum()
         self.network.train()
-        nats, tokens, text_bytes = self.world.sum(sums).tolist()
-        return {"val_loss": nats / tokens, "bits_per_byte": nats / (math.log(2) * text_bytes)}
+        reshard(self.model)
+        sums = torch.tensor([nats.item(), *counts], dtype=torch.float64)
+        total_nats, tokens, text_bytes = self.world.sum(sums).tolist()
+        return {"val_loss": total_nats / tokens, "bits_per_byte": total_nats / (math.log(2) * text_bytes)}
 
-    def save(self) -> None:
-        """Start writing a checkpoint of the current step in the background, and delete old ones afterwards."""
+    def save(self, *, last: bool = False) -> None:
+        """Start writing a checkpoint of the current step in the background, and delete old ones afterwards.
+
+        `last`: nothing changes the tensors after this call, so they are written from where they are.
+        """
         self.state.update_best()
         manifest = self.dataset.manifest
         metadata = CheckpointMetadata(
@@ -140,46 +143,64 @@ class Trainer:
             best_step=self.state.best_step,
             best_loss=self.state.best_loss,
         )
-        self.writer.save(metadata, self._tensors())
+        self.writer.save(metadata, self._tensors(), snapshot=not last)
 
-    def _steps(self, batches: Prefetcher[list[MicroBatch]], reporter: Reporter) -> StopReason:
-        stop = SharedFlag(self.world)
+    def _steps(self, batches: DeviceFeed, reporter: Reporter) -> StopReason:
         self.network.train()
-        saved = first = self.state.step
+        saved = self.state.step
         for micro_batches in batches:
-            if self.state.step >= self.config.steps or stop.exchange(self.stop.requested):
+            if self.state.step >= self.config.steps or self._stops():
                 break
-            loss, norm, rate = self._step(micro_batches)
+            made = self._step(micro_batches)
+            if made is None:
+                break
             self.state.step += 1
             step, last = self.state.step, self.state.step == self.config.steps
-            if self.compiled is not None and step == first + 1:
-                self.compiled.keep_cache()
-            if step % self.config.log_every == 0 or step == 1 or last:
-                reporter.step(loss, norm, rate)
-                if self.guard.skipped.item() >= self.config.skip_limit:
-                    return StopReason.DIVERGED
-            if step % self.config.validate_every == 0 or last:
-                reporter.validation(self.validate())
-            if self.evaluator is not None and self.evaluator.due(step, last=last):
-                reporter.evaluation(self.evaluator.evaluate(self.model))
-            if self.config.saves_at(step):
-                self.save()
+            if self.cache is not None:
+                self.cache.keep()
+            if self._report(reporter, *made, last=last):
+                return StopReason.DIVERGED
+            if self.config.saves_at(step) or last:
+                self.save(last=last)
                 saved = step
+            if self.evaluator is not None and self.evaluator.due(step, last=last):
+                reporter.evaluation(self.evaluator.evaluate(self.model, self._stops))
         if saved != self.state.step or not self.state.step:
-            self.save()
+            self.save(last=True)
         return StopReason.FINISHED if self.state.step >= self.config.steps else StopReason.SIGNAL
 
-    def _step(self, micro_batches: list[MicroBatch]) -> tuple[Tensor, Tensor, float]:
-        """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. It never waits for the device."""
+    def _report(self, reporter: Reporter, loss: Tensor, norm: Tensor, rate: float, *, last: bool) -> bool:
+        """Report the step and validate, where either is due. Returns whether too many steps in a row have been skipped."""
+        step = self.state.step
+        if step % self.config.log_every == 0 or step == 1 or last:
+            reporter.step(loss, norm, rate)
+            if self.guard.skipped.item() >= self.config.skip_limit:
+                return True
+        if step % self.config.validate_every == 0 or last:
+            reporter.validation(self.validate())
+        return False
+
+    def _stops(self) -> bool:
+        """Whether a signal has reached any rank. All ranks ask at the same places and get the same answer."""
+        return self.flag.exchange(self.stop.requested)
+
+    def _step(self, micro_batches: list[MicroBatch]) -> tuple[Tensor, Tensor, float] | None:
+        """One optimizer step: mean loss of this rank's windows, gradient norm, learning rate. It never waits for the device.
+
+        None where a signal comes between two micro-batches: the step is given up, so that saving begins at once.
+        """
         self.optimizer.zero_grad()
         dtype = torch.float64 if self.config.precision == "fp64" else torch.float32
         total = torch.zeros((), dtype=dtype, device=self.world.device)
-        network = self.network if self.compiled is None else self.compiled.network
         for position, batch in enumerate(micro_batches):
+            if position and self._stops():
+                self.optimizer.zero_grad()
+                reshard(self.model)
+                return None
             if self.config.model.dropout:
                 torch.manual_seed(self._dropout_seed(self.world.rank * len(micro_batches) + position))
             with gradient_sync(self.network, enabled=position == len(micro_batches) - 1):
-                loss = self._loss(batch, network) / len(micro_batches)
+                loss = self._loss(batch, self.compiled) / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
@@ -194,7 +215,6 @@ class Trainer:
         return hash((self.config.seed, self.state.step, position)) & 0x7FFF_FFFF_FFFF_FFFF
 
     def _loss(self, batch: MicroBatch, network: nn.Module) -> Tensor:
-        batch = batch.to(self.world.device)
         documents = Documents.of_batch(batch.documents, self.config.model.context)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             loss: Tensor = network(batch.inputs, batch.targets, documents)
@@ -208,3 +228,25 @@ class Trainer:
         guard = {f"guard.{name}": value for name, value in self.guard.state().items()}
         weights = {name: weight.detach() for name, weight in self.model.named_parameters()}
         return {"model": weights, "optimizer": {**guard, **self.optimizer.state()}}
+
+
+def build(config: TrainConfig, world: World) -> tuple[GPT, nn.Module]:
+    """The network with its initial weights, and as this rank runs it. Weights are made on the device, already sharded."""
+    dtype, bf16 = torch.float64 if config.precision == "fp64" else torch.float32, config.precision == "bf16"
+    with torch.device("meta"):
+        model = GPT(config.model).to(dtype)
+    model.recompute_blocks(config.recompute)
+    model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
+    if compiled_by_parts(config, world):
+        compile_parts(model)
+    if divides_network(config.strategy, world):
+        accumulates = config.micro_batches(world.ranks) > 1
+        shard(model, world, bf16=bf16, accumulates=accumulates, gradient_type=gradient_type(config))
+    model.to_empty(device=world.device)
+    model.init_weights(config.seed)
+    return model, parallelize(model, world, config.strategy, bf16=bf16)
+
+
+def compiled_by_parts(config: TrainConfig, world: World) -> bool:
+    """Whether blocks are compiled one by one: FSDP's hooks, and DDP's splitting of a graph with recomputation, need that."""
+    return config.compile and (config.recompute or divides_network(config.strategy, world))

@@ -4,6 +4,7 @@ torch 2.13's fused loss (`F.linear_cross_entropy`) sums its chunks in bf16 for b
 correct. Here matrix products have the input's type, and sums are in fp32 or fp64.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,10 +16,18 @@ CHUNK_BYTES_GPU = 1 << 30
 """Maximum size of a chunk of fp32 logits, unless 64 rows exceed it."""
 
 
-def head_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, chunk: int = 0) -> Tensor:
+def soft_capped(logits: Tensor, softcap: float) -> Tensor:
+    """Logits bounded to ± `softcap` by tanh; unchanged for 0."""
+    return softcap * torch.tanh(logits / softcap) if softcap else logits
+
+
+def head_loss(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_rows: int, chunk: int = 0, softcap: float = 0.0
+) -> Tensor:
     """Mean loss in nats over the rows with a target >= 0. Differentiable once.
 
-    The product is computed on V classes padded to `padded_rows`, for `chunk` rows at a time (0: `chunk_rows`).
+    The product is computed on V classes padded to `padded_rows`, for `chunk` rows at a time (0: `chunk_rows`). Logits are
+    `soft_capped`.
     """
     device = hidden_ND.device.type
     if torch.is_autocast_enabled(device):
@@ -26,7 +35,7 @@ def head_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, padded_ro
     rows = chunk or chunk_rows(len(targets_N), padded_rows, device)
     # asked here: inside an autograd.Function gradients are always off, and `needs_input_grad` ignores no_grad
     differentiate = torch.is_grad_enabled() and (hidden_ND.requires_grad or weight_VD.requires_grad)
-    loss: Tensor = _HeadLoss.apply(hidden_ND, weight_VD, targets_N, padded_rows, rows, differentiate)  # type: ignore[no-untyped-call]
+    loss: Tensor = _HeadLoss.apply(hidden_ND, weight_VD, targets_N, padded_rows, rows, differentiate, softcap)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -53,6 +62,7 @@ class _HeadLoss(torch.autograd.Function):
         padded_rows: int,
         chunk_rows: int,
         differentiate: bool,
+        softcap: float,
     ) -> Tensor:
         classes = weight_VD.shape[0]
         padded_VD = F.pad(weight_VD.to(hidden_ND.dtype), (0, 0, 0, padded_rows - classes))
@@ -65,7 +75,8 @@ class _HeadLoss(torch.autograd.Function):
         for start in range(0, len(targets_N), chunk_rows):
             part = slice(start, start + chunk_rows)
             hidden, targets = hidden_ND[part], targets_N[part]
-            nats, others, share, missed = _softmax(hidden @ padded_VD.T, targets, counted_N[part], classes)
+            softmax = _softmax if not softcap else partial(_capped_softmax, softcap)
+            nats, others, share, missed = softmax(hidden @ padded_VD.T, targets, counted_N[part], classes)
             total += nats
             if d_hidden is not None and d_weight is not None:
                 d_hidden[part] = (others @ padded_VD) * share - padded_VD[targets] * missed
@@ -79,7 +90,7 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_weight, count = ctx.saved_tensors
         scale = gradient / count
-        return d_hidden * scale.to(d_hidden.dtype), d_weight * scale, None, None, None, None
+        return d_hidden * scale.to(d_hidden.dtype), d_weight * scale, None, None, None, None, None
 
 
 def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -107,6 +118,17 @@ def _softmax(logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int)
     mass = rest + (chosen - peak).exp()
     share = counted_n1 / mass
     return ((mass.log() + peak - chosen) * counted_n1).sum(), others.to(kind), share, rest * share
+
+
+def _capped_softmax(
+    softcap: float, logits: Tensor, targets_n: Tensor, counted_n: Tensor, classes: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`_softmax` of soft-capped logits, with the exponentials and the target's probability times the slope of the cap."""
+    wide, targets_n1 = _at_least_fp32(logits), targets_n[:, None]
+    capped = soft_capped(logits.to(wide), softcap)
+    slopes = 1 - (capped / softcap).square()
+    nats, others, share, missed = _softmax(capped, targets_n, counted_n, classes)
+    return nats, (others * slopes).to(logits.dtype), share, missed * slopes.gather(1, targets_n1)
 
 
 def _at_least_fp32(value: Tensor) -> torch.dtype:

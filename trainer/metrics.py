@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tokenizer.terminal import control
 from tokenizer.typed_json import Count
 from tokenizer.untrusted import check_file, check_size
 from trainer import finite_json
+from trainer.cards import find_card
 from trainer.config import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -28,44 +28,13 @@ LONGEST_LINE_BYTES = 1 << 20
 QUIET_SECONDS = 30.0
 """Interval of progress lines when the output is not a terminal."""
 
-BF16_TFLOPS = {
-    "A10": 125.0,  # A10 data sheet
-    "A10G": 70.0,  # A10G data sheet
-    "A100": 312.0,  # A100 data sheet
-    "A800": 312.0,  # A800 data sheet: an A100 with slower links
-    "B200": 2250.0,  # HGX B200 data sheet: 36 PFLOPS with sparsity for 8
-    "B300": 2250.0,  # HGX B300 data sheet: 36 PFLOPS with sparsity for 8
-    "GB200": 2500.0,  # GB200 NVL72 data sheet: 360 PFLOPS with sparsity for 72
-    "GB300": 2500.0,  # GB300 NVL72 data sheet: 360 PFLOPS with sparsity for 72
-    "H100": 989.0,  # H100 data sheet, SXM
-    "H100 NVL": 835.0,  # H100 data sheet, NVL
-    "H100 PCIe": 756.0,  # H100 data sheet, PCIe
-    "H200": 989.0,  # H200 data sheet, SXM
-    "H200 NVL": 835.0,  # H200 data sheet, NVL
-    "H800": 989.0,  # H800 data sheet: an H100 with slower links
-    "L4": 121.0,  # L4 data sheet
-    "L40": 181.0,  # L40 data sheet
-    "L40S": 362.0,  # L40S data sheet
-    "RTX 3090": 71.0,  # GA102 white paper, table of the RTX 3090
-    "RTX 4090": 165.0,  # Ada white paper, table of the RTX 4090
-    "RTX 5090": 209.5,  # RTX Blackwell white paper, table of the RTX 5090
-}
-"""Dense bf16 TFLOPS with fp32 sums, with the vendor's source: half of a figure with sparsity. The longest name that occurs, as
-whole words, in a device's name applies."""
-
-
-def peak_bf16_tflops(device_name: str) -> float | None:
-    """Nominal bf16 TFLOPS of a device by the name that torch gives it; None if BF16_TFLOPS lacks it."""
-    matches = [name for name in BF16_TFLOPS if re.search(rf"\b{re.escape(name)}\b", device_name)]
-    return BF16_TFLOPS[max(matches, key=len)] if matches else None
-
 
 def model_flops_utilization(model: ModelConfig, tokens_per_second: float, device_name: str, devices: int) -> float | None:
-    """MFU: the model's FLOPs per second over the devices' nominal ones in bf16. None for a device that BF16_TFLOPS lacks."""
-    peak = peak_bf16_tflops(device_name)
-    if peak is None:
+    """MFU: the model's FLOPs per second over the devices' nominal ones in bf16. None for a device that CARDS lacks."""
+    card = find_card(device_name)
+    if card is None:
         return None
-    return tokens_per_second * model.flops_per_sequence() / model.context / (peak * 1e12 * devices)
+    return tokens_per_second * model.flops_per_sequence() / model.context / (card.tflops * 1e12 * devices)
 
 
 class Log:

@@ -12,9 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.attention import Attention, Documents, KeyValueCache
 from trainer.config import ModelConfig
-from trainer.loss import head_loss
+from trainer.loss import head_loss, soft_capped
+from trainer.sharded import copy_whole
 
-__all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward"]
+__all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward", "RMSNorm"]
 
 STANDARD_DEVIATION = 0.02
 """Standard deviation of initial weights. Projections into the residual stream are scaled by 1/sqrt(2·layers) (section 2.3)."""
@@ -39,20 +40,54 @@ class FeedForward(nn.Module):
         return output_BTD
 
 
+class RMSNorm(nn.Module):
+    """Division by the root mean square, without parameters."""
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The normalized residual stream, (B, T, D)."""
+        return F.rms_norm(x_BTD, x_BTD.shape[-1:])
+
+
+def _norm(config: ModelConfig) -> nn.Module:
+    return nn.LayerNorm(config.width, NORM_EPSILON) if config.norm == "layer" else RMSNorm()
+
+
 class Block(nn.Module):
     """Attention, then feed-forward. Each reads the normalized residual stream and adds its output to it."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.norm_1 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm_1 = _norm(config)
         self.attention = Attention(config, layer)
-        self.norm_2 = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm_2 = _norm(config)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.recompute = False
 
-    def forward(self, x_BTD: Tensor, positions_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
-        """Residual stream after the block, (B, T, D)."""
-        x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache))
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor,
+        documents: Documents | None,
+        cache: KeyValueCache | None,
+        values_BTD: Tensor | None = None,
+    ) -> Tensor:
+        """Residual stream after the block, (B, T, D). With `recompute`, training keeps only the block's input."""
+        inputs = (x_BTD, positions_BT, documents, cache, values_BTD)
+        if self.recompute and self.training:
+            recomputed: Tensor = checkpoint(self._run, *inputs, use_reentrant=False)
+            return recomputed
+        return self._run(*inputs)
+
+    def _run(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor,
+        documents: Documents | None,
+        cache: KeyValueCache | None,
+        values_BTD: Tensor | None,
+    ) -> Tensor:
+        x_BTD = x_BTD + self.dropout(self.attention(self.norm_1(x_BTD), positions_BT, documents, cache, values_BTD))
         output_BTD: Tensor = self.dropout(self.feed_forward(self.norm_2(x_BTD)))
         return x_BTD + output_BTD
 
@@ -67,13 +102,21 @@ class GPT(nn.Module):
         self.position_embedding = nn.Embedding(config.context, config.width) if config.positions == "learned" else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, NORM_EPSILON)
+        self.norm = _norm(config)
         self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
-        self.recompute = False
+        self.skip_L = nn.Parameter(torch.zeros(config.layers)) if config.skips else None
+        self.value_embedding = nn.Embedding(config.vocabulary, config.width) if config.value_embeddings else None
         self.loss_rows = 0
+        self.fp32_stream = False
+
+    def recompute_blocks(self, recompute: bool) -> None:
+        """Whether blocks recompute their activations in the backward pass instead of keeping them."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.recompute = recompute
 
     def init_weights(self, seed: int) -> None:
-        """Initialize all weights from a generator on the CPU, so that they do not depend on device or rank."""
+        """Initialize all weights from a generator on the CPU, so that they do not depend on device, rank or sharding."""
         generator = torch.Generator().manual_seed(seed)
         residual = STANDARD_DEVIATION / math.sqrt(2 * self.config.layers)
         for name, parameter in self.named_parameters():
@@ -92,28 +135,45 @@ class GPT(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Logits (B, T, V); with targets, the mean loss in nats per token, computed without all logits in memory at once."""
-        h_BTD = self.hidden(tokens_BT, documents, cache)
-        weight_VD = self.token_embedding.weight if self.head is None else self.head.weight
-        if targets_BT is None:
-            return F.linear(h_BTD, weight_VD)
-        return head_loss(h_BTD.flatten(0, 1), weight_VD, targets_BT.flatten(), self.config.padded_rows, self.loss_rows)
+        x_BTD = self._stream(tokens_BT, documents, cache)
+        if targets_BT is not None:
+            return self.stream_loss(x_BTD, targets_BT)
+        return soft_capped(F.linear(self.norm(x_BTD), self._head_weight), self.config.softcap)
 
     def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: KeyValueCache | None = None) -> Tensor:
         """Normalized residual stream (B, T, D) after the last block."""
+        h_BTD: Tensor = self.norm(self._stream(tokens_BT, documents, cache))
+        return h_BTD
+
+    def stream_loss(self, x_BTD: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean loss in nats per token of the residual stream after the last block: final norm, output layer, cross-entropy."""
+        h_ND = self.norm(x_BTD).flatten(0, 1)
+        config = self.config
+        return head_loss(h_ND, self._head_weight, targets_BT.flatten(), config.padded_rows, self.loss_rows, config.softcap)
+
+    @property
+    def _head_weight(self) -> Tensor:
+        return self.token_embedding.weight if self.head is None else self.head.weight
+
+    def _stream(self, tokens_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
+        """Residual stream (B, T, D) after the last block, under autocast in its type unless `fp32_stream`."""
         positions_BT = self._positions(tokens_BT, cache)
-        x_BTD = self.token_embedding(tokens_BT)
+        x_BTD: Tensor = self.token_embedding(tokens_BT)
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding(positions_BT)
         x_BTD = self.dropout(x_BTD)
-        for block in self.blocks:
-            if self.recompute and self.training:
-                x_BTD = checkpoint(block, x_BTD, positions_BT, documents, cache, use_reentrant=False)
-            else:
-                x_BTD = block(x_BTD, positions_BT, documents, cache)
+        device = x_BTD.device.type
+        if device != "meta" and torch.is_autocast_enabled(device) and not self.fp32_stream:
+            x_BTD = x_BTD.to(torch.get_autocast_dtype(device))
+        values_BTD = None if self.value_embedding is None else self.value_embedding(tokens_BT).to(x_BTD.dtype)
+        embedding_BTD, ends = x_BTD, (0, self.config.layers - 1)
+        for layer, block in enumerate(self.blocks):
+            if self.skip_L is not None:
+                x_BTD = x_BTD + self.skip_L[layer].to(x_BTD.dtype) * embedding_BTD
+            x_BTD = block(x_BTD, positions_BT, documents, cache, values_BTD if layer in ends else None)
         if cache is not None:
             cache.length += tokens_BT.shape[1]
-        h_BTD: Tensor = self.norm(x_BTD)
-        return h_BTD
+        return x_BTD
 
     def _positions(self, tokens_BT: Tensor, cache: KeyValueCache | None) -> Tensor:
         window = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
@@ -126,6 +186,4 @@ def _fill_normal(parameter: Tensor, deviation: float, generator: torch.Generator
     """Fill with normal samples drawn on the CPU in fp32, whatever the parameter's device and type."""
     if parameter.is_meta:
         return
-    values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
-    with torch.no_grad():
-        parameter.copy_(values)
+    copy_whole(parameter, torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))

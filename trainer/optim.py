@@ -16,15 +16,23 @@ GUARD_STATE = ("norms", "skipped", "unlogged")
 
 
 def learning_rate_at(config: TrainConfig, step: int) -> float:
-    """Learning rate of a step (from 0) as a fraction of the peak."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
+    """Learning rate of a step (from 0) as a fraction of the peak. It never jumps, also where warm-up and decay overlap."""
+    warmup = (step + 1) / config.warmup_steps if step < config.warmup_steps else 1.0
     if config.schedule == "wsd":
         decay_steps = max(1, round(config.decay_fraction * config.steps))
-        return min(1.0, (config.steps - step) / decay_steps)
+        return min(warmup, (config.steps - step) / decay_steps)
+    if step < config.warmup_steps:
+        return warmup
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return config.final_fraction + (1 - config.final_fraction) * cosine
+
+
+def gradient_type(config: TrainConfig) -> torch.dtype:
+    """Type in which FSDP accumulates gradients: as wide as the weights, unless the recipe says bf16."""
+    if config.gradient_type == "bf16":
+        return torch.bfloat16
+    return torch.float64 if config.precision == "fp64" else torch.float32
 
 
 class Optimizer:
@@ -48,7 +56,10 @@ class Optimizer:
         ]
         if matrices:
             products = torch.bfloat16 if config.precision == "bf16" else None
-            self.parts.append(Muon(matrices, rate, momentum=config.momentum, weight_decay=config.weight_decay, dtype=products))
+            compiled = config.compile and matrices[0].is_cuda  # on CPU the products take all the time
+            decay = config.weight_decay
+            muon_part = Muon(matrices, rate, momentum=config.momentum, weight_decay=decay, dtype=products, compiled=compiled)
+            self.parts.append(muon_part)
 
     def step(self, scale: float, skip: Tensor) -> None:
         """Update at `scale` times the peak learning rate. A `skip` of 1.0 leaves weights and state unchanged, bit for bit."""

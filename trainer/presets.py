@@ -59,7 +59,7 @@ def gpt2_large() -> TrainConfig:
     webtext-train launch --ranks 8 train gpt2-large --data corpus/tokens --out runs/774M
     """
     model = ModelConfig(layers=36, heads=20, width=1280)
-    return _gpt2("gpt2-large", model, learning_rate=2.5e-4, micro_batch=16, strategy="fsdp")
+    return _gpt2("gpt2-large", model, learning_rate=2.5e-4, micro_batch=16)
 
 
 def gpt2_xl() -> TrainConfig:
@@ -68,7 +68,7 @@ def gpt2_xl() -> TrainConfig:
     webtext-train launch --ranks 8 train gpt2-xl --data corpus/tokens --out runs/1558M
     """
     model = ModelConfig(layers=48, heads=25, width=1600)
-    return _gpt2("gpt2-xl", model, learning_rate=2e-4, micro_batch=8, strategy="fsdp")
+    return _gpt2("gpt2-xl", model, learning_rate=2e-4, micro_batch=8)
 
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
@@ -92,7 +92,7 @@ def modern(config: TrainConfig) -> TrainConfig:
 RECIPES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"gpt2": lambda config: config, "modern": modern}
 
 
-def _gpt2(preset: str, model: ModelConfig, *, learning_rate: float, micro_batch: int, strategy: str = "ddp") -> TrainConfig:
+def _gpt2(preset: str, model: ModelConfig, *, learning_rate: float, micro_batch: int) -> TrainConfig:
     """A recipe with the paper's batch of 512 windows of 1,024 tokens. 700 warm-up steps are 367 M tokens; GPT-3 used 375 M."""
     return TrainConfig(
         preset=preset,
@@ -102,5 +102,4 @@ def _gpt2(preset: str, model: ModelConfig, *, learning_rate: float, micro_batch:
         learning_rate=learning_rate,
         warmup_steps=700,
         micro_batch=micro_batch,
-        strategy=strategy,
     )

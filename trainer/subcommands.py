@@ -87,6 +87,7 @@ def explain_parser() -> Parser:
     parser.add_argument(
         "--other", metavar="TEXT", help="a second text that shares a word with the prompt, to compare the word in two contexts"
     )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--out", default="explain.html", metavar="FILE", help="path of the page (default: explain.html)")
     return parser
 

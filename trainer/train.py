@@ -5,7 +5,7 @@ import logging
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from tokenizer.labels import printable
 from tokenizer.outputs import check_folder
 from tokenizer.typed_json import read
 from tokenizer.untrusted import check_file
-from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
+from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, folder_of, set_aside, sweep
 from trainer.checkpoint.load import load_model
-from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
+from trainer.checkpoint.metadata import CheckpointMetadata, DamagedCheckpointError, read_metadata
 from trainer.config import TrainConfig
 from trainer.data import Batches, TokenDataset
 from trainer.distributed import World, environment, process_group
@@ -31,6 +31,7 @@ from trainer.evals.task import check_folders
 from trainer.flags import apply_flags
 from trainer.flash_attention import activate_flash_attention
 from trainer.loop import Trainer
+from trainer.memory import memory_of, resolve_strategy
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
 from trainer.prolong import grows, prolong
@@ -54,6 +55,7 @@ def train(arguments: Namespace) -> int:
     """
     world = environment(arguments.device)
     config = resolve_precision(apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments), world)
+    config = resolve_strategy(config, world.ranks, memory_of(world))
     folder = Path(arguments.out)
     dataset = TokenDataset.open(arguments.data, verify=world.first)
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
@@ -62,32 +64,54 @@ def train(arguments: Namespace) -> int:
     if before is not None and grows(config, before) and world.first:
         prolong(folder, config, before)
     known = checkpoints(folder)
-    start = _find_checkpoint(folder, fall_back=arguments.fall_back)
-    if start is None and arguments.resume:
+    chosen = _find_checkpoint(folder, fall_back=arguments.fall_back) if world.first else None
+    if world.first and chosen is None and arguments.resume:
         raise InputError(f"{folder}: no checkpoint to resume from; omit --resume to start a new run")
-    if start is not None and read_metadata(start).step >= config.steps:
-        _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start})")
-        return 0
-    initial = _load_initial(arguments.init_from, config, tokenizer) if arguments.init_from and start is None else None
-    evaluator = _evaluator(arguments, config, tokenizer)
-    require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
-    _warn_without_validation(config, dataset, world)
-    with folder_lock(folder) if world.first else nullcontext():
-        if world.first:
-            _check_unchanged(folder, known)
-            _set_damaged_aside(known, start)
-            _prepare_folder(folder, config, dataset)
-        with process_group(world):
+    with process_group(world):
+        start = _agree_on_checkpoint(world, folder, chosen)
+        if start is not None and start.metadata.step >= config.steps:
+            _print(world, f"{folder}: up to date, all {config.steps} steps are done ({start.path})")
+            return 0
+        initial = None
+        if arguments.init_from and start is None:
+            initial = _load_initial(arguments.init_from, config, tokenizer, verify=world.first)
+        evaluator = _evaluator(arguments, config, tokenizer)
+        require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
+        _warn_about_recipe(config, dataset, world)
+        with folder_lock(folder) if world.first else nullcontext():
+            if world.first:
+                _check_unchanged(folder, known)
+                _set_damaged_aside(known, None if start is None else start.path)
+                _prepare_folder(folder, config, dataset)
+            world.wait()
             if world.device.type == "cuda" and (name := activate_flash_attention(arguments.flash_attention)):
                 _print(world, f"attention uses {name}")
+            _set_product_precision(config)
             trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
             if start is not None:
-                trainer.resume(start)
+                trainer.resume(start.path, start.metadata)
                 _print(world, f"{folder}: resuming from step {trainer.state.step:,} of {config.steps:,}")
             elif initial is not None:
                 trainer.copy_weights(initial)
             trackers = _trackers(arguments, trainer) if world.first else []
             return _exit_code(trainer, trainer.train(trackers))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A checkpoint to resume from."""
+
+    path: Path
+    metadata: CheckpointMetadata
+
+
+def _agree_on_checkpoint(world: World, folder: Path, chosen: Start | None) -> Start | None:
+    """The checkpoint that rank 0 has chosen and verified: on a shared disk, ranks could each see another one as the newest."""
+    step = world.from_first(-1 if chosen is None else chosen.metadata.step)
+    if step < 0 or world.first:
+        return chosen
+    path = folder_of(folder, step)
+    return Start(path, read_metadata(path, verify=False))
 
 
 def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) -> InTrainingEvaluator | None:
@@ -98,11 +122,22 @@ def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) 
 
 
 def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
-    """The recipe with `auto` precision replaced: bf16 on GPUs and on CPUs with bf16 instructions, else fp32."""
+    """The recipe with `auto` precision replaced: bf16 where GPU or CPU has instructions for it, else fp32."""
     if config.precision != "auto":
         return config
-    fast = world.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return replace(config, precision="bf16" if fast else "fp32")
+    return replace(config, precision="bf16" if computes_bf16(world.device) else "fp32")
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 matrices faster than fp32 ones: NVIDIA's GPUs do from compute capability 8.0."""
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _set_product_precision(config: TrainConfig) -> None:
+    """Let fp32 products on a GPU use TF32, unless the recipe asks for fp32 or fp64."""
+    torch.set_float32_matmul_precision("highest" if config.precision in ("fp32", "fp64") else "high")
 
 
 def find_tokenizer(dataset: TokenDataset, path: str | None) -> Tokenizer:
@@ -148,8 +183,14 @@ class _RunFile(msgspec.Struct):
     corpus_sha256: str
 
 
-def _warn_without_validation(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
-    """Say in one line that a run has no validation loss, and so no best checkpoint."""
+def _warn_about_recipe(config: TrainConfig, dataset: TokenDataset, world: World) -> None:
+    """Say in a line each what the run will not have: its peak learning rate, its products' speed, a validation loss."""
+    if config.warmup_steps > config.steps:
+        _print(world, f"the learning rate stays below its peak: {config.warmup_steps:,} warm-up steps of {config.steps:,} steps")
+    if config.precision == "bf16" and world.device.type == "cuda" and not computes_bf16(world.device):
+        _print(
+            world, f"{torch.cuda.get_device_name(world.device)} has no bf16 products, so that bf16 is slow; use --precision fp32"
+        )
     tokens = 0 if dataset.validation is None else len(dataset.validation)
     if tokens <= config.model.context:
         _print(
@@ -188,17 +229,15 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
     return before
 
 
-def _find_checkpoint(folder: Path, *, fall_back: bool) -> Path | None:
+def _find_checkpoint(folder: Path, *, fall_back: bool) -> Start | None:
     """The newest checkpoint, verified, or None for a new run. Raises DamagedCheckpointError unless `fall_back`."""
     for path in reversed(checkpoints(folder)):
         try:
-            read_metadata(path)
+            return Start(path, read_metadata(path))
         except DamagedCheckpointError as error:
             if not fall_back:
                 raise DamagedCheckpointError(f"{error}; use --fall-back to continue from an earlier checkpoint") from error
             log.warning("%s; falling back to the checkpoint before it", error)
-        else:
-            return path
     return None
 
 
@@ -214,9 +253,9 @@ def _set_damaged_aside(known: list[Path], start: Path | None) -> None:
         log.warning("%s: damaged; kept as %s", path, set_aside(path).name)
 
 
-def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer) -> GPT:
+def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer, *, verify: bool = True) -> GPT:
     """The network whose weights to start from. Raises InputError if its shape or its tokenizer differs from the run's."""
-    model, theirs_tokenizer, _ = load_model(folder)
+    model, theirs_tokenizer, _ = load_model(folder, verify=verify)
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
         f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"

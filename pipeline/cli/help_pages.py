@@ -40,7 +40,8 @@ COMMON = {
         *ENGINE_FLAGS,
     ),
     "documents": (
-        *("--input", "--output", "--corpus", "--explain", "--extractor", "--languages", "--min-characters", "--filters"),
+        *("--input", "--output", "--corpus", "--explain", "--html", "--extractor", "--languages", "--min-characters"),
+        *("--filters",),
         *("--mask-pii", "--takedown", *ENGINE_FLAGS),
     ),
     "dedup": ("--input", "--output", "--corpus", "--explain", "--threshold", "--shingle", "--against", *ENGINE_FLAGS),

@@ -38,10 +38,13 @@ WHOLE_TEXTS = {
 _TOOLS = {
     "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
     "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
-    "verify": ("pipeline.corpus.verify", "compare every file of a corpus with the size and sha256 in its manifest"),
+    "verify": (
+        "pipeline.corpus.verify",
+        "compare every file with its manifest, and every manifest with those that it follows from",
+    ),
     "export": ("pipeline.corpus.export", "write the unique documents or the tokens in a format that other tools read"),
     "join": ("pipeline.corpus.join", "join the token shards of several months into one dataset, by links, not copies"),
-    "remove": ("pipeline.corpus.remove", "write the next version without some pages, and list what was removed"),
+    "remove": ("pipeline.corpus.remove", "take pages, sites, documents or texts out of a corpus, by a list; report what went"),
     "card": ("pipeline.report.card", "write README.md and SHA256SUMS of the corpus as a Hugging Face dataset"),
 }
 TOOL_TEXTS = {name: text for name, (_, text) in _TOOLS.items()}

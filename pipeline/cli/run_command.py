@@ -20,7 +20,7 @@ from pipeline.engine.stage import Call, Stage
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.links.stage import outgrows
 from pipeline.storage.files import exists, join
-from pipeline.storage.manifest import NAME, Books, Input, StageManifest, stage_input
+from pipeline.storage.manifest import NAME, Books, StageManifest
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.paper import VOCAB_SIZE
@@ -225,7 +225,7 @@ def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:
         call = replace(call, settings=replace(call.settings, watch=None))  # it is served by the run
     keeps_links = stage.name == "links" and not any(getattr(call.settings, source) for source in SOURCES)
     if run.reuse and stage.name != "report":
-        inputs = None if keeps_links else _inputs(stage, call)
+        inputs = None if keeps_links else stage.read_inputs(call)
         source = join(run.reuse, stage.name)
         reused = reuse_stage(stage.name, source, call.output, to_manifest(call.settings), inputs)
         if stage.name == "pages" and not reused:
@@ -244,11 +244,6 @@ def _seeded(call: Call[Any], source: str) -> Call[Any]:
         return replace(call, settings=replace(call.settings, fetch_from=(source,)))
     seed_stage(source, call.output)
     return replace(call, engine=replace(call.engine, replace=call.engine.replace or is_seeded(source, call.output)))
-
-
-def _inputs(stage: Stage[Any], call: Call[Any]) -> dict[str, Input]:
-    """What the stage would record as its inputs."""
-    return {read: stage_input(folder, call.output) for read, folder in call.inputs.items()} | stage.files(call.settings)
 
 
 def _check_not_empty(stage: str, books: Books) -> None:

@@ -1,17 +1,28 @@
-"""`webtext join`: the token shards of several months as one dataset. Shards are hard-linked where the file system allows it."""
+"""`webtext join`: the token shards of several months as one dataset. Shards are hard-linked where the file system allows it.
+
+A document is in a joined set once: months that hold it twice are refused, or the later ones lose it.
+"""
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.corpus.joined_removal import document_sizes, listed_documents
 from pipeline.corpus.next_folder import carry_file
+from pipeline.corpus.removal import shard_without
 from pipeline.corpus.tool import Tool
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, load_stage, stage_input
+from pipeline.storage.chain import check_chain
+from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, input_place, load_stage, stage_input
 from pipeline.storage.next_version import check_foreign, next_version
+from pipeline.storage.takedown_list import Entry, entries
 from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError, InputError
 from tokenizer.folder_lock import folder_lock
@@ -20,39 +31,136 @@ from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import ShardEntry, SplitEntry
 
 logger = logging.getLogger(__name__)
+LEFT_OUT = "left_out"
+"""The reason of documents that the months hold and the joined dataset does not."""
 
 
-def join(folders: Sequence[str], output: str) -> StageManifest:
+@dataclass(frozen=True)
+class Month:
+    """A tokens folder to join, and the documents that it loses on the way: id and UTF-8 bytes of each."""
+
+    folder: str
+    dataset: Dataset
+    left_out: Mapping[bytes, int] = field(default_factory=dict)
+
+    @cached_property
+    def ids(self) -> npt.NDArray[np.void]:
+        """The ids of all its documents, in order."""
+        shards = (shard for name in self.dataset.splits for shard in self.dataset.open(name, verify=False))
+        parts = [np.ascontiguousarray(batch.document_ids).view("V16").ravel() for shard in shards for batch in shard.batches]
+        return np.concatenate(parts) if parts else np.array([], "V16")
+
+
+def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (), drop_repeated: bool = False) -> StageManifest:
     """Write the joined dataset, and replace that of an earlier join once the new one is complete.
 
-    Equal folders in equal order give equal bytes. Raises InputError if the folders' tokenizers differ, a file differs from its
-    manifest, a folder is named twice, or `output` holds anything but a joined dataset.
+    Equal folders in equal order give equal bytes. Documents that `takedown` lists are left out; so are, with `drop_repeated`, those
+    that an earlier folder holds. Raises InputError if a document is in two folders and not `drop_repeated`, the folders' tokenizers
+    differ, a file differs from its manifest, a folder no longer follows from its inputs or is named twice, or `output` holds anything
+    but a joined dataset.
     """
     _check_folders(folders, output)
-    datasets = [_load_dataset(folder) for folder in folders]
-    _check_tokenizers(folders, datasets)
+    months = [Month(folder, _load_dataset(folder)) for folder in folders]
+    _check_tokenizers(months)
     for folder in folders:
         check_folder(folder)
+        check_chain(folder)
+    _warn_of_unseen(folders)
+    months = _without_listed(months, takedown)
+    months = _without_repeated(months, drop=drop_repeated)
     with folder_lock(output) if files.is_local(output) else nullcontext(), next_version(output) as aside:
-        return _write(folders, datasets, output, aside)
+        return _write(months, output, aside)
 
 
-def _write(folders: Sequence[str], datasets: Sequence[Dataset], output: str, aside: str) -> StageManifest:
+def _warn_of_unseen(folders: Sequence[str]) -> None:
+    """Name the months that were not compared with one before them, as where a month came late; as far as their dedup can be read."""
+    found = {folder: _dedup_of(folder) for folder in folders}
+    for number, folder in enumerate(folders):
+        later = found[folder]
+        earlier = [found[other] for other in folders[:number]]
+        read = {entry.sha256 for name, entry in later.inputs.items() if name.startswith("against_")} if later else set()
+        if unseen := [
+            other for other, dedup in zip(folders, earlier, strict=False) if later and dedup and dedup.sha256 not in read
+        ]:
+            more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+            logger.warning(
+                "join: %s was not compared with %s%s: it may hold near copies; run its dedup with --against, then its tokens, again",
+                *(folder, unseen[0], more),
+            )
+
+
+def _dedup_of(folder: str) -> StageManifest | None:
+    """The manifest of the dedup that a tokens folder follows from; None where it cannot be read."""
+    entry = StageManifest.load(folder).inputs.get("dedup")
+    try:
+        return load_stage(input_place(folder, entry), "dedup") if entry else None
+    except InputError:
+        return None
+
+
+def _without_listed(months: Sequence[Month], takedown: Sequence[Entry]) -> list[Month]:
+    """The months without the documents of a take-down list."""
+    if not takedown:
+        return list(months)
+    listed = [listed_documents(month.folder, load_stage(month.folder, "tokens"), takedown) for month in months]
+    for month, sizes in zip(months, listed, strict=True):
+        if sizes:
+            logger.warning(
+                "join: left %d listed documents of %s out; `webtext remove` removes them there", len(sizes), month.folder
+            )
+    return [replace(month, left_out=sizes) for month, sizes in zip(months, listed, strict=True)]
+
+
+def _without_repeated(months: Sequence[Month], *, drop: bool) -> list[Month]:
+    """The months without the documents that an earlier one holds too. Raises InputError where there are some, unless `drop`."""
+    held = np.array([], "V16")
+    rest: list[Month] = []
+    for month in months:
+        ids = month.ids[~np.isin(month.ids, _as_ids(month.left_out))]
+        unique, counts = np.unique(ids, return_counts=True)
+        repeated = np.intersect1d(unique, held)
+        if (counts > 1).any():
+            raise InputError(f"{month.folder}: holds {int((counts > 1).sum()):,} documents twice; run its stages again")
+        if len(repeated):
+            _refuse_repeated(month, repeated, rest, drop=drop)
+            sizes = dict(document_sizes(month.folder, {key.tobytes() for key in repeated}))
+            month = replace(month, left_out={**month.left_out, **sizes})
+        held = np.union1d(held, unique)
+        rest.append(month)
+    return rest
+
+
+def _refuse_repeated(month: Month, repeated: npt.NDArray[np.void], before: Sequence[Month], *, drop: bool) -> None:
+    """Raise InputError that names two months which hold a document, unless repeated ones are dropped: then log their number."""
+    first = next(other.folder for other in before if np.isin(repeated, other.ids).any())
+    if not drop:
+        raise InputError(
+            f"{month.folder}: {len(repeated):,} of its documents are in earlier months too, as in {first}; run its dedup with --against"
+            " those months and its tokens again, both with --replace, or add --drop-repeated"
+        )
+    logger.info("join: left %d documents of %s out that earlier months hold, as %s", len(repeated), month.folder, first)
+
+
+def _as_ids(ids: Collection[bytes]) -> npt.NDArray[np.void]:
+    return np.array(sorted(ids), "V16") if ids else np.array([], "V16")
+
+
+def _write(months: Sequence[Month], output: str, aside: str) -> StageManifest:
     """Write the joined dataset into the folder `aside`; its manifest names its inputs as seen from `output`."""
-    first = datasets[0]
-    names = dict.fromkeys(name for dataset in datasets for name in dataset.splits)
-    splits = {name: _join_split(name, folders, datasets, aside) for name in names}
-    tokenizer = _carry_tokenizer(folders[0], aside)
-    joined = replace(first, folder=aside, splits=splits, unigram_entropy_nats={})
+    names = dict.fromkeys(name for month in months for name in month.dataset.splits)
+    splits = {name: _join_split(name, months, aside) for name in names}
+    tokenizer = _carry_tokenizer(months[0].folder, aside)
+    joined = replace(months[0].dataset, folder=aside, splits=splits, unigram_entropy_nats={})
     joined = replace(joined, unigram_entropy_nats=unigram_entropies(joined))
-    entries = [FileEntry(e.name, "tokens", e.documents, e.bytes, e.sha256) for split in splits.values() for e in split.shards]
+    shards = [FileEntry(e.name, "tokens", e.documents, e.bytes, e.sha256) for split in splits.values() for e in split.shards]
     documents = sum(split.documents for split in splits.values())
+    left_out = sum(len(month.left_out) for month in months)
     manifest = StageManifest(
         "tokens",
         {},
-        {f"tokens_{i:04d}": stage_input(folder, output) for i, folder in enumerate(folders)},
-        tuple(sorted([tokenizer, *entries], key=lambda e: e.name)),
-        Books(documents, documents),
+        {f"tokens_{i:04d}": stage_input(month.folder, output) for i, month in enumerate(months)},
+        tuple(sorted([tokenizer, *shards], key=lambda e: e.name)),
+        Books(documents + left_out, documents, {LEFT_OUT: left_out} if left_out else {}),
         {f"text_bytes_{name}": split.text_bytes for name, split in splits.items()},
         joined.section(),
     )
@@ -76,13 +184,13 @@ def _is_joined(manifest: StageManifest) -> bool:
     return manifest.stage == "tokens" and any(name.startswith("tokens_") for name in manifest.inputs)
 
 
-def _check_tokenizers(folders: Sequence[str], datasets: Sequence[Dataset]) -> None:
-    first = datasets[0]
-    for folder, dataset in zip(folders, datasets, strict=True):
-        if dataset.tokenizer_sha256 != first.tokenizer_sha256:
+def _check_tokenizers(months: Sequence[Month]) -> None:
+    first = months[0]
+    for month in months:
+        if month.dataset.tokenizer_sha256 != first.dataset.tokenizer_sha256:
             raise InputError(
-                f"{folder}: made with tokenizer {dataset.tokenizer_sha256[:12]}, {folders[0]} with {first.tokenizer_sha256[:12]};"
-                " run the stage 'tokens' of all months with one --vocabulary"
+                f"{month.folder}: made with tokenizer {month.dataset.tokenizer_sha256[:12]}, {first.folder} with"
+                f" {first.dataset.tokenizer_sha256[:12]}; run the stage 'tokens' of all months with one --vocabulary"
             )
 
 
@@ -94,22 +202,41 @@ def _load_dataset(folder: str) -> Dataset:
         raise InputError(str(error)) from error
 
 
-def _join_split(name: str, folders: Sequence[str], datasets: Sequence[Dataset], output: str) -> SplitEntry:
-    """Join one split of all folders: shards in the order of the folders, renumbered."""
-    parts = [(folder, dataset.splits[name]) for folder, dataset in zip(folders, datasets, strict=True) if name in dataset.splits]
-    shards = [(folder, entry) for folder, split in parts for entry in split.shards]
+def _join_split(name: str, months: Sequence[Month], output: str) -> SplitEntry:
+    """Join one split of all months: shards in the order of the months, renumbered; a shard that loses its last document goes."""
+    parts = [(month, month.dataset.splits[name]) for month in months if name in month.dataset.splits]
+    rests = [
+        (month, entry, shard_without(shard, month.left_out))
+        for month, split in parts
+        for entry, shard in zip(split.shards, month.dataset.open(name, verify=False), strict=True)
+    ]
+    rests = [(month, entry, rest) for month, entry, rest in rests if rest.header.documents or not rest.lost]
     entries: list[ShardEntry] = []
-    for number, (folder, entry) in enumerate(shards):
-        renamed = replace(entry, name=f"tokens-{name}-{number:05d}-of-{len(shards):05d}.arrow")
-        carry_file(files.join(folder, entry.name), files.join(output, renamed.name))
+    for number, (month, entry, rest) in enumerate(rests):
+        renamed = replace(entry, name=f"tokens-{name}-{number:05d}-of-{len(rests):05d}.arrow")
+        target = files.join(output, renamed.name)
+        if rest.lost:
+            digest = files.publish(target, rest.write)
+            documents, tokens = rest.header.documents, rest.header.tokens
+            renamed = ShardEntry(renamed.name, documents, tokens, digest.bytes, digest.sha256)
+        else:
+            carry_file(files.join(month.folder, entry.name), target)
         entries.append(renamed)
-    splits = [split for _, split in parts]
+    lost_bytes = sum(_lost_bytes(month, name) for month, _ in parts)
     return SplitEntry(
-        sum(split.documents for split in splits),
-        sum(split.tokens for split in splits),
-        sum(split.text_bytes for split in splits),
+        sum(entry.documents for entry in entries),
+        sum(entry.tokens for entry in entries),
+        sum(split.text_bytes for _, split in parts) - lost_bytes,
         tuple(entries),
     )
+
+
+def _lost_bytes(month: Month, name: str) -> int:
+    """UTF-8 bytes of the documents that a split of a month loses."""
+    if not month.left_out:
+        return 0
+    shards = month.dataset.open(name, verify=False)
+    return sum(month.left_out[key] for shard in shards for key in shard_without(shard, month.left_out).lost)
 
 
 def _carry_tokenizer(folder: str, output: str) -> FileEntry:
@@ -123,10 +250,13 @@ def _flags(parser: argparse.ArgumentParser) -> None:
         "--tokens", nargs="+", required=True, metavar="DIR", help="folders of the stage 'tokens', all made with one vocabulary"
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the joined dataset")
+    parser.add_argument("--takedown", metavar="FILE", help="take-down list: leave out the documents that it names")
+    parser.add_argument("--drop-repeated", action="store_true", help="leave out documents that an earlier folder holds")
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    manifest = join(arguments.tokens, arguments.output)
+    takedown = entries(arguments.takedown) if arguments.takedown else ()
+    manifest = join(arguments.tokens, arguments.output, takedown=takedown, drop_repeated=arguments.drop_repeated)
     logger.info(
         "join: joined %d documents of %d folders in %s", manifest.books.items_out, len(arguments.tokens), arguments.output
     )

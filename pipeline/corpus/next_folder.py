@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.records import Drop
 from pipeline.storage import files
-from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, input_place, stage_input
+from pipeline.storage.chain import names_folder
+from pipeline.storage.manifest import NAME, Books, FileEntry, Input, StageManifest, input_place, relative_path, stage_input
 from tokenizer.errors import InputError
 
 
@@ -24,6 +26,7 @@ class RemovedDocument:
     row: int
     document_id: bytes
     url: str
+    dedup_key: str
     language: str | None
     text_bytes: int
     kept: bool
@@ -31,17 +34,21 @@ class RemovedDocument:
 
 @dataclass
 class NextFolder:
-    """The folder `target` that becomes the next version of `source`. `written` counts the files whose content changes."""
+    """The folder `target` that becomes the next version of `source`, and will lie at `place` (`target`, unless it is switched).
+
+    `written` counts the files whose content changes; `replaced` lists them: name, and the sha256 before and after.
+    """
 
     source: str
     target: str
     manifest: StageManifest
+    place: str = ""
     entries: list[FileEntry] = field(default_factory=list)
     written: int = 0
-    _names: frozenset[str] = field(init=False)
+    replaced: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._names = frozenset(entry.name for entry in self.manifest.files)
+        self.place = self.place or self.target
 
     def carry(self, entry: FileEntry) -> None:
         """Carry a file over unchanged."""
@@ -52,7 +59,9 @@ class NextFolder:
         """Write new content under the file's old name, or a new file; returns the new entry."""
         digest = files.publish(files.join(self.target, entry.name), fill)
         self.entries.append(FileEntry(entry.name, entry.kind, rows, digest.bytes, digest.sha256))
-        self.written += entry.name in self._names
+        if entry.sha256:
+            self.written += 1
+            self.replaced.append((entry.name, entry.sha256, digest.sha256))
         return self.entries[-1]
 
     def write_table(self, entry: FileEntry, table: pa.Table) -> None:
@@ -69,10 +78,18 @@ class NextFolder:
             self.carry(entry)
         return table.filter(hits)
 
-    def close(self, books: Books, counters: Mapping[str, int], inputs: Mapping[str, str], dataset: Any = None) -> StageManifest:
-        """Publish the manifest. `inputs` are the folders that replace the old inputs, by name."""
+    def write_drops(self, reason: str, items: Sequence[tuple[str, str]]) -> None:
+        """List removed items (name and detail) in a drops file of their own."""
+        number = 1 + sum(entry.name.startswith("drops/removed-") for entry in self.manifest.files)
+        drops = Drop.table([Drop(self.manifest.stage, item, reason, detail or None) for item, detail in items])
+        self.write_table(FileEntry(f"drops/removed-{number:04d}.parquet", "drops", 0, 0, ""), drops)
+
+    def close(
+        self, books: Books, counters: Mapping[str, int], inputs: "Mapping[str, NextFolder]", dataset: Any = None
+    ) -> StageManifest:
+        """Publish the manifest. `inputs` are the next versions that replace the old inputs, by name."""
         next_inputs = {name: self._relocate(entry) for name, entry in self.manifest.inputs.items()}
-        next_inputs |= {name: stage_input(folder, self.target) for name, folder in inputs.items()}
+        next_inputs |= {name: folder.as_input(self.place) for name, folder in inputs.items() if name in next_inputs}
         books.check(f"{self.manifest.stage} without the removed documents")
         entries = tuple(sorted(self.entries, key=lambda e: e.name))
         nonzero = {name: value for name, value in counters.items() if value}
@@ -80,14 +97,20 @@ class NextFolder:
         next_manifest.save(self.target)
         return next_manifest
 
+    def as_input(self, seen_from: str) -> Input:
+        """This next version as an input of the stage that lies in the folder `seen_from`."""
+        return Input(relative_path(self.place, seen_from), StageManifest.load(self.target).sha256)
+
     def _relocate(self, entry: Input) -> Input:
-        """The input with its path relative to `target`; unchanged if its folder is gone, has changed or may not be read."""
+        """The input with its path relative to `place`; unchanged if its folder is gone, has changed or may not be read."""
+        if self.place == self.source or not names_folder(entry):
+            return entry
         try:
             folder = input_place(self.source, entry)
         except InputError:
             return entry
         unchanged = files.exists(files.join(folder, NAME)) and StageManifest.load(folder).sha256 == entry.sha256
-        return stage_input(folder, self.target) if unchanged else entry
+        return stage_input(folder, self.place) if unchanged else entry
 
 
 def carry_file(source: str, target: str) -> None:

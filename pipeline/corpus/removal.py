@@ -1,4 +1,4 @@
-"""The next version of the stages `documents`, `dedup` and `tokens` without some documents.
+"""The next version of the stages from `documents` to `tokens` without some documents.
 
 Only files that hold a removed document are written; the others are carried over. If a removed document had duplicates, none of them
 takes its place: a request to remove a text covers its near-duplicates.
@@ -6,24 +6,24 @@ takes its place: a request to remove a text covers its near-duplicates.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.corpus.next_folder import NextFolder, RemovedDocument
+from pipeline.corpus.page_removal import REASON, RemovedPages
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.engine.writer import TableSink
-from pipeline.records import Drop
 from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import KEEP_SCHEMA
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
+from tokenizer.shards import Header, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 from tokenizer.shards import Manifest as Dataset
-from tokenizer.shards import Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 
-REASON = "taken_down"
 SHINGLE_BYTES = 6
 RowNumbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -37,8 +37,11 @@ def removed_rows_by_shard(removed: Sequence[RemovedDocument]) -> dict[int, RowNu
     }
 
 
-def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument]) -> StageManifest:
-    """Write the documents stage without the removed documents, and list them in a new drops file."""
+def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument], pages: RemovedPages) -> StageManifest:
+    """Write the documents stage without the removed documents; where their pages stay, list them in a new drops file.
+
+    Of removed pages the stage knows nothing any more: they are not among its items, nor in its drops.
+    """
     affected = removed_rows_by_shard(removed)
     for number, entry in enumerate(folder.manifest.of_kind("documents")):
         if number in affected:
@@ -47,19 +50,28 @@ def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument]) -> St
             )
         else:
             folder.carry(entry)
+    dropped = Counter(folder.manifest.books.dropped)
+    gone = 0
     for entry in folder.manifest.of_kind("drops"):
-        folder.carry(entry)
+        reasons = folder.filter_table(entry, "item", pages.urls).column("reason").to_pylist()
+        dropped.subtract(reasons)
+        gone += len(reasons)
+    left = [document for document in removed if document.url not in pages.urls]
+    if left:
+        folder.write_drops(REASON, [(document.url, document.document_id.hex()) for document in left])
+        dropped[REASON] += len(left)
     for entry in folder.manifest.of_kind("site_lines"):
         folder.filter_table(entry, "url", [document.url for document in removed])
-    earlier = sum(entry.name.startswith("drops/removed-") for entry in folder.manifest.files)
-    drops = Drop.table([Drop("documents", document.url, REASON, document.document_id.hex()) for document in removed])
-    folder.write_table(FileEntry(f"drops/removed-{earlier + 1:04d}.parquet", "drops", 0, 0, ""), drops)
     old = folder.manifest.books
-    books = Books(old.items_in, old.items_out - len(removed), {**old.dropped, REASON: old.dropped.get(REASON, 0) + len(removed)})
+    books = Books(old.items_in - gone - (len(removed) - len(left)), old.items_out - len(removed), _positive(dropped))
     counters = Counter(folder.manifest.counters)
     counters.subtract({"text_bytes": sum(document.text_bytes for document in removed)})
     counters.subtract(Counter(name for document in removed if (name := f"language_{document.language}") in counters))
-    return folder.close(books, counters, {})
+    return folder.close(books, counters, pages.inputs)
+
+
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: items for name, items in counts.items() if items}
 
 
 def _write_without(path: str, rows: RowNumbers) -> Callable[[IO[bytes]], object]:
@@ -81,9 +93,15 @@ def _write_without(path: str, rows: RowNumbers) -> Callable[[IO[bytes]], object]
     return fill
 
 
-def next_dedup(folder: NextFolder, removed: Sequence[RemovedDocument], documents: str) -> StageManifest:
-    """Write the dedup stage for the next documents: keep lists and index renumbered, duplicates and drops of removed rows left out."""
+def next_dedup(
+    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Mapping[bytes, int], documents: NextFolder
+) -> StageManifest:
+    """Write the dedup stage for the next documents: keep lists and index renumbered, duplicates and drops of removed rows left out.
+
+    `encoded` has the bytes of the removed documents that dedup kept, by id.
+    """
     affected = removed_rows_by_shard(removed)
+    all_urls = [document.url for document in removed]
     urls = [document.url for document in removed if not document.kept]
     dropped: Counter[str] = Counter()
     for kind in dict.fromkeys(entry.kind for entry in folder.manifest.files):
@@ -92,17 +110,66 @@ def next_dedup(folder: NextFolder, removed: Sequence[RemovedDocument], documents
                 dropped.update(folder.filter_table(entry, "item", urls).column("reason").to_pylist())
             elif kind == "duplicates":
                 folder.filter_table(entry, "url", urls)
+            elif kind in ("documents", "rewritten"):  # spans were cut
+                folder.filter_table(entry, "url", all_urls)
             elif number in affected:
                 _renumber(folder, kind, entry, number, affected[number])
             else:
                 folder.carry(entry)
     old, left = folder.manifest.books, Counter(folder.manifest.books.dropped)
     left.subtract(dropped)
-    kept = [document for document in removed if document.kept]
-    books = Books(old.items_in - len(removed), old.items_out - len(kept), {name: items for name, items in left.items() if items})
+    kept = sum(document.kept for document in removed)
+    books = Books(old.items_in - len(removed), old.items_out - kept, _positive(left))
     counters = Counter(folder.manifest.counters)
-    counters.subtract({"text_bytes": sum(document.text_bytes for document in kept)})
+    counters.subtract({"text_bytes": sum(encoded.values())})
     return folder.close(books, counters, {"documents": documents})
+
+
+def next_overlap(
+    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Mapping[bytes, int], dedup: NextFolder
+) -> StageManifest:
+    """Write the overlap stage for the next dedup: keep lists renumbered, overlapping documents and drops left out.
+
+    `encoded` has the bytes of the removed documents that overlap kept, by id.
+    """
+    was_cut = bool(dedup.manifest.of_kind("documents"))
+    affected = _rows_of_cut_files(dedup, removed) if was_cut else removed_rows_by_shard(removed)
+    urls = [document.url for document in removed]
+    counters, dropped = Counter(folder.manifest.counters), Counter(folder.manifest.books.dropped)
+    for kind in dict.fromkeys(entry.kind for entry in folder.manifest.files):
+        for number, entry in enumerate(folder.manifest.of_kind(kind)):
+            if kind == "drops":
+                dropped.subtract(folder.filter_table(entry, "item", urls).column("reason").to_pylist())
+            elif kind == "overlapping":
+                counters["overlapping_documents"] -= folder.filter_table(entry, "url", urls).num_rows
+            elif kind == "keep" and number in affected:
+                _renumber(folder, kind, entry, number, affected[number])
+            else:
+                folder.carry(entry)
+    old = folder.manifest.books
+    left = _positive(dropped)
+    items_out = old.items_out - len(encoded)
+    counters.subtract({"text_bytes": sum(encoded.values())})
+    return folder.close(Books(items_out + sum(left.values()), items_out, left), counters, {"dedup": dedup})
+
+
+def _rows_of_cut_files(dedup: NextFolder, removed: Sequence[RemovedDocument]) -> dict[int, RowNumbers]:
+    """The rows of the removed documents in the files that dedup wrote where it cut spans."""
+    urls = pa.array(sorted({document.url for document in removed}), pa.string())
+    rows: dict[int, RowNumbers] = {}
+    for number, entry in enumerate(dedup.manifest.of_kind("documents")):
+        column = files.read_table(files.join(dedup.source, entry.name), ["url"]).column("url")
+        hits = np.flatnonzero(np.asarray(pc.is_in(column, value_set=urls)))
+        if len(hits):
+            rows[number] = hits
+    return rows
+
+
+def next_vocabulary(folder: NextFolder, dedup: NextFolder) -> StageManifest:
+    """Carry the vocabulary over to the next dedup: its entries stay, and with them the ids of all shards."""
+    for entry in folder.manifest.files:
+        folder.carry(entry)
+    return folder.close(folder.manifest.books, folder.manifest.counters, {"dedup": dedup})
 
 
 def _renumber(folder: NextFolder, kind: str, entry: FileEntry, number: int, rows: RowNumbers) -> None:
@@ -143,15 +210,18 @@ def _all_but(rows: RowNumbers, total: int) -> Mask:
     return keep
 
 
-def next_tokens(folder: NextFolder, removed: Sequence[RemovedDocument], dedup: str) -> StageManifest:
-    """Write the tokens stage without the removed documents that dedup kept. Raises FormatError if a shard is damaged."""
-    text_bytes = {document.document_id: document.text_bytes for document in removed if document.kept}
+def next_tokens(folder: NextFolder, text_bytes: Mapping[bytes, int], inputs: Mapping[str, NextFolder]) -> StageManifest:
+    """Write the tokens stage without some documents: `text_bytes` has the UTF-8 bytes of each, by id.
+
+    Raises FormatError if a shard is damaged.
+    """
     dataset = Dataset.load(folder.source)
     dataset.verify()
     counters = Counter(folder.manifest.counters)
     splits: dict[str, SplitEntry] = {}
     for name, split in dataset.splits.items():
-        shards = [_next_shard(folder, shard, text_bytes) for shard in dataset.open(name, verify=False)]
+        opened = zip(split.shards, dataset.open(name, verify=False), strict=True)
+        shards = [_next_shard(folder, entry.name, shard, text_bytes) for entry, shard in opened]
         lost_bytes = sum(lost for _, lost in shards)
         entries = tuple(entry for entry, _ in shards)
         documents, tokens = sum(e.documents for e in entries), sum(e.tokens for e in entries)
@@ -163,32 +233,48 @@ def next_tokens(folder: NextFolder, removed: Sequence[RemovedDocument], dedup: s
     after = replace(dataset, folder=folder.target, splits=splits, unigram_entropy_nats={})
     after = replace(after, unigram_entropy_nats=unigram_entropies(after))
     old = folder.manifest.books
-    books = Books(old.items_in - len(text_bytes), old.items_out - len(text_bytes), old.dropped)
-    return folder.close(books, counters, {"dedup": dedup}, after.section())
+    gone = old.items_out - sum(split.documents for split in splits.values())
+    books = Books(old.items_in - gone, old.items_out - gone, old.dropped)
+    return folder.close(books, counters, inputs, after.section())
 
 
-def _next_shard(folder: NextFolder, shard: Shard, text_bytes: Mapping[bytes, int]) -> tuple[ShardEntry, int]:
+def _next_shard(folder: NextFolder, name: str, shard: Shard, text_bytes: Mapping[bytes, int]) -> tuple[ShardEntry, int]:
     """The shard's next entry, and the bytes of text that it lost. `text_bytes` are those of the removed documents, by id."""
-    (entry,) = (e for e in folder.manifest.files if e.name == shard.header.name)
-    masks = [_keep_mask(batch, text_bytes) for batch in shard.batches]
-    lost = [
-        batch.document_ids[i].tobytes() for batch, keep in zip(shard.batches, masks, strict=True) for i in np.flatnonzero(~keep)
-    ]
-    if not lost:
+    (entry,) = (e for e in folder.manifest.files if e.name == name)
+    rest = shard_without(shard, text_bytes)
+    if not rest.lost:
         folder.carry(entry)
         return ShardEntry(entry.name, shard.header.documents, shard.header.tokens, entry.bytes, entry.sha256), 0
-    batches = [_select(batch, keep) for batch, keep in zip(shard.batches, masks, strict=True)]
-    documents, tokens = sum(len(b) for b in batches), sum(len(b.tokens) for b in batches)
-    header = replace(shard.header, documents=documents, tokens=tokens)
+    written: FileEntry = folder.write(entry, rest.header.documents, rest.write)
+    numbers = (rest.header.documents, rest.header.tokens)
+    return ShardEntry(written.name, *numbers, written.bytes, written.sha256), sum(text_bytes[key] for key in rest.lost)
 
-    def fill(file: IO[bytes]) -> None:
-        writer = ShardWriter(file, header)
-        for batch in batches:
+
+@dataclass(frozen=True, slots=True)
+class ShardRest:
+    """What is left of a token shard, and the ids of the documents that it lost."""
+
+    header: Header
+    batches: Sequence[TokenBatch]
+    lost: Sequence[bytes]
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the shard."""
+        writer = ShardWriter(file, self.header)
+        for batch in self.batches:
             writer.write(batch)
         writer.close()
 
-    written: FileEntry = folder.write(entry, documents, fill)
-    return ShardEntry(written.name, documents, tokens, written.bytes, written.sha256), sum(text_bytes[key] for key in lost)
+
+def shard_without(shard: Shard, ids: Collection[bytes]) -> ShardRest:
+    """A token shard without the documents that have these ids."""
+    masks = [_keep_mask(batch, ids) for batch in shard.batches]
+    lost = [
+        batch.document_ids[i].tobytes() for batch, keep in zip(shard.batches, masks, strict=True) for i in np.flatnonzero(~keep)
+    ]
+    batches = [_select(batch, keep) for batch, keep in zip(shard.batches, masks, strict=True)] if lost else shard.batches
+    documents, tokens = sum(len(b) for b in batches), sum(len(b.tokens) for b in batches)
+    return ShardRest(replace(shard.header, documents=documents, tokens=tokens), batches, lost)
 
 
 def _keep_mask(batch: TokenBatch, removed: Collection[bytes]) -> Mask:

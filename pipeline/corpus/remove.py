@@ -1,121 +1,29 @@
-"""`webtext remove`: the next version of a corpus without some pages, sites, submissions or documents."""
+"""`webtext remove`: a corpus without some pages, sites, submissions, documents or passages, as a new folder or in place."""
 
 import argparse
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.corpus import trace
+from pipeline.corpus import joined_removal, next_corpus, trace
 from pipeline.corpus.folder import DATA_STAGES, CorpusFolder, stage_folders
-from pipeline.corpus.next_folder import NextFolder, RemovedDocument
-from pipeline.corpus.removal import next_dedup, next_documents, next_tokens
-from pipeline.corpus.token_spans import spans_of_documents
+from pipeline.corpus.matching import Matched, Requests, entry_list, match
+from pipeline.corpus.next_folder import RemovedDocument
+from pipeline.corpus.removal_report import Signature, document_rows, linked_elsewhere, readers_of, report, unmatched
 from pipeline.corpus.tool import Tool
-from pipeline.storage import files
-from pipeline.storage.document_shards import kept_rows
+from pipeline.storage import files, takedown_list
+from pipeline.storage.chain import check_chain
 from pipeline.storage.manifest import NAME
 from pipeline.storage.next_version import check_foreign
+from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry
 from pipeline.storage.verification import check_folder
-from pipeline.urls import canonical_host
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 REMOVED = "removed.jsonl"
-NEXT = ("documents", "dedup", "tokens")
-"""Stages that hold texts or data derived from them, in the order of the data."""
-COLUMNS = ["document_id", "dedup_key", "url", "domain", "language", "text"]
-
-
-def find_documents(corpus: CorpusFolder, keys: set[str], sites: Sequence[str], ids: set[bytes]) -> list[RemovedDocument]:
-    """The documents with one of these dedup keys, on one of these sites (subdomains included), or with one of these ids."""
-    documents: list[RemovedDocument] = []
-    keep_lists = corpus.paths("dedup", "keep")
-    for number, path in enumerate(corpus.paths("documents", "documents")):
-        kept = set(kept_rows(keep_lists[number]).tolist()) if keep_lists else None
-        documents += [_removed_document(number, row, values, kept) for row, values in _hits(path, keys, sites, ids)]
-    return documents
-
-
-def _hits(path: str, keys: set[str], sites: Sequence[str], ids: set[bytes]) -> Iterator[tuple[int, trace.ParquetRow]]:
-    """The number and the values of each row to remove."""
-    start = 0
-    for batch in files.record_batches(path, COLUMNS, rows=1024):
-        key_hits = pc.is_in(batch.column("dedup_key"), value_set=pa.array(sorted(keys), pa.string()))
-        id_hits = pc.is_in(batch.column("document_id"), value_set=pa.array(sorted(ids), pa.binary(16)))
-        hits = pc.or_(key_hits, id_hits)
-        for site in sites:
-            hits = pc.or_(hits, pc.match_substring_regex(batch.column("dedup_key"), _on_site(site)))
-        for row in np.flatnonzero(hits.to_numpy(zero_copy_only=False)):
-            yield start + int(row), batch.slice(row, 1).to_pylist()[0]
-        start += batch.num_rows
-
-
-def _on_site(site: str) -> str:
-    """A pattern of the dedup keys of a site and its subdomains."""
-    return rf"^https?://(?:[^/?]*\.)?{re.escape(site)}(?::\d+)?(?:[/?]|$)"
-
-
-def keys_that_led_to(corpus: CorpusFolder, keys: set[str], sites: Sequence[str]) -> dict[str, set[str]]:
-    """The dedup keys of pages whose final address, or an address that redirected to it, has one of the keys or is on a site.
-
-    Each with the keys of these addresses.
-    """
-    on_site = re.compile("|".join(map(_on_site, sites)) or "(?!)")
-    found: dict[str, set[str]] = {}
-    for path in corpus.paths("pages", "pages"):
-        for batch in files.record_batches(path, rows=1024):
-            for row in batch.to_pylist():
-                addresses = {trace.key_of(url) for url in (row["final_url"], *(row.get("redirects") or ()))}
-                if not addresses.isdisjoint(keys) or any(map(on_site.match, addresses)):
-                    found[row["dedup_key"]] = addresses
-    return found
-
-
-def _removed_document(shard: int, row: int, values: trace.ParquetRow, kept: set[int] | None) -> RemovedDocument:
-    text_bytes = len(values["text"].encode())
-    is_kept = kept is None or row in kept
-    return RemovedDocument(shard, row, values["document_id"], values["url"], values["language"], text_bytes, is_kept)
-
-
-def write_next(corpus: CorpusFolder, output: str, removed: Sequence[RemovedDocument]) -> dict[str, int]:
-    """Write the next version into `output`; returns the number of rewritten files per stage."""
-    rewritten: dict[str, int] = {}
-    for stage in NEXT:
-        if stage not in corpus.folders:
-            continue
-        folder = NextFolder(corpus.folders[stage], files.join(output, stage), corpus.manifests[stage])
-        if stage == "documents":
-            next_documents(folder, removed)
-        elif stage == "dedup":
-            next_dedup(folder, removed, files.join(output, "documents"))
-        else:
-            next_tokens(folder, removed, files.join(output, "dedup"))
-        rewritten[stage] = folder.written
-    return rewritten
-
-
-def removal_list(corpus: CorpusFolder, removed: Sequence[RemovedDocument]) -> bytes:
-    """The removed documents as JSON lines: address, id, file and row, and the position among the tokens."""
-    spans = {span.document_id: span for span in spans_of_documents(corpus, {d.document_id for d in removed if d.kept})}
-    names = [entry.name for entry in corpus.manifests["documents"].of_kind("documents")]
-    lines = []
-    for document in removed:
-        line: dict[str, object] = {
-            "url": document.url,
-            "document_id": document.document_id.hex(),
-            "file": f"documents/{names[document.shard]}",
-            "row": document.row,
-        }
-        if document.kept and (span := spans.get(document.document_id)):
-            line |= {"shard": f"tokens/{span.shard}", "split": span.split, "start": span.start, "tokens": span.tokens}
-        lines.append(orjson.dumps(line) + b"\n")
-    return b"".join(lines)
+FLAGS = {URL: "--urls", SITE: "--sites", SUBMISSION: "--submission-ids", DOCUMENT: "--document-ids"}
 
 
 def urls_with_same_text(corpus: CorpusFolder, removed: Sequence[RemovedDocument]) -> list[str]:
@@ -127,7 +35,12 @@ def urls_with_same_text(corpus: CorpusFolder, removed: Sequence[RemovedDocument]
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the next version")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--output", metavar="DIR", help="folder of the next version")
+    place.add_argument("--replace", action="store_true", help="put the next version in the place of the present one")
+    parser.add_argument(
+        "--list", dest="lists", nargs="*", default=[], metavar="FILE", help="take-down lists, as --takedown takes"
+    )
     parser.add_argument("--urls", nargs="*", default=[], metavar="URL", help="pages, in any spelling of their addresses")
     parser.add_argument("--sites", nargs="*", default=[], metavar="SITE", help="whole sites, with their subdomains")
     parser.add_argument(
@@ -136,54 +49,109 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--document-ids", nargs="*", default=[], metavar="ID", help="documents by id: every page that has the text"
     )
+    parser.add_argument(
+        "--keep-pages", action="store_true", help="leave the pages' index and WARC files as they are: they keep the text"
+    )
+    parser.add_argument("--approved-by", default="", metavar="NAME", help="name that the report bears")
+    parser.add_argument("--date", default="", metavar="DAY", help="day that the report bears (default: today, UTC)")
+    parser.add_argument(
+        "--joined", nargs="*", default=[], metavar="DIR", help="joined datasets, to name those that hold its shards"
+    )
+    parser.add_argument("--runs", nargs="*", default=[], metavar="DIR", help="training runs, to name checkpoints trained on it")
+
+
+def requested(arguments: argparse.Namespace) -> list[Entry]:
+    """The entries of all lists and flags. Lines of several lists get numbers of their own."""
+    typed = entry_list(arguments.urls, arguments.sites, arguments.submission_ids, arguments.document_ids)
+    listed: list[Entry] = []
+    for path in arguments.lists:
+        first = max((entry.line for entry in listed), default=0)
+        found = takedown_list.entries(path)
+        listed += [Entry(first + entry.line, entry.text, entry.kind, entry.value, entry.date, entry.reference) for entry in found]
+    return [*typed, *listed]
 
 
 def _work(arguments: argparse.Namespace) -> None:
+    entries = requested(arguments)
+    if not entries and not arguments.lists:
+        raise InputError("nothing is asked for: name pages by --list, --urls, --sites, --submission-ids or --document-ids")
+    if files.exists(files.join(arguments.corpus, NAME)):
+        joined_removal.remove(arguments.corpus, None if arguments.replace else arguments.output, entries)
+        return
+    if arguments.replace and next_corpus.finish(arguments.corpus):
+        logger.info("remove: finished an earlier removal that was interrupted")
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
-    if "documents" not in corpus.folders:
-        raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
-    if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
-        raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
-    check_foreign(arguments.output, (REMOVED, *NEXT))  # a killed command leaves these
-    for name in NEXT:
-        if name in corpus.folders:
-            check_folder(corpus.folders[name])  # a rewritten file gets a new sha256, which would hide that its source was damaged
-    keys = {trace.key_of(url) for url in arguments.urls} | set(trace.keys_of_submissions(corpus, arguments.submission_ids))
-    sites = [_site(site) for site in arguments.sites]
-    led_to = keys_that_led_to(corpus, keys, sites)
-    removed = find_documents(corpus, keys | led_to.keys(), sites, set(trace.parse_document_ids(arguments.document_ids)))
-    if not removed:
+    _check(corpus, arguments)
+    matched = match(corpus, Requests.of(corpus, entries))
+    for entry in unmatched(entries, matched.counts):
+        logger.warning("remove: %s matches no document", shown(entry))
+    if not (matched.documents or matched.page_keys):
+        if arguments.lists and arguments.replace:
+            logger.info("remove: nothing to remove: no page of %s is listed", arguments.corpus)
+            return
         raise InputError("nothing to remove: no document matches; `webtext inspect` shows what the corpus holds")
-    for value in _idle_values(arguments, removed, led_to):
-        logger.warning("remove: %s matches no document", value)
-    files.publish_bytes(files.join(arguments.output, REMOVED), removal_list(corpus, removed))
-    rewritten = write_next(corpus, arguments.output, removed)
-    counts = ", ".join(f"{count} of {len(corpus.manifests[stage].files)} files of {stage}" for stage, count in rewritten.items())
-    texts = len({document.document_id for document in removed})
-    logger.info("remove: removed %d pages with %d distinct texts; rewrote %s", len(removed), texts, counts)
-    for url in urls_with_same_text(corpus, removed):
+    _write(corpus, arguments, entries, matched)
+
+
+def shown(entry: Entry) -> str:
+    """An entry as the user gave it: the flag and the value, or the line of the list."""
+    if entry.line < 0:
+        return f"{FLAGS[entry.kind]} {entry.text}"
+    reference = f" ({entry.reference})" if entry.reference else ""
+    return f"line {entry.line}{reference}: {entry.kind} {entry.text[:80] if entry.kind != TEXT else 'of ' + entry.detail}"
+
+
+def _check(corpus: CorpusFolder, arguments: argparse.Namespace) -> None:
+    """Raise InputError unless the corpus is whole and the output is free: a rewritten file would hide that its source was damaged."""
+    if "documents" not in corpus.folders and not (arguments.replace and "pages" in corpus.folders):
+        raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
+    if arguments.output is not None:
+        if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
+            raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
+        check_foreign(arguments.output, (REMOVED, next_corpus.REPORTS, *DATA_STAGES))  # a killed command leaves these
+    for folder in corpus.folders.values():
+        check_folder(folder)
+        check_chain(folder)
+
+
+def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequence[Entry], matched: Matched) -> None:
+    readers = readers_of(corpus, arguments.joined, arguments.runs)
+    same_text = urls_with_same_text(corpus, matched.documents)
+    folders = next_corpus.next_folders(corpus, arguments.output, keep_pages=arguments.keep_pages)
+    root = arguments.corpus if arguments.output is None else arguments.output
+    name = f"{1 + len(files.names(files.join(root, next_corpus.REPORTS))):04d}.json"
+    with next_corpus.locked(corpus):
+        if arguments.output is not None:
+            lines = b"".join(orjson.dumps(row) + b"\n" for row in document_rows(corpus, matched))
+            files.publish_bytes(files.join(arguments.output, REMOVED), lines)
+        next_corpus.write_next(corpus, folders, matched)
+        linked = linked_elsewhere(folders) if arguments.output is None else []
+        content = report(
+            corpus,
+            entries,
+            matched,
+            folders,
+            Signature(arguments.approved_by, arguments.date),
+            {**readers, "linked_elsewhere": linked},
+        )
+        if arguments.output is None:
+            next_corpus.commit(arguments.corpus, list(folders), name, content)
+        else:
+            files.publish_bytes(files.join(arguments.output, next_corpus.REPORTS, name), content)
+    counts = ", ".join(
+        f"{folder.written} of {len(folder.manifest.files)} files of {stage}"
+        for stage, folder in folders.items()
+        if folder.written
+    )
+    texts = len({document.document_id for document in matched.documents})
+    logger.info(
+        "remove: removed %d pages with %d distinct texts; rewrote %s; report: %s",
+        *(len(matched.page_keys), texts, counts, files.join(root, next_corpus.REPORTS, name)),
+    )
+    for path in linked:
+        logger.warning("remove: %s had other names (hard links), which keep the text; join again, or remove them", path)
+    for url in same_text:
         logger.warning("remove: %s has the same text and is kept; --document-ids removes every page with a text", url)
-
-
-def _idle_values(
-    arguments: argparse.Namespace, removed: Sequence[RemovedDocument], led_to: Mapping[str, set[str]]
-) -> Iterator[str]:
-    """The values of the flags that match none of the removed documents."""
-    own = {trace.key_of(document.url) for document in removed}
-    addresses = own.union(*(led_to.get(key, set()) for key in own))
-    ids = {document.document_id for document in removed}
-    yield from (f"--urls {url}" for url in arguments.urls if trace.key_of(url) not in addresses)
-    for site in arguments.sites:
-        if not any(map(re.compile(_on_site(_site(site))).match, addresses)):
-            yield f"--sites {site}"
-    yield from (f"--document-ids {text}" for text in arguments.document_ids if bytes.fromhex(text) not in ids)
-
-
-def _site(name: str) -> str:
-    try:
-        return canonical_host(name)
-    except ValueError as error:
-        raise InputError(f"--sites {name}: not a host ({error})") from error
 
 
 TOOL = Tool("remove", _flags, _work)

@@ -14,7 +14,9 @@ from pipeline.corpus.tool import Tool
 from pipeline.engine.parts import WORK_FOLDER
 from pipeline.engine.progress import duration_text
 from pipeline.storage import files
+from pipeline.storage.chain import Break, broken_links
 from pipeline.storage.manifest import NAME, StageManifest
+from pipeline.storage.next_version import aside_of
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import lock_holder
 
@@ -46,7 +48,7 @@ def corpus_status(corpus: str) -> list[StageStatus]:
     manifests = {name: _manifest(folder) for name, folder in folders.items()}
     statuses: dict[str, StageStatus] = {}
     for name in DATA_STAGES:
-        statuses[name] = _status(name, folders[name], manifests, statuses)
+        statuses[name] = _status(name, folders, manifests, statuses)
     return list(statuses.values())
 
 
@@ -61,9 +63,12 @@ def _manifest(folder: str) -> StageManifest | InputError | None:
 
 
 def _status(
-    name: str, folder: str, manifests: dict[str, StageManifest | InputError | None], before: dict[str, StageStatus]
+    name: str,
+    folders: dict[str, str],
+    manifests: dict[str, StageManifest | InputError | None],
+    before: dict[str, StageStatus],
 ) -> StageStatus:
-    manifest = manifests[name]
+    folder, manifest = folders[name], manifests[name]
     if holder := lock_holder(folder) if files.is_local(folder) else None:
         return StageStatus(name, RUNNING, f"{holder}; {_parts_text(folder)}")
     if isinstance(manifest, InputError):
@@ -71,7 +76,7 @@ def _status(
     if manifest is None:
         started = files.is_local(folder) and Path(folder, WORK_FOLDER).is_dir()
         return StageStatus(name, UNFINISHED, _parts_text(folder)) if started else StageStatus(name, NOT_STARTED)
-    reason = _stale(manifest, manifests, before)
+    reason = _stale(manifest, manifests, before) or _stale_elsewhere(folder, manifest)
     limit = manifest.settings.get("limit") if name == "links" else None
     run = _run(folder)
     return StageStatus(
@@ -90,8 +95,9 @@ def _status(
 def _stale(
     manifest: StageManifest, manifests: dict[str, StageManifest | InputError | None], before: dict[str, StageStatus]
 ) -> str:
-    """Why a finished stage no longer follows from its inputs; empty where it does."""
-    for name in [read for read in DATA_STAGES if read in manifest.inputs]:
+    """Why a finished stage no longer follows from its inputs in this corpus; empty where it does."""
+    beside = [name for name, entry in manifest.inputs.items() if entry.path == f"../{name}"]
+    for name in [read for read in DATA_STAGES if read in beside]:
         present = manifests[name]
         if not isinstance(present, StageManifest):
             return f"its input '{name}' is {before[name].state}"
@@ -102,9 +108,16 @@ def _stale(
     return ""
 
 
+def _stale_elsewhere(folder: str, manifest: StageManifest) -> str:
+    """Why a stage no longer follows from folders of other months or a shared vocabulary, as far as they may be read."""
+    broken = [link for link in broken_links(folder, manifest) if link.kind is not Break.ELSEWHERE]
+    return str(broken[0]) if broken else ""
+
+
 def _parts_text(folder: str) -> str:
     """`12 parts done`, and the last error of a part, from the work folder."""
-    work = Path(folder, WORK_FOLDER)
+    aside = Path(aside_of(folder), WORK_FOLDER)
+    work = aside if aside.is_dir() else Path(folder, WORK_FOLDER)
     done = sum(1 for _ in work.rglob("*.receipt.json"))
     found = [path for kind in ("error", "outage") for path in work.rglob(f"*.{kind}")]
     errors = sorted(found, key=lambda path: path.stat().st_mtime)

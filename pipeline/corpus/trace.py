@@ -15,7 +15,9 @@ from pipeline.corpus.token_spans import TokenSpan, spans_of_documents
 from pipeline.records import Document, Drop, Duplicate, Link, Page
 from pipeline.storage import files
 from pipeline.storage.columns import check_schema, check_values
-from pipeline.urls import dedup_key
+from pipeline.storage.link_shards import keys_of_submissions as keys_of_submissions_by_id
+from pipeline.storage.takedown_list import DOCUMENT, SITE, URL, typed_value
+from pipeline.urls import canonical_host, dedup_key
 from tokenizer.errors import InputError
 
 URL_STAGES = ("pages", "documents", "dedup")
@@ -103,6 +105,28 @@ def key_of(url: str) -> str:
         raise InputError(f"{url}: not an address ({error})") from error
 
 
+def key_or_none(url: str) -> str | None:
+    """The dedup key of an address that a page names; None for what is no address."""
+    try:
+        return dedup_key(url)
+    except ValueError:
+        return None
+
+
+def request_value(kind: str, text: str) -> str:
+    """A value of a take-down request that a person typed, as it is compared. Raises InputError for none of that kind."""
+    if kind == URL:
+        return key_of(text)
+    if kind == DOCUMENT:
+        return parse_document_ids([text])[0].hex()
+    if kind == SITE:
+        try:
+            return canonical_host(text)
+        except ValueError as error:
+            raise InputError(f"--sites {text}: not a host ({error})") from error
+    return typed_value(kind, text, "--submission-ids")
+
+
 def parse_document_ids(texts: Sequence[str]) -> list[bytes]:
     """Document ids from 32 hexadecimal digits each. Raises InputError for anything else."""
     for text in texts:
@@ -119,14 +143,8 @@ def keys_of_documents(corpus: CorpusFolder, ids: Sequence[bytes]) -> list[str]:
 
 def keys_of_submissions(corpus: CorpusFolder, ids: Sequence[str]) -> list[str]:
     """The dedup keys of the links that these submissions name. An id may have Reddit's prefix t3_."""
-    id_values = pa.array([name.removeprefix("t3_") for name in ids], pa.string())
-    keys: set[str] = set()
-    for path in corpus.paths("links", "links"):
-        for batch in files.record_batches(path, ["dedup_key", "submissions.list.element.id"], rows=1 << 16):
-            lists = batch.column("submissions")
-            hits = pc.is_in(lists.flatten().field("id"), value_set=id_values)
-            keys.update(batch.column("dedup_key").take(pc.list_parent_indices(lists).filter(hits)).to_pylist())
-    return sorted(keys)
+    found = keys_of_submissions_by_id(corpus.paths("links", "links"), {name.removeprefix("t3_") for name in ids})
+    return sorted(set().union(*found.values()))
 
 
 def keys_with_text(corpus: CorpusFolder, text: str, most: int) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pipeline.dedup import candidates, clusters, lsh_parameters, signing, similarity
@@ -23,7 +22,7 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import Input, load_stage, stage_input
+from pipeline.storage.manifest import StageManifest, load_stage
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def _keys(receipts: Sequence[Receipt]) -> list[str]:
 
 def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
     """Sign shard by shard; put all documents in one order; find and measure pairs; decide and publish."""
-    settings = call.settings
+    settings = in_canonical_order(call.settings)
     keep_freed_memory()
     bands_and_rows = settings.bands_and_rows
     logger.info("dedup: %d bands of %d rows find of the pairs %s", *bands_and_rows, lsh_parameters.s_curve(*bands_and_rows))
@@ -133,9 +132,15 @@ def _least_characters(documents: str) -> int:
     return int(load_stage(documents, "documents").settings.get("min_characters", 0))
 
 
-def earlier_inputs(settings: DedupSettings) -> dict[str, Input]:
-    """The folders of --against as inputs: their content counts, their paths do not."""
-    return {f"against_{i}": stage_input(folder, str(Path.cwd())) for i, folder in enumerate(settings.against)}
+def earlier_folders(settings: DedupSettings) -> dict[str, Sequence[str]]:
+    """The folders of --against: their content counts as an input, their order and their paths do not."""
+    return {"against": settings.against}
+
+
+def in_canonical_order(settings: DedupSettings) -> DedupSettings:
+    """The settings with each folder of --against once, in the order of their manifests' hashes: equal sets give equal bytes."""
+    folders = {StageManifest.load(folder).sha256: folder for folder in settings.against}
+    return replace(settings, against=tuple(folders[sha256] for sha256 in sorted(folders)))
 
 
 def explain_removal(folder: str, document: str) -> str:
@@ -149,6 +154,6 @@ STAGE = Stage(
     inputs=("documents",),
     work=work,
     unit="documents",
-    files=earlier_inputs,
+    folders=earlier_folders,
     explain_output=explain_removal,
 )

@@ -71,8 +71,8 @@ def _document(page: RawPage, rules: ExtractionRules, trail: Trail) -> Document:
     label, confidence = _language(text, rules, trail)
     text = _filter(text, label, rules, trail)
     identity = document_id(text)
-    if identity in rules.takedown.document_ids:
-        raise _Rejection(ExtractDrop.TAKEN_DOWN, f"document {identity.hex()}")
+    if listed := rules.takedown.listed_text(identity, text):
+        raise _Rejection(ExtractDrop.TAKEN_DOWN, listed)
     return Document(
         identity,
         redact(page.url),

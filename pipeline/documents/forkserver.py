@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.documents.account import PageAccount
-from pipeline.documents.blocks.page import warm_up
+from pipeline.documents.blocks.compilation import warm_up
 from pipeline.documents.extract import extract
 from pipeline.documents.language import identify
 from pipeline.documents.limits import SandboxLimits

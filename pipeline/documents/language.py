@@ -23,5 +23,7 @@ def identify(text: str) -> tuple[str, float]:
 
 @cache
 def _model() -> LanguageIdentifier:
-    language_walk.install()
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    if language_walk.install():
+        language_walk.shrink(model)
+    return model

@@ -94,9 +94,11 @@ ABBR: Final = re.compile(
     re.IGNORECASE,
 )
 MARK: Final = re.compile(
-    r"""\b(?:class|id)=["']?[^"'<>]{0,100}?(?i:publi[sc]|(?<![a-z])date(?!picker|line-)|datum|fecha|posted|post-footer|-time\b"""
+    r"""(?:class(?<=\bclass)|id(?<=\bid))=["']?[^"'<>]{0,100}?(?i:publi[sc]|(?<![a-z])date(?!picker|line-)|datum|fecha|posted|post-footer|-time\b"""
     r"""|timestamp|metadata|lastchanged|lastmod|byline)"""
 )
+"""A class or id that speaks of a day. It begins with letters, as the search is twice as fast where the first character is known."""
+
 UNMARKED: Final = re.compile(r"<(?:meta|link|script|a|input|li|ul)\b", re.IGNORECASE)
 NO_ARTICLE: Final = re.compile(
     r"""\b(?:class|id)=["'][^"'<>]{0,100}?(?:comment|related|teaser|sidebar|widget|leserbrief|card)""", re.IGNORECASE
@@ -120,7 +122,9 @@ TAG_CHARACTERS: Final = 1000
 NEAR: Final = 300
 """A marked element's date stands within this many characters of markup."""
 
-YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b|\b\d\d?\.\d\d?\.\d\d\b")
+YEAR: Final = re.compile(r"\d(?<=\b\d)(?:(?<=1)9\d\d\b|(?<=2)0\d\d\b|\d?\.\d\d?\.\d\d\b)")
+"""A year, or a day in numbers with the year's last two."""
+
 SAID: Final = re.compile(
     r"\b(?:published|posted|publiée?\s+le|veröffentlicht|erschienen|publicado|pubblicato|gepubliceerd|datum|stand|beitrag\s+wurde"
     r"|artikel\s+wurde|written|geschrieben|updated|\$date)\b",

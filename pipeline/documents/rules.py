@@ -10,22 +10,40 @@ from pipeline.documents.cleaning import on_site
 from pipeline.documents.extractors import CONFIDENCE, EXTRACTORS
 from pipeline.documents.gates import DEFAULT_GATES, Gates
 from pipeline.documents.language_codes import ALL_LANGUAGES, labels_of
+from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, detail_of, fold
 
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """What must not be in the corpus: dedup keys of URLs, canonical domains with all their subdomains, document ids."""
+    """What must not be in the corpus: dedup keys of URLs, canonical domains with all their subdomains, document ids, passages.
+
+    `passages` are folded (`takedown_list.fold`). `linked` pairs the dedup keys of listed submissions' links with the submissions.
+    """
 
     keys: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     document_ids: frozenset[bytes] = frozenset()
+    passages: frozenset[str] = frozenset()
+    linked: frozenset[tuple[str, str]] = frozenset()
 
     def listed(self, keys: Iterable[str], hosts: Iterable[str]) -> str | None:
         """What is listed of a page's dedup keys and canonical hosts, as its drop says it; None where nothing is."""
+        keys = list(keys)
         if key := next((key for key in keys if key in self.keys), None):
-            return f"URL {key}"
+            return f"{URL} {key}"
+        if self.linked and (names := [name for key, name in self.linked if key in keys]):
+            return f"{SUBMISSION} {min(names)}"
         site = next((site for host in hosts if (site := on_site(host, self.domains))), None)
-        return f"domain {site}" if site else None
+        return f"{SITE} {site}" if site else None
+
+    def listed_text(self, identity: bytes, text: str) -> str | None:
+        """What is listed of a document's id and text, as its drop says it; None where nothing is."""
+        if identity in self.document_ids:
+            return f"{DOCUMENT} {identity.hex()}"
+        if not self.passages:
+            return None
+        folded = fold(text)
+        return next((detail_of(TEXT, passage) for passage in sorted(self.passages) if passage in folded), None)
 
 
 EMPTY_TAKEDOWN: Final = Takedown()

@@ -11,6 +11,7 @@ from pipeline.documents.limits import DEFAULT_LIMITS, SandboxLimits
 from pipeline.documents.rules import DEFAULT_RULES, EMPTY_TAKEDOWN, ExtractionRules
 from pipeline.documents.site_lines import SiteLineRules
 from pipeline.engine.settings import flag_of, setting
+from pipeline.storage.takedown_list import HELP, entries
 from pipeline.urls import canonical_host
 
 DEFAULT_SITE_LINES = SiteLineRules()
@@ -63,9 +64,9 @@ class DocumentsSettings:
     mask_pii: bool = setting(False, "mask e-mail addresses, telephone numbers, IP addresses, bank accounts and payment cards")
     takedown: str | None = setting(
         None,
-        "file of what must not be in the corpus: one URL, domain or document id per line, then perhaps a note",
+        HELP,
         file=True,
-        reads=takedown.load,
+        reads=entries,
         metavar="FILE",
     )
     max_page_bytes: int = setting(DEFAULT_GATES.page_bytes, "drop larger pages")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow.compute as pc
 
 from pipeline.documents import extractors, filter_notes, takedown
-from pipeline.documents.blocks.page import is_compiled, warm_up
+from pipeline.documents.blocks import compilation
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
@@ -24,7 +24,9 @@ from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
 from pipeline.storage import files
-from pipeline.storage.manifest import Books, load_stage
+from pipeline.storage.link_shards import keys_of_submissions
+from pipeline.storage.manifest import Books, input_folder, load_stage
+from pipeline.storage.takedown_list import SUBMISSION, Entry, entries
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -85,10 +87,12 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
     filter_notes.warn_of_english(settings)
-    listed = takedown.entries(settings.takedown) if settings.takedown else []
+    listed = entries(settings.takedown) if settings.takedown else []
     takedown.warn_of_dead_lines(settings.takedown or "", listed)
     engine, sandboxes = spread_sandboxes(call.engine)
     rules = settings.rules()
+    if any(entry.kind == SUBMISSION for entry in listed):
+        rules = replace(rules, takedown=takedown.of(listed, _submission_keys(folder, listed)))
     site_rules = settings.site_line_rules()
     extract = ExtractPages(rules, settings.limits(), sandboxes, spilled=site_rules is not None)
     if site_rules is not None:  # its drops have file names of their own
@@ -111,6 +115,17 @@ def _one_after_the_other(first: Books, second: Books) -> Books:
     return Books(first.items_in, second.items_out, dict(sorted((Counter(first.dropped) + Counter(second.dropped)).items())))
 
 
+def _submission_keys(folder: str, listed: Sequence[Entry]) -> dict[str, set[str]]:
+    """The dedup keys of the links of listed submissions, from the links that the pages were fetched from.
+
+    Raises InputError where that folder is gone: the pages do not say who linked to them.
+    """
+    ids = {entry.value for entry in listed if entry.kind == SUBMISSION}
+    links = input_folder(folder, load_stage(folder, "pages"), "links")
+    paths = [files.join(links, entry.name) for entry in load_stage(links, "links").of_kind("links")]
+    return keys_of_submissions(paths, ids)
+
+
 def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: ExtractDrop) -> Counter[str]:
     """How often each detail is given for a reason, in the drops that the parts have published."""
     details: Counter[str] = Counter()
@@ -123,9 +138,9 @@ def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: Extract
 
 def compile_extractor(settings: DocumentsSettings) -> None:
     """Compile the extractor where its cache has no code of this version, once and not in each sandbox; say so first."""
-    if settings.extractor != extractors.RESILIPARSE and not is_compiled():
+    if settings.extractor != extractors.RESILIPARSE and not compilation.is_compiled():
         logger.info("%s: compiling the extractor, once for this version: about ten seconds", STAGE_NAME)
-        warm_up()
+        compilation.compile_extractor()
 
 
 def _check_records(folder: str, receipts: Sequence[Receipt]) -> None:

@@ -23,6 +23,7 @@ from pipeline.engine.stage_folder import (
     record_run,
     request_of,
 )
+from pipeline.storage.chain import check_chain
 from pipeline.storage.files import is_local, is_same
 from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.places import naming
@@ -60,6 +61,11 @@ def no_files(_settings: Any) -> dict[str, Input]:
     return {}
 
 
+def no_folders(_settings: Any) -> dict[str, Sequence[str]]:
+    """The default of `Stage.folders`: the settings name no folder of a finished stage."""
+    return {}
+
+
 Update = Callable[[], StageResult]
 
 
@@ -78,10 +84,12 @@ class Stage(Generic[S]):
     """A stage of the pipeline.
 
     `inputs` name the stages whose folders it reads: the first is the flag --input, the others are flags of their names. `files`
-    gives the user's own files that the settings name, so that their content counts as an input. `unit` names the items that it
-    counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are no answers: the same item
-    may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the folder is to be made from) gives
-    the work that brings the folder's present content up to date, or None: then it is made anew, or is up to date.
+    gives the user's own files that the settings name, so that their content counts as an input; `folders` the folders of
+    finished stages that they name, by the name of the flag: each counts by its manifest, whatever its place in the list. `unit`
+    names the items that it counts; `note` gives a further count for its closing line. `may_pass` are reasons of drops that are
+    no answers: the same item may pass at another time, with the flag --retry-failed. `update` (call, first phase, what the
+    folder is to be made from) gives the work that brings the folder's present content up to date, or None: then it is made
+    anew, or is up to date.
     `explain_input` (folder, item, settings) says what the stage does to one item of its first input, and `explain_html` says it as
     an HTML page for the flag --html; `explain_output` (folder, item) says what its finished folder holds on one item: a stage with
     either has the flag --explain.
@@ -96,6 +104,7 @@ class Stage(Generic[S]):
     may_pass: frozenset[str] = frozenset()
     update: Callable[[Call[S], PhaseFolder, dict[str, Any]], Update | None] = no_update
     files: Callable[[S], dict[str, Input]] = no_files
+    folders: Callable[[S], dict[str, Sequence[str]]] = no_folders
     explain_input: Callable[[str, str, S], str] | None = None
     explain_html: Callable[[str, str, S], str] | None = None
     explain_output: Callable[[str, str], str] | None = None
@@ -109,16 +118,40 @@ class Stage(Generic[S]):
         call = _reachable(call)
         check_files(call.settings)
         _check_output(call)
-        with naming(*call.inputs.values(), call.output, *call.engine.also_read):
+        with naming(*call.inputs.values(), *self._named_folders(call), call.output, *call.engine.also_read):
             return self._run_locked(call)
 
     def _run_locked(self, call: Call[S]) -> StageManifest:
         settings = to_manifest(call.settings)
-        inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()} | self.files(call.settings)
+        inputs = self.read_inputs(call)
+        for folder in (*call.inputs.values(), *self._named_folders(call)):
+            check_chain(folder)
         started = time.monotonic()
         _freeze_imports()
         with folder_lock(call.output) if is_local(call.output) else nullcontext():
             return self._run(call, settings, inputs, started)
+
+    def read_inputs(self, call: Call[S]) -> dict[str, Input]:
+        """All inputs of a run: the folders of earlier stages, the user's files, and the folders that the settings name."""
+        return self._read_folders(call) | self.files(call.settings)
+
+    def _read_folders(self, call: Call[S]) -> dict[str, Input]:
+        inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()}
+        for flag, folders in self.folders(call.settings).items():
+            for entry in (stage_input(folder, call.output) for folder in folders):
+                inputs[f"{flag}_{entry.sha256[:16]}"] = entry
+        return inputs
+
+    def _named_folders(self, call: Call[S]) -> list[str]:
+        return [folder for folders in self.folders(call.settings).values() for folder in folders]
+
+    def _check_unchanged(self, call: Call[S], inputs: dict[str, Input]) -> None:
+        """Raise InputError where a folder that was read has been replaced meanwhile: what was read may be of both versions."""
+        for name, entry in self._read_folders(call).items():
+            if name not in inputs or inputs[name].sha256 != entry.sha256:
+                raise InputError(
+                    f"{call.output}: its input {entry.path} was replaced while '{self.name}' read it; run the same command again"
+                )
 
     def _run(self, call: Call[S], settings: dict[str, Any], inputs: dict[str, Input], started: float) -> StageManifest:
         finish_closing(call.output)
@@ -135,6 +168,7 @@ class Stage(Generic[S]):
             check_input(folder, call.engine.workers)
         with nullcontext() if update else begun_work(phase, settings, inputs):
             result = update() if update else self.work(call, phase)
+            self._check_unchanged(call, inputs)
         manifest = close_stage(
             phase,
             settings,

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -16,15 +16,11 @@ from pipeline.engine.parts import WORK_FOLDER, PhaseFolder, Receipt, is_spill
 from pipeline.engine.runner import Engine
 from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME, Books, FileEntry, Input, SettingValue, StageManifest
-from pipeline.storage.next_version import check_foreign
-from pipeline.storage.verification import is_intact
+from pipeline.storage.next_version import aside_of, check_foreign, is_aside, sweep, switch
 from tokenizer.errors import DISK_ERRORS, InputError
 from tokenizer.folder_lock import LOCK
 from tokenizer.typed_json import Sha256, decode
 from tokenizer.untrusted import MAX_JSON_BYTES, inner_name
-
-REPLACED = "replaced.json"
-"""The manifest of the finished stage that this work replaces."""
 
 REQUEST = "settings.json"
 """The file of the work folder that says what an unfinished folder is made from."""
@@ -58,36 +54,39 @@ def find_work(
 ) -> PhaseFolder | None:
     """The folder of the stage's first phase, or None where its manifest already matches settings and inputs. Changes nothing.
 
+    A finished stage that is to be replaced stands until the next version is complete: the phase's folder then lies aside.
     Raises InputError where the folder holds output of other settings or inputs, naming those that differ, unless `replace`; and
     where it holds files that no stage made.
     """
     request = request_of(stage, settings, inputs)
-    present = present_request(folder)
+    present, aside = present_request(folder), aside_of(folder)
+    finished = files.exists(files.join(folder, NAME))
+    if finished and present is not None and present["stage"] == stage and present_request(aside) == request:
+        return PhaseFolder.first(stage, aside, settings, inputs)  # a replacement that goes on
     if present is None:
         if WORK_FOLDER not in files.names(folder):
             check_foreign(folder)
     elif present != request:
         if not replace or present["stage"] != stage:
             raise InputError(_difference(folder, present, request))
-    elif files.exists(files.join(folder, NAME)):
+    elif finished:
         return None
-    return PhaseFolder.first(stage, folder, settings, inputs)
+    return PhaseFolder.first(stage, aside if finished else folder, settings, inputs)
 
 
 def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> None:
-    """Record settings and inputs in the folder. What was made with others is no longer finished, but a manifest of it is kept."""
+    """Record settings and inputs in the folder of the work. What was begun there with others is removed."""
     folder, work = phase.folder, files.join(phase.folder, WORK_FOLDER)
     request = request_of(phase.stage, settings, inputs)
     try:
         if present_request(folder) not in (None, request):
-            files.remove_folder(work)
+            files.remove_folder(folder if is_aside(folder) else work)
             private_addresses.forget(folder)
+        if not is_aside(folder):
+            files.remove_folder(aside_of(folder))
         files.make_folder(phase.work_folder)
         files.remove_leftovers(folder)
-        if files.exists(files.join(folder, NAME)):
-            files.publish_bytes(files.join(work, REPLACED), files.read_bytes(files.join(folder, NAME)))
         files.publish_bytes(files.join(work, REQUEST), orjson.dumps(request))
-        files.remove(files.join(folder, NAME))
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise
@@ -98,19 +97,13 @@ def begin_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, I
 def begun_work(phase: PhaseFolder, settings: dict[str, Any], inputs: dict[str, Input]) -> Iterator[None]:
     """`begin_work`, then the block's work. Where it ends with an InputError, its settings bind nobody: the user will change them.
 
-    Finished parts are kept for the same command. If the work had replaced no file of a finished stage yet, that one stands again.
+    Finished parts are kept for the same command. A finished stage that was to be replaced stands as it was.
     """
     begin_work(phase, settings, inputs)
     try:
         yield
     except InputError:
         work = files.join(phase.folder, WORK_FOLDER)
-        replaced = files.join(work, REPLACED)
-        if files.exists(replaced):
-            manifest = StageManifest.parse(files.read_bytes(replaced))
-            if is_intact(phase.folder, manifest):
-                manifest.save(phase.folder)
-                files.remove(replaced)
         files.remove(files.join(work, REQUEST))
         if not any(_is_worth_keeping(name) for name in files.names_below(work)):
             files.remove_folder(work)
@@ -159,11 +152,19 @@ def close_stage(
     if replaced := sorted({entry.name for entry in earlier.replaced} - {entry.name for entry in entries}):
         closing = {"manifest": manifest.sha256, "replaced": replaced}
         files.publish_bytes(files.join(phase.folder, WORK_FOLDER, CLOSING), orjson.dumps(closing))
+    if is_aside(phase.folder):
+        manifest.save(phase.folder)
+        switch(_parent(phase.folder))
+        return manifest
+    sweep(phase.folder, replace(manifest, files=(*manifest.files, *earlier.replaced)))
     manifest.save(phase.folder)
-    _remove_replaced(phase.folder, manifest)
     finish_closing(phase.folder)
     files.remove_folder(files.join(phase.folder, WORK_FOLDER))
     return manifest
+
+
+def _parent(aside: str) -> str:
+    return aside.rstrip("/").rpartition("/")[0]
 
 
 class _Closing(msgspec.Struct, forbid_unknown_fields=True):
@@ -173,17 +174,9 @@ class _Closing(msgspec.Struct, forbid_unknown_fields=True):
     replaced: list[str]
 
 
-def _remove_replaced(folder: str, manifest: StageManifest) -> None:
-    """Remove the files of the stage that this one replaced: a reader of all files in the folder would read both."""
-    replaced = files.join(folder, WORK_FOLDER, REPLACED)
-    if files.exists(replaced):
-        names = {entry.name for entry in StageManifest.parse(files.read_bytes(replaced)).files}
-        for name in sorted(names - {entry.name for entry in manifest.files}):
-            files.remove(files.join(folder, name))
-
-
 def finish_closing(folder: str) -> None:
-    """Remove the files that the folder's manifest replaced, if a run that wrote it was killed before it did so."""
+    """Finish what a run was killed before it did: the switch to a complete version, the removal of replaced files."""
+    switch(folder)
     path = files.join(folder, WORK_FOLDER, CLOSING)
     if not files.exists(path):
         return

@@ -24,6 +24,7 @@ from pipeline.pages.archive_index import (
 from pipeline.pages.archive_unpacking import UNPACKED
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
+from pipeline.pages.listed import NOTHING_LISTED, Listed
 from pipeline.pages.media import PAGE_TYPES
 from pipeline.pages.outcomes import (
     REDIRECT_STATUSES,
@@ -80,21 +81,23 @@ class CopyPart:
     settings: PagesSettings
     archives: tuple[str, ...]
     buckets: tuple[str, ...]
+    listed: Listed = NOTHING_LISTED
 
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
         links = {link.url: link for path in part.work.shards for link in read_links(path)}
         addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)
+        taken_down = self.listed.drops(links)
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url, link in links.items():
-                if url not in journal.entries:
+                if url not in journal.entries and url not in taken_down:
                     address = addresses.get(url, url)
                     outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
-                    journal.append(*journal_entry(outcome, link))
+                    journal.append(*journal_entry(self.listed.outcome(outcome), link))
                     writer.advance()
-            publish_journal(journal, links, writer, self.settings.warc_bytes, {})
+            publish_journal(journal, links, writer, self.settings.warc_bytes, {}, taken_down)
 
 
 def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[CopyPart, dict[str, int]]:
@@ -115,7 +118,8 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
             logger.warning("%s: %s bad records skipped", path, f"{bad:,}")
             skipped[BAD_RECORDS] += bad
     sources = tuple(_plain_copy(receipt, index) or path for path, receipt in zip(paths, indexed, strict=True))
-    return CopyPart(call.settings, sources, tuple(shuffle.run_paths(captures, SORTED, receipts))), dict(+skipped)
+    runs = shuffle.run_paths(captures, SORTED, receipts)
+    return CopyPart(call.settings, sources, tuple(runs), Listed.of(call.settings.takedown)), dict(+skipped)
 
 
 def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:

@@ -10,6 +10,7 @@ from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.crawl import Crawl, CrawlRequest
 from pipeline.pages.journal import Journal
+from pipeline.pages.listed import NOTHING_LISTED, Listed
 from pipeline.pages.outcomes import DroppedLink, FetchOutcome, PageDrop
 from pipeline.pages.output import journal_entry, publish_journal
 from pipeline.pages.reuse import Reuse, controls, is_any_reached
@@ -27,12 +28,16 @@ class FetchPart:
 
     settings: PagesSettings
     reuse: Reuse | None = None
+    listed: Listed = NOTHING_LISTED
 
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Fetch the links that the journal lacks, then publish the journal, sorted by URL."""
         share = part.work
         links, requests = share.read()
-        kept = self.reuse.kept(share, links, requests) if self.reuse else {}
+        taken_down = self.listed.drops(links)
+        requests = {url: request for url, request in requests.items() if url not in taken_down}
+        held = self.reuse.kept(share, links, requests) if self.reuse else {}
+        kept: Kept = {url: self.listed.held(outcome) for url, outcome in held.items() if url not in taken_down} | taken_down
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
             writer.advance(len(journal.entries))
             for url in links.keys() - requests.keys() - kept.keys() - journal.entries.keys():
@@ -60,7 +65,7 @@ class FetchPart:
         writer: PartWriter,
     ) -> None:
         def record(outcome: FetchOutcome) -> None:
-            journal.append(*journal_entry(outcome, links[outcome.url]))
+            journal.append(*journal_entry(self.listed.outcome(outcome), links[outcome.url]))
             writer.advance()
 
         if requests:

@@ -43,6 +43,7 @@ class PageDrop(StrEnum):
     NOT_ARCHIVED = "not_archived"
     BAD_RECORD = "bad_record"
     CREDENTIALS_REMOVED = "credentials_removed"
+    TAKEN_DOWN = "taken_down"
     HTTP_400 = "http_400"
     HTTP_401 = "http_401"
     HTTP_402 = "http_402"

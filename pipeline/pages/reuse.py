@@ -46,6 +46,7 @@ ASKED_ANEW: Mapping[str, frozenset[PageDrop]] = {
     "allow_addresses": frozenset({PageDrop.FORBIDDEN_ADDRESS}),
     "fetched_at": frozenset(),
     "warc_bytes": frozenset(),
+    "takedown": frozenset({PageDrop.TAKEN_DOWN}),
 }
 """Drops that a change of each recorded setting may turn into pages: their links are asked again. Pages stay."""
 

@@ -15,7 +15,7 @@ from pipeline.pages.politeness import MAX_REDIRECTS, Politeness, product_token, 
 from pipeline.pages.warc_reader import read_records
 from pipeline.pages.warc_record import NotAnArchiveError, WarcError
 from pipeline.redaction import redact
-from pipeline.storage import files
+from pipeline.storage import files, takedown_list
 from tokenizer.errors import InputError
 
 
@@ -92,6 +92,13 @@ class PagesSettings:
         recorded=False,
         reads=read_first_records,
         metavar="PATH",
+    )
+    takedown: str | None = setting(
+        None,
+        takedown_list.HELP,
+        file=True,
+        reads=takedown_list.entries,
+        metavar="FILE",
     )
     warc_bytes: int = setting(1_000_000_000, "largest WARC file, in bytes; a part begins another one beyond it")
 

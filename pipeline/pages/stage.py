@@ -10,6 +10,7 @@ from pipeline.pages.archive_files import archive_files, own_indexes
 from pipeline.pages.archive_index import BAD_RECORDS
 from pipeline.pages.archives import SKIPPED_FILES, copy_from_archives
 from pipeline.pages.fetch import FetchPart
+from pipeline.pages.listed import Listed
 from pipeline.pages.outage import check_reached
 from pipeline.pages.outcomes import MAY_PASS, PageDrop
 from pipeline.pages.output import MOVED
@@ -32,7 +33,7 @@ ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
     """Fetch from the web, or copy from archives."""
     if not call.settings.fetch_from:
-        return StageResult(_fetch_all(call, phase, FetchPart(call.settings)))
+        return StageResult(_fetch_all(call, phase, FetchPart(call.settings, listed=Listed.of(call.settings.takedown))))
     copy_part, skipped = copy_from_archives(call, phase)
     return StageResult(call.engine.work(phase, _parts(call), copy_part, "links"), counters=skipped)
 
@@ -53,7 +54,7 @@ def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, s
     """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
     parts = _parts(call, suffix)
     receipts = call.engine.work(phase, parts, work, "links")
-    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts)]
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work.listed)]
     if call.settings.stop_on_outage:
         _check_reached(phase, receipts)
     return receipts
@@ -80,7 +81,7 @@ def _links_per_part(settings: PagesSettings, links: int) -> int:
 
 
 def _follow_redirects(
-    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt]
+    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt], listed: Listed
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
@@ -95,7 +96,7 @@ def _follow_redirects(
         if links <= LINKS_PER_PART:
             parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # a single part may ask every host: no further round is needed
         turn_parts = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), moved=moved), links) for p in parts]
-        receipts = call.engine.work(phase, turn_parts, FetchPart(call.settings), "links")
+        receipts = call.engine.work(phase, turn_parts, FetchPart(call.settings, listed=listed), "links")
         done += receipts
     return done
 

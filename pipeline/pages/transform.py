@@ -14,7 +14,8 @@ from apache_beam.typehints.decorators import no_annotations
 
 from pipeline.pages.client import Client
 from pipeline.pages.crawl import Crawl, CrawlRequest
-from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink
+from pipeline.pages.listed import Listed
+from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, MovedLink, PageDrop
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, bucket_of
 from pipeline.pages.warc_writer import RedirectChain
@@ -116,6 +117,7 @@ class CrawlBucket(beam.DoFn):
     def setup(self) -> None:
         """Open the HTTP client."""
         self._client = self._settings.client()
+        self._listed = Listed.of(self._settings.takedown)
 
     def teardown(self) -> None:
         """Close the HTTP client."""
@@ -128,12 +130,15 @@ class CrawlBucket(beam.DoFn):
         requests: dict[str, CrawlRequest] = {}
         for request in bucket_requests:
             url = request.link.url
+            if listed := self._listed.of_link(request.link):
+                yield _output(request.link, DroppedLink(url, PageDrop.TAKEN_DOWN, listed))
+                continue
             links[url].append(request.link)
             requests[url] = CrawlRequest(url, request.target, request.redirects, RedirectChain(urls=request.redirected))
         share = Share((), bucket, bucket + 1, self._buckets)
         for outcome in crawl_outcomes(self._client, self._settings, share, [requests[url] for url in sorted(requests)]):
             for link in links[outcome.url]:
-                yield _output(link, outcome)
+                yield _output(link, self._listed.outcome(outcome))
 
 
 def _output(link: Link, outcome: FetchOutcome) -> RawPage | DroppedOutput | MovedOutput:

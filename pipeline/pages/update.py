@@ -19,12 +19,14 @@ from pipeline.engine.stage_folder import REQUEST, EarlierFiles, present_request
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.fetch import FetchPart
 from pipeline.pages.held import HELD, WARC, HeldFile, SpillHeld, held_by, unfinished
+from pipeline.pages.listed import Listed
 from pipeline.pages.outcomes import MAY_PASS
 from pipeline.pages.politeness import MAX_REDIRECTS
 from pipeline.pages.reuse import Change, Reuse, change
 from pipeline.pages.settings import PagesSettings
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, FileEntry, Input, StageManifest
+from pipeline.storage.next_version import aside_of
 from tokenizer.errors import InputError
 
 UPDATES = "updates"
@@ -74,19 +76,17 @@ def _is_from_archives(present: dict[str, Any]) -> bool:
 
 
 def _start_anew(folder: str, request: dict[str, Any]) -> None:
-    """Remove what the folder holds, unless it is a crawl that --refetch has begun."""
+    """Have the stage work anew, unless it is a crawl that --refetch has begun. A finished crawl stands until the new one is."""
     if present_request(folder) is None:
         return
-    marker = files.join(folder, WORK_FOLDER, REFETCH)
-    if files.exists(marker) and not files.exists(files.join(folder, NAME)) and present_request(folder) == request:
+    finished = files.exists(files.join(folder, NAME))
+    place = aside_of(folder) if finished else folder
+    work = files.join(place, WORK_FOLDER)
+    if present_request(place) == request and files.exists(files.join(work, REFETCH)):
         return
-    held = StageManifest.load(folder).files if files.exists(files.join(folder, NAME)) else ()
-    files.remove(files.join(folder, NAME))
-    for entry in held:
-        files.remove(files.join(folder, entry.name))
-    files.remove_folder(files.join(folder, WORK_FOLDER))
-    files.publish_bytes(files.join(folder, WORK_FOLDER, REQUEST), orjson.dumps(request))
-    files.publish_bytes(marker, b"")
+    files.remove_folder(place if finished else work)
+    files.publish_bytes(files.join(work, REQUEST), orjson.dumps(request))
+    files.publish_bytes(files.join(work, REFETCH), b"")
 
 
 def _update(
@@ -105,7 +105,9 @@ def _update(
     listing = shuffle.write_paths(files.join(holding.work_folder, f"{HELD}.list"), shuffle.run_paths(holding, HELD, spilled))
     policy = AddressPolicy.of(call.settings.allow_addresses)
     reuse = Reuse(listing, changed, call.settings.max_body_bytes, policy)
-    receipts = fetch_all(call, phase.sibling(name), FetchPart(call.settings, reuse), f"-u{number}")
+    receipts = fetch_all(
+        call, phase.sibling(name), FetchPart(call.settings, reuse, Listed.of(call.settings.takedown)), f"-u{number}"
+    )
     earlier = EarlierFiles(_with_pages(call.output, before, receipts), before)
     return StageResult(receipts, counters={UPDATES: number}, earlier=earlier)
 

@@ -29,6 +29,7 @@ LANGUAGE_MIN_SHARE = 0.01
 _LANGUAGE = re.compile("[a-z]{2}")
 _LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
 _MAIL = re.compile(r"[A-Za-z0-9.+-]+@[A-Za-z0-9.-]+")
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 CATEGORIES_SHOWN = 10
 SIZE_CATEGORIES = (
     (10**3, "n<1K"),
@@ -64,7 +65,7 @@ def card(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -> 
     """The README.md; equal corpora give equal bytes."""
     sections = {
         "Contents": _about(numbers),
-        "Loading": _loading(numbers, corpus),
+        "Loading": _loading(corpus),
         "From submissions to documents": _funnel(numbers),
         "Sources and dates": _sources(numbers, corpus),
         "Filters": _filters(corpus),
@@ -98,15 +99,35 @@ def header(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -
         "source_datasets": ["original"],
         "configs": _configs(corpus),
     }
-    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
+    return "".join(f"{name}: {yaml_value(value)}\n" for name, value in fields.items())
+
+
+def yaml_value(value: Any) -> str:
+    r"""A value as JSON that is YAML too: characters that YAML does not take, or takes for line ends, are escaped.
+
+    >>> print(yaml_value("a\x7fb\u2028"))
+    "a\u007fb\u2028"
+    """
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _configs(corpus: CorpusFolder) -> list[dict[str, Any]]:
     """The config of the documents. `datasets` reads all configs of a folder in one format, so the Arrow shards have none."""
-    if "documents" not in corpus.manifests:
+    if not _has_documents(corpus):
         return []
     documents = [{"split": "train", "path": "documents/documents-*.parquet"}]
     return [{"config_name": "documents", "data_files": documents, "default": True}]
+
+
+def _has_documents(corpus: CorpusFolder) -> bool:
+    """Whether there is a document to load: a loader refuses a pattern that finds no row."""
+    return "documents" in corpus.manifests and corpus.rows("documents", "documents") > 0
+
+
+def _splits(corpus: CorpusFolder) -> list[str]:
+    """The splits that hold a document: a removal may have emptied one."""
+    dataset = corpus.manifests["tokens"].dataset if "tokens" in corpus.manifests else None
+    return [name for name, split in (dataset or {}).get("splits", {}).items() if split["documents"]]
 
 
 def _size(numbers: ReportNumbers) -> str:
@@ -125,15 +146,19 @@ def _about(numbers: ReportNumbers) -> str:
     return text + " Every figure on this page is measured from the files beside it.\n"
 
 
-def _loading(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
+def _loading(corpus: CorpusFolder) -> str:
+    if not _has_documents(corpus) and not _splits(corpus):
+        return "This version holds no document.\n"
     lines = ["from datasets import load_dataset", ""]
-    if "documents" in corpus.manifests:
+    if _has_documents(corpus):
         lines.append('documents = load_dataset("FOLDER", "documents", split="train")')
-    if numbers.tokens:
-        shards = ", ".join(
-            f"{_quoted(name)}: {_quoted(f'FOLDER/tokens/tokens-{name}-*.arrow')}" for name in numbers.tokens.splits
-        )
+    if splits := _splits(corpus):
+        shards = ", ".join(f"{_quoted(name)}: {_quoted(f'FOLDER/tokens/tokens-{name}-*.arrow')}" for name in splits)
         lines.append(f'tokens = load_dataset("arrow", data_files={{{shards}}})')
+    if _has_documents(corpus):
+        pattern = "FOLDER/documents/documents-*.parquet"
+        lines += ["", "import duckdb", "import polars", "", f'table = polars.read_parquet("{pattern}")']
+        lines.append(f'relation = duckdb.read_parquet("{pattern}")')
     code = "\n".join(lines)
     text = f"```python\n{code}\n```\n\n`FOLDER` is the folder of this file."
     if "dedup" in corpus.manifests:

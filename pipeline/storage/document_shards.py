@@ -15,7 +15,8 @@ from pipeline.storage import files
 from pipeline.storage.manifest import FileEntry, StageManifest, input_folder, load_stage
 from tokenizer.errors import InputError
 
-KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("document_id", pa.binary(16), nullable=False)])
+ID = "document_id"
+KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field(ID, pa.binary(16), nullable=False)])
 """A keep list: the rows of one document shard that are kept, ascending."""
 
 
@@ -28,31 +29,40 @@ class DocumentShard:
     rows: int
 
     def batches(self, columns: list[str], rows: int = 4096) -> Iterator[pa.RecordBatch]:
-        """The selected rows, in file order."""
+        """The selected rows, in file order. Raises InputError where the keep list names other documents than the file holds."""
         if self.keep is None:
             yield from files.record_batches(self.path, columns, rows)
             return
-        kept = self.selected()
+        read = columns if ID in columns else [*columns, ID]
+        kept, ids = kept_documents(self.keep)
         start = 0
-        for batch in files.record_batches(self.path, columns, rows):
+        for batch in files.record_batches(self.path, read, rows):
             low, high = np.searchsorted(kept, (start, start + batch.num_rows))
             if low < high:
-                yield batch.take(pa.array(kept[low:high] - start))
+                chosen = batch.take(pa.array(kept[low:high] - start))
+                self._check_ids(chosen.column(ID), ids[int(low) : int(high)])
+                yield chosen.select(columns)
             start += batch.num_rows
         self._check_kept(kept, start)
 
     def table(self, columns: list[str]) -> pa.Table:
         """The selected rows as one table, for small columns."""
-        table = files.read_table(self.path, columns)
         if self.keep is None:
-            return table
-        kept = self.selected()
+            return files.read_table(self.path, columns)
+        table = files.read_table(self.path, columns if ID in columns else [*columns, ID])
+        kept, ids = kept_documents(self.keep)
         self._check_kept(kept, table.num_rows)
-        return table.take(kept)
+        chosen = table.take(kept)
+        self._check_ids(chosen.column(ID).combine_chunks(), ids)
+        return chosen.select(columns)
 
     def _check_kept(self, kept: npt.NDArray[np.int64], rows: int) -> None:
         if len(kept) and kept[-1] >= rows:
             raise InputError(f"{self.keep}: keeps row {kept[-1]}, {self.path} has {rows} rows; run the stage 'dedup' again")
+
+    def _check_ids(self, found: pa.Array, kept: pa.Array) -> None:
+        if not found.equals(kept):
+            raise InputError(f"{self.keep}: keeps other documents than {self.path} holds there; run the stage 'dedup' again")
 
     def selected(self) -> npt.NDArray[np.int64]:
         """Row numbers of the selected rows in the file, ascending."""
@@ -65,6 +75,11 @@ def kept_rows(keep: str) -> npt.NDArray[np.int64]:
     if len(rows) and (rows[0] < 0 or (np.diff(rows) <= 0).any()):
         raise InputError(f"{keep}: its row numbers do not ascend; run the stage 'dedup' again")
     return rows
+
+
+def kept_documents(keep: str) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """The rows that a keep list keeps, ascending, and their document ids."""
+    return kept_rows(keep), files.read_table(keep, [ID]).column(ID).combine_chunks()
 
 
 def document_shards(folder: str) -> list[DocumentShard]:

@@ -274,9 +274,10 @@ def row_count(path: str) -> int:
 def open_batches(path: str) -> Iterator[pa.RecordBatchFileReader]:
     """A reader of the record batches of an Arrow file, compressed or not.
 
-    A local file is mapped: Arrow would read a file that Python opened by a thread of its own (see `row_groups`).
+    A local file is mapped, another one is read whole: Arrow would read a file that Python opened by a thread of its own (see
+    `row_groups`).
     """
-    with open_input(path) if not is_local(path) else pa.memory_map(path) as file, pa.ipc.open_file(file) as reader:
+    with _open_arrow(path) as reader:
         yield reader
 
 

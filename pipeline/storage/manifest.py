@@ -173,7 +173,7 @@ def load_stage(folder: str, *stages: str) -> StageManifest:
 
 def stage_input(folder: str, seen_from: str) -> Input:
     """The folder of a finished stage as an input of the stage in the folder `seen_from`."""
-    return Input(_relative(folder, seen_from), StageManifest.load(folder).sha256)
+    return Input(relative_path(folder, seen_from), StageManifest.load(folder).sha256)
 
 
 def file_input(path: str) -> Input:
@@ -218,7 +218,8 @@ def _joined(folder: str, path: str) -> str:
     return root + os.path.normpath(Path(below, path))
 
 
-def _relative(folder: str, seen_from: str) -> str:
+def relative_path(folder: str, seen_from: str) -> str:
+    """The path of a folder as the manifest in the folder `seen_from` names it; the whole address where they share no root."""
     (root, below), (here, path) = _split_root(folder), _split_root(seen_from)
     return Path(os.path.relpath(below, path)).as_posix() if root == here else folder
 

@@ -54,6 +54,17 @@ def close_to_others(folder: str) -> None:
         (private / ".gitignore").write_text("*\n")
 
 
+def close_again(folder: str) -> None:
+    """Close the private folder to others, if there is one: after its files were moved there."""
+    if files.is_local(folder) and Path(folder, FOLDER).exists():
+        close_to_others(folder)
+
+
+def names(folder: str) -> list[str]:
+    """Names, relative to a stage folder, of its private files."""
+    return [f"{FOLDER}/{name}" for name in files.names_below(files.join(folder, FOLDER))]
+
+
 def addresses_of(table_path: str) -> dict[str, str]:
     """The address to fetch of each URL in a table of links that has another than the one published. Empty once they are removed."""
     folder, _, name = table_path.rpartition("/")

@@ -49,15 +49,6 @@ def check(
     return len(entries), sum(entry.bytes for entry in entries)
 
 
-def is_intact(folder: str, manifest: StageManifest) -> bool:
-    """Whether a folder holds the very files that a manifest names; in an object store, files of their sizes."""
-    try:
-        _check_sizes(folder, manifest.files)
-    except InputError:
-        return False
-    return not files.is_local(folder) or not any(_damage(folder, entry) for entry in manifest.files)
-
-
 def _with_viewed(folder: str) -> Iterator[str]:
     yield folder
     manifest = StageManifest.load(folder)

@@ -55,11 +55,9 @@ def prepare(folder: Path, text: str) -> tuple[dict[str, Any], Path]:
     """Parameters that are all hostile, a finished earlier month, and a program in place of Python that records its arguments."""
     name = text.replace("/", "")
     base = folder / f"out {name}"
-    for stage in ("dedup", "tokens"):
-        (base / "2017-11" / stage).mkdir(parents=True)
-        (base / "2017-11" / stage / "manifest.json").touch()
-    (base / "2018-01" / "dedup").mkdir(parents=True)
-    (base / "2018-01" / "dedup" / "manifest.json").touch()
+    for stage in ("2017-11/documents", "2017-11/dedup", "2017-11/tokens", "2018-01/dedup"):
+        (base / stage).mkdir(parents=True)
+        (base / stage / "manifest.json").write_text("{}")
     recorder = folder / f"python {name}"
     recorder.write_text(RECORDER.format(python=sys.executable))
     recorder.chmod(0o755)
@@ -70,6 +68,8 @@ def prepare(folder: Path, text: str) -> tuple[dict[str, Any], Path]:
         "created_before": text,
         "only_subreddits": text,
         "contact": text,
+        "takedown": text,
+        "vocabulary_month": "",
         "runner": text,
         "flags": [text, f"--x={text}"],
         "pages_flags": [text],
@@ -82,36 +82,47 @@ def prepare(folder: Path, text: str) -> tuple[dict[str, Any], Path]:
     }, base
 
 
-def commands(given: dict[str, Any], base: Path, text: str) -> dict[str, list[str]]:
-    """The arguments that each task has to pass."""
-    corpus, more = f"{base}/{MONTH}", [f"--runner={text}", text, f"--x={text}"]
+def commands(given: dict[str, Any], base: Path, text: str) -> dict[str, list[list[str]]]:
+    """The arguments of the commands that each task has to run."""
+    corpus, more = f"{base}/{MONTH}", ["--replace", f"--runner={text}", text, f"--x={text}"]
     dump = f"{text}/RS_{{month}}".replace("{month}", MONTH)
     rules = ["--submissions", dump, "--min-karma", "3", "--created-before", text, "--only-subreddits", text]
-    before = f"{base}/2017-11"
+    before, after = f"{base}/2017-11", f"{base}/2018-01"
     run, shards = f"{base}/runs/{MONTH}", f"{base}/tokens/{MONTH}"
+    listed = ["--takedown", text]
+    compared = ["--threshold", "0.7", "--also-read", str(base), "--against", f"{before}/dedup"]
+    vocabulary = f"{base}/vocabulary"
     return {
-        "links": ["-m", "pipeline", "links", "--corpus", corpus, *rules, *more],
-        "pages": ["-m", "pipeline", "pages", "--corpus", corpus, "--contact", text, text, *more],
-        "dedup": ["-m", "pipeline", "dedup", "--corpus", corpus, "--threshold", "0.7", *more, "--against", f"{before}/dedup"],
-        "vocabulary": ["-m", "pipeline", "vocabulary", "--corpus", corpus, "--output", f"{base}/vocabulary", text, *more],
-        "tokens": ["-m", "pipeline", "tokens", "--corpus", corpus, "--vocabulary", f"{base}/vocabulary", text, *more],
-        "join": ["-m", "pipeline", "join", "--output", shards, "--tokens", f"{before}/tokens", f"{corpus}/tokens"],
-        "train": ["-m", "trainer", "train", "gpt2-small", "--data", shards, "--out", run, text, "eval.sh"],
+        "links": [["-m", "pipeline", "links", "--corpus", corpus, *rules, *more]],
+        "pages": [["-m", "pipeline", "pages", "--corpus", corpus, "--contact", text, *listed, text, *more]],
+        "documents": [["-m", "pipeline", "documents", "--corpus", corpus, *listed, *more]],
+        "take_down": [["-m", "pipeline", "remove", "--corpus", before, "--replace", "--list", text]],
+        "dedup": [
+            ["-m", "pipeline", "dedup", "--corpus", corpus, *compared, *more],
+            ["-m", "pipeline", "dedup", "--corpus", after, *compared, f"{corpus}/dedup", *more],
+        ],
+        "vocabulary": [["-m", "pipeline", "vocabulary", "--corpus", corpus, "--output", vocabulary, text, *more[1:]]],
+        "tokens": [
+            ["-m", "pipeline", "tokens", "--corpus", corpus, "--vocabulary", vocabulary, "--also-read", str(base), text, *more]
+        ],
+        "join": [
+            [
+                *("-m", "pipeline", "join", "--output", shards, "--also-read", str(base), *listed),
+                *("--tokens", f"{before}/tokens", f"{corpus}/tokens"),
+            ]
+        ],
+        "train": [["-m", "trainer", "train", "gpt2-small", "--data", shards, "--out", run, text, "eval.sh"]],
         "evaluate": [
-            "-m",
-            "trainer",
-            "eval",
-            run,
-            "--data",
-            shards,
-            "--tasks",
-            "held_out",
-            "--out",
-            f"{base}/evaluations/{MONTH}",
+            [
+                *("-m", "trainer", "eval", run, "--data", shards),
+                *("--tasks", "held_out", "--out", f"{base}/evaluations/{MONTH}"),
+            ]
         ],
         "report": [
-            *("-m", "pipeline", "report", "--corpus", corpus, "--report-title", f"Corpus of {MONTH}"),
-            *("--run", run, "--evaluation", f"{base}/evaluations/{MONTH}"),
+            [
+                *("-m", "pipeline", "report", "--corpus", corpus, "--report-title", f"Corpus of {MONTH}"),
+                *("--run", run, "--evaluation", f"{base}/evaluations/{MONTH}"),
+            ]
         ],
     }
 
@@ -124,7 +135,7 @@ def test_every_parameter_reaches_its_program_as_it_is(airflow: str, tmp_path: Pa
         given, base = prepare(tmp_path / str(number), text.replace("PWNED", str(tmp_path / "PWNED")))
         for task, arguments in commands(given, base, given["contact"]).items():
             calls.append([task, given, MONTH])
-            expected.append(arguments)
+            expected += arguments
     (tmp_path / "calls.json").write_text(json.dumps(calls))
     record = tmp_path / "record.jsonl"
     (tmp_path / "home").mkdir()

@@ -20,8 +20,8 @@ import pytest
 from airflow_runs import parameters
 
 ROOT = Path(__file__).parents[2]
-MONTHLY = 'schedule="@monthly"'
-TASKS = 11
+MONTHLY = "schedule=MONTHLY"
+TASKS = 12
 DAG_RUNS = "/api/v2/dags/webtext/dagRuns"
 
 

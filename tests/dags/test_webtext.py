@@ -1,19 +1,15 @@
 """The DAGs in an environment with Airflow: `.venv-airflow` at the root, or this one. Skips if neither has it."""
 
 import json
-import os
-import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from airflow_runs import PAGES, SUBMISSIONS, parameters
+from airflow_runs import PAGES, SUBMISSIONS, parameters, state_of
 from small_web import write_month
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = "timedelta(minutes=1)"
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
@@ -26,7 +22,8 @@ print("found:" + json.dumps({"errors": bag.import_errors, "tasks": tasks, "catch
 EDGES = {
     "links": ["pages"],
     "pages": ["documents"],
-    "documents": ["dedup"],
+    "documents": ["take_down"],
+    "take_down": ["dedup"],
     "dedup": ["vocabulary"],
     "vocabulary": ["tokens"],
     "tokens": ["join"],
@@ -38,49 +35,15 @@ EDGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    """The interpreter that has Airflow."""
-    beside = ROOT / ".venv-airflow" / "bin" / "python"
-    if beside.exists():
-        return str(beside)
-    if find_spec("airflow"):
-        return sys.executable
-    pytest.skip("no Airflow here (.venv-airflow): the DAGs are not tested")
-
-
-@pytest.fixture(scope="module")
-def home(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment of a fresh Airflow: SQLite, no examples, the pool of the crawl."""
-    folder = tmp_path_factory.mktemp("airflow")
-    (folder / "dags").mkdir()
-    for path in (ROOT / "dags").glob("*.py"):
-        dag = path.read_text()
-        assert PATIENCE in dag
-        (folder / "dags" / path.name).write_text(dag.replace(PATIENCE, "timedelta(seconds=0)"))  # no waiting for retries
-    settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(folder / "dags")}
-    environment = {**os.environ, "AIRFLOW_HOME": str(folder), **{f"AIRFLOW__CORE__{k}": v for k, v in settings.items()}}
-    for command in (["db", "migrate"], ["pools", "set", "webtext_fetch", "1", "one crawl at a time"]):
-        subprocess.run([python, "-m", "airflow", *command], env=environment, check=True, capture_output=True)
-    return environment
-
-
 @pytest.mark.slow
 def test_the_dag_imports_and_has_its_edges(python: str, home: dict[str, str]) -> None:
     done = subprocess.run([python, "-c", LOOK, str(ROOT / "dags")], env=home, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.rpartition("found:")[2])
     assert found["errors"] == {}
-    assert found["catchup"] is True
+    assert found["catchup"] is False
     assert {name: task["after"] for name, task in found["tasks"].items()} == EDGES
     assert {name for name, task in found["tasks"].items() if task["pool"] == "webtext_fetch"} == {"pages"}
     assert all(task["retries"] == 3 for task in found["tasks"].values())
-
-
-def state_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The final state of the run of `airflow dags test`."""
-    states = re.findall(r"DagRun Finished.*?state=(\w+)", done.stdout + done.stderr, re.DOTALL)
-    assert states, (done.stdout + done.stderr)[-3000:]
-    return str(states[-1])
 
 
 @pytest.mark.slow

@@ -55,7 +55,8 @@ def main() -> None:
     folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 22_000
     noise = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     from pipeline.documents import charset
-    from pipeline.documents.blocks.page import BlockPage, warm_up
+    from pipeline.documents.blocks.compilation import warm_up
+    from pipeline.documents.blocks.page import BlockPage
 
     warm_up()
     bodies = pages(folder)

@@ -81,7 +81,7 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory, write_corpus: WriteC
 
 SMALL_RUN = (
     "--vocabulary=257", "--layers=2", "--heads=2", "--width=32", "--context=32", "--batch-tokens=512", "--micro-batch=4",
-    "--steps=30", "--warmup-steps=3", "--log-every=1", "--validate-every=10", "--validation-tokens=2048", "--checkpoint-every=5",
+    "--steps=30", "--warmup-steps=1", "--log-every=1", "--validate-every=10", "--validation-tokens=2048", "--checkpoint-every=5",
 )  # fmt: skip
 
 

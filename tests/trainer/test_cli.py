@@ -315,6 +315,15 @@ def test_the_recipe_of_flags_can_be_printed_without_data(capsys: pytest.CaptureF
     assert "--steps -1" in error_line(["train", "tiny", "--steps", "-1", "--print-config"], capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [(("--warmup-steps=31",), 2), (("--warmup-steps=30",), 0), (("--steps=40", "--warmup-steps=41"), 2)]
+)
+def test_a_warm_up_longer_than_the_run_is_refused(words: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "tiny", "--print-config", "--steps=30", *words]) == code
+    assert ("longer than the run" in capsys.readouterr().err) is (code == 2)
+    assert cli.main(["train", "tiny", "--print-config", "--steps=5"]) == 0, "a preset's own warm-up is no fault of the user's"
+
+
 @pytest.mark.parametrize("flag", ["--data", "--out"])
 def test_data_and_out_are_required_to_train(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     other = {"--data": "--out", "--out": "--data"}[flag]

@@ -147,8 +147,10 @@ def test_a_hugging_face_folder_loads_as_a_model(model: GPT, byte_tokenizer: Toke
 
 
 def test_export_rejects_architectures_other_than_gpt2(byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="rotary"):
-        save_hf(GPT(replace(SHAPE, positions="rotary")), byte_tokenizer, tmp_path)
+    others = {"positions": "rotary", "qk_norm": True, "activation": "relu2", "norm": "rms", "softcap": 15.0, "skips": True}
+    for name, value in {**others, "value_embeddings": True}.items():
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value}"):
+            save_hf(GPT(replace(SHAPE, **{name: value})), byte_tokenizer, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "value"), [("activation_function", "gelu"), ("model_type", "llama"), ("n_layer", 99)])

@@ -1,6 +1,7 @@
 """Generation: the key-value cache changes no token, and other prompts in the batch have no effect."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,16 @@ from trainer.model import GPT
 SHAPE = ModelConfig(layers=2, heads=2, width=32, context=40, vocabulary=61)
 
 
-@pytest.fixture(params=["learned", "rotary"])
+VARIANTS: dict[str, Any] = {
+    "learned": {},
+    "rotary": {"positions": "rotary"},
+    "modern": {"positions": "rotary", "norm": "rms", "softcap": 3.0, "skips": True, "value_embeddings": True, "tied": False},
+}
+
+
+@pytest.fixture(params=VARIANTS)
 def model(request: pytest.FixtureRequest) -> GPT:
-    model = GPT(replace(SHAPE, positions=request.param)).double().eval()
+    model = GPT(replace(SHAPE, **VARIANTS[request.param])).double().eval()
     model.init_weights(3)
     with torch.no_grad():
         for parameter in model.parameters():

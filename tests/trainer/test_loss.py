@@ -36,6 +36,21 @@ def test_gradients_equal_those_of_cross_entropy() -> None:
         assert (mine.grad - other.grad).abs().max() < 1e-12
 
 
+@pytest.mark.parametrize("softcap", [2.0, 30.0])
+def test_gradients_under_a_softcap_equal_those_of_cross_entropy(softcap: float) -> None:
+    hidden, weight, targets = case(96, 16, torch.float64)
+    hidden, weight = 4 * hidden, 40 * weight
+    targets[5:9] = -1
+    ours, theirs = [[hidden.clone().requires_grad_(), weight.clone().requires_grad_()] for _ in range(2)]
+    mine = head_loss(*ours, targets, PADDED, 40, softcap)
+    truth = F.cross_entropy(softcap * torch.tanh(theirs[0] @ theirs[1].T / softcap), targets, ignore_index=-1)
+    assert abs(mine - truth) < 1e-12
+    mine.backward()
+    truth.backward()
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.grad - other.grad).abs().max() < 1e-12
+
+
 def test_chunk_size_does_not_change_the_loss() -> None:
     hidden, weight, targets = case(100, 8, torch.float64)
     losses = [head_loss(hidden, weight, targets, PADDED, rows).item() for rows in (7, 64, 100, 1000)]

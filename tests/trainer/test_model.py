@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,32 @@ def test_parameter_counts_equal_gpt2s(preset: str, parameters: int) -> None:
         model = GPT(config)
     assert sum(p.numel() for p in model.parameters()) == parameters == config.parameters
     assert config.padded_rows == 50_304
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"norm": "rms"}, {"skips": True}, {"value_embeddings": True}, {"norm": "rms", "tied": False, "positions": "rotary"}],
+)
+def test_parameters_of_other_shapes_are_counted(change: dict[str, Any]) -> None:
+    config = replace(PRESETS["gpt2-small"]().model, **change)
+    with torch.device("meta"):
+        assert sum(p.numel() for p in GPT(config).parameters()) == config.parameters
+
+
+@pytest.mark.parametrize(("fp32_stream", "dtype"), [(False, torch.bfloat16), (True, torch.float32)])
+def test_the_residual_stream_has_the_products_type(fp32_stream: bool, dtype: torch.dtype) -> None:
+    config = ModelConfig(layers=2, heads=2, width=16, context=8, vocabulary=30)
+    model = GPT(config)
+    model.fp32_stream = fp32_stream
+    types = []
+    for block in model.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: types.append(inputs[0].dtype))
+    tokens = torch.zeros((1, 8), dtype=torch.long)
+    with torch.autocast("cpu", torch.bfloat16):
+        model(tokens, tokens)
+    assert types == [dtype, dtype]
+    model(tokens, tokens)
+    assert types[2:] == [torch.float32] * 2
 
 
 @pytest.mark.parametrize("preset", ["gpt2-small", "gpt2-xl"])
@@ -81,7 +108,7 @@ def test_activation_checkpointing_gives_the_same_gradients() -> None:
     gradients = []
     for recompute in (False, True):
         model = random_gpt(SMALL)
-        model.recompute = recompute
+        model.recompute_blocks(recompute)
         model(tokens[:, :-1], tokens[:, 1:]).backward()
         gradients.append([p.grad for p in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))

@@ -1,6 +1,7 @@
 """Learning-rate schedules, optimizers, and the guard: a skipped step changes no bit of weights and moments."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -24,6 +25,17 @@ def test_wsd_is_constant_then_decays_to_zero() -> None:
     assert [learning_rate_at(config, step) for step in (99, 300, 600)] == [1.0, 1.0, 1.0]
     assert learning_rate_at(config, 800) == pytest.approx(0.5)
     assert learning_rate_at(config, 1000) == 0.0
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
+@pytest.mark.parametrize(("warmup", "decay"), [(0, 0.4), (70, 0.6), (70, 1.0), (100, 0.5), (20, 0.0), (99, 0.02)])
+def test_the_rate_never_jumps(schedule: str, warmup: int, decay: float) -> None:
+    """A warm-up that reached into the decay ended in a drop by half."""
+    config = TrainConfig(steps=100, warmup_steps=warmup, schedule=schedule, decay_fraction=decay)
+    rates = [learning_rate_at(config, step) for step in range(100)]
+    assert all(0 < rate <= 1 for rate in rates)
+    slope = max(1 / max(warmup, 1), 1 / max(1, round(decay * 100)), math.pi / 2 / max(1, 100 - warmup))
+    assert max(abs(a - b) for a, b in pairwise(rates)) <= slope + 1e-9
 
 
 class TinyNetwork(nn.Module):

@@ -8,6 +8,8 @@ import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
+from tokenizer.foreign import VOCABULARIES
+from tokenizer.formats import MERGES_NAMES, TIKTOKEN_RANKS, TOKENIZER_JSON
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.metadata import read_metadata
 from trainer.checkpoint.tensors import load_tensors
@@ -19,25 +21,38 @@ from trainer.model import GPT
 log = logging.getLogger(__name__)
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Tokenizer, TrainConfig]:
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", *, verify: bool = True
+) -> tuple[GPT, Tokenizer, TrainConfig]:
     """A network in evaluation mode and fp32, its tokenizer and its recipe (for a Hugging Face folder only the network's shape).
 
     `path` is a Hugging Face folder, a checkpoint, or a run, which stands for its newest checkpoint. Raises InputError for
-    anything else, and DamagedCheckpointError for a damaged checkpoint.
+    anything else, and DamagedCheckpointError for a damaged checkpoint. Without `verify`, hashes are not checked: another rank does.
     """
     folder = Path(path)
     try:
         if is_hf_folder(folder):
-            tokenizer = Tokenizer.load(folder)
+            tokenizer = _tokenizer_of(folder)
             model = _without_padding(load_hf(folder), tokenizer, folder)
             return model.to(device).eval(), tokenizer, _config_of_shape(model)
         folder = newest(folder)
-        metadata = read_metadata(folder)
+        metadata = read_metadata(folder, verify=verify)
         model = GPT(metadata.config.model)
         load_tensors(folder / "model", {name: weight.detach() for name, weight in model.named_parameters()}, World())
         return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), metadata.config
     except FormatError as error:
         raise InputError(str(error)) from error
+
+
+def _tokenizer_of(folder: Path) -> Tokenizer:
+    """The tokenizer in a network's folder. Raises InputError where the folder says no id: merges alone name none."""
+    known = (TOKENIZER_JSON, TIKTOKEN_RANKS, *VOCABULARIES)
+    if not any((folder / name).exists() for name in known) and any((folder / name).exists() for name in MERGES_NAMES):
+        raise InputError(
+            f"{folder}: has merges, but no {VOCABULARIES[0]} beside them that says which row of the embedding each token has; "
+            f"put the network's {VOCABULARIES[0]} or {TOKENIZER_JSON} there"
+        )
+    return Tokenizer.load(folder)
 
 
 def _without_padding(model: GPT, tokenizer: Tokenizer, folder: Path) -> GPT:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,30 @@ class CheckpointMetadata:
     best_loss: float | None = None
 
 
-def write_metadata(folder: Path, metadata: CheckpointMetadata, files: list[Path]) -> Path:
-    """Write checkpoint.json, which lists `files` with their sizes and hashes, and return its path."""
+ListedFiles = dict[str, dict[str, Any]]
+"""Size and sha256 of files by their names in the checkpoint, as checkpoint.json lists them."""
+
+
+def list_files(folder: Path, files: Iterable[Path]) -> ListedFiles:
+    """Size and hash of each file. Reads all of them."""
+    return {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(files)}
+
+
+def write_metadata(folder: Path, metadata: CheckpointMetadata, files: ListedFiles) -> Path:
+    """Write checkpoint.json, which lists `files`, and return its path."""
     body = {**asdict(metadata), "config": metadata.config.to_json(), "format": FORMAT, "version": VERSION}
-    body["files"] = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
+    body["files"] = dict(sorted(files.items()))
     body["sha256"] = _sha256_of_body(body)
     path = folder / METADATA
     path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def read_metadata(folder: Path) -> CheckpointMetadata:
-    """Read a checkpoint's metadata and verify each of its files. Raises DamagedCheckpointError, which names the bad file."""
+def read_metadata(folder: Path, *, verify: bool = True) -> CheckpointMetadata:
+    """Read a checkpoint's metadata and verify each of its files. Raises DamagedCheckpointError, which names the bad file.
+
+    Without `verify`, files are not read: another rank has verified them.
+    """
     path = folder / METADATA
     try:
         check_file(folder, METADATA)
@@ -70,7 +83,7 @@ def read_metadata(folder: Path) -> CheckpointMetadata:
     except (ValueError, RecursionError) as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({error})") from error
     _check_listed(folder, file.files)
-    for name, entry in file.files.items():
+    for name, entry in file.files.items() if verify else ():
         _verify(folder, name, entry)
     _check_shape(path, metadata.config, file.files)
     return metadata

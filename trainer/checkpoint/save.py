@@ -2,19 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
 from tokenizer.codec import Tokenizer
 from trainer.checkpoint.folders import CHECKPOINTS, aside_of, folder_of, prune
-from trainer.checkpoint.metadata import CheckpointMetadata, write_metadata
+from trainer.checkpoint.metadata import CheckpointMetadata, ListedFiles, list_files, write_metadata
 from trainer.checkpoint.tensors import Tensors, save_tensors
 from trainer.config import SaveError
 from trainer.distributed import World
@@ -29,10 +29,16 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[Path] | None = None
 
-    def save(self, metadata: CheckpointMetadata, parts: dict[str, Tensors]) -> None:
-        """Copy the tensors, start writing and return. Waits for the previous save; raises SaveError if that one failed."""
+    def save(self, metadata: CheckpointMetadata, parts: dict[str, Tensors], *, snapshot: bool = True) -> None:
+        """Copy the tensors, start writing and return. Waits for the previous save; raises SaveError if that one failed.
+
+        Without `snapshot`, tensors on the CPU are written as they are: nothing may change them afterwards.
+        """
         self.wait()
-        copies = {part: {name: _copy(value) for name, value in tensors.items()} for part, tensors in parts.items()}
+        copies = {
+            part: {name: value.detach().to("cpu", copy=snapshot) for name, value in tensors.items()}
+            for part, tensors in parts.items()
+        }
         self._pending = self._thread.submit(self._write, metadata, copies)
 
     def wait(self) -> None:
@@ -73,14 +79,31 @@ def write(
         if world.first:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
+    mine: ListedFiles = {}
     for name, tensors in parts.items():
         with _failing_together(group):
-            save_tensors(aside / name, tensors, world, group)
+            mine |= _list_synced(aside, save_tensors(aside / name, tensors, world, group))
+    listed = _gather(mine, world, group)
     with _failing_together(group):
         if world.first:
-            tokenizer.save(aside / "tokenizer")
-            _publish(aside, final, metadata)
+            _publish(aside, final, metadata, listed | _list_synced(aside, tokenizer.save(aside / "tokenizer")))
     return final
+
+
+def _list_synced(folder: Path, files: Sequence[Path]) -> ListedFiles:
+    """Sync the files that this rank wrote, and hash them: each rank its own, while they are still in memory."""
+    for path in files:
+        _sync(path)
+    return list_files(folder, files)
+
+
+def _gather(mine: ListedFiles, world: World, group: dist.ProcessGroup | None) -> ListedFiles:
+    """The files of all ranks on the first rank."""
+    if group is None:
+        return mine
+    everyone: list[Any] | None = [None] * world.ranks if world.first else None
+    dist.gather_object(mine, everyone, group=group)
+    return {name: entry for files in everyone or [] for name, entry in files.items()}
 
 
 @contextmanager
@@ -100,20 +123,15 @@ def _failing_together(group: dist.ProcessGroup | None) -> Iterator[None]:
         raise failure
 
 
-def _publish(aside: Path, final: Path, metadata: CheckpointMetadata) -> None:
-    """Write checkpoint.json, sync all files and folders, and rename the folder."""
-    files = sorted(path for path in aside.rglob("*") if path.is_file())
-    for path in (*files, write_metadata(aside, metadata, files), *{path.parent for path in files}, aside):
+def _publish(aside: Path, final: Path, metadata: CheckpointMetadata, listed: ListedFiles) -> None:
+    """Write checkpoint.json, sync it and all folders, and rename the checkpoint's folder."""
+    folders = {(aside / name).parent for name in listed}
+    for path in (write_metadata(aside, metadata, listed), *sorted(folders), aside):
         _sync(path)
     if final.exists():
         shutil.rmtree(final)
     aside.rename(final)
     _sync(final.parent)
-
-
-def _copy(value: Tensor) -> Tensor:
-    """A snapshot on the CPU: training changes the original while the copy is written."""
-    return value.detach().to("cpu", copy=True)
 
 
 def _sync(path: Path) -> None:

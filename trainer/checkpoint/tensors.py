@@ -19,11 +19,12 @@ from trainer.distributed import World
 Tensors = dict[str, Tensor]
 
 
-def save_tensors(folder: Path, tensors: Tensors, world: World, group: dist.ProcessGroup | None) -> None:
-    """Write this rank's shard of each tensor. All ranks of `group` call it together."""
+def save_tensors(folder: Path, tensors: Tensors, world: World, group: dist.ProcessGroup | None) -> list[Path]:
+    """Write this rank's shard of each tensor, and return its files. All ranks of `group` call it together."""
     with _single_process_warning_ignored():
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         dcp.state_dict_saver.save(tensors, storage_writer=writer, process_group=group, no_dist=world.ranks == 1)
+    return sorted(folder.glob(f"shard-{world.rank + 1:05d}-*.safetensors"))
 
 
 def load_tensors(folder: Path, tensors: Tensors, world: World) -> None:

@@ -122,11 +122,11 @@ def _trainer(plan: Plan, sets: list[HeldOut], run: Run, tokenizer: Tokenizer, fo
     trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)  # type: ignore[arg-type]  # the same face
     for path in reversed(checkpoints(folder)):
         try:
-            read_metadata(path)
+            metadata = read_metadata(path)
         except DamagedCheckpointError:
             set_aside(path)
             continue
-        trainer.resume(path)
+        trainer.resume(path, metadata)
         break
     return trainer
 

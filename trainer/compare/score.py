@@ -1,7 +1,7 @@
 """The bits that a network needs for each held-out document, and the evaluator that takes them between training steps."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,8 @@ class HeldOutEvaluator:
         """Whether to score after this step; the last step is scored on all documents once training is over."""
         return step in self.steps and not last
 
-    def evaluate(self, model: GPT) -> list[dict[str, Any]]:
-        """A row for log.jsonl per set."""
+    def evaluate(self, model: GPT, _stops: Callable[[], bool] | None = None) -> list[dict[str, Any]]:
+        """A row for log.jsonl per set. All sets are scored, also after a signal: a point of the curve is brief, and whole."""
         was_training = model.training
         network = Network(model, self.precision)
         rows = []

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainer.attention import KeyValueCache
 from trainer.generate import generate
+from trainer.loss import soft_capped
 from trainer.model import GPT
 
 Prefix = Any
@@ -80,7 +81,7 @@ class Network:
         if len(self._buffer) < len(features_ND):
             self._buffer = self._buffer.new_empty(len(features_ND), self._buffer.shape[1])
         logits = torch.mm(features_ND.to(self._dtype), self._head_DV, out=self._buffer[: len(features_ND)])[:, : self.vocabulary]
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return soft_capped(logits.to(torch.promote_types(logits.dtype, torch.float32)), self.gpt.config.softcap)
 
     def read(self, tokens_T: Tensor) -> Prefix:
         """KeyValueCache with the keys and values of the prefix."""

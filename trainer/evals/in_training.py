@@ -1,7 +1,7 @@
 """Evaluate the network between the steps of a training run; every rank evaluates its share of the examples."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -54,13 +54,18 @@ class InTrainingEvaluator:
         """Whether to evaluate after this step."""
         return bool(self.tasks) and (last or (self.every_steps > 0 and step % self.every_steps == 0))
 
-    def evaluate(self, model: GPT) -> list[dict[str, Any]]:
-        """Return the results as rows for log.jsonl; training continues as if there had been none. Every rank must call it."""
+    def evaluate(self, model: GPT, stops: Callable[[], bool] = lambda: False) -> list[dict[str, Any]]:
+        """Return the results as rows for log.jsonl; training continues as if there had been none. Every rank must call it.
+
+        Where `stops` returns True, which it must on all ranks alike, the tasks that are left are not run.
+        """
         was_training = model.training
         candidate = Candidate(Network(_gather(model), self.precision), self.tokenizer, limit=self.limit)
         rows: list[dict[str, Any]] = []
         try:
             for task, paths in self.tasks:
+                if stops():
+                    break
                 rows += _run(task, candidate, list(paths))
         finally:
             model.train(was_training)

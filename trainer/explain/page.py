@@ -11,6 +11,7 @@ from tokenizer.errors import InputError
 from tokenizer.labels import printable, script_json
 from tokenizer.outputs import written_aside
 from trainer.checkpoint.load import load_model
+from trainer.distributed import environment
 from trainer.explain.activations import Activations, cosine_similarities, record_activations
 from trainer.model import GPT
 from trainer.subcommands import explain_parser
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = explain_parser().parse_args(list(argv))
     out = Path(arguments.out)
     _check_page(out)
-    model, tokenizer, _ = load_model(arguments.checkpoint)
+    model, tokenizer, _ = load_model(arguments.checkpoint, environment(arguments.device).device)
     text = page(model, tokenizer, arguments.prompt, arguments.other)
     with written_aside(out) as aside:
         aside.write_text(text, encoding="utf-8")

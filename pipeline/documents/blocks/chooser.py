@@ -5,9 +5,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.documents.blocks import layout, tags, word_groups
-from pipeline.documents.blocks.features import CONTEXT, FEATURES, describe, describe_context
+from pipeline.documents.blocks.features import CONTEXT, FEATURES, RELATIONS_AT, describe, describe_context
 from pipeline.documents.blocks.forest import judge
 from pipeline.documents.blocks.layout import Scanned
+from pipeline.documents.blocks.relations import Scratch, describe_relations
 from pipeline.documents.blocks.scan import Counts
 from pipeline.documents.blocks.weights import Weights
 from tokenizer.compiled import Array, Integer, compiled
@@ -37,10 +38,12 @@ def choose(page: Scanned, counts: Counts, weights: Weights) -> ChosenBlocks:
     count = counts.blocks
     likely, first = np.empty(count, np.float64), np.empty(count, np.float64)
     features = np.empty((count, FEATURES), np.float32)
+    scratch = Scratch.of(counts)
     describe(page, count, features)
+    describe_relations(page, counts, scratch, features, RELATIONS_AT)
     judge(weights.first, features, count, first)
     context = np.empty((count, CONTEXT), np.float32)
-    describe_context(page, count, counts.elements, features, first, np.zeros((counts.elements, 3)), context)
+    describe_context(page, count, counts.elements, features, first, np.zeros((counts.elements, 3)), scratch, context)
     judge(weights.second, context, count, likely)
     likely[never(page, counts)] = 0.0
     return of_probabilities(page, counts, likely)

@@ -4,8 +4,9 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.documents.blocks import layout, tags, word_groups
+from pipeline.documents.blocks import layout, relations, tags, word_groups
 from pipeline.documents.blocks.layout import Scanned
+from pipeline.documents.blocks.relations import RELATIONS, Scratch
 from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
 GROUPS: Final = len(word_groups.ATTRIBUTE_GROUPS)
@@ -16,9 +17,13 @@ PARENTS: Final = 5
 
 NEIGHBOURS: Final = (-2, -1, 1, 2)
 TEXT, ELEMENTS, PAGE, AROUND, TAGS = 16, 4 * PARENTS, 6, 4 * len(NEIGHBOURS), 5
-FEATURES: Final = TEXT + 3 * GROUPS + ANCESTORS + 1 + ELEMENTS + PAGE + AROUND + TAGS + TEXT_GROUPS + 3
+RELATIONS_AT: Final = TEXT + 3 * GROUPS + ANCESTORS + 1 + ELEMENTS + PAGE + AROUND + TAGS + TEXT_GROUPS + 3
+FEATURES: Final = RELATIONS_AT + RELATIONS
 
-CONTEXT: Final = 28 + TEXT
+_CONTEXT_RELATIONS_AT: Final = 28 + TEXT
+_ALIKE_AT: Final = _CONTEXT_RELATIONS_AT + len(relations.FOR_CONTEXT)
+_CAPTION_AT: Final = _ALIKE_AT + relations.LIKE_COLUMNS
+CONTEXT: Final = _CAPTION_AT + 3
 """Features of the second forest, which knows what the first says of the blocks around."""
 
 _DISTANCES: Final = (-3, -2, -1, 1, 2, 3)
@@ -26,11 +31,14 @@ _LONG_CHARACTERS: Final = 40
 _PROSE_CHARACTERS: Final = 80
 _CENTRES: Final = (0.5, 0.75)
 _H1, _H6 = tags.TAG["h1"], tags.TAG["h6"]
+_FIGURE: Final = tags.ancestor_bit("figure") | tags.ancestor_bit("figcaption")
+_CAPTION_CLASS: Final = word_groups.bit_of(word_groups.ATTRIBUTE_GROUPS, "caption")
+_PHOTO_WORDS: Final = word_groups.bit_of(word_groups.TEXT_GROUPS, "photo")
 
 
 @compiled
 def describe(page: Scanned, count: Integer, out: Array) -> None:
-    """Write the features of the first forest, one row per block."""
+    """Write the features of the first forest, one row per block, but for those of `relations`, which begin at RELATIONS_AT."""
     blocks, elements = page.blocks, page.elements
     total, links = 0, 0
     for k in range(count):
@@ -137,9 +145,17 @@ def _describe_neighbours(blocks: Array, elements: Array, number: Integer, count:
 
 @compiled
 def describe_context(
-    page: Scanned, count: Integer, element_count: Integer, features: Array, likely: Array, sums: Array, out: Array
+    page: Scanned,
+    count: Integer,
+    element_count: Integer,
+    features: Array,
+    likely: Array,
+    sums: Array,
+    scratch: Scratch,
+    out: Array,
 ) -> None:
     """Write the features of the second forest. `likely` is what the first says of `features`; `sums` has three zeros per element."""
+    relations.describe_alike(page, count, likely, scratch, out, _ALIKE_AT)
     blocks, elements = page.blocks, page.elements
     _describe_sides(blocks, count, likely, out)
     _describe_centres(blocks, elements, count, element_count, likely, sums, out)
@@ -182,6 +198,12 @@ def describe_context(
         row[18] = np.log1p(weighted)
         for feature in range(TEXT):
             row[28 + feature] = features[k, feature]
+        for column in range(len(relations.FOR_CONTEXT)):
+            row[_CONTEXT_RELATIONS_AT + column] = features[k, RELATIONS_AT + relations.FOR_CONTEXT[column]]
+        own = page.masks[k, layout.OWN_CLASSES] | page.masks[k, layout.PARENT_CLASSES]
+        row[_CAPTION_AT] = page.masks[k, layout.ANCESTRY] & _FIGURE != 0
+        row[_CAPTION_AT + 1] = own & _CAPTION_CLASS != 0
+        row[_CAPTION_AT + 2] = page.masks[k, layout.TEXT_WORDS] & _PHOTO_WORDS != 0
         before += characters * likely[k]
 
 

@@ -56,8 +56,10 @@ groups of words in its text."""
     BLOCKS,
     ORDINAL,
     TABLE_FACTS,
-) = range(13)
-"""Columns of a block element: its parent, counts of its own text and of all below it, and what a table or a cell needs to know."""
+    LOOK,
+) = range(14)
+"""Columns of a block element: its parent, counts of its own text and of all below it, what a table or a cell needs to know, and a code
+of its name and its classes' groups: elements that repeat look alike."""
 
 HAS_HEADER, HAS_TABLE, HAS_CODE, IS_LAYOUT = 1, 2, 4, 8
 """Bits of a table's TABLE_FACTS."""
@@ -87,5 +89,5 @@ class Scanned(NamedTuple):
             np.empty((rows, 4), np.int32),
             np.empty((rows, 19), np.int32),
             np.empty((rows, 5), np.int64),
-            np.empty((rows, 13), np.int32),
+            np.empty((rows, 14), np.int32),
         )

@@ -41,6 +41,7 @@ _USED: Final = "a p li td th tr dd dt dl table div address code pre listing capt
 _A, _P, _LI, _TD, _TH, _TR, _DD, _DT, _DL, _TABLE, _DIV, _ADDRESS, _CODE, _PRE, _LISTING, _CAPTION, _XMP, _PLAINTEXT = (
     tags.TAG[name] for name in _USED.split()
 )
+_MIX, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(33)
 
 
 class Stack(NamedTuple):
@@ -137,6 +138,13 @@ def open_element(
         levels[depth, CODE] = 1
     if is_block:
         _add_element(elements, levels, state, depth, tag, facts)
+        elements[levels[depth, ELEMENT], layout.LOOK] = _look(tag, found[0])
+
+
+@compiled_inner
+def _look(tag: Integer, mask: Integer) -> Integer:
+    """A code of 31 bits of an element's name and its groups of class words."""
+    return np.int64((np.uint64(mask) * _MIX + np.uint64(tag)) * _MIX >> _SHIFT)
 
 
 @compiled_inner

@@ -10,11 +10,10 @@ import numpy as np
 
 from pipeline.documents.blocks import chooser, layout, renderer, tags, weights
 from pipeline.documents.blocks.chooser import ChosenBlocks
-from pipeline.documents.blocks.features import describe_context
 from pipeline.documents.blocks.formulas import replace_mathml
 from pipeline.documents.blocks.scan import Counts, scan
 from pipeline.documents.page_head import PageHead
-from tokenizer.compiled import Array, is_cached
+from tokenizer.compiled import Array
 
 H1: Final = tags.ancestor_bit("h1")
 ATTRIBUTE: Final = re.compile(r"([^\s=\"'<>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
@@ -102,15 +101,3 @@ def meta_content(markup: str, name: str) -> str | None:
 def text_of(markup: str) -> str:
     """All text of a piece of HTML, as a browser shows it."""
     return BlockPage.of(markup).all_text()
-
-
-def is_compiled() -> bool:
-    """Whether the compiled code is in its cache: compiling it takes about ten seconds."""
-    return is_cached(describe_context)
-
-
-def warm_up() -> None:
-    """Load or compile all code that a page needs."""
-    page = BlockPage.of("<title>a</title><p>The harbour was quiet.<br>Then <b>the</b> ship came.<table><tr><td>1<td>2</table>")
-    page.text(page.choice.keep)
-    page.block_texts()

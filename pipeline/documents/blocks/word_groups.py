@@ -124,6 +124,15 @@ NOT_SHOWN: Final = 1 << 61
 """Set, beside HIDDEN, for an element that a browser does not show."""
 
 
+def bit_of(groups: Sequence[Sequence[str]], word: str) -> int:
+    """The bit of the group that holds a word.
+
+    >>> bit_of((("nav", "menu"), ("promo",)), "promo")
+    2
+    """
+    return 1 << next(number for number, group in enumerate(groups) if word in group)
+
+
 class Machine:
     """Aho and Corasick's automaton over lower-cased UTF-8 bytes: `steps[state, byte]` is the next state, `found[state]` the groups."""
 

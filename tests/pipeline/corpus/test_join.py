@@ -1,5 +1,6 @@
 """Token shards of several months are joined into one dataset."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from damage import flip_a_bit
 
 from pipeline.corpus import join, remove
-from pipeline.storage.manifest import FileEntry, StageManifest
+from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.shards import sha256_of
@@ -16,18 +17,23 @@ from tokenizer.shards import sha256_of
 
 @pytest.fixture
 def months(chosen: Any, tmp_path: Path) -> list[str]:
-    """Two tokens folders with different documents: the corpus, and the corpus without a site. Both name a tokenizer file."""
-    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(tmp_path / "second"), "--sites", "bbc.co.uk"])
+    """Two tokens folders with different documents: of the corpus, each has the documents of half the sites."""
+    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(tmp_path / "half"), "--sites", "example.org", "127.0.0.1"])
+    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(tmp_path / "second"), "--sites", "bbc.co.uk", "nytimes.com"])
+    shutil.copytree(tmp_path / "half" / "tokens", tmp_path / "first")
     folders = [tmp_path / "first", tmp_path / "second" / "tokens"]
-    folders[0].mkdir()
-    for path in (chosen.folder / "tokens").iterdir():
-        (folders[0] / path.name).write_bytes(path.read_bytes())
     for folder in folders:
-        (folder / "tokenizer.json").write_text("{}")
-        manifest = StageManifest.load(str(folder))
-        entry = FileEntry("tokenizer.json", "tokenizer", 1, 2, sha256_of(folder / "tokenizer.json"))
-        replace(manifest, files=(entry, *manifest.files)).save(str(folder))
+        add_tokenizer(folder)
     return [str(folder) for folder in folders]
+
+
+def add_tokenizer(folder: Path) -> None:
+    """Name a tokenizer file in a manifest."""
+    (folder / "tokenizer.json").write_text("{}")
+    manifest = StageManifest.load(str(folder))
+    path = folder / "tokenizer.json"
+    entry = FileEntry("tokenizer.json", "tokenizer", 1, path.stat().st_size, sha256_of(path))
+    replace(manifest, files=(entry, *manifest.files)).save(str(folder))
 
 
 def joined(output: Path, months: list[str]) -> Dataset:
@@ -138,3 +144,27 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, months: list[str]
     with pytest.raises(InputError, match=r"holds files that no stage made \(notes\.txt\)"):
         remove.TOOL.run(["--corpus", str(tmp_path / "second"), "--output", str(tmp_path / "mine"), "--sites", "nytimes.com"])
     assert contents(tmp_path / "mine") == {"notes.txt": b"mine"}
+
+
+def test_a_document_of_two_months_is_refused_with_both_named(tmp_path: Path, months: list[str]) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(months[0], again)
+    manifest = StageManifest.load(str(again))
+    replace(manifest, settings={**manifest.settings, "run": "another"}).save(str(again))
+    with pytest.raises(
+        InputError, match=r"again: \d+ of its documents are in earlier months too, as in .*first; .*--drop-repeated"
+    ):
+        joined(tmp_path / "joined", [*months, str(again)])
+    assert not (tmp_path / "joined").exists()
+
+
+def test_an_empty_month_joins(tmp_path: Path, months: list[str]) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "tokenizer.json").write_bytes(Path(months[0], "tokenizer.json").read_bytes())
+    first = Dataset.load(months[0])
+    none = replace(first, folder=str(empty), splits={}, unigram_entropy_nats={})
+    entry = StageManifest.load(months[0]).of_kind("tokenizer")
+    StageManifest("tokens", {}, {}, tuple(entry), Books(), {}, none.section()).save(str(empty))
+    for order in ([str(empty), *months], [*months, str(empty)]):
+        assert documents(joined(tmp_path / "joined", order)) == documents(joined(tmp_path / "without", months))

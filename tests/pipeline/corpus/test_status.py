@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.corpus import status
 from pipeline.corpus.status import StageStatus, corpus_status, size_text
-from pipeline.storage.manifest import StageManifest
+from pipeline.storage.manifest import Books, StageManifest, stage_input
+from pipeline.storage.places import naming
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import folder_lock
 
@@ -129,3 +130,16 @@ def test_an_empty_folder_has_no_started_stage_and_a_missing_one_is_an_error(tmp_
 )
 def test_sizes_have_decimal_units(size: float, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_shared_vocabulary_elsewhere_is_no_missing_stage(corpus: Path) -> None:
+    outside = corpus.parent / "vocabulary"
+    StageManifest("vocabulary", {}, {}, (), Books()).save(str(outside))
+    tokens = StageManifest.load(str(corpus / "tokens"))
+    entry = stage_input(str(outside), str(corpus / "tokens"))
+    replace(tokens, inputs={**tokens.inputs, "vocabulary": entry}).save(str(corpus / "tokens"))
+    assert one(corpus, "tokens").state == "up to date"
+    replace(StageManifest.load(str(outside)), settings={"vocab_size": 9}).save(str(outside))
+    with naming(str(corpus.parent)):
+        assert one(corpus, "tokens").state == "stale"
+        assert "vocabulary' " in one(corpus, "tokens").detail

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
+from pipeline.corpus import remove
 from pipeline.report import card
 from pipeline.storage.manifest import StageManifest
 from tokenizer.errors import InputError
+from tokenizer.labels import printable
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +50,89 @@ def test_checksums_cover_every_file(folder: Path) -> None:
     assert names - set(checksums) == {card.README, card.CHECKSUMS}
 
 
-def test_loading_snippet_loads_documents_and_tokens(
-    folder: Path, chosen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def load(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the card's own code loads."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(home))
     pytest.importorskip("datasets", reason="package datasets is not installed")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / card.README).read_text(), flags=re.DOTALL)
     loaded: dict[str, Any] = {}
     exec(code.replace("FOLDER", str(folder)), loaded)
+    return loaded
+
+
+def test_loading_snippet_loads_documents_and_tokens(
+    folder: Path, chosen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load(folder, tmp_path, monkeypatch)
     assert loaded["documents"]["text"] == [document.text for document in chosen.documents]
     assert [row[:-1] for row in loaded["tokens"]["train"]["tokens"]] == chosen.tokens
+
+
+def test_every_reader_counts_what_the_manifest_counts(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(folder, tmp_path, monkeypatch)
+    rows = StageManifest.load(str(folder / "documents")).books.items_out
+    tokens = StageManifest.load(str(folder / "tokens")).dataset
+    assert tokens is not None
+    assert (len(loaded["documents"]), loaded["table"].height, loaded["relation"].shape[0]) == (rows, rows, rows)
+    assert {name: len(split) for name, split in loaded["tokens"].items()} == {
+        name: split["documents"] for name, split in tokens["splits"].items()
+    }
+
+
+def test_a_card_after_a_removal_names_no_emptied_split(chosen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    after = tmp_path / "after"
+    sites = ["bbc.co.uk", "nytimes.com", "example.org", "127.0.0.1"]
+    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(after), "--sites", *sites[:3]])
+    card.TOOL.run(["--corpus", str(after), "--contact", "a@b.example"])
+    loaded = load(after, tmp_path / "home", monkeypatch)
+    assert len(loaded["documents"]) == StageManifest.load(str(after / "documents")).books.items_out
+    empty = tmp_path / "empty"
+    remove.TOOL.run(["--corpus", str(chosen.folder), "--output", str(empty), "--sites", *sites])
+    card.TOOL.run(["--corpus", str(empty), "--contact", "a@b.example"])
+    text = (empty / card.README).read_text()
+    assert "This version holds no document." in text
+    assert DatasetCard.load(empty / card.README).data.to_dict()["configs"] == []
+
+
+NAMES = (
+    *(
+        "WebText \x7f of ours",
+        "tab\tnew\nline\r",
+        "nul\x00 bell\x07",
+        "c1 \x80\x85\x9f",
+        "lines \u2028 \u2029",
+        "mark \ufeff",
+        "\ufffe \uffff",
+    ),
+    *(
+        "日本語のコーパス",
+        "Корпус текстов",
+        "मराठी मजकूर",
+        "مجموعة نصوص",
+        "ᓄᓇᕗᑦ",
+        "𐎠𐎡𐎢 𠀀𠀁",
+        "🗂️ text 👩‍👩‍👧",
+        "e\u0301 combining",
+    ),
+    *(
+        "colon: dash - # hash",
+        "'quotes' \"double\" \\ back",
+        "{brace} [bracket] & * ! | > % @ `",
+        "- yes",
+        "null",
+        "1e3",
+        "~",
+        "--- ...",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_any_name_is_read_back_from_the_header(name: str) -> None:
+    for value in (printable(name), name):
+        header = DatasetCard(f"---\npretty_name: {card.yaml_value(value)}\n---\n").data.to_dict()
+        assert header == {"pretty_name": value}
 
 
 def test_empty_corpus_is_an_error(tmp_path: Path) -> None:

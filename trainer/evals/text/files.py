@@ -9,9 +9,12 @@ from tokenizer.errors import InputError
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file and keep its line ends. Raises InputError for other bytes and for an empty file."""
+    """Read a UTF-8 file. Raises InputError for other bytes and for an empty file.
+
+    CR LF becomes LF: the published files have no CR, and a checkout on Windows that puts some in would change every figure.
+    """
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise InputError(f"{path}, line {line}: not UTF-8; use the file as it is published") from error

@@ -1,22 +1,23 @@
+"""Evaluation files as they come from checkouts and downloads."""
+
 from pathlib import Path
 
 import pytest
-from evals_stubs import run_task, uniform
 
-from tokenizer.errors import InputError
+from trainer.evals.text.files import read_lines, read_text
+
+TEXT = " \n = A page = \n \n The page , it says , is old . \n\n Another line . \n"
 
 
-@pytest.mark.parametrize(
-    ("data", "line"),
-    [
-        (b'{"text": "a b"}\n{"text": \n', "line 2: not JSON"),
-        (b'{"text": "a b"}\n{"txt": "a"}\n', r"line 2: a record needs 'text' \(text\)"),
-        (b'{"text": "a b"}\n\xff\xfe\n', "line 2: not UTF-8"),
-        (b"\n", "empty"),
-    ],
-)
-def test_malformed_files_are_rejected_with_their_line(data: bytes, line: str, tmp_path: Path) -> None:
-    path = tmp_path / "lambada_test.jsonl"
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=line):
-        run_task("lambada", uniform(), path)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_line_ends_of_windows_change_no_text(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "wiki.test.tokens"
+    path.write_bytes(TEXT.replace("\n", ending).encode())
+    assert read_text(path) == TEXT
+    assert [line for _, line in read_lines(path)] == [line for line in TEXT.split("\n") if line.strip()]
+
+
+def test_other_control_characters_stay(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"a\rb\x0bc\n")
+    assert read_text(path) == "a\rb\x0bc\n"
