@@ -57,11 +57,14 @@ def _with_viewed(folder: str) -> Iterator[str]:
 
 
 def _check_sizes(folder: str, entries: Sequence[FileEntry]) -> None:
-    """Raise InputError for the first file that is missing or has another size. An object store is listed once."""
-    listed = None if files.is_local(folder) else files.sizes_below(folder)
+    """Raise InputError for the first file that is missing or has another size.
+
+    An object store is listed once; what the listing lacks, as HDFS's does folders below, is asked for.
+    """
+    listed = {} if files.is_local(folder) else files.sizes_below(folder)
     for entry in entries:
         path = files.join(folder, entry.name)
-        size = _size(path) if listed is None else listed.get(entry.name)
+        size = listed[entry.name] if entry.name in listed else _size(path)
         if size is None:
             raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
         if size != entry.bytes:

@@ -1,9 +1,9 @@
-"""Every stage on Prism, with an external worker pool: `prism_run.py PRISM MONTH CORPUS [--kill pool|prism] [--hide]`.
+"""Every stage on Prism, with an external worker pool: `prism_run.py PRISM MONTH CORPUS [--kill pool|prism [--stage dedup]] [--hide]`.
 
 Prism and Beam's worker pool listen on all interfaces, so this program is started in a network namespace of its own, which has the
 loopback interface alone. The pool's workers are threads of one process: a process each would import Beam for every pipeline.
-With --kill, that server is killed by SIGKILL when the first part of `documents` is done; then both are started again, and the same
-stages are run once more. With --hide, the pool sees an empty disk in the corpus folder's place.
+With --kill, that server is killed by SIGKILL when the first part of `documents`, or of --stage, is done; then both are started
+again, and the same stages are run once more. With --hide, the pool sees an empty disk in the corpus folder's place.
 """
 
 import argparse
@@ -82,10 +82,10 @@ def serve_pool() -> None:
     server.wait_for_termination()
 
 
-def kill_in_documents(servers: Servers, name: str, corpus: Path, killed: threading.Event) -> None:
-    """Kill a server when the first part of `documents` has its receipt."""
-    while not list(corpus.glob("documents/.work/*/main/*.receipt.json")):
-        if (corpus / "documents" / "manifest.json").exists():
+def kill_in_stage(servers: Servers, name: str, folder: Path, killed: threading.Event) -> None:
+    """Kill a server when the first part of a stage has its receipt."""
+    while not list(folder.glob(".work/*/*/*.receipt.json")):
+        if (folder / "manifest.json").exists():
             return
         time.sleep(0.01)
     servers.kill(name)
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("month", type=Path, nargs="?")
     parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--kill", choices=["pool", "prism"])
+    parser.add_argument("--stage", default="documents")
     parser.add_argument("--hide", action="store_true")
     parser.add_argument("--serve-pool", action="store_true")
     arguments = parser.parse_args()
@@ -116,13 +117,12 @@ def main() -> None:
     killed = threading.Event()
     try:
         if arguments.kill:
-            threading.Thread(
-                target=kill_in_documents, args=(servers, arguments.kill, arguments.corpus, killed), daemon=True
-            ).start()
+            folder = arguments.corpus / arguments.stage
+            threading.Thread(target=kill_in_stage, args=(servers, arguments.kill, folder, killed), daemon=True).start()
             with suppress(Exception):
                 every_stage(str(arguments.corpus), month, engine)
             assert killed.is_set(), "the stages ended before the kill"
-            assert not (arguments.corpus / "documents" / "manifest.json").exists(), "documents ended in spite of the kill"
+            assert not (folder / "manifest.json").exists(), "the stage ended in spite of the kill"
             print("killed", flush=True)
             servers.stop()
             servers.start()

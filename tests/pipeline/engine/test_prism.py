@@ -70,11 +70,13 @@ def test_prism_writes_the_same_bytes(month: Month, local: dict[str, bytes], tmp_
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("WEBTEXT_FULL"), reason="part of make test-all: minutes")
-@pytest.mark.parametrize("server", ["pool", "prism"])
+@pytest.mark.parametrize(
+    ("server", "stage"), [("pool", "documents"), ("prism", "documents"), ("pool", "dedup"), ("prism", "dedup")]
+)
 def test_the_same_command_ends_with_the_same_bytes_after_a_kill(
-    month: Month, local: dict[str, bytes], tmp_path: Path, server: str
+    month: Month, local: dict[str, bytes], tmp_path: Path, server: str, stage: str
 ) -> None:
-    assert on_prism(month, tmp_path / "corpus", "--kill", server) == "killed\n"
+    assert on_prism(month, tmp_path / "corpus", "--kill", server, "--stage", stage) == "killed\n"
     assert published(tmp_path / "corpus") == local
 
 
