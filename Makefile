@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines browser faults lock audit check install clean
+.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines archive-tools browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +60,9 @@ engines: .engines/bin/prism ## install Prism, Beam's runner in Go, of the SDK's 
 .engines/bin/prism: constraints.txt
 	command -v go > /dev/null || { echo "no Go: tests on Prism skip"; exit 0; }; \
 	GOBIN=$(abspath .engines/bin) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$(sed -n 's/^apache-beam==//p' constraints.txt)
+
+archive-tools: install ## install pywb, surt and cdxj-indexer into an environment of their own, for the tests of web archives
+	$(BIN)/python -c "from benchmarks import peers; print(peers.python('archives', *peers.ARCHIVES))"
 
 browser:
 	command -v chromium || (apt-get update -qq && apt-get install -y -qq chromium) || echo "no chromium: tests in a browser skip"

@@ -15,6 +15,9 @@ CONSTRAINTS = ("torch==2.13.0",)  # otherwise several peers install the newest t
 HARNESS = ("lm_eval", "lm_eval[hf]==0.4.13")
 """The arguments of `python` for lm-evaluation-harness, which a benchmark and a test use."""
 
+ARCHIVES = ("pywb==2.10.0", "surt==0.3.1", "cdxj-indexer==1.5.0")
+"""The tools of web archives, which tests of pipeline.archives use."""
+
 
 class PeerError(RuntimeError):
     """A peer could not be installed or failed. The benchmark names it and continues without it."""

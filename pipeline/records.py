@@ -96,7 +96,11 @@ class Link(Record):
 
 @dataclass(frozen=True, slots=True)
 class Page(Record):
-    """A fetched page: the position of its WARC response record, and the metadata of its link."""
+    """A fetched page: the position of its WARC response record, the metadata of its link, and where it came from.
+
+    `source` is live, commoncrawl, wayback or warc. Of an archive: when it captured the page, how many days after the submission
+    (negative before it), in which file and at which offset (of Wayback machines: the capture's address), and the SHA-1 of the payload.
+    """
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -116,6 +120,12 @@ class Page(Record):
             required("body_bytes", pa.int64()),
             required("sha256", pa.binary(32)),
             required("redirects", pa.list_(required("item", pa.string()))),
+            pa.field("source", pa.string()),
+            pa.field("captured_at", INSTANT),
+            pa.field("distance_days", pa.float64()),
+            pa.field("archive_file", pa.string()),
+            pa.field("archive_offset", pa.int64()),
+            pa.field("digest", pa.string()),
         ]
     )
     url: str
@@ -134,10 +144,16 @@ class Page(Record):
     body_bytes: int
     sha256: bytes
     redirects: tuple[str, ...] = ()
+    source: str | None = None
+    captured_at: datetime | None = None
+    distance_days: float | None = None
+    archive_file: str | None = None
+    archive_offset: int | None = None
+    digest: str | None = None
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
-        """The page of one row. Folders of earlier versions lack the column `redirects`."""
+        """The page of one row. Folders of earlier versions lack the column `redirects`, and those from `source` on."""
         return cls(**{**row, "redirects": tuple(row.get("redirects") or ())})
 
 

@@ -1,4 +1,8 @@
-"""GPUs by the names that torch gives them: nominal speed of bf16 products and of memory, with the vendor's source of each."""
+"""GPUs by the names that torch gives them: nominal speed of bf16 products and of memory, with the maker's document for each.
+
+The makers' documents were not read for this table. The bf16 figures of A40, B200, B300, GB200, GB300, H100, L40 and L40S agree with
+reprints of them; the other figures, and all memory bandwidths, are from memory: check a card before you rely on it.
+"""
 
 import re
 from dataclasses import dataclass

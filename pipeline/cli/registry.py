@@ -38,6 +38,10 @@ WHOLE_TEXTS = {
 _TOOLS = {
     "status": ("pipeline.corpus.status", "what each stage holds, and whether it is stale, unfinished or running"),
     "inspect": ("pipeline.corpus.inspect", "trace pages, documents, submissions and tokens; find near copies of a text"),
+    "coverage": (
+        "pipeline.corpus.coverage",
+        "how many links an archive's index has captures of, how near, and what reading them costs",
+    ),
     "verify": (
         "pipeline.corpus.verify",
         "compare every file with its manifest, and every manifest with those that it follows from",

@@ -43,6 +43,7 @@ def story_lines(story: Story) -> Iterator[str]:
         page = story.page
         yield f"  page {page['status']} {page['media_type'] or 'without media type'}, fetched {page['fetched_at']:%Y-%m-%d %H:%M:%S}"
         yield f"  WARC record {page['warc_file']} at {page['warc_offset']}, {page['warc_length']} bytes"
+        yield from _archive_lines(page)
     for document in story.documents:
         yield f"  document {document['document_id'].hex()}: {document['title'] or 'no title'} [{document['language']}]"
     for drop in story.drops:
@@ -50,6 +51,17 @@ def story_lines(story: Story) -> Iterator[str]:
     yield from _duplicate_lines(story)
     for span in story.spans:
         yield f"  tokens {span.start:,} to {span.start + span.tokens:,} of split '{span.split}', in {span.shard}"
+
+
+def _archive_lines(page: ParquetRow) -> Iterator[str]:
+    """Where a page out of an archive came from."""
+    if page.get("source") in (None, "live"):
+        return
+    days = page["distance_days"]
+    distance = "" if days is None else f", {abs(days):,.1f} days {'before' if days < 0 else 'after'} the submission"
+    yield f"  captured {page['captured_at']:%Y-%m-%d %H:%M:%S}{distance}"
+    place = "" if page["archive_offset"] is None else f" at {page['archive_offset']}"
+    yield f"  from {page['source']}: {page['archive_file']}{place}" + (f", {page['digest']}" if page["digest"] else "")
 
 
 def _duplicate_lines(story: Story) -> Iterator[str]:

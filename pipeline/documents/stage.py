@@ -83,9 +83,9 @@ class ExtractPages:
 def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     """Extract every page of the pages folder. Raises InputError where no page's record can be read."""
     settings = call.settings
-    compile_extractor(settings)
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
+    compile_extractor(settings)
     filter_notes.warn_of_english(settings)
     listed = entries(settings.takedown) if settings.takedown else []
     takedown.warn_of_dead_lines(settings.takedown or "", listed)

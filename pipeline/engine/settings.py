@@ -47,10 +47,10 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_arguments(parser: argparse._ActionsContainer, kind: type[Any]) -> None:
-    """Give the parser a flag for every setting of the dataclass `kind`."""
+def add_arguments(parser: argparse._ActionsContainer, kind: type[Any], names: Sequence[str] = ()) -> None:
+    """Give the parser a flag for every setting of the dataclass `kind`, or for those named alone."""
     hints = typing.get_type_hints(kind)
-    for item in fields(kind):
+    for item in (one for one in fields(kind) if not names or one.name in names):
         _add_argument(parser, item, hints[item.name])
 
 

@@ -22,6 +22,7 @@ from pipeline.pages.archive_index import (
     bucket_count,
 )
 from pipeline.pages.archive_unpacking import UNPACKED
+from pipeline.pages.held import Earlier, spill_outcomes
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.listed import NOTHING_LISTED, Listed
@@ -31,7 +32,9 @@ from pipeline.pages.outcomes import (
     DroppedLink,
     FetchedPage,
     FetchOutcome,
+    Origin,
     PageDrop,
+    distance_days,
     page_or_drop,
     redirect_target,
 )
@@ -82,10 +85,12 @@ class CopyPart:
     archives: tuple[str, ...]
     buckets: tuple[str, ...]
     listed: Listed = NOTHING_LISTED
+    earlier: Earlier | None = None
 
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
         """Copy the links that the journal lacks, then publish the journal, as `FetchPart` does."""
-        links = {link.url: link for path in part.work.shards for link in read_links(path)}
+        done = self.earlier.done(part.work) if self.earlier else set()
+        links = {link.url: link for path in part.work.shards for link in read_links(path) if link.url not in done}
         addresses = part.work.addresses()
         captures = Captures(self.archives, self.buckets)
         taken_down = self.listed.drops(links)
@@ -97,10 +102,15 @@ class CopyPart:
                     outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
                     journal.append(*journal_entry(self.listed.outcome(outcome), link))
                     writer.advance()
-            publish_journal(journal, links, writer, self.settings.warc_bytes, {}, taken_down)
+            if self.earlier:
+                spill_outcomes(journal, links, writer, self.settings, {}, self.earlier)
+            else:
+                publish_journal(journal, links, writer, self.settings.warc_bytes, {}, taken_down)
 
 
-def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[CopyPart, dict[str, int]]:
+def copy_from_archives(
+    call: Call[PagesSettings], phase: PhaseFolder, earlier: Earlier | None = None
+) -> tuple[CopyPart, dict[str, int]]:
     """The work of a part whose pages come from the archives of --fetch-from, which are indexed first; and counts of what was
     skipped.
     """
@@ -118,8 +128,8 @@ def copy_from_archives(call: Call[PagesSettings], phase: PhaseFolder) -> tuple[C
             logger.warning("%s: %s bad records skipped", path, f"{bad:,}")
             skipped[BAD_RECORDS] += bad
     sources = tuple(_plain_copy(receipt, index) or path for path, receipt in zip(paths, indexed, strict=True))
-    runs = shuffle.run_paths(captures, SORTED, receipts)
-    return CopyPart(call.settings, sources, tuple(runs), Listed.of(call.settings.takedown)), dict(+skipped)
+    sorted_captures = tuple(shuffle.run_paths(captures, SORTED, receipts))
+    return CopyPart(call.settings, sources, sorted_captures, Listed.of(call.settings.takedown), earlier), dict(+skipped)
 
 
 def _plain_copy(receipt: Receipt, phase: PhaseFolder) -> str | None:
@@ -189,12 +199,19 @@ class _Search:
         elif (refreshed := refresh_target(response)) is not None:
             target = refreshed
         else:
-            return page_or_drop(self._link.url, response, date, chain, self._kept_types)
+            outcome = page_or_drop(self._link.url, response, date, chain, self._kept_types)
+            return replace(outcome, origin=self._origin(capture, record)) if isinstance(outcome, FetchedPage) else outcome
         try:
             chain = chain.then(exchange_members(response, date))
         except UnwritableResponseError as error:
             return self._drop(PageDrop.BAD_RESPONSE, excerpt(str(error), 80))
         return self.outcome(target, chain, redirects + 1)
+
+    def _origin(self, capture: Capture, record: WarcRecord) -> Origin:
+        """Where the page of a record came from."""
+        digest = record.headers.get("warc-payload-digest") or None
+        days = distance_days(record.date, self._link.submitted_at)
+        return Origin("warc", "", files.base_name(capture.path), capture.offset, digest, record.date, days)
 
     def _response(self, record: WarcRecord) -> HttpResponse:
         if record.kind == "revisit":

@@ -4,8 +4,9 @@ import http.client
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import requests
@@ -68,18 +69,24 @@ class Client:
         self._watchdog = Watchdog()
 
     def get(
-        self, url: str, first_bytes: int | None = None, cookie: str = "", admits: Callable[[str], bool] = lambda _: True
+        self,
+        url: str,
+        first_bytes: int | None = None,
+        cookie: str = "",
+        admits: Callable[[str], bool] = lambda _: True,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> HttpResponse:
         """The response to a GET; a redirect is a response too. Raises RequestError.
 
         With `first_bytes`, the body is cut to that many bytes, and a longer one is not a failure. `cookie` is the Cookie header,
         which the response's request headers leave out. `admits` is asked before a connection to an address is made; where it
-        refuses, AddressBusyError is raised.
+        refuses, AddressBusyError is raised. `headers` are sent besides the client's own, or in place of them.
         """
         with self._watchdog.deadline(self._limits.deadline_seconds) as deadline:
             try:
                 with request_scope(deadline, self._dialer, admits):
-                    response = self._exchange_with_retry(url, deadline, first_bytes, cookie)
+                    sent = {**self._headers, **headers, "Cookie": cookie} if cookie else {**self._headers, **headers}
+                    response = self._exchange_with_retry(url, deadline, first_bytes, sent)
             except (RequestError, AddressBusyError):
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -101,21 +108,23 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange_with_retry(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
+    def _exchange_with_retry(
+        self, url: str, deadline: Deadline, first_bytes: int | None, headers: dict[str, str]
+    ) -> HttpResponse:
         """Send the request; once more where the server had closed the connection kept alive (RFC 9112 section 9.3.1)."""
         try:
-            return self._exchange(url, deadline, first_bytes, cookie)
+            return self._exchange(url, deadline, first_bytes, headers)
         except requests.ConnectionError as error:
             closed = any(isinstance(cause, (ConnectionResetError, BrokenPipeError)) for cause in _causes(error))
             if not closed or not connection_was_reused() or deadline.expired:
                 raise
-        return self._exchange(url, deadline, first_bytes, cookie)
+        return self._exchange(url, deadline, first_bytes, headers)
 
-    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None, cookie: str) -> HttpResponse:
+    def _exchange(self, url: str, deadline: Deadline, first_bytes: int | None, headers: dict[str, str]) -> HttpResponse:
         vet_port(url)
         if self._proxies:
             self._policy.vet_host(urlsplit(url).hostname or "")
-        request = get_request(url, {**self._headers, "Cookie": cookie} if cookie else self._headers)
+        request = get_request(url, headers)
         response = self._adapter.send(request, stream=True, timeout=timeouts(deadline, READ_SECONDS), proxies=self._proxies)
         try:
             return self._read(response, first_bytes)

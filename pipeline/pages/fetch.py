@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.pages.crawl import Crawl, CrawlRequest
+from pipeline.pages.held import Earlier, spill_outcomes
 from pipeline.pages.journal import Journal
 from pipeline.pages.listed import NOTHING_LISTED, Listed
 from pipeline.pages.outcomes import DroppedLink, FetchOutcome, PageDrop
@@ -29,13 +30,20 @@ class FetchPart:
     settings: PagesSettings
     reuse: Reuse | None = None
     listed: Listed = NOTHING_LISTED
+    earlier: Earlier | None = None
 
     def __call__(self, part: Part[Share], writer: PartWriter) -> None:
-        """Fetch the links that the journal lacks, then publish the journal, sorted by URL."""
+        """Fetch the links that the journal lacks, then publish the journal, sorted by URL.
+
+        Where there are sources besides the web, only the links without a page are fetched, and the outcomes are spilled.
+        """
         share = part.work
         links, requests = share.read()
+        if self.earlier and not share.moved:
+            done = self.earlier.done(share)
+            links = {url: link for url, link in links.items() if url not in done}
         taken_down = self.listed.drops(links)
-        requests = {url: request for url, request in requests.items() if url not in taken_down}
+        requests = {url: request for url, request in requests.items() if url in links and url not in taken_down}
         held = self.reuse.kept(share, links, requests) if self.reuse else {}
         kept: Kept = {url: self.listed.held(outcome) for url, outcome in held.items() if url not in taken_down} | taken_down
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
@@ -45,7 +53,10 @@ class FetchPart:
                 writer.advance()
             missing = [request for url, request in self._needed(requests, kept).items() if url not in journal.entries]
             self._fetch(missing, share, journal, links, kept, writer)
-            publish_journal(journal, links, writer, self.settings.warc_bytes, self.settings.about, kept)
+            if self.earlier:
+                spill_outcomes(journal, links, writer, self.settings, self.settings.about, self.earlier)
+            else:
+                publish_journal(journal, links, writer, self.settings.warc_bytes, self.settings.about, kept)
 
     def _needed(self, requests: dict[str, CrawlRequest], kept: Kept) -> dict[str, CrawlRequest]:
         """The requests without those for kept outcomes; with those for kept pages where they have to be vetted."""

@@ -3,9 +3,9 @@
 A finished folder holds them in its indexes and drops, an unfinished one also in the journals of its parts.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,14 @@ import pyarrow as pa
 from pipeline.engine import shuffle
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
+from pipeline.pages.crawl import CrawlRequest
 from pipeline.pages.journal import Journal
 from pipeline.pages.journal_heads import head_of
+from pipeline.pages.listed import NOTHING_LISTED, Listed
 from pipeline.pages.outcomes import DroppedLink, PageDrop
-from pipeline.pages.output import publish_pages
+from pipeline.pages.output import publish_moved, publish_pages
 from pipeline.pages.settings import PagesSettings
-from pipeline.pages.share import bucket_of
+from pipeline.pages.share import Share, bucket_of
 from pipeline.records import Drop, Link, Page
 from pipeline.storage import files
 from pipeline.storage.manifest import FileEntry
@@ -97,6 +99,79 @@ class SpillHeld:
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         return {**row, "bucket": bucket_of(row["url"], self.buckets)}
+
+
+class Keeper(Protocol):
+    """What of an earlier run holds (`pipeline.pages.reuse.Reuse`)."""
+
+    def kept(
+        self, share: Share, links: Mapping[str, Link], requests: Mapping[str, CrawlRequest], /
+    ) -> dict[str, Page | DroppedLink]:
+        """The outcomes that hold for a share's links, by URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The outcomes that the sources before gave: `listing` names their files, in the order of the sources; empty for the first.
+
+    `buckets` is the number of buckets of hosts, by which outcomes are sorted; `reuse` the outcomes of an earlier run that hold;
+    `listed` what no source may be asked for.
+    """
+
+    listing: str
+    buckets: int
+    reuse: Keeper | None = None
+    listed: Listed = NOTHING_LISTED
+
+    def outcomes(self, share: Share) -> dict[str, Page | DroppedLink]:
+        """The outcome of each of the share's links, by URL: its page, else its last drop, which names the reasons before it."""
+        found = self._kept(share)
+        final = set(found)
+        reasons: dict[str, list[str]] = {}
+        for outcome in read_held(self.listing, share.first, share.last) if self.listing else ():
+            if outcome.url in final or isinstance(found.get(outcome.url), Page):
+                continue
+            found[outcome.url] = outcome
+            if isinstance(outcome, DroppedLink):
+                reasons.setdefault(outcome.url, []).append(str(outcome.reason))
+        return {url: _with_reasons(outcome, reasons.get(url, [])) for url, outcome in found.items()}
+
+    def done(self, share: Share) -> set[str]:
+        """The URLs of the share's links that are asked no more: they have a page, or an outcome that holds."""
+        return {url for url, outcome in self.outcomes(share).items() if isinstance(outcome, Page)} | self._kept(share).keys()
+
+    def _kept(self, share: Share) -> dict[str, Page | DroppedLink]:
+        if not self.reuse and not self.listed:
+            return {}
+        links, requests = share.read()
+        held = self.reuse.kept(share, links, requests) if self.reuse else {}
+        return {url: self.listed.held(outcome) for url, outcome in held.items()} | self.listed.drops(links)
+
+
+def _with_reasons(outcome: Page | DroppedLink, reasons: list[str]) -> Page | DroppedLink:
+    if isinstance(outcome, Page) or len(reasons) < 2:
+        return outcome
+    before = f"before: {', '.join(reasons[:-1])}"
+    return replace(outcome, detail=f"{outcome.detail}; {before}" if outcome.detail else before)
+
+
+def spill_outcomes(
+    journal: Journal, links: dict[str, Link], writer: PartWriter, settings: PagesSettings, about: dict[str, str], earlier: Earlier
+) -> None:
+    """Spill the outcomes of a part's links for the sources after it, and publish its pages' WARC files; no index, no books.
+
+    Links that were redirected to other parts' hosts are published for those, as `publish_journal` does.
+    """
+    heads = {url: head_of(journal, url) for url in sorted(links) if url in journal.entries}
+    fetched = [url for url, head in heads.items() if "final_url" in head]
+    publish_moved([url for url, head in heads.items() if "target" in head], journal, links, writer)
+    rows: list[dict[str, Any]] = [
+        page.row() for page in publish_pages(fetched, journal, links, writer, settings.warc_bytes, about)
+    ]
+    rows += [{"url": url, "reason": head["reason"], "detail": head["detail"]} for url, head in heads.items() if "reason" in head]
+    rows = [{**row, "bucket": bucket_of(row["url"], earlier.buckets)} for row in rows]
+    rows.sort(key=lambda row: (row["bucket"], row["url"]))
+    writer.spill_table(HELD, pa.Table.from_pylist(rows, schema=HELD_SCHEMA))
 
 
 def _drop_row(drop: Drop) -> dict[str, Any]:

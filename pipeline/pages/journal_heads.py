@@ -33,6 +33,16 @@ class _MovedHead(msgspec.Struct, forbid_unknown_fields=True):
     chain_urls: list[str]
 
 
+class _OriginHead(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    uri: str
+    file: str
+    offset: LargeCount | None
+    digest: str | None
+    fetched_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    distance_days: float | None
+
+
 class _FetchedHead(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     records: Count
@@ -46,6 +56,7 @@ class _FetchedHead(msgspec.Struct, forbid_unknown_fields=True):
     response_length: LargeCount
     body_bytes: LargeCount
     sha256: Sha256
+    origin: _OriginHead | None = None
 
 
 def head_of(journal: Journal, url: str) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class PageDrop(StrEnum):
     EMPTY = "empty"
     HOST_SET_ASIDE = "host_set_aside"
     NOT_ARCHIVED = "not_archived"
+    OUTSIDE_WINDOW = "outside_window"
+    ARCHIVE_REFUSED = "archive_refused"
+    ARCHIVE_GONE = "archive_gone"
+    DIGEST_MISMATCH = "digest_mismatch"
     BAD_RECORD = "bad_record"
     CREDENTIALS_REMOVED = "credentials_removed"
     TAKEN_DOWN = "taken_down"
@@ -80,6 +84,7 @@ MAY_PASS = frozenset(
         PageDrop.TRUNCATED,
         PageDrop.ROBOTS_UNREACHABLE,
         PageDrop.HOST_SET_ASIDE,
+        PageDrop.ARCHIVE_REFUSED,
         PageDrop.HTTP_408,
         PageDrop.HTTP_429,
         PageDrop.HTTP_500,
@@ -93,8 +98,26 @@ MAY_PASS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an archive's page came from: `source` as --source names it, the address of the record or of the capture, the file and the
+    offset, the payload's digest, when it was fetched from the archive, and how many days after the submission it was captured.
+    """
+
+    source: str
+    uri: str
+    file: str
+    offset: int | None
+    digest: str | None
+    fetched_at: datetime
+    distance_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page: its response, and the redirects that led to it from the link's `url`. `head` is the response's as its record holds it."""
+    """A page: its response, and the redirects that led to it from the link's `url`. `head` is the response's as its record holds it.
+
+    `fetched_at` is the time of its capture where it comes from an archive, which `origin` names.
+    """
 
     url: str
     response: HttpResponse
@@ -103,6 +126,7 @@ class FetchedPage:
     fetched_at: datetime
     chain: RedirectChain
     head: bytes
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +160,11 @@ class KeptPage:
 
 
 FetchOutcome = FetchedPage | DroppedLink | MovedLink | KeptPage
+
+
+def distance_days(captured_at: datetime, submitted_at: datetime | None) -> float | None:
+    """Days from a submission to a capture, negative before it; None without a submission."""
+    return None if submitted_at is None else (captured_at - submitted_at).total_seconds() / 86_400
 
 
 def page_or_drop(

@@ -5,6 +5,7 @@ All files are written from the part's journal, sorted by URL.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from types import MappingProxyType
 from typing import IO, Any
@@ -16,7 +17,7 @@ from pipeline.pages.decoding import GZIP_MAGIC, codings
 from pipeline.pages.http_response import HttpResponse
 from pipeline.pages.journal import Journal
 from pipeline.pages.journal_heads import head_of
-from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, KeptPage, MovedLink, PageDrop
+from pipeline.pages.outcomes import DroppedLink, FetchedPage, FetchOutcome, KeptPage, MovedLink, Origin, PageDrop
 from pipeline.pages.politeness import PRODUCT
 from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_reader import RECORD_FAILURES
@@ -27,6 +28,7 @@ from pipeline.redaction import excerpt, redact
 from pipeline.storage import files
 
 STANDARD = "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
+LIVE = "live"
 KEPT = "kept"
 """The key in the head of a journal's entry that says: the page of an earlier crawl holds."""
 MOVED = "moved"
@@ -98,11 +100,14 @@ def _is_whole_gzip(response: HttpResponse) -> bool:
 
 
 def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
-    response = page.response
-    exchange = exchange_members(response, page.fetched_at, page.head)
+    response, origin = page.response, page.origin
+    exchange = exchange_members(response, page.fetched_at, page.head, origin.uri if origin else "")
     via = [("via", redact(page.url))] if redact(response.url) != page.url else []
     submissions = [("reddit-submission", f"{s.id} {s.subreddit} {s.karma}") for s in link.submissions]
-    metadata = metadata_member(response.url, page.fetched_at, exchange.response_id, [*via, *submissions])
+    fields = [*via, *submissions, *_origin_fields(origin)]
+    metadata = metadata_member(
+        response.url, origin.fetched_at if origin and origin.uri else page.fetched_at, exchange.response_id, fields
+    )
     head = {
         "key": page.url,
         "records": page.chain.records + exchange.records + 1,
@@ -116,8 +121,17 @@ def _page_entry(page: FetchedPage, link: Link) -> tuple[dict[str, Any], bytes]:
         "response_length": exchange.response_length,
         "body_bytes": len(response.body),
         "sha256": hashlib.sha256(response.body).hexdigest(),
+        "origin": asdict(origin) if origin else None,
     }
     return head, page.chain.members + exchange.members + metadata
+
+
+def _origin_fields(origin: Origin | None) -> list[tuple[str, str]]:
+    """What the metadata record says of a page out of an archive."""
+    if origin is None or not origin.uri:
+        return []
+    place = f"{redact(origin.file)} {'' if origin.offset is None else origin.offset}".strip()
+    return [("archive-source", origin.source), ("archive-record", place), ("archive-fetched-at", origin.fetched_at.isoformat())]
 
 
 def publish_journal(
@@ -148,8 +162,7 @@ def publish_journal(
         else:
             (moved if "target" in head else fetched).append(url)
     writer.items_in = len(links) - len(moved)
-    if moved:
-        _publish_moved(moved, journal, links, writer)
+    publish_moved(moved, journal, links, writer)
     pages += publish_pages(fetched, journal, links, writer, warc_bytes, about)
     pages.sort(key=lambda page: page.url)
     writer.items_out = len(pages)
@@ -167,8 +180,10 @@ def publish_pages(
     return pages
 
 
-def _publish_moved(urls: list[str], journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:
-    """Publish the links that other parts continue."""
+def publish_moved(urls: Sequence[str], journal: Journal, links: dict[str, Link], writer: PartWriter) -> None:
+    """Publish the links that other parts continue, if there are any."""
+    if not urls:
+        return
     rows = []
     for url in urls:
         head = head_of(journal, url)
@@ -228,6 +243,8 @@ def _publish_warc(
 
 
 def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page:
+    fetched_at = datetime.fromisoformat(head["fetched_at"])
+    origin = head.get("origin") or {}
     return Page(
         url=redact(link.url),
         dedup_key=redact(link.dedup_key),
@@ -235,7 +252,7 @@ def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page
         karma=link.karma,
         submitted_at=link.submitted_at,
         final_url=head["final_url"],
-        fetched_at=datetime.fromisoformat(head["fetched_at"]),
+        fetched_at=fetched_at,
         status=head["status"],
         media_type=head["media_type"],
         charset=head["charset"],
@@ -245,4 +262,10 @@ def _page(link: Link, head: dict[str, Any], warc_file: str, offset: int) -> Page
         body_bytes=head["body_bytes"],
         sha256=bytes.fromhex(head["sha256"]),
         redirects=tuple(head.get("redirected", ())),
+        source=origin.get("source", LIVE),
+        captured_at=fetched_at if origin else None,
+        distance_days=origin.get("distance_days"),
+        archive_file=redact(origin["file"]) if origin else None,
+        archive_offset=origin.get("offset"),
+        digest=origin.get("digest"),
     )

@@ -47,6 +47,7 @@ ASKED_ANEW: Mapping[str, frozenset[PageDrop]] = {
     "fetched_at": frozenset(),
     "warc_bytes": frozenset(),
     "takedown": frozenset({PageDrop.TAKEN_DOWN}),
+    **dict.fromkeys(("source", "as_of", "within", "side"), frozenset()),  # of archives, whose folders are not updated
 }
 """Drops that a change of each recorded setting may turn into pages: their links are asked again. Pages stay."""
 

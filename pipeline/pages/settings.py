@@ -1,10 +1,15 @@
 """Settings of the pages stage."""
 
+import hashlib
 import re
 import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pipeline.archives.choose import SIDES, SUBMISSION, Window
+from pipeline.archives.index_files import find_index_files
+from pipeline.archives.service import Access
 from pipeline.engine.settings import flag_of, setting
 from pipeline.pages.addresses import AddressPolicy
 from pipeline.pages.archive_files import archive_files
@@ -38,6 +43,24 @@ def read_first_records(path: str) -> None:
             raise InputError(f"--fetch-from {archive}: {error}; give WARC or ARC files") from error
         except WarcError:  # damage is counted when the whole file is read
             continue
+
+
+SOURCES = ("live", "commoncrawl", "wayback", "warc")
+MOST_REQUESTS_PER_SECOND = 1_000
+
+
+def rate_folder(work_folder: str, service: str) -> str:
+    """Where the workers of a machine share the rate of a service: in the work folder, or in the machine's own temporary folder."""
+    if files.is_local(work_folder):
+        return files.join(work_folder, "rate", service)
+    name = hashlib.sha256(work_folder.encode()).hexdigest()[:16]
+    return files.join(tempfile.gettempdir(), f"webtext-rate-{name}", service)
+
+
+def check_index(path: str) -> None:
+    """Raise InputError for a local path of --archive-index that names no index. Remote ones are looked at when they are read."""
+    if files.is_local(path):
+        find_index_files([path], "")
 
 
 MOST = {"host_delay": 86_400, "deadline_seconds": 86_400, "threads": 4_096, "retries": 100}
@@ -100,6 +123,29 @@ class PagesSettings:
         reads=takedown_list.entries,
         metavar="FILE",
     )
+    source: tuple[str, ...] = setting(
+        (),
+        "where pages come from, tried in this order for each link (default: live, or warc where --fetch-from is given)",
+        choices=SOURCES,
+    )
+    archive_index: tuple[str, ...] = setting(
+        (),
+        "index of the archive commoncrawl: Parquet or CDXJ files, folders of them, or lists of files (*.paths.gz)",
+        recorded=False,
+        reads=check_index,
+        metavar="PATH",
+    )
+    as_of: str = setting(SUBMISSION, "the day whose capture is wanted: 'submission', or a date such as 2013-06-30")
+    within: int = setting(365, "days from that day at which a capture is still taken", metavar="DAYS")
+    side: str = setting("either", "take captures of that day or before it, after it, or either", choices=SIDES)
+    commoncrawl: str = setting(
+        "https://data.commoncrawl.org/", "where the WARC files of the index lie: an address, or a folder", recorded=False
+    )
+    commoncrawl_rate: float = setting(4.0, "requests per second to that address, of all workers of a machine", recorded=False)
+    wayback: str = setting("https://web.archive.org/web/", "address below which an archive replays captures", recorded=False)
+    wayback_cdx: str = setting("https://web.archive.org/cdx/search/cdx", "address of that archive's CDX server", recorded=False)
+    timegate: str = setting("", "Memento TimeGate (RFC 7089) to ask in place of the CDX server", recorded=False)
+    wayback_rate: float = setting(0.25, "requests per second to that archive, one at a time", recorded=False)
     warc_bytes: int = setting(1_000_000_000, "largest WARC file, in bytes; a part begins another one beyond it")
 
     def __post_init__(self) -> None:
@@ -111,6 +157,7 @@ class PagesSettings:
             if getattr(self, name) < 0:
                 raise ValueError(f"{flag_of(name)} {getattr(self, name)}: must be 0 or more")
         _check_most(self)
+        self._check_sources()
         if self.fetched_at and not _INSTANT.fullmatch(self.fetched_at):
             raise ValueError(f"--fetched-at {self.fetched_at}: not an instant such as 2026-01-31T12:00:00Z")
         if self.proxy and not re.match(r"https?://[^/\s]+/?$", self.proxy):
@@ -118,6 +165,47 @@ class PagesSettings:
         for name in ("contact", "user_agent"):
             if not re.fullmatch(r"[\x20-\x7e]*", getattr(self, name)):
                 raise ValueError(f"{flag_of(name)}: printable ASCII only, it is sent in a header")
+
+    def _check_sources(self) -> None:
+        if len(set(self.source)) < len(self.source):
+            raise ValueError(f"--source {' '.join(self.source)}: names a source twice")
+        for source, flag, value in (
+            ("warc", "--fetch-from PATH", self.fetch_from),
+            ("commoncrawl", "--archive-index PATH", self.archive_index),
+        ):
+            if source in self.source and not value:
+                raise ValueError(f"--source {source}: needs {flag}")
+            if value and source not in self.sources:
+                raise ValueError(
+                    f"{flag.split()[0]}: --source {' '.join(self.source)} does not name {source}; add it, or leave the flag out"
+                )
+        for name in ("commoncrawl_rate", "wayback_rate"):
+            if not 0 < getattr(self, name) <= MOST_REQUESTS_PER_SECOND:
+                raise ValueError(
+                    f"{flag_of(name)} {getattr(self, name):g}: must be more than 0, and at most {MOST_REQUESTS_PER_SECOND:,}"
+                )
+        for name in ("wayback", "wayback_cdx", "timegate"):
+            if (value := getattr(self, name)) and not re.match(r"https?://[^/\s]+/", value):
+                raise ValueError(f"{flag_of(name)} {redact(value)}: not an address such as https://archive.example/web/")
+        _ = self.window
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of pages, in their order."""
+        return self.source or (("warc",) if self.fetch_from else ("commoncrawl",) if self.archive_index else ("live",))
+
+    @property
+    def window(self) -> Window:
+        """The captures that archives' pages may be of. Raises ValueError."""
+        return Window(self.as_of, self.within, self.side)
+
+    def access(self, service: str, work_folder: str) -> Access:
+        """How the servers of commoncrawl or wayback are asked."""
+        rate = self.commoncrawl_rate if service == "commoncrawl" else self.wayback_rate
+        folder = rate_folder(work_folder, service)
+        return Access(
+            self.agent, folder, rate, self.allow_addresses, self.proxy, self.ca_bundle, self.deadline_seconds, self.stop_on_outage
+        )
 
     @property
     def kept_types(self) -> frozenset[str]:

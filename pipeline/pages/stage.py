@@ -1,9 +1,13 @@
 """`pipeline pages`: links to pages in WARC files."""
 
 import logging
+import tempfile
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from pipeline.archives.chain import Chain
+from pipeline.archives.index_files import find_index_files, fingerprint, is_http
 from pipeline.engine.parts import WORK_FOLDER, Part, PhaseFolder, Receipt
 from pipeline.engine.stage import Call, Stage, StageResult, Update
 from pipeline.pages.archive_files import archive_files, own_indexes
@@ -31,9 +35,12 @@ ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 
 
 def work(call: Call[PagesSettings], phase: PhaseFolder) -> StageResult:
-    """Fetch from the web, or copy from archives."""
-    if not call.settings.fetch_from:
-        return StageResult(_fetch_all(call, phase, FetchPart(call.settings, listed=Listed.of(call.settings.takedown))))
+    """Fetch from the web, or from archives, or from several sources in turn."""
+    listed = Listed.of(call.settings.takedown)
+    if call.settings.sources == ("live",):
+        return StageResult(_fetch_all(call, phase, FetchPart(call.settings, listed=listed)))
+    if call.settings.sources != ("warc",):
+        return Chain(call, phase, _parts(call), len(_shards(call)), partial(_fetch_all, call), listed=listed).run()
     copy_part, skipped = copy_from_archives(call, phase)
     return StageResult(call.engine.work(phase, _parts(call), copy_part, "links"), counters=skipped)
 
@@ -54,8 +61,8 @@ def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, s
     """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
     parts = _parts(call, suffix)
     receipts = call.engine.work(phase, parts, work, "links")
-    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work.listed)]
-    if call.settings.stop_on_outage:
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work)]
+    if call.settings.stop_on_outage and not work.earlier:
         _check_reached(phase, receipts)
     return receipts
 
@@ -71,17 +78,23 @@ def _check_reached(phase: PhaseFolder, receipts: list[Receipt]) -> None:
 
 
 def _update(call: Call[PagesSettings], phase: PhaseFolder, request: dict[str, Any]) -> Update | None:
-    return update(call, phase, request, len(_shards(call)), _fetch_all)
+    return update(call, phase, request, len(_shards(call)), _fetch_all if call.settings.sources == ("live",) else _ask_chain)
+
+
+def _ask_chain(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, suffix: str) -> list[Receipt]:
+    """Ask all sources for the links whose outcome in an earlier run does not hold."""
+    parts, buckets = _parts(call, suffix), len(_shards(call))
+    return list(Chain(call, phase, parts, buckets, partial(_fetch_all, call), suffix, work.reuse, work.listed).run().receipts)
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:
-    if not settings.fetch_from:
+    if settings.sources[0] != "warc":
         return LINKS_PER_PART
     return min(LINKS_PER_PART, max(ARCHIVED_LINKS_PER_PART, links // ARCHIVED_PARTS))
 
 
 def _follow_redirects(
-    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt], listed: Listed
+    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt], work: FetchPart
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
@@ -96,16 +109,24 @@ def _follow_redirects(
         if links <= LINKS_PER_PART:
             parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # a single part may ask every host: no further round is needed
         turn_parts = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), moved=moved), links) for p in parts]
-        receipts = call.engine.work(phase, turn_parts, FetchPart(call.settings, listed=listed), "links")
+        receipts = call.engine.work(phase, turn_parts, replace(work, reuse=None), "links")
         done += receipts
     return done
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:
-    """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts."""
+    """The WARC files of --fetch-from, and the indexes of our own crawls among them, as inputs: their content counts.
+
+    Of the files of --archive-index, names and sizes count.
+    """
     paths = archive_files(settings.fetch_from) if settings.fetch_from else []
     indexes = sorted({index for path in paths for index in own_indexes(path)})
     inputs = {f"archive {i:05d}": file_input(path) for i, path in enumerate(paths)}
+    if settings.archive_index:
+        with tempfile.TemporaryDirectory() as folder, settings.access("commoncrawl", folder).service() as service:
+            base = settings.commoncrawl if is_http(settings.commoncrawl) else ""
+            index = find_index_files(settings.archive_index, base, service)
+        inputs["archive captures"] = Input(files.base_name(settings.archive_index[0]), fingerprint(index))
     return inputs | {f"archive index {i:05d}": file_input(path) for i, path in enumerate(indexes)}
 
 

@@ -63,7 +63,7 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     A crawl whose network is down fails its bundle with OutageError, so that the runner tries it again, unless
     `settings.stop_on_outage` is off.
 
-    Raises ValueError for archives (`settings.fetch_from`), which only the stage reads: it indexes them first.
+    Raises ValueError for archives (`settings.source`, `settings.fetch_from`), which only the stage reads: it indexes them first.
 
     Example (`links` is a PCollection of `Link`):
 
@@ -75,8 +75,8 @@ class Fetch(beam.PTransform[PCollection[Link], FetchOutputs]):
     buckets: int = 16
 
     def __post_init__(self) -> None:
-        if self.settings.fetch_from:
-            raise ValueError("Fetch reads the live web: for archives (fetch_from) run the stage `pages`")
+        if self.settings.sources != ("live",):
+            raise ValueError("Fetch reads the live web: for archives (source, fetch_from) run the stage `pages`")
         if self.buckets < 1:
             raise ValueError(f"buckets {self.buckets}: must be 1 or more")
 

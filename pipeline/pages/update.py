@@ -61,9 +61,10 @@ def update(
             return None
     elif not call.engine.replace or _is_from_archives(present):
         return None
-    elif settings.fetch_from:
+    elif settings.sources != ("live",):
+        flag = "--fetch-from" if settings.sources == ("warc",) else "--source"
         raise InputError(
-            f"{call.output}: holds pages of the web, which --fetch-from would replace; choose another --output, or add --refetch"
+            f"{call.output}: holds pages of the web, which {flag} would replace; choose another --output, or add --refetch"
         )
     changed = change(present["settings"], request["settings"])
     if settings.retry_failed:
@@ -72,7 +73,9 @@ def update(
 
 
 def _is_from_archives(present: dict[str, Any]) -> bool:
-    return any(name.startswith("archive") for name in present["inputs"])
+    return present["settings"].get("source", []) not in ([], ["live"]) or any(
+        name.startswith("archive") for name in present["inputs"]
+    )
 
 
 def _start_anew(folder: str, request: dict[str, Any]) -> None:

@@ -69,16 +69,18 @@ def info_member(file_name: str, date: datetime, fields: dict[str, str]) -> bytes
     return _member("warcinfo", date, block, headers)[0]
 
 
-def exchange_members(response: HttpResponse, date: datetime, head: bytes = b"") -> WarcExchange:
+def exchange_members(response: HttpResponse, date: datetime, head: bytes = b"", source_uri: str = "") -> WarcExchange:
     """A response record and, where the crawler itself made the request, the request record.
 
-    `head` is the response's `response_head`, where that is known. Raises UnwritableResponseError.
+    `head` is the response's `response_head`, where that is known; `source_uri` the record's address in the archive that it is from.
+    Raises UnwritableResponseError.
     """
     uri = redact(response.url)
     block = (head or response_head(response)) + response.payload
     payload = [("WARC-Payload-Digest", _digest(response.payload)), ("Content-Type", "application/http; msgtype=response")]
     level = GZIP_LEVEL if response.coded is None else 0  # a coded body is compressed already
-    member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *payload], level)
+    source = [("WARC-Source-URI", redact(source_uri))] if source_uri else []
+    member, response_id = _member("response", date, block, [("WARC-Target-URI", uri), *source, *payload], level)
     if not response.request_headers:
         return WarcExchange(member, len(member), response_id, 1, uri)
     link = [("WARC-Target-URI", uri), ("WARC-Concurrent-To", response_id)]

@@ -184,6 +184,8 @@ def _sources(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
         rows = [(markdown_code(name), markdown_code(entry.sha256)) for name, entry in corpus.manifests["links"].inputs.items()]
         text += _table(("source of submissions", "sha256"), rows) + "\n" if rows else ""
     for name, title in (
+        ("sources", "Pages by source (live: fetched from the web as it was on that day; others: captures of web archives)"),
+        ("distance", "Pages of archives by days from the first submission to the capture (negative: before it)"),
         ("year", "Links by the year of their first submission"),
         ("published", "Documents by the year given on their page"),
     ):

@@ -14,7 +14,7 @@ from pipeline.pages.latencies import NAMES as LATENCIES
 from pipeline.pages.outcomes import MAY_PASS
 from pipeline.report.numbers import Histogram
 from pipeline.report.stage_numbers import read_run_record
-from pipeline.report.tallies import CHARACTERS, KARMA, PERCENT, BinTally, ValueTally
+from pipeline.report.tallies import CHARACTERS, DISTANCE, KARMA, NOT_KNOWN, PERCENT, BinTally, ValueTally
 from pipeline.storage import files
 from pipeline.storage.document_shards import DocumentShard
 from pipeline.storage.manifest import StageManifest
@@ -41,11 +41,16 @@ def link_histograms(corpus: CorpusFolder) -> list[Histogram]:
 
 
 def page_histograms(corpus: CorpusFolder) -> list[Histogram]:
-    """Fetch results (pages and named failures), media types of the pages, and request times if the run recorded them."""
+    """Fetch results (pages and named failures), media types of the pages, request times if the run recorded them, and, where archives
+    gave pages, the sources and the days from the submission to the capture.
+    """
     manifest = corpus.manifests["pages"]
-    media = ValueTally()
-    for batch in _batches(corpus.paths("pages", "pages"), ["media_type"]):
+    media, sources, distances = ValueTally(), ValueTally(), BinTally(DISTANCE)
+    for batch in _batches(corpus.paths("pages", "pages"), ["media_type", "source", "distance_days"]):
         media.add(batch.column("media_type"))
+        if "source" in batch.schema.names:  # folders of earlier versions lack it
+            sources.add(batch.column("source"))
+            distances.add(pc.drop_null(pc.cast(pc.floor(batch.column("distance_days")), pa.int64())))
     fetched = {"fetched": corpus.rows("pages", "pages")}
     outcomes = Counter({k: n for k, n in (fetched | manifest.books.dropped).items() if n}).most_common()
     labels, counts = tuple(k for k, _ in outcomes), tuple(n for _, n in outcomes)
@@ -53,6 +58,10 @@ def page_histograms(corpus: CorpusFolder) -> list[Histogram]:
         Histogram("outcomes", "Fetch results", "result", "links", labels, counts, _passing(outcomes)),
         media.histogram("media_types", "Media types", "media type", "pages", most=8),
     ]
+    if any(source not in ("live", NOT_KNOWN) for source, _ in sources.pairs()):
+        note = "days before the submission are negative"
+        histograms.append(sources.histogram("sources", "Sources of pages", "source", "pages"))
+        histograms.append(distances.histogram("distance", "From submission to capture", "days", "archived pages", note))
     timings = (read_run_record(corpus.folders["pages"]) or {}).get("timings")
     if timings:  # pages from archives have none
         names = tuple(name for name in LATENCIES if name in timings)

@@ -42,7 +42,7 @@ def render(numbers: ReportNumbers) -> str:
     bodies = {
         "funnel": _funnel(numbers.funnel),
         "links": _figures(numbers, "karma", "year", "subreddits"),
-        "pages": _figures(numbers, "outcomes", "media_types", "latency"),
+        "pages": _figures(numbers, "outcomes", "media_types", "sources", "distance", "latency"),
         "sites": _sites(numbers.sites),
         "documents": _figures(numbers, "characters", "language", "published", "confidence"),
         "duplicates": duplicates(numbers),

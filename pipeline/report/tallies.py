@@ -38,6 +38,8 @@ def _label(low: int, high: int) -> str:
 KARMA = Bins((3, 5, 10, 25, 50, 100, 250, 1000, 5000))
 PERCENT = Bins((10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98))
 CHARACTERS = Bins((250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000))
+DISTANCE = Bins((-1825, -365, -180, -90, -30, -7, -1, 0, 1, 7, 30, 90, 180, 365, 1825))
+"""Days from a submission to the capture of its page."""
 TOKENS = Bins((64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384))
 
 

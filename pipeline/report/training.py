@@ -103,7 +103,7 @@ def _figure(source: str, result: dict[str, Any]) -> EvaluationFigure:
         str(result["task"]),
         str(result.get("metric", "")),
         str(result.get("protocol", "")),
-        float(result["value"]),
+        math.nan if result["value"] is None else float(result["value"]),  # null: not finite, as of a run that diverged
         None if (error := result.get("standard_error")) is None else float(error),
         None if (examples := result.get("examples")) is None else int(examples),
         {str(k): float(v) for k, v in (result.get("paper") or {}).items() if v is not None},

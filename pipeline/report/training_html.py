@@ -1,5 +1,7 @@
 """The page's sections on training runs and evaluations."""
 
+from math import isfinite
+
 from pipeline.report import plots
 from pipeline.report.markup import NONE, bytes_text, definitions, details, figure, number, table, words
 from pipeline.report.numbers import EvaluationFigure, ReportNumbers, TrainingRun
@@ -36,7 +38,8 @@ def _comparison(numbers: ReportNumbers, runs: list[TrainingRun]) -> str:
     if not tokens or not split or not tokens.baselines:
         return ""
     rows = [(b.bits_per_byte, html(b.method), html(b.about)) for b in tokens.baselines]
-    evaluated = {e.source: e.value for e in numbers.evaluations if (e.task, e.metric) == ("held_out", "bits per byte")}
+    scores = [e for e in numbers.evaluations if (e.task, e.metric) == ("held_out", "bits per byte") and isfinite(e.value)]
+    evaluated = {e.source: e.value for e in scores}
     rows += [
         (value, html(f"the network ({source})"), f"the whole {html(str(tokens.held_out))} split, a window at a time")
         for source, value in evaluated.items()
@@ -100,7 +103,7 @@ def evaluations(figures: tuple[EvaluationFigure, ...]) -> str:
             words(e.task),
             html(e.protocol),
             html(e.metric),
-            number(e.value),
+            number(e.value) if isfinite(e.value) else "not finite",
             f"{e.standard_error:.3g}" if e.standard_error is not None else "",
             f"{e.examples:,}" if e.examples is not None else "",
             *(f"{e.paper[name]:g}" if name in e.paper else NONE for name in columns),

@@ -20,7 +20,12 @@ KNOWN: dict[str, pa.Field] = {
 }
 """The columns of all stages' files: one name has one type everywhere."""
 
-ADDED = frozenset({"redirects", "extraction_confidence"})
+ADDED = frozenset(
+    {
+        *("redirects", "extraction_confidence"),
+        *("source", "captured_at", "distance_days", "archive_file", "archive_offset", "digest"),
+    }
+)
 """Columns that files of earlier versions lack: they are read where they are."""
 EARLIEST_MICROSECONDS, LATEST_MICROSECONDS = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6 - 1
 HINT = "run `webtext verify` to find all damaged files, and their stages again"

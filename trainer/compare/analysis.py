@@ -12,10 +12,10 @@ import numpy.typing as npt
 from tokenizer.errors import InputError
 from trainer.compare.contamination import clusters
 from trainer.compare.held_out import HeldOut
-from trainer.compare.plan import Plan, Run
+from trainer.compare.plan import Plan, TrialRun
 from trainer.compare.run import finished, scores
 from trainer.compare.score import text_bytes
-from trainer.compare.statistics import Difference, Errors, Floats, Noise, Scores, difference, holm, noise_of, seed_variance
+from trainer.compare.statistics import Difference, Errors, FloatArray, Noise, Scores, difference, holm, noise_of, seed_variance
 
 LOWER_IS_BETTER = ("perplexity", "bits", "nats", "loss")
 
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def collect(
-    plan: Plan, sets: Sequence[HeldOut], runs: Sequence[Run], out: Path
+    plan: Plan, sets: Sequence[HeldOut], runs: Sequence[TrialRun], out: Path
 ) -> tuple[list[int], list[int], dict[str, Scores], list[list[dict[str, Any]]]]:
     """Corpora and seeds with a finished run each, scores by set, and the runs' records by corpus and seed.
 
@@ -86,7 +86,12 @@ def collect(
 
 
 def analyse(
-    plan: Plan, sets: Sequence[HeldOut], runs: Sequence[Run], out: Path, failures: Mapping[Run, str], noise: Noise | None
+    plan: Plan,
+    sets: Sequence[HeldOut],
+    runs: Sequence[TrialRun],
+    out: Path,
+    failures: Mapping[TrialRun, str],
+    noise: Noise | None,
 ) -> Outcome:
     """The outcome of the runs. The same runs give the same outcome, to the digit."""
     corpora, seeds, by_set, records = collect(plan, sets, runs, out)
@@ -132,7 +137,7 @@ def analyse(
     )
 
 
-def _summed(values: Floats, own: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Floats:
+def _summed(values: FloatArray, own: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> FloatArray:
     """Sums of a set's values per cluster of all sets."""
     return np.asarray(np.bincount(own, values, int(labels.max()) + 1))
 

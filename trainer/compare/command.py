@@ -25,7 +25,7 @@ from trainer.compare.contamination import contained_shares, decoded
 from trainer.compare.facts import facts
 from trainer.compare.held_out import HeldOut, from_corpus, from_path
 from trainer.compare.page import card, page
-from trainer.compare.plan import OWN_NAMES, PLAN, Corpus, Plan, Run, load_sets, open_corpora, save_set, usable_cores
+from trainer.compare.plan import OWN_NAMES, PLAN, Corpus, Plan, TrialRun, load_sets, open_corpora, save_set, usable_cores
 from trainer.compare.schedule import default_jobs, perform_all
 from trainer.compare.statistics import Noise, noise_of
 from trainer.data import TokenDataset
@@ -46,7 +46,7 @@ PILOT_SEED = 1_000_001
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command line. Exit codes: 0 done, 1 a run failed, 2 bad usage or input, or a corpus could not be read; 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 a run failed, 2 bad input, or a corpus that cannot be read; 130 interrupted."""
     arguments = parser().parse_args(list(words))
     with ends_on_interrupt("interrupted; finished runs are kept: run the same command again to go on"):
         return _run(arguments, shlex.join(["webtext-train", "compare", *words]))
@@ -128,7 +128,7 @@ def _run(arguments: Namespace, command: str) -> int:
             noise = _pilot(plan, sets, out, jobs, gpus)
             seeds = noise.seeds_needed(arguments.detect, plan.level, plan.power, arguments.most_seeds) or arguments.most_seeds
             _say(_pilot_text(noise, seeds, arguments, plan))
-        runs = [Run(corpus, seed) for seed in range(1, seeds + 1) for corpus in range(len(plan.corpora))]
+        runs = [TrialRun(corpus, seed) for seed in range(1, seeds + 1) for corpus in range(len(plan.corpora))]
         failures = perform_all(plan, runs, out, jobs, gpus)
         for run, reason in failures.items():
             log.warning("%s: %s", run.folder(plan, out).name, reason)
@@ -258,7 +258,7 @@ def _decontaminated(held_out: HeldOut, datasets: Sequence[TokenDataset], tokeniz
 def _pilot(plan: Plan, sets: list[HeldOut], out: Path, jobs: int, gpus: int) -> Noise:
     """The noise, from short runs with two seeds for several corpora, three for two."""
     count = 3 if len(plan.corpora) == 2 else 2
-    runs = [Run(corpus, PILOT_SEED + i, pilot=True) for i in range(count) for corpus in range(len(plan.corpora))]
+    runs = [TrialRun(corpus, PILOT_SEED + i, pilot=True) for i in range(count) for corpus in range(len(plan.corpora))]
     _say(f"pilot: {len(runs)} runs of {plan.pilot_tokens:,} tokens")
     failures = perform_all(plan, runs, out, jobs, gpus)
     if failures:

@@ -123,7 +123,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrialRun:
     """One training: a corpus by its position in the plan, a seed, and whether it belongs to the pilot."""
 
     corpus: int

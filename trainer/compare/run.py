@@ -25,7 +25,7 @@ from trainer import finite_json
 from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.compare.held_out import HeldOut
-from trainer.compare.plan import LARGEST_SHARE, Plan, Run, load_sets
+from trainer.compare.plan import LARGEST_SHARE, Plan, TrialRun, load_sets
 from trainer.compare.sample import write_sample
 from trainer.compare.score import CURVE_SHARE, HeldOutEvaluator, document_bits
 from trainer.data import TokenDataset
@@ -63,7 +63,7 @@ def scores(folder: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
         return {name: file[name] for name in file.files}
 
 
-def perform(plan: Plan, sets: list[HeldOut], run: Run, out: Path) -> None:
+def perform(plan: Plan, sets: list[HeldOut], run: TrialRun, out: Path) -> None:
     """Do a run, or go on with it where it was killed; it does nothing if the run is finished.
 
     Raises FailedRunError if it diverges or a signal stops it, and InputError for a damaged corpus.
@@ -109,7 +109,7 @@ def perform(plan: Plan, sets: list[HeldOut], run: Run, out: Path) -> None:
     shutil.rmtree(folder / CHECKPOINTS)
 
 
-def _trainer(plan: Plan, sets: list[HeldOut], run: Run, tokenizer: Tokenizer, folder: Path, tokens: int) -> Trainer:
+def _trainer(plan: Plan, sets: list[HeldOut], run: TrialRun, tokenizer: Tokenizer, folder: Path, tokens: int) -> Trainer:
     """A trainer at the run's newest checkpoint, or at its beginning."""
     world = environment(plan.device)
     config = resolve_precision(plan.train_config(run.corpus, run.seed, tokens), world)
@@ -165,7 +165,7 @@ def main(words: list[str]) -> int:
     torch.set_num_threads(plan.threads)
     for line in sys.stdin:
         try:
-            perform(plan, sets, Run.from_json(line), out)
+            perform(plan, sets, TrialRun.from_json(line), out)
             answer = "done"
         except (FailedRunError, InputError, OSError, torch.OutOfMemoryError) as error:
             answer = f"failed {error_line(error)}"

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from tokenizer.labels import printable
 from tokenizer.terminal import control
-from trainer.compare.plan import OUTPUT, Plan, Run
+from trainer.compare.plan import OUTPUT, Plan, TrialRun
 from trainer.compare.run import finished
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def default_jobs(parameters: int, gpus: int, cores: int) -> int:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunsProgress:
     """A line about the runs: how many are done, and the time left, which is said once a run has finished."""
 
     total: int
@@ -70,13 +70,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
 
 
-def perform_all(plan: Plan, runs: Sequence[Run], out: Path, jobs: int, gpus: int) -> dict[Run, str]:
+def perform_all(plan: Plan, runs: Sequence[TrialRun], out: Path, jobs: int, gpus: int) -> dict[TrialRun, str]:
     """Do all runs, `jobs` at a time; runs that are finished stay. Returns the failed runs with the reason of each.
 
     Ctrl-C and SIGTERM end the workers; what they had checkpointed is kept, and the same call goes on from there.
     """
-    waiting: queue.Queue[Run] = queue.Queue()
-    progress = Progress(len(runs), max(1, min(jobs, len(runs))))
+    waiting: queue.Queue[TrialRun] = queue.Queue()
+    progress = RunsProgress(len(runs), max(1, min(jobs, len(runs))))
     for run in runs:
         record = finished(run.folder(plan, out))
         if record is None:
@@ -85,10 +85,10 @@ def perform_all(plan: Plan, runs: Sequence[Run], out: Path, jobs: int, gpus: int
             progress.seconds.append(float(record["seconds"]))
     if waiting.empty():
         return {}
-    failures: dict[Run, str] = {}
+    failures: dict[TrialRun, str] = {}
     lock = threading.Lock()
 
-    def note(run: Run, reason: str | None) -> None:
+    def note(run: TrialRun, reason: str | None) -> None:
         with lock:
             record = finished(run.folder(plan, out))
             progress.seconds.append(float(record["seconds"]) if record else 0.0)
@@ -120,7 +120,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
 
-    def serve(self, waiting: "queue.Queue[Run]", note: Callable[[Run, str | None], None]) -> None:
+    def serve(self, waiting: "queue.Queue[TrialRun]", note: Callable[[TrialRun, str | None], None]) -> None:
         """Do runs until none is waiting."""
         while not self._ended:
             try:
@@ -139,7 +139,7 @@ class Worker:
         if process is not None:
             _end(process)
 
-    def _ask(self, run: Run) -> str:
+    def _ask(self, run: TrialRun) -> str:
         """The process' answer; empty if it died, and then the next run gets a new process."""
         process = self._process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None  # noqa: PT018 (pipes were asked for)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]  # scipy has no types
 
-Floats = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
 BOOTSTRAP_SAMPLES = 2_000
 QUADRATURE_NODES = 400
@@ -30,11 +30,11 @@ class Scores:
     gets one weight in a resample; bits and bytes of those that are not in a set are 0.
     """
 
-    bits: Floats
-    bytes: Floats
+    bits: FloatArray
+    bytes: FloatArray
 
     @property
-    def means(self) -> Floats:
+    def means(self) -> FloatArray:
         """Bits per byte, shape (corpora, seeds)."""
         return np.asarray(self.bits.sum(axis=2) / self.bytes.sum())
 
@@ -43,7 +43,7 @@ class Scores:
         """Number of documents of equal size with the same information, by Kish: long documents weigh more than short ones."""
         return float(self.bytes.sum() ** 2 / (self.bytes**2).sum())
 
-    def resampled(self, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1) -> Floats:
+    def resampled(self, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1) -> FloatArray:
         """Bits per byte of each corpus, mean over seeds, under resampled documents: shape (samples, corpora)."""
         documents = len(self.bytes)
         random = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ class Difference:
     document_error: float
 
 
-def seed_variance(differences: Floats, share: float) -> float:
+def seed_variance(differences: FloatArray, share: float) -> float:
     """Variance of the mean of paired differences over K seeds, shape (K,), as a statement about the recipe behind the corpora.
 
     Each seed trains on a share f of its corpus' documents. The seeds' variance s² holds the noise of training and of drawing
@@ -87,7 +87,7 @@ def seed_variance(differences: Floats, share: float) -> float:
 
 
 def difference(
-    scores: Mapping[str, Scores], first: int, second: int, *, share: float, level: float, resampled: Mapping[str, Floats]
+    scores: Mapping[str, Scores], first: int, second: int, *, share: float, level: float, resampled: Mapping[str, FloatArray]
 ) -> Difference:
     """The difference of two corpora, mean over the held-out sets. `resampled` holds `Scores.resampled` by set."""
     value, errors = value_and_errors(scores, first, second, share=share, resampled=resampled)
@@ -95,7 +95,7 @@ def difference(
 
 
 def value_and_errors(
-    scores: Mapping[str, Scores], first: int, second: int, *, share: float, resampled: Mapping[str, Floats]
+    scores: Mapping[str, Scores], first: int, second: int, *, share: float, resampled: Mapping[str, FloatArray]
 ) -> "tuple[float, Errors]":
     """The difference of two corpora, mean over the held-out sets, and its errors."""
     per_seed = np.mean([each.means[first] - each.means[second] for each in scores.values()], axis=0)

@@ -138,7 +138,8 @@ def test_fetch_is_picklable() -> None:
 
 
 def test_archives_and_invalid_bucket_counts_are_refused() -> None:
-    with pytest.raises(ValueError, match="for archives \\(fetch_from\\) run the stage `pages`"):
-        Fetch(PagesSettings(fetch_from=("pages.warc.gz",)))
+    for settings in (PagesSettings(fetch_from=("pages.warc.gz",)), PagesSettings(source=("wayback", "live"))):
+        with pytest.raises(ValueError, match="for archives \\(source, fetch_from\\) run the stage `pages`"):
+            Fetch(settings)
     with pytest.raises(ValueError, match="buckets 0: must be 1 or more"):
         Fetch(buckets=0)

@@ -15,7 +15,7 @@ import pytest
 
 from tokenizer.bpe import train as train_bpe
 from trainer.cli import main
-from trainer.compare.plan import Plan, Run
+from trainer.compare.plan import Plan, TrialRun
 from trainer.compare.run import finished
 
 NETWORK = (
@@ -218,7 +218,7 @@ def test_corpora_with_tokenizers_of_their_own_are_compared_in_bits_per_byte(
     assert compare(corpora["text"], merged, "--out", out, *RUN) == 0
     scores = {row["corpus"]: row["bits_per_byte"] for row in answer(out)["outcome"]["ranking"]}
     assert scores["merged"] < scores["text"], "at equal tokens, merges see more text"
-    records = [finished(Run(corpus, 1).folder(Plan.load(out), out)) for corpus in (0, 1)]
+    records = [finished(TrialRun(corpus, 1).folder(Plan.load(out), out)) for corpus in (0, 1)]
     sizes = [record["parameters"] for record in records if record]
     assert sizes[1] - sizes[0] == 16 * (400 - 257)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from trainer.compare.plan import OUTPUT, Plan, Run
-from trainer.compare.schedule import Progress, default_jobs, perform_all
+from trainer.compare.plan import OUTPUT, Plan, TrialRun
+from trainer.compare.schedule import RunsProgress, default_jobs, perform_all
 
 
 def test_the_time_left_is_said_once_a_run_is_finished_and_counts_waves_of_jobs() -> None:
     stream = io.StringIO()
-    progress = Progress(60, 2, stream)
+    progress = RunsProgress(60, 2, stream)
     progress.show("training")
     assert "left" not in stream.getvalue()
     progress.seconds += [10.0, 20.0]
@@ -28,7 +28,7 @@ def test_the_time_left_is_said_once_a_run_is_finished_and_counts_waves_of_jobs()
 
 def test_a_line_elsewhere_than_on_a_terminal_comes_rarely() -> None:
     stream = io.StringIO()
-    progress = Progress(10, 1, stream)
+    progress = RunsProgress(10, 1, stream)
     for _ in range(50):
         progress.show("x")
     assert stream.getvalue().count("\n") == 1
@@ -66,7 +66,7 @@ def test_a_worker_that_dies_loses_only_its_run(tmp_path: Path, monkeypatch: pyte
     program = tmp_path / "worker.py"
     program.write_text(WORKER.format(out=str(tmp_path)))
     plan = object.__new__(Plan)
-    monkeypatch.setattr(Run, "folder", lambda self, _plan, out: out / "runs" / f"c{self.corpus}-{self.seed}")
+    monkeypatch.setattr(TrialRun, "folder", lambda self, _plan, out: out / "runs" / f"c{self.corpus}-{self.seed}")
     object.__setattr__(plan, "threads", 1)
     real = subprocess.Popen
 
@@ -74,12 +74,12 @@ def test_a_worker_that_dies_loses_only_its_run(tmp_path: Path, monkeypatch: pyte
         return real([sys.executable, str(program)], **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    runs = [Run(0, seed) for seed in range(1, 7)]
+    runs = [TrialRun(0, seed) for seed in range(1, 7)]
     failures = perform_all(plan, runs, tmp_path, jobs=2, gpus=0)
     assert {run.seed for run in failures} == {2, 3}
-    assert "last words" in failures[Run(0, 2)]
-    assert OUTPUT in failures[Run(0, 2)]
-    assert failures[Run(0, 3)] == "the reason"
+    assert "last words" in failures[TrialRun(0, 2)]
+    assert OUTPUT in failures[TrialRun(0, 2)]
+    assert failures[TrialRun(0, 3)] == "the reason"
     done = {json.loads(path.read_text())["seconds"] for path in tmp_path.glob("runs/*/run.json")}
     assert done == {1.0}
     assert len(list(tmp_path.glob("runs/*/run.json"))) == 4
