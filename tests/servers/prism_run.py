@@ -25,6 +25,8 @@ from tokenizer.errors import InputError
 
 JOBS, POOL = 8073, 50000
 """Ports of a namespace that nobody else uses."""
+WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
+"""The beginning of a command that ends with this program, however that ends."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Servers:
         }
         for name, command in commands.items():
             with (self.log / f"{name}.log").open("ab") as sink:
-                self.running[name] = subprocess.Popen(command, stdout=sink, stderr=sink)
+                self.running[name] = subprocess.Popen([*WITH_PARENT, *command], stdout=sink, stderr=sink)
         for port in (JOBS, POOL):
             _until_open(port)
 
