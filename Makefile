@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
 
-.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow archive-tools browser faults lock audit check install clean
+.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines archive-tools browser faults lock audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,7 +33,7 @@ real-demo: install ## run the whole job on real Reddit dumps and real pages, if 
 test: install ## run every test and doctest, one process per core
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-all: install airflow browser ## run also the tests that need Airflow, a browser or another package, and the long forms
+test-all: install airflow browser engines ## run also the tests that need Airflow, a browser or another package, and the long forms
 	WEBTEXT_FULL=1 $(BIN)/python -m pytest $(PARALLEL)
 
 bench: install ## compare with every peer, write docs/benchmarks.md; an hour. DATA: dumps, pages, vocabulary; NANOGPT: its source; ONLY: a selection
@@ -54,6 +54,12 @@ $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 	$(AIRFLOW)/bin/python -m pip install --quiet --constraint constraints.txt uv
 	$(AIRFLOW)/bin/python -m uv pip install --quiet --python $(AIRFLOW)/bin/python --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
 	touch $@
+
+engines: .engines/bin/prism ## install Prism, Beam's runner in Go, of the SDK's version, for the tests that run the stages on it
+
+.engines/bin/prism: constraints.txt
+	command -v go > /dev/null || { echo "no Go: tests on Prism skip"; exit 0; }; \
+	GOBIN=$(abspath .engines/bin) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$(sed -n 's/^apache-beam==//p' constraints.txt)
 
 archive-tools: install ## install pywb, surt and cdxj-indexer into an environment of their own, for the tests of web archives
 	$(BIN)/python -c "from benchmarks import peers; print(peers.python('archives', *peers.ARCHIVES))"
@@ -84,4 +90,4 @@ check: install audit ## check format, lint, types, layers, known vulnerabilities
 	$(BIN)/python -m pytest $(PARALLEL)
 
 clean: ## remove what the targets above created
-	rm -rf $(VENV) $(AIRFLOW) .peers $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(AIRFLOW) .engines .peers $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

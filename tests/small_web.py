@@ -51,7 +51,13 @@ def write_month(folder: Path, pages: int = 40, name: str = "2017-12") -> Month:
 
 def every_stage(corpus: str, month: Month, engine: Engine) -> None:
     """Run the stages on Beam, from the dump to the token shards and the overlap with the evaluation set."""
-    calls: list[tuple[Stage, tuple[str, ...], dict[str, Any]]] = [
+    for stage, call in stage_calls(corpus, month, engine):
+        stage.run(call)
+
+
+def stage_calls(corpus: str, month: Month, engine: Engine) -> Iterator[tuple[Stage[Any], Call[Any]]]:
+    """The stages and their calls, in the order in which they run."""
+    stages: list[tuple[Stage[Any], tuple[str, ...], dict[str, Any]]] = [
         (links.STAGE, (), {"submissions": (month.dump,)}),
         (pages.STAGE, ("links",), {"fetch_from": (month.warc,)}),
         (documents.STAGE, ("pages",), {}),
@@ -60,9 +66,9 @@ def every_stage(corpus: str, month: Month, engine: Engine) -> None:
         (tokens.STAGE, ("dedup", "vocabulary"), {"validation_share": 0.1}),
         (overlap.STAGE, ("dedup",), {"evaluation_sets": (f"quotes={month.evaluation_set}",), "remove_overlapping": True}),
     ]
-    for stage, read, settings in calls:
+    for stage, read, settings in stages:
         inputs = {name: f"{corpus}/{name}" for name in read}
-        stage.run(Call(inputs, f"{corpus}/{stage.name}", stage.settings(**settings), engine))
+        yield stage, Call(inputs, f"{corpus}/{stage.name}", stage.settings(**settings), engine)
 
 
 def passages(pages: int = 40) -> list[bytes]:

@@ -1,11 +1,13 @@
 """Ranges of a crawl's pages: rows of the pages index, and their bodies from the WARC files beside it."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import BinaryIO, Self
 
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
-from pipeline.pages.warc_reader import RECORD_FAILURES, check_range, read_body
+from pipeline.pages.warc_reader import RECORD_FAILURES, body_at, check_range
 from pipeline.records import Drop, Page, RawPage
 from pipeline.redaction import excerpt
 from pipeline.storage import files
@@ -41,23 +43,11 @@ class PageRange:
                 return
 
     def read(self, page: Page) -> RawPage | Drop:
-        """The page with the body in its WARC record; a drop where the record gives no body, or not the one that was fetched.
+        """The page with the body in its WARC record, as a `PageReader` gives it."""
+        with PageReader(self) as reader:
+            return reader.read(page)
 
-        Raises InputError where the WARC file cannot be opened or read, and where the index names no record of this folder.
-        """
-        self._check_place(page)
-        path = files.join(self.folder, page.warc_file)
-        try:
-            body = read_body(path, page.warc_offset, page.warc_length)
-        except OSError as error:
-            raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
-        except RECORD_FAILURES as error:
-            return _bad_record(page, " ".join(f"{error}".split()) or type(error).__name__)
-        if sha256(body).digest() != page.sha256:
-            return _bad_record(page, "the record's body is not the one that was fetched (its sha256)")
-        return RawPage.of(page, body)
-
-    def _check_place(self, page: Page) -> None:
+    def check_place(self, page: Page) -> None:
         """Raise InputError unless the index names a file beside it and a range of bytes that a record can have."""
         try:
             plain_name(page.warc_file)
@@ -72,6 +62,51 @@ class PageRange:
 
     def _fault(self, page: Page, what: str) -> InputError:
         return InputError(f"{files.join(self.folder, self.index)}: {page.url[:80]!r}: {what}; fetch the pages again")
+
+
+class PageReader:
+    """Reads the bodies of a range's pages. Its WARC file stays open: an object store is asked for many pages at once.
+
+    Threads may share it.
+    """
+
+    def __init__(self, pages: PageRange) -> None:
+        self._pages = pages
+        self._lock = threading.Lock()
+        self._path = ""
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def read(self, page: Page) -> RawPage | Drop:
+        """The page with the body in its WARC record; a drop where the record gives no body, or not the one that was fetched.
+
+        Raises InputError where the WARC file cannot be opened or read, and where the index names no record of this folder.
+        """
+        self._pages.check_place(page)
+        path = files.join(self._pages.folder, page.warc_file)
+        try:
+            with self._lock:
+                body = body_at(path, self._opened(path), page.warc_offset, page.warc_length)
+        except OSError as error:
+            raise InputError(f"{path}: cannot read {page.url} ({error}); fetch the pages again") from error
+        except RECORD_FAILURES as error:
+            return _bad_record(page, " ".join(f"{error}".split()) or type(error).__name__)
+        if sha256(body).digest() != page.sha256:
+            return _bad_record(page, "the record's body is not the one that was fetched (its sha256)")
+        return RawPage.of(page, body)
+
+    def _opened(self, path: str) -> BinaryIO:
+        if self._file is None or path != self._path:
+            if self._file:
+                self._file.close()
+            self._path, self._file = path, files.open_input(path)
+        return self._file
 
 
 def _bad_record(page: Page, detail: str) -> Drop:

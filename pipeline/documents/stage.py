@@ -12,7 +12,7 @@ from pipeline.documents.blocks import compilation
 from pipeline.documents.drops import STAGE_NAME, ExtractDrop
 from pipeline.documents.explain import explain_page, explain_page_html
 from pipeline.documents.limits import SandboxLimits
-from pipeline.documents.page_ranges import PageRange, page_ranges
+from pipeline.documents.page_ranges import PageRange, PageReader, page_ranges
 from pipeline.documents.rules import ExtractionRules
 from pipeline.documents.sandbox import Sandbox
 from pipeline.documents.sandbox_pool import borrow, extract_in_order
@@ -65,18 +65,19 @@ class ExtractPages:
 
     def _documents(self, pages: PageRange, sandboxes: Sequence[Sandbox], writer: PartWriter) -> Iterator[Document]:
         """The documents, with drops and counts in the writer."""
-        for extraction in extract_in_order(sandboxes, pages.pages(), pages.read):
-            writer.items_in += 1
-            writer.advance()
-            writer.counters.update(extraction.counts)
-            if not isinstance(extraction.result, Document):
-                writer.drop(extraction.result)
-                continue
-            if self.spilled:
-                writer.items_out += 1
-            else:
-                count(writer, extraction.result)
-            yield extraction.result
+        with PageReader(pages) as reader:
+            for extraction in extract_in_order(sandboxes, pages.pages(), reader.read):
+                writer.items_in += 1
+                writer.advance()
+                writer.counters.update(extraction.counts)
+                if not isinstance(extraction.result, Document):
+                    writer.drop(extraction.result)
+                    continue
+                if self.spilled:
+                    writer.items_out += 1
+                else:
+                    count(writer, extraction.result)
+                yield extraction.result
 
 
 def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:

@@ -8,7 +8,9 @@ Receipts hold the books.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -20,6 +22,8 @@ from tokenizer.untrusted import MAX_JSON_BYTES
 W = TypeVar("W")
 W_co = TypeVar("W_co", covariant=True)
 WORK_FOLDER = ".work"
+RECEIPT_SUFFIX = ".receipt.json"
+RECEIPTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class PhaseFolder:
 
     def receipt_path(self, key: str) -> str:
         """Path of the receipt of the part `key`."""
-        return files.join(self.work_folder, f"{key}.receipt.json")
+        return files.join(self.work_folder, f"{key}{RECEIPT_SUFFIX}")
 
     def progress_path(self, key: str) -> str:
         """Path of a file with the number of items that the part `key` has finished."""
@@ -89,6 +93,10 @@ class PhaseFolder:
         """Path of an empty file whose name is the errno of a part's disk: a full disk has no room for content."""
         return files.join(self.errors_folder, f"{number}.disk")
 
+    def has_errors(self) -> bool:
+        """Whether an error ended a part. One listing: it is asked before each part."""
+        return bool(files.listing(self.errors_folder))
+
     def disk_errors(self) -> list[int]:
         """The errnos of disks that ended parts."""
         if not files.is_local(self.work_folder):
@@ -109,8 +117,7 @@ class PhaseFolder:
     def create(self) -> None:
         """Make the folders, and remove the errors of an earlier run."""
         files.make_folder(self.errors_folder)
-        for path in files.listing(self.errors_folder):
-            files.remove(path)
+        files.remove_all(files.listing(self.errors_folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,28 @@ def is_done(phase: PhaseFolder, key: str) -> bool:
         return False
     spills = [entry for entry in receipt.files if is_spill(entry.name)]
     return all(files.exists(path := files.join(phase.folder, spill.name)) and files.size(path) == spill.bytes for spill in spills)
+
+
+def done_keys(phase: PhaseFolder, keys: Iterable[str]) -> set[str]:
+    """The keys of the parts that are done. In an object store, one listing tells: a look-up each takes hours for 9,000 parts."""
+    if files.is_local(phase.folder):
+        return {key for key in keys if is_done(phase, key)}
+    return published_keys(phase).intersection(keys)
+
+
+def published_keys(phase: PhaseFolder) -> set[str]:
+    """The keys of all receipts of a phase, whole or not."""
+    names = map(files.base_name, files.listing(phase.work_folder))
+    return {name.removesuffix(RECEIPT_SUFFIX) for name in names if name.endswith(RECEIPT_SUFFIX)}
+
+
+def load_receipts(phase: PhaseFolder, keys: Iterable[str]) -> list[Receipt]:
+    """The receipts of finished parts, in the order of the keys; several at a time from an object store, whose answers take long."""
+    keys = list(keys)
+    if files.is_local(phase.folder) or len(keys) < 2:
+        return [Receipt.load(phase, key) for key in keys]
+    with ThreadPoolExecutor(RECEIPTS_AT_ONCE) as pool:
+        return list(pool.map(partial(Receipt.load, phase), keys))
 
 
 def is_spill(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, a line every 30 s elsewhere, with the rate and, once it is steady, the time left."""
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.pace import Pace
-from pipeline.engine.parts import Part, PhaseFolder
+from pipeline.engine.parts import Part, PhaseFolder, published_keys
 from pipeline.storage import files
 from tokenizer.terminal import OUTPUT, show_status
 
@@ -90,8 +91,25 @@ def progress(phase: PhaseFolder, parts: Sequence[Part[Any]], unit: str) -> Itera
     finished: set[str] = set()
     name = f"{phase.stage} {phase.name}".removesuffix(" main")
     total = sum(part.items for part in parts)
-    with _shown(name, total, unit, lambda: _items_done(phase, parts, finished)):
+
+    def read() -> int:
+        return _items_done(phase, parts, finished)
+
+    with _shown(name, total, unit, read if files.is_local(phase.folder) else _seldom(read)):
         yield
+
+
+def _seldom(read: Callable[[], int]) -> Callable[[], int]:
+    """`read`, but asked no more often than every 30 s: each listing of an object store costs."""
+    asked, answer = -math.inf, 0
+
+    def seldom() -> int:
+        nonlocal asked, answer
+        if time.monotonic() - asked >= LOG_EVERY_SECONDS:
+            asked, answer = time.monotonic(), read()
+        return answer
+
+    return seldom
 
 
 @contextmanager
@@ -161,12 +179,13 @@ def duration_text(seconds: float) -> str:
 
 
 def _items_done(phase: PhaseFolder, parts: Sequence[Part[Any]], finished: set[str]) -> int:
-    """Items of finished parts, plus those that running parts report; 0 for a folder that is not local.
+    """Items of finished parts, plus those that running parts report; an object store is listed, and holds no reports.
 
     `finished` keeps the keys of parts that have a receipt, which are not looked for again.
     """
     if not files.is_local(phase.folder):
-        return 0
+        done = published_keys(phase)
+        return sum(part.items for part in parts if part.key in done)
     items = 0
     for part in parts:
         if part.key in finished or Path(phase.receipt_path(part.key)).exists():

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.engine.execute import Work, run_part
 from pipeline.engine.interruption import heed_lost_workers
-from pipeline.engine.parts import Part, PhaseFolder, Receipt, is_done
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, done_keys, load_receipts
 from pipeline.engine.progress import progress
+from pipeline.engine.shared_folders import WAY_OUT, SharedFolder, raise_unshared
 from pipeline.storage.remote import set_beam_flags
 from tokenizer.errors import InputError, OutageError
 
@@ -58,11 +59,17 @@ class Engine:
     @property
     def is_local(self) -> bool:
         """Whether workers are processes of this machine: no --runner among the flags, or the local engine's own name."""
+        return is_local_runner(self.runner)
+
+    @property
+    def runner(self) -> str | None:
+        """The --runner among the flags, in lower case without its module."""
         if not self.beam_flags:
-            return True
+            return None
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-        return is_local_runner(PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner)
+        name = PipelineOptions(list(self.beam_flags)).view_as(StandardOptions).runner
+        return None if name is None else name.rpartition(".")[2].lower()
 
     def work(
         self, phase: PhaseFolder, parts: Sequence[Part[W]], work: Work[W], unit: str = "items", *, light: bool = False
@@ -75,7 +82,8 @@ class Engine:
         ended with one; no further part is started.
         """
         phase.create()
-        waiting = [part for part in parts if not is_done(phase, part.key)]
+        done = done_keys(phase, (part.key for part in parts))
+        waiting = [part for part in parts if part.key not in done]
         if waiting:
             logger.debug("%s %s: %d of %d parts to do", phase.stage, phase.name, len(waiting), len(parts))
             with progress(phase, parts, unit):
@@ -83,7 +91,10 @@ class Engine:
                     self._run_in_pipeline(phase, waiting, work)
                 else:
                     self._run_on_threads(phase, waiting, work)
-        return [Receipt.load(phase, part.key) for part in sorted(parts, key=lambda part: part.key)]
+        try:
+            return load_receipts(phase, sorted(part.key for part in parts))
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename}: a worker did this part, but not there; {WAY_OUT}") from error
 
     def run(self, build: "Callable[[beam.Pipeline], object]", parts: int = 2) -> None:
         """Build one pipeline for `parts` parts and wait for its end. Raises RuntimeError where it did not end well."""
@@ -123,12 +134,15 @@ class Engine:
 
         def build(pipeline: beam.Pipeline) -> object:
             create = beam.Create(list(waiting), reshuffle=False).with_output_types(Part[Any])
-            return pipeline | "Parts" >> create | RunParts(phase, work)
+            return pipeline | "Parts" >> create | RunParts(phase, work, shared)
 
+        shared = None if self.is_local else SharedFolder.of(phase)
         try:
             self.run(build, len(waiting))
         except Exception as error:
             _raise_recorded(phase, error)
+            if not self.is_local:
+                raise_unshared(error)
             raise
         _raise_recorded(phase, None)
 

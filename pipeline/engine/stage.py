@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import check_files, to_manifest, user_paths
+from pipeline.engine.shared_folders import absolute, refuse_local
 from pipeline.engine.stage_folder import (
     NO_EARLIER_FILES,
     EarlierFiles,
@@ -114,6 +115,7 @@ class Stage(Generic[S]):
         Every file that the settings name is opened and parsed first. Until then, and until the inputs are compared with their
         manifests, the output folder stays as it is. A local output folder is locked meanwhile. Object stores have no locks.
         """
+        call = _reachable(call)
         check_files(call.settings)
         _check_output(call)
         with naming(*call.inputs.values(), *self._named_folders(call), call.output, *call.engine.also_read):
@@ -201,6 +203,14 @@ class Stage(Generic[S]):
         """The number of drops that may pass, for the closing line."""
         items = sum(items for reason, items in books.dropped.items() if reason in self.may_pass)
         return f"; {items:,} of the drops may pass, --retry-failed asks them again" if items else ""
+
+
+def _reachable(call: Call[S]) -> Call[S]:
+    """The call with absolute paths where workers are elsewhere. Raises InputError for a local folder that they cannot share."""
+    if call.engine.is_local:
+        return call
+    refuse_local(call.engine.runner or "", call.output, *call.inputs.values())
+    return replace(call, inputs={name: absolute(path) for name, path in call.inputs.items()}, output=absolute(call.output))
 
 
 def _check_output(call: Call[Any]) -> None:

@@ -14,6 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.engine.execute import Work, compute_part, publish_part
 from pipeline.engine.parts import PhaseFolder, Receipt, is_done
+from pipeline.engine.shared_folders import SharedFolder
 from pipeline.storage.manifest import Books
 from tokenizer.errors import InputError, OutageError
 
@@ -24,11 +25,14 @@ T = TypeVar("T")
 class RunParts(beam.PTransform[PCollection[Any], PCollection[str]]):
     """Runs `work` for each part that has no receipt, spread over all workers. Parts in, keys of finished parts out.
 
+    Each worker first checks that it sees the `shared` folder, if one is given.
+
     Annotated with Any: Beam takes `Part[Any]` for a type hint that no `Part` matches.
     """
 
     phase: PhaseFolder
     work: Work[Any]
+    shared: SharedFolder | None = None
 
     def expand(self, parts: PCollection[Any]) -> PCollection[str]:
         """Spread by a GroupByKey on the part's key: it is not random, so a retry finds the same one."""
@@ -36,7 +40,7 @@ class RunParts(beam.PTransform[PCollection[Any], PCollection[str]]):
             parts
             | "Key" >> beam.Map(_keyed)
             | "Spread" >> beam.GroupByKey()
-            | "Work" >> beam.ParDo(RunPart(self.phase, self.work))
+            | "Work" >> beam.ParDo(RunPart(self.phase, self.work, self.shared))
         )
         return keys
 
@@ -48,12 +52,15 @@ def _keyed(part: Any) -> tuple[str, Any]:
 class RunPart(beam.DoFn):
     """Works a part while the files of the previous one are published: publishing waits for the disk, some 5 ms per part."""
 
-    def __init__(self, phase: PhaseFolder, work: Work[Any]) -> None:
+    def __init__(self, phase: PhaseFolder, work: Work[Any], shared: SharedFolder | None = None) -> None:
         self._phase = phase
         self._work = work
+        self._shared = shared
 
     def setup(self) -> None:
-        """Start the thread that publishes."""
+        """Check that this worker sees the shared folder, and start the thread that publishes."""
+        if self._shared:
+            self._shared.check()
         self._publisher = ThreadPoolExecutor(1, "publisher")
 
     def start_bundle(self) -> None:
@@ -66,7 +73,8 @@ class RunPart(beam.DoFn):
         if is_done(self._phase, key):
             yield key
             return
-        writer = self._unless_failed(lambda: compute_part(self._phase, self._work, part))
+        failed = self._phase.has_errors()
+        writer = None if failed else self._unless_failed(lambda: compute_part(self._phase, self._work, part))
         with writer or nullcontext():
             yield from self._published()
         if writer:
@@ -91,8 +99,6 @@ class RunPart(beam.DoFn):
     def _unless_failed(self, step: Callable[[], T]) -> T | None:
         """The step's result, or None after an InputError, an OutageError or a disk error: the driver reads it from a file, a
         runner would bury its line."""
-        if self._phase.input_errors() or self._phase.outages() or self._phase.disk_errors():
-            return None
         try:
             return step()
         except (InputError, OutageError):

@@ -20,18 +20,28 @@ RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError
 
 def read_body(path: str, offset: int, length: int) -> bytes:
     """The body of the HTTP response in the record at `offset`, decoded. Raises WarcError where the record holds none."""
-    return http_response(read_record(path, offset, length)).body
+    with files.open_input(path) as file:
+        return body_at(path, file, offset, length)
+
+
+def body_at(path: str, file: BinaryIO, offset: int, length: int) -> bytes:
+    """The body, as `read_body` gives it, out of an open file."""
+    return http_response(_record_at(path, file, offset, length)).body
 
 
 def read_record(path: str, offset: int, length: int) -> WarcRecord:
     """The record at `offset`, `length` bytes of the file. Raises WarcError."""
-    check_range(offset, length)
     with files.open_input(path) as file:
-        file.seek(offset)
-        data = file.read(length)
-        if len(data) < length:
-            raise WarcError(f"{path}: ends before the record at {offset} does")
-        return parse_record(member_content(data, file), offset, length)
+        return _record_at(path, file, offset, length)
+
+
+def _record_at(path: str, file: BinaryIO, offset: int, length: int) -> WarcRecord:
+    check_range(offset, length)
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) < length:
+        raise WarcError(f"{path}: ends before the record at {offset} does")
+    return parse_record(member_content(data, file), offset, length)
 
 
 def check_range(offset: int, length: int) -> None:

@@ -9,8 +9,8 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,14 @@ from typing import IO, Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage.beam_files import ASIDE_SUFFIX as ASIDE_SUFFIX
 from pipeline.storage.columns import HINT, check_schema, check_values
+from pipeline.storage.object_store import store
 from pipeline.storage.remote import stores
 from pipeline.storage.writeback import start_writeback
 from tokenizer import untrusted
 from tokenizer.errors import InputError
 
-ASIDE_SUFFIX = ".aside"
 ARROW_SUFFIX = ".arrow"
 PARQUET_ROWS_PER_GROUP = 4096
 PARQUET_ROWS_PER_CHECK = 64
@@ -97,7 +98,7 @@ def base_name(path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    return Path(path).exists() if is_local(path) else stores(path).exists(path)
+    return Path(path).exists() if is_local(path) else store(path).exists(path)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -116,23 +117,20 @@ def make_folder(folder: str) -> None:
 def open_input(path: str, *, buffered: bool = True) -> BinaryIO:
     """Open a file for reading its raw bytes: Beam guesses no compression from the name. `buffered` reads a local file ahead."""
     if not is_local(path):
-        return stores(path).open(path, compression_type="uncompressed")
+        return store(path).open_reader(path)
     return Path(path).open("rb") if buffered else cast("BinaryIO", io.FileIO(path))
 
 
 def read_bytes(path: str, most_bytes: int | None = None) -> bytes:
     """The whole file. With `most_bytes`, raises ValueError for a larger one and for what is not a regular file."""
-    if most_bytes is not None:
-        if is_local(path):
-            return untrusted.read_file(path, most_bytes)
-        untrusted.check_size(size(path), most_bytes)
-    with open_input(path) as file:
-        return file.read()
+    if not is_local(path):
+        return store(path).read(path, most_bytes)
+    return Path(path).read_bytes() if most_bytes is None else untrusted.read_file(path, most_bytes)
 
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
-    return Path(path).stat().st_size if is_local(path) else stores(path).get_filesystem(path).size(path)
+    return Path(path).stat().st_size if is_local(path) else store(path).size(path)
 
 
 def listing(folder: str, prefix: str = "") -> list[str]:
@@ -140,7 +138,7 @@ def listing(folder: str, prefix: str = "") -> list[str]:
     if is_local(folder):
         present = (path.name for path in Path(folder).iterdir() if path.is_file()) if Path(folder).is_dir() else iter(())
     else:
-        present = (name for name in _names_below(folder, prefix) if "/" not in name)
+        present = (name for name, _ in store(folder).sizes_below(folder, prefix) if "/" not in name)
     return sorted(join(folder, name) for name in present if name.startswith(prefix))
 
 
@@ -148,26 +146,19 @@ def names(folder: str) -> list[str]:
     """Sorted names of the files and folders in a folder. Empty if there is no such folder."""
     if is_local(folder):
         return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
-    return sorted({name.partition("/")[0] for name in _names_below(folder)})
+    return sorted({name.partition("/")[0] for name, _ in store(folder).sizes_below(folder)})
 
 
 def names_below(folder: str) -> list[str]:
     """Names, relative to a folder, of all files below it. Empty if there is no such folder."""
+    return sorted(sizes_below(folder))
+
+
+def sizes_below(folder: str) -> dict[str, int]:
+    """Names, relative to a folder, and sizes of all files below it: one question of an object store per thousand objects."""
     if is_local(folder):
-        return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
-    return _names_below(folder)
-
-
-def _names_below(folder: str, prefix: str = "") -> list[str]:
-    """Names, relative to a folder of an object store, of all objects that begin with `prefix`; in HDFS, of the folder's own.
-
-    Beam's public `match` reads a path as a glob: a folder `c[1]` would stand for its neighbour `c1`. `_list` takes exact names.
-    """
-    system = stores(folder).get_filesystem(folder)
-    if system.has_dirs():
-        return [base_name(found.path) for found in system._list(folder)] if system.exists(folder) else []
-    start = folder.rstrip("/") + "/"
-    return [found.path.removeprefix(start) for found in system._list(start + prefix)]
+        return {str(path.relative_to(folder)): path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()}
+    return dict(store(folder).sizes_below(folder))
 
 
 def fingerprint(path: str) -> str:
@@ -186,14 +177,17 @@ def publishing(path: str, *, kept: bool = True) -> Iterator[HashingWriter]:
 
     A file not `kept` beyond the run is neither hashed nor synced: after a power cut it may exist and be empty.
     """
+    if not is_local(path):
+        with store(path).creating(path) as sink:
+            yield HashingWriter(sink, kept=kept)
+        return
     folder, name = path.rsplit("/", 1) if "/" in path else (".", path)
     make_folder(folder)
     aside = join(folder, f".{name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
     try:
-        synced = is_local(path) and kept
-        with _create(aside) as sink:
-            yield HashingWriter(sink, kept=kept, synced=synced)
-            if synced:
+        with Path(aside).open("wb") as sink:
+            yield HashingWriter(sink, kept=kept, synced=kept)
+            if kept:
                 sink.flush()
                 os.fsync(sink.fileno())
         _rename(aside, path, folder, synced=kept)
@@ -329,61 +323,52 @@ def decoding(path: str) -> Iterator[None]:
 
 def remove(path: str) -> None:
     """Remove a file, if it exists."""
-    if is_local(path):
+    remove_all([path])
+
+
+def remove_all(paths: Sequence[str]) -> None:
+    """Remove files of one file system, those that exist."""
+    if not paths:
+        return
+    if not is_local(paths[0]):
+        store(paths[0]).delete(paths)
+        return
+    for path in paths:
         Path(path).unlink(missing_ok=True)
-    elif exists(path):
-        _delete([path])
 
 
 def remove_folder(folder: str) -> None:
     """Remove a folder and everything below it, if it exists. In an object store: all objects whose names begin with it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not stores(folder).get_filesystem(folder).has_dirs():
-        _delete([join(folder, name) for name in _names_below(folder)])
-    elif exists(folder):
-        _delete([folder])
-
-
-def _delete(paths: list[str]) -> None:
-    """Delete files of a remote file system by their exact names. Beam's file system of Google Cloud reads them as globs."""
-    if not paths:
-        return
-    system: Any = stores(paths[0]).get_filesystem(paths[0])
-    if system.scheme() != "gs":
-        system.delete(paths)
-        return
-    store = system._gcsIO()
-    for path in paths:
-        store.delete(path)
+    elif stores(folder).get_filesystem(folder).has_dirs():
+        store(folder).delete([folder])
+    else:
+        remove_all([join(folder, name) for name, _ in store(folder).sizes_below(folder)])
 
 
 def move(source: str, target: str) -> None:
     """Put a finished file in the place of another one, or where there is none yet."""
     folder = target.rpartition("/")[0] or "."
     make_folder(folder)
-    _rename(source, target, folder, synced=True)
+    if is_local(target):
+        _rename(source, target, folder, synced=True)
+        return
+    if target.startswith("hdfs://"):  # an object store's rename replaces the target
+        remove(target)
+    stores(target).rename([source], [target])
 
 
 def remove_leftovers(folder: str) -> None:
     """Remove the unfinished files that killed writers left in a folder."""
-    if is_local(folder) and Path(folder).is_dir():
+    if not is_local(folder):
+        store(folder).remove_unfinished(folder)
+    elif Path(folder).is_dir():
         for aside in Path(folder).rglob(f".*{ASIDE_SUFFIX}"):
             aside.unlink(missing_ok=True)
 
 
-def _create(path: str) -> AbstractContextManager[IO[bytes]]:
-    if is_local(path):
-        return Path(path).open("wb")
-    return cast("AbstractContextManager[IO[bytes]]", stores(path).create(path, compression_type="uncompressed"))
-
-
 def _rename(aside: str, path: str, folder: str, *, synced: bool) -> None:
-    if not is_local(path):
-        if path.startswith("hdfs://") and stores(path).exists(path):  # an object store's rename replaces the target
-            _delete([path])
-        stores(path).rename([aside], [path])
-        return
     Path(aside).replace(path)
     if not synced:
         return

@@ -114,12 +114,12 @@ class StageManifest:
     def load(cls, folder: str) -> Self:
         """The manifest of a folder. Raises InputError if it is missing or damaged."""
         path = files.join(folder, NAME)
-        if not files.exists(path):
-            raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first")
         try:
             manifest = cls.parse(files.read_bytes(path, MAX_JSON_BYTES))
             if files.is_local(folder):
                 manifest._check_files(folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"{folder}: no {NAME}: the stage that fills this folder has not finished; run it first") from error
         except ValueError as error:
             raise InputError(
                 f"{path}: not a manifest of this program ({error}); remove the folder and run its stage again"

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tokenizer.errors import InputError
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 CLIENTS = {"gs": "webtext[gcp]", "s3": "webtext[aws]", "hdfs": "apache-beam[hadoop]"}
 """Schemes of remote folders, and the package that has their client."""
@@ -55,6 +56,11 @@ def _file_systems() -> "type[FileSystems]":
     if FileSystems._pipeline_options is None:  # in a worker process, Beam has set the pipeline's
         _set_options(FileSystems, ())
     return FileSystems
+
+
+def beam_options() -> "PipelineOptions":
+    """The options that Beam's file systems have: the driver's flags, in a worker those of the pipeline."""
+    return cast("PipelineOptions", _file_systems()._pipeline_options)
 
 
 def set_beam_flags(flags: Sequence[str]) -> None:

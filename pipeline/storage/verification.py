@@ -1,7 +1,7 @@
 """Comparison of files with their manifests: a flipped bit in an unchecked file can crash a process, or go unnoticed."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -39,8 +39,7 @@ def check(
     file that was read. Raises InputError.
     """
     entries = StageManifest.load(folder).files
-    for entry in entries:
-        _check_size(folder, entry)
+    _check_sizes(folder, entries)
     if hashes:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             for entry, damaged in zip(entries, pool.map(lambda entry: _damage(folder, entry), entries), strict=True):
@@ -57,12 +56,23 @@ def _with_viewed(folder: str) -> Iterator[str]:
         yield from _with_viewed(input_folder(folder, manifest, VIEWED[manifest.stage]))
 
 
-def _check_size(folder: str, entry: FileEntry) -> None:
-    path = files.join(folder, entry.name)
-    if not files.exists(path):
-        raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
-    if (size := files.size(path)) != entry.bytes:
-        raise InputError(f"{path}: {size} bytes, its manifest says {entry.bytes}; remove {folder} and run its stage again")
+def _check_sizes(folder: str, entries: Sequence[FileEntry]) -> None:
+    """Raise InputError for the first file that is missing or has another size.
+
+    An object store is listed once; what the listing lacks, as HDFS's does folders below, is asked for.
+    """
+    listed = {} if files.is_local(folder) else files.sizes_below(folder)
+    for entry in entries:
+        path = files.join(folder, entry.name)
+        size = listed[entry.name] if entry.name in listed else _size(path)
+        if size is None:
+            raise InputError(f"{path}: missing, though its manifest names it; remove {folder} and run its stage again")
+        if size != entry.bytes:
+            raise InputError(f"{path}: {size} bytes, its manifest says {entry.bytes}; remove {folder} and run its stage again")
+
+
+def _size(path: str) -> int | None:
+    return files.size(path) if files.exists(path) else None
 
 
 def _damage(folder: str, entry: FileEntry) -> str | None:

@@ -26,6 +26,7 @@ from trainer.compare.facts import facts
 from trainer.compare.held_out import HeldOut, from_corpus, from_path
 from trainer.compare.page import card, page
 from trainer.compare.plan import OWN_NAMES, PLAN, Corpus, Plan, TrialRun, load_sets, open_corpora, save_set, usable_cores
+from trainer.compare.sample import share_of
 from trainer.compare.schedule import default_jobs, perform_all
 from trainer.compare.statistics import Noise, noise_of
 from trainer.data import TokenDataset
@@ -263,9 +264,8 @@ def _pilot(plan: Plan, sets: list[HeldOut], out: Path, jobs: int, gpus: int) -> 
     failures = perform_all(plan, runs, out, jobs, gpus)
     if failures:
         raise InputError(f"a run of the pilot failed: {next(iter(failures.values()))}; mend it, or give --seeds K")
-    _, _, by_set, records = collect(plan, sets, runs, out)
-    drawn = max(record["drawn"]["share"] for row in records for record in row)
-    share = min(0.5, drawn * plan.tokens / plan.pilot_tokens) if plan.about_recipe else 0.0
+    _, _, by_set, _ = collect(plan, sets, runs, out)
+    share = max(share_of(plan.tokens, corpus.train_tokens) for corpus in plan.corpora) if plan.about_recipe else 0.0
     return noise_of({name: by_set[name] for name in plan.primary}, share)
 
 

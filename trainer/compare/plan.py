@@ -30,8 +30,6 @@ OUTPUT = "output.txt"
 """What the workers print."""
 RESULTS = ("comparison.json", "comparison.html", "card.md")
 OWN_NAMES = (PLAN, HELD_OUT, TOKENIZERS, PILOT, RUNS, OUTPUT, *RESULTS)
-LARGEST_SHARE = 0.5
-"""Largest share of a corpus' tokens that a run draws if the question is about the recipe (sample.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from trainer import finite_json
 from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.compare.held_out import HeldOut
-from trainer.compare.plan import LARGEST_SHARE, Plan, TrialRun, load_sets
-from trainer.compare.sample import write_sample
+from trainer.compare.plan import Plan, TrialRun, load_sets
+from trainer.compare.sample import Drawn, write_sample
 from trainer.compare.score import CURVE_SHARE, HeldOutEvaluator, document_bits
 from trainer.data import TokenDataset
 from trainer.distributed import environment, process_group
@@ -78,12 +78,15 @@ def perform(plan: Plan, sets: list[HeldOut], run: TrialRun, out: Path) -> None:
         manifest = Manifest.load(corpus.tokens)
         if manifest.sha256 != corpus.sha256:
             raise InputError(f"{corpus.tokens}: is another corpus than when the comparison began; choose another --out")
-        largest = LARGEST_SHARE if plan.about_recipe else 1.0
-        drawn = write_sample(manifest, manifest.open("train"), run.seed, tokens, largest, folder / DATA)
+        if plan.about_recipe:
+            data = folder / DATA
+            drawn = write_sample(manifest, manifest.open("train"), run.seed, tokens, data)
+        else:
+            data, drawn = Path(corpus.tokens), Drawn(corpus.train_documents, corpus.train_tokens, 1.0)
     except FormatError as error:
         raise InputError(str(error)) from error
     tokenizer = Tokenizer.load(plan.tokenizer(run.corpus, out))
-    trainer = _trainer(plan, sets, run, tokenizer, folder, tokens)
+    trainer = _trainer(plan, sets, run, tokenizer, folder, data, tokens)
     with process_group(trainer.world):
         reason = trainer.train()
         if reason is not StopReason.FINISHED:
@@ -105,11 +108,13 @@ def perform(plan: Plan, sets: list[HeldOut], run: TrialRun, out: Path) -> None:
     }
     with written_aside(folder / RUN) as aside:
         aside.write_text(finite_json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(folder / DATA)
+    shutil.rmtree(folder / DATA, ignore_errors=True)
     shutil.rmtree(folder / CHECKPOINTS)
 
 
-def _trainer(plan: Plan, sets: list[HeldOut], run: TrialRun, tokenizer: Tokenizer, folder: Path, tokens: int) -> Trainer:
+def _trainer(
+    plan: Plan, sets: list[HeldOut], run: TrialRun, tokenizer: Tokenizer, folder: Path, data: Path, tokens: int
+) -> Trainer:
     """A trainer at the run's newest checkpoint, or at its beginning."""
     world = environment(plan.device)
     config = resolve_precision(plan.train_config(run.corpus, run.seed, tokens), world)
@@ -117,7 +122,7 @@ def _trainer(plan: Plan, sets: list[HeldOut], run: TrialRun, tokenizer: Tokenize
     precision = "bf16" if config.precision == "bf16" else "fp32"
     most_bytes = int(CURVE_SHARE * tokens / len(points) / len(sets))
     evaluator = HeldOutEvaluator(tuple(sets), tokenizer, precision, frozenset(points.tolist()), most_bytes)
-    dataset = TokenDataset.open(folder / DATA, verify=False)
+    dataset = TokenDataset.open(data, verify=False)
     sweep(folder)
     trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)  # type: ignore[arg-type]  # the same face
     for path in reversed(checkpoints(folder)):

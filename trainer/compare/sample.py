@@ -1,8 +1,8 @@
 """The training documents of one run: drawn by a hash of seed and document id, written as a folder of token shards.
 
 Corpora that have documents in common draw the same ones for the same seed, so that the difference between two corpora holds only
-what differs. A run never draws more than a share of the corpus: how much the draws of different seeds differ is how much the
-corpus itself would differ if the recipe were run on other pages.
+what differs. A run draws at least a tenth of the corpus and at most half: of fewer documents, the noise would be that of the few;
+and how much the draws of different seeds differ tells how much the corpus itself would differ if the recipe were run on other pages.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from tokenizer.errors import InputError
 from tokenizer.shard_format import BATCH_TOKENS
 from tokenizer.shards import Header, Manifest, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
 
+SMALLEST_SHARE, LARGEST_SHARE = 0.1, 0.5
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -40,15 +41,15 @@ def draw_order(document_ids: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 
 
-def draw(shards: list[Shard], seed: int, tokens: int, largest_share: float) -> tuple[list[npt.NDArray[np.bool_]], Drawn]:
-    """Which documents of each record batch to train on: as many as hold `tokens`, at most `largest_share` of all tokens."""
+def draw(shards: list[Shard], seed: int, tokens: int) -> tuple[list[npt.NDArray[np.bool_]], Drawn]:
+    """Which documents of each record batch to train on: as many as hold `tokens`, within the bounds of the share."""
     batches = [batch for shard in shards for batch in shard.batches]
     lengths = np.concatenate([np.diff(batch.offsets) for batch in batches])
     numbers = np.concatenate([draw_order(batch.document_ids, seed) for batch in batches])
     order = np.argsort(numbers, kind="stable")
     total = int(lengths.sum())
     sums = np.cumsum(lengths[order])
-    wanted = min(tokens, int(largest_share * total))
+    wanted = share_of(tokens, total) * total
     count = min(len(order), int(np.searchsorted(sums, wanted)) + 1)
     chosen = np.zeros(len(order), bool)
     chosen[order[:count]] = True
@@ -57,14 +58,19 @@ def draw(shards: list[Shard], seed: int, tokens: int, largest_share: float) -> t
     return np.split(chosen, bounds), drawn
 
 
-def write_sample(manifest: Manifest, shards: list[Shard], seed: int, tokens: int, largest_share: float, folder: Path) -> Drawn:
+def share_of(tokens: int, corpus_tokens: int) -> float:
+    """The share of a corpus' tokens that a run on `tokens` draws."""
+    return min(LARGEST_SHARE, max(SMALLEST_SHARE, tokens / corpus_tokens))
+
+
+def write_sample(manifest: Manifest, shards: list[Shard], seed: int, tokens: int, folder: Path) -> Drawn:
     """Write the drawn documents as the training split of a new folder of token shards. The same arguments give the same bytes.
 
     Raises InputError where the corpus has no documents.
     """
     if not any(len(batch) for shard in shards for batch in shard.batches):
         raise InputError(f"{manifest.folder}: the training split has no documents; build the corpus from more links")
-    chosen, drawn = draw(shards, seed, tokens, largest_share)
+    chosen, drawn = draw(shards, seed, tokens)
     folder.mkdir(parents=True, exist_ok=True)
     header = Header("train", 0, 1, drawn.documents, drawn.tokens, manifest.tokenizer_sha256, manifest.vocab_size, manifest.eot_id)
     aside = folder / f".{header.name}.aside"

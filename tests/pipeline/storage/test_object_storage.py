@@ -6,21 +6,29 @@ from typing import Any
 
 import boto3
 import pytest
-from servers.objects import ACCESS, object_store
+from servers.objects import ACCESS, Traffic, object_store
 from small_web import every_stage, write_month
 
-from pipeline.engine.parts import Receipt
+from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
+from pipeline.engine.progress import _items_done
 from pipeline.engine.runner import Engine
+from pipeline.engine.writer import PartWriter
+from pipeline.storage.manifest import StageManifest
+from pipeline.storage.verification import check
 from pipeline.tokens import stage as tokens
 
 BUCKET = "corpora"
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    session = boto3.session.Session()
-    monkeypatch.setattr(boto3.session, "Session", lambda: session)  # Beam makes one per call, a quarter of a CPU second each
-    with object_store(BUCKET) as address:
+def traffic() -> Traffic:
+    """What the server of `store` is asked."""
+    return Traffic()
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, traffic: Traffic) -> Iterator[Any]:
+    with object_store(BUCKET, traffic) as address:
         for name, value in ACCESS.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
@@ -72,3 +80,31 @@ def test_a_killed_stage_resumes_and_leaves_nothing_behind(store: Any, tmp_path: 
 
 def die() -> None:
     raise KeyError("power cut")
+
+
+def write_once(part: Part[int], writer: PartWriter) -> None:
+    """One file per part."""
+    writer.publish("rows", part.work, lambda file: file.write(b"x" * part.work))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_phase_asks_once_for_all_parts(traffic: Traffic) -> None:
+    """Two objects per part are put, a receipt per part is read; all else is asked once, by the driver."""
+    parts = 30
+    phase = PhaseFolder.first("count", f"s3://{BUCKET}/count", {}, {})
+    work = numbered(range(parts))
+    traffic.take()
+    receipts = Engine().work(phase, work, write_once, light=True)
+    asked = traffic.take().requests
+    assert asked["PUT"] == 2 * parts
+    assert asked["GET"] == parts
+    assert asked.total() <= 3 * parts + 5
+    assert _items_done(phase, work, set()) == parts
+    traffic.take()
+    assert Engine().work(phase, work, write_once, light=True) == receipts
+    assert traffic.take().requests.total() <= parts + 4
+    entries = tuple(entry for receipt in receipts for entry in receipt.files)
+    StageManifest("count", {}, {}, entries, receipts[0].books).save(phase.folder)
+    traffic.take()
+    assert check(phase.folder, hashes=False) == (parts, sum(range(parts)))
+    assert dict(traffic.take().requests) == {"GET": 1, "LIST": 1}
