@@ -20,8 +20,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.page import BenchmarkRecord, HostMachine, Section, render
-from benchmarks.scores import Absent, read_rows
+from benchmarks.headlines import chart, headlines
+from benchmarks.page import CHART, BenchmarkRecord, HostMachine, Section, render
+from benchmarks.scores import Absent, Race, read_rows
 
 HERE = Path(__file__).parent
 MAX_SECONDS = 1500.0
@@ -148,12 +149,20 @@ def write_atomically(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+def write_page(path: Path, record: BenchmarkRecord, order: Sequence[str]) -> None:
+    """Write the page and the chart that it shows."""
+    write_atomically(path, render(record, order))
+    races = [row for section in record.sections for row in section.rows if isinstance(row, Race)]
+    (path.parent / CHART).parent.mkdir(exist_ok=True)
+    write_atomically(path.parent / CHART, chart(headlines(races)))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data",
         type=Path,
-        required=True,
+        default=Path("../shared/data"),
         help="folder with dumps, pages with gold text, GPT-2's vocabulary and evaluation files",
     )
     parser.add_argument(
@@ -166,6 +175,7 @@ def main() -> int:
         default=[""],
         help="run only benchmarks whose title starts with one of these; the figures of the others stay",
     )
+    parser.add_argument("--page-only", action="store_true", help="measure nothing: write the page from its recorded figures")
     parser.add_argument(
         "--output", type=Path, default=HERE.parent / "docs" / "benchmarks.md", help="the page (default: %(default)s)"
     )
@@ -176,6 +186,9 @@ def main() -> int:
     kept = arguments.output.with_suffix(".json")
     record = BenchmarkRecord.from_json(kept.read_text()) if kept.exists() else BenchmarkRecord()
     every = dict(commands(arguments.data, arguments.text, arguments.nanogpt, SCRATCH))
+    if arguments.page_only:
+        write_page(arguments.output, record, list(every))
+        return 0
     chosen = [title for title in every if title.startswith(tuple(arguments.only))]
     shutil.rmtree(HERE.parent / SCRATCH, ignore_errors=True)
     (HERE.parent / SCRATCH).mkdir(parents=True)
@@ -184,7 +197,7 @@ def main() -> int:
             done = run_benchmark(title, every[title], Path(folder, f"{number}.jsonl"), arguments.max_seconds)
             record = record.with_section(done, list(every))
             write_atomically(kept, record.to_json())
-            write_atomically(arguments.output, render(record, list(every)))
+            write_page(arguments.output, record, list(every))
     shutil.rmtree(HERE.parent / SCRATCH)
     failed = [done.title for done in record.sections if done.title in chosen and done.failure]
     print(f"{arguments.output}: {len(chosen)} benchmarks" + (f"; failed: {', '.join(failed)}" if failed else ""))

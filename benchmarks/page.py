@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from benchmarks.headlines import headlines, row_cells
 from benchmarks.scores import Absent, Growth, Limit, Race, Row, row_from_json, row_to_json
 
 PROSE_WIDTH = 100
+CHART = "pictures/benchmarks.svg"
+HEADLINES = (
+    "For each kind of work the row is that of the peer that does best, in webtext's default settings. Figures are medians, "
+    "less is better. Where a stage does more than its peer (rules, keys and drops against reading lines, files against a bare "
+    "loop), its figure pays for that. *Every peer* has all rows, with their spread and memory."
+)
 ABOUT = (
     "`make bench` makes this page; do not edit it by hand. Ours and each peer do the same work on the same input, in one run, "
     "in interleaved rounds. *Times as fast* is the peer's figure divided by ours, round by round: minimum, median, maximum. "
@@ -79,9 +86,16 @@ def render(record: BenchmarkRecord, order: Sequence[str]) -> str:
     rows = [row for section in record.sections for row in section.rows]
     parts = [
         "# Benchmarks",
+        f"![How many times as fast webtext is as the best peer of each kind of work]({CHART})",
+        _wrap(HEADLINES),
+        table(
+            ("work", "best peer", "times as fast", "ours", "peer", "unit"),
+            (row_cells(label, race, number(race.ratios[1])) for label, race in headlines(r for r in rows if isinstance(r, Race))),
+        ),
+        "## How it was measured",
         _wrap(ABOUT),
         "\n".join(_wrap(item, "  ") for item in _summary(record, order)),
-        "## Scoreboard",
+        "## Every peer",
         table(
             ("stage", "work", "peer", "times as fast", "unit", "ours", "peer", "ours, MB", "peer, MB", "rounds"),
             (_race(row) for row in rows if isinstance(row, Race)),

@@ -53,6 +53,13 @@ def _fill_in(_app: Any, _name: str, source: list[str]) -> None:
     source[0] = PLACEHOLDER.sub(filled, source[0])
 
 
+def _level_of_captions(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Give the menu's captions the level that their role requires: Sphinx leaves it out."""
+    menu = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = menu.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _fill_in)
+    app.connect("html-page-context", _level_of_captions, priority=900)  # after the theme's own
