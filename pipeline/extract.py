@@ -22,7 +22,7 @@ def extract(
     >>> extract("<p>Too short.</p>").reason
     <ExtractDrop.TOO_SHORT: 'too_short'>
     >>> extract("<title>Rain</title><p>" + "It rained all day and most of the night in the old town. " * 4)
-    <Document eca3e6dbd2d0 title='Rain' language='en' text='It rained all day and most of the night '… (226 characters)>
+    <Document 86adc261347a title='Rain' language='en' text='It rained all day and most of the night '… (227 characters)>
     """
     if isinstance(page, RawPage):
         if url:

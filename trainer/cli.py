@@ -133,7 +133,7 @@ def _add_sample(parser: TrainerParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a run's folder, a checkpoint, or a Hugging Face GPT-2 folder")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="repeat for several prompts (default: a new document)")
     parser.add_argument(
-        "--tokens", type=positive_int, default=100, metavar="N", help="maximum number of new tokens (default: 100)"
+        "--tokens", type=positive_int, metavar="N", help="maximum number of new tokens (default: 100, or what the context holds)"
     )
     parser.add_argument("--temperature", type=real, default=0.8, metavar="X", help="0 picks the most likely token (default: 0.8)")
     parser.add_argument("--top-k", type=whole, default=None, metavar="N", help="sample from the N most likely tokens")

@@ -12,22 +12,26 @@ from trainer.checkpoint.load import load_model
 from trainer.checkpoint.metadata import read_metadata
 from trainer.distributed import environment
 from trainer.export import check_export_folder, save_hf
-from trainer.generate import generate
+from trainer.generate import check_ranges, generate
 
 log = logging.getLogger(__name__)
+
+DEFAULT_NEW_TOKENS = 100
 
 
 def sample(arguments: Namespace) -> int:
     """Print each prompt and its continuation."""
     model, tokenizer, _ = load_model(Path(arguments.checkpoint), environment(arguments.device).device)
+    new_tokens = min(DEFAULT_NEW_TOKENS, model.config.context - 1) if arguments.tokens is None else arguments.tokens
     prompts = [prompt for prompt in arguments.prompt or [""] for _ in range(arguments.samples)]
     ids = [tokenizer.encode(prompt) or [tokenizer.eot_id] for prompt in prompts]
-    ids = [_last_tokens(prompt, model.config.context, arguments.tokens) for prompt in ids]
     try:
+        check_ranges(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
+        ids = [_last_tokens(prompt, model.config.context, new_tokens) for prompt in ids]
         continuations = generate(
             model,
             ids,
-            arguments.tokens,
+            new_tokens,
             arguments.temperature,
             arguments.top_k,
             arguments.top_p,

@@ -25,7 +25,7 @@ def generate(
     `top_k` 0 is no limit, as in GPT-2's own code. Raises ValueError for an empty prompt, if the longest prompt and the new tokens
     exceed the context, for a number out of range, or if the network diverged.
     """
-    _check_ranges(temperature, top_k, top_p, seed)
+    check_ranges(temperature, top_k, top_p, seed)
     longest = max(len(prompt) for prompt in prompts)
     _check(model, prompts, longest + max_new_tokens)
     device = next(model.parameters()).device
@@ -66,7 +66,8 @@ def choose(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: floa
     return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator)
 
 
-def _check_ranges(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:
+def check_ranges(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:
+    """Raise ValueError, which names the flag, for a number out of range."""
     if not 0 <= temperature < math.inf:
         raise ValueError(f"--temperature {temperature}: must be at least 0")
     if top_k is not None and top_k < 0:

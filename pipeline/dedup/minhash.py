@@ -34,7 +34,7 @@ def signatures(
     for a number below 1.
 
     >>> ours, theirs = signatures(["To be, or not to be: that is the question", "To be or not to be, that is a question"], shingle=2)
-    >>> 0.5 < (ours == theirs).mean() < 0.9
+    >>> bool(0.5 < (ours == theirs).mean() < 0.9)
     True
     """
     for name, value in (("permutations", permutations), ("shingle", shingle)):

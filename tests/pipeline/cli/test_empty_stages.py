@@ -75,7 +75,7 @@ SITES = "".join(f"site{i}.example\n" for i in range(7))
         ("--languages", "fr", None, "documents", "language"),
         ("--min-characters", "10000000", None, "documents", "too_short"),
         ("--bad-words", None, "the\n", "documents", "bad_words"),
-        ("--takedown", None, SITES, "documents", "taken_down"),
+        ("--takedown", None, SITES, "pages", "taken_down"),
     ],
 )
 def test_a_run_stops_at_the_first_stage_that_leaves_nothing(

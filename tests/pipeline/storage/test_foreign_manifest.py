@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from manifest_chain import Change, change, follow
 
 from pipeline.cli.main import run
 from pipeline.corpus.folder import CorpusFolder, stage_folders
@@ -21,7 +21,6 @@ from pipeline.storage.places import naming
 from pipeline.storage.verification import check_input
 from tokenizer.errors import InputError
 
-Change = Callable[[dict[str, Any]], None]
 FIELDS: dict[str, tuple[Change, str]] = {
     "rows is text": (lambda body: body["files"][0].update(rows="7"), r"files\[0\].rows is '7'"),
     "rows is 10^18": (lambda body: body["files"][0].update(rows=10**18), r"files\[0\].rows is 1000000000000000000"),
@@ -43,31 +42,6 @@ FIELDS: dict[str, tuple[Change, str]] = {
     "a field too many": (lambda body: body.update(surprise=1), "unknown field `surprise`"),
     "another version": (lambda body: body.update(format_version=2), "format_version 2"),
 }
-
-
-def change(folder: Path, how: Change) -> None:
-    """Change a manifest; its own hash is right afterwards."""
-    path = folder / "manifest.json"
-    body = json.loads(path.read_bytes())
-    how(body)
-    body.pop("sha256", None)
-    text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    body["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text(json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def follow(corpus: Path) -> None:
-    """Let the stages of a corpus follow from those before as they are now: each names its inputs' present hashes."""
-
-    def renew(body: dict[str, Any]) -> None:
-        for entry in body["inputs"].values():
-            before = corpus / Path(entry["path"]).name / "manifest.json"
-            if "/" in entry["path"] and before.exists():
-                entry["sha256"] = json.loads(before.read_bytes())["sha256"]
-
-    for folder in stage_folders(str(corpus)).values():
-        if Path(folder, "manifest.json").exists():
-            change(Path(folder), renew)
 
 
 @pytest.fixture
