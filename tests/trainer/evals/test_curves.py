@@ -65,7 +65,7 @@ def test_several_checkpoints_share_one_report(sizes: list[str], tmp_path: Path, 
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     out = tmp_path / "out"
     assert command.main([*sizes, "--tasks", "held_out", "--data", str(tokens), "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"{out / 'report.html'}\n"
+    assert capsys.readouterr().out.endswith(f"\n{out / 'report.html'}\n")
     data = json.loads((out / "results.json").read_text())
     assert [about["checkpoint"] for about in data["checkpoints"]] == ["width8", "width16"]
     assert {row["checkpoint"] for row in data["results"]} == {"width8", "width16"}
