@@ -25,6 +25,8 @@ from trainer.cli import main as webtext_train
 
 VOCABULARY = 1024
 HELD_OUT_DOCUMENTS = 200
+LONGEST_CHARACTERS = 8_000
+"""The demo's corpus has pages of a megabyte: with them, the noise is that of the few documents that a run draws."""
 NETWORK = ("--layers=2", "--heads=2", "--width=64", "--context=64", "--batch-tokens=1024", "--micro-batch=16")
 SHUFFLED_WORDS = 0.3
 FURNITURE = (
@@ -37,10 +39,10 @@ FURNITURE = (
 
 
 def texts_of(folder: Path) -> list[str]:
-    """The documents of all splits of a folder of token shards, in the order of their hashes."""
+    """The beginnings of the documents of all splits of a folder of token shards, in the order of their hashes."""
     manifest, tokenizer = Manifest.load(folder), Tokenizer.load(_tokenizer_folder(folder))
     shards = [shard for split in manifest.splits for shard in manifest.open(split)]
-    found = {tokenizer.decode(tokens[:-1]) for shard in shards for _, tokens in shard.documents()}
+    found = {tokenizer.decode(tokens[:-1])[:LONGEST_CHARACTERS] for shard in shards for _, tokens in shard.documents()}
     return sorted(found, key=_digest)
 
 
