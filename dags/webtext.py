@@ -334,11 +334,35 @@ def evaluate(month: str) -> list[list[str]]:
 
 @program(trigger_rule="none_failed_min_one_success")
 def report(month: str) -> list[list[str]]:
-    """Report on the month, and on the training if there was one."""
-    params = get_current_context()["params"]
-    base = params["output"]
-    trained = ["--run", f"{base}/runs/{month}", "--evaluation", f"{base}/evaluations/{month}"] if params["train"] else []
-    return [stage("report", month, "--report-title", f"Corpus of {month}", *trained, runner=False)]
+    """Report on the month, on the training if there was one, and anew on months that were made anew or lost documents."""
+    trained = [month] if get_current_context()["params"]["train"] else []
+    others = [name for name in stale_reports() if name != month]
+    anew = [[*stage("report", name, *report_flags(name, finished_runs()), runner=False), "--replace"] for name in others]
+    return [stage("report", month, *report_flags(month, trained), runner=False), *anew]
+
+
+def report_flags(month: str, trained: list[str]) -> list[str]:
+    """The title of a month's report, and its training where the month is among those `trained`."""
+    base = get_current_context()["params"]["output"]
+    run = ["--run", f"{base}/runs/{month}", "--evaluation", f"{base}/evaluations/{month}"] if month in trained else []
+    return ["--report-title", f"Corpus of {month}", *run]
+
+
+def finished_runs() -> list[str]:
+    """The months whose training was evaluated."""
+    base = get_current_context()["params"]["output"]
+    return [name for name in months() if place(f"{base}/evaluations/{name}/results.json").exists()]
+
+
+def stale_reports() -> list[str]:
+    """The months whose report was made of other data than is there now."""
+    stale = []
+    for name, body in finished("report").items():
+        present = {kind: (manifest(f"{folder(name)}/{kind}") or {}).get("sha256") for kind in body.get("inputs", {})}
+        read = {kind: entry.get("sha256") for kind, entry in body.get("inputs", {}).items()}
+        if any(present[kind] is not None and present[kind] != read[kind] for kind in read):
+            stale.append(name)
+    return stale
 
 
 @dag(
