@@ -21,7 +21,7 @@ LOWER_IS_BETTER = ("perplexity", "bits", "nats", "loss")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CorpusPair:
     """Two corpora: the first one's score minus the second's over all primary sets and per set. `p` is corrected by Holm."""
 
     first: str
@@ -45,7 +45,7 @@ class Outcome:
     sentence: str
     ranking: list[dict[str, Any]]
     matrix: dict[str, dict[str, dict[str, float]]]
-    pairs: list[Pair]
+    pairs: list[CorpusPair]
     curves: dict[str, dict[str, list[list[float]]]]
     seeds: list[int]
     share: float
@@ -110,10 +110,11 @@ def analyse(
             }
             whole = difference(primary, first, second, share=share, level=plan.level, resampled=resampled)
             tasks = _task_differences(records[first], records[second], share, plan.level)
-            pairs.append(Pair(names[first], names[second], whole, whole.p, of_set, tasks))
+            pairs.append(CorpusPair(names[first], names[second], whole, whole.p, of_set, tasks))
     corrected = holm([pair.p for pair in pairs])
     pairs = [
-        Pair(pair.first, pair.second, pair.difference, p, pair.sets, pair.tasks) for pair, p in zip(pairs, corrected, strict=True)
+        CorpusPair(pair.first, pair.second, pair.difference, p, pair.sets, pair.tasks)
+        for pair, p in zip(pairs, corrected, strict=True)
     ]
     measured = noise_of(primary, share) if len(seeds) > 1 else noise
     detectable = measured.detectable(len(seeds), plan.level, plan.power) if measured and len(seeds) > 1 else None
@@ -196,7 +197,7 @@ def _task_differences(
 
 
 def _sentence(
-    pairs: Sequence[Pair], names: Sequence[str], order: Sequence[int], plan: Plan, seeds: int, detectable: float | None
+    pairs: Sequence[CorpusPair], names: Sequence[str], order: Sequence[int], plan: Plan, seeds: int, detectable: float | None
 ) -> str:
     """The verdict in one sentence."""
     best = names[order[0]]

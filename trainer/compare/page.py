@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.labels import html, markdown
-from trainer.compare.analysis import Outcome, Pair
+from trainer.compare.analysis import CorpusPair, Outcome
 from trainer.compare.drawings import COLORS, ForestRow, count_text, curves, forest
 from trainer.compare.plan import Plan
 from trainer.compare.schedule import duration
@@ -97,7 +97,7 @@ def _forest(plan: Plan, outcome: Outcome) -> str:
     )
 
 
-def _pair_row(pair: Pair, level: float) -> str:
+def _pair_row(pair: CorpusPair, level: float) -> str:
     found = pair.difference
     better = pair.better(level)
     answer = f"{better} is better" if better else "cannot be told apart"
