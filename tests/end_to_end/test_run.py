@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -154,12 +155,15 @@ def column(folder: Path, kind: str, name: str) -> list[str]:
 
 def test_ctrl_c_stops_the_run_and_says_how_to_go_on(web: ReplayServer, tmp_path: Path) -> None:
     job = Job(tmp_path / "stopped", web, workers=2)
-    process = subprocess.Popen(job.command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    assert first.startswith("links: ")
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    with subprocess.Popen(job.command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            os.kill(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ links: kept ", first)  # where a log is read: with the time
     assert process.returncode == 130
     assert "Run the same command to go on" in errors
     assert "Traceback" not in errors
