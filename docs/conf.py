@@ -32,7 +32,7 @@ copybutton_prompt_text = "$ "
 nitpicky = False
 suppress_warnings = ["misc.highlighting_failure"]
 
-HELP_WIDTH = 92
+HELP_WIDTH = 90
 """Characters that fit into a line of code on a desktop."""
 BROKEN_WORD = re.compile(r"\w-$")
 SECOND_COLUMN = re.compile(r" *\S.*? {2,}(?=\S)")

@@ -16,7 +16,7 @@ from doc_blocks import ROOT
 pytestmark = pytest.mark.slow
 LARGEST_PAGE = 300_000
 """Bytes of a page without its pictures."""
-WIDEST_HELP = 92
+WIDEST_HELP = 90
 """Characters of a line of help that a page shows without scrolling."""
 MOST_RESULTS = 10
 QUESTIONS = {
