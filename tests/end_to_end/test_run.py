@@ -21,14 +21,14 @@ from pipeline.storage import files
 from pipeline.storage.manifest import StageManifest
 
 pytestmark = pytest.mark.slow
-KILLS = 10
+KILLS = 10 if os.environ.get("WEBTEXT_FULL") else 3
 METADATA = ("run.json", "report")
 """Output that holds times and is no input of anything."""
 
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[ReplayServer]:
-    with ReplayServer(pages(60)) as server:
+    with ReplayServer(pages(30)) as server:
         yield server
 
 

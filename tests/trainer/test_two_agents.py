@@ -74,6 +74,8 @@ def test_an_evicted_agent_leaves_the_run_unfinished_for_both_and_a_restart_finis
     assert sorted(first[: len(listed)]) == sorted(Path(name).name for name in listed), "the first rank checks each file once"
     assert len(second) == 2, "the second hashes only what it writes after the last step"
     assert files <= {Path(name).name for name in listed}
+    if "WEBTEXT_FULL" not in os.environ:
+        return
     again = start_agents(tmp_path, command, -2)
     errors = [agent.communicate(timeout=280)[1] for agent in again]
     assert [agent.returncode for agent in again] == [0, 0], errors
