@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,12 +91,13 @@ def test_kills_at_random_moments_do_not_change_the_result(small_run: Command, lo
 def killed_after(command: list[str], log: Path, lines: int) -> bool:
     """Start the command and kill it with SIGKILL once its log has grown by `lines` lines. False if it ended before."""
     goal = (len(log.read_text().splitlines()) if log.exists() else 0) + lines
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if log.exists() and len(log.read_text().splitlines()) >= goal:
-            process.kill()
-            process.wait()
-            return True
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if log.exists() and len(log.read_text().splitlines()) >= goal:
+                process.kill()
+                return True
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
     assert process.returncode == 0
     return False
 
