@@ -26,10 +26,6 @@ BEGUN_AT_KILLS = (1, 2, 3) if os.environ.get("WEBTEXT_FULL") else (3,)
 RUN = (*NETWORK, "--tokens=20000", "--seeds=2", "--held-out-documents=40", "--device=cpu")
 
 
-QUICK = (*(word for word in RUN if not word.startswith(("--seeds", "--tokens", "--jobs"))), "--jobs=1")
-"""For runs of a few steps, which take less time than to start a second worker."""
-
-
 @pytest.fixture(scope="module")
 def pieces(texts: list[str]) -> list[str]:
     """Some hundred documents of about a kilobyte, no two alike."""
@@ -146,7 +142,8 @@ def test_one_corpus_that_cannot_be_read_does_not_lose_the_others(
     bad.mkdir()
     (bad / "manifest.json").write_text("{}")
     out = tmp_path / "out"
-    assert compare(corpora["text"], bad, corpora["noise"], "--out", out, *QUICK, "--seeds=1", "--tokens=2048") == 2
+    quick = [word for word in RUN if not word.startswith(("--seeds", "--tokens"))]
+    assert compare(corpora["text"], bad, corpora["noise"], "--out", out, *quick, "--seeds=1", "--tokens=2048") == 2
     assert {row["corpus"] for row in answer(out)["outcome"]["ranking"]} == {"text", "noise"}
     assert str(bad) in (out / "comparison.html").read_text()
     assert "One seed per corpus" in answer(out)["outcome"]["sentence"]
@@ -200,9 +197,10 @@ def test_held_out_documents_that_a_corpus_trains_on_are_taken_out(
     """The other corpus trains on 15 of the first one's held-out documents."""
     leaky = write_corpus(tmp_path / "leaky" / "tokens", [*pieces[60:100], *pieces[:15], *pieces[100:200]], held_out=40)
     out = tmp_path / "out"
+    quick = [word for word in RUN if not word.startswith(("--seeds", "--tokens"))]
     texts = tmp_path / "common.jsonl"
     texts.write_text("".join(json.dumps({"text": "Other words: " + piece[::-1]}) + "\n" for piece in pieces[:30]))
-    words = (corpora["text"], leaky, "--out", out, *QUICK, "--seeds=1", "--tokens=2048", "--held-out", texts)
+    words = (corpora["text"], leaky, "--out", out, *quick, "--seeds=1", "--tokens=2048", "--held-out", texts)
     assert compare(*words) == 0
     plan = Plan.load(out)
     assert plan.removed["text"] >= 15  # more, since some pieces quote others
@@ -252,7 +250,8 @@ def test_a_corpus_that_changed_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     changing = write_corpus(tmp_path / "changing" / "tokens", [*pieces[:40], *pieces[50:150]], held_out=40)
-    words = (corpora["text"], changing, "--out", tmp_path / "out", *QUICK, "--seeds=1", "--tokens=1024")
+    quick = [word for word in RUN if not word.startswith(("--seeds", "--tokens"))]
+    words = (corpora["text"], changing, "--out", tmp_path / "out", *quick, "--seeds=1", "--tokens=1024")
     assert compare(*words) == 0
     shutil.rmtree(changing)
     write_corpus(changing, [*pieces[:40], *pieces[50:140]], held_out=40)
@@ -264,8 +263,9 @@ def test_names_of_folders_cannot_forge_marks_or_files(
     write_corpus: Callable[..., Path], pieces: list[str], tmp_path: Path
 ) -> None:
     odd = [write_corpus(tmp_path / name, pieces[: 80 + i], held_out=40) for i, name in enumerate(["<b>x", "a|b\x1b[2J", "…"])]
+    quick = [word for word in RUN if not word.startswith(("--seeds", "--tokens"))]
     out = tmp_path / "out"
-    assert compare(*odd, f"é ü={odd[0]}", "--out", out, *QUICK, "--seeds=1", "--tokens=1024") == 0
+    assert compare(*odd, f"é ü={odd[0]}", "--out", out, *quick, "--seeds=1", "--tokens=1024") == 0
     names = [corpus.name for corpus in Plan.load(out).corpora]
     assert len(set(names)) == 4
     assert all("/" not in name and "\x1b" not in name and "<" not in name for name in names)
