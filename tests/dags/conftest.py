@@ -36,7 +36,6 @@ def airflow(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
         (folder / "dags" / path.name).write_text(dag.replace(PATIENCE, "timedelta(seconds=0)"))  # no waiting for retries
     settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(folder / "dags")}
     environment = {**os.environ, "AIRFLOW_HOME": str(folder), **{f"AIRFLOW__CORE__{k}": v for k, v in settings.items()}}
-    environment["OMP_NUM_THREADS"] = "1"  # threads of a small network wait for each other
     with Airflow(python, environment) as started:
         started.call("db", "migrate")
         started.call(*POOL)

@@ -51,8 +51,7 @@ def long_window_slice(dump: Path, lines: int) -> bytes:
 
 
 def call(*command: str) -> str:
-    line, environment = [sys.executable, "-m", *command], {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(line, env=environment, stdout=subprocess.PIPE, stderr=None, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=None, text=True, check=False)
     assert ended.returncode == 0
     return ended.stdout
 
