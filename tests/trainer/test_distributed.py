@@ -216,6 +216,8 @@ def shards(folder: Path) -> dict[str, torch.Tensor]:
     return {f"{file.name} {name}": value for file in folder.iterdir() for name, value in load_file(file).items()}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL, reason="WEBTEXT_FULL=1 (without torchrun: test_launch.py)")
 def test_a_number_of_ranks_that_does_not_divide_the_batch_is_rejected(small_run: Command) -> None:
     done = on_ranks(3, small_run("run"))
     assert "3 ranks cannot share 16 windows per step evenly" in done.stderr

@@ -48,7 +48,9 @@ def test_two_ranks_listen_on_loopback_alone_and_give_the_same_losses(small_run: 
 @pytest.mark.slow
 def test_a_failed_rank_gives_its_exit_code(small_run: Command) -> None:
     line = [sys.executable, "-m", "trainer", "launch", "--ranks", "3", *small_run("run")]
-    assert subprocess.run(line, env=ENVIRONMENT, stderr=subprocess.DEVNULL, check=False).returncode == 2
+    done = subprocess.run(line, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "3 ranks cannot share 16 windows per step evenly" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--ranks", "0", "train"], ["--ranks", "2"], ["--ranks", "two", "train"]])
