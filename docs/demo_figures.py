@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -13,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial" / "demo.md")
 BLOCK = re.compile(r"(<!-- demo: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 96
-GIT = shutil.which("git") or "git"
 REASONS = {
     "low_karma": "low karma",
     "self_post": "self posts",
@@ -22,7 +20,7 @@ REASONS = {
     "too_late": "too late",
     "http_404": "answered 404",
     "not_html": "not HTML",
-    "robots": "closed by robots.txt",
+    "robots": "disallowed by robots.txt",
     "too_short": "too short",
     "language": "in another language",
     "near_duplicate": "near duplicates",
@@ -74,12 +72,12 @@ def bits(folder: Path, report: dict[str, Any]) -> str:
     baselines = {baseline["method"]: f"{baseline['bits_per_byte']:.2f}" for baseline in report["tokens"]["baselines"]}
     documents = report["tokens"]["splits"]["validation"]["documents"]
     finished = report["stages"][-1]["run"]["finished_at"][:10]
-    commit = subprocess.run([GIT, "rev-parse", "--short=8", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    commit = results["checkpoints"][0]["commit"][:8]
     text = (
-        f"The network then trains on {report['runs'][0]['tokens']:,} tokens. It pays {held_out['value']:.2f} bits per byte for "
-        f"the {documents} held-out documents. A model that knows only how common each token is pays {baselines['unigram']}; "
-        f"`gzip -9` pays {baselines['gzip -9']} and `zstd -19` {baselines['zstd -19']}. These figures are those of `make demo` "
-        f"on {finished}, at commit {commit.strip()}."
+        f"It trains on {report['runs'][0]['tokens']:,} tokens. It then needs {held_out['value']:.2f} bits per byte for "
+        f"the {documents} held-out documents. A model that knows only how common each token is needs {baselines['unigram']}; "
+        f"`gzip -9` needs {baselines['gzip -9']} and `zstd -19` {baselines['zstd -19']}. These figures are those of `make demo` "
+        f"on {finished}, at commit {commit}."
     )
     return textwrap.fill(text, WIDTH, break_on_hyphens=False)
 
