@@ -24,7 +24,7 @@ from tokenizer.untrusted import check_file, plain_name, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "is_hf_folder", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "check_hf", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
