@@ -12,7 +12,6 @@ import pytest
 from gauntlet.strangers import beside, doors, knock, scanner
 from gauntlet.whole import TRAIN
 from listeners import beyond_loopback, listeners_of
-from small_web import write_month
 
 from tokenizer.codec import Tokenizer
 from tokenizer.convert import write_folder
@@ -29,7 +28,9 @@ def test_a_worker_of_another_user_cannot_reach_a_run(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE / 'tests'}"}
     here = os.open(tmp_path / "here", os.O_RDWR)
     with subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL) as run:
-        assert select.select([here], [], [], 120)[0], "no worker began"
+        if not select.select([here], [], [], 600)[0]:
+            run.kill()  # it would wait for a word
+            pytest.fail("no worker began")
         found = doors(run.pid)
         answers = {knock(path, "nobody") for path in found}
         ports = listeners_of(run.pid)
@@ -39,30 +40,6 @@ def test_a_worker_of_another_user_cannot_reach_a_run(tmp_path: Path) -> None:
     assert len(found) >= 4
     assert answers == {errno.EACCES}
     assert not ports
-
-
-def test_a_port_scanner_does_not_disturb_a_run_and_its_report_server(tmp_path: Path) -> None:
-    """The only port is the one that --watch opens, on loopback; what the run writes is what it writes undisturbed."""
-    month = write_month(tmp_path, pages=24)
-    common = [
-        *(sys.executable, "-m", "pipeline", "run", "--submissions", month.dump, "--fetch-from", month.warc),
-        *("--vocab-size", "400", "--validation-share", "0.1"),
-    ]
-    with scanner() as stranger:
-        watched = [*common, "--output", str(tmp_path / "watched"), "--workers", "2", "--watch", "0"]
-        done = beside(watched, {**os.environ}, stranger)
-    assert done.returncode == 0, done.stdout
-    assert len(stranger.seen) == 1
-    assert not beyond_loopback(stranger.seen)
-    alone = subprocess.run([*common, "--output", str(tmp_path / "alone"), "--workers", "1"], capture_output=True, text=True)
-    assert alone.returncode == 0, alone.stderr
-    assert contents(tmp_path / "watched") == contents(tmp_path / "alone")
-
-
-def contents(corpus: Path) -> dict[str, bytes]:
-    """All files of a corpus but those that hold times."""
-    paths = {path.relative_to(corpus): path for path in corpus.rglob("*") if path.is_file() and path.name != "run.json"}
-    return {str(name): path.read_bytes() for name, path in paths.items() if name.parts[0] != "report"}
 
 
 def test_a_port_scanner_does_not_disturb_training(tmp_path: Path) -> None:
