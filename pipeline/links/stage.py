@@ -77,7 +77,7 @@ def sources(settings: LinksSettings) -> list[LinkSource]:
 
 def source_files(settings: LinksSettings) -> dict[str, Input]:
     """The sources by content. They are named without their folder, so that a moved dump is an unchanged input."""
-    if not settings.submissions and not settings.urls and not settings.subreddits:
+    if not settings.names_source:
         raise InputError(NO_SOURCE)
     LinkRules.of(settings, SourceKind.DUMP)  # a missing file of sites or subreddits is reported before any work
     chosen = sources(settings)
