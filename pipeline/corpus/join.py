@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.checking import check_whole
+from pipeline.corpus.checking import check_chains, check_files
 from pipeline.corpus.joined_removal import document_sizes, listed_documents
 from pipeline.corpus.next_folder import carry_file
 from pipeline.corpus.removal import shard_without
@@ -62,7 +62,8 @@ def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (),
     _check_folders(folders, output)
     months = [Month(folder, _load_dataset(folder)) for folder in folders]
     _check_tokenizers(months)
-    check_whole("join", folders)
+    check_files("join", folders)
+    check_chains(folders)
     _warn_of_unseen(folders)
     months = _without_listed(months, takedown)
     months = _without_repeated(months, drop=drop_repeated)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from pipeline.corpus import joined_removal, next_corpus, trace
-from pipeline.corpus.checking import check_whole
+from pipeline.corpus.checking import check_corpus, check_files
 from pipeline.corpus.folder import DATA_STAGES, CorpusFolder, stage_folders
 from pipeline.corpus.matching import Matched, Requests, entry_list, match
 from pipeline.corpus.next_folder import RemovedDocument
@@ -108,7 +108,9 @@ def _check(corpus: CorpusFolder, arguments: argparse.Namespace) -> None:
         if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
             raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
         check_foreign(arguments.output, (REMOVED, next_corpus.REPORTS, *DATA_STAGES))  # a killed command leaves these
-    check_whole("remove", list(corpus.folders.values()))
+    folders = list(corpus.folders.values())
+    check_files("remove", folders)
+    check_corpus("remove", folders)
 
 
 def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequence[Entry], matched: Matched) -> None:
