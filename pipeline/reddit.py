@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline.storage import files
 from pipeline.storage.lines import LONGEST_LINE_BYTES, read_lines
 from tokenizer.errors import InputError
 
@@ -64,7 +65,7 @@ def read_submissions(path: str, rejected: Callable[[RejectedLine], None] | None 
     """The submissions of a dump (zstd, xz, bzip2, gzip or plain JSON lines), in file order, in constant memory.
 
     `rejected` receives the lines that are no submissions; without it, such a line raises InputError with file and line number.
-    Raises InputError where the file is missing, empty, truncated, damaged or no dump.
+    Raises InputError where the file is missing, has 0 bytes, is truncated, damaged or no dump.
     """
     for parsed in parse_lines(path):
         if isinstance(parsed, Post):
@@ -81,7 +82,8 @@ def parse_lines(
 ) -> Iterator[Post | RejectedLine]:
     """Every line of a dump, in file order. `progress` is called with the number of file bytes read since its last call.
 
-    `escaped` is as in `parse_line`.
+    A month without submissions is a compressed file of no lines. Raises InputError where the file has no byte at all, as after a
+    download that broke, and as `read_submissions` does. `escaped` is as in `parse_line`.
     """
     number = 0
     has_object = False
@@ -94,9 +96,12 @@ def parse_lines(
             elif number >= OBJECT_SEARCH_LINES:
                 break
         yield parsed
-    if not number:
-        raise InputError(f"{path}: empty; download it again")
-    if not has_object:
+    if not number and not files.size(path):
+        raise InputError(
+            f"{path}: empty, 0 bytes; download it again (a month without submissions is a compressed file of no lines: "
+            "zstd < /dev/null)"
+        )
+    if number and not has_object:
         raise InputError(
             f"{path}:1: none of its {number} lines read is a JSON object; give dumps of submissions, one JSON object per line"
         )

@@ -5,6 +5,7 @@ Beam alone only warns of unknown flags: a typo in --min-karma would silently bui
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import NoReturn
 
 from pipeline.engine.cores import usable_cores
@@ -47,10 +48,19 @@ def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engi
     """
     arguments, rest = parser.parse_known_args(list(argv))
     if unknown := unknown_to_beam(rest):
-        parser.error(f"unknown flag: {' '.join(unknown)}{suggestion(unknown[0], parser.flags())}")
+        parser.error(f"unknown flag: {' '.join(unknown)}{_owners_text(unknown[0]) or suggestion(unknown[0], parser.flags())}")
     if rest:
         _check_runner(rest)
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace, also_read=tuple(arguments.also_read))
+
+
+def _owners_text(flag: str) -> str:
+    """`; it is a flag of links`, where other stages have the flag."""
+    from pipeline.cli.registry import STAGES
+
+    name = flag.partition("=")[0].removeprefix("--").replace("-", "_")
+    owners = [stage for stage in STAGES if name in {item.name for item in fields(STAGES[stage].settings)}]
+    return f"; it is a flag of {' and '.join(owners)}" if owners else ""
 
 
 def _check_runner(flags: Sequence[str]) -> None:

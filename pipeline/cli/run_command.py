@@ -10,9 +10,11 @@ from typing import Any
 from pipeline.cli import beam_flags, recipes
 from pipeline.cli.plan import plan_lines
 from pipeline.cli.recipes import Value, Values
+from pipeline.cli.recorded_folders import RecordedFolders, recorded_folders
 from pipeline.cli.registry import RUN, STAGES, WHOLE_TEXTS
 from pipeline.corpus.folder import CorpusFolder, funnel, stage_folders
 from pipeline.corpus.reuse import is_seeded, reuse_stage, seed_stage
+from pipeline.dedup import signing
 from pipeline.engine.progress import numbered_stage
 from pipeline.engine.runner import Engine
 from pipeline.engine.settings import add_argument_groups, check_files, from_arguments, to_manifest
@@ -21,6 +23,7 @@ from pipeline.engine.worker_pool import persistent_workers
 from pipeline.links.stage import outgrows
 from pipeline.storage.files import exists, join
 from pipeline.storage.manifest import NAME, Books, StageManifest
+from pipeline.storage.places import add_also_read, naming
 from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from tokenizer.paper import VOCAB_SIZE
@@ -83,8 +86,12 @@ def parse_run(argv: Sequence[str], parser: Parser) -> Run:
     kinds = _kinds()
     given, _ = _pre_parser().parse_known_args(list(argv))
     values = recipes.defaults(kinds)
-    for corpus in (given.reuse, given.output):
-        values |= recipes.recorded_values(corpus, kinds) if corpus else {}
+    compared: dict[tuple[str, str], RecordedFolders] = {}
+    with naming(*given.also_read):
+        for corpus in filter(None, (given.reuse, given.output)):
+            values |= recipes.recorded_values(corpus, kinds)
+            compared |= {(one.stage, one.setting): one for one in recorded_folders(corpus)}
+    values |= {key: Value(one.places, one.folder) for key, one in compared.items()}
     values |= recipes.load_recipe(given.config, kinds) if given.config else {}
     before = _by_flag(values)
     parser.set_defaults(**before)
@@ -93,6 +100,9 @@ def parse_run(argv: Sequence[str], parser: Parser) -> Run:
     for stage, field in values:
         if (value := getattr(arguments, field)) != before[field]:
             values[stage, field] = Value(tuple(value) if isinstance(value, list) else value, "flag")
+    for key, folders in compared.items():
+        if values[key].source == folders.folder:
+            folders.check()
     settings["links"] = _with_limit(settings["links"], values, (given.reuse, given.output))
     return Run(arguments.output, arguments.reuse, engine, settings, values, arguments.dry_run)
 
@@ -139,6 +149,7 @@ def _pre_parser() -> Parser:
     parser = Parser(add_help=False)
     for flag in ("--output", "--config", "--reuse"):
         parser.add_argument(flag)
+    add_also_read(parser)
     return parser
 
 
@@ -166,14 +177,15 @@ def run_all(argv: Sequence[str]) -> None:
 
 def work(run: Run) -> None:
     """Do what a run asks for. Raises InputError at the first stage that leaves nothing."""
+    for name in RUN:
+        check_files(run.settings[name])  # a mistyped word list must not fail after a day's crawl
     run = _growing(run)
     if run.plan_only:
         calls = [(STAGES[name], run.call(STAGES[name])) for name in RUN]
         sys.stdout.writelines(f"{line}\n" for line in plan_lines(calls, run.reuse))
         return
-    for name in RUN:
-        check_files(run.settings[name])  # a mistyped word list must not fail after a day's crawl
-    with _served(run), persistent_workers(run.engine, run.engine.workers):
+    with _served(run), persistent_workers(run.engine, run.engine.workers, signing.__name__) as engine:
+        run = replace(run, engine=engine)
         for number, name in enumerate(RUN, 1):
             with numbered_stage(number, len(RUN)):
                 manifest = _run_stage(run, STAGES[name])
@@ -185,7 +197,7 @@ def work(run: Run) -> None:
 def _growing(run: Run) -> Run:
     """The run, with leave to rebuild where its folder holds a try of fewer links."""
     links = run.call(STAGES["links"])
-    if run.corpus is None or run.engine.replace or not any(getattr(links.settings, source) for source in SOURCES):
+    if run.corpus is None or run.engine.replace or not links.settings.names_source:
         return run
     if not outgrows(links):
         return run
@@ -223,7 +235,7 @@ def _run_stage(run: Run, stage: Stage[Any]) -> StageManifest:
     call = run.call(stage)
     if stage.name == "report":
         call = replace(call, settings=replace(call.settings, watch=None))  # it is served by the run
-    keeps_links = stage.name == "links" and not any(getattr(call.settings, source) for source in SOURCES)
+    keeps_links = stage.name == "links" and not call.settings.names_source
     if run.reuse and stage.name != "report":
         inputs = None if keeps_links else stage.read_inputs(call)
         source = join(run.reuse, stage.name)

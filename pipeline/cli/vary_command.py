@@ -10,7 +10,7 @@ import orjson
 
 from pipeline.cli import beam_flags, recipes
 from pipeline.cli.registry import RUN, STAGES, WHOLE_TEXTS
-from pipeline.cli.run_command import SOURCES, Run, parse_run, run_parser, work
+from pipeline.cli.run_command import Run, parse_run, run_parser, work
 from pipeline.engine.settings import flag_of, to_manifest, value_type
 from pipeline.storage.files import exists, is_same, join
 from pipeline.storage.manifest import NAME, StageManifest
@@ -76,7 +76,7 @@ def _check(corpus: str, output: str) -> None:
 def _check_sources(corpus: str, run: Run) -> None:
     """Raise InputError where other links are asked for whose sources are not named: no folder records their paths."""
     links = run.settings["links"]
-    if any(getattr(links, source) for source in SOURCES) or not exists(join(corpus, "links", NAME)):
+    if links.names_source or not exists(join(corpus, "links", NAME)):
         return
     recorded = StageManifest.load(join(corpus, "links")).settings
     wanted = orjson.loads(orjson.dumps(to_manifest(links)))

@@ -5,7 +5,7 @@ A document is in a joined set once: months that hold it twice are refused, or th
 
 import argparse
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,17 +13,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.corpus.checking import check_chains, check_files
 from pipeline.corpus.joined_removal import document_sizes, listed_documents
 from pipeline.corpus.next_folder import carry_file
 from pipeline.corpus.removal import shard_without
 from pipeline.corpus.tool import Tool
 from pipeline.corpus.unigram_entropy import unigram_entropies
+from pipeline.engine.progress import counted
 from pipeline.storage import files
-from pipeline.storage.chain import check_chain
 from pipeline.storage.manifest import NAME, Books, FileEntry, StageManifest, input_place, load_stage, stage_input
 from pipeline.storage.next_version import check_foreign, next_version
 from pipeline.storage.takedown_list import Entry, entries
-from pipeline.storage.verification import check_folder
 from tokenizer.errors import FormatError, InputError
 from tokenizer.folder_lock import folder_lock
 from tokenizer.formats import TOKENIZER_JSON
@@ -62,9 +62,8 @@ def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (),
     _check_folders(folders, output)
     months = [Month(folder, _load_dataset(folder)) for folder in folders]
     _check_tokenizers(months)
-    for folder in folders:
-        check_folder(folder)
-        check_chain(folder)
+    check_files("join", folders)
+    check_chains(folders)
     _warn_of_unseen(folders)
     months = _without_listed(months, takedown)
     months = _without_repeated(months, drop=drop_repeated)
@@ -148,7 +147,9 @@ def _as_ids(ids: Collection[bytes]) -> npt.NDArray[np.void]:
 def _write(months: Sequence[Month], output: str, aside: str) -> StageManifest:
     """Write the joined dataset into the folder `aside`; its manifest names its inputs as seen from `output`."""
     names = dict.fromkeys(name for month in months for name in month.dataset.splits)
-    splits = {name: _join_split(name, months, aside) for name in names}
+    shards_in = sum(len(split.shards) for month in months for split in month.dataset.splits.values())
+    with counted("join write", shards_in, "shards") as advance:
+        splits = {name: _join_split(name, months, aside, advance) for name in names}
     tokenizer = _carry_tokenizer(months[0].folder, aside)
     joined = replace(months[0].dataset, folder=aside, splits=splits, unigram_entropy_nats={})
     joined = replace(joined, unigram_entropy_nats=unigram_entropies(joined))
@@ -202,7 +203,7 @@ def _load_dataset(folder: str) -> Dataset:
         raise InputError(str(error)) from error
 
 
-def _join_split(name: str, months: Sequence[Month], output: str) -> SplitEntry:
+def _join_split(name: str, months: Sequence[Month], output: str, advance: Callable[[int], object]) -> SplitEntry:
     """Join one split of all months: shards in the order of the months, renumbered; a shard that loses its last document goes."""
     parts = [(month, month.dataset.splits[name]) for month in months if name in month.dataset.splits]
     rests = [
@@ -210,6 +211,7 @@ def _join_split(name: str, months: Sequence[Month], output: str) -> SplitEntry:
         for month, split in parts
         for entry, shard in zip(split.shards, month.dataset.open(name, verify=False), strict=True)
     ]
+    advance(sum(bool(rest.lost) and not rest.header.documents for _, _, rest in rests))
     rests = [(month, entry, rest) for month, entry, rest in rests if rest.header.documents or not rest.lost]
     entries: list[ShardEntry] = []
     for number, (month, entry, rest) in enumerate(rests):
@@ -222,6 +224,7 @@ def _join_split(name: str, months: Sequence[Month], output: str) -> SplitEntry:
         else:
             carry_file(files.join(month.folder, entry.name), target)
         entries.append(renamed)
+        advance(1)
     lost_bytes = sum(_lost_bytes(month, name) for month, _ in parts)
     return SplitEntry(
         sum(entry.documents for entry in entries),

@@ -4,17 +4,18 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from pipeline.corpus.checking import check_files
 from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.matching import Requests, encoded_documents, match
 from pipeline.corpus.next_corpus import encoded_stage
 from pipeline.corpus.next_folder import NextFolder
 from pipeline.corpus.removal import next_tokens
+from pipeline.engine.progress import counted
 from pipeline.storage import files
 from pipeline.storage.chain import names_folder
 from pipeline.storage.manifest import StageManifest, input_place, load_stage
 from pipeline.storage.next_version import check_free, next_version
 from pipeline.storage.takedown_list import DOCUMENT, TEXT, Entry, fold
-from pipeline.storage.verification import check_folder
 from tokenizer.codec import Tokenizer
 from tokenizer.errors import FormatError, InputError
 from tokenizer.folder_lock import folder_lock
@@ -32,17 +33,18 @@ def remove(folder: str, output: str | None, entries: Sequence[Entry]) -> None:
     if output is not None:
         check_free(output)
     manifest = load_stage(folder, "tokens")
-    check_folder(folder)
+    check_files("remove", [folder])
     sizes = listed_documents(folder, manifest, entries)
     if not sizes:
         raise InputError(f"nothing to remove: {folder} holds no document that is asked for")
-    with _lock(folder), nullcontext() if output is None else _lock(output):
+    writing = counted("remove write", len(manifest.files), "files")
+    with _lock(folder), nullcontext() if output is None else _lock(output), writing as advance:
         if output is not None:
             check_free(output)  # again: another command may have filled it meanwhile
-            next_tokens(NextFolder(folder, output, manifest), sizes, {})
+            next_tokens(NextFolder(folder, output, manifest, advance=advance), sizes, {})
         else:
             with next_version(folder) as aside:
-                next_tokens(NextFolder(folder, aside, manifest, folder), sizes, {})
+                next_tokens(NextFolder(folder, aside, manifest, folder, advance), sizes, {})
     logger.info("remove: removed %d documents from %s", len(sizes), output or folder)
 
 

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from pipeline.corpus import trace
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.next_folder import RemovedDocument
+from pipeline.corpus.page_passages import pages_with_passages
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards, kept_rows
 from pipeline.storage.link_shards import keys_of_submissions
-from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry, fold, site_of
+from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry, addresses_of, fold, site_of
 from pipeline.urls import host_of
 
 COLUMNS = ["document_id", "dedup_key", "url", "language", "text"]
@@ -128,11 +129,21 @@ def match(corpus: CorpusFolder, requests: Requests) -> Matched:
         if key not in keys:
             _count(counts, requests.matches(key, None, None))
             keys.add(key)
+    if requests.passages:
+        for key, text in pages_with_passages(corpus, requests.passages, keys | _keys_of_documents(corpus)):
+            _count(counts, requests.matches(key, None, text))
+            keys.add(key)
     if copies := _copies(corpus, requests, {document.url for document in found.values()}):
         for document, _ in _search(corpus, Requests(tuple(copies), {}, {})):
             found[document.shard, document.row] = document
             keys.add(document.dedup_key)
     return Matched(tuple(found[place] for place in sorted(found)), frozenset(keys), counts)
+
+
+def _keys_of_documents(corpus: CorpusFolder) -> set[str]:
+    """The dedup keys of the pages that gave a document."""
+    paths = corpus.paths("documents", "documents")
+    return {key for path in paths for key in files.read_table(path, ["dedup_key"]).column("dedup_key").to_pylist()}
 
 
 def _count(counts: dict[int, int], entries: Iterable[Entry]) -> None:
@@ -142,13 +153,25 @@ def _count(counts: dict[int, int], entries: Iterable[Entry]) -> None:
 
 def _search(corpus: CorpusFolder, requests: Requests) -> Iterator[tuple[RemovedDocument, list[Entry]]]:
     """The documents that the requests mean, and the entries that do."""
-    keep_lists = corpus.paths("dedup", "keep")
+    keep_lists, cut = corpus.paths("dedup", "keep"), _cut_lines(corpus, requests)
     for number, path in enumerate(corpus.paths("documents", "documents")):
         kept = set(kept_rows(keep_lists[number]).tolist()) if keep_lists else None
         for row, values in _candidates(path, requests):
-            if entries := requests.matches(values["dedup_key"], values["document_id"], values["text"]):
+            text = "\n\0\n".join((values["text"], cut.get(values["url"], "")))  # no passage reaches over the zero byte
+            if entries := requests.matches(values["dedup_key"], values["document_id"], text):
                 is_kept = kept is None or row in kept
                 yield _removed(number, row, values, kept=is_kept), entries
+
+
+def _cut_lines(corpus: CorpusFolder, requests: Requests) -> dict[str, str]:
+    """The lines that --site-lines cut from documents, by URL, where they hold a listed passage: the corpus keeps them in a table."""
+    found: dict[str, str] = {}
+    for path in corpus.paths("documents", "site_lines") if requests.passages else ():
+        for row in files.read_table(path, ["url", "removed"]).to_pylist():
+            lines = fold(row["removed"])
+            if any(passage in lines for passage in requests.passages):
+                found[row["url"]] = row["removed"]
+    return found
 
 
 def _removed(shard: int, row: int, values: trace.ParquetRow, *, kept: bool) -> RemovedDocument:
@@ -217,4 +240,8 @@ def entry_list(urls: Sequence[str], sites: Sequence[str], submissions: Sequence[
     """Entries of values that a person typed, numbered from -1 downwards so that no line of a list has their numbers."""
     named = [(URL, value) for value in urls] + [(SITE, value) for value in sites]
     named += [(SUBMISSION, value) for value in submissions] + [(DOCUMENT, value) for value in ids]
-    return [Entry(-number, text, kind, trace.request_value(kind, text)) for number, (kind, text) in enumerate(named, 1)]
+    return [
+        Entry(-number, text, kind, trace.request_value(kind, value))
+        for number, (kind, text) in enumerate(named, 1)
+        for value in (addresses_of(text) if kind == URL else [text])
+    ]

@@ -16,6 +16,7 @@ from pipeline.corpus.matching import Matched, encoded_documents
 from pipeline.corpus.next_folder import NextFolder
 from pipeline.corpus.page_removal import RemovedPages, next_pages
 from pipeline.corpus.removal import next_dedup, next_documents, next_overlap, next_tokens, next_vocabulary
+from pipeline.engine.progress import counted
 from pipeline.storage import files
 from pipeline.storage.next_version import REMOVAL_ASIDE, switch
 from tokenizer.errors import InputError
@@ -55,7 +56,14 @@ def next_folders(corpus: CorpusFolder, output: str | None, *, keep_pages: bool) 
 
 
 def write_next(corpus: CorpusFolder, folders: Mapping[str, NextFolder], matched: Matched) -> None:
-    """Write the next version of every stage among `folders`, in the order of the data."""
+    """Write the next version of every stage among `folders`, in the order of the data; show the progress in files."""
+    with counted("remove write", sum(len(folder.manifest.files) for folder in folders.values()), "files") as advance:
+        for folder in folders.values():
+            folder.advance = advance
+        _write_stages(corpus, folders, matched)
+
+
+def _write_stages(corpus: CorpusFolder, folders: Mapping[str, NextFolder], matched: Matched) -> None:
     removed = matched.documents
     urls = {document.url for document in removed}
     if "links" in folders:

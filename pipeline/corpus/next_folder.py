@@ -36,13 +36,15 @@ class RemovedDocument:
 class NextFolder:
     """The folder `target` that becomes the next version of `source`, and will lie at `place` (`target`, unless it is switched).
 
-    `written` counts the files whose content changes; `replaced` lists them: name, and the sha256 before and after.
+    `written` counts the files whose content changes; `replaced` lists them: name, and the sha256 before and after. `advance` is told
+    of each file that is done.
     """
 
     source: str
     target: str
     manifest: StageManifest
     place: str = ""
+    advance: Callable[[int], object] = lambda _: None
     entries: list[FileEntry] = field(default_factory=list)
     written: int = 0
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
@@ -54,12 +56,14 @@ class NextFolder:
         """Carry a file over unchanged."""
         carry_file(files.join(self.source, entry.name), files.join(self.target, entry.name))
         self.entries.append(entry)
+        self.advance(1)
 
     def write(self, entry: FileEntry, rows: int, fill: Callable[[IO[bytes]], object]) -> FileEntry:
         """Write new content under the file's old name, or a new file; returns the new entry."""
         digest = files.publish(files.join(self.target, entry.name), fill)
         self.entries.append(FileEntry(entry.name, entry.kind, rows, digest.bytes, digest.sha256))
         if entry.sha256:
+            self.advance(1)
             self.written += 1
             self.replaced.append((entry.name, entry.sha256, digest.sha256))
         return self.entries[-1]

@@ -60,11 +60,12 @@ def next_documents(folder: NextFolder, removed: Sequence[RemovedDocument], pages
     if left:
         folder.write_drops(REASON, [(document.url, document.document_id.hex()) for document in left])
         dropped[REASON] += len(left)
+    counters = Counter(folder.manifest.counters)
     for entry in folder.manifest.of_kind("site_lines"):
-        folder.filter_table(entry, "url", [document.url for document in removed])
+        cut = folder.filter_table(entry, "url", [document.url for document in removed]).column("characters").to_pylist()
+        counters.subtract({"site_line_documents": len(cut), "site_line_characters": sum(cut)})
     old = folder.manifest.books
     books = Books(old.items_in - gone - (len(removed) - len(left)), old.items_out - len(removed), _positive(dropped))
-    counters = Counter(folder.manifest.counters)
     counters.subtract({"text_bytes": sum(document.text_bytes for document in removed)})
     counters.subtract(Counter(name for document in removed if (name := f"language_{document.language}") in counters))
     return folder.close(books, counters, pages.inputs)

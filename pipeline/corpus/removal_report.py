@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ def report(
     body = {
         "date": signature.day,
         "approved_by": signature.approved_by,
-        "requests": [_request(entry, matched.counts.get(entry.line, 0)) for entry in entries],
+        "requests": [_request(entry, matched.counts.get(entry.line, 0)) for entry in _first_of_lines(entries)],
         "documents": list(document_rows(corpus, matched)),
         "pages": len(matched.page_keys),
         "files": [
@@ -140,9 +140,12 @@ def linked_elsewhere(folders: Mapping[str, NextFolder]) -> list[str]:
 
 def unmatched(entries: Sequence[Entry], counts: Mapping[int, int]) -> list[Entry]:
     """The entries that mean no page. A line of a list may stand for two addresses: it matches if one of them does."""
-    silent: Collection[int] = {entry.line for entry in entries if not counts.get(entry.line)}
-    return [
-        entry
-        for number, entry in enumerate(entries)
-        if entry.line in silent and entry.line not in {e.line for e in entries[:number]}
-    ]
+    return [entry for entry in _first_of_lines(entries) if not counts.get(entry.line)]
+
+
+def _first_of_lines(entries: Iterable[Entry]) -> list[Entry]:
+    """The first entry of each line of the lists: what a person asked for once."""
+    found: dict[int, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.line, entry)
+    return list(found.values())

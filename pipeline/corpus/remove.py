@@ -7,17 +7,16 @@ from collections.abc import Sequence
 import orjson
 
 from pipeline.corpus import joined_removal, next_corpus, trace
+from pipeline.corpus.checking import check_corpus, check_files
 from pipeline.corpus.folder import DATA_STAGES, CorpusFolder, stage_folders
 from pipeline.corpus.matching import Matched, Requests, entry_list, match
 from pipeline.corpus.next_folder import RemovedDocument
 from pipeline.corpus.removal_report import Signature, document_rows, linked_elsewhere, readers_of, report, unmatched
 from pipeline.corpus.tool import Tool
 from pipeline.storage import files, takedown_list
-from pipeline.storage.chain import check_chain
 from pipeline.storage.manifest import NAME
 from pipeline.storage.next_version import check_free
 from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry
-from pipeline.storage.verification import check_folder
 from tokenizer.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -114,9 +113,9 @@ def _check(corpus: CorpusFolder, arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
     if arguments.output is not None and any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
         raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
-    for folder in corpus.folders.values():
-        check_folder(folder)
-        check_chain(folder)
+    folders = list(corpus.folders.values())
+    check_files("remove", folders)
+    check_corpus("remove", folders)
 
 
 def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequence[Entry], matched: Matched) -> None:

@@ -20,9 +20,9 @@ from pipeline.storage.next_version import aside_of
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import lock_holder
 
-UP_TO_DATE, STALE, RUNNING, UNFINISHED, NOT_STARTED, DAMAGED = (
+UP_TO_DATE, STALE, RUNNING, UNFINISHED, NOT_STARTED, DAMAGED, SHARED = (
     *("up to date", "stale", "running", "unfinished"),
-    *("not started", "damaged"),
+    *("not started", "damaged", "shared"),
 )
 SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -75,7 +75,10 @@ def _status(
         return StageStatus(name, DAMAGED, str(manifest))
     if manifest is None:
         started = files.is_local(folder) and Path(folder, WORK_FOLDER).is_dir()
-        return StageStatus(name, UNFINISHED, _parts_text(folder)) if started else StageStatus(name, NOT_STARTED)
+        if started:
+            return StageStatus(name, UNFINISHED, _parts_text(folder))
+        shared = _shared(name, manifests)
+        return StageStatus(name, SHARED, shared) if shared else StageStatus(name, NOT_STARTED)
     reason = _stale(manifest, manifests, before) or _stale_elsewhere(folder, manifest)
     limit = manifest.settings.get("limit") if name == "links" else None
     run = _run(folder)
@@ -90,6 +93,15 @@ def _status(
         run.get("seconds"),
         run.get("finished_at"),
     )
+
+
+def _shared(name: str, manifests: dict[str, StageManifest | InputError | None]) -> str:
+    """Where the vocabulary lies that the corpus' shards were made with, if it is another corpus' or that of all months."""
+    tokens = manifests["tokens"]
+    if name != "vocabulary" or not isinstance(tokens, StageManifest) or "vocabulary" not in tokens.inputs:
+        return ""
+    path = tokens.inputs["vocabulary"].path
+    return "" if path == "../vocabulary" else f"tokens read that in {path}"
 
 
 def _stale(
@@ -149,7 +161,7 @@ def status_lines(statuses: Sequence[StageStatus]) -> Iterator[str]:
         yield "  ".join([*cells, row[6].ljust(widths[6]), row[7]]).rstrip()
     yield ""
     yield f"{size_text(sum(status.bytes for status in statuses))} in all"
-    waiting = [status for status in statuses if status.state != UP_TO_DATE and status.stage != "overlap"]
+    waiting = [status for status in statuses if status.state not in (UP_TO_DATE, SHARED) and status.stage != "overlap"]
     if waiting:
         yield f"next: {waiting[0].stage} ({waiting[0].state}); run `webtext run` with the same flags to go on"
 

@@ -41,6 +41,9 @@ def warn_of_dead_lines(path: str, found: Sequence[Entry]) -> None:
 
 def report_matches(path: str, found: Sequence[Entry], details: Counter[str]) -> None:
     """Log how many pages the list took down, and which of its lines none. `details` are those of the pages' drops."""
+    if not found:
+        logger.info("%s: lists nothing", path)
+        return
     pages = sum(details.values())
     idle = {entry.line: entry.text for entry in found} | {}
     for entry in found:

@@ -118,13 +118,13 @@ class Stage(Generic[S]):
         call = _reachable(call)
         check_files(call.settings)
         _check_output(call)
-        with naming(*call.inputs.values(), *self._named_folders(call), call.output, *call.engine.also_read):
+        with naming(*call.inputs.values(), *self.named_folders(call), call.output, *call.engine.also_read):
             return self._run_locked(call)
 
     def _run_locked(self, call: Call[S]) -> StageManifest:
         settings = to_manifest(call.settings)
         inputs = self.read_inputs(call)
-        for folder in (*call.inputs.values(), *self._named_folders(call)):
+        for folder in (*call.inputs.values(), *self.named_folders(call)):
             check_chain(folder)
         started = time.monotonic()
         _freeze_imports()
@@ -135,14 +135,21 @@ class Stage(Generic[S]):
         """All inputs of a run: the folders of earlier stages, the user's files, and the folders that the settings name."""
         return self._read_folders(call) | self.files(call.settings)
 
+    def read_named_inputs(self, call: Call[S]) -> dict[str, Input]:
+        """The inputs that the settings name: folders by their manifests, the user's files by their content."""
+        return self._read_named_folders(call) | self.files(call.settings)
+
     def _read_folders(self, call: Call[S]) -> dict[str, Input]:
         inputs = {name: stage_input(folder, call.output) for name, folder in call.inputs.items()}
-        for flag, folders in self.folders(call.settings).items():
-            for entry in (stage_input(folder, call.output) for folder in folders):
-                inputs[f"{flag}_{entry.sha256[:16]}"] = entry
-        return inputs
+        return inputs | self._read_named_folders(call)
 
-    def _named_folders(self, call: Call[S]) -> list[str]:
+    def _read_named_folders(self, call: Call[S]) -> dict[str, Input]:
+        named = [(flag, folder) for flag, folders in self.folders(call.settings).items() for folder in folders]
+        entries = [(flag, stage_input(folder, call.output)) for flag, folder in named]
+        return {f"{flag}_{entry.sha256[:16]}": entry for flag, entry in entries}
+
+    def named_folders(self, call: Call[S]) -> list[str]:
+        """The folders of finished stages that the settings name."""
         return [folder for folders in self.folders(call.settings).values() for folder in folders]
 
     def _check_unchanged(self, call: Call[S], inputs: dict[str, Input]) -> None:

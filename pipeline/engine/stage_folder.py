@@ -1,6 +1,7 @@
 """The folder of a stage: opened for work, closed by its manifest, with a record of the run beside the manifest."""
 
 import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ REQUEST = "settings.json"
 """The file of the work folder that says what an unfinished folder is made from."""
 CLOSING = "closing.json"
 """The file of the work folder that names the files which the manifest about to be written replaces."""
+NAMED_FOLDER = re.compile(r"(.+)_[0-9a-f]{16}")
+"""The name of an input that is a folder of a flag: the flag, and the start of its manifest's hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +239,26 @@ def present_request(folder: str) -> dict[str, Any] | None:
 def _difference(folder: str, present: dict[str, Any], request: dict[str, Any]) -> str:
     if present["stage"] != request["stage"]:
         return f"{folder}: holds the output of stage '{present['stage']}', not of '{request['stage']}'; choose another --output"
+    differing = [*setting_differences(present, request), *input_differences(present, request)]
+    return f"{folder}: made with other settings ({'; '.join(differing)}); choose another --output, or --replace to rebuild it"
+
+
+def setting_differences(present: dict[str, Any], request: dict[str, Any]) -> list[str]:
+    """`threshold was 0.7, now 0.9`, for each setting that differs between two requests."""
     old, new = present["settings"], request["settings"]
-    differing = [
+    return [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in sorted(old | new) if old.get(name) != new.get(name)
     ]
+
+
+def input_differences(present: dict[str, Any], request: dict[str, Any]) -> list[str]:
+    """`input 'links' differs`, `a folder of --against is new`, for each input that differs between two requests."""
     old, new = present["inputs"], request["inputs"]
-    differing += [f"input '{name}' differs" for name in sorted(old | new) if old.get(name) != new.get(name)]
-    return f"{folder}: made with other settings ({'; '.join(differing)}); choose another --output, or --replace to rebuild it"
+    found = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    states = [("differs" if name in new else "is left out") if name in old else "is new" for name in found]
+    return list(dict.fromkeys(f"{_input_text(name)} {state}" for name, state in zip(found, states, strict=True)))
+
+
+def _input_text(name: str) -> str:
+    named = NAMED_FOLDER.fullmatch(name)
+    return f"a folder of --{named[1]}" if named else f"input '{name}'"

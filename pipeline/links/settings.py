@@ -108,7 +108,8 @@ class LinksSettings:
 
     limit: int | None = setting(
         None,
-        "a try: stop each source at its first N links, and keep N of them (default: all links); to go on, leave the flag out",
+        "a try: stop each source at its first N links, and keep N of them (default: all links); to go on, leave the flag out. The stages"
+        " after links have no such flag: they take all that it left",
         metavar="N",
     )
 
@@ -126,6 +127,11 @@ class LinksSettings:
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"--{flag} {unknown[0]}: give some of {' '.join(known)}")
         seconds_of(self.created_before)
+
+    @property
+    def names_source(self) -> bool:
+        """Whether anything to read is named; without it, a folder's links stand."""
+        return bool(self.submissions or self.urls or self.subreddits)
 
     @property
     def query(self) -> SubredditQuery:

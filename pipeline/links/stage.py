@@ -38,6 +38,9 @@ def work(call: Call[LinksSettings], phase: PhaseFolder) -> StageResult:
     all_sources = [*sources(settings), *stored]
     parts = [Part(f"intake-{i:05d}", source, max(1, _size(source.path) >> 20)) for i, source in enumerate(all_sources)]
     spilled = call.engine.work(intake, parts, SpillSource(settings), "MB")
+    for source, receipt in zip(all_sources, spilled, strict=True):
+        if not receipt.books.items_in:
+            logger.warning("links: %s holds no line", source.path)
     accepted = sum(receipt.books.items_out for receipt in spilled)
     spills = tuple(receipt.path(intake, "spill") for receipt in spilled)
     ranges = [Part(f"fold-{r.first:05d}", r) for r in bucket_ranges(bucket_count(accepted))]
@@ -77,7 +80,7 @@ def sources(settings: LinksSettings) -> list[LinkSource]:
 
 def source_files(settings: LinksSettings) -> dict[str, Input]:
     """The sources by content. They are named without their folder, so that a moved dump is an unchanged input."""
-    if not settings.submissions and not settings.urls and not settings.subreddits:
+    if not settings.names_source:
         raise InputError(NO_SOURCE)
     LinkRules.of(settings, SourceKind.DUMP)  # a missing file of sites or subreddits is reported before any work
     chosen = sources(settings)

@@ -23,6 +23,7 @@ RECORD_LINES = 100
 URL_COLUMNS = ("url", "urls", "link", "links", "uri", "href", "address", "source_url", "page_url", "target")
 KARMA_COLUMNS = ("karma", "score", "points", "ups")
 DELIMITERS = ",\t;|"
+NO_CONTENT = (LineFault.BLANK_LINE, LineFault.COMMENT, LineFault.HEADER)
 _URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _ESCAPED = re.compile(r"&(?:amp|lt|gt);")
 _CONTROLS = re.compile(r"[\0-\b\x0e-\x1a\x1c-\x1f]")
@@ -48,18 +49,20 @@ def read_urls(path: str, name: str) -> Iterator[Post | RejectedLine]:
     """A list of URLs as submissions with the ids `name:line`; a tab and the karma may follow a URL.
 
     A list is made of dumps where every & of its URLs begins `&amp;`, `&lt;` or `&gt;`: those URLs are unescaped, as a dump's are.
-    Raises InputError where the list is missing, truncated or damaged, no list, or none of its lines is a URL.
+    A list that holds nothing, or nothing but blank lines, comments and a header, is an empty list. Raises InputError where the list is
+    missing, truncated or damaged, no list, or none of its lines is a URL.
     """
     table = _table_of(path, list(islice(_lines(path), SAMPLE_LINES)))
     escaped = _is_escaped(post.url for post in _parse(path, name, table) if isinstance(post, Post))
-    count, has_url = 0, False
+    count, has_content, has_url = 0, False, False
     for line in _parse(path, name, table):
         count += 1
         if escaped and isinstance(line, Post):
             line = _unescaped(line)
+        has_content = has_content or isinstance(line, Post) or line.reason not in NO_CONTENT
         has_url = has_url or (isinstance(line, Post) and _is_url(line.url))
         yield line
-    if not has_url:
+    if has_content and not has_url:
         raise InputError(f"{path}: none of its {count} lines is a URL; give one per line, beginning with http:// or https://")
 
 
@@ -104,8 +107,6 @@ def _utf8_blocks(path: str) -> Iterator[bytes]:
     """The list's bytes, from UTF-16 or UTF-32 to UTF-8; line ends that are a carriage return alone become newlines."""
     blocks = decompressed_blocks(path)
     first = next(blocks, b"")
-    if not first:
-        raise InputError(f"{path}: empty; give one URL per line")
     encoding = _encoding(first)
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     old_ends = b"\r" in first and b"\n" not in first

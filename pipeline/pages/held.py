@@ -124,12 +124,15 @@ class Earlier:
     listed: Listed = NOTHING_LISTED
 
     def outcomes(self, share: Share) -> dict[str, Page | DroppedLink]:
-        """The outcome of each of the share's links, by URL: its page, else its last drop, which names the reasons before it."""
+        """The outcome of each of the share's links, by URL: its page, else its last drop, which names the reasons before it.
+
+        A link that led a source to a listed page is dropped for that, whatever other sources have.
+        """
         found = self._kept(share)
         final = set(found)
         reasons: dict[str, list[str]] = {}
         for outcome in read_held(self.listing, share.first, share.last) if self.listing else ():
-            if outcome.url in final or isinstance(found.get(outcome.url), Page):
+            if outcome.url in final or _is_final(found.get(outcome.url)):
                 continue
             found[outcome.url] = outcome
             if isinstance(outcome, DroppedLink):
@@ -137,8 +140,8 @@ class Earlier:
         return {url: _with_reasons(outcome, reasons.get(url, [])) for url, outcome in found.items()}
 
     def done(self, share: Share) -> set[str]:
-        """The URLs of the share's links that are asked no more: they have a page, or an outcome that holds."""
-        return {url for url, outcome in self.outcomes(share).items() if isinstance(outcome, Page)} | self._kept(share).keys()
+        """The URLs of the share's links that are asked no more: they have a page, lead to a listed one, or an outcome holds."""
+        return {url for url, outcome in self.outcomes(share).items() if _is_final(outcome)} | self._kept(share).keys()
 
     def _kept(self, share: Share) -> dict[str, Page | DroppedLink]:
         if not self.reuse and not self.listed:
@@ -146,6 +149,10 @@ class Earlier:
         links, requests = share.read()
         held = self.reuse.kept(share, links, requests) if self.reuse else {}
         return {url: self.listed.held(outcome) for url, outcome in held.items()} | self.listed.drops(links)
+
+
+def _is_final(outcome: Page | DroppedLink | None) -> bool:
+    return isinstance(outcome, Page) or (outcome is not None and outcome.reason is PageDrop.TAKEN_DOWN)
 
 
 def _with_reasons(outcome: Page | DroppedLink, reasons: list[str]) -> Page | DroppedLink:

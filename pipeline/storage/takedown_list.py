@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
+from urllib.parse import unquote
 
 from pipeline.storage import files
 from pipeline.urls import canonical_host, dedup_key
@@ -47,6 +48,12 @@ DOMAIN: Final = re.compile(r"(?:\*?\.)?((?:[\w\u0080-\U0010ffff-]{1,63}[.。])+[
 SCHEMELESS: Final = re.compile(r"(?:[\w\u0080-\U0010ffff-]{1,63}[.。])+[\w\u0080-\U0010ffff-]{2,63}(?::\d{1,5})?[/?]\S*")
 NOTE: Final = re.compile(r"[\t]|\s[#;(\[|/-]|\s\d{1,4}[-./]\d|\s\d")
 """What surely begins a note. Other words behind a blank may also be the rest of an address with a blank in it."""
+CAPTURE: Final = re.compile(r"/(?:\d{4,14}\*?|\*)(?:[a-z]{2}_)?/(https?(?::/{1,2}|%3a%2f%2f).+)", re.IGNORECASE | re.DOTALL)
+"""What a web archive's address of a capture, or of its list of captures, holds: the address of the page."""
+ARCHIVE_CAPTURE: Final = re.compile(
+    r"(?:https?://)?(?:www\.)?web\.archive\.org/web/(?:\d{4,14}\*?|\*)(?:[a-z]{2}_)?/([^/]+\..+)", re.IGNORECASE | re.DOTALL
+)
+"""The Internet Archive also takes the page's address without a scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,24 @@ def _entries_of_row(number: int, row: dict[str, str], where: str) -> list[Entry]
         raise InputError(f"{where}: no kind {word!r} of take-down; one of address, site, document, submission, text")
     if not word:
         return [Entry(e.line, e.text, e.kind, e.value, *more) for e in _entries_of_line(number, value, where)]
-    return [Entry(number, value, KINDS[word], typed_value(KINDS[word], value, where), *more)]
+    texts = addresses_of(value) if KINDS[word] == URL else [value]
+    return [Entry(number, value, KINDS[word], typed_value(KINDS[word], text, where), *more) for text in texts]
+
+
+def addresses_of(text: str) -> list[str]:
+    """An address, and that of the page which it is a capture of: a request that names the capture means the page.
+
+    >>> addresses_of("https://web.archive.org/web/20150901120000/http://a.example/b")
+    ['https://web.archive.org/web/20150901120000/http://a.example/b', 'http://a.example/b']
+    >>> addresses_of("http://a.example/b")
+    ['http://a.example/b']
+    """
+    found = CAPTURE.search(text) or ARCHIVE_CAPTURE.match(text)
+    if found is None:
+        return [text]
+    original = unquote(found[1]) if "://" not in found[1] and "%3a" in found[1].lower() else found[1]
+    scheme, colon, rest = original.partition(":/")
+    return [text, f"{scheme}://{rest.lstrip('/')}" if colon else f"http://{original}"]
 
 
 def typed_value(kind: str, text: str, where: str) -> str:
@@ -186,9 +210,9 @@ def _entries_of_line(number: int, text: str, where: str) -> list[Entry]:
         return [Entry(number, text, SUBMISSION, first[3:].lower())]
     if domain := DOMAIN.fullmatch(first):
         return [Entry(number, text, SITE, _canonical(domain[1], where))]
-    keys = [_key(first, where)]
+    keys = [_key(address, where) for address in addresses_of(first)]
     if len(text.split()) > 1 and not NOTE.match(text, len(first)):
-        keys.append(_key(text, where))
+        keys += [_key(address, where) for address in addresses_of(text)]
     return [Entry(number, text, URL, key) for key in dict.fromkeys(keys)]
 
 

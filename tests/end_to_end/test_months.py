@@ -1,7 +1,8 @@
-"""A corpus that lives for years, as a state machine: months in any order, cleared, replaced, taken down, joined, copied, renamed.
+"""A corpus that lives for years, as a state machine: months in any order, cleared, replaced, taken down, joined, trained on, copied,
+renamed.
 
-Documents folders are written by the test; dedup, tokens, remove, join and verify are the real ones. After each step the files are
-compared with the manifests, and what verify and join say with a recomputation that uses none of their code.
+Documents folders are written by the test; dedup, tokens, remove, join and verify are the real ones, and the trainer's reader. After
+each step the files are compared with the manifests, and what verify and join say with a recomputation that uses none of their code.
 """
 
 import hashlib
@@ -9,10 +10,12 @@ import json
 import random
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from deduplication import document, write_documents
 from hypothesis import HealthCheck, settings
@@ -24,12 +27,16 @@ from pipeline.dedup import stage as dedup
 from pipeline.dedup.settings import DedupSettings
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call
+from pipeline.records import Document
 from pipeline.tokens import stage as tokens
+from pipeline.urls import dedup_key
 from pipeline.vocabulary import stage as vocabulary
 from pipeline.vocabulary.settings import VocabularySettings
+from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.stream import Stream
+from trainer.data import Batches, TokenDataset
 
 ENGINE = Engine(workers=1, replace=True)
 MONTHS = ("2017-01", "2017-02", "2017-03", "2017-04")
@@ -56,6 +63,8 @@ WORDS = [
     "part",
 ]
 STAGES = ("documents", "dedup", "tokens")
+KIND_OF_ROWS = {"documents": "documents", "dedup": "keep", "tokens": "tokens"}
+"""The kind of each stage's files whose rows are its documents."""
 
 
 def text(number: int) -> str:
@@ -67,6 +76,10 @@ def text(number: int) -> str:
 
 def address(number: int) -> str:
     return f"http://site{number % 4}.example.com/{number}"
+
+
+def page(number: int) -> Document:
+    return replace(document(text(number), address(number), day=number), dedup_key=dedup_key(address(number)))
 
 
 def sha256(path: Path) -> str:
@@ -115,6 +128,8 @@ class Years(RuleBasedStateMachine):
         self.given: dict[str, list[int]] = {}
         self.listed: set[int] = set()
         self.reader: tuple[Stream, bytes] | None = None
+        self.joined: list[str] | None = None
+        self.gone_at_join: frozenset[str] = frozenset()
         write_documents(self.base / "sample", [[document(text(number), address(number)) for number in range(24)]])
         folder = str(self.root / "vocabulary")
         vocabulary.STAGE.run(Call({"dedup": str(self.base / "sample")}, folder, VocabularySettings(vocab_size=280), ENGINE))
@@ -128,23 +143,25 @@ class Years(RuleBasedStateMachine):
     def write(self, month: str, numbers: list[int]) -> None:
         """What the stage `documents` publishes with the present take-down list."""
         self.given[month] = numbers
-        kept = [document(text(number), address(number), day=number) for number in numbers if number not in self.listed]
+        kept = [page(number) for number in numbers if number not in self.listed]
         shutil.rmtree(self.folder(month, "documents"), ignore_errors=True)
         write_documents(self.folder(month, "documents"), [kept])
 
-    def compare(self, month: str) -> None:
+    def compare(self, month: str, *, transitive: bool = False) -> None:
         earlier = tuple(str(self.folder(m, "dedup")) for m in sorted(self.given) if m < month)
         call = Call(
             {"documents": str(self.folder(month, "documents"))},
             str(self.folder(month, "dedup")),
-            DedupSettings(against=earlier),
+            DedupSettings(transitive=transitive, against=earlier),
             ENGINE,
         )
         dedup.STAGE.run(call)
 
-    def encode(self, month: str) -> None:
+    def encode(self, month: str, **settings: int) -> None:
         inputs = {"dedup": str(self.folder(month, "dedup")), "vocabulary": str(self.root / "vocabulary")}
-        tokens.STAGE.run(Call(inputs, str(self.folder(month, "tokens")), tokens.TokensSettings(validation_share=0.0), ENGINE))
+        tokens.STAGE.run(
+            Call(inputs, str(self.folder(month, "tokens")), tokens.TokensSettings(validation_share=0.0, **settings), ENGINE)
+        )
 
     @rule(month=st.sampled_from(MONTHS), numbers=st.lists(st.integers(0, 23), max_size=5, unique=True))
     def add_month(self, month: str, numbers: list[int]) -> None:
@@ -157,6 +174,23 @@ class Years(RuleBasedStateMachine):
             return
         self.compare(month)
         self.encode(month)
+
+    @precondition(lambda self: bool(self.given))
+    @rule(data=st.data(), stage=st.sampled_from(STAGES))
+    def replace_stage(self, data: st.DataObject, stage: str) -> None:
+        """One stage of one month made anew with other settings or content; the stages and months after it are left as they are."""
+        month = data.draw(st.sampled_from(sorted(self.given)))
+        if stage == "documents":
+            return self.write(month, self.given[month][::-1])
+        needed = [self.folder(month, "documents"), *(self.folder(m, "dedup") for m in self.given if m < month)]
+        if not all(map(is_whole, needed)) or (stage == "tokens" and not is_whole(self.folder(month, "dedup"))):
+            with pytest.raises(InputError, match=r"has changed since|no manifest\.json"):
+                (self.compare if stage == "dedup" else self.encode)(month)
+        elif stage == "dedup":
+            self.compare(month, transitive=True)
+        else:
+            self.encode(month, shard_tokens=100)
+        return None
 
     @precondition(lambda self: bool(self.given))
     @rule(data=st.data())
@@ -197,15 +231,30 @@ class Years(RuleBasedStateMachine):
                 join.TOOL.run(command)
             return
         join.TOOL.run(command)
-        joined = ids_of(self.root / "joined")
-        assert sorted(joined) == sorted(ids)
-        gone = {document(text(number), "").document_id.hex() for number in self.listed}
-        kept_elsewhere = {n for numbers in self.given.values() for n in numbers if n not in self.listed}
-        gone -= {document(text(number), "").document_id.hex() for number in kept_elsewhere}
-        assert gone.isdisjoint(joined)
+        self.joined, self.gone_at_join = ids_of(self.root / "joined"), self.gone()
+        assert sorted(self.joined) == sorted(ids)
         if ids:
             stream = Stream(Dataset.load(self.root / "joined").open("train"))
             self.reader = (stream, self.read(stream))
+
+    def gone(self) -> frozenset[str]:
+        """The ids of all documents that were taken down."""
+        return frozenset(document(text(number), "").document_id.hex() for number in self.listed)
+
+    @precondition(lambda self: bool(self.joined))
+    @rule(seed=st.integers(0, 3))
+    def train(self, seed: int) -> None:
+        """What an epoch reads of the joined set is its documents, each once, as tokens whose order is the shards'."""
+        stream = TokenDataset.open(self.root / "joined").train
+        batches = Batches(stream, context=7, windows=1, seed=seed)
+        starts = sorted(int(batches.starts(step)[0]) for step in range(batches.windows_per_epoch))
+        assert starts == list(range(starts[0], starts[0] + 7 * len(starts), 7))
+        shards = Dataset.load(self.root / "joined").open("train")
+        whole = np.concatenate([tokens for shard in shards for _, tokens in shard.documents()])
+        for step in range(batches.windows_per_epoch):
+            (start,) = batches.starts(step)
+            (batch,) = batches.micro_batches(step)
+            assert batch.inputs[0].tolist() == whole[start : start + 7].tolist()
 
     def read(self, stream: Stream) -> bytes:
         found = np.empty(len(stream), np.int64)
@@ -221,13 +270,27 @@ class Years(RuleBasedStateMachine):
         assert self.read(stream) == content
 
     @precondition(lambda self: bool(self.given))
-    @rule(data=st.data(), missing=st.sampled_from(STAGES))
-    def copy_partially(self, data: st.DataObject, missing: str) -> None:
+    @rule(data=st.data(), missing=st.sampled_from(STAGES), harm=st.sampled_from(["stage", "file", "byte", "other version"]))
+    def copy_partially(self, data: st.DataObject, missing: str, harm: str) -> None:
+        """A copy that lacks a stage or a file, has a flipped bit, or mixes two versions: verify says what a recomputation says."""
         month = data.draw(st.sampled_from(sorted(self.given)))
         copied = self.root / "copied"
         shutil.rmtree(copied, ignore_errors=True)
         shutil.copytree(self.root / month, copied)
-        shutil.rmtree(copied / missing, ignore_errors=True)
+        stage = copied / missing
+        found = sorted(path for path in stage.glob("*") if path.is_file() and path.suffix in (".parquet", ".arrow"))
+        if harm == "file" and found:
+            data.draw(st.sampled_from(found)).unlink()
+        elif harm == "byte" and found:
+            path = data.draw(st.sampled_from(found))
+            content = bytearray(path.read_bytes())
+            content[data.draw(st.integers(0, len(content) - 1))] ^= 1
+            path.write_bytes(content)
+        elif harm == "other version" and (self.folder(other := max(self.given), missing) / "manifest.json").exists():
+            shutil.rmtree(stage, ignore_errors=True)
+            shutil.copytree(self.folder(other, missing), stage)
+        else:
+            shutil.rmtree(stage, ignore_errors=True)
         self.check_verify(copied)
         shutil.rmtree(copied)
 
@@ -237,7 +300,8 @@ class Years(RuleBasedStateMachine):
 
     def check_verify(self, corpus: Path) -> None:
         """Verify says that a corpus is whole exactly where a recomputation says so."""
-        made = [corpus / stage for stage in STAGES if (corpus / stage / "manifest.json").exists()]
+        folders = [corpus] if corpus.name == "joined" else [corpus / stage for stage in STAGES]
+        made = [folder for folder in folders if (folder / "manifest.json").exists()]
         right = bool(made) and all(files_match(folder) and is_whole(folder) for folder in made)
         command = ["--corpus", str(corpus), "--also-read", str(self.root)]
         if right:
@@ -246,20 +310,68 @@ class Years(RuleBasedStateMachine):
             with pytest.raises(InputError):
                 verify.TOOL.run(command)
 
+    def published(self) -> list[Path]:
+        """The folders of all finished stages."""
+        folders = [self.folder(month, stage) for month in getattr(self, "given", {}) for stage in STAGES]
+        return [folder for folder in (*folders, self.root / "joined") if (folder / "manifest.json").exists()] if folders else []
+
     @invariant()
-    def every_file_is_in_its_manifest(self) -> None:
+    def every_row_is_in_exactly_one_manifest(self) -> None:
+        for folder in self.published():
+            assert files_match(folder)
+            body = json.loads((folder / "manifest.json").read_bytes())
+            named = [entry["name"] for entry in body["files"]]
+            paths = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+            assert {p for p in paths if not p.startswith(".")} - {"manifest.json", "run.json"} == set(named)
+            assert len(set(named)) == len(named)
+            rows = [entry["rows"] for entry in body["files"] if entry["kind"] == KIND_OF_ROWS[body["stage"]]]
+            assert sum(rows) == body["books"]["items_out"]
+            for entry in body["files"]:
+                if entry["name"].endswith(".parquet"):
+                    assert pq.ParquetFile(folder / entry["name"]).metadata.num_rows == entry["rows"]
+
+    @invariant()
+    def no_document_is_twice_in_a_joined_set(self) -> None:
+        if getattr(self, "joined", None) is not None:
+            found = ids_of(self.root / "joined")
+            assert found == self.joined
+            assert len(set(found)) == len(found)
+
+    @invariant()
+    def nothing_that_was_dropped_or_taken_down_is_published(self) -> None:
+        """Neither in a month, whose files were all published after the last request, nor in a joined set of a later day."""
         for month in getattr(self, "given", {}):
-            for folder in (self.folder(month, stage) for stage in STAGES):
-                if (folder / "manifest.json").exists():
-                    assert files_match(folder)
-                    named = {entry["name"] for entry in json.loads((folder / "manifest.json").read_bytes())["files"]}
-                    paths = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-                    assert {p for p in paths if not p.startswith(".")} - {"manifest.json", "run.json"} == named
+            texts, dropped, encoded = self.contents(month)
+            assert not texts & {text(number) for number in self.listed}
+            assert not encoded & self.gone()
+            if is_whole(self.folder(month, "tokens")):
+                assert not encoded & dropped
+        if getattr(self, "joined", None) is not None:
+            assert self.gone_at_join.isdisjoint(ids_of(self.root / "joined"))
+
+    def contents(self, month: str) -> tuple[set[str], set[str], set[str]]:
+        """All texts in a month's tables and shards, the ids that its dedup dropped, and the ids in its shards."""
+        texts: set[str] = set()
+        dropped: set[str] = set()
+        for path in (self.root / month).rglob("*.parquet"):
+            rows = pq.read_table(path).to_pylist()
+            texts |= {row["text"] for row in rows if "text" in row}
+            if "kept_id" in (rows[0] if rows else ()):
+                dropped |= {row["document_id"].hex() for row in rows}
+        folder = self.folder(month, "tokens")
+        if not (folder / "manifest.json").exists():
+            return texts, dropped, set()
+        tokenizer = Tokenizer.load(str(folder))
+        shards = Dataset.load(folder).open("train")
+        texts |= {tokenizer.decode(tokens.tolist()[:-1]) for shard in shards for _, tokens in shard.documents()}
+        return texts, dropped, set(ids_of(folder))
 
     @invariant()
     def verify_agrees_with_a_recomputation(self) -> None:
         for month in getattr(self, "given", {}):
             self.check_verify(self.root / month)
+        if getattr(self, "joined", None) is not None:
+            self.check_verify(self.root / "joined")
 
 
 TestYears = pytest.mark.slow(Years.TestCase)

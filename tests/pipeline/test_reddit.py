@@ -3,6 +3,7 @@ import gzip
 import json
 import lzma
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -176,8 +177,9 @@ def test_a_rejected_line_raises_unless_a_callback_takes_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "dump: empty; download it again"),
-        (zstd.compress(b""), "dump: empty; download it again"),
+        (b"", "dump: empty, 0 bytes; download it again"),
+        (zstd.compress(b"")[:-1], "dump: cut short or damaged"),
+        (gzip.compress(b"")[:-3], "dump: cut short or damaged"),
         (b"id,score\n1,2\n", r"dump:1: none of its 2 lines"),
         (b"\n" * 5000, r"dump:1: none of its 1000 lines"),
         (line_of().decode().encode("utf-16"), "dump:1: none of its"),
@@ -188,6 +190,13 @@ def test_a_file_that_is_no_dump_raises(tmp_path: Path, content: bytes, message: 
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(parse_lines(str(path)))
+
+
+@pytest.mark.parametrize("compress", [zstd.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_of_no_lines_is_a_month_without_submissions(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "RS_2005-05.zst"
+    path.write_bytes(compress(b""))
+    assert list(parse_lines(str(path))) == list(read_submissions(str(path))) == []
 
 
 def test_a_missing_dump_raises(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 """How the file or folder of a flag is wrong."""
 
 LISTS = ("--bad-words", "--domain-policy", "--only-subreddits", "--without-subreddits")
-TAKEN = {("--takedown", "empty"), *((flag, "binary") for flag in LISTS)}
-"""A take-down list may have no entry yet, and any byte is a word of some encoding."""
+TAKEN = {("--takedown", "empty"), ("--urls", "empty"), *((flag, "binary") for flag in LISTS)}
+"""A list of take-downs or of URLs may have no entry yet, and any byte is a word of some encoding."""
 
 
 @pytest.mark.parametrize("how", BROKEN)

@@ -63,6 +63,8 @@ def test_help_of_a_command_begins_with_how_to_call_it(name: str, capsys: pytest.
         (["dedupe"], "did you mean dedup?"),
         (["xyz"], "no command 'xyz'; see webtext --help"),
         (["links", "--min_karam", "3"], "unknown flag: --min_karam 3; did you mean --min-karma?"),
+        (["pages", "--input", "x", "--limit", "3"], "unknown flag: --limit 3; it is a flag of links"),
+        (["tokens", "--min_karma=3"], "unknown flag: --min_karma=3; it is a flag of links"),
         (["run", "--output", "x", "--languges", "en"], "did you mean --languages?"),
         (["inspect", "--corpus", "x", "--strat", "5"], "did you mean --start?"),
         (["documents", "--workers", "none"], "'none' is not a whole number of at least 1"),

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.corpus import status
 from pipeline.corpus.status import StageStatus, corpus_status, size_text
-from pipeline.storage.manifest import Books, StageManifest, stage_input
+from pipeline.storage.manifest import Books, Input, StageManifest, stage_input
 from pipeline.storage.places import naming
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import folder_lock
@@ -68,6 +68,20 @@ def test_every_stage_after_a_changed_one_is_stale(corpus: Path, changed: str) ->
     assert after == before | dict.fromkeys(stale, "stale")
     first = next(name for name in after if name in stale)
     assert one(corpus, first).detail == f"'{changed}' has changed since"
+
+
+def test_a_vocabulary_of_all_months_is_not_waited_for(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = StageManifest.load(str(corpus / "tokens"))
+    elsewhere = {"vocabulary": Input("../../vocabulary", "ab" * 32)}
+    replace(manifest, inputs={name: entry for name, entry in manifest.inputs.items() if name == "dedup"} | elsewhere).save(
+        str(corpus / "tokens")
+    )
+    assert (one(corpus, "vocabulary").state, one(corpus, "vocabulary").detail) == (
+        "shared",
+        "tokens read that in ../../vocabulary",
+    )
+    status.TOOL.run(["--corpus", str(corpus)])
+    assert "next:" not in capsys.readouterr().out
 
 
 def test_a_stage_whose_input_is_gone_is_stale(corpus: Path) -> None:

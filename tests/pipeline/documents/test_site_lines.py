@@ -1,5 +1,7 @@
 """Lines that repeat over many pages of one site: which are furniture, and the pass that removes them."""
 
+import gzip
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -93,11 +95,12 @@ def test_most_of_a_text_never_goes() -> None:
     assert strip(stripped.text, lines, RULES) == (stripped.text, ())
 
 
-def stories(tmp_path: Path, indexes: int = 1) -> Path:
+def stories(tmp_path: Path, indexes: int = 1, byline: str = "By the harbour desk") -> Path:
     """Texts of three sites as plain text: ten pages with a byline, four with one, one whose text is short without it."""
-    texts = [f"{STORY} Page {i}.\nBy the harbour desk\n{STORY[:90]} End {i}." for i in range(10)]
+    texts = [f"{STORY} Page {i}.\n{byline}\n{STORY[:90]} End {i}." for i in range(10)]
     texts += [f"{STORY} Page {i}.\nBy the other desk" for i in range(10, 14)]
-    texts += [f"{'word ' * 24}end\nBy the harbour desk"]
+    texts += [f"{'word ' * 24}end\n{byline}"]
+    tmp_path.mkdir(exist_ok=True)
     folder = write_pages(tmp_path / "pages", [text.encode() for text in texts], indexes)
     manifest, entries = StageManifest.load(str(folder)), []
     for entry in manifest.files:
@@ -115,9 +118,9 @@ def stories(tmp_path: Path, indexes: int = 1) -> Path:
     return folder
 
 
-def run(pages: Path, output: Path, workers: int = 1, **settings: Any) -> StageManifest:
+def run(pages: Path, output: Path, workers: int = 1, *, replace: bool = False, **settings: Any) -> StageManifest:
     chosen = DocumentsSettings(plain_text=True, languages=("all",), **settings)
-    return STAGE.run(Call({"pages": str(pages)}, str(output), chosen, Engine(workers)))
+    return STAGE.run(Call({"pages": str(pages)}, str(output), chosen, Engine(workers, replace=replace)))
 
 
 def rows_of(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -163,6 +166,63 @@ def test_a_removed_page_leaves_the_table_of_lines(tmp_path: Path) -> None:
     command.append(kept[3]["document_id"].hex())
     assert webtext(command) == 0
     assert rows_of(tmp_path / "next/documents", "site_lines") == [*kept[:3], *kept[4:]]
+    counters = StageManifest.load(str(tmp_path / "next/documents")).counters
+    assert counters["site_line_documents"] == 9
+    assert counters["site_line_characters"] == 9 * len("By the harbour desk")
+
+
+BYLINE = "By Joan Doe at the harbour desk"
+
+
+def listed(folder: Path, kind: str, value: str) -> str:
+    path = folder / "list.csv"
+    path.write_text(f"date,reference,kind,value\n2026-11-29,MAIL-1,{kind},{value}\n")
+    return str(path)
+
+
+def test_a_listed_passage_goes_where_it_was_cut_as_a_line(tmp_path: Path) -> None:
+    """The table of cut lines and the WARC records keep what the documents have lost."""
+    run(stories(tmp_path / "corpus", byline=BYLINE), tmp_path / "corpus/documents", site_lines=True)
+    assert BYLINE not in "".join(row["text"] for row in rows_of(tmp_path / "corpus/documents", "documents"))
+    path = listed(tmp_path, "text", "joan doe  at the HARBOUR desk")
+    assert webtext(["remove", "--corpus", str(tmp_path / "corpus"), "--replace", "--list", path]) == 0
+    (report,) = (tmp_path / "corpus/removals").iterdir()
+    assert [request["pages"] for request in json.loads(report.read_text())["requests"]] == [11]  # and one without a document
+    manifest = StageManifest.load(str(tmp_path / "corpus/documents"))
+    assert manifest.books.items_out == 4
+    assert "site_line_documents" not in manifest.counters
+    assert rows_of(tmp_path / "corpus/documents", "site_lines") == []
+    for warc in (tmp_path / "corpus/pages").glob("*.warc.gz"):
+        assert b"Joan Doe" not in gzip.decompress(warc.read_bytes())
+    assert webtext(["verify", "--corpus", str(tmp_path / "corpus")]) == 0
+    for command in (
+        ["inspect", "--url", "http://example.org/12"],
+        ["inspect"],
+        ["card", "--name", "A corpus", "--contact", "a@b.org"],
+    ):
+        assert webtext([command[0], "--corpus", str(tmp_path / "corpus"), *command[1:]]) == 0
+
+
+@pytest.mark.parametrize("kind", ["address", "document", "text"])
+def test_what_is_taken_down_stays_out_when_the_documents_are_made_anew(tmp_path: Path, kind: str) -> None:
+    corpus = tmp_path / "corpus"
+    pages = stories(corpus, byline=BYLINE)
+    before = run(pages, corpus / "documents", site_lines=True)
+    rows = {row["url"]: row for row in rows_of(corpus / "documents", "documents")}
+    gone = rows["http://example.org/3"]
+    path = listed(
+        tmp_path, kind, {"address": gone["url"], "document": gone["document_id"].hex(), "text": f"Page 3. {BYLINE} The old"}[kind]
+    )
+    if kind != "text":  # the passage reaches over the cut line: only the extraction sees it whole
+        assert webtext(["remove", "--corpus", str(corpus), "--replace", "--keep-pages", "--list", path]) == 0
+        assert {row["url"] for row in rows_of(corpus / "documents", "documents")} == rows.keys() - {gone["url"]}
+    after = run(pages, corpus / "documents", site_lines=True, takedown=path, replace=True)
+    assert after.books.dropped["taken_down"] == 1
+    assert after.books.items_out == before.books.items_out - 1
+    now = {row["url"]: row for row in rows_of(corpus / "documents", "documents")}
+    assert now == {url: row for url, row in rows.items() if url != gone["url"]}
+    assert gone["url"] not in {row["url"] for row in rows_of(corpus / "documents", "site_lines")}
+    assert after.counters["site_line_documents"] == len(rows_of(corpus / "documents", "site_lines")) == 9
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from pipeline.engine.worker_pool import persistent_workers
 
 CODE = """
 import sys, time
+import apache_beam as beam
 from pipeline.engine.runner import Engine
 from pipeline.engine.worker_pool import persistent_workers
-with persistent_workers(Engine(workers=2), 2):
+with persistent_workers(Engine(workers=2), 2) as engine:
+    engine.run(lambda pipeline: pipeline | beam.Create(range(8)), 2)
     print("started", flush=True)
     time.sleep(60)
 """
@@ -64,6 +67,14 @@ def test_one_worker_one_part_or_another_runner_needs_no_pool() -> None:
     for engine, parts in ((Engine(), 9), (Engine(workers=2), 1), (Engine(workers=2, beam_flags=("--runner=PrismRunner",)), 9)):
         with persistent_workers(engine, parts) as same:
             assert same is engine
+
+
+def test_no_process_starts_before_the_first_pipeline() -> None:
+    before = children(os.getpid())
+    with persistent_workers(Engine(workers=2), 2, "no_such_module") as engine:
+        assert engine.worker != Engine().worker
+        assert children(os.getpid()) == before
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "worker pool"]
 
 
 @pytest.mark.slow

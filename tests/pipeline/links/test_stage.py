@@ -1,3 +1,4 @@
+import gzip
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +102,15 @@ def test_lists_of_urls_may_give_karma(tmp_path: Path) -> None:
         run(out, urls=(str(path),), karma=karma)
         assert sorted((link["url"], link["karma"]) for link in links_of(out)) == [("http://a.com/", 0), ("http://c.com/", 3)]
         assert drops_of(out) == [("urls.txt:2", "low_karma"), ("urls.txt:4", "blank_line"), ("urls.txt:5", "bad_url")]
+
+
+def test_a_month_without_submissions_is_a_month_and_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = [tmp_path / "RS_2005-05.gz", tmp_path / "urls.txt"]
+    paths[0].write_bytes(gzip.compress(b""))
+    paths[1].write_bytes(b"")
+    assert commands.run(["links", "--output", str(tmp_path / "a"), "--submissions", str(paths[0]), "--urls", str(paths[1])]) == 0
+    assert StageManifest.load(str(tmp_path / "a")).books == Books()
+    assert [f"links: {path} holds no line" in caplog.text for path in paths] == [True, True]
 
 
 def test_a_list_without_a_url_exits_2_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

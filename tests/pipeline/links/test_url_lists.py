@@ -96,14 +96,23 @@ def test_comments_headers_and_blank_lines_are_rejected_by_reason(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n\n", b"# a\n# b\n", b"url\n", b"\xef\xbb\xbfurl,score\r\n", b"\n# none\nurl\tkarma\n\n", gzip.compress(b"")],
+    ids=["0-bytes", "blank", "comments", "header", "header-with-mark", "all", "gzip"],
+)
+def test_a_list_without_content_is_an_empty_list(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(content)
+    lines = list(read_urls(str(path), "list"))
+    assert all(isinstance(line, RejectedLine) for line in lines)
+    assert len(lines) == (0 if content.startswith(b"\x1f\x8b") else content.count(b"\n"))
+
+
 REFUSED = [
-    ("", "list: empty"),
-    ("\n\n", "list: none of its 2 lines is a URL"),
-    ("# a\n# b\n", "list: none of its 2 lines is a URL"),
     ("example.com/a\nwww.example.com\n", "list: none of its 2 lines is a URL"),
     ("http://\nhttps://exa mple/\n", "list: none of its 2 lines is a URL"),
     ("website,title\nexample.com,a\n", "list: none of its 2 lines is a URL"),
-    ("url\n", "list: none of its 1 lines is a URL"),
     ("ftp://a.example/\nmailto:a@a.example\n", "list: none of its 2 lines is a URL"),
     (
         '{"id": "abc", "url": "http://a.example/"}\n',
