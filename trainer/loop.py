@@ -200,7 +200,7 @@ class Trainer:
             if self.config.model.dropout:
                 torch.manual_seed(self._dropout_seed(self.world.rank * len(micro_batches) + position))
             with gradient_sync(self.network, enabled=position == len(micro_batches) - 1):
-                loss = self._loss(batch, self.compiled) / len(micro_batches)
+                loss = self._loss(batch, self.compiled, self.config.window_tokens(self.state.step)) / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
@@ -214,8 +214,8 @@ class Trainer:
         """Seed for the micro-batch at `position` of the global batch: masks depend on its size, but not on the ranks."""
         return hash((self.config.seed, self.state.step, position)) & 0x7FFF_FFFF_FFFF_FFFF
 
-    def _loss(self, batch: MicroBatch, network: nn.Module) -> Tensor:
-        documents = Documents.of_batch(batch.documents, self.config.model.context)
+    def _loss(self, batch: MicroBatch, network: nn.Module, window_tokens: int | None = None) -> Tensor:
+        documents = Documents.of_batch(batch.documents, batch.inputs, nearest=window_tokens, flat=self.flat)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             loss: Tensor = network(batch.inputs, batch.targets, documents)
         return loss
@@ -232,9 +232,11 @@ class Trainer:
 
 def build(config: TrainConfig, world: World) -> tuple[GPT, nn.Module]:
     """The network with its initial weights, and as this rank runs it. Weights are made on the device, already sharded."""
-    dtype, bf16 = torch.float64 if config.precision == "fp64" else torch.float32, config.precision == "bf16"
+    bf16 = config.precision == "bf16"
     with torch.device("meta"):
-        model = GPT(config.model).to(dtype)
+        model = GPT(config.model)
+    if config.precision == "fp64":
+        model.to(torch.float64)
     model.recompute_blocks(config.recompute)
     model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
     if compiled_by_parts(config, world):

@@ -98,14 +98,17 @@ class GPT(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.token_embedding = nn.Embedding(config.vocabulary, config.width)
-        self.position_embedding = nn.Embedding(config.context, config.width) if config.positions == "learned" else None
+        kind = torch.bfloat16 if config.bf16_embeddings else None
+        self.token_embedding = nn.Embedding(config.vocabulary, config.width, dtype=kind)
+        self.position_embedding = (
+            nn.Embedding(config.context, config.width, dtype=kind) if config.positions == "learned" else None
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = _norm(config)
         self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
         self.skip_L = nn.Parameter(torch.zeros(config.layers)) if config.skips else None
-        self.value_embedding = nn.Embedding(config.vocabulary, config.width) if config.value_embeddings else None
+        self.value_embedding = nn.Embedding(config.vocabulary, config.width, dtype=kind) if config.value_embeddings else None
         self.loss_rows = 0
         self.fp32_stream = False
 
@@ -152,15 +155,28 @@ class GPT(nn.Module):
         return head_loss(h_ND, self._head_weight, targets_BT.flatten(), config.padded_rows, self.loss_rows, config.softcap)
 
     @property
+    def embeddings(self) -> list[nn.Embedding]:
+        """The embeddings of tokens, positions and values."""
+        return [part for part in (self.token_embedding, self.position_embedding, self.value_embedding) if part is not None]
+
+    @property
+    def _block_type(self) -> torch.dtype:
+        """The type of the blocks' weights; embeddings may be narrower."""
+        block = self.blocks[0]
+        assert isinstance(block, Block)
+        return block.attention.qkv.weight.dtype
+
+    @property
     def _head_weight(self) -> Tensor:
         return self.token_embedding.weight if self.head is None else self.head.weight
 
     def _stream(self, tokens_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
         """Residual stream (B, T, D) after the last block, under autocast in its type unless `fp32_stream`."""
         positions_BT = self._positions(tokens_BT, cache)
-        x_BTD: Tensor = self.token_embedding(tokens_BT)
+        wide = self._block_type
+        x_BTD: Tensor = self.token_embedding(tokens_BT).to(wide)
         if self.position_embedding is not None:
-            x_BTD = x_BTD + self.position_embedding(positions_BT)
+            x_BTD = x_BTD + self.position_embedding(positions_BT).to(wide)
         x_BTD = self.dropout(x_BTD)
         device = x_BTD.device.type
         if device != "meta" and torch.is_autocast_enabled(device) and not self.fp32_stream:

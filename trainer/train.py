@@ -258,7 +258,9 @@ def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer, *, ver
     model, theirs_tokenizer, _ = load_model(folder, verify=verify)
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
-        f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
+        f"{name} {theirs[name]}, not {mine[name]}"
+        for name in mine
+        if mine[name] != theirs[name] and name not in ("dropout", "bf16_embeddings")
     ]
     if differences:
         raise InputError(f"--init-from {folder}: the network has another shape ({'; '.join(differences)})")

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tokenizer.errors import InputError
 from trainer.evals.candidate import LanguageModel, Prefix
 from trainer.evals.scoring.sharding import ExampleSharding
 
@@ -31,10 +32,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """Score each token of `tokens[first:]` given all tokens before it. At most context + 1 tokens; `first` is at least 1."""
+    """Score each token of `tokens[first:]` given all tokens before it. At most context + 1 tokens; `first` is at least 1.
+
+    Raises InputError where no token is scored, or none is before it: the example has no text there.
+    """
 
     tokens: Sequence[int] | Int64Tokens
     first: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first < len(self.tokens):
+            raise InputError(
+                f"an example of {len(self.tokens)} tokens has no token to score from token {self.first} on; "
+                "use the file as it is published"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +134,7 @@ class Scorer:
 
     def _padded_length(self, length: int) -> int:
         if length > self.model.context_tokens:
-            raise ValueError(f"a request of {length} tokens: the context holds {self.model.context_tokens}")
+            raise InputError(f"an example of {length} tokens: the network's context holds {self.model.context_tokens}")
         return min(self.model.context_tokens, -(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE)
 
     def _targets(self, batch: Sequence[Request], length: int, prefix: Prefix | None = None) -> _Targets:
