@@ -55,7 +55,7 @@ PARTS = {
     "modern, window": ("--recipe=modern", "--window-warmup-steps={half}", MUON),
     "modern, bf16 embeddings": ("--recipe=modern", "--bf16-embeddings", MUON),
 }
-VOCABULARY, HELD_OUT_SHARE, VALIDATIONS = 4096, 0.06, 3
+VOCABULARY, HELD_OUT_SHARE, VALIDATIONS = 4096, 0.06, 2
 CONFIDENCE = 0.95
 
 
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, required=True, help="file of runs, a line of JSON each")
     parser.add_argument("--tokens", type=Path, help="folder of token shards; default: the texts of --pages")
     parser.add_argument("--pages", type=Path, default=Path("../shared/data/html"), help="folder of pages with gold text")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--parts", nargs="+", default=[part for part in PARTS if part.startswith("modern")], choices=list(PARTS))
     parser.add_argument("--more", nargs="*", default=[], help="more flags for all runs")

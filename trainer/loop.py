@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,9 @@ class Trainer:
         nats = torch.zeros((), dtype=torch.float64, device=self.world.device)
         counts = np.zeros(2)
         self.network.eval()
-        with torch.no_grad():
+        # casts of the weights are kept from one micro-batch to the next; the output layer of a sharded network is not whole here
+        head = nullcontext() if is_sharded(self.model) else self.model.keeping_head()
+        with torch.no_grad(), self._autocast(), head:
             for i in range(0, len(starts), self.micro_batch):
                 batch = reader.read(starts[i : i + self.micro_batch])
                 targets = batch.targets[batch.targets >= 0].numpy()
@@ -216,9 +219,12 @@ class Trainer:
 
     def _loss(self, batch: MicroBatch, network: nn.Module, window_tokens: int | None = None) -> Tensor:
         documents = Documents.of_batch(batch.documents, batch.inputs, nearest=window_tokens, flat=self.flat)
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with self._autocast():
             loss: Tensor = network(batch.inputs, batch.targets, documents)
         return loss
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def _micro_batches(self, step: int) -> list[MicroBatch]:
         return self.batches.micro_batches(step, rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch)
