@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scores
 
 from pipeline.dedup.census import take_census
 from pipeline.dedup.index import INDEX_ROWS, ShardIndex
@@ -144,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, nargs="+", default=[5, 10, 20, 40], help=f"shards of {SHARD_DOCUMENTS:,} documents")
     parser.add_argument("--parts", type=int, nargs="+", default=[900, 9000])
+    scores.add_flag(parser)
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

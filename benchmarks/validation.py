@@ -25,11 +25,11 @@ def before(model: GPT, tokens: Tensor, *, bf16: bool) -> float:
     total = 0.0
     for row in tokens:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            h_ND = model.hidden(row[None, :-1]).flatten(0, 1)
-            h_ND = h_ND.to(torch.bfloat16) if bf16 else h_ND
-            rows = chunk_rows(len(h_ND), model.config.padded_rows, "cpu")
-            weight_VD = model.token_embedding.weight
-            loss = _HeadLoss.apply(h_ND, weight_VD, row[1:], model.config.padded_rows, rows, 0.0)  # type: ignore[no-untyped-call]
+            hidden = model.hidden(row[None, :-1]).flatten(0, 1)
+            hidden = hidden.to(torch.bfloat16) if bf16 else hidden
+            rows = chunk_rows(len(hidden), model.config.padded_rows, "cpu")
+            weight = model.token_embedding.weight
+            loss = _HeadLoss.apply(hidden, weight, row[1:], model.config.padded_rows, rows, 0.0)  # type: ignore[no-untyped-call]
         total += float(loss)
     return total / len(tokens)
 
