@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -114,7 +113,7 @@ def expanded_commands(text: str) -> list[list[str]]:
     """The commands of a shell's lines in order, with the variables that earlier lines set."""
     variables: dict[str, str] = {}
     commands = []
-    for line in text.splitlines():
+    for line in map(str.strip, text.splitlines()):
         words = shlex.split(Template(line).substitute(variables))
         name, assigns, value = line.partition("=")
         if assigns and name.isidentifier() and name.isupper():
@@ -126,7 +125,7 @@ def expanded_commands(text: str) -> list[list[str]]:
 
 def test_the_commands_of_a_first_session_on_gpus_are_taken_as_they_stand() -> None:
     text = "\n".join(block.text for block in blocks(ROOT / "docs/gpu.md") if is_shell(block) or not block.language)
-    commands = [words for words in expanded_commands(textwrap.dedent(text)) if words[0] not in ("nvidia-smi", "nsys")]
+    commands = [words for words in expanded_commands(text) if words[0] not in ("nvidia-smi", "nsys")]
     ours = [words for words in commands if words[0] == "webtext-train"]
     wrong = [fault for words in ours for fault in faults(words, whole=True)]
     launched = [["webtext-train", *words[4:]] for words in ours if words[1:3] == ["launch", "--ranks"]]
