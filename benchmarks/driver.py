@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, nargs="+", default=[5, 10, 20, 40], help=f"shards of {SHARD_DOCUMENTS:,} documents")
-    parser.add_argument("--parts", type=int, nargs="+", default=[900, 9000])
+    parser.add_argument("--parts", type=int, nargs="+", default=[900, 9000, 60000])
     scores.add_flag(parser)
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:

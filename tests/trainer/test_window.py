@@ -1,8 +1,12 @@
 """The attention's window that grows at the start of training, and embeddings in bf16: shapes, values, resuming, refusals."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ from trainer import cli
 from trainer.attention import Documents
 from trainer.config import ModelConfig, TrainConfig
 from trainer.distributed import World
+from trainer.dry_run import dry_run
 from trainer.loop import build
 from trainer.model import GPT
 from trainer.optim import Optimizer
@@ -133,3 +138,30 @@ def test_embeddings_in_bf16_keep_their_type_and_moments_and_all_else_is_fp32() -
 def test_settings_without_meaning_are_refused(words: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "tiny", "--data", "none", "--out", "none", *words]) == 2
     assert line in capsys.readouterr().err
+
+
+def test_ranks_divide_embeddings_in_bf16_beside_weights_in_fp32() -> None:
+    """FSDP's groups hold weights of one type: each embedding is a group of its own, gathered once per step and direction."""
+    words: dict[str, Any] = {"vocabulary": 1000, "strategy": "fsdp", "precision": "bf16", "tied": False}
+    plain = dry_run(tiny().with_options(**words), 4).collectives
+    narrow = dry_run(tiny().with_options(**words, bf16_embeddings=True), 4).collectives
+    assert narrow["reduce-scatter"] == plain["reduce-scatter"] + 2, "tokens and positions"
+    assert narrow["all-reduce"] == plain["all-reduce"]
+
+
+@pytest.mark.slow
+def test_losses_with_a_growing_window_and_narrow_embeddings_are_equal_on_two_ranks(
+    small_run: Command, losses: Losses, tmp_path: Path
+) -> None:
+    common = ("--micro-batch=2", "--validate-every=15", "--eval-tasks=held_out", *NEW)
+    assert cli.main(small_run("alone", *common)) == 0
+    for strategy in ("ddp", "fsdp"):
+        words = [*small_run(strategy, *common), f"--strategy={strategy}"]
+        launched = [sys.executable, "-m", "trainer", "launch", "--ranks", "2", *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+        done = subprocess.run(launched, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        alone, here = losses(tmp_path / "alone"), losses(tmp_path / strategy)
+        assert [line[0] for line in here] == [line[0] for line in alone]
+        pairs = zip(alone, here, strict=True)
+        assert max(abs((a or 0) - (b or 0)) for one, two in pairs for a, b in zip(one[1:], two[1:], strict=True)) < 2e-2
