@@ -75,6 +75,8 @@ def commands(data: Path, text: list[str], nanogpt: Path | None, scratch: Path) -
     yield "Evaluation: parity", [script("evaluation"), "parity", *texts]
     yield "Evaluation: speed", [script("evaluation"), "speed", *texts, "--preset", "tiny"]
     yield "Growth", [script("growth"), "--pages", pages]
+    yield "Object store", [script("object_store"), "--parts", "1", "10", "100"]
+    yield "Driver", [script("driver")]
     yield "End to end", [script("end_to_end"), "--pages", pages, "--tokenizer", vocabulary]
 
 

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import scores
 from servers.objects import ACCESS, Traffic, object_store
 from small_web import Month, stage_calls, write_month
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", type=int, nargs="*", default=[1, 10, 100])
     parser.add_argument("--pages", type=int, default=PAGES)
+    scores.add_flag(parser)
     arguments = parser.parse_args()
     print("| stage | parts | requests | GET | HEAD | LIST | PUT | other | MB read | MB written |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")

@@ -27,7 +27,7 @@ import training_peer
 from tokenizer.bpe import train
 from tokenizer.pre_tokens import pre_tokenize
 from trainer.allocator import keep_large_pages
-from trainer.compiling import CompiledNetwork
+from trainer.compiling import CompileCache
 from trainer.config import ModelConfig, TrainConfig
 from trainer.data import Batches, TokenDataset
 from trainer.distributed import World
@@ -53,7 +53,9 @@ def ours(folder: Path, *, bf16: bool, compiled: bool) -> training_peer.Step:
     model = load_hf(folder / "start")
     config = TrainConfig(model=model.config, learning_rate=6e-4, batch_tokens=model.config.context)
     optimizer, guard = Optimizer(model, config), GradientGuard(config.spike_sigmas, torch.device("cpu"))
-    network = CompiledNetwork(model, folder, World()).network if compiled else model
+    if compiled:
+        CompileCache(folder, World())
+    network = torch.compile(model, dynamic=False) if compiled else model
 
     def step(inputs: torch.Tensor, targets: torch.Tensor) -> float:
         optimizer.zero_grad()

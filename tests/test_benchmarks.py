@@ -1,6 +1,8 @@
 """The benchmarks' page is a function of the recorded rows and output, and loses nothing that was measured."""
 
 import argparse
+import ast
+import importlib.util
 import signal
 import subprocess
 from collections import Counter
@@ -28,6 +30,21 @@ ORDER = ("Intake", "De-duplication", "Tokens")
 
 def section(title: str, *rows: Race | Limit | Growth | Absent, failure: str = "") -> Section:
     return Section(title, f"python benchmarks/{title}.py", "2026-11-27", 61.0, 0.5, MACHINE, f"printed by {title}", failure, rows)
+
+
+@pytest.mark.parametrize("path", sorted(Path(bench.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_imports_names_that_exist(path: Path) -> None:
+    """A benchmark that nobody runs must not break when the code that it measures changes."""
+    imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").split(".")[0] in ("pipeline", "tokenizer", "trainer")]
+    missing = [
+        f"{node.module}.{alias.name}"
+        for node in ours
+        for alias in node.names
+        if not hasattr(importlib.import_module(str(node.module)), alias.name)
+        and importlib.util.find_spec(f"{node.module}.{alias.name}") is None
+    ]
+    assert not missing
 
 
 def test_ratios_are_of_paired_rounds() -> None:

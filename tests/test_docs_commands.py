@@ -1,9 +1,13 @@
 """The documentation names commands, flags, recipes, settings and targets that exist, with values that they take."""
 
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
+from string import Template
 
 import pytest
 from doc_blocks import ROOT, blocks, commands_of, inline_commands, is_shell, site_pages
@@ -16,6 +20,8 @@ from tokenizer.command_line import Parser
 from tokenizer.errors import InputError
 from trainer.cli import _parser as trainer_parser
 from trainer.compare.command import parser as compare_parser
+from trainer.flags import apply_flags
+from trainer.presets import PRESETS, RECIPES
 from trainer.subcommands import PARSERS
 
 PLACEHOLDERS = re.compile(r"^[A-Z_]{3,}$|…")
@@ -101,6 +107,38 @@ def test_commands_in_the_documentation_exist(name: str, capsys: pytest.CaptureFi
     lines += [(line, words, False) for line, words in inline_commands(page)]
     wrong = [f"line {line}: {fault}" for line, words, whole in lines for fault in faults(words, whole=whole)]
     assert not wrong, "\n".join([*wrong, capsys.readouterr().err])
+
+
+def expanded_commands(text: str) -> list[list[str]]:
+    """The commands of a shell's lines in order, with the variables that earlier lines set."""
+    variables: dict[str, str] = {}
+    commands = []
+    for line in map(str.strip, text.splitlines()):
+        words = shlex.split(Template(line).substitute(variables))
+        name, assigns, value = line.partition("=")
+        if assigns and name.isidentifier() and name.isupper():
+            variables[name] = shlex.split(Template(value).substitute(variables))[0]
+        elif words:
+            commands.append(words)
+    return commands
+
+
+def test_the_commands_of_a_first_session_on_gpus_are_taken_as_they_stand() -> None:
+    text = "\n".join(block.text for block in blocks(ROOT / "docs/gpu.md") if is_shell(block) or not block.language)
+    commands = [words for words in expanded_commands(text) if words[0] not in ("nvidia-smi", "nsys")]
+    ours = [words for words in commands if words[0] == "webtext-train"]
+    wrong = [fault for words in ours for fault in faults(words, whole=True)]
+    launched = [["webtext-train", *words[4:]] for words in ours if words[1:3] == ["launch", "--ranks"]]
+    wrong += [fault for words in launched for fault in faults(words, whole=True)]
+    assert not wrong, "\n".join(wrong)
+    assert (len(ours) > 25, len(launched) > 5) == (True, True)
+    folders = [words[words.index("--out") + 1] for words in ours if "--out" in words]
+    assert len(set(folders)) == len(folders), "each run has a folder of its own"
+    for words in (words for words in ours if words[1] == "train"):
+        arguments = known()["webtext-train train"].parse_args(words[2:])
+        apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+    (roofline,) = (words for words in commands if words[1:2] == ["benchmarks/roofline.py"])
+    assert subprocess.run([sys.executable, *roofline[1:]], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 WRONG = {

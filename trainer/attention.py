@@ -15,27 +15,52 @@ ROTARY_BASE = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Document boundaries of a micro-batch, as a mask or as cumulative lengths for a variable-length kernel.
+    """What each token of a micro-batch attends to, as a mask or as cumulative lengths for a variable-length kernel.
 
-    `mask` is (B, 1, T, T) and already causal. `lengths` is int32 over the B·T tokens as one row: [0, 5, 9, …, B·T, B·T].
+    `mask` is (B or 1, 1, T, T) and already causal. `lengths` is int32 over the B·T tokens as one row: [0, 5, 9, …, B·T, B·T];
+    `nearest` is then the most tokens that a token attends to, itself included.
     """
 
     mask: Tensor | None = None
     lengths: Tensor | None = None
     longest: int = 0
+    nearest: int = 0
 
     @classmethod
-    def of_ids(cls, ids_BT: Tensor) -> Self:
-        """Mask from each token's document number within its window."""
+    def of_ids(cls, ids_BT: Tensor, nearest: int | None = None) -> Self:
+        """Mask from each token's document number within its window, of the `nearest` tokens or of all."""
         same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
-        return cls(mask=same_BTT.tril()[:, None])
+        return cls(mask=_band(same_BTT, nearest)[:, None])
 
     @classmethod
-    def of_batch(cls, documents: Tensor | None, context: int) -> Self | None:
-        """Boundaries from `MicroBatch.documents`: None, document numbers (B, T), or cumulative lengths."""
-        if documents is None:
+    def of_batch(
+        cls, documents: Tensor | None, inputs_BT: Tensor, *, nearest: int | None = None, flat: bool = False
+    ) -> Self | None:
+        """From `MicroBatch.documents`: None, document numbers (B, T), or cumulative lengths. None where all earlier tokens count.
+
+        With `nearest`, a token attends to so many tokens at most, itself included. `flat`: where there are no documents, take
+        lengths, not a mask.
+        """
+        batch, context = inputs_BT.shape
+        if nearest is not None and nearest >= context:
+            nearest = None
+        if documents is not None and documents.ndim == 2:
+            return cls.of_ids(documents, nearest)
+        if documents is not None:
+            return cls(lengths=documents, longest=context, nearest=nearest or context)
+        if nearest is None:
             return None
-        return cls.of_ids(documents) if documents.ndim == 2 else cls(lengths=documents, longest=context)
+        if flat:
+            lengths = torch.arange(0, (batch + 1) * context, context, dtype=torch.int32, device=inputs_BT.device)
+            return cls(lengths=lengths, longest=context, nearest=nearest)
+        every_1TT = torch.ones((1, context, context), dtype=torch.bool, device=inputs_BT.device)
+        return cls(mask=_band(every_1TT, nearest)[:, None])
+
+
+def _band(mask_BTT: Tensor, nearest: int | None) -> Tensor:
+    """The mask of a token's predecessors and itself: all of them, or the `nearest`."""
+    causal_BTT = mask_BTT.tril()
+    return causal_BTT if nearest is None else causal_BTT.triu(1 - nearest)
 
 
 class KeyValueCache:
@@ -102,15 +127,18 @@ class Attention(nn.Module):
         if documents is None:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         if documents.lengths is not None:
-            return _attend_varlen(q, k, v, documents.lengths, documents.longest)
+            return _attend_varlen(q, k, v, documents)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=documents.mask, dropout_p=dropout)
 
 
-def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: int) -> Tensor:
+def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
     """Attention over all windows as one row of documents. The kernel never crosses a document boundary."""
     batch, _, window, _ = q.shape
+    lengths, longest = documents.lengths, documents.longest
+    assert lengths is not None
+    before = documents.nearest - 1 if documents.nearest < longest else -1
     flat_q, flat_k, flat_v = (part.transpose(1, 2).flatten(0, 1) for part in (q, k, v))
-    y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(-1, 0))
+    y = varlen_attn(flat_q, flat_k, flat_v, lengths, lengths, longest, longest, window_size=(before, 0))
     assert isinstance(y, Tensor)
     return y.view(batch, window, *y.shape[1:]).transpose(1, 2)
 

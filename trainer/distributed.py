@@ -174,10 +174,12 @@ def shard(
     weights' own.
     """
     mesh = mesh or init_device_mesh(world.device.type, (world.ranks,))
-    reduce_dtype = gradient_type or next(model.parameters()).dtype
+    reduce_dtype = gradient_type or next(model.blocks.parameters()).dtype
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=reduce_dtype)
     for block in model.blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not accumulates)
+    for embedding in model.embeddings if model.config.bf16_embeddings else ():
+        fully_shard(embedding, mesh=mesh, mp_policy=policy)  # a group of FSDP's has weights of one type
     fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
 

@@ -33,7 +33,7 @@ def generate(
     for row, prompt in zip(tokens, prompts, strict=True):
         row[longest - len(prompt) :] = torch.tensor(prompt)
     padding = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
-    cache = KeyValueCache(model.config, padding, dtype=next(model.parameters()).dtype)
+    cache = KeyValueCache(model.config, padding, dtype=model.block_type)
     generator = torch.Generator(device).manual_seed(seed)
     was_training = model.training
     model.eval()

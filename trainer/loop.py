@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,9 @@ class Trainer:
         nats = torch.zeros((), dtype=torch.float64, device=self.world.device)
         counts = np.zeros(2)
         self.network.eval()
-        with torch.no_grad():
+        # casts of the weights are kept from one micro-batch to the next; the output layer of a sharded network is not whole here
+        head = nullcontext() if is_sharded(self.model) else self.model.keeping_head()
+        with torch.no_grad(), self._autocast(), head:
             for i in range(0, len(starts), self.micro_batch):
                 batch = reader.read(starts[i : i + self.micro_batch])
                 targets = batch.targets[batch.targets >= 0].numpy()
@@ -200,7 +203,7 @@ class Trainer:
             if self.config.model.dropout:
                 torch.manual_seed(self._dropout_seed(self.world.rank * len(micro_batches) + position))
             with gradient_sync(self.network, enabled=position == len(micro_batches) - 1):
-                loss = self._loss(batch, self.compiled) / len(micro_batches)
+                loss = self._loss(batch, self.compiled, self.config.window_tokens(self.state.step)) / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf, foreach=True)
@@ -214,11 +217,14 @@ class Trainer:
         """Seed for the micro-batch at `position` of the global batch: masks depend on its size, but not on the ranks."""
         return hash((self.config.seed, self.state.step, position)) & 0x7FFF_FFFF_FFFF_FFFF
 
-    def _loss(self, batch: MicroBatch, network: nn.Module) -> Tensor:
-        documents = Documents.of_batch(batch.documents, self.config.model.context)
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+    def _loss(self, batch: MicroBatch, network: nn.Module, window_tokens: int | None = None) -> Tensor:
+        documents = Documents.of_batch(batch.documents, batch.inputs, nearest=window_tokens, flat=self.flat)
+        with self._autocast():
             loss: Tensor = network(batch.inputs, batch.targets, documents)
         return loss
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def _micro_batches(self, step: int) -> list[MicroBatch]:
         return self.batches.micro_batches(step, rank=self.world.rank, ranks=self.world.ranks, micro_batch=self.micro_batch)
@@ -232,9 +238,11 @@ class Trainer:
 
 def build(config: TrainConfig, world: World) -> tuple[GPT, nn.Module]:
     """The network with its initial weights, and as this rank runs it. Weights are made on the device, already sharded."""
-    dtype, bf16 = torch.float64 if config.precision == "fp64" else torch.float32, config.precision == "bf16"
+    bf16 = config.precision == "bf16"
     with torch.device("meta"):
-        model = GPT(config.model).to(dtype)
+        model = GPT(config.model)
+    if config.precision == "fp64":
+        model.to(torch.float64)
     model.recompute_blocks(config.recompute)
     model.loss_rows, model.fp32_stream = config.loss_rows, config.fp32_stream
     if compiled_by_parts(config, world):

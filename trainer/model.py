@@ -4,6 +4,8 @@ Tensor names end in their axes: B rows of the micro-batch, T tokens, D width, H 
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.attention import Attention, Documents, KeyValueCache
 from trainer.config import ModelConfig
-from trainer.loss import head_loss, soft_capped
+from trainer.loss import head_loss, padded_head, soft_capped
 from trainer.sharded import copy_whole
 
 __all__ = ["GPT", "NORM_EPSILON", "STANDARD_DEVIATION", "Block", "FeedForward", "RMSNorm"]
@@ -98,16 +100,20 @@ class GPT(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.token_embedding = nn.Embedding(config.vocabulary, config.width)
-        self.position_embedding = nn.Embedding(config.context, config.width) if config.positions == "learned" else None
+        kind = torch.bfloat16 if config.bf16_embeddings else None
+        self.token_embedding = nn.Embedding(config.vocabulary, config.width, dtype=kind)
+        self.position_embedding = (
+            nn.Embedding(config.context, config.width, dtype=kind) if config.positions == "learned" else None
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = _norm(config)
         self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
         self.skip_L = nn.Parameter(torch.zeros(config.layers)) if config.skips else None
-        self.value_embedding = nn.Embedding(config.vocabulary, config.width) if config.value_embeddings else None
+        self.value_embedding = nn.Embedding(config.vocabulary, config.width, dtype=kind) if config.value_embeddings else None
         self.loss_rows = 0
         self.fp32_stream = False
+        self._kept_head: Tensor | None = None
 
     def recompute_blocks(self, recompute: bool) -> None:
         """Whether blocks recompute their activations in the backward pass instead of keeping them."""
@@ -148,8 +154,32 @@ class GPT(nn.Module):
     def stream_loss(self, x_BTD: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean loss in nats per token of the residual stream after the last block: final norm, output layer, cross-entropy."""
         h_ND = self.norm(x_BTD).flatten(0, 1)
-        config = self.config
-        return head_loss(h_ND, self._head_weight, targets_BT.flatten(), config.padded_rows, self.loss_rows, config.softcap)
+        config, targets_N = self.config, targets_BT.flatten()
+        return head_loss(h_ND, self._head_weight, targets_N, config.padded_rows, self.loss_rows, config.softcap, self._kept_head)
+
+    @contextmanager
+    def keeping_head(self) -> Iterator[None]:
+        """Cast and pad the output layer once for all losses without a gradient in the block, in which no weight may change."""
+        weight_VD = self._head_weight.detach()
+        device = weight_VD.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_VD.dtype
+        self._kept_head = padded_head(weight_VD, self.config.padded_rows, dtype)
+        try:
+            yield
+        finally:
+            self._kept_head = None
+
+    @property
+    def embeddings(self) -> list[nn.Embedding]:
+        """The embeddings of tokens, positions and values."""
+        return [part for part in (self.token_embedding, self.position_embedding, self.value_embedding) if part is not None]
+
+    @property
+    def block_type(self) -> torch.dtype:
+        """The type of the blocks' weights; embeddings may be narrower."""
+        block = self.blocks[0]
+        assert isinstance(block, Block)
+        return block.attention.qkv.weight.dtype
 
     @property
     def _head_weight(self) -> Tensor:
@@ -158,9 +188,10 @@ class GPT(nn.Module):
     def _stream(self, tokens_BT: Tensor, documents: Documents | None, cache: KeyValueCache | None) -> Tensor:
         """Residual stream (B, T, D) after the last block, under autocast in its type unless `fp32_stream`."""
         positions_BT = self._positions(tokens_BT, cache)
-        x_BTD: Tensor = self.token_embedding(tokens_BT)
+        wide = self.block_type
+        x_BTD: Tensor = self.token_embedding(tokens_BT).to(wide)
         if self.position_embedding is not None:
-            x_BTD = x_BTD + self.position_embedding(positions_BT)
+            x_BTD = x_BTD + self.position_embedding(positions_BT).to(wide)
         x_BTD = self.dropout(x_BTD)
         device = x_BTD.device.type
         if device != "meta" and torch.is_autocast_enabled(device) and not self.fp32_stream:

@@ -125,17 +125,20 @@ def _evaluator(arguments: Namespace, config: TrainConfig, tokenizer: Tokenizer) 
 
 
 def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
-    """The recipe with `auto` precision replaced: bf16 where GPU or CPU has instructions for it, else fp32."""
+    """The recipe with `auto` precision replaced: bf16 where GPU or CPU multiplies it faster, else fp32."""
     if config.precision != "auto":
         return config
     return replace(config, precision="bf16" if computes_bf16(world.device) else "fp32")
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices faster than fp32 ones: NVIDIA's GPUs do from compute capability 8.0."""
+    """Whether a device multiplies bf16 matrices faster than fp32 ones: NVIDIA's GPUs do from compute capability 8.0, CPUs with AMX.
+
+    AVX512-BF16 alone is not enough: on a Xeon without AMX, products in bf16 took 1.6 times as long as in fp32 (docs/log.md).
+    """
     if device.type == "cuda":
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def _set_product_precision(config: TrainConfig) -> None:
@@ -190,10 +193,8 @@ def _warn_about_recipe(config: TrainConfig, dataset: TokenDataset, world: World)
     """Say in a line each what the run will not have: its peak learning rate, its products' speed, a validation loss."""
     if config.warmup_steps > config.steps:
         _print(world, f"the learning rate stays below its peak: {config.warmup_steps:,} warm-up steps of {config.steps:,} steps")
-    if config.precision == "bf16" and world.device.type == "cuda" and not computes_bf16(world.device):
-        _print(
-            world, f"{torch.cuda.get_device_name(world.device)} has no bf16 products, so that bf16 is slow; use --precision fp32"
-        )
+    if config.precision == "bf16" and not computes_bf16(world.device):
+        _print(world, f"{world.device_description} multiplies bf16 no faster than fp32; --precision fp32 may be faster")
     tokens = 0 if dataset.validation is None else len(dataset.validation)
     if tokens <= config.model.context:
         _print(
@@ -261,7 +262,9 @@ def _load_initial(folder: str, config: TrainConfig, tokenizer: Tokenizer, *, ver
     model, theirs_tokenizer, _ = load_model(folder, verify=verify)
     mine, theirs = config.model.to_json(), model.config.to_json()
     differences = [
-        f"{name} {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name] and name != "dropout"
+        f"{name} {theirs[name]}, not {mine[name]}"
+        for name in mine
+        if mine[name] != theirs[name] and name not in ("dropout", "bf16_embeddings")
     ]
     if differences:
         raise InputError(f"--init-from {folder}: the network has another shape ({'; '.join(differences)})")

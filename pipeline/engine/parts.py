@@ -76,6 +76,10 @@ class PhaseFolder:
         """Path of a file with the number of items that the part `key` has finished."""
         return files.join(self.work_folder, f"{key}.progress")
 
+    def attempt_path(self, key: str) -> str:
+        """Path of an empty file that the first attempt at the part `key` creates."""
+        return files.join(self.work_folder, f"{key}.attempt")
+
     @property
     def errors_folder(self) -> str:
         """Errors that ended parts, in their own folder: it is listed before each part, since listing a million receipts is slow."""
@@ -131,13 +135,22 @@ class Receipt:
     counters: dict[str, int] = field(default_factory=dict)
     timings: dict[str, int] = field(default_factory=dict)
 
-    def save(self, phase: PhaseFolder) -> None:
-        """Publish the receipt: the part is done.
+    def save(self, phase: PhaseFolder) -> "Receipt":
+        """Publish the receipt: the part is done. Returns the receipt that counts.
 
-        It is not synced: its files were synced before, and a receipt that is lost in a power cut costs one part.
+        On a disk it is not synced: its files were synced before, and a receipt that is lost in a power cut costs one part. In an
+        object store the first receipt of a part counts. An engine may run a part twice at once: the other's files are removed.
         """
-        data = json.dumps(asdict(self), sort_keys=True).encode()
-        files.publish(phase.receipt_path(self.key), lambda file: file.write(data), kept=False)
+        data, path = json.dumps(asdict(self), sort_keys=True).encode(), phase.receipt_path(self.key)
+        if files.is_local(path):
+            files.publish(path, lambda file: file.write(data), kept=False)
+            return self
+        if files.create_new(path, data):
+            return self
+        first = Receipt.load(phase, self.key)
+        superfluous = {entry.name for entry in self.files} - {entry.name for entry in first.files}
+        files.remove_all([files.join(phase.folder, name) for name in sorted(superfluous)])
+        return first
 
     @classmethod
     def load(cls, phase: PhaseFolder, key: str) -> Self:

@@ -1,6 +1,7 @@
 """What a part's work writes through: files, drops, counters, books, progress."""
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -64,10 +65,21 @@ class PartWriter:
         self._open = ExitStack()
         self._advanced = 0
         self._reported = 0.0
+        self._attempt = ""
+
+    def fence(self) -> None:
+        """Give this attempt's files names of their own, unless it is the part's first: call it before any name is asked for.
+
+        For work that can give other bytes each time. An object store has no lock, and an engine may run a part again while a worker
+        that it takes for dead still runs: that worker would replace files which the other's receipt names.
+        """
+        path = self.phase.attempt_path(self.key)
+        if not files.is_local(path) and not files.create_new(path, b""):
+            self._attempt = f"-a{uuid.uuid4().hex[:8]}"
 
     def name(self, kind: str, suffix: str = ".parquet") -> str:
-        """`documents-00001-of-00004.parquet`: it depends on the part alone."""
-        return f"{kind}-{self.key}{suffix}"
+        """`documents-00001-of-00004.parquet`: it depends on the part alone, but for a later attempt that is fenced."""
+        return f"{kind}-{self.key}{self._attempt}{suffix}"
 
     def publish(self, kind: str, rows: int, write: Callable[[IO[bytes]], object], name: str | None = None) -> None:
         """Fill one file by `write`; it is published with the receipt."""
@@ -108,7 +120,8 @@ class PartWriter:
 
     def spill_name(self, name: str) -> str:
         """The stage-relative name of a file that only later phases read."""
-        return f"{WORK_FOLDER}/{self.phase.fingerprint[:16]}/{self.phase.name}/{name}"
+        attempt = f"attempt{self._attempt}/" if self._attempt else ""
+        return f"{WORK_FOLDER}/{self.phase.fingerprint[:16]}/{self.phase.name}/{attempt}{name}"
 
     def drop(self, drop: Drop) -> None:
         """Record an item that goes no further, with its reason."""
@@ -139,9 +152,7 @@ class PartWriter:
         books.check(f"{self.phase.stage} {self.key}")
         entries = tuple(sorted(self._entries, key=lambda e: e.name))
         counters = dict(sorted(self.counters.items()))
-        receipt = Receipt(self.key, self._part.items, entries, books, counters, dict(self.timings))
-        receipt.save(self.phase)
-        return receipt
+        return Receipt(self.key, self._part.items, entries, books, counters, dict(self.timings)).save(self.phase)
 
     def __enter__(self) -> Self:
         return self

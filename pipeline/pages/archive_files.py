@@ -11,7 +11,9 @@ from tokenizer.errors import InputError
 
 _NAME = re.compile(r".+\.(?:w?arc(?:\.gz|\.zst)?|wacz)", re.IGNORECASE)
 _DERIVED = re.compile(r".+\.(?:wet|wat)(?:\.gz)?", re.IGNORECASE)
-_OWN_NAME = re.compile(r"(pages-\d{5}-of-\d{5}(?:-(?:live|commoncrawl|wayback|warc)|-[jru]\d+)*)(?:-\d\d)?\.warc\.gz")
+_OWN_NAME = re.compile(
+    r"(pages-\d{5}-of-\d{5}(?:-(?:live|commoncrawl|wayback|warc)|-[jru]\d+)*(?:-a[0-9a-f]{8})?)(?:-\d\d)?\.warc\.gz"
+)
 _INDEX_COLUMNS = ["url", "final_url", "fetched_at", "status", "warc_file", "warc_offset", "warc_length"]
 
 

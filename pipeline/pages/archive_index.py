@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -23,7 +23,7 @@ from pipeline.pages.archive_files import redacted_pages
 from pipeline.pages.archive_unpacking import UNPACKED, unpack
 from pipeline.pages.outcomes import REDIRECT_STATUSES
 from pipeline.pages.stored_response import http_status, stored_head
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_records, records_of
+from pipeline.pages.warc_reader import RECORD_FAILURES, RecordReader, read_records, records_of
 from pipeline.pages.warc_record import NotAnArchiveError, SeveralRecordsError, WarcError, WarcRecord, payload_digest
 from pipeline.records import Page
 from pipeline.storage import arrays, files
@@ -205,6 +205,26 @@ class Captures:
         self._paths = paths
         self._bucket = cache(lambda bucket: np.asarray(arrays.load(buckets[bucket])))
         self._buckets = len(buckets)
+        self._records = RecordReader()
+
+    def record(self, capture: Capture) -> WarcRecord:
+        """The record of a capture. Raises WarcError."""
+        return self._records.read(capture.path, capture.offset, capture.length)
+
+    def in_order(self, links: Iterable[tuple[str, datetime | None]]) -> list[int]:
+        """The positions of URLs, each with the time to be near to, in the order in which their first captures lie in the archives.
+
+        Read in this order, neighbours of an object store's file come by one request. Files of a disk need no order.
+        """
+        links = list(links)
+        if all(map(files.is_local, self._paths)):
+            return list(range(len(links)))
+        places = [next(((c.path, c.offset) for c in self.ranked(url, near)), ("", 0)) for url, near in links]
+        return sorted(range(len(links)), key=places.__getitem__)
+
+    def close(self) -> None:
+        """Close the archives that are open."""
+        self._records.close()
 
     def ranked(self, url: str, near: datetime | None) -> list[Capture]:
         """All captures of a URL and its other spellings, the one to take first.

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pipeline.engine import shuffle
@@ -44,7 +45,7 @@ from pipeline.pages.refresh import refresh_target
 from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share
 from pipeline.pages.stored_response import http_response, stored_head
-from pipeline.pages.warc_reader import RECORD_FAILURES, read_record
+from pipeline.pages.warc_reader import RECORD_FAILURES
 from pipeline.pages.warc_record import TruncatedRecordError, WarcRecord, parse_date, payload_digest
 from pipeline.pages.warc_writer import RedirectChain, UnwritableResponseError, exchange_members
 from pipeline.records import Link
@@ -92,16 +93,17 @@ class CopyPart:
         done = self.earlier.done(part.work) if self.earlier else set()
         links = {link.url: link for path in part.work.shards for link in read_links(path) if link.url not in done}
         addresses = part.work.addresses()
-        captures = Captures(self.archives, self.buckets)
         taken_down = self.listed.drops(links)
-        with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
+        journal_path = files.join(writer.phase.work_folder, f"{part.key}.journal")
+        with Journal.at(journal_path) as journal, closing(Captures(self.archives, self.buckets)) as captures:
             writer.advance(len(journal.entries))
-            for url, link in links.items():
-                if url not in journal.entries and url not in taken_down:
-                    address = addresses.get(url, url)
-                    outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
-                    journal.append(*journal_entry(self.listed.outcome(outcome), link))
-                    writer.advance()
+            missing = [link for url, link in links.items() if url not in journal.entries and url not in taken_down]
+            wanted = [(addresses.get(link.url, link.url), link) for link in missing]
+            for position in captures.in_order((address, link.submitted_at) for address, link in wanted):
+                address, link = wanted[position]
+                outcome = archived_outcome(link, captures, address, self.settings.max_redirects, self.settings.kept_types)
+                journal.append(*journal_entry(self.listed.outcome(outcome), link))
+                writer.advance()
             if self.earlier:
                 spill_outcomes(journal, links, writer, self.settings, {}, self.earlier)
             else:
@@ -182,7 +184,7 @@ class _Search:
     def _read(self, capture: Capture, chain: RedirectChain, redirects: int) -> DroppedLink | FetchedPage:
         """The outcome of one capture; a redirect's is that of its target."""
         try:
-            record = read_record(capture.path, capture.offset, capture.length)
+            record = self._captures.record(capture)
             date = record.date
             response = self._response(record)
         except ArchivedElsewhereError as error:
@@ -254,7 +256,7 @@ def revisited(record: WarcRecord, captures: Captures) -> HttpResponse:
     failure: Exception = ArchivedElsewhereError("a revisit of a record that is not in the archives")
     for capture in [capture for capture in wholes if capture.kind in (WHOLE, OWN_PAGE)][:CAPTURES_PER_LINK]:
         try:
-            original = read_record(capture.path, capture.offset, capture.length)
+            original = captures.record(capture)
             if _refers_to(record, original):
                 return replace(http_response(original), url=record.url)
         except RECORD_FAILURES as error:

@@ -38,6 +38,7 @@ class FetchPart:
         Where there are sources besides the web, only the links without a page are fetched, and the outcomes are spilled.
         """
         share = part.work
+        writer.fence()
         links, requests = share.read()
         if self.earlier and not share.moved:
             done = self.earlier.done(share)

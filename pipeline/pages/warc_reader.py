@@ -14,6 +14,9 @@ from pipeline.pages.stored_response import http_response
 from pipeline.pages.warc_record import MAX_RECORD_BYTES, WarcError, WarcRecord, parse_record
 from pipeline.storage import files
 
+OPEN_FILES = 8
+"""Files of an object store that are kept open; each holds the last megabytes that were read."""
+
 RECORD_FAILURES = (ValueError, LookupError, ArithmeticError, TypeError, EOFError, zlib.error)
 """Errors of reading one record, whose bytes come from a server: they concern one page. Errors of the disk concern the stage."""
 
@@ -26,16 +29,40 @@ def read_body(path: str, offset: int, length: int) -> bytes:
 
 def body_at(path: str, file: BinaryIO, offset: int, length: int) -> bytes:
     """The body, as `read_body` gives it, out of an open file."""
-    return http_response(_record_at(path, file, offset, length)).body
+    return http_response(record_at(path, file, offset, length)).body
 
 
 def read_record(path: str, offset: int, length: int) -> WarcRecord:
     """The record at `offset`, `length` bytes of the file. Raises WarcError."""
     with files.open_input(path) as file:
-        return _record_at(path, file, offset, length)
+        return record_at(path, file, offset, length)
 
 
-def _record_at(path: str, file: BinaryIO, offset: int, length: int) -> WarcRecord:
+class RecordReader:
+    """Reads records of several files. Those of an object store stay open: what follows a record has often come with it."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, BinaryIO] = {}
+
+    def read(self, path: str, offset: int, length: int) -> WarcRecord:
+        """The record at `offset`, as `read_record` gives it."""
+        if files.is_local(path):
+            return read_record(path, offset, length)
+        file = self._open.pop(path, None) or files.open_input(path)
+        self._open[path] = file  # the file that was read last is the last one
+        if len(self._open) > OPEN_FILES:
+            self._open.pop(next(iter(self._open))).close()
+        return record_at(path, file, offset, length)
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+
+def record_at(path: str, file: BinaryIO, offset: int, length: int) -> WarcRecord:
+    """The record, as `read_record` gives it, out of an open file."""
     check_range(offset, length)
     file.seek(offset)
     data = file.read(length)

@@ -81,6 +81,18 @@ def creating(path: str) -> Iterator[IO[bytes]]:
         raise
 
 
+def create_new(path: str, data: bytes) -> bool:
+    """Write a file unless there is one of this name, which stays. Returns whether it was written.
+
+    Beam's file systems have no condition for it: of two writers at the same moment, both may be told so.
+    """
+    if exists(path):
+        return False
+    with creating(path) as sink:
+        sink.write(data)
+    return True
+
+
 def remove_unfinished(folder: str) -> None:
     """Remove the unfinished files that killed writers left in a folder."""
     left = [name for name, _ in sizes_below(folder) if name.endswith(ASIDE_SUFFIX)]

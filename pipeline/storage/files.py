@@ -326,6 +326,11 @@ def remove(path: str) -> None:
     remove_all([path])
 
 
+def create_new(path: str, data: bytes) -> bool:
+    """Write a file of an object store unless there is one of this name, which stays. Returns whether it was written."""
+    return store(path).create_new(path, data)
+
+
 def remove_all(paths: Sequence[str]) -> None:
     """Remove files of one file system, those that exist."""
     if not paths:

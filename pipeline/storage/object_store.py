@@ -32,6 +32,9 @@ class ObjectStore(Protocol):
     def creating(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A file that appears at `path` when the block ends without an error."""
 
+    def create_new(self, path: str, data: bytes) -> bool:
+        """Write a file unless there is one of this name. Returns whether it was written."""
+
     def remove_unfinished(self, folder: str) -> None:
         """Remove what killed writers left in a folder."""
 

@@ -17,6 +17,7 @@ from tokenizer.untrusted import check_size
 
 T = TypeVar("T")
 MISSING = ("404", "NoSuchKey", "NotFound")
+TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 NAMES_PER_REQUEST = 1_000
 """Objects that are listed, or deleted, by one request: the protocol's limit."""
 SPOOLED_BYTES = 8 << 20
@@ -120,6 +121,20 @@ def creating(path: str) -> Iterator[IO[bytes]]:
         else:
             with _faults(path):
                 client().upload_fileobj(cast("IO[bytes]", spool), bucket, key, Config=config)
+
+
+def create_new(path: str, data: bytes) -> bool:
+    """Put an object unless there is one of this name, which stays. Returns whether it was put: of several writers, one is told so."""
+    from botocore.exceptions import ClientError
+
+    try:
+        _ask(path, "put_object", Body=data, IfNoneMatch="*")
+    except OSError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in TAKEN:
+            return False
+        raise
+    return True
 
 
 def remove_unfinished(folder: str) -> None:

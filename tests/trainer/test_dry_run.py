@@ -1,6 +1,7 @@
 """Dry runs with hundreds of ranks: exact collectives, and peak memory within 5 % of the formula."""
 
 import os
+import re
 from collections import Counter
 
 import pytest
@@ -94,3 +95,18 @@ def test_the_command_prints_the_collectives(capsys: pytest.CaptureFixture[str]) 
     assert "5 all-gather, 3 reduce-scatter, 1 all-reduce" in output
     assert cli.main([*words, "--heads=3"]) == 2
     assert cli.main([*words, "--ranks=1"]) == 2
+
+
+@pytest.mark.slow
+def test_the_command_counts_accumulated_gradients_of_xl(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two of xl's 48 layers; 8 ranks make 8 micro-batches of 8 windows each, or one."""
+    words = ["rehearse", "gpt2-xl", "--ranks=8", "--layers=2", "--strategy=fsdp"]
+    sizes = []
+    for more, batches in (([], 8), (["--batch-tokens=65536"], 1)):
+        assert cli.main([*words, *more]) == 0
+        output = capsys.readouterr().out
+        assert f"micro-batches per step: {batches}" in output
+        held, formula = (float(number) for number in re.findall(r"([0-9.]+) GiB", output))
+        assert held == pytest.approx(formula, rel=0.05)
+        sizes.append(output)
+    assert "3 all-gather" in sizes[0], "each block once, and the rest"

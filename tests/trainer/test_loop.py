@@ -7,17 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from tokenizer.codec import Tokenizer
 from trainer import cli, distributed, loop
+from trainer.data import TokenDataset
 from trainer.distributed import World
 from trainer.loop import Trainer
+from trainer.presets import tiny
 
 Command = Callable[..., list[str]]
 Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
@@ -213,6 +219,37 @@ def test_losses_agree_across_precisions(small_run: Command, losses: Losses, tmp_
         ends[precision] = losses(tmp_path / precision)[-1][2]
     assert ends["fp32"] == pytest.approx(ends["fp64"], abs=1e-4)
     assert ends["bf16"] == pytest.approx(ends["fp64"], abs=2e-2)
+
+
+class CountsCasts(TorchDispatchMode):
+    """Counts casts to bf16 of each size, and paddings of the output layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.casts: Counter[int] = Counter()
+        self.paddings = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func == torch.ops.aten._to_copy.default and result.dtype == torch.bfloat16:
+            self.casts[result.numel()] += 1
+        self.paddings += func == torch.ops.aten.constant_pad_nd.default
+        return result
+
+
+def test_a_validation_casts_and_pads_each_weight_once(corpus_folder: Path, byte_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    config = tiny().with_options(
+        vocabulary=257, layers=3, width=48, context=32, batch_tokens=256, precision="bf16", validation_tokens=2048
+    )
+    trainer = Trainer(config, TokenDataset.open(corpus_folder), byte_tokenizer, tmp_path, World())
+    with CountsCasts() as counts:
+        first = trainer.validate()
+    assert counts.paddings == 1
+    assert counts.casts[48 * 4 * 48] == 2 * 3, "each block's two matrices of the feed-forward layer, for 8 micro-batches"
+    assert trainer.validate() == first
+    with torch.no_grad():
+        trainer.model.token_embedding.weight.add_(0.1)
+    assert trainer.validate() != first, "no cast outlives the validation"
 
 
 @pytest.mark.slow

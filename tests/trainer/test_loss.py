@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer.loss import head_loss
+from trainer.loss import head_loss, padded_head
 
 CLASSES, PADDED = 50_257, 50_304
 
@@ -94,3 +94,17 @@ def test_without_gradients_there_is_one_product_per_chunk() -> None:
             head_loss(hidden, weight, targets, PADDED, 64)
         counts.append(mode.products)
     assert counts == [6, 2]
+
+
+@pytest.mark.parametrize("softcap", [0.0, 5.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_loss_without_a_gradient_is_the_loss_with_one(dtype: torch.dtype, softcap: float) -> None:
+    hidden, weight, targets = case(100, 16, dtype)
+    targets[7:20] = -1
+    with_gradient = head_loss(hidden.requires_grad_(), weight, targets, PADDED, 64, softcap)
+    with torch.no_grad():
+        without = head_loss(hidden, weight, targets, PADDED, 64, softcap)
+        kept = head_loss(hidden, weight, targets, PADDED, 64, softcap, padded_head(weight, PADDED, dtype))
+    assert with_gradient.dtype == without.dtype
+    assert without.item() == pytest.approx(with_gradient.item(), rel=1e-12 if dtype == torch.float64 else 1e-5)
+    assert torch.equal(without, kept)

@@ -133,6 +133,10 @@ class Candidate:
         """Tokens of a sliding window: the model's whole context."""
         return self.model.context_tokens
 
+    def at_most_window(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """The strides, each cut to a window: a longer one would leave tokens out. Equal ones count once."""
+        return tuple(dict.fromkeys(min(stride, self.window_tokens) for stride in strides))
+
     def stream(self, text: str) -> list[int]:
         """Ids of a text, with an end of text first as its beginning."""
         return [self.tokenizer.eot_id, *self.tokenizer.encode(text)]

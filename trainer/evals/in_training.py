@@ -109,9 +109,10 @@ def _gather(model: GPT) -> GPT:
     """Return the network itself, or an unsharded copy if its parameters are sharded over ranks."""
     if not is_sharded(model):
         return model
-    parameters = list(model.parameters())
-    copy = GPT(model.config).to(parameters[0].device, parameters[0].dtype)
-    with torch.no_grad():
-        for target, source in zip(copy.parameters(), parameters, strict=True):
-            target.copy_(source.full_tensor() if isinstance(source, DTensor) else source)
+    with torch.device("meta"):
+        copy = GPT(model.config)
+    state = {name: weight.detach() for name, weight in model.named_parameters()}
+    copy.load_state_dict(
+        {name: weight.full_tensor() if isinstance(weight, DTensor) else weight for name, weight in state.items()}, assign=True
+    )
     return copy

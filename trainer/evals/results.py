@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tokenizer import typed_json
+from tokenizer.errors import InputError
 from tokenizer.typed_json import Count
 from trainer.paper import ROWS, SIZES
 
@@ -92,7 +93,9 @@ def _with_number(result: Any) -> Any:
 
 
 def mean(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean of independent examples and its standard error."""
+    """Mean of independent examples and its standard error. Raises InputError where there is no example."""
+    if not len(values):
+        raise InputError("the file holds no example; use the file as it is published")
     array = np.asarray(values, np.float64)
     error = float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else None
     return math.fsum(array) / len(array), error

@@ -3,13 +3,19 @@
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import boto3
+import numpy as np
 import pytest
 from servers.objects import ACCESS, Traffic, object_store
+from small_web import write_month
 
-from pipeline.storage import files, s3
+from pipeline.pages.archive_index import CAPTURE, WHOLE, Captures, hash64
+from pipeline.pages.warc_reader import read_records
+from pipeline.storage import arrays, files, s3
+from pipeline.urls import dedup_key
 
 BUCKET = "corpora"
 FOLDER = f"s3://{BUCKET}/a folder"
@@ -183,3 +189,31 @@ def test_another_server_or_key_gets_another_client(traffic: Traffic, monkeypatch
     assert s3.client().meta.endpoint_url == "http://127.0.0.1:9"
     monkeypatch.undo()
     assert s3.client() is before
+
+
+def test_neighbouring_records_of_an_archive_come_by_one_request(traffic: Traffic, tmp_path: Path) -> None:
+    """Captures are read in the order in which they lie in their files, by readers that stay open."""
+    pages, hosts = 300, 7
+    local = Path(write_month(tmp_path, pages).warc)
+    archive = f"{FOLDER}/pages.warc.gz"
+    files.publish_bytes(archive, local.read_bytes())
+    records = list(read_records(str(local)))
+    rows = np.zeros(len(records), CAPTURE)
+    for row, record in zip(rows, records, strict=True):
+        row["page"], row["url"], row["kind"] = hash64(dedup_key(record.url)), hash64(record.url), WHOLE
+        row["offset"], row["length"], row["status"] = record.offset, record.length, 200
+    rows.sort(order="page")
+    with (tmp_path / "captures.npy").open("wb") as file:
+        arrays.write(file, rows)
+    captures = Captures((archive,), (str(tmp_path / "captures.npy"),))
+    urls = sorted(record.url for record in records)  # host by host, which is not the file's order
+    assert [url.split("/")[2] for url in urls] != [record.url.split("/")[2] for record in records]
+    assert len({url.split("/")[2] for url in urls}) == hosts
+    order = captures.in_order((url, None) for url in [*urls, "http://nowhere.example/"])
+    traffic.take()
+    found = [captures.record(capture) for place in order if place < pages for capture in captures.ranked(urls[place], None)[:1]]
+    asked = traffic.take()
+    captures.close()
+    assert [(record.url, record.block) for record in found] == [(record.url, record.block) for record in records]
+    assert asked.requests["GET"] < 20, "a request per record was 300"
+    assert asked.sent_bytes < 1.2 * local.stat().st_size

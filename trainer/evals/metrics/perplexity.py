@@ -45,7 +45,7 @@ def evaluate(candidate: Candidate, source: TokenizedText, text: str) -> list[Res
 def strides(candidate: Candidate) -> tuple[int, ...]:
     """The candidate's strides, at most a window each; by default the whole window and half of it."""
     window = candidate.window_tokens
-    return tuple(min(stride, window) for stride in candidate.strides) or (window, max(1, window // 2))
+    return candidate.at_most_window(candidate.strides) or (window, max(1, window // 2))
 
 
 def count_units(text: str) -> dict[str, int]:

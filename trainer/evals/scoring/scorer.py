@@ -11,19 +11,17 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from tokenizer.errors import InputError
 from trainer.evals.candidate import LanguageModel, Prefix
 from trainer.evals.scoring.sharding import ExampleSharding
+from trainer.loss import token_nats
 
 REQUESTS_PER_CHUNK = 2048
 LENGTH_MULTIPLE = 16
 LOGITS_BYTES = 1 << 26
 """Logits per product. On one core, a product of 256 rows takes two thirds of the time of four of 64 rows (docs/log.md)."""
-
-ROWS_IN_CACHE = 8
-"""On one core, the loss of 8 rows at a time takes a quarter of the time of 256 rows (45 and 180 us per token)."""
 
 Int64Tokens = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -31,10 +29,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """Score each token of `tokens[first:]` given all tokens before it. At most context + 1 tokens; `first` is at least 1."""
+    """Score each token of `tokens[first:]` given all tokens before it. At most context + 1 tokens; `first` is at least 1.
+
+    Raises InputError where no token is scored, or none is before it: the example has no text there.
+    """
 
     tokens: Sequence[int] | Int64Tokens
     first: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first < len(self.tokens):
+            raise InputError(
+                f"an example of {len(self.tokens)} tokens has no token to score from token {self.first} on; "
+                "use the file as it is published"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +131,7 @@ class Scorer:
 
     def _padded_length(self, length: int) -> int:
         if length > self.model.context_tokens:
-            raise ValueError(f"a request of {length} tokens: the context holds {self.model.context_tokens}")
+            raise InputError(f"an example of {length} tokens: the network's context holds {self.model.context_tokens}")
         return min(self.model.context_tokens, -(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE)
 
     def _targets(self, batch: Sequence[Request], length: int, prefix: Prefix | None = None) -> _Targets:
@@ -181,7 +189,7 @@ class Scorer:
             logits = self.model.logits(features_ND[start : start + rows])
             best.append(logits.argmax(dim=1) if self.predict else torch.full_like(targets_n, -1))
             best_allowed.append(_best_without(logits, banned) if self.predict and len(banned) else best[-1])
-            nats.append(_nats(logits, targets_n))
+            nats.append(token_nats(logits, targets_n).double())
         return tuple(torch.cat(chunks).cpu().numpy() for chunks in (nats, best, best_allowed))  # type: ignore[return-value]
 
 
@@ -192,13 +200,3 @@ def _best_without(logits: Tensor, banned: Tensor) -> Tensor:
     best = logits.argmax(dim=1)
     logits[:, banned] = values
     return best
-
-
-def _nats(logits: Tensor, targets_n: Tensor) -> Tensor:
-    """Nats of each target. On a CPU a few rows at a time: they stay in its cache for every pass after the first."""
-    rows = ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
-    parts = [
-        F.log_softmax(logits[start : start + rows], dim=1).gather(1, targets_n[start : start + rows, None])
-        for start in range(0, len(logits), rows)
-    ]
-    return -torch.cat(parts)[:, 0].double()

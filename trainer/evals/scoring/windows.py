@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tokenizer.errors import InputError
 from trainer.evals.scoring.scorer import Request, Scorer
 
 
@@ -45,7 +46,9 @@ class TextLoss:
     nats_error: float | None
 
     def nats_per(self, units: int) -> tuple[float, float | None]:
-        """Nats per unit of the original text, and the standard error."""
+        """Nats per unit of the original text, and the standard error. Raises InputError for a text without units."""
+        if not units:
+            raise InputError("the text holds no word to divide by; raise --limit, or use the file as it is published")
         return self.nats / units, None if self.nats_error is None else self.nats_error / units
 
     def perplexity(self, units: int) -> tuple[float, float | None]:
@@ -61,12 +64,12 @@ class TextLoss:
 
 
 def text_loss(scorer: Scorer, tokens: TokenSequence, stride_tokens: int) -> TextLoss:
-    """Score every token but the first. Raises ValueError if there is none."""
+    """Score every token but the first. Raises InputError if there is none."""
     scorer = replace(scorer, predict=False)
     scores = scorer.score(windows(tokens, scorer.model.context_tokens, stride_tokens))
     sums = np.array([(score.total, len(score.nats)) for score in scores])
     if not len(sums):
-        raise ValueError("nothing to score: the text holds no token")
+        raise InputError("nothing to score: the text holds no token; use the file as it is published")
     nats, counts = math.fsum(sums[:, 0]), int(sums[:, 1].sum())
     return TextLoss(nats, counts, len(sums), _error(sums[:, 0], sums[:, 1]))
 

@@ -28,13 +28,13 @@ class Turn:
 def read_turns(path: Path) -> Iterator[Turn]:
     """Read the file as published. Raises InputError with the number of a malformed story."""
     try:
-        stories = json.loads(read_text(path))["data"]
+        stories = list(json.loads(read_text(path))["data"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the JSON of CoQA, an object with a list 'data' ({error})") from error
     for number, story in enumerate(stories, 1):
         try:
             yield from _turns(story)
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise InputError(f"{path}, story {number}: a question or an answer is missing ({error!r})") from error
 
 
@@ -44,7 +44,7 @@ def _turns(story: dict[str, Any]) -> Iterator[Turn]:
     transcript = f"{story['story']}\n\n"
     for index, question in enumerate(story["questions"]):
         transcript += f"Q: {question['input_text']}\nA:"
-        answers = tuple(person[index]["input_text"] for person in people)
+        answers = tuple(str(person[index]["input_text"]) for person in people)
         yield Turn(transcript, answers)
         transcript += f" {answers[0]}\n"
 

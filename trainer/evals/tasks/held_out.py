@@ -51,7 +51,7 @@ def run(candidate: Candidate, paths: list[Path], name: str = HELD_OUT) -> list[R
     length = min(len(stream), manifest.split(HELD_OUT).tokens, candidate.limit or len(stream))
     scorer = Scorer(candidate.model, candidate.batch_tokens)
     results = []
-    for stride in candidate.strides or (candidate.window_tokens,):
+    for stride in candidate.at_most_window(candidate.strides) or (candidate.window_tokens,):
         loss = text_loss(scorer, EotPrefixedStream(stream, manifest.eot_id, length + 1), stride)
         values = {
             ("nats per token", "BPE tokens with the end of each text"): loss.nats_per(loss.tokens),

@@ -34,7 +34,7 @@ def clean(text: str) -> str:
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     """Accuracy in three readings."""
     records = read_records(paths[0], activity_label=str, ctx_a=str, ctx_b=str, endings=list, label=(int, str))[: candidate.limit]
-    endings = [[clean(ending) for ending in record["endings"]] for record in records]
+    endings = [_endings(paths[0], number, record) for number, record in enumerate(records, 1)]
     labels = [_label(paths[0], number, record) for number, record in enumerate(records, 1)]
     scorer = Scorer(candidate.model, candidate.batch_tokens, predict=False)
     encode = candidate.tokenizer.encode
@@ -50,6 +50,14 @@ def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
 
 def _context(record: dict[str, Any]) -> str:
     return clean(f"{record['activity_label']}: {record['ctx_a']} {record['ctx_b'].capitalize()}")
+
+
+def _endings(path: Path, number: int, record: dict[str, Any]) -> list[str]:
+    texts = [clean(ending) if isinstance(ending, str) else "" for ending in record["endings"]]
+    for index, text in enumerate(texts):
+        if not text.strip():
+            raise InputError(f"{path}, line {number}: ending {index} has no text but markup; use the file as it is published")
+    return texts
 
 
 def _label(path: Path, number: int, record: dict[str, Any]) -> int:

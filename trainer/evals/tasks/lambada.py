@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tokenizer.errors import InputError
 from trainer.evals.candidate import Candidate, Codec
 from trainer.evals.results import Result, mean, percent
 from trainer.evals.scoring.scorer import Request, Score, Scorer, truncate_left
@@ -22,6 +23,11 @@ NOTHING_BEFORE = "OpenAI's text as it is, nothing before it"
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     """Accuracy in four readings and perplexity in two."""
     texts = [record["text"] for record in read_records(paths[0], text=str)][: candidate.limit]
+    for number, text in enumerate(texts, 1):
+        if len(text.split()) < 2:
+            raise InputError(
+                f"{paths[0]}, passage {number}: {text!r:.100} has no word before its last; use the file as it is published"
+            )
     requests = [last_word_request(candidate, text) for text in texts]
     scorer = Scorer(candidate.model, candidate.batch_tokens, banned=stop_word_ids(candidate.tokenizer))
     scores = list(scorer.score(requests))

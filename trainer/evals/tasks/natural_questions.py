@@ -17,6 +17,9 @@ NEW_TOKENS = 32
 def run(candidate: Candidate, paths: list[Path]) -> list[Result]:
     """Exact match on all questions but the file's first ones, which are the examples of the prompt."""
     records = read_records(paths[0], question=str, answer=list)
+    for number, record in enumerate(records, 1):
+        if not record["answer"] or not all(isinstance(answer, str) for answer in record["answer"]):
+            raise InputError(f"{paths[0]}, question {number}: 'answer' must list texts, at least one")
     examples, questions = records[:EXAMPLES], records[EXAMPLES:][: candidate.limit]
     if not questions:
         raise InputError(f"{paths[0]}: {len(records)} questions; the task needs at least {EXAMPLES + 1}")

@@ -52,8 +52,10 @@ def _schema(path: Path, number: int, node: ElementTree.Element) -> Schema:
     texts = [_clean(node.findtext(f"text/{name}")) for name in ("txt1", "pron", "txt2")]
     answers = [_clean(answer.text) for answer in node.iterfind("answers/answer")]
     letter = _clean(node.findtext("correctAnswer")).strip(". ")
-    if len(answers) != 2 or letter not in ("A", "B") or not texts[1]:
-        raise InputError(f"{path}, schema {number}: needs a pronoun, two answers, and A or B as the correct answer")
+    if len(answers) != 2 or not all(answers) or letter not in ("A", "B") or not all(texts[1:]):
+        raise InputError(
+            f"{path}, schema {number}: needs a pronoun, text after it, two answers, and A or B as the correct answer"
+        )
     before, pronoun, after = texts
     rest = after if not after or after[0] in ".,;:!?'" else f" {after}"
     first, second = (_as_written(answer, pronoun, before) for answer in answers)
