@@ -67,9 +67,17 @@ def commands(output: Path, demo_web: web.Web, proxy: str) -> Iterator[tuple[str,
 def _run_all(output: Path, demo_web: web.Web, proxy: str) -> int:
     for command in commands(output, demo_web, proxy):
         _print("\n$ " + shlex.join(command).replace(str(PYTHON), "python"))
-        if code := _run(command, output / SAMPLES if "sample" in command else None):
+        made = {"sample": output / SAMPLES, "eval": output / "evaluation" / "results.json"}.get(command[3])
+        if made and _is_younger(made, output / "run" / "checkpoints"):
+            _print(f"{made}: up to date")
+        elif code := _run(command, output / SAMPLES if "sample" in command else None):
             return code
     return 0
+
+
+def _is_younger(made: Path, checkpoints: Path) -> bool:
+    """Whether a file was written after the last checkpoint."""
+    return made.exists() and all(made.stat().st_mtime > path.stat().st_mtime for path in checkpoints.rglob("*"))
 
 
 def _run(command: tuple[str, ...], kept: Path | None) -> int:
