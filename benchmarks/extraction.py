@@ -10,7 +10,7 @@ resiliparse, ours and the peers. The default extractor is trained on these pages
 `extractor_training.py --folder` wrote), each page is read with the weights of other domains. `paired` prints the default's F1 on
 every collection of gold pages beside the cascade's, with the bootstrap error of the difference. `strings` counts trafilatura's
 strings that must and must not be in the text. `pace` compares our sandbox with datatrove's (FineWeb's settings) and with a bare loop
-of trafilatura with equal settings. Peers are installed at first use. For more pages and workers, see documents.py.
+of trafilatura as it is shipped, with equal settings. Peers are installed at first use. For more pages and workers, see documents.py.
 """
 
 import argparse
@@ -63,6 +63,9 @@ PEERS = {
     "readability": ("readability-lxml==0.8.4.1", "html-text", "lxml_html_clean"),
     "newspaper4k": ("newspaper4k==0.9.6", "lxml_html_clean"),
 }
+BARE_LOOP = "trafilatura"
+"""The peer that runs in a process of our own Python, which has it: in this process our attribute lists stand in for its expressions."""
+
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, cascade": {"extractor": "cascade"},
@@ -121,7 +124,8 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
 def peer(name: str, pages: list[GoldPage]) -> PeerExtraction:
     """Run a peer in an environment of its own. Raises PeerError if it cannot be installed or fails."""
     bodies = pickle.dumps([charset.decode(page.body, None)[0] for page in pages])
-    command = [str(peers.python(name, *PEERS[name])), str(Path(__file__).with_name("extraction_peer.py")), name]
+    python = sys.executable if name == BARE_LOOP else str(peers.python(name, *PEERS[name]))
+    command = [python, str(Path(__file__).with_name("extraction_peer.py")), name]
     done = subprocess.run(command, input=bodies, capture_output=True, check=False)
     if done.returncode:
         raise peers.PeerError(f"{name}: {(done.stderr.decode().strip().splitlines() or ['no message'])[-1]}")
@@ -157,18 +161,20 @@ def _row(name: str, pages: list[GoldPage], texts: list[str], milliseconds: float
 
 def paired(folder: Path, folds: Path) -> None:
     """Print F1 with the weights of other domains, today's cascade's, and the difference with its bootstrap error."""
+    pages = [page for page in load(folder, ARTICLES) if page.text]
+    both = [
+        np.array([overlap(page.text or "", extract_text(page)) for page in pages])
+        for extract_text in (unseen(folder, folds), ours(extractor="cascade"))
+    ]
     print("| pages | F1, default | F1, cascade | difference |\n|---|---|---|---|")
-    for name, collections in {**{name: [name] for name in ARTICLES}, "all": list(ARTICLES)}.items():
-        pages = [page for page in load(folder, collections) if page.text]
-        columns = [
-            np.array([overlap(page.text or "", extract_text(page)) for page in pages])
-            for extract_text in (unseen(folder, folds), ours(extractor="cascade"))
-        ]
+    for name in (*ARTICLES, "all"):
+        chosen = [number for number, page in enumerate(pages) if name in (page.collection, "all")]
+        columns = [shares[chosen] for shares in both]
         noise = np.random.default_rng(1)
-        picks = [noise.integers(0, len(pages), len(pages)) for _ in range(1_000)]
+        picks = [noise.integers(0, len(chosen), len(chosen)) for _ in range(1_000)]
         spread = np.std([f1(columns[0][pick]) - f1(columns[1][pick]) for pick in picks])
         new, old = map(f1, columns)
-        print(f"| {name} ({len(pages)}) | {new:.4f} | {old:.4f} | {new - old:+.4f} ± {spread:.4f} |", flush=True)
+        print(f"| {name} ({len(chosen)}) | {new:.4f} | {old:.4f} | {new - old:+.4f} ± {spread:.4f} |", flush=True)
 
 
 def f1(shares: np.ndarray) -> float:
@@ -195,7 +201,6 @@ def count_strings(folder: Path, folds: Path | None) -> None:
 def loops() -> dict[str, Callable[[GoldPage], str]]:
     """Return extractors without isolation, cleaning or gates; `parse` only parses the HTML."""
     return {
-        "bare loop": by_setting(SETTINGS["fast, no comments"]),
         "resiliparse": lambda page: extractors.by_resiliparse(charset.decode(page.body, None)[0]),
         "parse": lambda page: str(lxml.html.document_fromstring(page.body).tag),
     }
@@ -204,7 +209,7 @@ def loops() -> dict[str, Callable[[GoldPage], str]]:
 def pace(folder: Path, rounds: int, rows_file: Path | None) -> None:
     """Print CPU milliseconds per page over all processes. Ours include isolation, decoding, gates, language and cleaning."""
     pages = load(folder, ["scrapinghub"])
-    spent: dict[str, list[float]] = {name: [] for name in (*PEERS, *OURS, *loops())}
+    spent: dict[str, list[float]] = {name: [] for name in (BARE_LOOP, *PEERS, *OURS, *loops())}
     peaks: dict[str, float] = {name: measure_peak(name, folder) for name in (*OURS, *loops())}
     absent: list[scores.Absent] = []
     with ExitStack() as stack:
@@ -212,7 +217,7 @@ def pace(folder: Path, rounds: int, rows_file: Path | None) -> None:
         for box in boxes.values():
             sandbox_ms(box, pages[:3])
         for _ in range(rounds):
-            for name in [name for name in PEERS if name in spent]:
+            for name in [name for name in (BARE_LOOP, *PEERS) if name in spent]:
                 try:
                     result = peer(name, pages)
                 except peers.PeerError as error:
@@ -231,9 +236,9 @@ def pace(folder: Path, rounds: int, rows_file: Path | None) -> None:
         print(f"{name:20} {_spread(milliseconds)} ms per page, {peaks[name]:,.0f} MB")
     pairs = (
         ("ours", "ours, cascade"),
-        ("ours", "bare loop"),
+        ("ours", BARE_LOOP),
         ("ours", "datatrove"),
-        ("ours, once", "bare loop"),
+        ("ours, once", BARE_LOOP),
         ("ours, resiliparse", "ours"),
     )
     for name, other in [pair for pair in pairs if pair[1] in spent]:
@@ -267,7 +272,7 @@ def rows(spent: dict[str, list[float]], peaks: dict[str, float]) -> list[scores.
         f"datatrove {PEERS['datatrove'][0].partition('==')[2]}, its sandbox": ("ours", "datatrove"),
         PEERS["readability"][0].replace("==", " "): ("ours", "readability"),
         PEERS["newspaper4k"][0].replace("==", " "): ("ours", "newspaper4k"),
-        f"trafilatura {trafilatura.__version__} in a bare loop, the same settings": ("ours, once", "bare loop"),
+        f"trafilatura {trafilatura.__version__} in a bare loop, the same settings": ("ours, once", BARE_LOOP),
         f"resiliparse {version('resiliparse')} in a bare loop": ("ours, resiliparse", "resiliparse"),
     }
     races: list[scores.Row] = [

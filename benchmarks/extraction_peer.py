@@ -27,6 +27,14 @@ def datatrove(pages: list[str]) -> Iterator[str]:
     yield from documents.values()
 
 
+def trafilatura(pages: list[str]) -> Iterator[str]:
+    """trafilatura in a loop, as it is shipped: fast and without comments, as ours uses it."""
+    from trafilatura import extract
+
+    for page in pages:
+        yield extract(page, fast=True, include_comments=False) or ""
+
+
 def readability(pages: list[str]) -> Iterator[str]:
     from html_text import extract_text
     from readability import Document
@@ -64,7 +72,12 @@ def peak_mb() -> float:
 def main() -> None:
     logging.disable(logging.CRITICAL)
     pages = pickle.load(sys.stdin.buffer)
-    run = {"datatrove": datatrove, "readability": readability, "newspaper4k": newspaper4k}[sys.argv[1]]
+    run = {
+        "datatrove": datatrove,
+        "trafilatura": trafilatura,
+        "readability": readability,
+        "newspaper4k": newspaper4k,
+    }[sys.argv[1]]
     list(run(pages[:1]))
     began = cpu_seconds()
     texts = list(run(pages))

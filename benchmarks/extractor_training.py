@@ -223,12 +223,13 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path(weights.__file__).with_name(weights.FILE))
     arguments = parser.parse_args()
+    for folder in (arguments.output.parent, *([arguments.folder] if arguments.folder else [])):
+        folder.mkdir(parents=True, exist_ok=True)
     learned = list(examples(arguments.data / "html"))
     print(f"{len(learned):,} pages, {sum(len(example.labels) for example in learned):,} blocks", flush=True)
     whole, folds = train(learned)
     weights.write(arguments.output, whole)
     if arguments.folder:
-        arguments.folder.mkdir(parents=True, exist_ok=True)
         for number, fold in enumerate(folds):
             weights.write(arguments.folder / f"fold{number}.npz", fold)
     print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")

@@ -65,6 +65,15 @@ WRAPPED_CHARACTERS: Final = 25
 UNSPACED_CHARACTER: Final = re.compile(f"[{scripts.UNSPACED}]")
 TITLE_LINES: Final = 3
 PROSE_CHARACTERS: Final = 80
+TITLE_CHARACTERS: Final = 12
+"""Text that is longer than this, and that a title begins or ends with, is no chance agreement."""
+
+TRAIL: Final = re.compile(r"\s*[\u00bb\u203a\u2192\u25b8\u276f]\s*|\s+(?:[>/|•·\\]|::|>>)\s+")
+"""What stands between the parts of a trail that leads from a site's front page to a page."""
+
+FRONT_PAGE: Final = re.compile(
+    r"(?:home ?page|home|front ?page|start(?:seite)?|accueil|in[ií]cio|p[aá]gina inicial|forside|hjem|strona główna|главная|首页)(?!\w)"
+)
 NOT_WORDS: Final = re.compile(r"\W+")
 BLANK_LINES: Final = re.compile(r"\n{3,}")
 
@@ -112,19 +121,48 @@ def strip_title(text: str, headings: frozenset[str]) -> tuple[str, bool]:
     """The text without its title, and whether the title was in its first lines. The title has a column of its own.
 
     Lines above the title are removed too, unless they are long enough to be prose. A page's <title> often ends in the site's name, so a
-    line of more than 12 characters that begins the <title> counts as the title.
+    line of more than 12 characters that begins the <title> counts as the title. So does a trail of the site's sections that ends in it.
 
     >>> strip_title("A storm is coming\\nStay at home.", frozenset({"A storm is coming | The Daily"}))
     ('Stay at home.', True)
     """
     titles = [_words(heading) for heading in headings]
     lines = text.split("\n")
+    last = -1
     for number, line in enumerate(lines[:TITLE_LINES]):
         words = _words(line)
-        if words and any(words == title or (len(words) > 12 and title.startswith(words)) for title in titles):
-            above = [line for line in lines[:number] if len(line) >= PROSE_CHARACTERS]
-            return "\n".join(above + lines[number + 1 :]).strip(), True
-    return text, False
+        if words and any(_is_title(words, title) for title in titles):
+            last = number
+            break
+        if last < 0 and _is_trail(line, titles):
+            last = number
+    if last < 0:
+        return text, False
+    above = [line for line in lines[:last] if len(line) >= PROSE_CHARACTERS and not _is_trail(line, titles)]
+    return "\n".join(above + lines[last + 1 :]).strip(), True
+
+
+def _is_trail(line: str, titles: list[str]) -> bool:
+    words = _words(line)
+    return bool(words) and any(_is_trail_to(line, words, title) for title in titles)
+
+
+def _is_title(words: str, title: str) -> bool:
+    return bool(words) and (words == title or (len(words) > TITLE_CHARACTERS and title.startswith(words)))
+
+
+def _is_trail_to(line: str, words: str, title: str) -> bool:
+    """Whether a line is a trail of sections that ends in a title: with marks between its parts, from the front page on, or without space
+    before the title's capital. Prose may end in the title too.
+    """
+    parts = TRAIL.split(line.rstrip())
+    if len(parts) > 1 and _is_title(_words(parts[-1]), title):
+        return True
+    if len(title) <= TITLE_CHARACTERS or not words.endswith(title) or line.rstrip().endswith("."):
+        return False
+    before = words[: -len(title)]
+    is_glued = before[-1:].isalnum() and NOT_WORDS.sub(" ", line).strip()[-len(title)].isupper()
+    return len(before) < PROSE_CHARACTERS and (is_glued or FRONT_PAGE.match(before) is not None)
 
 
 def _words(text: str) -> str:

@@ -4,41 +4,28 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.documents.blocks.white_space_style import is_word, white_space
 from pipeline.documents.blocks.word_groups import FORMULA_PICTURE, HIDDEN, NOT_SHOWN
 from tokenizer.compiled import Array, Integer, compiled_inner
 
-AFTER, MASK, IS_LINK, SELF_CLOSED, KEEPS_SPACE, IS_FORMULA, ALT_START, ALT_END, CELLS = range(9)
+AFTER, MASK, IS_LINK, SELF_CLOSED, SPACE, IS_FORMULA, ALT_START, ALT_END, CELLS = range(9)
 """Cells of the result: the offset after the tag, groups of class words with what is hidden, whether it leads to another page, whether it
-ends in '/>', whether its style keeps white space, whether it is a formula's script or picture, and the bytes of its alternative text."""
+ends in '/>', what its style says of white space, whether it is a formula's script or picture, and the bytes of its alternative text."""
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE, _HIDDEN, _ARIA, _HREF = (
     np.frombuffer(name, np.uint8)
     for name in (b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"href")
 )
-_NONE, _PRE, _BREAK, _TRUE, _SCRIPT, _UNTIL_FOUND = (
-    np.frombuffer(word, np.uint8) for word in (b"none", b"pre", b"break-spaces", b"true", b"javascript:", b"until-found")
+_NONE, _TRUE, _SCRIPT, _UNTIL_FOUND = (
+    np.frombuffer(word, np.uint8) for word in (b"none", b"true", b"javascript:", b"until-found")
 )
 _TYPE, _ALT, _SRC = (np.frombuffer(name, np.uint8) for name in (b"type", b"alt", b"src"))
 _MATH_TEX, _MATH_ASCII, _MATHJAX = (np.frombuffer(word, np.uint8) for word in (b"math/tex", b"math/asciimath", b"mathjax"))
 _LATEX, _MATHTEX, _MIMETEX, _CODECOGS, _MWE, _TEX = (
     np.frombuffer(word, np.uint8) for word in (b"latex", b"mathtex", b"mimetex", b"codecogs", b"mwe-math", b"tex")
 )
-_DISPLAY, _SPACE = np.frombuffer(b"display", np.uint8), np.frombuffer(b"white-space", np.uint8)
+_DISPLAY: Final = np.frombuffer(b"display", np.uint8)
 _HASH: Final = 35
-
-
-@compiled_inner
-def is_word(data: Array, start: Integer, end: Integer, word: Array) -> bool:
-    """Whether `data[start:end]` begins with a lower-case ASCII word, in any case."""
-    if start + len(word) > end:
-        return False
-    for k in range(len(word)):
-        byte = data[start + k]
-        if 65 <= byte <= 90:
-            byte += 32
-        if byte != word[k]:
-            return False
-    return True
 
 
 @compiled_inner
@@ -48,14 +35,14 @@ def _is_name(data: Array, start: Integer, end: Integer, word: Array) -> bool:
 
 @compiled_inner
 def _says(data: Array, start: Integer, end: Integer, name: Array, word: Array) -> bool:
-    """Whether a style's property `name` has a value that begins with `word`, and is not pre-line."""
+    """Whether a style's property `name` has a value that begins with `word`."""
     at = start
     while at + len(name) < end:
         if is_word(data, at, end, name):
             k = at + len(name)
             while k < end and (data[k] <= 32 or data[k] == 58):
                 k += 1
-            if is_word(data, k, end, word) and not (k + 4 < end and data[k + 3] == 45 and data[k + 4] == 108):
+            if is_word(data, k, end, word):
                 return True
             at = k
         at += 1
@@ -159,8 +146,7 @@ def _meaning(  # noqa: C901, PLR0913 (one attribute, by its name)
     elif _is_name(data, start, end, _STYLE):
         if _says(data, first, last, _DISPLAY, _NONE):
             mask |= np.int64(HIDDEN | NOT_SHOWN)
-        if _says(data, first, last, _SPACE, _PRE) or _says(data, first, last, _SPACE, _BREAK):
-            result[KEEPS_SPACE] = 1
+        result[SPACE] = white_space(data, first, last)
     elif _is_name(data, start, end, _HIDDEN):
         if not is_word(data, first, last, _UNTIL_FOUND):
             mask |= np.int64(HIDDEN | NOT_SHOWN)

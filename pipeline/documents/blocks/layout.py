@@ -9,8 +9,13 @@ from tokenizer.compiled import Array
 START, END, BLOCK_OF, MODE = range(4)
 """Columns of a segment: its bytes, its block, and how its white space counts."""
 
-PREFORMATTED, CODE, BREAK_SHIFT = 1, 2, 2
-"""Bits of MODE: its white space is text; its no-break spaces are text. Above them: the number of <br> before it, 2 at most."""
+PREFORMATTED, CODE, LINES, VERBATIM, BREAK_SHIFT = 1, 2, 4, 8, 4
+"""Bits of MODE: its white space is text; its no-break spaces are text; its ends of lines are text; an ampersand in it is no more than
+that. Above them: the number of <br> before it, 2 at most."""
+
+COLLAPSED, KEPT, KEPT_LINES, KEPT_SOURCE = range(4)
+"""What becomes of white space in an element: it is one space, it is text, only its ends of lines are text, or all is text as it stands in
+the source, where there is no markup."""
 
 (
     TAG_OF,

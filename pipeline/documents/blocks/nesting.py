@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from pipeline.documents.blocks import layout, tags
+from pipeline.documents.blocks.white_space_style import UNSAID
 from pipeline.documents.blocks.word_groups import CODE_LINE
 from tokenizer.compiled import Array, Integer, compiled_inner
 
@@ -30,9 +31,9 @@ from tokenizer.compiled import Array, Integer, compiled_inner
 is skipped and how deep, the page's <title>, white space of preformatted text that waits for its block, how the scan ends, and whether
 there is MathML."""
 
-TAG, ELEMENT, LINK, PRE, CODE, TABLE, ROW, CELL, LEVEL_COLUMNS = range(9)
-"""Columns of an open element: its number, the row of its innermost block element, whether it is within a link, preformatted text or code,
-and the rows of its table, row and cell."""
+TAG, ELEMENT, LINK, SPACE, CODE, TABLE, ROW, CELL, LEVEL_COLUMNS = range(9)
+"""Columns of an open element: its number, the row of its innermost block element, whether it is within a link, what becomes of its white
+space, whether it is within code, and the rows of its table, row and cell."""
 
 OWN, ALL, ANCESTRY, MASK_COLUMNS = range(4)
 """Columns of an open element's masks: groups of its classes, those of all open elements, and bits of its ancestors and itself."""
@@ -108,9 +109,10 @@ def _end_open(stack: Stack, state: Array, tag: Integer, kinds: Array, facts: Arr
 
 @compiled_inner
 def open_element(
-    page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, keeps_space: bool, kinds: Array, facts: Array
+    page: layout.Scanned, stack: Stack, state: Array, tag: Integer, found: Array, style: Integer, kinds: Array, facts: Array
 ) -> None:
-    """Open an inline or block element. `found`: its mask, whether it is a link, and the bit of its name among ancestors."""
+    """Open an inline or block element. `found`: its mask, whether it is a link, and the bit of its name among ancestors. `style` is what
+    its style says of white space."""
     levels, masks, elements = stack.levels, stack.masks, page.elements
     is_block = kinds[tag] == tags.BLOCK
     if is_block:
@@ -132,13 +134,24 @@ def open_element(
     masks[depth, ANCESTRY] = masks[depth - 1, ANCESTRY] | found[2]
     if tag == _A:
         levels[depth, LINK] = found[1]
-    if tag in (_PRE, _LISTING, _XMP, _PLAINTEXT) or keeps_space or found[0] & np.int64(CODE_LINE):
-        levels[depth, PRE] = 1
+    levels[depth, SPACE] = _space(tag, found[0], style, levels[depth, SPACE])
     if tag == _CODE:
         levels[depth, CODE] = 1
     if is_block:
         _add_element(elements, levels, state, depth, tag, facts)
         elements[levels[depth, ELEMENT], layout.LOOK] = _look(tag, found[0])
+
+
+@compiled_inner
+def _space(tag: Integer, mask: Integer, style: Integer, around: Integer) -> Integer:
+    """What becomes of white space in an element: by its name, its style, its classes, or the element around it."""
+    if tag in (_XMP, _PLAINTEXT):
+        return np.int64(layout.KEPT_SOURCE)
+    if style != UNSAID:
+        return np.int64(style - 1)
+    if tag in (_PRE, _LISTING) or mask & np.int64(CODE_LINE):
+        return np.int64(layout.KEPT)
+    return np.int64(around)
 
 
 @compiled_inner

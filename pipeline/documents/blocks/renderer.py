@@ -15,6 +15,8 @@ JOINT: Final = 1
 """Stands where a tag separates an unfinished character reference from what follows, so that they are not read as one."""
 
 _TAB, _LINE_FEED, _RETURN, _SPACE, _AMPERSAND, _SEMICOLON = 9, 10, 13, 32, 38, 59
+_NOTHING: Final = 0
+_ESCAPED: Final = np.frombuffer(b"amp;", np.uint8)
 _LONGEST_NAME: Final = 32
 
 C1: Final = re.compile("[\x80-\x9f]")
@@ -32,22 +34,24 @@ class Rendered(NamedTuple):
 
 def render(page: Scanned, counts: Counts, keep: Array) -> str:
     """The text of the blocks that `keep` marks: one line per block, rows of data tables as lines of cells."""
-    written = np.empty(_room(page), np.uint8)
+    written = np.empty(_room(page, counts), np.uint8)
     size = _write(page, counts.segments, keep, written, np.empty((0, 2), np.int32))
     return finish(written[:size].tobytes().decode("utf-8", "replace"))
 
 
 def render_each(page: Scanned, counts: Counts) -> list[str]:
     """The text of every block by itself."""
-    written, spans = np.empty(_room(page), np.uint8), np.zeros((max(1, counts.blocks), 2), np.int32)
+    written, spans = np.empty(_room(page, counts), np.uint8), np.zeros((max(1, counts.blocks), 2), np.int32)
     _write(page, counts.segments, np.ones(counts.blocks, np.bool_), written, spans)
     data = written.tobytes()
     return [finish(data[start:end].decode("utf-8", "replace")) for start, end in spans[: counts.blocks].tolist()]
 
 
-def _room(page: Scanned) -> int:
-    """The most bytes that a page's text can have: a line end or tab for each tag at most, and joints."""
-    return len(page.data) + 4 * len(page.segments) + 64
+def _room(page: Scanned, counts: Counts) -> int:
+    """The most bytes that a page's text can have: a line end or tab for each tag at most, joints, and escaped ampersands."""
+    is_verbatim = page.segments[: counts.segments, layout.MODE] & layout.VERBATIM
+    ampersands = np.count_nonzero(page.data == _AMPERSAND) if is_verbatim.any() else 0
+    return len(page.data) + 4 * len(page.segments) + len(_ESCAPED) * int(ampersands) + 64
 
 
 def finish(text: str) -> str:
@@ -95,7 +99,7 @@ def _is_balanced(line: str) -> bool:
 def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:  # noqa: C901 (one pass)
     """Write the chosen blocks' text; where there are `spans`, write each block's. Returns the number of bytes."""
     size, last = np.int64(0), np.int64(-1)
-    pending, at_start = False, True
+    pending, at_start = np.int64(_NOTHING), True
     for k in range(segment_count):
         segment = page.segments[k]
         block = np.int64(segment[layout.BLOCK_OF])
@@ -108,24 +112,25 @@ def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans
             if len(spans) > 0:
                 spans[block, 0] = size
             last = block
-            pending, at_start = False, True
+            pending, at_start = np.int64(_NOTHING), True
         else:
             breaks = mode >> layout.BREAK_SHIFT
             if breaks > 0 and _is_cell_of_data(page, block):
-                pending = True
+                pending = np.int64(_SPACE)
             elif breaks > 0:
                 for _ in range(breaks if mode & layout.PREFORMATTED else 1):
                     out[size] = _LINE_FEED
                     size += 1
-                pending, at_start = False, True
+                pending, at_start = np.int64(_NOTHING), True
         if mode & layout.PREFORMATTED:
             if pending and not at_start:
-                out[size] = _SPACE
+                out[size] = pending
                 size += 1
-            size = _copy_preformatted(page.data, segment[layout.START], segment[layout.END], out, size, at_start)
-            pending, at_start = False, False
+            size = _copy_preformatted(page.data, segment, out, size, at_start)
+            pending, at_start = np.int64(_NOTHING), False
         else:
-            size, pending, at_start = _copy(page.data, segment, pending, at_start, out, size)
+            lines = mode & layout.LINES != 0 and not _is_cell_of_data(page, block)
+            size, pending, at_start = _copy(page.data, segment, lines, pending, at_start, out, size)
         if len(spans) > 0:
             spans[block, 1] = size
     return size
@@ -157,8 +162,13 @@ def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: In
 
 
 @compiled_inner
-def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array, size: Integer) -> tuple[Integer, bool, bool]:
-    """Copy a segment, runs of white space as one space; none at the start of a line."""
+def _copy(
+    data: Array, segment: Array, lines: bool, pending: Integer, at_start: bool, out: Array, size: Integer
+) -> tuple[Integer, Integer, bool]:
+    """Copy a segment, runs of white space as one space, or as one end of a line where `lines` are kept; none at the start of a line.
+
+    `pending` is the space or line feed that is due before the next character.
+    """
     at, end = np.int64(segment[layout.START]), np.int64(segment[layout.END])
     code = segment[layout.MODE] & layout.CODE
     open_reference = np.int64(-1)
@@ -168,25 +178,26 @@ def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array
             wide = spaces.width(data, at, end)
             if wide > spaces.HARD_SPACE and code:
                 if pending and not at_start:
-                    out[size] = _SPACE
+                    out[size] = pending
                     size += 1
                 out[size] = _SPACE
                 size += 1
-                pending, at_start = False, False
+                pending, at_start = np.int64(_NOTHING), False
                 at += wide - spaces.HARD_SPACE
                 continue
             if wide > 0:
-                pending = True
-                at += wide % spaces.HARD_SPACE
+                is_line = pending == _LINE_FEED or (lines and spaces.LINE_END < wide < spaces.HARD_SPACE)
+                pending = np.int64(_LINE_FEED if is_line else _SPACE)
+                at += wide % spaces.KIND
                 continue
             if byte == _AMPERSAND:
                 open_reference = at
         elif byte == _SEMICOLON:
             open_reference = np.int64(-1)
         if pending and not at_start:
-            out[size] = _SPACE
+            out[size] = pending
             size += 1
-        pending, at_start = False, False
+        pending, at_start = np.int64(_NOTHING), False
         out[size] = byte
         size += 1
         at += 1
@@ -197,8 +208,18 @@ def _copy(data: Array, segment: Array, pending: bool, at_start: bool, out: Array
 
 
 @compiled_inner
-def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size: Integer, at_start: bool) -> Integer:
+def _escape(out: Array, size: Integer) -> Integer:
+    """Complete an ampersand to its character reference."""
+    for k in range(len(_ESCAPED)):
+        out[size + k] = _ESCAPED[k]
+    return size + len(_ESCAPED)
+
+
+@compiled_inner
+def _copy_preformatted(data: Array, segment: Array, out: Array, size: Integer, at_start: bool) -> Integer:
     """Copy a segment with its white space. A line feed right after the start tag does not count."""
+    at, end = np.int64(segment[layout.START]), np.int64(segment[layout.END])
+    verbatim = segment[layout.MODE] & layout.VERBATIM
     open_reference = np.int64(-1)
     if at_start and at < end and data[at] == _RETURN:
         at += 1
@@ -207,14 +228,15 @@ def _copy_preformatted(data: Array, at: Integer, end: Integer, out: Array, size:
     while at < end:
         byte = data[at]
         if byte == _RETURN:
-            if at + 1 < end and data[at + 1] == _LINE_FEED:
-                at += 1
-        elif byte == _AMPERSAND:
+            at += at + 1 < end and data[at + 1] == _LINE_FEED
+        elif byte == _AMPERSAND and not verbatim:
             open_reference = at
         elif byte == _SEMICOLON:
             open_reference = np.int64(-1)
         out[size] = _LINE_FEED if byte == _RETURN else byte
         size += 1
+        if verbatim and byte == _AMPERSAND:
+            size = _escape(out, size)
         at += 1
     if open_reference >= 0 and end - open_reference <= _LONGEST_NAME:
         out[size] = JOINT

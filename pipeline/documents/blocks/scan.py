@@ -13,6 +13,7 @@ from pipeline.documents.blocks.nesting import Stack
 from pipeline.documents.blocks.raw_text import after_comment, after_end_tag, raw_end, starts_again
 from pipeline.documents.blocks.table_layout import lay_out, roll_up
 from pipeline.documents.blocks.text_facts import add_text
+from pipeline.documents.blocks.white_space_style import KEEPS, UNSAID, is_word
 from pipeline.documents.blocks.word_groups import ATTRIBUTE_MACHINE, FORMULA_PICTURE, NOT_SHOWN, TEXT_MACHINE
 from tokenizer.compiled import Array, Integer, compiled, compiled_inner
 
@@ -44,9 +45,9 @@ TABLES: Final = Tables(
 )
 
 _BR, _SCRIPT, _STYLE, _TITLE = (tags.TAG[name] for name in ("br", "script", "style", "title"))
-_HTML, _HEAD, _BODY, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT, _MATH, _M_MATH, _MML_MATH = (
-    tags.TAG[name]
-    for name in ("html", "head", "body", "code", "a", "img", "button", "summary", "dt", "math", "m:math", "mml:math")
+_USED: Final = "html head body p code a img button summary dt xmp plaintext math m:math mml:math"
+_HTML, _HEAD, _BODY, _P, _CODE, _A, _IMG, _BUTTON, _SUMMARY, _DT, _XMP, _PLAINTEXT, _MATH, _M_MATH, _MML_MATH = (
+    tags.TAG[name] for name in _USED.split()
 )
 _DISPLAY_STYLE, _CDATA_START, _CDATA_END = (
     np.frombuffer(word, np.uint8) for word in (rb"{\displaystyle ", b"% <![cdata[", b"%]]>")
@@ -183,10 +184,11 @@ def _tag(  # noqa: C901 (what each kind of tag does)
         if tag == _IMG and facts[attributes.IS_FORMULA]:
             _add_formula(page, tables, stack, state, facts[attributes.ALT_START], facts[attributes.ALT_END])
     elif closing:
-        if kind == tags.BLOCK:
+        was_open = kind != tags.SKIPPED and nesting.close_element(stack, state, tag, tables.kinds, tables.facts)
+        if kind == tags.BLOCK and (
+            was_open or tag == _P
+        ):  # a browser makes an empty paragraph of a stray </p>, and nothing of others
             _break(state)
-        if kind != tags.SKIPPED:
-            nesting.close_element(stack, state, tag, tables.kinds, tables.facts)
     elif _is_skipped(tag, kind, facts):
         if not facts[attributes.SELF_CLOSED]:
             state[nesting.SKIP_TAG] = tag + 1
@@ -196,11 +198,29 @@ def _tag(  # noqa: C901 (what each kind of tag does)
         found[0] = facts[attributes.MASK]
         found[1] = facts[attributes.IS_LINK]
         found[2] = tables.ancestor_bits[tag]
-        keeps_space = facts[attributes.KEEPS_SPACE] != 0 or (tag == _CODE and _is_listing(page, state, at))
-        nesting.open_element(page, stack, state, tag, found, keeps_space, tables.kinds, tables.facts)
+        style = facts[attributes.SPACE]
+        if tag == _CODE and style == UNSAID and _is_listing(page, state, at):
+            style = np.int64(KEEPS)
+        nesting.open_element(page, stack, state, tag, found, style, tables.kinds, tables.facts)
+        if tag in (_XMP, _PLAINTEXT) and state[nesting.STATUS] == layout.COMPLETE:
+            return _add_source(page, tables, stack, state, tag, code, length, at)
         if tag == _A and not state[nesting.FRESH]:
             page.blocks[state[nesting.BLOCKS] - 1, layout.LINKS] += 1
     return at
+
+
+@compiled_inner
+def _add_source(
+    page: layout.Scanned, tables: Tables, stack: Stack, state: Array, tag: Integer, code: Integer, length: Integer, at: Integer
+) -> Integer:
+    """Add the content of the innermost element, which is text as it stands in the source, and end it. Returns the offset after it."""
+    data = page.data
+    end = np.int64(len(data)) if tag == _PLAINTEXT else raw_end(data, at, code, length)
+    if at < end:
+        add_text(page, stack, state, at, end, tables.kinds, tables.text_steps, tables.text_groups)
+    state[nesting.DEPTH] -= 1
+    _break(state)
+    return after_end_tag(data, end)
 
 
 @compiled_inner
@@ -211,9 +231,9 @@ def _add_formula(page: layout.Scanned, tables: Tables, stack: Stack, state: Arra
         start += 1
     while end > start and data[end - 1] <= 32:
         end -= 1
-    if attributes.is_word(data, start, end, _DISPLAY_STYLE) and data[end - 1] == 125:
+    if is_word(data, start, end, _DISPLAY_STYLE) and data[end - 1] == 125:
         start, end = start + len(_DISPLAY_STYLE), end - 1
-    elif attributes.is_word(data, start, end, _CDATA_START) and end - start > len(_CDATA_START) + len(_CDATA_END):
+    elif is_word(data, start, end, _CDATA_START) and end - start > len(_CDATA_START) + len(_CDATA_END):
         start, end = start + len(_CDATA_START), end - len(_CDATA_END)
     if start < end:
         add_text(page, stack, state, start, end, tables.kinds, tables.text_steps, tables.text_groups)
@@ -296,9 +316,7 @@ def _is_listing(page: layout.Scanned, state: Array, at: Integer) -> bool:
     if not state[nesting.FRESH] and state[nesting.BREAKS] == 0:
         return False
     lines = 0
-    while at < size and not (
-        data[at] == 60 and at + 5 < size and data[at + 1] == 47 and attributes.is_word(data, at + 2, size, _CODE_NAME)
-    ):
+    while at < size and not (data[at] == 60 and at + 5 < size and data[at + 1] == 47 and is_word(data, at + 2, size, _CODE_NAME)):
         lines += data[at] == 10
         at += 1
     at += 7
@@ -314,12 +332,12 @@ def _ends_line(data: Array, at: Integer, size: Integer) -> bool:
     if k < size and data[k] == 47:
         k += 1
     return (
-        attributes.is_word(data, k, size, _BR_NAME)
-        or attributes.is_word(data, k, size, _DIV_NAME)
-        or attributes.is_word(data, k, size, _LI_NAME)
-        or attributes.is_word(data, k, size, _TD_NAME)
-        or attributes.is_word(data, k, size, _BODY_NAME)
-        or attributes.is_word(data, k, size, _ARTICLE_NAME)
-        or attributes.is_word(data, k, size, _SECTION_NAME)
+        is_word(data, k, size, _BR_NAME)
+        or is_word(data, k, size, _DIV_NAME)
+        or is_word(data, k, size, _LI_NAME)
+        or is_word(data, k, size, _TD_NAME)
+        or is_word(data, k, size, _BODY_NAME)
+        or is_word(data, k, size, _ARTICLE_NAME)
+        or is_word(data, k, size, _SECTION_NAME)
         or (k + 1 < size and data[k] | 32 == 112 and (data[k + 1] == 62 or data[k + 1] <= 32))
     )

@@ -7,25 +7,26 @@ import numpy as np
 from tokenizer.compiled import Array, Integer, compiled_inner
 
 _NBSP, _HARD, _TAB, _LINE = (np.frombuffer(name, np.uint8) for name in (b"nbsp", b"NonBreakingSpace;", b"Tab;", b"NewLine;"))
-HARD_SPACE: Final = 100
-"""Added to the width of a no-break space, which a browser does not collapse."""
+HARD_SPACE, LINE_END, KIND = 200, 100, 100
+"""Added to the width of a no-break space, which a browser does not collapse, and of an end of a line; a width is below KIND without."""
 
 _LONGEST_REFERENCE: Final = 9
 """Bytes of a reference by number, leading zeros left out."""
 
 _MOST_ZEROS: Final = 60
-"""Leading zeros that are read: a width stays below HARD_SPACE."""
+"""Leading zeros that are read: a width stays below KIND."""
 
 
 @compiled_inner
 def width(data: Array, at: Integer, end: Integer) -> Integer:
-    """The bytes of the white space at an offset; 0 where there is none. For a no-break space, HARD_SPACE more.
+    """The bytes of the white space at an offset; 0 where there is none. For an end of a line, LINE_END more; for a no-break space,
+    HARD_SPACE more.
 
     It may be written as itself, by a name such as `&nbsp;`, or as a number.
     """
     byte = data[at]
     if byte <= 32:
-        return np.int64(1)
+        return np.int64(1 + LINE_END if byte == 10 or byte == 13 else 1)
     if byte == 0xC2:
         return np.int64(HARD_SPACE + 2) if at + 1 < end and data[at + 1] == 0xA0 else np.int64(0)
     if byte != 38 or at + 2 >= end:
@@ -38,7 +39,7 @@ def width(data: Array, at: Integer, end: Integer) -> Integer:
         return np.int64(HARD_SPACE + 1 + len(_HARD))
     if _is_name(data, at + 1, end, _TAB):
         return np.int64(1 + len(_TAB))
-    return np.int64(1 + len(_LINE)) if _is_name(data, at + 1, end, _LINE) else np.int64(0)
+    return np.int64(LINE_END + 1 + len(_LINE)) if _is_name(data, at + 1, end, _LINE) else np.int64(0)
 
 
 @compiled_inner
@@ -79,4 +80,6 @@ def _reference_width(data: Array, at: Integer, end: Integer) -> Integer:
     size = k - at + (1 if k < end and data[k] == 59 else 0)
     if number == 160:
         return np.int64(HARD_SPACE + size)
-    return np.int64(size) if number in (9, 10, 12, 13, 32) else np.int64(0)
+    if number in (10, 13):
+        return np.int64(LINE_END + size)
+    return np.int64(size) if number in (9, 12, 32) else np.int64(0)

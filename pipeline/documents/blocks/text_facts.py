@@ -6,6 +6,7 @@ from pipeline.documents.blocks import layout, nesting, spaces
 from pipeline.documents.blocks.nesting import Stack
 from tokenizer.compiled import Array, Integer, compiled_inner
 
+_AMPERSAND = 38
 _FIRST_LOWER, _FIRST_UPPER, _FIRST_DIGIT, _FIRST_WIDE, _FIRST_OTHER = range(5)
 
 
@@ -15,30 +16,46 @@ def add_text(
 ) -> None:
     """Add a stretch of text between two tags to the block that it belongs to; starts a block where one is due."""
     data, depth = page.data, state[nesting.DEPTH]
-    pre = stack.levels[depth, nesting.PRE] != 0
+    space = stack.levels[depth, nesting.SPACE]
+    pre = _is_kept(space)
+    mode = _mode(space) | (layout.CODE if stack.levels[depth, nesting.CODE] else 0)
     at = start
     while at < end:
         wide = spaces.width(data, at, end)
-        if wide == 0:
+        if wide == 0 or (data[at] == _AMPERSAND and space == layout.KEPT_SOURCE):
             break
-        at += wide % spaces.HARD_SPACE
+        at += wide % spaces.KIND
     if at >= end:
-        _add_space(page, state, start, end, pre, stack.levels[depth, nesting.CODE] != 0)
+        _add_space(page, state, start, end, mode)
         return
     if state[nesting.FRESH] or (state[nesting.BREAKS] >= 2 and not pre):
         _start_block(page, stack, state, at, kinds)
         if pre and state[nesting.SPACE_END] > state[nesting.SPACE_START]:
             _add_segment(page, state, state[nesting.SPACE_START], state[nesting.SPACE_END], layout.PREFORMATTED)
-    mode = (layout.PREFORMATTED if pre else 0) | (layout.CODE if stack.levels[depth, nesting.CODE] else 0)
     _add_segment(page, state, start, end, mode)
     _count(page, state, stack.levels[depth, nesting.LINK] != 0, start, end, steps, groups)
 
 
 @compiled_inner
-def _add_space(page: layout.Scanned, state: Array, start: Integer, end: Integer, pre: bool, code: bool) -> None:
+def _is_kept(space: Integer) -> bool:
+    """Whether all white space of an element is text."""
+    return bool(space == layout.KEPT or space == layout.KEPT_SOURCE)
+
+
+@compiled_inner
+def _mode(space: Integer) -> Integer:
+    """The bits of a segment's mode that follow from what becomes of its element's white space."""
+    if space == layout.KEPT_SOURCE:
+        return np.int64(layout.PREFORMATTED | layout.VERBATIM)
+    return np.int64(layout.PREFORMATTED if space == layout.KEPT else layout.LINES if space == layout.KEPT_LINES else 0)
+
+
+@compiled_inner
+def _add_space(page: layout.Scanned, state: Array, start: Integer, end: Integer, mode: Integer) -> None:
     """Add white space between two tags: it separates words of a block, or waits for one that is preformatted."""
+    pre = mode & layout.PREFORMATTED != 0
     if not state[nesting.FRESH] and (pre or state[nesting.BREAKS] == 0):
-        _add_segment(page, state, start, end, (layout.PREFORMATTED if pre else 0) | (layout.CODE if code else 0))
+        _add_segment(page, state, start, end, mode)
     elif pre:
         state[nesting.SPACE_START], state[nesting.SPACE_END] = start, end
 
@@ -75,7 +92,7 @@ def _start_block(page: layout.Scanned, stack: Stack, state: Array, start: Intege
     row[layout.TABLE] = levels[level, nesting.TABLE]
     row[layout.ROW] = levels[level, nesting.ROW]
     row[layout.CELL_OF] = levels[level, nesting.CELL]
-    row[layout.IS_PREFORMATTED] = levels[depth, nesting.PRE]
+    row[layout.IS_PREFORMATTED] = _is_kept(levels[depth, nesting.SPACE])
     row[layout.FIRST_KIND] = _first_kind(page.data[start])
     state[nesting.BREAKS] = 0
     own, parents = np.int64(0), np.int64(0)
@@ -130,7 +147,7 @@ def _count(page: layout.Scanned, state: Array, linked: bool, start: Integer, end
             wide = spaces.width(data, at, end)
             if wide > 0:
                 apart = True
-                at += wide % spaces.HARD_SPACE
+                at += wide % spaces.KIND
                 continue
         words += apart
         apart = False

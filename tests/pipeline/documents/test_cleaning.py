@@ -68,6 +68,26 @@ def test_title_is_removed_from_the_text(heading: str, text: str, rest: str) -> N
     assert cleaning.strip_title(text, frozenset({heading}))[0] == rest
 
 
+TITLE = "Keepers Saw a Ship"
+
+
+@pytest.mark.parametrize("trail", [
+    f"HomeSPORT NEWS{TITLE}", f"Home » News » {TITLE}", f"News > Coast > {TITLE} >", f"Start / News / {TITLE}", f"Startseite News {TITLE}",
+    f"News › {TITLE}…", f"News | Coast | {TITLE}", f"Главная → {TITLE}", f"Accueil :: Mer :: {TITLE}", f"News » {TITLE[:14]}…",
+    f"» {TITLE}", f"Home News {TITLE}\n{TITLE}",
+])  # fmt: skip
+def test_a_trail_of_sections_that_ends_in_the_title_goes_with_it(trail: str) -> None:
+    assert cleaning.strip_title(f"{trail}\nStay.", frozenset({TITLE, ""})) == ("Stay.", True)
+
+
+@pytest.mark.parametrize("line", [
+    f"Last week the {TITLE}", f"Home is where the {TITLE}.", f"Housekeepers{TITLE[7:]}", "News » Coast", "News »",
+    f"{TITLE} » News of 2017", "a/b",
+])  # fmt: skip
+def test_a_line_that_is_no_trail_to_the_title_stays(line: str) -> None:
+    assert cleaning.strip_title(f"{line}\nStay.", frozenset({TITLE, ""}))[0].startswith(line)
+
+
 @pytest.mark.parametrize(("host", "site"), [
     ("wikipedia.org", "wikipedia.org"), ("en.m.Wikipedia.org.", "wikipedia.org"), ("notwikipedia.org", None), ("org", None), ("", None),
 ])  # fmt: skip

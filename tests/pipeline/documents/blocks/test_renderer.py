@@ -56,7 +56,6 @@ def test_white_space_is_as_a_browser_shows_it(markup: str, text: str) -> None:
     ("<pre>a<br>  b</pre>", "a\n  b"),
     ("<pre><div>a</div><div>  b</div></pre>", "a\n  b"),
     ("<div style='white-space: pre-wrap'>a\n  b</div>", "a\n  b"),
-    ("<div style='white-space: pre-line'>a\n  b</div>", "a b"),
     ("<div><code>def f():\n    return 1</code></div>", "def f():\n    return 1"),
     ("<p>use <code>f\n  g</code> here</p>", "use f g here"),
     ("<code>a<br>&nbsp;&nbsp;b</code>", "a\n  b"),
@@ -67,6 +66,60 @@ def test_white_space_is_as_a_browser_shows_it(markup: str, text: str) -> None:
     ("<pre><code>a\n  b\n</code></pre><pre>c\n</pre>d", "a\n  b\nc\nd"),
 ])  # fmt: skip
 def test_code_keeps_its_white_space(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("style", "text"), [
+    ("white-space: pre-line", "a b\nc"), ("WHITE-SPACE:Pre-Line;color:red", "a b\nc"),
+    ("color:red;white-space :\tpre-line !important", "a b\nc"),
+    ("white-space-collapse: preserve-breaks", "a b\nc"), ("white-space: preserve-breaks nowrap", "a b\nc"),
+    ("white-space:pre;white-space:pre-line", "a b\nc"), ("white-space: pre-line; white-space: -moz-pre-wrap", "a b\nc"),
+    ("white-space: pre", "a  b\n\n  c"), ("white-space:pre-wrap", "a  b\n\n  c"), ("white-space:break-spaces", "a  b\n\n  c"),
+    ("white-space:pre !important; white-space:normal", "a  b\n\n  c"), ("/* as typed */white-space/**/:/**/pre", "a  b\n\n  c"),
+    ("white-space: preserve wrap", "a  b\n\n  c"), ("white-space: pre-wrap; white-space: -o-pre-wrap", "a  b\n\n  c"),
+    ("white-space:normal", "a b c"), ("white-space:pre;white-space:nowrap", "a b c"), ("x-white-space:pre", "a b c"),
+    ("--white-space: pre", "a b c"), ("color:white;space:pre", "a b c"), ("white-space: prelude", "a b c"), ("white-space:", "a b c"),
+    ("white-space", "a b c"), ("white-space: pre wrong", "a b c"), ("white-space:pre/", "a b c"), ("/* white-space: pre", "a b c"),
+    ("white-space:inherit", "a b c"),
+])  # fmt: skip
+def test_a_style_says_which_white_space_is_text(style: str, text: str) -> None:
+    assert text_of(f'<div style="{style}">a  b\n\n  c</div>') == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<div style=white-space:pre-line><p>a\n b</p>\n\n<p>c</p></div>d\ne", "a\nb\nc\nd e"),
+    ("<p style=white-space:pre-line>a<br>b\n<b>c</b>\n<i>d</i> e", "a\nb\nc\nd e"),
+    ("<p style=white-space:pre-line>a&#10;b&NewLine;c&#x0a;d&#009;e&nbsp;f\r\ng", "a\nb\nc\nd e f\ng"),
+    ("<p style=white-space:pre-line>\na\n<span style=white-space:nowrap>b\nc</span>\nd\n", "a\nb c\nd"),
+    ("<pre style='white-space: normal'>a\n  b</pre>", "a b"), ("<pre style='white-space: pre-line'>a\n  b</pre>", "a\nb"),
+    ("<pre>a\n <b style='white-space: unset'> b</b></pre>", "a\n  b"),
+    ("<p style=white-space:pre>a  b<span style=white-space:normal>  c  d</span>", "a  b c d"),
+    ("<table><tr><td style=white-space:pre-line>a\nb<td>c<tr><td>1<td>2</table>", "a b\tc\n1\t2"),
+    ("<code style=white-space:normal>a\n b</code>", "a b"),
+])  # fmt: skip
+def test_elements_pass_on_what_becomes_of_white_space(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<xmp><b>a</b> &lt;\n  b &amp; c</xmp>d", "<b>a</b> &lt;\n  b &amp; c\nd"), ("<p>a<xmp>&nbsp;</xmp>b", "a\n&nbsp;\nb"),
+    ("<XMP class=x>a</xmpx></p><!-- </XMP\n>b", "a</xmpx></p><!-- \nb"), ("<xmp></xmp>a", "a"), ("a<xmp>b", "a\nb"), ("<xmp>", ""),
+    ("<xmp>" + "&" * 99 + "</xmp>&am" + "<b>p;</b>", "&" * 99 + "\n&amp;"), ("<xmp style='white-space:normal'>a\n b</xmp>", "a\n b"),
+    ("<ul><li><xmp><li></xmp>a<li>b</ul>", "<li>\na\nb"), ("<template><xmp>a</xmp></template>b", "b"), ("</xmp>a", "a"),
+    ("a<plaintext>b <b>c</b>\n &lt; </plaintext> d", "a\nb <b>c</b>\n &lt; </plaintext> d"),
+    ("<p>a<PLAINTEXT>\n</p>", "a\n</p>"), ("<xmp><plaintext></xmp>a", "<plaintext>\na"), ("<div><plaintext>", ""),
+])  # fmt: skip
+def test_source_shown_as_text_is_no_markup(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.parametrize(("markup", "text"), [
+    ("<p>a</div>b", "ab"), ("<p>a </section>b", "a b"), ("a</li>b", "ab"), ("<p>a</h2>b", "ab"), ("<td>a</tr></table>b", "ab"),
+    ("<p>a</article></main></aside>b", "ab"), ("<table><tr><td>a</div>b<td>c<tr><td>1<td>2</table>", "ab\tc\n1\t2"),
+    ("<ul><li>a<ol></li>b</ol></ul>", "a\nb"), ("a</blockquote></dd></dl>b", "ab"), ("<p>a</ul></center></address>b", "ab"),
+    ("<div><p>a</div>b", "a\nb"), ("<h1>a</h2>b", "a\nb"), ("a</p>b", "a\nb"), ("<div>a</p>b</div>", "a\nb"), ("<p>a</br>b", "a\nb"),
+])  # fmt: skip
+def test_an_end_tag_of_no_open_element_ends_no_line(markup: str, text: str) -> None:
     assert text_of(markup) == text
 
 
@@ -163,6 +216,7 @@ def test_rendered_text_renders_to_itself(lines: list[str]) -> None:
     "<p>", "</p>", "<div>", "</div>", "<table>", "<tr>", "<td>", "</table>", "<b>", "</b>", "<a href=x>", "</a>", "<pre>", "</pre>", "<li>",
     "<select>", "</select>", "<script>", "</script>", "<br>", "<!--", "-->", "word ", "&amp", "<", "</", "<svg", ">", "<h1>",
     "<span hidden>", "\n", "é",
+    "<xmp>", "</xmp>", "&", "<plaintext>", "<p style=white-space:pre-line>", "<i style='white-space:pre;'>",
 ]), max_size=40))  # fmt: skip
 def test_any_markup_gives_blocks_within_its_bounds(pieces: list[str]) -> None:
     page = BlockPage.of("".join(pieces))

@@ -63,6 +63,8 @@ def words_of_tree(markup: str) -> Counter[str]:
     "</div>a</span>b", "<dl><dt>a<dd>b<dl><dt>c</dl>d<dt>e</dl>", "<p>a<p hidden>b</p>c",
     "<body><body class=x>a</body>b</html>c",
     "<form><p>a</form>b", "<p>a&nbsp;b&amp;c&lt;d", "<button>a<button>b</button>c", "<address>a<p>b</address>c", "<p>a <b>b<i>c</b>d</i>e",
+    "<p>a</div>b</section>c", "<ul><li>a</div>b</ul>", "<table><tr><td>a</div>b</table>",
+    "<xmp>a<b>c</b></xmp>d", "<p>a<plaintext>b<i>c</p>",
 ])  # fmt: skip
 def test_odd_markup_has_the_words_of_its_tree(markup: str) -> None:
     assert Counter(WORDS.findall(text_of(markup))) == words_of_tree(markup)
