@@ -13,9 +13,11 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tokenizer.bpe import train as train_tokenizer
 from tokenizer.codec import Tokenizer
@@ -27,7 +29,18 @@ VOCABULARY = 1024
 HELD_OUT_DOCUMENTS = 200
 LONGEST_CHARACTERS = 8_000
 """The demo's corpus has pages of a megabyte: with them, the noise is that of the few documents that a run draws."""
-NETWORK = ("--layers=2", "--heads=2", "--width=64", "--context=64", "--batch-tokens=1024", "--micro-batch=16")
+SMALLEST = (
+    "--layers=1",
+    "--heads=1",
+    "--width=32",
+    "--context=64",
+    "--batch-tokens=1024",
+    "--micro-batch=16",
+    "--learning-rate=1e-2",
+)
+"""For halves: the question is how scores vary by chance, not how low they get."""
+SMALL = ("--layers=2", "--heads=2", "--width=64", "--context=64", "--batch-tokens=1024", "--micro-batch=16")
+"""For harmed corpora: the network must see what is harmed."""
 SHUFFLED_WORDS = 0.3
 FURNITURE = (
     "Home About us Contact Archive Subscribe to our newsletter Log in Register Search",
@@ -38,11 +51,14 @@ FURNITURE = (
 )
 
 
-def texts_of(folder: Path) -> list[str]:
-    """The beginnings of the documents of all splits of a folder of token shards, in the order of their hashes."""
-    manifest, tokenizer = Manifest.load(folder), Tokenizer.load(_tokenizer_folder(folder))
-    shards = [shard for split in manifest.splits for shard in manifest.open(split)]
-    found = {tokenizer.decode(tokens[:-1])[:LONGEST_CHARACTERS] for shard in shards for _, tokens in shard.documents()}
+def texts_of(source: Path) -> list[str]:
+    """The beginnings of all documents of a .jsonl file, or of a folder of token shards, in the order of their hashes; each once."""
+    if source.is_file():
+        found = {json.loads(line)["text"][:LONGEST_CHARACTERS] for line in source.read_text(encoding="utf-8").splitlines()}
+    else:
+        manifest, tokenizer = Manifest.load(source), Tokenizer.load(_tokenizer_folder(source))
+        shards = [shard for split in manifest.splits for shard in manifest.open(split)]
+        found = {tokenizer.decode(tokens[:-1])[:LONGEST_CHARACTERS] for shard in shards for _, tokens in shard.documents()}
     return sorted(found, key=_digest)
 
 
@@ -66,7 +82,7 @@ def small_tokenizer(texts: Sequence[str]) -> Tokenizer:
 def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Path:
     """A folder of token shards with all texts in the training split."""
     folder.mkdir(parents=True, exist_ok=True)
-    documents = [np.array([*tokenizer.encode(text), tokenizer.eot_id], np.uint16) for text in texts]
+    documents = [_tokens_of(text, tokenizer) for text in texts]
     offsets = np.cumsum([0, *map(len, documents)])
     ids = np.frombuffer(b"".join(map(_digest, texts)), np.uint8).reshape(-1, 16)
     header = Header("train", 0, 1, len(texts), int(offsets[-1]), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
@@ -81,6 +97,12 @@ def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Pa
     Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, {"train": split}).save()
     tokenizer.save(folder)
     return folder
+
+
+@cache
+def _tokens_of(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.uint16]:
+    """A document's tokens; kept, since two halves of a corpus are cut forty times."""
+    return np.array([*tokenizer.encode(text), tokenizer.eot_id], np.uint16)
 
 
 def shuffled(text: str) -> str:
@@ -116,11 +138,13 @@ HARMS: dict[str, Callable[[Sequence[str]], list[str]]] = {
 
 def compare(corpora: Sequence[str], held_out: Path, out: Path, tokens: int, more: Sequence[str]) -> dict[str, object]:
     """Run the command; returns its comparison.json."""
-    words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", *NETWORK, *more]
-    code = webtext_train([*words, f"--vocabulary={VOCABULARY}"])
-    if code:
-        raise SystemExit(f"{' '.join(words)}: exit code {code}")
-    body: dict[str, object] = json.loads((out / "comparison.json").read_text())
+    answer = out / "comparison.json"
+    if not answer.exists():
+        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", "--jobs=1", *more]
+        code = webtext_train([*words, f"--vocabulary={VOCABULARY}"])
+        if code:
+            raise SystemExit(f"{' '.join(words)}: exit code {code}")
+    body: dict[str, object] = json.loads(answer.read_text())
     return body
 
 
@@ -135,7 +159,9 @@ def halves(
             write_corpus(work / name, [text for text, mark in zip(texts, marks, strict=True) if mark == half], tokenizer)
             for half, name in enumerate(("one", "other"))
         ]
-        body = compare(list(map(str, folders)), held_out, work / "out", arguments.tokens, [f"--seeds={arguments.seeds}"])
+        body = compare(
+            list(map(str, folders)), held_out, work / "out", arguments.tokens, [*SMALLEST, f"--seeds={arguments.seeds}"]
+        )
         yield _row(body, repetition=repetition)
 
 
@@ -175,7 +201,7 @@ def main() -> int:
     parser.add_argument("what", choices=("halves", "harmed"))
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tokens", type=int, default=131_072)
+    parser.add_argument("--tokens", type=int, default=65_536)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--detect", type=float, default=0.03)
     parser.add_argument("--repetitions", type=int, default=40)

@@ -3,8 +3,8 @@
     python benchmarks/real_pages.py ../shared/data FOLDER
 
 writes FOLDER/pages.warc.gz and FOLDER/links.txt, builds FOLDER/base from them by `webtext run --fetch-from`, and a folder for each of
-VARIANTS by `webtext vary`. The pages are those of the collections in html/, and the documentation of PostgreSQL in the two versions of
-neardup/docversions, most of whose pages are near duplicates of one another.
+VARIANTS by `webtext vary`. The pages are the English ones of the collections in html/, and the first of PostgreSQL's documentation in
+the two versions of neardup/docversions, most of which are near duplicates of one another.
 """
 
 import io
@@ -13,6 +13,7 @@ import lzma
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 VOCABULARY = 2048
+MANUAL_PAGES = 300
+"""Pages of each version of PostgreSQL's documentation."""
 VALIDATION_SHARE = 0.1
 VARIANTS = {
     "no-dedup": ("dedup.threshold=1",),
@@ -39,14 +42,18 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def real_pages(data: Path) -> Iterator[tuple[str, bytes]]:
-    """Address and bytes of each page; a page whose address is unknown gets a made one."""
+    """Address and bytes of each page in English; a page whose address is unknown gets a made one."""
     rows = [json.loads(line) for line in (data / "html" / "index.jsonl").read_text().splitlines()]
     known = {row["file"]: row["url"] for row in rows if (row["url"] or "").startswith("http")}
+    english = {row["file"] for row in rows if row["guess_lang"] == "en"}
+    manuals = Counter[str]()
     archives = [*sorted((data / "html").glob("*.tar.xz")), data / "neardup" / "docversions" / "pgdoc.tar.xz"]
     for archive in archives:
         for name, body in members(archive):
             folder, _, file = name.partition("/")
-            if file.endswith((".html", ".htm")) or name in known:
+            is_manual = folder.startswith("pgdoc-") and file.endswith(".html")
+            manuals[folder] += is_manual
+            if name in english or (is_manual and manuals[folder] <= MANUAL_PAGES):
                 yield known.get(name, f"http://{folder}.example/{file}"), body
 
 
