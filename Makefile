@@ -6,7 +6,7 @@ AIRFLOW := .venv-airflow
 DEMO ?= demo
 DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
-PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines archive-tools browser faults lock audit check install clean
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ demo: install ## run the whole job on this machine's own Python documentation, a
 	@$(BIN)/python examples/demo --output $(DEMO)
 
 real-demo: install ## run the whole job on real Reddit dumps and real pages, if ../shared/data holds them
-	@$(BIN)/python -m pytest tests/end_to_end/test_real_input.py -s
+	@WEBTEXT_FULL=1 $(BIN)/python -m pytest tests/end_to_end/test_real_input.py -s
 
 test: install ## run every test and doctest, one process per core
 	$(BIN)/python -m pytest $(PARALLEL)

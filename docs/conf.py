@@ -15,7 +15,7 @@ project = "webtext"
 author = "The webtext authors"
 project_copyright = author
 version = release = installed("webtext")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 html_theme = "furo"
 html_title = "webtext"
 html_static_path = ["_static"]
@@ -25,6 +25,7 @@ html_copy_source = False
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
+nb_execution_mode = "off"  # docs/notebook.py runs it, and a test
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 copybutton_prompt_text = "$ "

@@ -1,5 +1,6 @@
 """Fixtures of all tests. No folder under tests/ has an `__init__.py`: `tests/pipeline` with one would shadow the package."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -11,6 +12,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # started in the background: programs that tests start would ignore Ctrl-C too
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tests run one process per core: several threads of a small network, here or in programs that tests start, wait for each other."""
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -30,7 +30,7 @@ DRY = (
     "--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--sdk_location=container", "--project=nobody", "--region=us-central1",
     "--temp_location=gs://bucket/temp", "--staging_location=gs://bucket/staging",
 )  # fmt: skip
-PAGES = 40
+PAGES = 26
 SHUFFLE = "beam:transform:group_by_key:v1"
 
 

@@ -1,12 +1,13 @@
 """The DAGs in an environment with Airflow: `.venv-airflow` at the root, or this one. Skips if neither has it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from airflow_runs import PAGES, SUBMISSIONS, parameters, state_of
+from airflow_runs import PAGES, SUBMISSIONS, Airflow, parameters
 from small_web import write_month
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,10 @@ EDGES = {
 
 
 @pytest.mark.slow
-def test_the_dag_imports_and_has_its_edges(python: str, home: dict[str, str]) -> None:
-    done = subprocess.run([python, "-c", LOOK, str(ROOT / "dags")], env=home, check=True, capture_output=True, text=True)
+def test_the_dag_imports_and_has_its_edges(python: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [python, "-c", LOOK, str(ROOT / "dags")]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.rpartition("found:")[2])
     assert found["errors"] == {}
     assert found["catchup"] is False
@@ -47,18 +50,15 @@ def test_the_dag_imports_and_has_its_edges(python: str, home: dict[str, str]) ->
 
 
 @pytest.mark.slow
-def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home: dict[str, str], tmp_path: Path) -> None:
+def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(airflow: Airflow, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     conf = parameters(tmp_path / "{{ 7 * 7 }} two  words") | {"contact": f"{{{{ 1 }}}}; touch {touched}"}
-    command = [python, "-m", "airflow", "dags", "test", "webtext", "2017-12-01", "-c"]
     broken = conf | {"pages_flags": ["--fetch-from", str(tmp_path / "missing.warc.gz")]}
-    failed = subprocess.run([*command, json.dumps(broken)], env=home, capture_output=True, text=True)
-    assert state_of(failed) == "failed"
+    assert airflow.test_dag("webtext", "2017-12", broken).state == "failed"
     out = tmp_path / "{{ 7 * 7 }} two  words" / "out"
     links = (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns
     assert not (out / "2017-12" / "pages" / "manifest.json").exists()
-    done = subprocess.run([*command, json.dumps(conf)], env=home, capture_output=True, text=True)
-    assert state_of(done) == "success"
+    assert airflow.test_dag("webtext", "2017-12", conf).state == "success"
     assert (out / "2017-12" / "links" / "manifest.json").stat().st_mtime_ns == links
     assert list((out / "runs" / "2017-12").rglob("*.safetensors"))
     report = json.loads((out / "2017-12" / "report" / "report.json").read_bytes())
@@ -69,7 +69,7 @@ def test_a_month_runs_to_a_checkpoint_and_a_failed_run_resumes(python: str, home
 
 
 @pytest.mark.slow
-def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str], tmp_path: Path) -> None:
+def test_the_beam_operator_runs_the_same_stages(python: str, airflow: Airflow, tmp_path: Path) -> None:
     has_google = "import importlib.util as u, sys; sys.exit(not u.find_spec('airflow.providers.google'))"
     if subprocess.run([python, "-c", has_google], capture_output=True).returncode:
         pytest.skip("no Google provider beside Airflow: its Beam operator cannot be imported")
@@ -81,9 +81,7 @@ def test_the_beam_operator_runs_the_same_stages(python: str, home: dict[str, str
         "pages_options": {"fetch_from": month.warc},
         "vocabulary_options": {"vocab_size": 400},
     }
-    command = [python, "-m", "airflow", "dags", "test", "webtext_beam", "2017-12-01", "-c", json.dumps(conf)]
-    done = subprocess.run(command, env=home, capture_output=True, text=True)
-    assert state_of(done) == "success"
+    assert airflow.test_dag("webtext_beam", "2017-12", conf).state == "success"
     links = json.loads((tmp_path / "{{ 8 }} out" / "links" / "manifest.json").read_bytes())
     assert links["books"]["items_in"] == month.submissions
     tokens = json.loads((tmp_path / "{{ 8 }} out" / "tokens" / "manifest.json").read_bytes())

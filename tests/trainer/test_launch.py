@@ -14,18 +14,18 @@ from trainer.checkpoint.folders import newest
 
 Command = Callable[..., list[str]]
 Losses = Callable[[Path], list[tuple[int, float | None, float | None]]]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 def launch(*words: str) -> tuple[subprocess.Popen[str], set[str]]:
     """Run `webtext-train launch` to its end; the addresses on which its processes listened meanwhile."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     line = [sys.executable, "-m", "trainer", "launch", *words]
     seen: set[str] = set()
-    with subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
         while True:
             seen |= listeners_of(run.pid)
             try:
-                run.wait(0.02)
+                run.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
             return run, seen
@@ -47,8 +47,10 @@ def test_two_ranks_listen_on_loopback_alone_and_give_the_same_losses(small_run: 
 
 @pytest.mark.slow
 def test_a_failed_rank_gives_its_exit_code(small_run: Command) -> None:
-    run, _ = launch("--ranks", "3", *small_run("run"))
-    assert run.returncode == 2
+    line = [sys.executable, "-m", "trainer", "launch", "--ranks", "3", *small_run("run")]
+    done = subprocess.run(line, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "3 ranks cannot share 16 windows per step evenly" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--ranks", "0", "train"], ["--ranks", "2"], ["--ranks", "two", "train"]])

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,11 @@ sys.exit(code)
 """
 
 
-def start_agents(tmp_path: Path, command: list[str], stop: int) -> list[subprocess.Popen[str]]:
-    """Two agents of one rank each. At the step `stop`, the first rank's agent gets SIGTERM, as when its pod is evicted."""
+def run_agents(tmp_path: Path, command: list[str], stop: int) -> tuple[list[int], list[str]]:
+    """The exit codes of two agents of one rank each, and what they printed.
+
+    At the step `stop`, the first rank's agent gets SIGTERM, as when its pod is evicted.
+    """
     script = tmp_path / f"stop_{stop}.py"
     script.write_text(RANK.format(stop=stop, out=str(tmp_path)))
     with socket.socket() as free:
@@ -45,7 +49,13 @@ def start_agents(tmp_path: Path, command: list[str], stop: int) -> list[subproce
     launch += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", f"--rdzv-id=agents-{stop}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "GLOO_SOCKET_IFNAME": "lo"}
     line = [sys.executable, "-m", "torch.distributed.run", *launch, str(script), *command]
-    return [subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    with ExitStack() as ended:
+        agents = [subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        for agent in agents:
+            ended.enter_context(agent)
+            ended.callback(agent.kill)
+        errors = [agent.communicate(timeout=280)[1] for agent in agents]
+    return [agent.returncode for agent in agents], errors
 
 
 @pytest.mark.slow
@@ -53,9 +63,8 @@ def test_an_evicted_agent_leaves_the_run_unfinished_for_both_and_a_restart_finis
     small_run: Command, tmp_path: Path
 ) -> None:
     command = small_run("run", "--steps=12", "--checkpoint-every=100", "--micro-batch=4")
-    stopped = start_agents(tmp_path, command, 5)
-    errors = [agent.communicate(timeout=280)[1] for agent in stopped]
-    assert all(agent.returncode != 0 for agent in stopped), errors
+    codes, errors = run_agents(tmp_path, command, 5)
+    assert all(codes), errors
     ranks = [json.loads((tmp_path / f"5-{rank}.json").read_text()) for rank in range(2)]
     assert [rank["code"] for rank in ranks] == [75, 75], "a scheduler must not take the run for done"
     (saved,) = (tmp_path / "run" / "checkpoints").glob("step_*")
@@ -66,15 +75,15 @@ def test_an_evicted_agent_leaves_the_run_unfinished_for_both_and_a_restart_finis
         assert mine == [name for name in mine if name.startswith(f"shard-{number:05d}-")], "each rank hashes what it wrote"
         assert len(mine) == 2
 
-    resumed = start_agents(tmp_path, command, -1)
-    errors = [agent.communicate(timeout=280)[1] for agent in resumed]
-    assert [agent.returncode for agent in resumed] == [0, 0], errors
+    codes, errors = run_agents(tmp_path, command, -1)
+    assert codes == [0, 0], errors
     first, second = (json.loads((tmp_path / f"-1-{rank}.json").read_text())["hashed"] for rank in range(2))
     listed = json.loads((saved / "checkpoint.json").read_text())["files"]
     assert sorted(first[: len(listed)]) == sorted(Path(name).name for name in listed), "the first rank checks each file once"
     assert len(second) == 2, "the second hashes only what it writes after the last step"
     assert files <= {Path(name).name for name in listed}
-    again = start_agents(tmp_path, command, -2)
-    errors = [agent.communicate(timeout=280)[1] for agent in again]
-    assert [agent.returncode for agent in again] == [0, 0], errors
+    if "WEBTEXT_FULL" not in os.environ:
+        return
+    codes, errors = run_agents(tmp_path, command, -2)
+    assert codes == [0, 0], errors
     assert sum(error.count("up to date, all 12 steps are done") for error in errors) == 1

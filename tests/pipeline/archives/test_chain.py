@@ -119,5 +119,6 @@ def killed_runs(folder: Path, kills: int) -> int:
 
 
 @pytest.mark.slow
-def test_kills_at_twenty_moments_change_no_byte(tmp_path: Path) -> None:
-    assert killed_runs(tmp_path, 20) >= 20
+def test_kills_at_many_moments_change_no_byte(tmp_path: Path) -> None:
+    kills = 20 if os.environ.get("WEBTEXT_FULL") else 6
+    assert killed_runs(tmp_path, kills) >= kills

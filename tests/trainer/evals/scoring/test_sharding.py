@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ def test_without_ranks_work_is_done_here_and_faults_are_raised() -> None:
 )
 def test_a_fault_on_one_rank_is_raised_on_all_and_they_stay_in_step(tmp_path: Path, failing: int, answers: list[str]) -> None:
     commands = [[sys.executable, "-W", "ignore", "-c", RANK, str(rank), str(tmp_path / "store"), str(failing)] for rank in (0, 1)]
-    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for command in commands]
-    printed = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    with ExitStack() as ended:
+        processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for command in commands]
+        for process in processes:
+            ended.enter_context(process)
+            ended.callback(process.kill)
+        printed = [process.communicate(timeout=120)[0].splitlines() for process in processes]
     assert printed == [[answer, "['a', 'b', 'c']"] for answer in answers]
