@@ -13,16 +13,29 @@ from benchmarks.scores import Absent, Growth, Limit, Race, Row, row_from_json, r
 PROSE_WIDTH = 100
 CHART = "pictures/benchmarks.svg"
 HEADLINES = (
-    "For each kind of work the row is that of the peer that does best, in webtext's default settings. Figures are medians, "
-    "less is better. Where a stage does more than its peer (rules, keys and drops against reading lines, files against a bare "
-    "loop), its figure pays for that. *Every peer* has all rows, with their spread and memory."
+    "How fast is webtext, compared with other tools that do the same work? The chart and the table have one row for each kind of "
+    "work: they compare webtext, with its default settings, with the tool that does best at this work. *Times as fast* above 1 "
+    "means that webtext is faster. Figures are medians of several rounds. Some stages of webtext do more than the other tool: "
+    "for links it applies rules, computes keys and records drops where the other only reads lines, and for tokens it writes "
+    "files where the other only encodes. The time for this is included. *Every peer* below has all tools, with spread and memory."
 )
 ABOUT = (
-    "`make bench` makes this page; do not edit it by hand. Ours and each peer do the same work on the same input, in one run, "
-    "in interleaved rounds. *Times as fast* is the peer's figure divided by ours, round by round: minimum, median, maximum. "
-    "Other figures are medians; less is better. CPU seconds count all processes. Peak memory, in MB, is that of the largest "
-    "process. [measurements.md](measurements.md) explains the figures and has runs of other days."
+    "`make bench` makes this page; do not edit it by hand. webtext (*ours*) and each other tool (*peer*) do the same work on the "
+    "same input, in one run, and take turns. *Times as fast* is the peer's figure divided by ours, computed for each round; the "
+    "full table gives minimum, median and maximum. All other figures are medians; less is better. CPU seconds count all "
+    "processes. Peak memory, in MB, is that of the largest process. [measurements.md](measurements.md) explains the figures and "
+    "has runs of other days."
 )
+LIMITS = (
+    "How much faster could webtext become on this machine? For each stage the table has a limit: the time of the work that no "
+    "program can avoid, such as decompression alone. In the last column (minimum, median and maximum), 1 would mean that the "
+    "stage takes no longer than its limit."
+)
+GROWTH = (
+    "Does the time grow in step with the data? An exponent of 1 means that twice the data take twice the time; below 1, they "
+    "take less than that."
+)
+OUTPUT = "The rest of this page is what each benchmark printed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +114,18 @@ def render(record: BenchmarkRecord, order: Sequence[str]) -> str:
             (_race(row) for row in rows if isinstance(row, Race)),
         ),
         "## How far from the machine's limit",
+        _wrap(LIMITS),
         table(
             ("stage", "limit", "unit", "ours", "limit", "limit / ours"),
             (_limit(row) for row in rows if isinstance(row, Limit)),
         ),
         "## Growth",
+        _wrap(GROWTH),
         table(
             ("stage", "sizes", "CPU s", "exponent", "peak, MB"),
             (_growth(row) for row in rows if isinstance(row, Growth)),
         ),
+        OUTPUT,
         *(_output(section) for section in record.sections),
     ]
     return "\n\n".join(parts) + "\n"
@@ -129,7 +145,7 @@ def _summary(record: BenchmarkRecord, order: Sequence[str]) -> Iterator[str]:
         minutes = round(sum(section.seconds for section in here) / 60)
         yield (
             f"- {span}, {machine}: {_count(len(here), 'benchmark')} in {_count(minutes, 'minute')}, "
-            f"load average before each {min(loads):.1f} to {max(loads):.1f}"
+            f"load average before each benchmark {min(loads):.1f} to {max(loads):.1f}"
         )
     absent = [title for title in order if title not in {section.title for section in record.sections}]
     failed = [f"{section.title} ({section.failure})" for section in record.sections if section.failure]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ copybutton_prompt_text = "$ "
 nitpicky = False
 suppress_warnings = ["misc.highlighting_failure"]
 
+HELP_WIDTH = 90
+"""Characters that fit into a line of code on a desktop."""
+BROKEN_WORD = re.compile(r"\w-$")
+SECOND_COLUMN = re.compile(r" *\S.*? {2,}(?=\S)")
 PLACEHOLDER = re.compile(r"<!-- help: (\S+)((?: \S+)*) -->")
 
 
@@ -45,11 +50,34 @@ def _help(program: str, words: list[str]) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def _fold(text: str) -> str:
+    """Fold the lines of a help text to HELP_WIDTH. What is explained in a second column stays in that column."""
+    entries: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        lead = len(line) - len(line.lstrip())
+        column, before = entries[-1] if entries else (0, "")
+        if line.strip() and lead == column and (lead > 8 or len(before) > HELP_WIDTH):
+            entries[-1] = (column, before + ("" if BROKEN_WORD.search(before) else " ") + line.strip())
+        else:
+            second = SECOND_COLUMN.match(line)
+            further = lead + 2 if lead or line.startswith("usage:") else 0
+            entries.append((second.end() if second else lead if lead > 8 else further, line))
+    return "\n".join(_folded(line, column) for column, line in entries)
+
+
+def _folded(line: str, column: int) -> str:
+    """Fold one line, with its further lines indented to `column`. Blanks inside the first column stay as they are."""
+    head, rest = (line[:column], line[column:]) if SECOND_COLUMN.match(line) else ("", line.strip())
+    indent = head or " " * (len(line) - len(line.lstrip()))
+    lines = textwrap.wrap(rest, HELP_WIDTH, initial_indent=indent, subsequent_indent=" " * column, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
 def _fill_in(_app: Any, _name: str, source: list[str]) -> None:
     """Put the commands' own help where a page asks for it: `<!-- help: webtext links -->`."""
 
     def filled(match: re.Match[str]) -> str:
-        return f"```text\n{_help(match[1], match[2].split())}\n```"
+        return f"```text\n{_fold(_help(match[1], match[2].split()))}\n```"
 
     source[0] = PLACEHOLDER.sub(filled, source[0])
 

@@ -1,6 +1,5 @@
 """Run the notebook of the library, and keep what its cells return: `python docs/notebook.py` after a change of it."""
 
-import sys
 from pathlib import Path
 
 import nbformat
@@ -39,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

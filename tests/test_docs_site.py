@@ -16,6 +16,8 @@ from doc_blocks import ROOT
 pytestmark = pytest.mark.slow
 LARGEST_PAGE = 300_000
 """Bytes of a page without its pictures."""
+WIDEST_HELP = 90
+"""Characters of a line of help that a page shows without scrolling."""
 MOST_RESULTS = 10
 QUESTIONS = {
     "karma": "how-to/vary",
@@ -71,6 +73,17 @@ def test_no_page_is_large(site: Path) -> None:
     sizes = {str(page.relative_to(site)): page.stat().st_size for page in site.rglob("*.html")}
     assert len(sizes) > 30
     assert {name: size for name, size in sizes.items() if size > LARGEST_PAGE} == {}
+
+
+def test_help_fits_into_the_page(site: Path) -> None:
+    text = (site / "reference" / "commands.html").read_text()
+    lines = [
+        unescape(re.sub("<[^>]+>", "", line))
+        for pre in re.findall("<pre>(.*?)</pre>", text, re.DOTALL)
+        for line in pre.split("\n")
+    ]
+    assert len(lines) > 500
+    assert [line for line in lines if len(line) > WIDEST_HELP] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -24,12 +24,14 @@ CONTINUED: Final = "  ↳ "
 
 HEAD: Final = """# Before and after: what the extractor makes of twelve kinds of markup
 
-Each pair is an excerpt of a page in `examples/extraction/`, and what becomes of it: by trafilatura
-{version} as it comes (`trafilatura.extract(page)`), and by webtext's default extractor. The paragraphs
-around the excerpt, the same on every page, and its title are left out. `python -m
-examples.extraction` writes this page; a test holds it to be current.
+The extractor takes the main text from an HTML page. This page shows what it does with twelve kinds
+of markup that extractors often get wrong. Each section has three parts: an excerpt of a page in
+`examples/extraction/`, the text that trafilatura {version} finds in it with its default settings
+(`trafilatura.extract(page)`), and the text that webtext's default extractor finds. The title of the
+page and the paragraphs around the excerpt, which are the same on all pages, are not shown.
+`python -m examples.extraction` writes this page, and a test checks that it is up to date.
 
-Marks: `→` is a tab, `·` an invisible joiner, `↳` the rest of a long line.
+In the texts, `→` is a tab, `·` an invisible joiner, and `↳` continues a long line.
 """
 
 

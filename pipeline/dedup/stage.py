@@ -108,7 +108,11 @@ def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
     settings = in_canonical_order(call.settings)
     keep_freed_memory()
     bands_and_rows = settings.bands_and_rows
-    logger.info("dedup: %d bands of %d rows find of the pairs %s", *bands_and_rows, lsh_parameters.s_curve(*bands_and_rows))
+    logger.debug(
+        "dedup: share of similar pairs that %d bands of %d rows find, by similarity: %s",
+        *bands_and_rows,
+        lsh_parameters.s_curve(*bands_and_rows),
+    )
     phases = Phases(phase, settings, tuple(document_shards(call.inputs["documents"])))
     with persistent_workers(call.engine, len(phases.documents), signing.__name__) as engine:
         run = DedupRun(phases, engine)

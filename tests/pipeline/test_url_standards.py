@@ -158,10 +158,10 @@ def mixes_directions(name: str) -> bool:
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 TWO_SLASHES = "a scheme needs two slashes"
 DNS = "a host that DNS cannot hold is refused"
-NUMBERS = "a number as host is kept, and refused by the address policy"
-PERCENT = "percent encodings are written as RFC 3986 normalises them"
+NUMBERS = "a number as host is kept as it is, and the address policy refuses it"
+PERCENT = "percent encodings are normalised by RFC 3986"
 FRAGMENT = "fragments are dropped"
-SEGMENTS = "empty segments, empty parameters and the order of a query are kept"
+SEGMENTS = "empty path segments, empty parameters and the order of a query are kept"
 SCHEMES = "other schemes and relative addresses are refused"
 
 WHATWG: Rules = {
@@ -175,8 +175,8 @@ CRAWLER_COMMONS: Rules = {
     SCHEMES: refused(lambda url: not re.match(r"(?i)https?:", url)),
     "an address without a host is refused": refused(lambda url: url.strip("/") == "http:"),
     SEGMENTS: alike(with_single_slashes, with_sorted_query),
-    "the final dot of a host is kept": alike(without_final_dot),
-    "IPv6 addresses hold no dotted quads": alike(with_groups_for_quads),
+    "a dot at the end of a host is kept": alike(without_final_dot),
+    "IPv6 addresses are written without a dotted IPv4 part": alike(with_groups_for_quads),
 }
 URLCANON: Rules = {
     TWO_SLASHES: WHATWG[TWO_SLASHES],
@@ -186,38 +186,38 @@ URLCANON: Rules = {
     FRAGMENT: alike(without_fragment, normal),
     "user names and passwords are dropped": alike(without_user),
     SEGMENTS: alike(with_single_slashes, with_sorted_query, normal),
-    "percent encodings are decoded once": alike(without_fragment, unquoted_for_ever),
-    "a word that only looks like a number is a name": lambda d: d.vector == "http://0000xa/",
-    "bytes that are no UTF-8 are characters": lambda d: "\x91" in d.vector,
+    "percent encodings are decoded only once": alike(without_fragment, unquoted_for_ever),
+    "a word that only looks like a number is a host name": lambda d: d.vector == "http://0000xa/",
+    "bytes that are not UTF-8 count as the characters": lambda d: "\x91" in d.vector,
 }
 FOLDED: Rules = {
-    "scheme, www, final slash and known session parameters count in the dedup key alone": lambda d: (
+    "the dedup key ignores the scheme, `www`, a slash at the end and known session parameters": lambda d: (
         d.ours is not None and dedup_key(d.ours) == dedup_key(str(d.right))
     ),
-    "the case of a path and a query is kept": lambda d: (
+    "keep upper and lower case in the path and the query": lambda d: (
         with_sorted_query(dedup_key(str(d.ours)).lower()) == with_sorted_query(dedup_key(str(d.right)).lower())
     ),
-    "session ids under ambiguous names are kept": lambda d: bool(re.search(r"\bsid=|CFID=|/\(\w*\(?", d.vector)),
+    "keep session ids under ambiguous names": lambda d: bool(re.search(r"\bsid=|CFID=|/\(\w*\(?", d.vector)),
 }
 IDNA: Rules = {
-    "a name that IDNA refuses is asked for, where DNS can hold it": lambda d: (
+    "a name that IDNA refuses is still looked up if DNS can hold it": lambda d: (
         d.right is None and d.ours is not None and can_be_in_dns(d.ours)
     ),
     DNS: lambda d: d.ours is None and not can_be_in_dns(str(d.right)),
-    "a control or bidi character in a host is refused, also inside punycode": lambda d: (
+    "a control or bidi character in a host, also inside punycode": lambda d: (
         d.ours is None and CONTROLS.search("".join(map(unpunycoded, str(d.right).split(".")))) is not None
     ),
-    "letters of both directions in one label are refused": refused(lambda name: mixes_directions(name)),
+    "a label that mixes left-to-right and right-to-left letters is refused": refused(lambda name: mixes_directions(name)),
 }
 SUFFIXES: Rules = {
-    "a suffix is its own domain": lambda d: d.right is None and d.ours == host(d.vector),
+    "a public suffix is its own domain": lambda d: d.right is None and d.ours == host(d.vector),
     "private suffixes are domains": lambda d: str(d.ours) == "uk.com",
-    "a name under no suffix is its own domain": lambda d: str(d.vector).endswith(".example") and d.ours == d.vector,
+    "a name under no public suffix is its own domain": lambda d: str(d.vector).endswith(".example") and d.ours == d.vector,
 }
 NEWER: Rules = {
-    "suffixes that the bundled list lacks": lambda d: d.ours in (str(d.right).partition(".")[2], f"a.{d.right}"),
+    "suffixes are missing from the bundled list": lambda d: d.ours in (str(d.right).partition(".")[2], f"a.{d.right}"),
 }
-OTHERS = ("an empty Location is none",)
+OTHERS = ("an empty Location header counts as missing",)
 """Differences that other test files check."""
 
 

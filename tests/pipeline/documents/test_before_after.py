@@ -17,7 +17,7 @@ def found() -> list[Pair]:
 
 def test_the_page_is_current(found: list[Pair]) -> None:
     shown = DOCS.read_text(encoding="utf-8")
-    if f"trafilatura\n{version('trafilatura')} as it comes" not in shown:
+    if f"trafilatura {version('trafilatura')} finds" not in " ".join(shown.split()):
         pytest.skip("written with another release of trafilatura")
     assert page_text(found) == shown
     assert max(map(len, shown.splitlines())) <= 100

@@ -86,7 +86,7 @@ def test_relative_vectors_of_the_url_standard() -> None:
         try:
             got = target(location.encode("utf-8").decode("latin-1"), base=base)
         except ValueError:
-            assert expected is None or not location.strip(), location  # an empty Location is none (deliberate)
+            assert expected is None or not location.strip(), location  # an empty Location counts as missing (deliberate)
             continue
         if expected is None or got != fetch_url(expected):
             wrong[location, base] = (got, expected)

@@ -161,7 +161,7 @@ def test_groups(text: str, allowed: bool) -> None:
 
 
 DELIBERATE = {
-    "a robots.txt may always be fetched": {
+    "the file robots.txt itself may always be fetched": {
         ("asdfbot", "http://m.example.com/robots.txt"),
         ("BarBot", "http://example.com/robots.txt"),
         ("AB", "http://example.com/robots.txt"),
@@ -172,25 +172,25 @@ DELIBERATE = {
         ("harry potter", "http://foo.bar/horcrux"),
         ("Mozilla/5.0 (compatible; Львів-bot/1.1)", "/totalitarianism/foo.htm"),
     },
-    "a token with digits is one token": {("AB42bot", "http://example.com/foo/bar"), ("AB42bot", "http://example.com/")},
-    "URLs are in the form to fetch, and are compared decoded": {
+    "a token may contain digits": {("AB42bot", "http://example.com/foo/bar"), ("AB42bot", "http://example.com/")},
+    "rules are compared with the address to fetch, decoded": {
         ("FooBot", "http://foo.bar/foo/bar/ツ"),
         ("FooBot", "http://foo.bar/foo/bar/baz"),
         ("foobot", "https://example.com/foo/bar?baz=https%3A%2F%2Ffoo.bar"),
     },
-    "Protego matches the beginning of a token, RFC 9309 the whole": {
+    "a token must match as a whole, as RFC 9309 says": {
         ("hedwig-news2", "/group1"),
         ("hedwig-new", "/group2"),
         ("hedwig-new", "/group3"),
         ("hedwig-images", "/group2"),
         ("hedwig-images", "/group3"),
     },
-    "an unknown line ends a group in Protego, not in RFC 9309": {
+    "an unknown line does not end a group": {
         ("agent", "/foo"),
         ("agent", "/foobar"),
         ("agent", "/content/2"),
     },
-    "an asterisk inside a token is none": {("foobot", "http://foo.bar/myprofile")},
+    "an asterisk inside a token has no meaning": {("foobot", "http://foo.bar/myprofile")},
 }
 
 
