@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.engine.runner import Engine
 
@@ -15,6 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run one process per core: several threads of a small network, here or in programs that tests start, wait for each other."""
+settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")  # no test fails because the machine is busy
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

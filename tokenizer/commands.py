@@ -13,6 +13,7 @@ from tokenizer.convert import SUFFIXES, WRITERS
 from tokenizer.counting import PreTokenCounter
 from tokenizer.errors import FormatError, InputError
 from tokenizer.evaluate import Fit, longest, never_final
+from tokenizer.folder_lock import folder_lock
 from tokenizer.ingest import add_splits, files_of_splits
 from tokenizer.labels import printable
 from tokenizer.merges import MAX_IDS
@@ -38,11 +39,18 @@ TOKEN_CHARACTERS = 64
 
 def run_train(arguments: argparse.Namespace) -> Iterator[str]:
     """Count pre-tokens, learn merges, and write every format into a folder that holds nothing else."""
-    check_folder(arguments.output)
     if not 257 <= arguments.vocab_size <= MAX_IDS + 1:
         raise InputError(f"--vocab-size {arguments.vocab_size}: must be from 257 to {MAX_IDS + 1:,}, since ids have 16 bits")
     if arguments.min_frequency < 0:
         raise InputError(f"--min-frequency {arguments.min_frequency}: must be at least 0")
+    check_folder(arguments.output)
+    _check_texts(arguments.texts, [])
+    with folder_lock(arguments.output):
+        check_folder(arguments.output)  # again: another run may have filled it meanwhile
+        yield from _train(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> Iterator[str]:
     limits = (arguments.min_frequency, arguments.max_token_length)
     batches = (batch.column("text") for batch in _batches(arguments.texts, []))
     if arguments.trainer == LIBRARY:
@@ -67,11 +75,11 @@ def _count(batches: Iterable[pa.Array]) -> pa.Table:
 
 def run_evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     """Compare tokenizers on all text, by language and by domain, and show their longest tokens."""
-    fits = {}
-    for path in arguments.tokenizers:
-        fits[str(path)] = Fit(Tokenizer.load(path))
+    fits = {str(path): Fit(Tokenizer.load(path)) for path in arguments.tokenizers}
+    _check_texts(arguments.texts, arguments.by)
+    for fit in fits.values():
         for batch in _batches(arguments.texts, arguments.by):
-            fits[str(path)].add(batch.column("text"), {kind: batch.column(kind).to_pylist() for kind in arguments.by})
+            fit.add(batch.column("text"), {kind: batch.column(kind).to_pylist() for kind in arguments.by})
     first = next(iter(fits.values()))
     yield f"{first.documents:,} documents, {first.text_bytes:,} bytes"
     width = max(map(len, fits)) + 2
@@ -133,7 +141,8 @@ def run_import(arguments: argparse.Namespace) -> Iterator[str]:
     """Convert another trainer's files to splits of a folder of token shards: a new folder, or one of earlier imports."""
     tokenizer = Tokenizer.load(arguments.tokenizer)
     splits = files_of_splits(arguments.files, arguments.format, arguments.split)
-    manifest = add_splits(arguments.output, splits, arguments.format, tokenizer)
+    with folder_lock(arguments.output):
+        manifest = add_splits(arguments.output, splits, arguments.format, tokenizer)
     for name in splits:
         split = manifest.split(name)
         yield f"{name}: {split.documents:,} documents, {split.tokens:,} tokens: {arguments.output}"
@@ -148,24 +157,38 @@ def run_verify(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"{name}: {len(split.shards)} shards, {split.documents:,} documents, {split.tokens:,} tokens, all intact"
 
 
+def _check_texts(paths: list[Path], columns: list[str]) -> None:
+    """Open every file before the first is read: a mistyped last one must not cost hours. Raises OSError and FormatError.
+
+    A pipe is left alone, since it can be opened once only.
+    """
+    for path in paths:
+        if path.suffix == ".parquet":
+            _open_parquet(path, ["text", *columns]).close()
+        elif not path.is_fifo():
+            path.open("rb").close()
+
+
 def _batches(paths: list[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches with the column `text` and the given columns: read from Parquet files, null for a text file."""
     for path in paths:
         if path.suffix == ".parquet":
-            yield from _parquet_batches(path, ["text", *columns])
+            with _open_parquet(path, ["text", *columns]) as file:
+                yield from file.iter_batches(BATCH_DOCUMENTS, columns=["text", *columns])
         else:
             text = pa.array([path.read_bytes().decode("utf-8", "replace")], pa.large_string())
             yield pa.record_batch({"text": text} | {name: pa.nulls(1, pa.string()) for name in columns})
 
 
-def _parquet_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _open_parquet(path: Path, columns: list[str]) -> pq.ParquetFile:
+    path.open("rb").close()  # Arrow's own errors name no errno
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise FormatError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}); give another file") from error
     if missing := [name for name in columns if name not in file.schema_arrow.names]:
         raise FormatError(f"{path}: no column '{missing[0]}'; it has {', '.join(file.schema_arrow.names)}")
-    yield from file.iter_batches(BATCH_DOCUMENTS, columns=columns)
+    return file
 
 
 def _row(fit: Fit) -> tuple[str, ...]:

@@ -25,11 +25,11 @@ UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIN
 def folder_lock(folder: str | Path) -> Iterator[None]:
     """Hold the lock of a local folder, which is made if need be. Raises InputError, which names the holder, if it is taken.
 
-    A folder that cannot be written gets no lock: the first file written there reports why. A folder that was made for a block
-    that raises and writes nothing is removed again.
+    A folder that cannot be written gets no lock: the first file written there reports why. Folders that were made for a block
+    that raises and writes nothing are removed again.
     """
     path = Path(folder, LOCK)
-    made = not path.parent.exists()
+    made = [parent for parent in path.parents if not parent.exists()]
     descriptor = _lock(path)
     try:
         yield
@@ -37,7 +37,8 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         if made:
             with suppress(OSError):  # something was written there
                 path.unlink(missing_ok=True)
-                path.parent.rmdir()
+                for parent in made:
+                    parent.rmdir()
         raise
     finally:
         if descriptor is not None:
@@ -67,7 +68,7 @@ def _open(path: Path) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR):
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # a link, a folder, a socket
             raise InputError(f"{path}: is no file, so it cannot lock the folder; remove it") from error
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # another user's lock

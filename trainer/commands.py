@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from tokenizer.errors import InputError
+from tokenizer.folder_lock import folder_lock
 from tokenizer.labels import printable, printable_text
 from trainer.checkpoint.folders import newest
 from trainer.checkpoint.load import load_model
@@ -67,7 +68,9 @@ def export(arguments: Namespace) -> int:
     """Write a checkpoint as a Hugging Face GPT-2 folder."""
     check_export_folder(Path(arguments.folder))
     model, tokenizer, _ = load_model(Path(arguments.checkpoint), environment(arguments.device).device)
-    sys.stdout.write(f"{printable(save_hf(model, tokenizer, arguments.folder))}\n")
+    with folder_lock(arguments.folder):
+        written = save_hf(model, tokenizer, arguments.folder)
+    sys.stdout.write(f"{printable(written)}\n")
     return 0
 
 

@@ -24,7 +24,7 @@ from tokenizer.untrusted import check_file, plain_name, read_file
 from trainer.config import ModelConfig
 from trainer.model import GPT, NORM_EPSILON
 
-__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "is_hf_folder", "load_hf", "names", "save_hf"]
+__all__ = ["CONFIG", "WEIGHTS", "check_export_folder", "check_hf", "is_hf_folder", "load_hf", "names", "save_hf"]
 
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -96,22 +96,31 @@ def load_hf(folder: str | Path) -> GPT:
     Weights are read from model.safetensors, in one file or several. Other formats are refused: a pickle can run code.
     """
     folder = Path(folder)
+    config, paths = check_hf(folder)
     try:
-        check_file(folder, CONFIG)
-        config = _our_config(decode(read_file(folder / CONFIG), _TheirConfig))
-        paths = _weight_files(folder)
-        _check_size(paths, config)
         tensors = {name.removeprefix("transformer."): value for path in paths for name, value in load_file(path).items()}
         model = GPT(config)
         state = {ours: _transpose(ours, tensors[theirs]) for ours, theirs in names(config)}
         model.load_state_dict(state)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error.filename} is missing)") from error
     except KeyError as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error} is missing)") from error
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({' '.join(str(error).split())[:300]})") from error
     return model
+
+
+def check_hf(folder: Path) -> tuple[ModelConfig, list[Path]]:
+    """The network's shape and the files of its weights. Raises InputError where they are no GPT-2's; no weight is read."""
+    try:
+        check_file(folder, CONFIG)
+        config = _our_config(decode(read_file(folder / CONFIG), _TheirConfig))
+        paths = _weight_files(folder)
+        _check_size(paths, config)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({error.filename} is missing)") from error
+    except ValueError as error:
+        raise InputError(f"{folder}: not a Hugging Face GPT-2 folder ({' '.join(str(error).split())[:300]})") from error
+    return config, paths
 
 
 def _check_size(paths: Sequence[Path], config: ModelConfig) -> None:

@@ -34,7 +34,7 @@ from trainer.loop import Trainer
 from trainer.memory import memory_of, resolve_strategy
 from trainer.model import GPT
 from trainer.presets import PRESETS, RECIPES
-from trainer.prolong import grows, prolong
+from trainer.prolong import grows, late_checkpoints, prolong
 from trainer.state import StopReason
 from trainer.trackers import TensorBoard, Tracker, WeightsAndBiases, require_packages
 
@@ -61,10 +61,11 @@ def train(arguments: Namespace) -> int:
     tokenizer = find_tokenizer(dataset, arguments.tokenizer)
     _check_fit(config, dataset, world)
     before = _check_same_run(folder, config, dataset)
-    if before is not None and grows(config, before) and world.first:
-        prolong(folder, config, before)
+    longer = before if before is not None and world.first and grows(config, before) else None
+    late = late_checkpoints(folder, config, longer) if longer else []
     known = checkpoints(folder)
-    chosen = _find_checkpoint(folder, fall_back=arguments.fall_back) if world.first else None
+    usable = [path for path in known if path not in late]
+    chosen = _find_checkpoint(usable, fall_back=arguments.fall_back) if world.first else None
     if world.first and chosen is None and arguments.resume:
         raise InputError(f"{folder}: no checkpoint to resume from; omit --resume to start a new run")
     with process_group(world):
@@ -78,14 +79,16 @@ def train(arguments: Namespace) -> int:
         evaluator = _evaluator(arguments, config, tokenizer)
         require_packages(tensorboard=arguments.tensorboard, wandb=arguments.wandb)
         _warn_about_recipe(config, dataset, world)
+        if world.device.type == "cuda" and (name := activate_flash_attention(arguments.flash_attention)):
+            _print(world, f"attention uses {name}")
         with folder_lock(folder) if world.first else nullcontext():
             if world.first:
                 _check_unchanged(folder, known)
-                _set_damaged_aside(known, None if start is None else start.path)
+                if longer:
+                    prolong(folder, late, config, longer)
+                _set_damaged_aside(usable, None if start is None else start.path)
                 _prepare_folder(folder, config, dataset)
             world.wait()
-            if world.device.type == "cuda" and (name := activate_flash_attention(arguments.flash_attention)):
-                _print(world, f"attention uses {name}")
             _set_product_precision(config)
             trainer = Trainer(config, dataset, tokenizer, folder, world, evaluator)
             if start is not None:
@@ -229,9 +232,9 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
     return before
 
 
-def _find_checkpoint(folder: Path, *, fall_back: bool) -> Start | None:
-    """The newest checkpoint, verified, or None for a new run. Raises DamagedCheckpointError unless `fall_back`."""
-    for path in reversed(checkpoints(folder)):
+def _find_checkpoint(usable: list[Path], *, fall_back: bool) -> Start | None:
+    """The newest usable checkpoint, verified, or None for a new run. Raises DamagedCheckpointError unless `fall_back`."""
+    for path in reversed(usable):
         try:
             return Start(path, read_metadata(path))
         except DamagedCheckpointError as error:

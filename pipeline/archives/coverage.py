@@ -17,6 +17,7 @@ from pipeline.storage import files
 
 DISTANCES = (1, 7, 30, 90, 180, 365, 730, 1825, 3650)
 """Upper bounds of the histogram's bins, in days."""
+DISTANCE_DAYS = "distance_days_up_to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Coverage:
 
     def to_json(self) -> dict[str, object]:
         """The numbers by name."""
-        return {**asdict(self), "distance_days_up_to": [*DISTANCES, None]}
+        return {**asdict(self), DISTANCE_DAYS: [*DISTANCES, None]}
 
 
 def measure(search: Search, links: int) -> Coverage:

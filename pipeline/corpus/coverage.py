@@ -1,12 +1,15 @@
 """`webtext coverage`: what an archive's index holds of a corpus's links, before anything is fetched."""
 
 import argparse
+import os
 import sys
 import tempfile
+from dataclasses import fields
+from pathlib import Path
 
 import orjson
 
-from pipeline.archives.coverage import measure, table_lines
+from pipeline.archives.coverage import DISTANCE_DAYS, Coverage, measure, table_lines
 from pipeline.archives.held_links import NumberedShare
 from pipeline.archives.index_files import find_index_files, is_http
 from pipeline.archives.rounds import Search
@@ -23,6 +26,7 @@ from pipeline.storage.verification import check_input
 from tokenizer.command_line import positive_int
 from tokenizer.errors import InputError
 from tokenizer.labels import printable
+from tokenizer.untrusted import MAX_JSON_BYTES
 
 SETTINGS = (
     "as_of", "within", "side", "commoncrawl", "commoncrawl_rate", "contact", "user_agent", "allow_addresses", "proxy",
@@ -51,6 +55,8 @@ def _work(arguments: argparse.Namespace) -> None:
     """Join, count, print. Raises InputError without --index, and for what cannot be read."""
     if not arguments.index:
         raise InputError("--index is required: Parquet or CDXJ files of an archive's index, or folders of them")
+    if arguments.json:
+        _check_json(arguments.json)
     chosen = {name: getattr(arguments, name) for name in SETTINGS}
     given = _defaults() | chosen | {"archive_index": arguments.index}
     settings = from_arguments(PagesSettings, argparse.Namespace(**given))
@@ -73,6 +79,22 @@ def _work(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{printable(line)}\n")
     if arguments.json:
         files.publish_bytes(arguments.json, orjson.dumps(coverage.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _check_json(path: str) -> None:
+    """Raise InputError where the numbers cannot be written, or would replace something else than numbers of this command."""
+    if files.is_local(path):
+        nearest = next(parent for parent in Path(path).absolute().parents if parent.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+            raise InputError(f"--json {path}: {nearest} is no folder that can be written; choose another path")
+    if not files.exists(path):
+        return
+    try:
+        found = orjson.loads(files.read_bytes(path, MAX_JSON_BYTES))
+    except (OSError, ValueError):
+        found = None
+    if not (isinstance(found, dict) and found.keys() == {*(f.name for f in fields(Coverage)), DISTANCE_DAYS}):
+        raise InputError(f"--json {path}: exists and holds no numbers of this command; choose another path")
 
 
 def _defaults() -> dict[str, object]:

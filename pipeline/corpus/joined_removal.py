@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.matching import Requests, encoded_documents, match
@@ -12,7 +12,7 @@ from pipeline.corpus.removal import next_tokens
 from pipeline.storage import files
 from pipeline.storage.chain import names_folder
 from pipeline.storage.manifest import StageManifest, input_place, load_stage
-from pipeline.storage.next_version import next_version
+from pipeline.storage.next_version import check_free, next_version
 from pipeline.storage.takedown_list import DOCUMENT, TEXT, Entry, fold
 from pipeline.storage.verification import check_folder
 from tokenizer.codec import Tokenizer
@@ -29,18 +29,25 @@ def remove(folder: str, output: str | None, entries: Sequence[Entry]) -> None:
     Ids and passages are looked up in the shards; addresses, sites and submissions in the months' own folders, which must be there.
     Raises InputError where such a folder cannot be read, and where nothing matches.
     """
+    if output is not None:
+        check_free(output)
     manifest = load_stage(folder, "tokens")
     check_folder(folder)
     sizes = listed_documents(folder, manifest, entries)
     if not sizes:
         raise InputError(f"nothing to remove: {folder} holds no document that is asked for")
-    with folder_lock(folder) if files.is_local(folder) else nullcontext():
+    with _lock(folder), nullcontext() if output is None else _lock(output):
         if output is not None:
+            check_free(output)  # again: another command may have filled it meanwhile
             next_tokens(NextFolder(folder, output, manifest), sizes, {})
         else:
             with next_version(folder) as aside:
                 next_tokens(NextFolder(folder, aside, manifest, folder), sizes, {})
     logger.info("remove: removed %d documents from %s", len(sizes), output or folder)
+
+
+def _lock(folder: str) -> AbstractContextManager[None]:
+    return folder_lock(folder) if files.is_local(folder) else nullcontext()
 
 
 def listed_documents(folder: str, manifest: StageManifest, entries: Sequence[Entry]) -> dict[bytes, int]:

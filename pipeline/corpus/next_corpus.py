@@ -4,13 +4,14 @@ In place, each stage is written aside; once all are complete, a journal in the c
 switched to. After a crash the next removal finishes the switches first, or finds the corpus as it was.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import msgspec
 import orjson
 
-from pipeline.corpus.folder import DATA_STAGES, CorpusFolder
+from pipeline.corpus.folder import DATA_STAGES, CorpusFolder, stage_folders
 from pipeline.corpus.matching import Matched, encoded_documents
 from pipeline.corpus.next_folder import NextFolder
 from pipeline.corpus.page_removal import RemovedPages, next_pages
@@ -94,13 +95,18 @@ def _carry_all(folder: NextFolder) -> None:
     folder.close(folder.manifest.books, folder.manifest.counters, {}, folder.manifest.dataset)
 
 
-def locked(corpus: CorpusFolder) -> ExitStack:
-    """Locks on the folders of all finished stages: no run may write there while they are switched."""
-    stack = ExitStack()
-    for folder in corpus.folders.values():
-        if files.is_local(folder):
+@contextmanager
+def locked(corpus: str, output: str | None) -> Iterator[None]:
+    """Hold the locks of all stages' folders and of `output`: no run and no other removal may write there meanwhile.
+
+    Without them a second removal would take the next versions that the first one writes for a killed command's, and remove them.
+    """
+    places = [folder for folder in stage_folders(corpus).values() if files.is_local(folder) and Path(folder).is_dir()]
+    places += [output] if output is not None and files.is_local(output) else []
+    with ExitStack() as stack:
+        for folder in places:
             stack.enter_context(folder_lock(folder))
-    return stack
+        yield
 
 
 def commit(corpus: str, stages: Sequence[str], report_name: str, report: bytes) -> None:

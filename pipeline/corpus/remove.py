@@ -15,7 +15,7 @@ from pipeline.corpus.tool import Tool
 from pipeline.storage import files, takedown_list
 from pipeline.storage.chain import check_chain
 from pipeline.storage.manifest import NAME
-from pipeline.storage.next_version import check_foreign
+from pipeline.storage.next_version import check_free
 from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry
 from pipeline.storage.verification import check_folder
 from tokenizer.errors import InputError
@@ -78,6 +78,13 @@ def _work(arguments: argparse.Namespace) -> None:
     if files.exists(files.join(arguments.corpus, NAME)):
         joined_removal.remove(arguments.corpus, None if arguments.replace else arguments.output, entries)
         return
+    if arguments.output is not None:
+        check_free(arguments.output, (REMOVED, next_corpus.REPORTS, *DATA_STAGES))  # a killed command leaves these
+    with next_corpus.locked(arguments.corpus, arguments.output):
+        _remove(arguments, entries)
+
+
+def _remove(arguments: argparse.Namespace, entries: Sequence[Entry]) -> None:
     if arguments.replace and next_corpus.finish(arguments.corpus):
         logger.info("remove: finished an earlier removal that was interrupted")
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
@@ -105,10 +112,8 @@ def _check(corpus: CorpusFolder, arguments: argparse.Namespace) -> None:
     """Raise InputError unless the corpus is whole and the output is free: a rewritten file would hide that its source was damaged."""
     if "documents" not in corpus.folders and not (arguments.replace and "pages" in corpus.folders):
         raise InputError(f"{arguments.corpus}: no documents there yet; run the stage 'documents' first")
-    if arguments.output is not None:
-        if any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
-            raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
-        check_foreign(arguments.output, (REMOVED, next_corpus.REPORTS, *DATA_STAGES))  # a killed command leaves these
+    if arguments.output is not None and any(files.exists(files.join(arguments.output, name, NAME)) for name in DATA_STAGES):
+        raise InputError(f"{arguments.output}: holds a corpus already; choose another --output")
     for folder in corpus.folders.values():
         check_folder(folder)
         check_chain(folder)
@@ -120,24 +125,23 @@ def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequenc
     folders = next_corpus.next_folders(corpus, arguments.output, keep_pages=arguments.keep_pages)
     root = arguments.corpus if arguments.output is None else arguments.output
     name = f"{1 + len(files.names(files.join(root, next_corpus.REPORTS))):04d}.json"
-    with next_corpus.locked(corpus):
-        if arguments.output is not None:
-            lines = b"".join(orjson.dumps(row) + b"\n" for row in document_rows(corpus, matched))
-            files.publish_bytes(files.join(arguments.output, REMOVED), lines)
-        next_corpus.write_next(corpus, folders, matched)
-        linked = linked_elsewhere(folders) if arguments.output is None else []
-        content = report(
-            corpus,
-            entries,
-            matched,
-            folders,
-            Signature(arguments.approved_by, arguments.date),
-            {**readers, "linked_elsewhere": linked},
-        )
-        if arguments.output is None:
-            next_corpus.commit(arguments.corpus, list(folders), name, content)
-        else:
-            files.publish_bytes(files.join(arguments.output, next_corpus.REPORTS, name), content)
+    if arguments.output is not None:
+        lines = b"".join(orjson.dumps(row) + b"\n" for row in document_rows(corpus, matched))
+        files.publish_bytes(files.join(arguments.output, REMOVED), lines)
+    next_corpus.write_next(corpus, folders, matched)
+    linked = linked_elsewhere(folders) if arguments.output is None else []
+    content = report(
+        corpus,
+        entries,
+        matched,
+        folders,
+        Signature(arguments.approved_by, arguments.date),
+        {**readers, "linked_elsewhere": linked},
+    )
+    if arguments.output is None:
+        next_corpus.commit(arguments.corpus, list(folders), name, content)
+    else:
+        files.publish_bytes(files.join(arguments.output, next_corpus.REPORTS, name), content)
     counts = ", ".join(
         f"{folder.written} of {len(folder.manifest.files)} files of {stage}"
         for stage, folder in folders.items()

@@ -101,8 +101,8 @@ def media_extension(url: str) -> str | None:
     """
     path = url.partition("#")[0] if "#" in url else url
     path = path.partition("?")[0] if "?" in path else path
-    _, dot, extension = path[-8:].rpartition(".")
-    if not dot:
+    dot = path.rfind(".", -8)
+    if dot < 0:
         return None
-    extension = extension.lower()
+    extension = path[dot + 1 :].lower()
     return extension if extension in MEDIA_EXTENSIONS and path.count("/") > 2 else None

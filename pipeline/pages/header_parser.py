@@ -24,6 +24,10 @@ LINE_ENDS = (b"\r\n", b"\n")
 _STATUS_LINE = re.compile(r"(HTTP/[0-9.]{1,8})[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL | re.IGNORECASE)
 NAME = re.compile(r"[!-9;-~]+")
 """Visible ASCII: more than RFC 9110 allows in a name."""
+_PLAIN_HEAD = re.compile(
+    rb"(HTTP/1\.[01]) ([2-5][0-9]{2})(?: ([^\r\n\0]*))?\r\n((?:[!-9;-~]+:[^\r\n\0]*\r\n){0,1000}+)\r\n", re.IGNORECASE
+)
+"""The head of a final response in which every line is a field with a name: one search in place of one per line."""
 _FRAMING = frozenset({"contentlength", "transferencoding", "contentencoding"})
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = " \t"
@@ -119,9 +123,23 @@ def content_length(values: Iterable[str]) -> int | None:
 
 def split_head(data: bytes) -> tuple[ResponseHead, bytes]:
     """The head of a stored response, and the bytes after it. Interim responses are skipped. Raises HeadError."""
+    plain = _PLAIN_HEAD.match(data, 0, MAX_LINE_BYTES)
+    if plain:
+        return _plain_head(*plain.groups()), data[plain.end() :]
     stream = io.BytesIO(data)
     head = read_head(stream)
     return head, data[stream.tell() :]
+
+
+def _plain_head(version: bytes, status: bytes, phrase: bytes | None, lines: bytes) -> ResponseHead:
+    """What `read_head` gives for the groups of _PLAIN_HEAD."""
+    fields = (line.partition(":") for line in lines.decode("latin-1").split("\r\n")[:-1])
+    return ResponseHead(
+        version.decode().upper(),
+        int(status),
+        (phrase or b"").decode("latin-1").strip(_BLANKS),
+        tuple((name, value.strip(_BLANKS)) for name, _, value in fields),
+    )
 
 
 def read_head(stream: ByteStream) -> ResponseHead:

@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.report.tallies import NOT_KNOWN
 from pipeline.storage import files, private_addresses
 from pipeline.storage.manifest import NAME
 from tokenizer.errors import InputError
+from tokenizer.folder_lock import folder_lock
 from tokenizer.labels import markdown, markdown_code, printable
 
 logger = logging.getLogger(__name__)
@@ -319,9 +321,14 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _check_readme(path: str) -> None:
-    if files.exists(path) and LICENSE.encode() not in files.read_bytes(path):
-        raise InputError(f"{path}: not a card of this command; move it elsewhere, then run the same command again")
+def _check_own(corpus: str) -> None:
+    """Raise InputError where a README.md, or a SHA256SUMS without an earlier card beside it, is someone else's."""
+    readme, checksums = files.join(corpus, README), files.join(corpus, CHECKSUMS)
+    has_card = files.exists(readme)
+    if has_card and LICENSE.encode() not in files.read_bytes(readme):
+        raise InputError(f"{readme}: not a card of this command; move it elsewhere, then run the same command again")
+    if files.exists(checksums) and not has_card:
+        raise InputError(f"{checksums}: not written by this command; move it elsewhere, then run the same command again")
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
@@ -333,17 +340,19 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 def _work(arguments: argparse.Namespace) -> None:
     """Write README.md and SHA256SUMS into the corpus folder.
 
-    Raises InputError while it holds addresses with credentials, and where a README.md of someone else's is there.
+    Raises InputError while it holds addresses with credentials, and where a file of someone else's is in the way.
     """
     private = files.join(arguments.corpus, "links", private_addresses.FOLDER)
     if files.exists(private):
         raise InputError(f"{private}: holds addresses with credentials until pages are fetched; run pages, or remove this folder")
-    _check_readme(files.join(arguments.corpus, README))
+    _check_own(arguments.corpus)
     corpus = CorpusFolder.open(stage_folders(arguments.corpus))
     numbers = gather(corpus, webtext_domains=arguments.webtext_domains)
     text = card(numbers, corpus, Publisher(arguments.name, arguments.contact))
-    files.publish_bytes(files.join(arguments.corpus, README), text.encode())
-    files.publish_bytes(files.join(arguments.corpus, CHECKSUMS), checksum_lines(corpus).encode())
+    checksums = checksum_lines(corpus)
+    with folder_lock(arguments.corpus) if files.is_local(arguments.corpus) else nullcontext():
+        files.publish_bytes(files.join(arguments.corpus, README), text.encode())
+        files.publish_bytes(files.join(arguments.corpus, CHECKSUMS), checksums.encode())
     logger.info("card: wrote %s and %s in %s", README, CHECKSUMS, arguments.corpus)
 
 

@@ -6,6 +6,7 @@ them: files are replaced by renaming, and an open or mapped file stays what it w
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from pipeline.storage import files, private_addresses
@@ -101,8 +102,22 @@ def _family(name: str) -> tuple[str, str, str] | None:
     return folder, word, rest.rpartition(".")[2]
 
 
+def check_free(folder: str, own: Collection[str] = ()) -> None:
+    """Raise InputError where a folder holds a finished stage or dataset, or files that are none of ours, as `check_foreign` does."""
+    if files.exists(files.join(folder, NAME)):
+        raise InputError(f"{folder}: holds a finished stage or dataset; choose an empty or a new folder for --output")
+    check_foreign(folder, own)
+
+
 def check_foreign(folder: str, own: Collection[str] = ()) -> None:
-    """Raise InputError where a folder without a manifest holds files that are none of ours. `own` are names that may be there."""
+    """Raise InputError where a folder without a manifest holds files that are none of ours, or is a file or below one.
+
+    `own` are names that may be there.
+    """
+    if files.is_local(folder):
+        nearest = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise InputError(f"{folder}: {nearest} is a file; choose an empty or a new folder for --output")
     if files.exists(files.join(folder, NAME)):
         return
     foreign = [

@@ -34,6 +34,21 @@ HOSTILE = (
     "$HOME ${PATH} !!",
     "# comment",
     "été {month} {python}",
+    "{{{{ 7 * 7 }}}}",
+    "{%- set x = 1 -%}{{- x -}}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ macros.datetime.now() }} {{ ds }} {{ var.value.secret }}",
+    "{{\n7 * 7\n}}",
+    "{# open",
+    "{{ open",
+    "{% endfor %}",
+    "\\{{ 7 }}\\",
+    "x.bash",
+    "x.sh ",
+    "a\tb",
+    "%s %(x)s %%",
+    "\u202e\x1b[31m",
+    "'\"'\"'",
 )
 RECORDER = r"""#!/bin/sh
 printf '%s\0' "$#" "$@" >> "$RECORD"

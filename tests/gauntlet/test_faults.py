@@ -17,6 +17,8 @@ import pytest
 pytestmark = pytest.mark.slow
 FULL = bool(os.environ.get("WEBTEXT_FULL"))
 HERE = Path(__file__).parent
+BUSY = 8.0
+"""Load per core at which other work may make a good server's page time out: at 10, 64 of 12,000 did."""
 REAL_SLEEP = """
 #include <errno.h>
 #include <sys/syscall.h>
@@ -111,6 +113,7 @@ def jumping_clock(file: Path) -> Iterator[list[int]]:
 def test_ten_minutes_of_hostile_servers_leak_no_memory_or_descriptors() -> None:
     result = run_program("soak.py", 600)
     assert result["slope_mb_per_minute"] < 1
+    assert result["timed_out_good_urls"] == 0 or result["most_load_per_core"] > BUSY
     assert result["descriptors"][0] == result["descriptors"][1]
 
 

@@ -122,16 +122,62 @@ def test_a_lock_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     assert "remove it" in refusal(tmp_path)
 
 
+def test_a_lock_that_is_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket has at most 107 bytes
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(LOCK)
+        assert "remove it" in refusal(tmp_path)
+    assert (tmp_path / LOCK).exists()
+
+
+SPELLINGS = (
+    "{folder}", "{folder}/", "{folder}/.", "{folder}//", "{folder}/../{name}", "{folder}/sub/..", "../{name}", "{name}", "./{name}",
+    "link", "link/", "link/../{name}", "way/{name}", "loop/{name}/.",
+)  # fmt: skip
+"""Spellings of one folder, seen from the folder that holds it."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_held_folder_is_refused_in_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str) -> None:
+    parent = tmp_path / "parent"
+    folder = parent / "held here"
+    (folder / "sub").mkdir(parents=True)
+    (parent / "link").symlink_to(folder.name)
+    (parent / "way").symlink_to(".")
+    (parent / "loop").symlink_to(parent)
+    monkeypatch.chdir(folder if spelling.startswith("../") else parent)
+    with folder_lock(folder):
+        assert "works in this folder" in refusal(Path(spelling.format(folder=folder, name=folder.name)))
+    assert [path.name for path in folder.iterdir()] == ["sub"]
+
+
+def test_folders_made_for_a_block_that_raises_are_removed_but_not_those_with_files(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    with pytest.raises(ValueError, match="refused"), folder_lock(deep):
+        raise ValueError("refused")
+    assert not list(tmp_path.iterdir())
+
+    def write_and_fail() -> None:
+        with folder_lock(deep):
+            (tmp_path / "a" / "file").write_text("kept")
+            raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        write_and_fail()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+
+
 def test_a_lock_that_is_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / LOCK)
     with folder_lock(tmp_path):
-        pass
+        assert "works in this folder" in refusal(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_left_to_the_first_write(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("kept")
     with folder_lock(tmp_path / "file"), folder_lock(tmp_path / "file"):
-        pass
+        assert (tmp_path / "file").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

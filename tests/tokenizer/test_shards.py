@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import subprocess
 import sys
@@ -272,6 +273,15 @@ def test_missing_shard_and_missing_manifest_are_named(dataset: Manifest) -> None
         Manifest.load(dataset.folder)
     Path(dataset.folder, "manifest.json").unlink()
     with pytest.raises(FormatError, match=r"no manifest\.json"):
+        Manifest.load(dataset.folder)
+
+
+@pytest.mark.parametrize("change", [1, -1, 4096])
+def test_a_shard_of_another_size_is_named_before_anything_is_hashed(dataset: Manifest, change: int) -> None:
+    path = Path(dataset.folder, dataset.split("train").shards[0].name)
+    size = path.stat().st_size
+    os.truncate(path, size + change)
+    with pytest.raises(FormatError, match=rf"{path.name}: has {size + change} bytes, but the manifest says {size}"):
         Manifest.load(dataset.folder)
 
 

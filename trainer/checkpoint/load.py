@@ -15,7 +15,7 @@ from trainer.checkpoint.metadata import read_metadata
 from trainer.checkpoint.tensors import load_tensors
 from trainer.config import TrainConfig
 from trainer.distributed import World
-from trainer.export import is_hf_folder, load_hf
+from trainer.export import check_hf, is_hf_folder, load_hf
 from trainer.model import GPT
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,21 @@ def load_model(
         model = GPT(metadata.config.model)
         load_tensors(folder / "model", {name: weight.detach() for name, weight in model.named_parameters()}, World())
         return model.to(device).eval(), Tokenizer.load(folder / "tokenizer"), metadata.config
+    except FormatError as error:
+        raise InputError(str(error)) from error
+
+
+def check_model(path: str | Path) -> None:
+    """Raise InputError where `load_model` would, but for damage within the weights, of which nothing is read."""
+    folder = Path(path)
+    try:
+        if is_hf_folder(folder):
+            _tokenizer_of(folder)
+            check_hf(folder)
+        else:
+            folder = newest(folder)
+            read_metadata(folder, verify=False)
+            Tokenizer.load(folder / "tokenizer")
     except FormatError as error:
         raise InputError(str(error)) from error
 

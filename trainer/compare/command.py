@@ -30,7 +30,7 @@ from trainer.compare.sample import share_of
 from trainer.compare.schedule import default_jobs, default_threads, perform_all
 from trainer.compare.statistics import Noise, noise_of
 from trainer.data import TokenDataset
-from trainer.evals.registry import select
+from trainer.evals.in_training import find_tasks
 from trainer.evals.task import check_folders
 from trainer.flags import TrainerParser, add_options, apply_flags
 from trainer.presets import PRESETS, RECIPES
@@ -151,11 +151,16 @@ def _check(arguments: Namespace) -> None:
         raise InputError(f"--detect {arguments.detect}: must be above 0")
     if arguments.seeds < 0:
         raise InputError(f"--seeds {arguments.seeds}: must be at least 1; leave it out to let a pilot choose")
+    folders = check_folders(arguments.eval_data)
     if arguments.tasks:
-        select(arguments.tasks)
-        if not arguments.eval_data:
+        if not folders:
             raise InputError("--tasks needs --eval-data: the folders with the tasks' files (webtext-train eval --where)")
-    check_folders(arguments.eval_data)
+        config = apply_flags(RECIPES[arguments.recipe](PRESETS[arguments.preset]()), arguments)
+        if not find_tasks(arguments.tasks, folders, config.model.context):
+            raise InputError(
+                f"--tasks {' '.join(arguments.tasks)}: no file of theirs in {', '.join(arguments.eval_data)}; `webtext-train eval "
+                "--where` names the files of each task"
+            )
     for path in arguments.held_out:
         if not Path(path).exists():
             raise InputError(f"--held-out {path}: no such file or folder")

@@ -5,18 +5,20 @@ import hashlib
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from tokenizer.errors import InputError
 from tokenizer.faults import answer
+from tokenizer.folder_lock import folder_lock
 from tokenizer.interruption import ends_on_interrupt
 from tokenizer.labels import printable
 from tokenizer.terminal import log_lines
 from trainer import finite_json
 from trainer.checkpoint.folders import newest
-from trainer.checkpoint.load import load_model
+from trainer.checkpoint.load import check_model, load_model
 from trainer.checkpoint.metadata import read_metadata
 from trainer.distributed import World, environment, process_group
 from trainer.evals import registry, report
@@ -59,10 +61,18 @@ def _run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{' '.join(names)}: two checkpoints have one name; checkpoints of a report need different folder names")
     out = Path(arguments.out)
     check_output(out)
+    registry.select(arguments.tasks)
+    check_folders([*arguments.data, *arguments.eval_data])
+    for path in checkpoints:
+        check_model(path)  # the last one must not fail after hours with those before it
     world = environment(arguments.device)
-    with process_group(world):
-        folders = [out] if len(names) == 1 else [out / name for name in names]
-        evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
+    with process_group(world), folder_lock(out) if world.first else nullcontext():
+        return _evaluate_all(arguments, checkpoints, out, world)
+
+
+def _evaluate_all(arguments: argparse.Namespace, checkpoints: Sequence[Path], out: Path, world: World) -> int:
+    folders = [out] if len(checkpoints) == 1 else [out / _name(path) for path in checkpoints]
+    evaluations = [_evaluate(arguments, path, folder, world) for path, folder in zip(checkpoints, folders, strict=True)]
     if world.first and not any(evaluation.records or evaluation.faults for evaluation in evaluations):
         raise InputError(
             f"no task ran: {'; '.join(report.reasons(evaluations)) or 'none was named'}; `webtext-train eval --where` lists what each "

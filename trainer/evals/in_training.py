@@ -22,6 +22,23 @@ from trainer.model import GPT
 log = logging.getLogger(__name__)
 
 
+def find_tasks(names: Sequence[str], folders: Sequence[Path], context_tokens: int) -> tuple[tuple[Task, tuple[Path, ...]], ...]:
+    """The tasks whose files are in the folders, with the files; each other task is logged.
+
+    Raises InputError for an unknown name, and for a file that cannot be parsed: not after hours of training.
+    """
+    tasks = []
+    for task in select(list(names)):
+        paths = task.locate(list(folders), context_tokens)
+        if isinstance(paths, str):
+            log.info("%s: skipped: %s", task.name, paths)
+        else:
+            for path in [] if task.reads_tokens else paths:
+                check_file(path)
+            tasks.append((task, tuple(paths)))
+    return tuple(tasks)
+
+
 @dataclass(frozen=True, slots=True)
 class InTrainingEvaluator:
     """Tasks with the files that they read. `limit` is the most examples per task."""
@@ -34,21 +51,10 @@ class InTrainingEvaluator:
 
     @classmethod
     def prepare(cls, names: Sequence[str], folders: Sequence[Path], tokenizer: Codec, config: TrainConfig) -> Self:
-        """Select the tasks whose files are in the folders, and log each other task.
-
-        Raises InputError for an unknown name, and for a file that cannot be parsed: not after hours of training.
-        """
-        tasks = []
-        for task in select(list(names)):
-            paths = task.locate(list(folders), config.model.context)
-            if isinstance(paths, str):
-                log.info("%s: skipped: %s", task.name, paths)
-            else:
-                for path in [] if task.reads_tokens else paths:
-                    check_file(path)
-                tasks.append((task, tuple(paths)))
+        """An evaluator of the tasks whose files are in the folders. Raises InputError as `find_tasks` does."""
+        tasks = find_tasks(names, folders, config.model.context)
         precision = "bf16" if config.precision == "bf16" else "fp32"
-        return cls(tuple(tasks), tokenizer, precision, config.eval_every, config.eval_limit or None)
+        return cls(tasks, tokenizer, precision, config.eval_every, config.eval_limit or None)
 
     def due(self, step: int, *, last: bool) -> bool:
         """Whether to evaluate after this step."""

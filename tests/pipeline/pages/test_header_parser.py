@@ -1,16 +1,20 @@
 import http.client
 import io
+import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.pages.header_parser import _PLAIN_HEAD as PLAIN_HEAD
 from pipeline.pages.header_parser import (
     MAX_INTERIM_RESPONSES,
     MAX_LINE_BYTES,
     MAX_LINES,
     CutHeadError,
     HeadError,
+    ResponseHead,
     content_length,
     read_head,
     split_head,
@@ -225,3 +229,42 @@ def test_empty_lines_before_the_status_line_are_skipped(before: bytes) -> None:
     assert split_head(before + OK + b"\r\nx")[0].status == 200
     with pytest.raises(HeadError):
         split_head(b"\r\n" + before * 2 + OK + b"\r\nx")
+
+
+def stored_head(draw: random.Random) -> bytes:
+    """A head as servers send it, with an unusual spelling here and there."""
+
+    def seldom(usual: str, *others: str) -> str:
+        return draw.choice(others) if draw.random() < 0.05 else usual
+
+    lines = [
+        seldom("HTTP/1.1", "http/1.0", "HTTP/2", "ICY") + " " + seldom("200", "404", "103", "101", "999", "2000")
+        + seldom(" OK", "", " ", "\tOK", " \x85\x0c", "  Not  found ")
+    ]  # fmt: skip
+    for _ in range(draw.randrange(9)):
+        name = seldom(draw.choice(["Content-Type", "ETag", "content-length", "x~1"]), "X y", "", "Na\x80me", " folded")
+        value = seldom(draw.choice(["text/html", "", "a: b", "\xe9"]), "a\tb", "x\0y", "a\rb", "\x0bq", "x" * MAX_LINE_BYTES)
+        lines.append(name + seldom(": ", ":", " : ", ":\t", "") + value + seldom("", " ", "\t"))
+    text = "".join(line + seldom("\r\n", "\n", "\r\r\n") for line in lines)
+    return (seldom("", "\r\n") + text + seldom("\r\n", "\n", "") + draw.choice(["body\r\n\r\nmore", ""])).encode("latin-1")
+
+
+def read_whole(data: bytes) -> tuple[ResponseHead, bytes]:
+    """`split_head` by the way of live responses."""
+    stream = io.BytesIO(data)
+    return read_head(stream), stream.read()
+
+
+def outcome(read: Callable[[bytes], tuple[ResponseHead, bytes]], data: bytes) -> object:
+    try:
+        return read(data)
+    except HeadError as error:
+        return repr(error)
+
+
+def test_the_short_way_of_plain_heads_gives_what_the_long_one_gives() -> None:
+    draw = random.Random(23)
+    heads = [stored_head(draw) for _ in range(3_000)]
+    for data in heads:
+        assert outcome(split_head, data) == outcome(read_whole, data)
+    assert 500 < sum(PLAIN_HEAD.match(data, 0, MAX_LINE_BYTES) is not None for data in heads) < 2_500

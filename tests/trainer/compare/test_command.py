@@ -161,6 +161,9 @@ def test_one_corpus_that_cannot_be_read_does_not_lose_the_others(
         (["text", "noise", "--held-out", "/nowhere.jsonl"], "--held-out /nowhere.jsonl: no such file"),
         (["text", "noise", "--tasks", "wikitext2"], "--eval-data"),
         (["text", "noise", "--tasks", "nonsense", "--eval-data", "."], "nonsense"),
+        (["text", "noise", "--tasks", "wikitext2", "--eval-data", "/nowhere"], "/nowhere: no such folder"),
+        (["text", "noise", "--tasks", "wikitext2", "lambada", "--eval-data", "empty"], "no file of theirs in"),
+        (["text", "noise", "--tasks", "lambada", "--eval-data", "broken"], "lambada_test.jsonl"),
         (["text", "noise", "--tokens=5"], "--tokens 5: fewer than a step's"),
         (["text", "noise", "--heads=3"], "--heads 3"),
         (["text", "noise", "--preset=huge"], "huge"),
@@ -171,6 +174,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     words: list[str], says: str, corpora: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "lambada_test.jsonl").write_text('{"text": \n')
+    words = [str(tmp_path / word) if word in ("empty", "broken") else word for word in words]
     network = () if any(word.startswith(("--preset", "--heads", "--tokens")) for word in words) else NETWORK
     assert compare(*[corpora.get(word, word) for word in words], "--out", out, *network) == 2
     error = capsys.readouterr().err.strip()
