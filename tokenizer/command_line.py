@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *positional: Any, common: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*positional, **{"allow_abbrev": False, "formatter_class": _OneLinePerFlag, **options})
         self.common = tuple(common)
+        self._words: list[str] = []
         if common:
             self.add_argument(HELP_ALL, action=_HelpAll, help="show every flag")
 
@@ -53,8 +54,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As argparse, after underscores in our flags have become hyphens."""
-        words = sys.argv[1:] if args is None else args
-        return super().parse_known_args(hyphenated(words, self._option_string_actions), namespace)
+        self._words = hyphenated(sys.argv[1:] if args is None else args, self._option_string_actions)
+        return super().parse_known_args(self._words, namespace)
 
     def flags(self) -> list[str]:
         """The flags that the parser knows."""
@@ -67,7 +68,11 @@ class Parser(argparse.ArgumentParser):
     def usage_error(self, message: str) -> str:
         """The line that answers a usage error."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
-        hint = suggestion(unknown, self.flags()) if unknown else _nearest_choice(message)
+        hint = (
+            suggestion(unknown, self.flags())
+            if unknown
+            else _mistyped(message, self._words, self.flags()) or _nearest_choice(message)
+        )
         return f"{self.prog}: {message}{hint}; see {self.prog} --help"
 
 
@@ -79,6 +84,20 @@ def _nearest_choice(message: str) -> str:
     """
     found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
     return suggestion(found[1], [word.strip(" '") for word in found[2].split(",")]) if found else ""
+
+
+def _mistyped(message: str, words: Iterable[str], known: Iterable[str]) -> str:
+    """The suggestion for argparse's line about a required flag, where a flag like it was given.
+
+    >>> _mistyped("the following arguments are required: --output", ["--ouput", "a"], ["--output", "--urls"])
+    '; --ouput is not known, did you mean --output?'
+    """
+    missing = message.partition("the following arguments are required: ")[2].split(", ")
+    given = (word.partition("=")[0] for word in words if word.startswith("--"))
+    for word in (word for word in given if word not in set(known)):
+        if suggestion(word, missing):
+            return f"; {word} is not known, {suggestion(word, missing).removeprefix('; ')}"
+    return ""
 
 
 class _HelpAll(argparse.Action):

@@ -128,6 +128,8 @@ PIPELINE = {
     "run --urls {urls} --output {new} --filters gohper": "gohper",
     "run --urls {urls} --output {new} --watch 8080x": "'8080x' is not a whole number",
     "run --urls {urls}": "the following arguments are required: --output",
+    "run --urls {urls} --ouput {new}": "--ouput is not known, did you mean --output?",
+    "status --corups {corpus}": "--corups is not known, did you mean --corpus?",
     "run {urls} --output {new}": "unknown flag: {urls}",
     "rnu --urls {urls}": "no command 'rnu'; did you mean run?",
     "stats --corpus {corpus}": "no command 'stats'; did you mean status?",
