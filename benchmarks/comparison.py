@@ -2,8 +2,10 @@
 
     python benchmarks/comparison.py halves CORPUS --work DIR      # two halves by hash, 40 times: rarely told apart
     python benchmarks/comparison.py harmed CORPUS --work DIR      # words shuffled, documents three times, furniture left in
+    python benchmarks/comparison.py recipes DATA --work DIR       # de-duplication, extractors, boilerplate, on real pages
 
-CORPUS is a folder of token shards with its tokenizer. Every comparison is the command itself, on corpora written for it.
+CORPUS is a folder of token shards with its tokenizer, or a .jsonl file with a text per line; DATA is the folder of `real_pages.py`.
+Every comparison is the command itself, on corpora written for it. What is finished stays: the same command goes on.
 """
 
 import argparse
@@ -13,9 +15,13 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import real_pages
 
 from tokenizer.bpe import train as train_tokenizer
 from tokenizer.codec import Tokenizer
@@ -27,7 +33,11 @@ VOCABULARY = 1024
 HELD_OUT_DOCUMENTS = 200
 LONGEST_CHARACTERS = 8_000
 """The demo's corpus has pages of a megabyte: with them, the noise is that of the few documents that a run draws."""
-NETWORK = ("--layers=2", "--heads=2", "--width=64", "--context=64", "--batch-tokens=1024", "--micro-batch=16")
+BATCH = ("--context=64", "--batch-tokens=1024", "--micro-batch=16", "--learning-rate=1e-2")
+NETWORKS = {
+    "smallest": ("--layers=1", "--heads=1", "--width=32", *BATCH),
+    "small": ("--layers=2", "--heads=2", "--width=64", *BATCH),
+}
 SHUFFLED_WORDS = 0.3
 FURNITURE = (
     "Home About us Contact Archive Subscribe to our newsletter Log in Register Search",
@@ -38,11 +48,14 @@ FURNITURE = (
 )
 
 
-def texts_of(folder: Path) -> list[str]:
-    """The beginnings of the documents of all splits of a folder of token shards, in the order of their hashes."""
-    manifest, tokenizer = Manifest.load(folder), Tokenizer.load(_tokenizer_folder(folder))
-    shards = [shard for split in manifest.splits for shard in manifest.open(split)]
-    found = {tokenizer.decode(tokens[:-1])[:LONGEST_CHARACTERS] for shard in shards for _, tokens in shard.documents()}
+def texts_of(source: Path) -> list[str]:
+    """The beginnings of all documents of a .jsonl file, or of a folder of token shards, in the order of their hashes; each once."""
+    if source.is_file():
+        found = {json.loads(line)["text"][:LONGEST_CHARACTERS] for line in source.read_text(encoding="utf-8").splitlines()}
+    else:
+        manifest, tokenizer = Manifest.load(source), Tokenizer.load(_tokenizer_folder(source))
+        shards = [shard for split in manifest.splits for shard in manifest.open(split)]
+        found = {tokenizer.decode(tokens[:-1])[:LONGEST_CHARACTERS] for shard in shards for _, tokens in shard.documents()}
     return sorted(found, key=_digest)
 
 
@@ -66,7 +79,7 @@ def small_tokenizer(texts: Sequence[str]) -> Tokenizer:
 def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Path:
     """A folder of token shards with all texts in the training split."""
     folder.mkdir(parents=True, exist_ok=True)
-    documents = [np.array([*tokenizer.encode(text), tokenizer.eot_id], np.uint16) for text in texts]
+    documents = [_tokens_of(text, tokenizer) for text in texts]
     offsets = np.cumsum([0, *map(len, documents)])
     ids = np.frombuffer(b"".join(map(_digest, texts)), np.uint8).reshape(-1, 16)
     header = Header("train", 0, 1, len(texts), int(offsets[-1]), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
@@ -81,6 +94,12 @@ def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Pa
     Manifest(str(folder), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id, {"train": split}).save()
     tokenizer.save(folder)
     return folder
+
+
+@cache
+def _tokens_of(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.uint16]:
+    """A document's tokens; kept, since two halves of a corpus are cut forty times."""
+    return np.array([*tokenizer.encode(text), tokenizer.eot_id], np.uint16)
 
 
 def shuffled(text: str) -> str:
@@ -116,11 +135,13 @@ HARMS: dict[str, Callable[[Sequence[str]], list[str]]] = {
 
 def compare(corpora: Sequence[str], held_out: Path, out: Path, tokens: int, more: Sequence[str]) -> dict[str, object]:
     """Run the command; returns its comparison.json."""
-    words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", *NETWORK, *more]
-    code = webtext_train([*words, f"--vocabulary={VOCABULARY}"])
-    if code:
-        raise SystemExit(f"{' '.join(words)}: exit code {code}")
-    body: dict[str, object] = json.loads((out / "comparison.json").read_text())
+    answer = out / "comparison.json"
+    if not answer.exists():
+        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", "--jobs=1", *more]
+        code = webtext_train(words)
+        if code:
+            raise SystemExit(f"{' '.join(words)}: exit code {code}")
+    body: dict[str, object] = json.loads(answer.read_text())
     return body
 
 
@@ -128,6 +149,7 @@ def halves(
     texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
     """Compare two halves of the corpus, another cut each time."""
+    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--seeds={arguments.seeds}"]
     for repetition in range(1, arguments.repetitions + 1):
         work = arguments.work / f"halves-{repetition}"
         marks = [hashlib.blake2b(_digest(text) + repetition.to_bytes(4, "little")).digest()[0] & 1 for text in texts]
@@ -135,59 +157,79 @@ def halves(
             write_corpus(work / name, [text for text, mark in zip(texts, marks, strict=True) if mark == half], tokenizer)
             for half, name in enumerate(("one", "other"))
         ]
-        body = compare(list(map(str, folders)), held_out, work / "out", arguments.tokens, [f"--seeds={arguments.seeds}"])
-        yield _row(body, repetition=repetition)
+        body = compare(list(map(str, folders)), held_out, work / "out", arguments.tokens, flags)
+        (pair,) = _pairs(body)
+        yield _row(pair, body, repetition=repetition)
 
 
 def harmed(
     texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
-    """Compare the corpus with each harmed form of it, with the seeds that the pilot names."""
-    whole = write_corpus(arguments.work / "whole", texts, tokenizer)
-    for name, harm in HARMS.items():
-        folder = write_corpus(arguments.work / name, harm(texts), tokenizer)
-        seeds = [f"--detect={arguments.detect}"]
-        body = compare([str(whole), str(folder)], held_out, arguments.work / f"out-{name}", arguments.tokens, seeds)
-        yield _row(body, harm=name)
+    """Compare the corpus with its harmed forms, with the seeds that the pilot names."""
+    forms = {"whole": list(texts)} | {name: harm(texts) for name, harm in HARMS.items()}
+    folders = [str(write_corpus(arguments.work / name, form, tokenizer)) for name, form in forms.items()]
+    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--detect={arguments.detect}"]
+    body = compare(folders, held_out, arguments.work / "out", arguments.tokens, flags)
+    yield from (_row(pair, body) for pair in _pairs(body) if "whole" in (pair["first"], pair["second"]))
 
 
-def _row(body: dict[str, object], **more: object) -> dict[str, object]:
-    outcome = body["outcome"]
-    assert isinstance(outcome, dict)
-    (pair,) = outcome["pairs"]
-    found = pair["difference"]
+def recipes(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Compare a corpus of real pages with variants that differ in one setting, on WebText's own documents."""
+    data = arguments.corpus
+    corpora = [str(folder) for folder in real_pages.build(data, arguments.work).values()]
+    flags = [*arguments.network, f"--vocabulary={real_pages.VOCABULARY}", f"--detect={arguments.detect}"]
+    held_out = data / "webtext" / "webtext.test.sample.jsonl"
+    body = compare(corpora, held_out, arguments.work / "out", arguments.tokens, flags)
+    yield from (_row(pair, body) for pair in _pairs(body) if "base" in (pair["first"], pair["second"]))
+
+
+def _pairs(body: dict[str, Any]) -> list[dict[str, Any]]:
+    pairs: list[dict[str, Any]] = body["outcome"]["pairs"]
+    return pairs
+
+
+def _row(pair: dict[str, Any], body: dict[str, Any], **more: object) -> dict[str, object]:
+    found, outcome = pair["difference"], body["outcome"]
     return {
         **more,
         "first": pair["first"],
+        "second": pair["second"],
         "difference": round(found["value"], 5),
         "low": round(found["low"], 5),
         "high": round(found["high"], 5),
         "p": pair["p"],
         "seeds": len(outcome["seeds"]),
         "detectable": round(outcome["detectable"], 5),
-        "scores": [round(each["bits_per_byte"], 4) for each in outcome["ranking"]],
+        "scores": {each["corpus"]: round(each["bits_per_byte"], 4) for each in outcome["ranking"]},
     }
+
+
+def _prepared(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """The rows of a comparison of corpora that are made of one corpus' texts."""
+    texts = texts_of(arguments.corpus)
+    tokenizer = small_tokenizer(texts)
+    held_out = arguments.work / "held-out.jsonl"
+    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:HELD_OUT_DOCUMENTS]))
+    work = halves if arguments.what == "halves" else harmed
+    yield from work(texts[HELD_OUT_DOCUMENTS:], tokenizer, held_out, arguments)
 
 
 def main() -> int:
     """Print a JSON line per comparison, then how many told their corpora apart."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("halves", "harmed"))
+    parser.add_argument("what", choices=("halves", "harmed", "recipes"))
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tokens", type=int, default=131_072)
+    parser.add_argument("--tokens", type=int, default=65_536)
+    parser.add_argument("--network", choices=NETWORKS, default="smallest")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--detect", type=float, default=0.03)
+    parser.add_argument("--detect", type=float, default=0.02)
     parser.add_argument("--repetitions", type=int, default=40)
     arguments = parser.parse_args()
+    arguments.network = NETWORKS[arguments.network]
     arguments.work.mkdir(parents=True, exist_ok=True)
-    texts = texts_of(arguments.corpus)
-    tokenizer = small_tokenizer(texts)
-    held_out = arguments.work / "held-out.jsonl"
-    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:HELD_OUT_DOCUMENTS]))
     told = 0
-    work = halves if arguments.what == "halves" else harmed
-    for count, row in enumerate(work(texts[HELD_OUT_DOCUMENTS:], tokenizer, held_out, arguments), 1):
+    for count, row in enumerate(recipes(arguments) if arguments.what == "recipes" else _prepared(arguments), 1):
         told += row["p"] <= 0.05  # type: ignore[operator]
         print(json.dumps(row), flush=True)
         print(f"{told} of {count} told apart at the level 0.05", file=sys.stderr, flush=True)

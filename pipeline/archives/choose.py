@@ -4,7 +4,7 @@ CaptureRows are rows of numpy arrays (CAPTURE), for the join of millions of link
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ hash of the dedup key that was looked up; hash of the WARC file's name, offset a
 it is not known); HTTP status; flags."""
 
 CaptureRows = npt.NDArray[Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ class Window:
 def microseconds(instant: datetime) -> int:
     """Microseconds since 1970."""
     return round(instant.timestamp() * 1e6)
+
+
+def instant_at(time_microseconds: int) -> datetime:
+    """The instant, in UTC, that many microseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(microseconds=time_microseconds)
 
 
 def is_redirect(status: int) -> bool:

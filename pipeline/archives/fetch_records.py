@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import IO, Any
@@ -11,7 +10,8 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.archives.choose import CAPTURE, CaptureRows
+from pipeline.archives.capture_heads import append_result, check_results, result_of
+from pipeline.archives.choose import CAPTURE, CaptureRows, instant_at
 from pipeline.archives.index_files import is_http
 from pipeline.archives.matching import NAME, tried_entry
 from pipeline.archives.ranges import Piece, gap_bytes, plan
@@ -24,11 +24,11 @@ from pipeline.archives.records import (
     RESULTS,
     CaptureResult,
     RecordError,
-    Wanted,
     classify,
     digest_text,
     read_member,
     result,
+    wanted_of,
 )
 from pipeline.archives.service import Access, ArchiveService, BadAnswerError, GoneError, RefusedError
 from pipeline.engine import shuffle
@@ -46,7 +46,6 @@ MOVED_ROW = pa.schema([("link", pa.int64()), ("target", pa.string()), ("tried", 
 """A link whose capture sends to another URL, and that capture (an entry of a lookup's `tried`)."""
 REQUESTS, BYTES = "archive_requests", "archive_bytes"
 BYTES_PER_BATCH = 32 << 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +99,14 @@ class FetchRecords:
         captures = np.sort(shuffle.entries(part.work.captures, CAPTURE), order=["warc", "offset", "link"])
         names = {int(row["warc"]): row["name"].decode() for row in shuffle.entries(part.work.names, NAME)}
         with Journal.at(files.join(writer.phase.work_folder, f"{part.key}.journal")) as journal:
+            check_results(journal, captures, names, self.hop, self.attempt)
             writer.advance(len(journal.entries))
             missing = captures[[str(link) not in journal.entries for link in captures["link"].tolist()]]
             with self.access.service() as service:
                 store = Store(self.base, service)
                 for warc, rows in groupby(missing, key=lambda row: int(row["warc"])):
                     for row, member, failure in self._read_file(store, names[warc], np.array(list(rows), CAPTURE)):
-                        outcome = self._outcome(row, names[warc], member, failure)
-                        blob = outcome.pop("member") or b""
-                        journal.append({"key": str(outcome["link"]), **_plain(outcome)}, blob)
+                        append_result(journal, self._outcome(row, names[warc], member, failure))
                         writer.advance()
                 writer.timings[REQUESTS] += service.requests
                 writer.timings[BYTES] += service.bytes
@@ -148,8 +146,7 @@ class FetchRecords:
 
     def _outcome(self, row: Any, name: str, member: bytes, failure: RecordError | None) -> CaptureResult:
         """The result of one capture."""
-        digest = bytes(row["digest"])
-        wanted = Wanted(int(row["page"]), int(row["offset"]), int(row["length"]), digest.ljust(20, b"\0") if digest else b"")
+        wanted = wanted_of(row)
         kind, target = FAILURE, ""
         reason: PageDrop | None
         try:
@@ -167,8 +164,8 @@ class FetchRecords:
             "warc": name,
             "offset": wanted.offset,
             "length": wanted.length,
-            "digest": digest_text(digest),
-            "captured_at": _EPOCH + timedelta(microseconds=int(row["captured_at"])),
+            "digest": digest_text(bytes(row["digest"])),
+            "captured_at": instant_at(int(row["captured_at"])),
             "fetched_at": self.settings.now(),
             "member": member if kind in (PAGE, REDIRECT) else None,
         }
@@ -180,16 +177,11 @@ class FetchRecords:
         writer.publish(RESULTS, len(keys), write, writer.spill_name(writer.name(RESULTS, files.ARROW_SUFFIX)))
         moved = []
         for key in keys:
-            head = journal.head(key)
-            if head["kind"] == REDIRECT:
-                tried = tried_entry(hash64(head["warc"]), head["offset"])
-                moved.append({"link": head["link"], "target": head["target"], "tried": tried})
+            row = result_of(journal, key)
+            if row["kind"] == REDIRECT:
+                tried = tried_entry(hash64(row["warc"]), row["offset"])
+                moved.append({"link": row["link"], "target": row["target"], "tried": tried})
         writer.spill_table(MOVED, pa.Table.from_pylist(moved, schema=MOVED_ROW))
-
-
-def _plain(row: CaptureResult) -> CaptureResult:
-    """A row whose instants are text, for the journal."""
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _write_results(journal: Journal, keys: Sequence[str], file: IO[bytes]) -> None:
@@ -198,13 +190,9 @@ def _write_results(journal: Journal, keys: Sequence[str], file: IO[bytes]) -> No
         batch: list[CaptureResult] = []
         size = 0
         for key in keys:
-            row = journal.head(key)
-            blob = journal.blob(key)
-            for name in ("captured_at", "fetched_at"):
-                row[name] = datetime.fromisoformat(row[name])
-            del row["key"]
-            batch.append({**row, "member": blob or None})
-            size += len(blob)
+            row = result_of(journal, key)
+            batch.append(row)
+            size += len(row["member"] or b"")
             if size > BYTES_PER_BATCH:
                 sink.write_batch(pa.RecordBatch.from_pylist(batch, schema=RESULT))
                 batch, size = [], 0

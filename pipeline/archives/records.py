@@ -79,6 +79,12 @@ class Wanted:
     digest: bytes
 
 
+def wanted_of(row: Any) -> Wanted:
+    """The record of a capture, a row of CAPTURE."""
+    digest = bytes(row["digest"])  # numpy cuts zeros off the end
+    return Wanted(int(row["page"]), int(row["offset"]), int(row["length"]), digest.ljust(20, b"\0") if digest else b"")
+
+
 def read_member(data: bytes, wanted: Wanted) -> WarcRecord:
     """The record in a member of a WARC file, if it is the wanted one. Raises RecordError.
 

@@ -159,12 +159,16 @@ def _matrix(
 def _curves(
     names: Sequence[str], records: Sequence[Sequence[dict[str, Any]]], by_set: Mapping[str, Scores]
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """Mean over seeds of the curve's points (tokens, bits per byte) by held-out set and corpus, ending with the final score."""
+    """Mean over seeds of the curve's points (tokens, bits per byte) by held-out set and corpus, ending with the final score.
+
+    A run whose log was lost lacks points; those that every seed has are drawn.
+    """
     curves: dict[str, dict[str, list[list[float]]]] = {}
     for name, each in by_set.items():
         for i, corpus in enumerate(names):
-            rows = [record["curve"].get(name, []) for record in records[i]]
-            points = np.array(rows).mean(axis=0).tolist() if rows[0] else []
+            runs = [dict(record["curve"].get(name, [])) for record in records[i]]
+            shared = sorted(set(runs[0]).intersection(*runs[1:]))
+            points = [[float(tokens), float(np.mean([run[tokens] for run in runs]))] for tokens in shared]
             final = [float(records[i][0]["tokens"]), float(each.means[i].mean())]
             curves.setdefault(name, {})[corpus] = [*points, final]
     return curves

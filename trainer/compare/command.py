@@ -27,7 +27,7 @@ from trainer.compare.held_out import HeldOut, from_corpus, from_path
 from trainer.compare.page import card, page
 from trainer.compare.plan import OWN_NAMES, PLAN, Corpus, Plan, TrialRun, load_sets, open_corpora, save_set, usable_cores
 from trainer.compare.sample import share_of
-from trainer.compare.schedule import default_jobs, perform_all
+from trainer.compare.schedule import default_jobs, default_threads, perform_all
 from trainer.compare.statistics import Noise, noise_of
 from trainer.data import TokenDataset
 from trainer.evals.in_training import find_tasks
@@ -187,7 +187,7 @@ def _plan(arguments: Namespace, corpora: list[Corpus], unreadable: dict[str, str
         power=arguments.power,
         detect=arguments.detect,
         about_recipe=arguments.about == "recipes",
-        threads=known.threads if known else max(1, usable_cores() // jobs),
+        threads=known.threads if known else default_threads(config.model.parameters, jobs, usable_cores()),
         device=arguments.device,
         tasks=tuple(arguments.tasks),
         eval_data=tuple(arguments.eval_data),

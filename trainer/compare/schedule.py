@@ -1,5 +1,6 @@
 """Runs of a comparison side by side: a worker process per device or per share of the cores, which takes one run after the other."""
 
+import heapq
 import json
 import logging
 import os
@@ -31,30 +32,69 @@ def default_jobs(parameters: int, gpus: int, cores: int) -> int:
     return gpus or (cores if parameters < SMALL_PARAMETERS else 1)
 
 
+def default_threads(parameters: int, jobs: int, cores: int) -> int:
+    """Threads of each run on a CPU: one for small networks, however few runs go side by side; else the cores' share."""
+    return 1 if parameters < SMALL_PARAMETERS else max(1, cores // jobs)
+
+
 @dataclass(slots=True)
 class RunsProgress:
-    """A line about the runs: how many are done, and the time left, which is said once a run has finished."""
+    """A line about the runs: how many have ended, and the time left, which is said once a run has finished.
+
+    `seconds` are those of finished runs; `failed` counts runs that ended without a result, and tell nothing of the time.
+    """
 
     total: int
     jobs: int
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     seconds: list[float] = field(default_factory=list)
+    failed: int = 0
+    clock: Callable[[], float] = time.monotonic
+    _begun: dict[TrialRun, float] = field(default_factory=dict)
     _shown: float = float("-inf")
 
+    @property
+    def ended(self) -> int:
+        """How many runs have finished or failed."""
+        return len(self.seconds) + self.failed
+
+    def begin(self, run: TrialRun) -> None:
+        """Note that a run has begun."""
+        self._begun[run] = self.clock()
+
+    def end(self, run: TrialRun, seconds: float | None) -> None:
+        """Note that a run has finished, after `seconds` of work; None for one that failed."""
+        self._begun.pop(run, None)
+        if seconds is None:
+            self.failed += 1
+        else:
+            self.seconds.append(seconds)
+
     def left_seconds(self) -> float | None:
-        """Time left, from the mean of finished runs; None as long as none is finished."""
-        left = self.total - len(self.seconds)
-        return sum(self.seconds) / len(self.seconds) * -(-left // self.jobs) if self.seconds else None
+        """Time until the last run ends, if each takes the mean of those that finished; None as long as none has.
+
+        Runs under way have a part of it behind them; each waiting one takes the place that is free first.
+        """
+        if not self.seconds:
+            return None
+        mean, now = sum(self.seconds) / len(self.seconds), self.clock()
+        free = [max(0.0, began + mean - now) for began in self._begun.values()]
+        waiting = self.total - self.ended - len(free)
+        free += [0.0] * (self.jobs - len(free))
+        heapq.heapify(free)
+        for _ in range(waiting):
+            heapq.heapreplace(free, free[0] + mean)
+        return max(free)
 
     def show(self, text: str, *, force: bool = False) -> None:
         """Show the line: at once on a terminal, elsewhere at most every 30 seconds."""
-        terminal, now = self.stream.isatty(), time.monotonic()
+        terminal, now = self.stream.isatty(), self.clock()
         if not (terminal or force) and now - self._shown < QUIET_SECONDS:
             return
         self._shown = now
         left = self.left_seconds()
         rest = "" if left is None else f"  {duration(left)} left"
-        line = printable(f"compare: {len(self.seconds)} of {self.total} runs  {text}{rest}")
+        line = printable(f"compare: {self.ended} of {self.total} runs  {text}{rest}")
         control(self.stream, f"\r\x1b[2K{line}" if terminal else f"{line}\n")
         self.stream.flush()
 
@@ -91,25 +131,34 @@ def perform_all(plan: Plan, runs: Sequence[TrialRun], out: Path, jobs: int, gpus
     def note(run: TrialRun, reason: str | None) -> None:
         with lock:
             record = finished(run.folder(plan, out))
-            progress.seconds.append(float(record["seconds"]) if record else 0.0)
+            progress.end(run, float(record["seconds"]) if record and reason is None else None)
             if reason is not None:
                 failures[run] = reason
             progress.show(f"{run.folder(plan, out).name} {'failed' if reason else 'done'}", force=reason is not None)
 
+    def begin(run: TrialRun) -> None:
+        with lock:
+            progress.begin(run)
+
     workers = [Worker(out, plan.threads, number % gpus if gpus else None) for number in range(min(jobs, waiting.qsize()))]
-    threads = [threading.Thread(target=worker.serve, args=(waiting, note), daemon=True) for worker in workers]
+    threads = [threading.Thread(target=worker.serve, args=(waiting, begin, note), daemon=True) for worker in workers]
     progress.show("training", force=True)
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        _await(threads)
     finally:
         for worker in workers:
             worker.end()
         progress.close()
     return failures
+
+
+def _await(threads: Sequence[threading.Thread]) -> None:
+    """Wait for the threads' end, so that a signal is still heard."""
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
 
 
 class Worker:
@@ -120,13 +169,19 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
 
-    def serve(self, waiting: "queue.Queue[TrialRun]", note: Callable[[TrialRun, str | None], None]) -> None:
+    def serve(
+        self,
+        waiting: "queue.Queue[TrialRun]",
+        begin: Callable[[TrialRun], None],
+        note: Callable[[TrialRun, str | None], None],
+    ) -> None:
         """Do runs until none is waiting."""
         while not self._ended:
             try:
                 run = waiting.get_nowait()
             except queue.Empty:
                 break
+            begin(run)
             answer = self._ask(run)
             if not self._ended:
                 note(run, None if answer == "done" else answer.removeprefix("failed ") or self._last_words())

@@ -4,15 +4,20 @@ import multiprocessing
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from servers.crawl_archive import range_server
+from servers.crawl_archive import MadeCrawl, Request, Shot, range_server, write_columnar
+from servers.stage_runs import link, links_folder, pages_of, run
 
+from pipeline.archives import rounds
 from pipeline.archives.rate import RateLimit
 from pipeline.archives.service import Access
+from pipeline.engine.runner import Engine
 
 RATE = 5.0
+AT = datetime(2015, 9, 1, tzinfo=UTC)
 
 
 def ask(folder: str, url: str, requests: int) -> None:
@@ -36,6 +41,35 @@ def test_workers_together_keep_to_the_rate(tmp_path: Path, workers: int) -> None
             process.join(60)
         assert [process.exitcode for process in processes] == [0] * workers
     assert len(server.requests) == total
+    assert server.most_in_a_second() <= RATE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_stage_is_never_told_that_it_asks_too_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """Worker processes together, reading an index and records from one server that refuses the sixth request of any second."""
+    monkeypatch.setattr(rounds, "LINKS_PER_FETCH", 2)
+    pages = [f"http://a.example/{n}" for n in range(12)]
+    made = MadeCrawl("CC-MAIN-2015-35", [Shot(url, AT) for url in pages], per_file=1).write(tmp_path / "served")
+    write_columnar(tmp_path / "served", [made])
+    names = [path.relative_to(tmp_path / "served") for path in sorted((tmp_path / "served").rglob("*.parquet"))]
+    links = links_folder(tmp_path / "links", [link(url, at=AT) for url in pages])
+    refused = []
+
+    def strict(request: Request) -> tuple[int, dict[str, str], bytes] | None:
+        within = sum(request.at - 1 < other.at <= request.at for other in server.requests)
+        if within <= RATE:
+            return None
+        refused.append(request)
+        return 429, {}, b"slow down"
+
+    with range_server(tmp_path / "served", strict) as server:
+        settings = {"commoncrawl": server.url, "archive_index": tuple(f"{server.url}{name}" for name in names)}
+        settings |= {"commoncrawl_rate": RATE, "source": ("commoncrawl",), "allow_addresses": ("127.0.0.0/8",)}
+        run(links, tmp_path / "pages", Engine(workers=workers), **settings)
+    assert len(pages_of(tmp_path / "pages")) == len(pages)
+    assert len(server.requests) > len(pages)
+    assert not refused
     assert server.most_in_a_second() <= RATE
 
 

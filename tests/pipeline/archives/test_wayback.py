@@ -26,8 +26,12 @@ def addresses(base: str, *, timegate: bool = False) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def crawls(tmp_path_factory: pytest.TempPathFactory) -> list[MadeCrawl]:
-    root = tmp_path_factory.mktemp("archive")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("archive")
+
+
+@pytest.fixture(scope="module")
+def crawls(archive: Path) -> list[MadeCrawl]:
     extra = [
         Shot("http://a.example/old", AT, status=301, location="https://www.a.example/new"),
         Shot("https://www.a.example/new", AT + timedelta(days=1)),
@@ -37,17 +41,16 @@ def crawls(tmp_path_factory: pytest.TempPathFactory) -> list[MadeCrawl]:
     for crawl in made:
         crawl.shots = [shot for shot in crawl.shots if not shot.truncated]
     made[1].shots += extra
-    return [crawl.write(root) for crawl in made]
+    return [crawl.write(archive) for crawl in made]
 
 
 @pytest.fixture(scope="module")
-def pywb(crawls: list[MadeCrawl], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pywb(archive: Path, crawls: list[MadeCrawl], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("pywb")
     warcs = []
     for number, path in enumerate(sorted({shot.warc for crawl in crawls for shot in crawl.shots})):
-        place = next(p for p in root.parent.rglob(path.rpartition("/")[2]) if path in str(p))
         warcs.append(root / f"{number}.warc.gz")
-        warcs[-1].write_bytes(place.read_bytes())
+        warcs[-1].write_bytes((archive / path).read_bytes())
     with pywb_server(root / "server", warcs) as base:
         yield base
 

@@ -4,26 +4,74 @@ import io
 import json
 import subprocess
 import sys
+from collections import deque
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainer.compare.plan import OUTPUT, Plan, TrialRun
-from trainer.compare.schedule import RunsProgress, default_jobs, perform_all
+from trainer.compare.schedule import RunsProgress, default_jobs, default_threads, perform_all
 
 
-def test_the_time_left_is_said_once_a_run_is_finished_and_counts_waves_of_jobs() -> None:
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_left_is_said_once_a_run_has_finished() -> None:
     stream = io.StringIO()
-    progress = RunsProgress(60, 2, stream)
+    progress = RunsProgress(60, 2, stream, clock=Clock())
     progress.show("training")
     assert "left" not in stream.getvalue()
-    progress.seconds += [10.0, 20.0]
-    assert progress.left_seconds() == 15.0 * 29
+    progress.end(TrialRun(0, 1), None)
+    progress.show("a failed", force=True)
+    assert stream.getvalue().endswith("compare: 1 of 60 runs  a failed\n")
+    progress.end(TrialRun(0, 2), 10.0)
+    progress.end(TrialRun(0, 3), 20.0)
     progress.show("a", force=True)
-    assert stream.getvalue().endswith("compare: 2 of 60 runs  a  7:15 left\n")
-    progress.seconds += [15.0] * 58
+    assert stream.getvalue().endswith("compare: 3 of 60 runs  a  7:15 left\n")
+    progress.seconds += [15.0] * 57
     assert progress.left_seconds() == 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 7, 60, 64])
+@pytest.mark.parametrize("failing", [0, 4])
+def test_the_time_left_is_right_whenever_it_is_said(jobs: int, failing: int) -> None:
+    """Runs of equal length on any number of places; those that fail do so at once, and make no other run look shorter."""
+    clock, length, runs = Clock(), 30.0, [TrialRun(0, seed) for seed in range(60)]
+    progress = RunsProgress(len(runs), jobs, io.StringIO(), clock=clock)
+    waiting, under_way = deque(runs), dict[TrialRun, float]()
+    said = list[tuple[float, float]]()
+    while waiting or under_way:
+        while waiting and len(under_way) < jobs:
+            run = waiting.popleft()
+            progress.begin(run)
+            under_way[run] = clock.now + (length if run.seed >= failing else 0.0) + 0.001 * run.seed
+        run, clock.now = min(under_way.items(), key=itemgetter(1))
+        del under_way[run]
+        progress.end(run, length if run.seed >= failing else None)
+        left = progress.left_seconds()
+        assert (left is None) == (not progress.seconds)
+        if left is not None:
+            said.append((clock.now, left))
+    assert said
+    assert all(at + left == pytest.approx(clock.now, abs=length / 10) for at, left in said)
+
+
+def test_a_run_under_way_has_a_part_of_its_time_behind_it() -> None:
+    clock = Clock()
+    progress = RunsProgress(3, 1, io.StringIO(), [40.0], clock=clock)
+    progress.begin(TrialRun(0, 2))
+    clock.now += 30
+    assert progress.left_seconds() == 10 + 40
+    clock.now += 30
+    assert progress.left_seconds() == 40, "one that takes longer than others is taken to end now"
 
 
 def test_a_line_elsewhere_than_on_a_terminal_comes_rarely() -> None:
@@ -39,6 +87,13 @@ def test_a_line_elsewhere_than_on_a_terminal_comes_rarely() -> None:
 )
 def test_as_many_runs_as_devices(parameters: int, gpus: int, cores: int, jobs: int) -> None:
     assert default_jobs(parameters, gpus, cores) == jobs
+
+
+def test_a_small_network_gets_one_thread_however_few_runs_go_at_once() -> None:
+    """More threads than free cores wait for each other: on a busy machine a step took thirty times as long."""
+    assert default_threads(1_000_000, 1, 8) == default_threads(1_000_000, 8, 8) == 1
+    assert default_threads(124_000_000, 1, 8) == 8
+    assert default_threads(124_000_000, 3, 8) == 2
 
 
 WORKER = """
