@@ -63,7 +63,7 @@ def test_a_folder_in_use_is_refused_and_untouched(
     (tmp_path / "texts" / "text.txt").write_text("the cat and the hat " * 50)
     Tokenizer([]).save(tmp_path / "texts" / "tokenizer")
     (tmp_path / "texts" / "train.bin").write_bytes(bytes([1, 0, 0, 1]))  # the tokens 1 and 256, the end of text
-    monkeypatch.setattr("pipeline.corpus.join.check_chain", lambda folder: None)  # the chosen corpus has no vocabulary
+    monkeypatch.setattr("pipeline.corpus.join.check_chains", lambda folders: None)  # the chosen corpus has no vocabulary
     words, held = commands(corpus, tmp_path / "out")[command]
     with folder_lock(held):
         before = tree(tmp_path)
