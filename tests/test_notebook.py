@@ -25,7 +25,7 @@ def test_the_notebook_runs_and_shows_its_results(tmp_path: Path) -> None:
     script = runpy.run_path(str(ROOT / "docs" / "notebook.py"))
     kept = nbformat.read(script["NOTEBOOK"], as_version=4)
     again = script["executed"](script["NOTEBOOK"], tmp_path)
-    assert len(results(kept)) >= 3
+    assert len(results(kept)) == 2
     assert results(again) == results(kept)
     shown = [cell for cell in kept.cells if cell.cell_type == "code"]
     assert all(cell.outputs for cell in shown), "run `python docs/notebook.py`"

@@ -122,8 +122,8 @@ def test_a_bad_gradient_on_one_rank_is_skipped_on_all(small_run: Command, tmp_pa
 import sys
 from trainer import cli, loop
 inner = loop.Trainer._loss
-def loss(trainer, batch, network):
-    value = inner(trainer, batch, network)
+def loss(trainer, batch, network, *window):
+    value = inner(trainer, batch, network, *window)
     return value * float("nan") if trainer.state.step == 6 and trainer.world.rank == 1 and value.requires_grad else value
 loop.Trainer._loss = loss
 sys.exit(cli.main(sys.argv[1:]))
@@ -143,16 +143,18 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_a_killed_rank_is_restarted_and_dropout_does_not_depend_on_the_ranks(
     small_run: Command, losses: Losses, tmp_path: Path
 ) -> None:
-    common = ("--precision=fp64", "--micro-batch=2", "--dropout=0.1", "--validate-every=12", "--steps=12")
+    common = ("--precision=fp64", "--micro-batch=2", "--dropout=0.1", "--validate-every=20", "--steps=20")
     assert cli.main(small_run("whole", *common)) == 0
     script = tmp_path / "die.py"
     script.write_text(
-        """
+        f"""
 import os, signal, sys
+from pathlib import Path
 from trainer import cli, loop
 inner = loop.Trainer._step
 def step(trainer, batches):
-    if trainer.state.step == 7 and trainer.world.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    first = trainer.world.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+    if first and trainer.state.step >= 7 and any(Path({str(tmp_path / "killed" / "checkpoints")!r}).glob("step_*")):
         os.kill(os.getpid(), signal.SIGKILL)
     return inner(trainer, batches)
 loop.Trainer._step = step

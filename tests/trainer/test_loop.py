@@ -162,8 +162,10 @@ def test_bad_gradients_are_skipped_until_the_skip_limit_stops_the_run(
 ) -> None:
     inner = Trainer._loss
 
-    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module) -> torch.Tensor:
-        return inner(trainer, batch, network) * (float("nan") if trainer.state.step >= 6 and torch.is_grad_enabled() else 1.0)
+    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module, *window: int | None) -> torch.Tensor:
+        return inner(trainer, batch, network, *window) * (
+            float("nan") if trainer.state.step >= 6 and torch.is_grad_enabled() else 1.0
+        )
 
     monkeypatch.setattr(Trainer, "_loss", loss)
     assert cli.main(small_run("run", "--skip-limit=4", "--checkpoint-every=3", "--keep=9", "--validate-every=2")) == 1
@@ -178,8 +180,8 @@ def test_a_skip_between_two_log_lines_is_reported_in_the_next(
 ) -> None:
     inner = Trainer._loss
 
-    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module) -> torch.Tensor:
-        return inner(trainer, batch, network) * (
+    def loss(trainer: Trainer, batch: loop.MicroBatch, network: torch.nn.Module, *window: int | None) -> torch.Tensor:
+        return inner(trainer, batch, network, *window) * (
             float("nan") if trainer.state.step in (3, 4) and torch.is_grad_enabled() else 1.0
         )
 

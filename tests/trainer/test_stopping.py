@@ -31,11 +31,11 @@ def test_a_step_is_given_up_between_two_micro_batches(
     assert cli.main(small_run("whole", *whole)) == 0
     inner, ran = Trainer._loss, []
 
-    def loss(trainer: Trainer, batch: MicroBatch, network: torch.nn.Module) -> torch.Tensor:
+    def loss(trainer: Trainer, batch: MicroBatch, network: torch.nn.Module, *window: int | None) -> torch.Tensor:
         if trainer.state.step == 4 and torch.is_grad_enabled():
             ran.append(len(batch.inputs))
             trainer.stop.requested = True
-        return inner(trainer, batch, network)
+        return inner(trainer, batch, network, *window)
 
     monkeypatch.setattr(loop.Trainer, "_loss", loss)
     assert cli.main(small_run("stopped", *whole)) == 75

@@ -37,7 +37,7 @@ def test_winograd_perfect_adversarial_and_uniform(schemas: Path) -> None:
 
 def test_a_malformed_schema_is_rejected_with_its_number(schemas: Path) -> None:
     schemas.write_text(SCHEMAS.replace("<correctAnswer>B", "<correctAnswer>C"))
-    with pytest.raises(InputError, match="schema 2: needs a pronoun, two answers, and A or B"):
+    with pytest.raises(InputError, match="schema 2: needs a pronoun, text after it, two answers, and A or B"):
         winograd.read_schemas(schemas)
     schemas.write_text("<collection>\n<schema>")
     with pytest.raises(InputError, match="line 2: not XML"):
