@@ -86,7 +86,12 @@ def real_path(path: str | Path) -> Path:
 
 def read_file(path: str | Path, most_bytes: int = MAX_JSON_BYTES) -> bytes:
     """The bytes of a local regular file. Raises ValueError for any other kind of file, and for one of more than `most_bytes`."""
-    _check_regular(Path(path).stat().st_mode)
+    try:
+        _check_regular(Path(path).stat().st_mode)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError("it is a link that leads to itself") from error
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO put there meanwhile must not block
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)

@@ -8,6 +8,7 @@ from pipeline.storage import files, places
 from pipeline.storage.document_shards import DocumentShard, document_shards
 from pipeline.storage.manifest import NAME, StageManifest
 from tokenizer.errors import InputError
+from tokenizer.untrusted import check_file
 
 STAGE_NAMES = ("links", "pages", "documents", "dedup", "vocabulary", "tokens", "overlap", "report")
 """Every stage, in the order of the data. A corpus folder holds one folder per stage, named after it."""
@@ -44,10 +45,13 @@ class CorpusFolder:
         return cls(done, {name: StageManifest.load(folder) for name, folder in done.items()})
 
     def paths(self, stage: str, kind: str) -> list[str]:
-        """Paths of the files of one kind that a stage published; empty if the stage has not run."""
+        """Paths of the files of one kind that a stage published; empty if the stage has not run.
+
+        Raises InputError for a file that links lead to, outside the stage's folder.
+        """
         manifest = self.manifests.get(stage)
         entries = manifest.of_kind(kind) if manifest else []
-        return [files.join(self.folders[stage], entry.name) for entry in entries]
+        return [_path(self.folders[stage], entry.name) for entry in entries]
 
     def rows(self, stage: str, kind: str) -> int:
         """Rows in all files of one kind of a finished stage."""
@@ -57,6 +61,16 @@ class CorpusFolder:
         """The unique documents; all documents if `dedup` has not run, none if `documents` has not."""
         stage = "dedup" if "dedup" in self.folders else "documents"
         return document_shards(self.folders[stage]) if stage in self.folders else []
+
+
+def _path(folder: str, name: str) -> str:
+    path = files.join(folder, name)
+    if files.is_local(folder):
+        try:
+            check_file(folder, name)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from error
+    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class TokenSpan:
 def open_dataset(corpus: CorpusFolder) -> Dataset:
     """The token dataset of the corpus. Raises InputError if there is none or its files are damaged."""
     if "tokens" not in corpus.folders:
-        raise InputError("the corpus has no token shards yet; run the stage 'tokens' first")
+        corpus_folder = next(iter(corpus.folders.values())).rpartition("/")[0]
+        raise InputError(f"{corpus_folder}: no token shards yet; run the stage 'tokens' first")
     try:
         return Dataset.load(corpus.folders["tokens"])
     except FormatError as error:
