@@ -115,6 +115,8 @@ class StageManifest:
         """The manifest of a folder. Raises InputError if it is missing or damaged."""
         path = files.join(folder, NAME)
         try:
+            if files.is_local(folder):
+                check_file(folder, NAME)  # before it is read: it may be a link to a file of others
             manifest = cls.parse(files.read_bytes(path, MAX_JSON_BYTES))
             if files.is_local(folder):
                 manifest._check_files(folder)
@@ -138,7 +140,7 @@ class StageManifest:
 
     def _check_files(self, folder: str) -> None:
         """Raise ValueError unless each file that is there is a regular file of this folder."""
-        for name in (NAME, *(entry.name for entry in self.files)):
+        for name in (entry.name for entry in self.files):
             try:
                 check_file(folder, name)
             except ValueError as error:
