@@ -60,7 +60,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecipeRun:
     """A run's validation losses in nats per token, each after so many tokens, and its processor seconds."""
 
     part: str
@@ -80,7 +80,7 @@ class Run:
         return json.dumps({"part": self.part, "seed": self.seed, "steps": self.steps, "curve": curve, "seconds": self.seconds})
 
     @classmethod
-    def from_json(cls, line: str) -> "Run":
+    def from_json(cls, line: str) -> "RecipeRun":
         """The run of a line."""
         body = json.loads(line)
         return cls(**{**body, "curve": {int(tokens): loss for tokens, loss in body["curve"].items()}})
@@ -102,7 +102,7 @@ class Gain:
         return "helps" if self.mean < 0 else "hurts"
 
 
-def gain(part: Sequence[Run], base: Sequence[Run]) -> Gain:
+def gain(part: Sequence[RecipeRun], base: Sequence[RecipeRun]) -> Gain:
     """The gain over the seeds that both have, by Student's t. Below 0, the part is better."""
     others = {run.seed: run.loss for run in base}
     differences = [run.loss - others[run.seed] for run in part if run.seed in others]
@@ -128,7 +128,7 @@ def prepare(pages: Path, folder: Path) -> Path:
     return folder
 
 
-def train_part(tokens: Path, part: str, seed: int, steps: int, more: Sequence[str]) -> Run:
+def train_part(tokens: Path, part: str, seed: int, steps: int, more: Sequence[str]) -> RecipeRun:
     """Train once. Exits where training fails."""
     began = time.process_time()
     vocabulary = f"--vocabulary={Manifest.load(tokens).vocab_size}"
@@ -141,12 +141,12 @@ def train_part(tokens: Path, part: str, seed: int, steps: int, more: Sequence[st
             raise SystemExit(f"failed: {' '.join(words)}")
         lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
     curve = {line["step"] * 1024: line["val_loss"] for line in lines if "val_loss" in line}
-    return Run(part, seed, steps, curve, round(time.process_time() - began, 1))
+    return RecipeRun(part, seed, steps, curve, round(time.process_time() - began, 1))
 
 
-def table(runs: Sequence[Run], base: str) -> Iterator[str]:
+def table(runs: Sequence[RecipeRun], base: str) -> Iterator[str]:
     """Rows of a Markdown table: losses by seed, and the difference from the base with its interval."""
-    by_part: dict[str, list[Run]] = {}
+    by_part: dict[str, list[RecipeRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         by_part.setdefault(run.part, []).append(run)
     seeds = sorted({run.seed for run in runs})
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="train nothing; print the runs of --results")
     arguments = parser.parse_args(argv)
     lines = arguments.results.read_text().splitlines() if arguments.results.exists() else []
-    runs = [run for run in map(Run.from_json, lines) if run.steps == arguments.steps]
+    runs = [run for run in map(RecipeRun.from_json, lines) if run.steps == arguments.steps]
     if not arguments.table:
         torch.set_num_threads(1)
         with tempfile.TemporaryDirectory() as folder:
