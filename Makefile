@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 FUZZ_SECONDS ?= 60
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines archive-tools browser faults lock audit check install clean
+.PHONY: demo docs real-demo flags train-extractor test test-all gauntlet bench airflow engines archive-tools browser faults lock hashes audit check install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -73,6 +73,9 @@ faults:
 lock: install ## write the hashes of requirements.txt and requirements-train.txt, after a change of constraints.txt
 	$(BIN)/python supply_chain/lock.py
 
+hashes: install ## compare the hashes of requirements.txt and requirements-train.txt with the package index
+	$(BIN)/python supply_chain/lock.py --check
+
 flags: install ## write pipeline/cli/flags.json, from which help and completion are answered, after a change of any flag
 	$(BIN)/python -m pipeline.cli.write_flags
 
@@ -82,7 +85,7 @@ docs: install ## build the documentation site in build/docs; warnings are errors
 audit: install ## ask for known vulnerabilities of the pinned packages
 	$(BIN)/python supply_chain/audit.py
 
-check: install audit ## check format, lint, types, layers, known vulnerabilities and tests, as before a commit
+check: install audit hashes ## check format, lint, types, layers, known vulnerabilities, hashes and tests, as before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

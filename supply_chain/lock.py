@@ -3,6 +3,9 @@
 `make lock` runs it after a change of constraints.txt or of the dependencies in pyproject.toml. The versions are those of constraints.txt;
 what that file leaves open (the accelerator's libraries below torch) stays as it is, or is the newest. Equal answers of the package index
 give equal files.
+
+`make hashes` runs it with --check: it writes nothing, and exits with 1 unless the index offers, under each pinned version, files with
+all of the pinned hashes. Where no index answers, it says so and exits with 0.
 """
 
 import re
@@ -24,25 +27,65 @@ PIN = re.compile(
     r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))?(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)"
 )
 HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
+HASH_LINE = re.compile(r" \\\n    --hash=\S+")
 
 
-def main() -> None:
-    """Ask the package index through uv, and write both files."""
+def main(arguments: list[str]) -> int:
+    """Ask the package index through uv, and write both files, or compare them."""
+    if arguments == ["--check"]:
+        line, code = check()
+        print(f"hashes: {line}")
+        return code
     pipeline, train = (blocks(compile_with_uv(extras)) for extras in EXTRAS.values())
     (ROOT / PIPELINE).write_text(text(PIPELINE, pipeline))
     (ROOT / TRAIN).write_text(
         text(TRAIN, {pin: block for pin, block in train.items() if pin not in pipeline}, f"-r {PIPELINE}\n")
     )
+    return 0
 
 
-def compile_with_uv(extras: tuple[str, ...]) -> str:
-    """uv's answer for the project with these extras, for Linux and macOS and every Python from 3.11 on."""
+def check() -> tuple[str, int]:
+    """The line about both files' hashes, and the exit code."""
+    try:
+        offered = blocks(compile_with_uv(EXTRAS[TRAIN], remember_hashes=False))
+    except subprocess.CalledProcessError:
+        return "the package index cannot be reached, or lacks a pinned version, so nothing was compared", 0
+    pinned = {pin: block for name in EXTRAS for pin, block in blocks(body(name)).items()}
+    return compare(pinned, offered)
+
+
+def compare(pinned: dict[str, str], offered: dict[str, str]) -> tuple[str, int]:
+    """The line about pinned hashes that the index does not offer, and the exit code.
+
+    >>> compare({"a==1": "--hash=sha256:" + "0" * 64}, {"a==1": "--hash=sha256:" + "1" * 64})
+    ('a==1: the package index has no file with 1 of its hashes; find out why before you run `make lock`', 1)
+    """
+    hashes = {pin: set(HASH.findall(block)) for pin, block in pinned.items()}
+    for pin, known in hashes.items():
+        if gone := known - set(HASH.findall(offered.get(pin, ""))):
+            return (
+                f"{pin}: the package index has no file with {len(gone)} of its hashes; find out why before you run `make lock`",
+                1,
+            )
+    return f"the package index has all {sum(map(len, hashes.values())):,} pinned files of {len(hashes)} packages", 0
+
+
+def body(name: str) -> str:
+    """The pins in a file, without its head."""
+    return "".join(line for line in (ROOT / name).read_text().splitlines(keepends=True) if not line.startswith(("#", "-r ")))
+
+
+def compile_with_uv(extras: tuple[str, ...], *, remember_hashes: bool = True) -> str:
+    """uv's answer for the project with these extras, for Linux and macOS and every Python from 3.11 on.
+
+    uv takes the hashes of pinned versions from our files, unless they are not to be remembered.
+    """
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder, "pyproject.toml")
         project.write_text(f"{(ROOT / 'pyproject.toml').read_text()}\n[tool.uv]\n{PLATFORMS}\n")
-        before = [(ROOT / name).read_text() for name in EXTRAS if (ROOT / name).exists()]
+        before = "".join(body(name) for name in EXTRAS if (ROOT / name).exists())
         pins = Path(folder, "pins.txt")
-        pins.write_text("".join(before).replace(f"-r {PIPELINE}\n", ""))
+        pins.write_text(before if remember_hashes else HASH_LINE.sub("", before))
         flags = [flag for extra in extras for flag in ("--extra", extra)]
         command = [
             sys.executable,
@@ -92,4 +135,4 @@ def text(name: str, pins: dict[str, str], start: str = "") -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

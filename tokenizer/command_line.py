@@ -5,10 +5,12 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 SUGGESTION_SIMILARITY = 0.6
+MISSING = "the following arguments are required: "
+"""How argparse begins its line about required flags and words."""
 HELP_ALL = "--help-all"
 
 
@@ -23,6 +25,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*positional, **{"allow_abbrev": False, "formatter_class": _OneLinePerFlag, **options})
         self.common = tuple(common)
         self._words: list[str] = []
+        self.describe_unknown: Callable[[Sequence[str]], str] = _unrecognized
         if common:
             self.add_argument(HELP_ALL, action=_HelpAll, help="show every flag")
 
@@ -62,8 +65,25 @@ class Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:
-        """Print one line with argparse's message and the way to help, and exit with 2."""
+        """Print one line with argparse's message and the way to help, and exit with 2.
+
+        An unknown flag is named before a flag that is missing: `describe_unknown` gives the message for words that are unknown.
+        """
+        if message.startswith(MISSING) and not _mistyped(message, self._words, self.flags()):
+            message = self.describe_unknown(self._unknown_words()) or message
         self.exit(2, f"{self.usage_error(message)}\n")
+
+    def _unknown_words(self) -> list[str]:
+        """The words that no flag takes, whatever is missing."""
+        required = [action for action in self._actions if action.required]
+        for action in required:
+            action.required = False
+        try:
+            words: list[str] = super().parse_known_args(self._words)[1]
+        finally:
+            for action in required:
+                action.required = True
+        return words
 
     def usage_error(self, message: str) -> str:
         """The line that answers a usage error."""
@@ -74,6 +94,11 @@ class Parser(argparse.ArgumentParser):
             else _mistyped(message, self._words, self.flags()) or _nearest_choice(message)
         )
         return f"{self.prog}: {message}{hint}; see {self.prog} --help"
+
+
+def _unrecognized(words: Sequence[str]) -> str:
+    """Argparse's line about unknown words; empty for none."""
+    return f"unrecognized arguments: {' '.join(words)}" if words else ""
 
 
 def _nearest_choice(message: str) -> str:
@@ -92,7 +117,7 @@ def _mistyped(message: str, words: Iterable[str], known: Iterable[str]) -> str:
     >>> _mistyped("the following arguments are required: --output", ["--ouput", "a"], ["--output", "--urls"])
     '; --ouput is not known, did you mean --output?'
     """
-    missing = message.partition("the following arguments are required: ")[2].split(", ")
+    missing = message.partition(MISSING)[2].split(", ")
     given = (word.partition("=")[0] for word in words if word.startswith("--"))
     for word in (word for word in given if word not in set(known)):
         if suggestion(word, missing):

@@ -129,11 +129,14 @@ def run_export(arguments: argparse.Namespace) -> Iterator[str]:
     output = arguments.output
     paths = [output.with_name(output.name + suffix) for suffix in SUFFIXES[arguments.format]]
     for path in paths:
-        check_new_file(path)
-    with new_folder_aside(output) as aside:
-        WRITERS[arguments.format](shards, aside / output.name)
+        check_new_file(path)  # first: a refused command makes no folder
+    with folder_lock(output.parent):
         for path in paths:
-            (aside / path.name).rename(path)
+            check_new_file(path)
+        with new_folder_aside(output) as aside:
+            WRITERS[arguments.format](shards, aside / output.name)
+            for path in paths:
+                (aside / path.name).rename(path)
     yield f"{sum(shard.header.tokens for shard in shards):,} tokens: {output}"
 
 

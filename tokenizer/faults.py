@@ -15,6 +15,15 @@ EXTRAS = {"torch": "train", "safetensors": "train", "apache_beam": "", "praw": "
 """Modules that an installation may lack, and the extra of this package that has them; empty for the package itself."""
 
 
+def install_command(extra: str = "") -> str:
+    """The command that installs this package with an extra, as the README does.
+
+    >>> install_command("pdf")
+    "pip install '.[pdf]' in webtext's source folder"
+    """
+    return f"pip install '.{f'[{extra}]' if extra else ''}' in webtext's source folder"
+
+
 def check_arguments(words: Sequence[str]) -> None:
     """Raise InputError for an argument that is no text in the terminal's encoding: no file of ours could name it."""
     for word in words:
@@ -49,8 +58,7 @@ def answer(run: Callable[[], int], *, on_full_disk: str, mark: str = "error: ", 
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        package = f"webtext[{extra}]" if extra else "webtext"
-        return _say(2, f"{mark}the package {error.name} is not installed; run pip install '{package}'")
+        return _say(2, f"{mark}the package {error.name} is not installed; run {install_command(extra)}")
     except OSError as error:
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         if error.errno in DISK_ERRORS:

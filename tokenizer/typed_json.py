@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from tokenizer.untrusted import read_file
+from tokenizer.untrusted import check_values, read_file
 
 T = TypeVar("T")
 
@@ -33,12 +33,13 @@ _OWN_SHA256 = re.compile(rb'\n "sha256": "([^"\n]*)",(?=\n)')
 def decode(data: bytes, kind: type[T]) -> T:
     """The record of class `kind` (dataclass, msgspec.Struct) in a JSON text.
 
-    Raises ValueError that names the field, its value and what was expected.
+    Raises ValueError that names the field, its value and what was expected, and for more values than fit into memory.
 
     >>> decode(b'{"rows": "7"}', typing.TypedDict("Rows", {"rows": int}))
     Traceback (most recent call last):
     ValueError: rows is '7': Expected `int`, got `str`
     """
+    check_values(data)
     try:
         return msgspec.json.decode(data, type=kind)
     except RecursionError as error:

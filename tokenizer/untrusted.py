@@ -6,10 +6,13 @@ Every name that is read from a file passes `inner_name`, every file of a foreign
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 MAX_JSON_BYTES = 24 << 20
 """Largest JSON file that is read, 24 MiB: a manifest of about 100,000 files. Decoding it takes less than 200 MB of memory."""
+BYTES_PER_JSON_VALUE = 32
+"""A file may hold one JSON value per so many bytes of its limit. Smaller values than ours take ten times their text in memory."""
 LONGEST_NAME_BYTES = 1024
 
 _KINDS = (
@@ -56,6 +59,9 @@ def check_file(folder: str | Path, name: str) -> os.stat_result | None:
             check_link(folder, path)
             found = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if _has_link(path, name):
+                check_link(folder, path)  # a file missing in a folder elsewhere: whoever opens it there asks that place
         return None
     except OSError as error:
         if error.errno != errno.ELOOP:
@@ -85,7 +91,10 @@ def real_path(path: str | Path) -> Path:
 
 
 def read_file(path: str | Path, most_bytes: int = MAX_JSON_BYTES) -> bytes:
-    """The bytes of a local regular file. Raises ValueError for any other kind of file, and for one of more than `most_bytes`."""
+    """The bytes of a local regular file.
+
+    Raises ValueError for any other kind of file, for one of more than `most_bytes`, and for one with more JSON values than fit.
+    """
     try:
         _check_regular(Path(path).stat().st_mode)
     except OSError as error:
@@ -97,13 +106,27 @@ def read_file(path: str | Path, most_bytes: int = MAX_JSON_BYTES) -> bytes:
         found = os.fstat(descriptor)
         _check_regular(found.st_mode)
         check_size(found.st_size, most_bytes)
-        return file.read(most_bytes)
+        data = file.read(most_bytes)
+    check_values(data, most_bytes)
+    return data
 
 
 def check_size(size: int, most_bytes: int = MAX_JSON_BYTES) -> None:
     """Raise ValueError for a file of more than `most_bytes`."""
     if size > most_bytes:
         raise ValueError(f"it has {size:,} bytes; at most {most_bytes:,} are read")
+
+
+def check_values(data: bytes, most_bytes: int = MAX_JSON_BYTES) -> None:
+    """Raise ValueError for a JSON text with more values than a file of `most_bytes` may hold: it would swell in memory.
+
+    >>> check_values(b"[" + b"1," * 100 + b"1]", most_bytes=1024)
+    Traceback (most recent call last):
+    ValueError: it holds about 101 JSON values; at most 32 are read
+    """
+    values, most = sum(map(data.count, (b",", b"[", b"{"))), most_bytes // BYTES_PER_JSON_VALUE
+    if values > most:
+        raise ValueError(f"it holds about {values:,} JSON values; at most {most:,} are read")
 
 
 def _has_link(path: str, name: str) -> bool:

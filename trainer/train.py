@@ -219,7 +219,7 @@ def _check_same_run(folder: Path, config: TrainConfig, dataset: TokenDataset) ->
         before = TrainConfig.from_json(body.config)
         fingerprint = body.corpus_sha256
     except ValueError as error:
-        raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
+        raise InputError(f"{path}: cannot be read ({printable(error)}); choose another --out") from error
     differences = config.differences(before)
     if differences and not grows(config, before):
         raise InputError(

@@ -6,6 +6,7 @@ Beam alone only warns of unknown flags: a typo in --min-karma would silently bui
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import NoReturn
 
 from pipeline.engine.cores import usable_cores
@@ -13,6 +14,7 @@ from pipeline.engine.runner import Engine, is_local_runner
 from pipeline.storage.places import add_also_read
 from tokenizer.command_line import Parser, positive_int, suggestion
 from tokenizer.errors import InputError
+from tokenizer.faults import install_command
 
 MOST_WORKERS = 1_024
 RUNNERS = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
@@ -32,6 +34,7 @@ def add_engine_arguments(parser: Parser) -> None:
         "--replace", action="store_true", help="rebuild a stage whose settings or inputs changed, instead of refusing"
     )
     add_also_read(group)
+    parser.describe_unknown = partial(_unknown_text, parser)
 
 
 def _workers(text: str) -> int:
@@ -47,11 +50,19 @@ def parse(parser: Parser, argv: Sequence[str]) -> tuple[argparse.Namespace, Engi
     Raises InputError for a runner that Beam does not have, and for what a runner finds missing.
     """
     arguments, rest = parser.parse_known_args(list(argv))
-    if unknown := unknown_to_beam(rest):
-        parser.error(f"unknown flag: {' '.join(unknown)}{_owners_text(unknown[0]) or suggestion(unknown[0], parser.flags())}")
+    if unknown := _unknown_text(parser, rest):
+        parser.error(unknown)
     if rest:
         _check_runner(rest)
     return arguments, Engine(arguments.workers, tuple(rest), arguments.replace, also_read=tuple(arguments.also_read))
+
+
+def _unknown_text(parser: Parser, words: Sequence[str]) -> str:
+    """The message about words that neither we nor Beam know; empty for none."""
+    unknown = unknown_to_beam(words)
+    if not unknown:
+        return ""
+    return f"unknown flag: {' '.join(unknown)}{_owners_text(unknown[0]) or suggestion(unknown[0], parser.flags())}"
 
 
 def _owners_text(flag: str) -> str:
@@ -80,7 +91,7 @@ def _check_runner(flags: Sequence[str]) -> None:
     try:
         runner = create_runner(name)
     except (ValueError, ImportError, AttributeError) as error:
-        way_out = "run pip install 'webtext[gcp]'" if "dataflow" in name.lower() else f"give one of {', '.join(RUNNERS)}"
+        way_out = f"run {install_command('gcp')}" if "dataflow" in name.lower() else f"give one of {', '.join(RUNNERS)}"
         raise InputError(f"--runner {name}: Beam has no such runner here; {way_out}, or leave it out for this machine") from error
     if errors := PipelineOptionsValidator(options, runner).validate():
         raise InputError(f"--runner {name}: {' '.join(' '.join(error.split()) for error in errors)}")

@@ -22,7 +22,7 @@ from pipeline.engine.runner import Engine
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.worker_pool import persistent_workers
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import StageManifest, load_stage
+from pipeline.storage.manifest import StageManifest, check_room, load_stage
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def work(call: Call[DedupSettings], phase: PhaseFolder) -> StageResult:
         lsh_parameters.s_curve(*bands_and_rows),
     )
     phases = Phases(phase, settings, tuple(document_shards(call.inputs["documents"])))
+    check_room(phase.folder, len(phases.documents), 5 if settings.index else 2)  # index (3), keep list, shared: drops, duplicates
     with persistent_workers(call.engine, len(phases.documents), signing.__name__) as engine:
         run = DedupRun(phases, engine)
         signed = run.sign()

@@ -19,6 +19,8 @@ from tokenizer.untrusted import check_file, plain_name
 RANGES_PER_CORPUS = 16
 MIN_PAGES_PER_RANGE = 100
 MAX_PAGES_PER_RANGE = 4_000
+MOST_RANGES = 20_000
+"""Beyond so many, ranges grow: later stages write up to five files per range, and a manifest has room for 100,000."""
 ROWS_PER_READ = 1024
 
 
@@ -118,13 +120,25 @@ def _bad_record(page: Page, detail: str) -> Drop:
 def page_ranges(folder: str, manifest: StageManifest) -> list[PageRange]:
     """All pages of a pages folder, each in exactly one range. The cuts depend on the data alone."""
     indexes = manifest.of_kind("pages")
-    size = sum(index.rows for index in indexes) // RANGES_PER_CORPUS
+    pages = sum(index.rows for index in indexes)
     if files.is_local(folder):
         for index in indexes:
             check_rows(files.join(folder, index.name), index.rows)
-    size = max(MIN_PAGES_PER_RANGE, min(MAX_PAGES_PER_RANGE, size))
+    size = range_size(pages, len(indexes))
     return [
         PageRange(folder, index.name, start, min(start + size, index.rows))
         for index in indexes
         for start in range(0, index.rows, size)
     ]
+
+
+def range_size(pages: int, indexes: int) -> int:
+    """Pages per range: as many as keep workers busy, at most MAX_PAGES_PER_RANGE, unless that makes more than MOST_RANGES ranges.
+
+    Each index may end with a smaller range.
+
+    >>> range_size(8_000, 1), range_size(45_000_000, 2_250), range_size(450_000_000, 5_000)
+    (500, 4000, 30000)
+    """
+    size = max(MIN_PAGES_PER_RANGE, min(MAX_PAGES_PER_RANGE, pages // RANGES_PER_CORPUS))
+    return max(size, -(-pages // max(1, MOST_RANGES - indexes)))

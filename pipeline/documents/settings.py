@@ -13,6 +13,7 @@ from pipeline.documents.site_lines import SiteLineRules
 from pipeline.engine.settings import flag_of, setting
 from pipeline.storage.takedown_list import HELP, entries
 from pipeline.urls import canonical_host
+from tokenizer.faults import install_command
 
 DEFAULT_SITE_LINES = SiteLineRules()
 MIN_PAGE_MEMORY_MB, MAX_PAGE_MEMORY_MB = 832, 1 << 20
@@ -35,7 +36,7 @@ class DocumentsSettings:
         DEFAULT_RULES.min_confidence, "the expected F1, 0 to 1, below which the extractor blocks asks cascade"
     )
     plain_text: bool = setting(False, "also keep pages of type text/plain")
-    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install '.[pdf]')")
     languages: tuple[str, ...] = setting(("en",), f"languages to keep: ISO 639 codes or BCP 47 tags, or '{ALL_LANGUAGES}'")
     min_characters: int = setting(paper.MIN_DOCUMENT_CHARACTERS, "drop shorter documents; dedup holds to it after its cuts")
     exclude_sites: tuple[str, ...] = setting(
@@ -95,7 +96,7 @@ class DocumentsSettings:
         for site in self.exclude_sites:
             canonical_site(site)
         if self.pdf and not pdf.is_available():
-            raise ValueError("--pdf: pypdfium2 is not installed; pip install 'webtext[pdf]'")
+            raise ValueError(f"--pdf: pypdfium2 is not installed; run {install_command('pdf')}")
         if not self.languages:
             raise ValueError(f"--languages: name at least one, or '{ALL_LANGUAGES}'")
         object.__setattr__(self, "languages", labels_of(self.languages, "--languages"))

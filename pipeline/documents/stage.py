@@ -25,7 +25,7 @@ from pipeline.engine.writer import PartWriter
 from pipeline.records import Document
 from pipeline.storage import files
 from pipeline.storage.link_shards import keys_of_submissions
-from pipeline.storage.manifest import Books, input_folder, load_stage
+from pipeline.storage.manifest import Books, check_room, input_folder, load_stage
 from pipeline.storage.takedown_list import SUBMISSION, Entry, entries
 from tokenizer.errors import InputError
 
@@ -85,6 +85,7 @@ def work(call: Call[DocumentsSettings], phase: PhaseFolder) -> StageResult:
     settings = call.settings
     folder = call.inputs["pages"]
     parts = numbered(page_ranges(folder, load_stage(folder, "pages")), lambda pages: pages.stop - pages.start)
+    check_room(phase.folder, len(parts), 4 if settings.site_line_rules() else 2)  # documents and drops, of one or two passes
     compile_extractor(settings)
     filter_notes.warn_of_english(settings)
     listed = entries(settings.takedown) if settings.takedown else []

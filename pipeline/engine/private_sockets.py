@@ -2,16 +2,25 @@
 
 Beam's local runner binds six gRPC servers to `[::]:0`, on all interfaces and without authentication: a stranger can register as a
 worker, receive the pickled work and fail the run. Beam has no setting for the address.
+
+Each call must also carry the run's token, which workers find in their environment: a folder can be shared with a container, say,
+whose root is no other user to us.
 """
 
+import hmac
+import os
+import secrets
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import grpc
+
+from pipeline.engine.worker import TOKEN_KEY
+from pipeline.engine.worker_call import TOKEN
 
 ANY_INTERFACE = "[::]:0"
 MAX_FOLDER = 60
@@ -21,8 +30,9 @@ MAX_FOLDER = 60
 class _PrivateGrpc:
     """Stands for the module `grpc` in Beam's runner: its servers that bind any interface bind a Unix socket."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, token: str) -> None:
         self._folder = folder
+        self._token = token
         self._numbers = count()
 
     def __getattr__(self, name: str) -> Any:
@@ -30,18 +40,41 @@ class _PrivateGrpc:
 
     def server(self, *arguments: Any, **options: Any) -> grpc.Server:
         """A server of `grpc.server`. Its `add_insecure_port` returns the path of the socket in place of the port."""
-        server: Any = grpc.server(*arguments, **options)
+        check = _TokenCheck()
+        interceptors = (check, *(options.pop("interceptors", None) or ()))
+        server: Any = grpc.server(*arguments, **options, interceptors=interceptors)
         bind = server.add_insecure_port
 
         def add_insecure_port(address: str) -> int | str:
             if address != ANY_INTERFACE:
                 return int(bind(address))
+            check.token = self._token
             path = f"{self._folder}/{next(self._numbers)}"
             bind(f"unix:{path}")
             return path
 
         server.add_insecure_port = add_insecure_port
         return server
+
+
+class _TokenCheck(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
+    """Refuses calls without the token, once it is set: a server on an address of its own is none of ours."""
+
+    token: str | None = None
+
+    def intercept_service(
+        self, continuation: Callable[[Any], grpc.RpcMethodHandler], handler_call_details: Any
+    ) -> grpc.RpcMethodHandler:
+        """The method's handler, or one that reads nothing and answers UNAUTHENTICATED."""
+        given = dict(handler_call_details.invocation_metadata).get(TOKEN_KEY, "")
+        if self.token is None or hmac.compare_digest(str(given).encode(), self.token.encode()):
+            return continuation(handler_call_details)
+        return grpc.stream_stream_rpc_method_handler(_refuse)
+
+
+def _refuse(_: object, context: grpc.ServicerContext) -> Iterator[bytes]:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a worker of this run")
+    yield b""
 
 
 _lock = threading.Lock()
@@ -69,7 +102,8 @@ def private_servers() -> Iterator[None]:
         if _folder is None:
             short = len(tempfile.gettempdir()) <= MAX_FOLDER
             _folder = tempfile.TemporaryDirectory(prefix="webtext-", dir=None if short else "/tmp")  # noqa: S108 (0700)
-            private = _PrivateGrpc(_folder.name)
+            os.environ[TOKEN] = secrets.token_hex(32)
+            private = _PrivateGrpc(_folder.name, os.environ[TOKEN])
             for module in _runner_modules():
                 module.grpc = private
     try:
@@ -80,5 +114,6 @@ def private_servers() -> Iterator[None]:
             if not _running and _folder is not None:
                 for module in _runner_modules():
                     module.grpc = grpc
+                del os.environ[TOKEN]
                 _folder.cleanup()
                 _folder = None

@@ -16,13 +16,16 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.engine.allocator import choose_allocators
+from pipeline.engine.worker_call import TOKEN
 
 SAMPLE_INTERVAL_MS = 10
 HOST = "localhost:"
 """What Beam's runner puts before a server's port to name it to a worker."""
+TOKEN_KEY = "webtext-run-token"  # noqa: S105 (a name)
+"""The key of the run's token in the metadata of a call."""
 
 
 def end_bundles_promptly() -> None:
@@ -32,8 +35,47 @@ def end_bundles_promptly() -> None:
     StateSampler.__init__.__defaults__ = (SAMPLE_INTERVAL_MS,)
 
 
+class _CallDetails(NamedTuple):
+    """What gRPC asks of a call's details, with the run's token in the metadata."""
+
+    method: str
+    timeout: float | None
+    metadata: list[tuple[str, str]]
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+def _with_token(details: Any) -> _CallDetails:
+    metadata = [*(details.metadata or ()), (TOKEN_KEY, os.environ.get(TOKEN, ""))]
+    wait, compression = (getattr(details, name, None) for name in ("wait_for_ready", "compression"))  # Beam's have neither
+    return _CallDetails(details.method, details.timeout, metadata, details.credentials, wait, compression)
+
+
+def authenticated(channel: Any) -> Any:
+    """The gRPC channel, whose calls carry the run's token."""
+    import grpc
+
+    class AddToken(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):  # type: ignore[misc]
+        """Adds the token. Beam's services have no calls of the fourth kind."""
+
+        def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            return continuation(_with_token(client_call_details), request)
+
+        def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            return continuation(_with_token(client_call_details), request)
+
+        def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+            return continuation(_with_token(client_call_details), request_iterator)
+
+    return grpc.intercept_channel(channel, AddToken())
+
+
 def reach_private_servers() -> None:
-    """Make Beam's channels connect to the Unix sockets of `pipeline.engine.private_sockets`, which Beam names `localhost:PATH`."""
+    """Make Beam's channels connect to the Unix sockets of `pipeline.engine.private_sockets`, which Beam names `localhost:PATH`.
+
+    Their calls carry the run's token.
+    """
     from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 
     factory: Any = GRPCChannelFactory
@@ -41,7 +83,7 @@ def reach_private_servers() -> None:
 
     def insecure_channel(target: str, options: Any = None) -> Any:
         path = target.removeprefix(HOST)
-        return connect(f"unix:{path}" if path.startswith("/") else target, options)
+        return authenticated(connect(f"unix:{path}", options)) if path.startswith("/") else connect(target, options)
 
     factory.insecure_channel = staticmethod(insecure_channel)
 

@@ -9,8 +9,10 @@ import os
 import socket
 import sys
 
-VARIABLES = ("CONTROL_API_SERVICE_DESCRIPTOR", "LOGGING_API_SERVICE_DESCRIPTOR", "PIPELINE_OPTIONS", "WORKER_ID")
-"""Environment variables by which Beam's runner tells a worker process what to serve."""
+TOKEN = "WEBTEXT_RUN_TOKEN"  # noqa: S105 (a name)
+"""Environment variable with the run's token, which each call to the runner carries."""
+VARIABLES = ("CONTROL_API_SERVICE_DESCRIPTOR", "LOGGING_API_SERVICE_DESCRIPTOR", "PIPELINE_OPTIONS", "WORKER_ID", TOKEN)
+"""Environment variables by which the runner tells a worker process what to serve."""
 
 
 def call(path: str) -> int:

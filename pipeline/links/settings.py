@@ -96,7 +96,7 @@ class LinksSettings:
         REMOVED_SITES, "leave out links to these sites, and pages that redirect to them", metavar="SITE"
     )
     media: bool = setting(False, "keep URLs of pictures, sound, video, documents, archives")
-    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install '.[pdf]')")
     over_18: bool = setting(True, "keep submissions marked over 18")
     quarantined: bool = setting(True, "keep submissions of quarantined subreddits")
     only_subreddits: str | None = setting(

@@ -9,7 +9,7 @@ from pipeline.overlap.ngrams import build_index
 from pipeline.overlap.settings import OverlapSettings
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import Input, file_input
+from pipeline.storage.manifest import Input, check_room, file_input
 from tokenizer.errors import InputError
 
 
@@ -19,6 +19,7 @@ def work(call: Call[OverlapSettings], phase: PhaseFolder) -> StageResult:
     folder = files.join(phase.sibling("index").work_folder, "index")
     sets = _index(folder, settings.sets(), settings.ngram_words)
     parts = numbered(document_shards(call.inputs["dedup"]), lambda shard: shard.rows)
+    check_room(phase.folder, len(parts), 3)  # keep list, drops, overlapping documents
     searched = call.engine.work(phase.sibling("look"), parts, FindNgrams(folder, settings), "documents")
     measuring = MeasureOverlap(tuple(receipt.path(phase, "found") for receipt in searched))
     measured = call.engine.work(phase.sibling("measure"), numbered([sets]), measuring, "reports", light=True)

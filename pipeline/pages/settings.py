@@ -85,7 +85,7 @@ class PagesSettings:
     domain_requests: int = setting(
         8, "number of hosts of one registrable domain asked at the same time, per part", recorded=False
     )
-    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install 'webtext[pdf]')")
+    pdf: bool = setting(False, "also keep PDF files, by their text layer (needs pypdfium2: pip install '.[pdf]')")
     address_requests: int = setting(
         8, "number of hosts that resolve to one address asked at the same time, per part", recorded=False
     )

@@ -22,13 +22,18 @@ from pipeline.pages.settings import PagesSettings
 from pipeline.pages.share import Share, shares
 from pipeline.pages.update import update
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import Books, FileEntry, Input, StageManifest, file_input, load_stage
+from pipeline.storage.manifest import Books, FileEntry, Input, StageManifest, check_room, file_input, load_stage
 from tokenizer.errors import OutageError
 
 logger = logging.getLogger(__name__)
 
 LINKS_PER_PART = 20_000
 """Few, large parts: a slow host delays nobody where many hosts are asked side by side."""
+
+FILES_PER_PART = 4
+"""WARC files, index, drops, redirects."""
+MOST_PARTS = 5_000
+"""Beyond so many, parts grow: each writes up to four files, again in each round of redirects."""
 
 ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 """Archives have no slow hosts: 16 parts for workers to share, unless that makes them smaller than 1,000 links."""
@@ -49,6 +54,7 @@ def _parts(call: Call[PagesSettings], suffix: str = "") -> list[Part[Share]]:
     """The parts of all links. `suffix` ends their keys."""
     shards = [(files.join(call.inputs["links"], entry.name), entry.rows) for entry in _shards(call)]
     groups = shares(shards, _links_per_part(call.settings, sum(rows for _, rows in shards)))
+    check_room(call.output, len(groups), FILES_PER_PART)
     return [Part(f"{i:05d}-of-{len(groups):05d}{suffix}", share, links) for i, (share, links) in enumerate(groups)]
 
 
@@ -88,9 +94,10 @@ def _ask_chain(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, s
 
 
 def _links_per_part(settings: PagesSettings, links: int) -> int:
+    most = max(LINKS_PER_PART, links // MOST_PARTS)
     if settings.sources[0] != "warc":
-        return LINKS_PER_PART
-    return min(LINKS_PER_PART, max(ARCHIVED_LINKS_PER_PART, links // ARCHIVED_PARTS))
+        return most
+    return min(most, max(ARCHIVED_LINKS_PER_PART, links // ARCHIVED_PARTS))
 
 
 def _follow_redirects(

@@ -25,8 +25,11 @@ FORMAT_VERSION = 1
 
 Total = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
 """A counter: of bytes, tokens or anything else."""
-Scalar = None | bool | int | float | str
+Text = Annotated[str, msgspec.Meta(max_length=1 << 16)]
+Scalar = None | bool | int | float | Text
 NULL = msgspec.Raw(b"null")
+MOST_FILES = 100_000
+"""Files that a manifest has room for: an entry takes up to 230 of the MAX_JSON_BYTES that are read."""
 SettingValue = Scalar | list[Scalar]
 
 
@@ -35,7 +38,7 @@ class FileEntry:
     """A published file: name relative to the stage's folder, what it holds, rows, bytes, sha256 (hex)."""
 
     name: str
-    kind: str
+    kind: Text
     rows: Count
     bytes: LargeCount
     sha256: Sha256
@@ -51,7 +54,7 @@ class Books:
 
     items_in: Count = 0
     items_out: Count = 0
-    dropped: dict[str, Count] = field(default_factory=dict)
+    dropped: dict[Text, Count] = field(default_factory=dict)
 
     def check(self, what: str) -> None:
         """Raise RuntimeError if the books do not balance, since an item was lost or counted twice. `what` names their owner."""
@@ -73,8 +76,8 @@ class Books:
 class Input:
     """An input of a stage: `path` relative to the stage's folder, for tracing; `sha256` of its manifest or of the file."""
 
-    path: str
-    sha256: str
+    path: Text
+    sha256: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,20 @@ class StageManifest:
     counters: dict[str, Total] = field(default_factory=dict)
     dataset: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
+    read_sha256: str | None = field(default=None, init=False, compare=False, repr=False)
+    """The hash that the file carries and matches. Computing it anew takes more memory than all else: it writes the JSON again."""
 
     def to_bytes(self) -> bytes:
         """Canonical JSON that includes its own sha256, so that a flipped bit is noticed."""
-        return _canonical({**asdict(self), "sha256": self.sha256})
+        return _canonical({**self._body(), "sha256": self.sha256})
 
     @property
     def sha256(self) -> str:
         """Hash of the canonical JSON without this field; the next stage records it as its input's fingerprint."""
-        return hashlib.sha256(_canonical(asdict(self))).hexdigest()
+        return self.read_sha256 or hashlib.sha256(_canonical(self._body())).hexdigest()
+
+    def _body(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "read_sha256"}
 
     def of_kind(self, kind: str) -> list[FileEntry]:
         """The files of one kind, sorted by name."""
@@ -131,12 +139,14 @@ class StageManifest:
     @classmethod
     def parse(cls, content: bytes) -> Self:
         """The manifest in a file's content. Raises ValueError for anything else."""
-        check_own_sha256(content)
+        own_sha256 = check_own_sha256(content)
         file = decode(content, _ManifestFile)
         if file.format_version != FORMAT_VERSION:
             raise ValueError(f"format_version {file.format_version}, this program reads {FORMAT_VERSION}")
         dataset = None if bytes(file.dataset) == bytes(NULL) else read_section(bytes(file.dataset))
-        return cls(file.stage, file.settings, file.inputs, file.files, file.books, file.counters, dataset)
+        manifest = cls(file.stage, file.settings, file.inputs, file.files, file.books, file.counters, dataset)
+        object.__setattr__(manifest, "read_sha256", own_sha256)  # not by `replace`: a changed manifest has another hash
+        return manifest
 
     def _check_files(self, folder: str) -> None:
         """Raise ValueError unless each file that is there is a regular file of this folder."""
@@ -150,15 +160,24 @@ class StageManifest:
 class _ManifestFile(msgspec.Struct, forbid_unknown_fields=True):
     """The JSON of manifest.json. Manifests of early versions have no sha256."""
 
-    stage: str
-    settings: dict[str, SettingValue]
-    inputs: dict[str, Input]
+    stage: Text
+    settings: dict[Text, SettingValue]
+    inputs: dict[Text, Input]
     files: tuple[FileEntry, ...]
     books: Books
     format_version: int
-    counters: dict[str, Total] = {}
+    counters: dict[Text, Total] = {}
     dataset: msgspec.Raw = NULL
     sha256: Sha256 = ""
+
+
+def check_room(folder: str, parts: int, files_per_part: int) -> None:
+    """Raise InputError, before a stage's work, where its manifest would not have room for the files of so many parts."""
+    if parts * files_per_part > MOST_FILES:
+        raise InputError(
+            f"{folder}: {parts:,} parts would make up to {parts * files_per_part:,} files; a manifest has room for {MOST_FILES:,}; "
+            "make several corpora, of some months each, and unite them with webtext join"
+        )
 
 
 def _canonical(body: dict[str, Any]) -> bytes:

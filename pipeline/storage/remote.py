@@ -6,21 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from tokenizer.errors import InputError
+from tokenizer.faults import install_command
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
-CLIENTS = {"gs": "webtext[gcp]", "s3": "webtext[aws]", "hdfs": "apache-beam[hadoop]"}
-"""Schemes of remote folders, and the package that has their client."""
+CLIENTS = {
+    "gs": install_command("gcp"),
+    "s3": install_command("aws"),
+    "hdfs": "pip install 'apache-beam[hadoop]'",
+}
+"""Schemes of remote folders, and the command that installs their client."""
 
 
 def stores(path: str) -> "type[FileSystems]":
     """Beam's file systems. Raises InputError where none of them, as installed here, has the path's scheme."""
     scheme = path.partition("://")[0].lower()
     if not _has_client(scheme):
-        package = CLIENTS.get(scheme)
-        way_out = f"run pip install '{package}'" if package else f"give a local path, or one on {'://, '.join(CLIENTS)}://"
+        command = CLIENTS.get(scheme)
+        way_out = f"run {command}" if command else f"give a local path, or one on {'://, '.join(CLIENTS)}://"
         raise InputError(f"{path}: no file system for {scheme}:// is installed; {way_out}")
     return _file_systems()
 

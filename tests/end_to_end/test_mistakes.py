@@ -377,4 +377,4 @@ def test_a_missing_package_is_one_line(tmp_path: Path, command: str) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     ended = start("trainer", *command.split(), PYTHONPATH=path)
-    assert "the package torch is not installed; run pip install 'webtext[train]'" in one_line(ended)
+    assert "the package torch is not installed; run pip install '.[train]' in webtext's source folder" in one_line(ended)

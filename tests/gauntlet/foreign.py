@@ -221,8 +221,9 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "log": (log, report),
     "evaluation": (evaluation,),
     "journal": (crawl,),
+    "swollen": (tour, report, documents, shards, checkpoint, hugging_face, tokenizer, log, evaluation),
 }
-SHARES = (30, 10, 4, 14, 14, 4, 10, 5, 5, 4, 6, 6, 6)
+SHARES = (30, 10, 4, 14, 14, 4, 10, 5, 5, 4, 6, 6, 6, 4)
 
 
 def write_outside(outside: Path) -> None:

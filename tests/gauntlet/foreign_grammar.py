@@ -51,7 +51,7 @@ class Grammar:
 
     def change_field(self, body: Any, near: str = "") -> str:
         """Change one field of a JSON text, remove it, or add one; in the subtree `near` if it is given. Returns its path."""
-        places = [place for place in _places(body, "") if near in place[0]]
+        places = [place for place in places_of(body, "") if near in place[0]]
         path, parent, key = self.draw.choice(places)
         old = parent[key]
         how = self.draw.random()
@@ -73,7 +73,7 @@ class Grammar:
         path = self.corpus / stage / "manifest.json"
         body = json.loads(path.read_bytes())
         near = self.draw.choice(["", ".files[", ".inputs", ".inputs", ".dataset" if body.get("dataset") else ".books"])
-        near = near if any(near in place[0] for place in _places(body, "")) else ""
+        near = near if any(near in place[0] for place in places_of(body, "")) else ""
         what = self.change_field(body, near)
         if isinstance(body.get("dataset"), dict) and self.draw.random() < 0.9:
             seal_section(body["dataset"])
@@ -301,13 +301,13 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _places(body: Any, path: str) -> list[tuple[str, Any, Any]]:
+def places_of(body: Any, path: str) -> list[tuple[str, Any, Any]]:
     """Path, parent and key of each part of a JSON value."""
     keys = list(body) if isinstance(body, dict) else range(len(body)) if isinstance(body, list) else ()
     found: list[tuple[str, Any, Any]] = []
     for key in keys:
         step = f"{path}.{key}" if isinstance(body, dict) else f"{path}[{key}]"
-        found += [(step, body, key), *_places(body[key], step)]
+        found += [(step, body, key), *places_of(body[key], step)]
     return found
 
 

@@ -1,12 +1,18 @@
-"""The grammar of hostile records: a run's log, an evaluation's results, and the journal of an unfinished crawl."""
+"""The grammar of hostile records: a run's log, an evaluation's results, the journal of an unfinished crawl, and JSON that swells."""
 
 import json
 import os
 import struct
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
-from gauntlet.foreign_grammar import LONG, Grammar, flip
-from gauntlet.foreign_seals import text_of
+from gauntlet.foreign_grammar import LONG, Grammar, flip, places_of
+from gauntlet.foreign_seals import canonical, seal_corpus, sha256, text_of
+
+FILL = "@fill@"
+"""Stands for a value of megabytes."""
+FILL_BYTES = 23 << 20
 
 
 class RecordGrammar(Grammar):
@@ -66,3 +72,42 @@ class RecordGrammar(Grammar):
         if how == "lengths":
             os.truncate(path, 2 << 30)
         return f"journal: {how}"
+
+    def swollen(self) -> str:
+        """One field of a JSON file has a value of 23 MB, and of ten times that in memory."""
+        files = [path for path in sorted(self.world.rglob("*.json*")) if path.suffix in (".json", ".jsonl")]
+        return self.swell(self.draw.choice(files), self.draw.choice(list(FILLS)))
+
+    def swell(self, path: Path, fill: str) -> str:
+        """Put a value of the kind `fill` in place of a field; the file's own hash is right, and that in its stage's manifest."""
+        lines = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
+        body = json.loads(lines[-1])
+        where, parent, key = self.draw.choice([place for place in places_of(body, "") if place[0] != ".sha256"])
+        parent[key] = FILL
+        whole = canonical if path.name == "manifest.json" else text_of
+        if isinstance(body, dict) and body.pop("sha256", None):
+            body["sha256"] = sha256(_filled(whole(body), fill))
+        last = text_of(body, indent=1) if path.name == "checkpoint.json" else whole(body)
+        path.write_bytes(b"\n".join([*lines[:-1], _filled(last, fill)]))
+        if path.name != "manifest.json":
+            seal_corpus(self.world / "corpus", entries=True)
+        return f"{path.relative_to(self.world)}: {where} is 23 MB of {fill}"
+
+
+def _repeated(piece: str) -> str:
+    return piece * (FILL_BYTES // len(piece))
+
+
+FILLS: dict[str, Callable[[], str]] = {
+    "numbers": lambda: "[" + _repeated("999,") + "1]",
+    "words": lambda: "[" + _repeated('"ab",') + "1]",
+    "keys": lambda: "{" + ",".join(f'"{n:x}":1000' for n in range(FILL_BYTES // 13)) + "}",
+    "arrays": lambda: "[" + _repeated("[" * 90 + "]" * 90 + ",") + "1]",
+    "objects": lambda: "[" + _repeated('{"a":' * 90 + "1" + "}" * 90 + ",") + "1]",
+    "wide text": lambda: '"' + _repeated("a") + '\U0001f600"',
+}
+"""JSON texts that take much more memory than bytes, by what they hold."""
+
+
+def _filled(text: str, fill: str) -> bytes:
+    return text.replace(f'"{FILL}"', FILLS[fill]()).encode()

@@ -1,12 +1,14 @@
 """Strangers beside a run: a port scanner that speaks to whatever listens, and a worker that nobody has asked for."""
 
 import os
+import pickle
 import pwd
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from listeners import listeners_of, processes, sockets
 
@@ -16,9 +18,20 @@ GREETINGS = (
     b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(range(160)),
     b"\xff" * 4096,
     bytes(64),
+    pickle.dumps({"worker": "worker_1"}),
     b"",
 )
-"""A browser, a gRPC client, a TLS client, noise, zeros, a connection without a word."""
+"""A browser, a gRPC client, a TLS client, noise, zeros, a pickle, a connection without a word."""
+SERVICES = {
+    "Control": "BeamFnControl/Control", "Data": "BeamFnData/Data", "State": "BeamFnState/State",
+    "Logging": "BeamFnLogging/Logging", "Provision": "ProvisionService/GetProvisionInfo",
+    "Artifact": "ArtifactRetrievalService/GetArtifact",
+}  # fmt: skip
+"""The methods of Beam's servers for workers."""
+STRANGE_LINE = "A stranger was here."
+
+
+S = TypeVar("S", bound="Scanner")
 
 
 class Scanner:
@@ -51,10 +64,62 @@ class Scanner:
             stranger.close()
 
 
+class Intruder(Scanner):
+    """A scanner that speaks to Unix sockets too, as the same user, and there plays worker_1: it asks for work, and sends a log line.
+
+    `answers` are the status codes of its calls, by method; `received` is what the servers sent it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doors: set[Path] = set()
+        self.answers: dict[str, set[str]] = {name: set() for name in SERVICES}
+        self.received: list[bytes] = []
+
+    def visit(self, process: int) -> None:
+        """Visit the ports and the sockets that are new."""
+        super().visit(process)
+        for path in set(doors(process)) - self.doors:
+            self.doors.add(path)
+            self._play_worker(path)
+            for greeting in GREETINGS:
+                with suppress(OSError):
+                    self._knock(path, greeting)
+
+    def _knock(self, path: Path, greeting: bytes) -> None:
+        stranger = socket.socket(socket.AF_UNIX)
+        stranger.settimeout(0.05)
+        self._open.append(stranger)
+        stranger.connect(str(path))
+        stranger.sendall(greeting)
+        with suppress(TimeoutError):
+            stranger.recv(1)
+
+    def _play_worker(self, path: Path) -> None:
+        import grpc
+        from apache_beam.portability.api import beam_fn_api_pb2 as api
+
+        entry = api.LogEntry(message=STRANGE_LINE, severity=api.LogEntry.Severity.CRITICAL)
+        message = api.LogEntry.List(log_entries=[entry]).SerializeToString()
+        with grpc.insecure_channel(f"unix:{path}") as channel:
+            for name, method in SERVICES.items():
+                call = channel.stream_stream(f"/org.apache.beam.model.{_package(name)}.v1.{method}")
+                said = [message] if name == "Logging" else [b""]
+                try:
+                    self.received += call(iter(said), timeout=5, metadata=[("worker_id", "worker_1")])
+                    self.answers[name].add("OK")
+                except grpc.RpcError as error:
+                    self.answers[name].add(error.code().name)
+
+
+def _package(service: str) -> str:
+    return "job_management" if service == "Artifact" else "fn_execution"
+
+
 @contextmanager
-def scanner() -> Iterator[Scanner]:
+def scanner(kind: type[S] = Scanner) -> Iterator[S]:  # type: ignore[assignment]
     """A scanner, which hangs up at the end."""
-    scanning = Scanner()
+    scanning = kind()
     try:
         yield scanning
     finally:
@@ -116,3 +181,15 @@ def run_with_two_workers(folder: str) -> None:
 
     numbers = beam.Create(range(2)) | beam.Reshuffle()
     Engine(workers=2).run(lambda pipeline: pipeline | numbers | beam.Map(pause, folder), 2)
+
+
+def run_stages(web: str, corpus: str) -> None:
+    """A month's stages on two worker processes, in several parts each."""
+    from small_web import every_stage, write_month
+
+    import pipeline.documents.page_ranges as page_ranges
+    import pipeline.pages.stage as pages
+    from pipeline.engine.runner import Engine
+
+    pages.LINKS_PER_PART, page_ranges.MIN_PAGES_PER_RANGE = 10, 4
+    every_stage(corpus, write_month(Path(web), 20), Engine(workers=2))

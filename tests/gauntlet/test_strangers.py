@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gauntlet.strangers import beside, doors, knock, scanner
+from gauntlet.strangers import STRANGE_LINE, Intruder, beside, doors, knock, scanner
 from gauntlet.whole import TRAIN
 from listeners import beyond_loopback, listeners_of
 
@@ -40,6 +40,33 @@ def test_a_worker_of_another_user_cannot_reach_a_run(tmp_path: Path) -> None:
     assert len(found) >= 4
     assert answers == {errno.EACCES}
     assert not ports
+
+
+STAGES = "import sys; from gauntlet import strangers; strangers.run_stages(*sys.argv[1:])"
+
+
+def published(corpus: Path) -> dict[str, bytes]:
+    """The bytes of every file but run.json, which holds times."""
+    paths = [path for path in sorted(corpus.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {str(path.relative_to(corpus)): path.read_bytes() for path in paths}
+
+
+def test_strangers_change_no_byte_of_a_run_and_get_nothing(tmp_path: Path) -> None:
+    """As the same user, who can reach the sockets: all calls lack the run's token."""
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE / 'tests'}"}
+    command = [sys.executable, "-c", STAGES, str(tmp_path / "web")]
+    subprocess.run([*command, str(tmp_path / "alone")], env=environment, check=True, capture_output=True)
+    with scanner(Intruder) as stranger:
+        done = beside([*command, str(tmp_path / "beside")], environment, stranger)
+    assert done.returncode == 0, done.stdout
+    assert published(tmp_path / "beside") == published(tmp_path / "alone")
+    assert not stranger.seen  # no port
+    assert len(stranger.doors) >= 10
+    assert not stranger.received
+    for method, answers in stranger.answers.items():
+        assert "UNAUTHENTICATED" in answers, method
+        assert answers <= {"UNAUTHENTICATED", "UNAVAILABLE"}, method  # a server may end meanwhile
+    assert STRANGE_LINE not in done.stdout
 
 
 def test_a_port_scanner_does_not_disturb_training(tmp_path: Path) -> None:

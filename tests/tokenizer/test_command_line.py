@@ -53,3 +53,14 @@ def test_a_mistake_is_answered_in_one_line(
     assert ended.value.code == 2
     assert len(error.splitlines()) == 1
     assert all(line in error for line in lines)
+
+
+@pytest.mark.parametrize("words", [["--no-such-flag"], ["--no-such-flag", "7"], ["FILE", "--no-such-flag=7"]])
+def test_an_unknown_flag_is_named_before_what_is_missing(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    parser = Parser(prog="webtext run")
+    parser.add_argument("file")
+    parser.add_argument("--output", required=True)
+    for given, message in ((words, "unrecognized arguments: --no-such-flag"), (["FILE"], "required: --output")):
+        with pytest.raises(SystemExit):
+            parser.parse_args(given)
+        assert message in capsys.readouterr().err

@@ -81,8 +81,16 @@ def test_a_folder_below_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "a").write_bytes(b"")
     (tmp_path / "corpus" / "drops").symlink_to(tmp_path / "outside")
-    with pytest.raises(ValueError, match="outside its folder"):
-        check_file(tmp_path / "corpus", "drops/a")
+    for name in ("drops/a", "drops/missing", "drops/b/missing"):
+        with pytest.raises(ValueError, match="outside its folder"):
+            check_file(tmp_path / "corpus", name)
+
+
+@pytest.mark.parametrize("text", ["[" + "1," * 900_000 + "1]", "[" * 450_000 + "1" + "{}," * 450_000, "{" + '"a":1,' * 900_000])
+def test_a_json_file_of_too_many_values_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="JSON values; at most 786,432 are read"):
+        read_file(tmp_path / "a.json")
 
 
 def test_a_folder_that_is_a_link_itself_is_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tokenizer.errors import InputError
+from tokenizer.labels import printable
 from tokenizer.typed_json import Count, LargeCount, Sha256, decode
 from tokenizer.untrusted import check_file, check_link, inner_name, read_file
 from trainer.checkpoint.folders import METADATA
@@ -81,7 +82,7 @@ def read_metadata(folder: Path, *, verify: bool = True) -> CheckpointMetadata:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DamagedCheckpointError(f"{folder}: not a checkpoint, or an incomplete one (no {METADATA})") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedCheckpointError(f"{path}: cannot be read ({error})") from error
+        raise DamagedCheckpointError(f"{path}: cannot be read ({printable(error)})") from error
     _check_listed(folder, file.files)
     for name, entry in file.files.items() if verify else ():
         _verify(folder, name, entry)

@@ -81,7 +81,7 @@ class Plan:
         try:
             return convert(json.loads(read_file(path)), cls)
         except (ValueError, OSError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
+            raise InputError(f"{path}: cannot be read ({printable(error)}); choose another --out") from error
 
     def record(self, folder: Path) -> None:
         """Write the plan into a new folder, or check that the folder's plan is this one. Raises InputError if it is not."""
@@ -217,7 +217,7 @@ def load_sets(out: Path, plan: Plan) -> list[HeldOut]:
         try:
             held_out = convert(json.loads(read_file(path, 1 << 30)), HeldOut)
         except (ValueError, OSError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); choose another --out") from error
+            raise InputError(f"{path}: cannot be read ({printable(error)}); choose another --out") from error
         if held_out.sha256 != sha256:
             raise InputError(f"{path}: holds other texts than the plan says; choose another --out")
         sets.append(held_out)
