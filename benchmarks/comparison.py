@@ -172,7 +172,7 @@ def compare(corpora: Sequence[str], held_out: Path, out: Path, tokens: int, more
     """Run the command; returns its comparison.json."""
     answer = out / "comparison.json"
     if not answer.exists():
-        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", "--jobs=1", *more]
+        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", *more]
         code = webtext_train(words)
         if code:
             raise SystemExit(f"{' '.join(words)}: exit code {code}")
@@ -269,12 +269,13 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=65_536)
     parser.add_argument("--network", choices=NETWORKS, default="smallest")
     parser.add_argument("--seeds", type=int, default=0, help="runs per corpus; 0: 3 for halves, else as many as a pilot names")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
     parser.add_argument("--documents", type=int, default=None, help="training documents of a harmed corpus (default: all)")
     parser.add_argument("--pages", type=Path, default=None, metavar="DATA")
     parser.add_argument("--detect", type=float, default=0.02)
     parser.add_argument("--repetitions", type=int, default=40)
     arguments = parser.parse_args()
-    arguments.network = NETWORKS[arguments.network]
+    arguments.network = (*NETWORKS[arguments.network], f"--jobs={arguments.jobs}")
     arguments.work.mkdir(parents=True, exist_ok=True)
     told = 0
     for count, row in enumerate(recipes(arguments) if arguments.what == "recipes" else _prepared(arguments), 1):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 LINE = re.compile(rb"compare: (\d+) of (\d+) runs.*?(?:  ((?:\d+:)?\d+:\d\d) left)")
 CLEARED = b"\x1b[2K"
-FLAGS = ("--preset=tiny", "--vocabulary=1024", "--context=128", "--batch-tokens=1024", "--no-compile", "--device=cpu")
+FLAGS = ("--preset=tiny", "--vocabulary=1024", "--context=128", "--batch-tokens=1024", "--held-out-documents=40", "--device=cpu")
 
 
 def seconds_of(duration: str) -> int:
