@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 SMALL_PARAMETERS = 20_000_000
 """On CPUs, networks below this train fastest with one thread each, side by side."""
 QUIET_SECONDS = 30.0
-RECENT_RUNS = 12
-"""The time left is told from the last runs: earlier ones may be of another machine, or of this one with other work beside it."""
 
 
 def default_jobs(parameters: int, gpus: int, cores: int) -> int:
@@ -73,14 +71,13 @@ class RunsProgress:
             self.seconds.append(seconds)
 
     def left_seconds(self) -> float | None:
-        """Time until the last run ends, if each takes the mean of the last that finished; None as long as none has.
+        """Time until the last run ends, if each takes the mean of those that finished; None as long as none has.
 
         Runs under way have a part of it behind them; each waiting one takes the place that is free first.
         """
         if not self.seconds:
             return None
-        recent = self.seconds[-RECENT_RUNS:]
-        mean, now = sum(recent) / len(recent), self.clock()
+        mean, now = sum(self.seconds) / len(self.seconds), self.clock()
         free = [max(0.0, began + mean - now) for began in self._begun.values()]
         waiting = self.total - self.ended - len(free)
         free += [0.0] * (self.jobs - len(free))

@@ -174,6 +174,7 @@ def shuffled(text: str, share: float = 0.3) -> str:
     return " ".join(words)
 
 
+@pytest.mark.slow
 def test_a_corpus_with_shuffled_words_is_found_worse(
     write_corpus: Callable[..., Path], pieces: list[str], tmp_path: Path
 ) -> None:

@@ -64,15 +64,6 @@ def test_the_time_left_is_right_whenever_it_is_said(jobs: int, failing: int) -> 
     assert all(at + left == pytest.approx(clock.now, abs=length / 10) for at, left in said)
 
 
-@pytest.mark.parametrize("factor", [0.25, 3.0])
-def test_the_time_left_follows_a_machine_that_becomes_faster_or_slower(factor: float) -> None:
-    """Also after a resume: the finished runs may be those of another machine."""
-    progress = RunsProgress(60, 2, io.StringIO(), [10.0] * 30, clock=Clock())
-    for seed in range(12):
-        progress.end(TrialRun(0, seed), 10.0 * factor)
-    assert progress.left_seconds() == pytest.approx(18 / 2 * 10 * factor)
-
-
 def test_a_run_under_way_has_a_part_of_its_time_behind_it() -> None:
     clock = Clock()
     progress = RunsProgress(3, 1, io.StringIO(), [40.0], clock=clock)
