@@ -1,12 +1,16 @@
 """Commands that read Parquet files end under load: `exits.py CORPUS NEW FORKED`. Prints JSON: exit codes by command.
 
+CORPUS is copied for each of the two that run at a time, because a removal locks its corpus.
+
 A thread of Arrow that outlives the interpreter can abort the process after the command has finished (see `files.row_groups`), and
 more often on a busy machine. Two commands run at a time beside a process that only computes. NEW runs are processes of their own. FORKED
 runs are forks of one process that has imported the commands; each then ends as any Python program does, by finalization.
 """
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,13 +81,15 @@ class Runs:
     """Exit codes of commands, and the ends of what the wrong ones printed."""
 
     def __init__(self, corpus: Path, work: Path) -> None:
-        self.corpus, self.work = corpus, work
+        self.work = work
+        for lane, kind in itertools.product(range(AT_ONCE), ("corpus", "card")):
+            shutil.copytree(corpus, work / f"{kind}-{lane}")
         self.codes: Counter[tuple[str, int]] = Counter()
         self.wrong: list[str] = []
 
     def words(self, number: int, command: list[str]) -> list[str]:
-        """The words of a command: the card writes to a copy's folder, all others to a new one."""
-        folder = self.corpus if command[0] != "card" else self.corpus.with_name(f"{self.corpus.name}-card")
+        """The words of a command on its lane's copy: the card writes to one of its own, all others to a new folder."""
+        folder = self.work / f"{'card' if command[0] == 'card' else 'corpus'}-{number % AT_ONCE}"
         return [command[0], "--corpus", str(folder), *(word.format(new=self.work / f"new-{number}") for word in command[1:])]
 
     def count(self, command: list[str], code: int, printed: str) -> None:
@@ -92,11 +98,12 @@ class Runs:
         if code or "terminate called" in printed or "core dumped" in printed:
             self.wrong.append(f"{' '.join(command)}: {code}: {printed[-500:]}")
 
-    def start(self, number: int, command: list[str]) -> None:
-        """Run a command as a process of its own."""
-        line = [sys.executable, "-m", "pipeline", *self.words(number, command)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-        self.count(command, done.returncode, done.stdout + done.stderr)
+    def start(self, share: list[tuple[int, list[str]]]) -> None:
+        """Run commands as processes of their own, one after the other."""
+        for number, command in share:
+            line = [sys.executable, "-m", "pipeline", *self.words(number, command)]
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+            self.count(command, done.returncode, done.stdout + done.stderr)
 
     def fork(self, share: list[tuple[int, list[str]]]) -> None:
         """Run commands as forks of one process, one after the other."""
@@ -112,13 +119,18 @@ class Runs:
             forker.stdin.close()
 
 
+def lanes(runs: list[tuple[int, list[str]]]) -> list[list[tuple[int, list[str]]]]:
+    """The runs that may not run at a time with each other: those of one copy of the corpus."""
+    return [[run for run in runs if run[0] % AT_ONCE == lane] for lane in range(AT_ONCE)]
+
+
 def main(corpus: Path, new: int, forked: int) -> None:
     """Run the commands and print the counts."""
     runs = list(enumerate(islice(cycle(COMMANDS), new + forked)))
     with tempfile.TemporaryDirectory() as work, busy_loop(), ThreadPoolExecutor(AT_ONCE) as pool:
         results = Runs(corpus, Path(work))
-        list(pool.map(lambda run: results.start(*run), runs[:new]))
-        list(pool.map(results.fork, [runs[new + i :: AT_ONCE] for i in range(AT_ONCE)]))
+        list(pool.map(results.start, lanes(runs[:new])))
+        list(pool.map(results.fork, lanes(runs[new:])))
     codes = {f"{name} {code}": count for (name, code), count in sorted(results.codes.items())}
     print(json.dumps({"codes": codes, "wrong": results.wrong}))
 

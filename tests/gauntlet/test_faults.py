@@ -125,7 +125,6 @@ def test_no_command_aborts_at_its_end_on_a_busy_machine(tmp_path: Path) -> None:
     """Five hundred ends, 200 of them of processes of their own."""
     corpus = str(tmp_path / "corpus")
     every_stage(corpus, write_month(tmp_path / "month", 24), Engine(workers=1))
-    shutil.copytree(corpus, f"{corpus}-card")
     result = run_program("exits.py", corpus, 200, 300)
     assert result["wrong"] == []
     assert sum(result["codes"].values()) == 500
