@@ -1,11 +1,12 @@
 """Is `webtext-train compare` honest, and does it see what is there? On the documents of a finished corpus.
 
     python benchmarks/comparison.py halves CORPUS --work DIR      # two halves by hash, 40 times: rarely told apart
-    python benchmarks/comparison.py harmed CORPUS --work DIR      # words shuffled, documents three times, furniture left in
+    python benchmarks/comparison.py harmed CORPUS --work DIR      # words shuffled, documents three times, boilerplate left in
     python benchmarks/comparison.py recipes DATA --work DIR       # de-duplication, extractors, boilerplate, on real pages
 
 CORPUS is a folder of token shards with its tokenizer, or a .jsonl file with a text per line; DATA is the folder of `real_pages.py`.
-Every comparison is the command itself, on corpora written for it. What is finished stays: the same command goes on.
+With `--pages DATA`, the boilerplate of harmed corpora is that of real pages. Every comparison is the command itself, on corpora
+written for it. What is finished stays: the same command goes on.
 """
 
 import argparse
@@ -14,11 +15,13 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import lxml.etree
+import lxml.html
 import numpy as np
 import numpy.typing as npt
 import real_pages
@@ -30,7 +33,7 @@ from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEnt
 from trainer.cli import main as webtext_train
 
 VOCABULARY = 1024
-HELD_OUT_DOCUMENTS = 200
+HELD_OUT_DOCUMENTS, HELD_OUT_CHARACTERS = 200, 2_000
 LONGEST_CHARACTERS = 8_000
 """The demo's corpus has pages of a megabyte: with them, the noise is that of the few documents that a run draws."""
 BATCH = ("--context=64", "--batch-tokens=1024", "--micro-batch=16")
@@ -43,8 +46,14 @@ NETWORKS = {
         *BATCH,
         "--learning-rate=3e-3",
     ),  # at 1e-2 some of a million tokens diverge
+    "modern": (
+        *("--recipe=modern", "--layers=2", "--heads=2", "--width=64", "--learning-rate=1e-2", "--no-compile"),
+        *("--context=128", "--batch-tokens=2048", "--micro-batch=16"),
+    ),  # leaves the plateau of token frequencies within 40,000 tokens, each seed at nearly the same time
 }
 SHUFFLED_WORDS = 0.3
+HIDDEN = ("script", "style", "noscript", "template", "svg")
+SURE_CHARACTERS = 40
 FURNITURE = (
     "Home About us Contact Archive Subscribe to our newsletter Log in Register Search",
     "Share this: Facebook Twitter Reddit E-mail Print Like this: Like Loading...",
@@ -82,12 +91,15 @@ def small_tokenizer(texts: Sequence[str]) -> Tokenizer:
     return train_tokenizer(counts, VOCABULARY)
 
 
-def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> Path:
-    """A folder of token shards with all texts in the training split."""
+def write_corpus(folder: Path, texts: Sequence[str], tokenizer: Tokenizer, origins: Sequence[str] | None = None) -> Path:
+    """A folder of token shards with all texts in the training split.
+
+    A document's id is that of its origin, the text before it was harmed: so that a seed draws the same documents of each corpus.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     documents = [_tokens_of(text, tokenizer) for text in texts]
     offsets = np.cumsum([0, *map(len, documents)])
-    ids = np.frombuffer(b"".join(map(_digest, texts)), np.uint8).reshape(-1, 16)
+    ids = np.frombuffer(b"".join(map(_digest, origins or texts)), np.uint8).reshape(-1, 16)
     header = Header("train", 0, 1, len(texts), int(offsets[-1]), tokenizer.sha256, tokenizer.vocab_size, tokenizer.eot_id)
     path = folder / header.name
     with path.open("wb") as sink:
@@ -119,11 +131,35 @@ def shuffled(text: str) -> str:
     return " ".join(words)
 
 
-def furnished(text: str) -> str:
-    """The text between lines of furniture, as a page has them whose extractor leaves them in."""
-    draw = random.Random(_digest(text))
-    lines = draw.sample(FURNITURE, 3)
-    return "\n".join([lines[0], text, *lines[1:]])
+def boilerplate_of(data: Path) -> list[tuple[str, str]]:
+    """What stands before and after the main text of the English pages in html/ whose whole text is known, in the order of names."""
+    rows = [json.loads(line) for name in ("gold", "index") for line in (data / "html" / f"{name}.jsonl").read_text().splitlines()]
+    english = {row["file"] for row in rows if row.get("guess_lang") == "en"}
+    gold = {row["file"]: " ".join(row["text"].split()) for row in rows if row.get("text") and row["file"] in english}
+    pages = {name: body for path in (data / "html").glob("*.tar.xz") for name, body in real_pages.members(path) if name in gold}
+    return [around for name in sorted(gold) if (around := _around(gold[name], _visible_lines(pages[name]))) is not None]
+
+
+def _visible_lines(page: bytes) -> list[str]:
+    tree = lxml.html.fromstring(page)
+    lxml.etree.strip_elements(tree, *HIDDEN, lxml.etree.Comment, with_tail=False)
+    lines = (" ".join(line.split()) for line in tree.itertext())
+    return [line for line in lines if line]
+
+
+def _around(gold: str, lines: Sequence[str]) -> tuple[str, str] | None:
+    """The lines before and after the main text, which begins and ends with a line of some length that the gold text has."""
+    inside = [i for i, line in enumerate(lines) if len(line) >= SURE_CHARACTERS and line in gold]
+    if not inside:
+        return None
+    before, after = lines[: inside[0]], lines[inside[-1] + 1 :]
+    return "\n".join(line for line in before if line not in gold), "\n".join(line for line in after if line not in gold)
+
+
+def furnished(text: str, boilerplate: Sequence[tuple[str, str]]) -> str:
+    """The text between the boilerplate of a page, as an extractor gives it that leaves everything in."""
+    before, after = random.Random(_digest(text)).choice(boilerplate)
+    return f"{before}\n{text}\n{after}"
 
 
 def three_times(texts: Sequence[str]) -> list[str]:
@@ -132,18 +168,11 @@ def three_times(texts: Sequence[str]) -> list[str]:
     return [*third, *third, *third]
 
 
-HARMS: dict[str, Callable[[Sequence[str]], list[str]]] = {
-    "shuffled": lambda texts: [shuffled(text) for text in texts],
-    "three-times": three_times,
-    "furniture": lambda texts: [furnished(text) for text in texts],
-}
-
-
 def compare(corpora: Sequence[str], held_out: Path, out: Path, tokens: int, more: Sequence[str]) -> dict[str, object]:
     """Run the command; returns its comparison.json."""
     answer = out / "comparison.json"
     if not answer.exists():
-        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", "--jobs=1", *more]
+        words = ["compare", *corpora, "--out", str(out), "--held-out", str(held_out), f"--tokens={tokens}", *more]
         code = webtext_train(words)
         if code:
             raise SystemExit(f"{' '.join(words)}: exit code {code}")
@@ -155,7 +184,7 @@ def halves(
     texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
     """Compare two halves of the corpus, another cut each time."""
-    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--seeds={arguments.seeds}"]
+    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--seeds={arguments.seeds or 3}"]
     for repetition in range(1, arguments.repetitions + 1):
         work = arguments.work / f"halves-{repetition}"
         marks = [hashlib.blake2b(_digest(text) + repetition.to_bytes(4, "little")).digest()[0] & 1 for text in texts]
@@ -172,9 +201,16 @@ def harmed(
     texts: Sequence[str], tokenizer: Tokenizer, held_out: Path, arguments: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
     """Compare the corpus with its harmed forms, with the seeds that the pilot names."""
-    forms = {"whole": list(texts)} | {name: harm(texts) for name, harm in HARMS.items()}
-    folders = [str(write_corpus(arguments.work / name, form, tokenizer)) for name, form in forms.items()]
-    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--detect={arguments.detect}"]
+    boilerplate = boilerplate_of(arguments.pages) if arguments.pages else [(FURNITURE[0], "\n".join(FURNITURE[1:]))]
+    originals, repeated = list(texts[: arguments.documents]), three_times(texts[: arguments.documents])
+    forms = {
+        "whole": (originals, originals),
+        "shuffled": ([shuffled(text) for text in originals], originals),
+        "three-times": (repeated, repeated),
+        "boilerplate": ([furnished(text, boilerplate) for text in originals], originals),
+    }
+    folders = [str(write_corpus(arguments.work / name, form, tokenizer, origins)) for name, (form, origins) in forms.items()]
+    flags = [*arguments.network, f"--vocabulary={VOCABULARY}", f"--detect={arguments.detect}", f"--seeds={arguments.seeds}"]
     body = compare(folders, held_out, arguments.work / "out", arguments.tokens, flags)
     yield from (_row(pair, body) for pair in _pairs(body) if "whole" in (pair["first"], pair["second"]))
 
@@ -183,7 +219,10 @@ def recipes(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Compare a corpus of real pages with variants that differ in one setting, on WebText's own documents."""
     data = arguments.corpus
     corpora = [str(folder) for folder in real_pages.build(data, arguments.work).values()]
-    flags = [*arguments.network, f"--vocabulary={real_pages.VOCABULARY}", f"--detect={arguments.detect}"]
+    flags = [
+        *(*arguments.network, f"--vocabulary={real_pages.VOCABULARY}"),
+        *(f"--detect={arguments.detect}", f"--seeds={arguments.seeds}"),
+    ]
     held_out = data / "webtext" / "webtext.test.sample.jsonl"
     body = compare(corpora, held_out, arguments.work / "out", arguments.tokens, flags)
     yield from (_row(pair, body) for pair in _pairs(body) if "base" in (pair["first"], pair["second"]))
@@ -215,7 +254,8 @@ def _prepared(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     texts = texts_of(arguments.corpus)
     tokenizer = small_tokenizer(texts)
     held_out = arguments.work / "held-out.jsonl"
-    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:HELD_OUT_DOCUMENTS]))
+    beginnings = (text[:HELD_OUT_CHARACTERS] for text in texts[:HELD_OUT_DOCUMENTS])
+    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in beginnings))
     work = halves if arguments.what == "halves" else harmed
     yield from work(texts[HELD_OUT_DOCUMENTS:], tokenizer, held_out, arguments)
 
@@ -228,11 +268,14 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, metavar="DIR")
     parser.add_argument("--tokens", type=int, default=65_536)
     parser.add_argument("--network", choices=NETWORKS, default="smallest")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=0, help="runs per corpus; 0: 3 for halves, else as many as a pilot names")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
+    parser.add_argument("--documents", type=int, default=None, help="training documents of a harmed corpus (default: all)")
+    parser.add_argument("--pages", type=Path, default=None, metavar="DATA")
     parser.add_argument("--detect", type=float, default=0.02)
     parser.add_argument("--repetitions", type=int, default=40)
     arguments = parser.parse_args()
-    arguments.network = NETWORKS[arguments.network]
+    arguments.network = (*NETWORKS[arguments.network], f"--jobs={arguments.jobs}")
     arguments.work.mkdir(parents=True, exist_ok=True)
     told = 0
     for count, row in enumerate(recipes(arguments) if arguments.what == "recipes" else _prepared(arguments), 1):

@@ -23,7 +23,7 @@ from warcio.warcwriter import WARCWriter
 VOCABULARY = 2048
 MANUAL_PAGES = 300
 """Pages of each version of PostgreSQL's documentation."""
-VALIDATION_SHARE = 0.1
+VALIDATION_SHARE = 0.02
 VARIANTS = {
     "no-dedup": ("dedup.threshold=1",),
     "trafilatura": ("documents.extractor=trafilatura",),

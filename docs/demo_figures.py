@@ -25,6 +25,7 @@ REASONS = {
     "language": "in another language",
     "near_duplicate": "near duplicates",
     "same_text": "with equal text",
+    "cpu_time": "over the limit of processor time",
 }
 
 

@@ -11,6 +11,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 LONGEST_LINE = 100
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PICTURE = re.compile(r'<img [^>]*src="([^"]+)"')
 
 
 def prose(page: Path) -> list[tuple[int, str]]:
@@ -36,7 +37,7 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
     page = ROOT / name
     broken = []
     for number, line in prose(page):
-        for target in LINK.findall(line):
+        for target in (*LINK.findall(line), *PICTURE.findall(line)):
             path, _, anchor = target.partition("#")
             if "://" in path or path.startswith("mailto:"):
                 continue

@@ -1,7 +1,7 @@
 """GPUs by the names that torch gives them: nominal speed of bf16 products and of memory, with the maker's document for each.
 
-The makers' documents themselves could not be reached. `read` names where a figure was found and agreed, which reprints the document
-or cites it; where it is None, both figures are from memory: check such a card before you rely on it.
+The makers' documents themselves could not be reached. `read` names where the figures were found and agreed, which reprints the document
+or cites it. Where it says "from memory", check the figure before you rely on it.
 """
 
 import re
@@ -15,7 +15,7 @@ class Card:
     tflops: float
     gigabytes_per_second: float
     source: str
-    read: str | None = None
+    read: str
 
 
 _HOPPER = "archive-lib.hpctech.co.jp/gpuproduct/nvidia-h100.html: 1,979 and 1,513 with sparsity; 3,350 and 2,000 GB/s"
@@ -23,21 +23,28 @@ _ADA = "mullet.se, product 355414: L40 181.05 | 362.1 with sparsity, L40S 362.05
 _BLACKWELL = "glennklockwood.com/garden/processors/B200 and B300: HGX 2,250, GB200 2,500; 8 TB/s at most"
 
 CARDS = {
-    "A10": Card(125.0, 600, "A10 data sheet", "baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference: bandwidth alone"),
+    "A10": Card(
+        125.0, 600, "A10 data sheet", "baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference: 600 GB/s; products from memory"
+    ),
     "A10G": Card(
         70.0,
         600,
         "A10G data sheet, AWS edition of the A10",
-        "baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference: bandwidth alone",
+        "baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference: 600 GB/s; products from memory",
     ),
     "A40": Card(149.7, 696, "A40 data sheet", "ecer.com, A40 with 48 GB: 149.7 | 299.4 with sparsity; 696 GB/s"),
     "A100": Card(
         312.0,
         2039,
         "A100 data sheet, 80 GB SXM; the other forms have slower memory",
-        "hmc-tech.com/gpu/nvidia-l4-vs-nvidia-a100-40gb: 311.87; bandwidth from memory",
+        "glennklockwood.com/garden/processors/A100: 312; 80 GB SXM4 2,039 GB/s",
     ),
-    "A800": Card(312.0, 2039, "A800 data sheet: an A100 with slower links"),
+    "A800": Card(
+        312.0,
+        2039,
+        "A800 data sheet, 80 GB: an A100 with slower links",
+        "hmc-tech.com/gpu/nvidia-a800-vs-nvidia-t40: 311.87; bandwidth is the A100's",
+    ),
     "B200": Card(2250.0, 8000, "HGX B200 data sheet: 36 PFLOPS with sparsity for 8", _BLACKWELL),
     "B300": Card(2250.0, 8000, "HGX B300 data sheet: 36 PFLOPS with sparsity for 8", _BLACKWELL),
     "GB200": Card(2500.0, 8000, "GB200 NVL72 data sheet: 360 PFLOPS with sparsity for 72", _BLACKWELL),
@@ -67,13 +74,23 @@ CARDS = {
         "H200 data sheet, NVL: 1,671 with sparsity",
         "aiwiki.ai/wiki/nvidia_h200: 4.8 TB/s; products from memory",
     ),
-    "H800": Card(989.4, 3350, "H800 data sheet: an H100 with slower links"),
+    "H800": Card(
+        989.4,
+        3350,
+        "H800 data sheet: an H100 with slower links",
+        "philisun.com, H800 vs H100: products and 3.35 TB/s as the H100's, without a figure for the products",
+    ),
     "L4": Card(
         121.0, 300, "L4 data sheet: 242 with sparsity", "grokipedia.com/page/NVIDIA_L4_vs_L40S: 242 with sparsity; 300 GB/s"
     ),
     "L40": Card(181.05, 864, "L40 data sheet: 362.1 with sparsity", _ADA),
     "L40S": Card(362.05, 864, "L40S data sheet: 733 with sparsity", _ADA),
-    "RTX 3090": Card(71.0, 936, "GA102 white paper, table of the RTX 3090"),
+    "RTX 3090": Card(
+        71.0,
+        936,
+        "GA102 white paper, table of the RTX 3090",
+        "holynerdvana.blogspot.com, RTX 3090 specifications: 142 in fp16 with fp16 sums, a half of it here; 936 GB/s",
+    ),
     "RTX 4090": Card(
         165.2, 1008, "Ada white paper, table of the RTX 4090", "waredb.com/processor/nvidia-geforce-rtx-4090: 165.15; 1,008 GB/s"
     ),

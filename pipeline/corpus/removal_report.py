@@ -13,9 +13,9 @@ import orjson
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.matching import Matched
 from pipeline.corpus.next_folder import NextFolder
-from pipeline.corpus.token_spans import spans_of_documents
+from pipeline.corpus.token_spans import spans_in_dataset, spans_of_documents
 from pipeline.storage import files
-from pipeline.storage.manifest import StageManifest
+from pipeline.storage.manifest import StageManifest, load_stage
 from pipeline.storage.takedown_list import TEXT, Entry
 from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest as Dataset
@@ -88,31 +88,43 @@ def document_rows(corpus: CorpusFolder, matched: Matched) -> Iterator[dict[str, 
         yield row
 
 
-def readers_of(corpus: CorpusFolder, joined: Sequence[str], runs: Sequence[str]) -> dict[str, Any]:
-    """The joined datasets that hold the corpus' shards, and the checkpoints of `runs` that were trained on one of them or on it.
+def readers_of(corpus: CorpusFolder, matched: Matched, joined: Sequence[str], runs: Sequence[str]) -> dict[str, Any]:
+    """The datasets of `joined` that hold a removed document, the checkpoints of `runs` trained on one of them or on the corpus' own
+    shards, and those trained on other data.
 
-    Raises InputError for a folder of --joined that is no joined dataset, and for a run without a checkpoint.
+    Documents are looked up by id: a joined dataset may hold shards of an earlier version of the corpus. Nobody can tell what a checkpoint
+    has read if its data is neither the corpus' nor in `joined`: these are `checkpoints_unknown`. Raises InputError for a folder of
+    --joined that is no joined dataset, and for a run without a checkpoint.
     """
-    if "tokens" not in corpus.folders:
-        return {"joined": [], "checkpoints": []}
-    fingerprints = {_fingerprint(corpus.folders["tokens"]): corpus.folders["tokens"]}
-    own, holders = corpus.manifests["tokens"].sha256, []
-    for folder in joined:
-        manifest = StageManifest.load(folder)
-        if own in {entry.sha256 for entry in manifest.inputs.values()}:
+    ids = {document.document_id for document in matched.documents}
+    holders, known, trained_on = [], set[str](), dict[str, str]()
+    own = [corpus.folders["tokens"]] if "tokens" in corpus.folders else []
+    for folder in [*own, *joined]:
+        manifest = load_stage(folder, "tokens")
+        dataset = _dataset(folder)
+        known.add(dataset.sha256)
+        if not ids or next(spans_in_dataset(dataset, ids), None) is None:
+            continue
+        trained_on[dataset.sha256] = folder
+        if folder not in own:
             holders.append({"folder": folder, "sha256": manifest.sha256})
-            fingerprints[_fingerprint(folder)] = folder
-    return {"joined": holders, "checkpoints": list(_checkpoints(runs, fingerprints))}
+    found = list(_checkpoints(runs))
+    return {
+        "joined": holders,
+        "checkpoints": [row | {"trained_on": trained_on[sha256]} for row, sha256 in found if sha256 in trained_on],
+        "checkpoints_unknown": [row | {"corpus_sha256": sha256} for row, sha256 in found if sha256 not in known],
+    }
 
 
-def _fingerprint(folder: str) -> str:
+def _dataset(folder: str) -> Dataset:
     try:
-        return Dataset.load(folder).sha256
+        return Dataset.load(folder)
     except FormatError as error:
         raise InputError(str(error)) from error
 
 
-def _checkpoints(runs: Iterable[str], fingerprints: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _checkpoints(runs: Iterable[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Folder and step of each checkpoint, and the fingerprint of the token shards that it was trained on."""
     for run in runs:
         paths = sorted(Path(run).glob(CHECKPOINTS)) or sorted(Path(run).glob("checkpoint.json"))
         if not paths:
@@ -123,8 +135,7 @@ def _checkpoints(runs: Iterable[str], fingerprints: Mapping[str, str]) -> Iterat
                 fingerprint, step = str(found["corpus_sha256"]), int(found["step"])
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{path}: not a checkpoint's record ({error})") from error
-            if fingerprint in fingerprints:
-                yield {"checkpoint": str(path.parent), "step": step, "trained_on": fingerprints[fingerprint]}
+            yield {"checkpoint": str(path.parent), "step": step}, fingerprint
 
 
 def linked_elsewhere(folders: Mapping[str, NextFolder]) -> list[str]:

@@ -119,7 +119,7 @@ def _check(corpus: CorpusFolder, arguments: argparse.Namespace) -> None:
 
 
 def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequence[Entry], matched: Matched) -> None:
-    readers = readers_of(corpus, arguments.joined, arguments.runs)
+    readers = readers_of(corpus, matched, arguments.joined, arguments.runs)
     same_text = urls_with_same_text(corpus, matched.documents)
     folders = next_corpus.next_folders(corpus, arguments.output, keep_pages=arguments.keep_pages)
     root = arguments.corpus if arguments.output is None else arguments.output
@@ -153,6 +153,11 @@ def _write(corpus: CorpusFolder, arguments: argparse.Namespace, entries: Sequenc
     )
     for path in linked:
         logger.warning("remove: %s had other names (hard links), which keep the text; join again, or remove them", path)
+    for row in readers["checkpoints_unknown"]:
+        logger.warning(
+            "remove: %s was trained on shards that are neither the corpus' own nor in --joined: look for the removed documents there",
+            row["checkpoint"],
+        )
     for url in same_text:
         logger.warning("remove: %s has the same text and is kept; --document-ids removes every page with a text", url)
 

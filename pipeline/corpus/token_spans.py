@@ -1,6 +1,6 @@
 """Positions of documents in the token shards: ids and offsets are read, tokens are not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,14 +39,17 @@ def spans_of_documents(corpus: CorpusFolder, ids: set[bytes]) -> list[TokenSpan]
     """The spans of the documents with these ids; empty if the corpus has no token shards."""
     if not ids or "tokens" not in corpus.folders:
         return []
+    return list(spans_in_dataset(open_dataset(corpus), ids))
+
+
+def spans_in_dataset(dataset: Dataset, ids: Set[bytes]) -> Iterator[TokenSpan]:
+    """The spans of the documents with these ids in token shards, which need not belong to a corpus folder."""
     id_values = pa.array(sorted(ids), pa.binary(16))
-    spans = []
-    for batch in _batches(open_dataset(corpus)):
+    for batch in _batches(dataset):
         raw = pa.py_buffer(np.ascontiguousarray(batch.tokens.document_ids))
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(batch.tokens), [None, raw])
         rows = np.flatnonzero(pc.is_in(column, value_set=id_values).to_numpy(zero_copy_only=False))
-        spans += [batch.span(int(row)) for row in rows]
-    return spans
+        yield from (batch.span(int(row)) for row in rows)
 
 
 def spans_in_window(corpus: CorpusFolder, split: str, start: int, tokens: int) -> list[TokenSpan]:

@@ -3,14 +3,17 @@
 A folder follows from its inputs only if each of them still is what was read, and follows from its own inputs in turn.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.storage import files
 from pipeline.storage.manifest import NAME, Input, StageManifest, input_place
+from pipeline.storage.places import FLAG
 from tokenizer.errors import InputError
 
+logger = logging.getLogger(__name__)
 VOCABULARY = "vocabulary"
 
 
@@ -89,8 +92,11 @@ def _walk(folder: str, manifest: StageManifest, seen: set[str]) -> Iterator[Brok
 def check_chain(folder: str) -> None:
     """Raise InputError where the stage in a folder, or one that it follows from, has read an input that has changed since.
 
-    Inputs that are gone are no error here: a stage that reads them says so.
+    Inputs that are gone are no error here: a stage that reads them says so. Those that lie elsewhere are not read: a line names them.
     """
-    for broken in broken_links(folder):
+    links = list(broken_links(folder))
+    for broken in links:
         if broken.kind in (Break.CHANGED, Break.DAMAGED):
             raise InputError(f"{broken}; {broken.advice}")
+    for link in (link for link in links if link.kind is Break.ELSEWHERE):
+        logger.warning("%s: not checked whether it has changed; to check it, add %s with a folder above it", link, FLAG)

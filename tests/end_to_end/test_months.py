@@ -1,18 +1,19 @@
 """A corpus that lives for years, as a state machine: months in any order, cleared, replaced, taken down, joined, trained on, copied,
 renamed.
 
-Documents folders are written by the test; dedup, tokens, remove, join and verify are the real ones, and the trainer's reader. After
-each step the files are compared with the manifests, and what verify and join say with a recomputation that uses none of their code.
+Documents folders are written by the test; dedup, tokens, remove, join, verify and `webtext-train train` are the real ones. After each
+step the files are compared with the manifests, and what verify and join say with a recomputation that uses none of their code.
 """
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,7 +37,8 @@ from tokenizer.codec import Tokenizer
 from tokenizer.errors import InputError
 from tokenizer.shards import Manifest as Dataset
 from tokenizer.stream import Stream
-from trainer.data import Batches, TokenDataset
+from trainer import cli as trainer
+from trainer.data import Batches, MicroBatch, TokenDataset
 
 ENGINE = Engine(workers=1, replace=True)
 MONTHS = ("2017-01", "2017-02", "2017-03", "2017-04")
@@ -62,6 +64,11 @@ WORDS = [
     "hand",
     "part",
 ]
+NETWORK = ("--layers=1", "--width=8", "--heads=1", "--vocabulary=280", "--device=cpu")
+CONTEXT, WINDOWS = 16, 8
+FULL = bool(os.environ.get("WEBTEXT_FULL"))
+RUNS = 6 if FULL else 2
+"""Most training runs in one example."""
 STAGES = ("documents", "dedup", "tokens")
 KIND_OF_ROWS = {"documents": "documents", "dedup": "keep", "tokens": "tokens"}
 """The kind of each stage's files whose rows are its documents."""
@@ -118,6 +125,29 @@ def ids_of(folder: Path) -> list[str]:
     return [bytes(key).hex() for split in dataset.splits for shard in dataset.open(split) for key, _ in shard.documents()]
 
 
+class Trained(NamedTuple):
+    """A training run: its folder below the root, the fingerprint of its corpus, and the documents that its steps read."""
+
+    folder: str
+    corpus_sha256: str
+    documents: frozenset[str]
+
+
+def watch(patch: pytest.MonkeyPatch) -> dict[int, list[tuple[int, list[int]]]]:
+    """The windows that the trainer reads for each step from now on: position in the stream, and tokens."""
+    read: dict[int, list[tuple[int, list[int]]]] = {}
+    micro_batches = Batches.micro_batches
+
+    def noted(self: Batches, step: int, **share: Any) -> list[MicroBatch]:
+        found = micro_batches(self, step, **share)
+        inputs = [row.tolist() for batch in found for row in batch.inputs]
+        read[step] = list(zip(self.starts(step).tolist(), inputs, strict=True))
+        return found
+
+    patch.setattr(Batches, "micro_batches", noted)
+    return read
+
+
 class Years(RuleBasedStateMachine):
     """Months below a root. The model: the documents that each month was given, and the addresses that were taken down."""
 
@@ -128,6 +158,7 @@ class Years(RuleBasedStateMachine):
         self.given: dict[str, list[int]] = {}
         self.listed: set[int] = set()
         self.reader: tuple[Stream, bytes] | None = None
+        self.runs: list[Trained] = []
         self.joined: list[str] | None = None
         self.gone_at_join: frozenset[str] = frozenset()
         write_documents(self.base / "sample", [[document(text(number), address(number)) for number in range(24)]])
@@ -136,6 +167,11 @@ class Years(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         shutil.rmtree(self.base, ignore_errors=True)
+
+    @property
+    def engine(self) -> Engine:
+        """Stages follow the chain into all months, as in the DAG."""
+        return replace(ENGINE, also_read=(str(self.root),))
 
     def folder(self, month: str, stage: str) -> Path:
         return self.root / month / stage
@@ -153,14 +189,14 @@ class Years(RuleBasedStateMachine):
             {"documents": str(self.folder(month, "documents"))},
             str(self.folder(month, "dedup")),
             DedupSettings(transitive=transitive, against=earlier),
-            ENGINE,
+            self.engine,
         )
         dedup.STAGE.run(call)
 
     def encode(self, month: str, **settings: int) -> None:
         inputs = {"dedup": str(self.folder(month, "dedup")), "vocabulary": str(self.root / "vocabulary")}
         tokens.STAGE.run(
-            Call(inputs, str(self.folder(month, "tokens")), tokens.TokensSettings(validation_share=0.0, **settings), ENGINE)
+            Call(inputs, str(self.folder(month, "tokens")), tokens.TokensSettings(validation_share=0.0, **settings), self.engine)
         )
 
     @rule(month=st.sampled_from(MONTHS), numbers=st.lists(st.integers(0, 23), max_size=5, unique=True))
@@ -182,8 +218,9 @@ class Years(RuleBasedStateMachine):
         month = data.draw(st.sampled_from(sorted(self.given)))
         if stage == "documents":
             return self.write(month, self.given[month][::-1])
-        needed = [self.folder(month, "documents"), *(self.folder(m, "dedup") for m in self.given if m < month)]
-        if not all(map(is_whole, needed)) or (stage == "tokens" and not is_whole(self.folder(month, "dedup"))):
+        earlier = [self.folder(m, "dedup") for m in self.given if m < month]
+        needed = [self.folder(month, "documents"), *earlier] if stage == "dedup" else [self.folder(month, "dedup")]
+        if not all(map(is_whole, needed)):  # tokens follow from the months that their dedup has read: not from a later arrival
             with pytest.raises(InputError, match=r"has changed since|no manifest\.json"):
                 (self.compare if stage == "dedup" else self.encode)(month)
         elif stage == "dedup":
@@ -207,6 +244,14 @@ class Years(RuleBasedStateMachine):
             self.compare(month)
             self.encode(month)
 
+    @precondition(lambda self: bool(self.given))
+    @rule()
+    def publish(self) -> None:
+        """What the DAG publishes: no month is stale, so that the join succeeds."""
+        self.settle()
+        self.join()
+        assert self.joined == ids_of(self.root / "joined")
+
     @rule(number=st.integers(0, 23))
     def take_down(self, number: int) -> None:
         self.settle()
@@ -215,8 +260,28 @@ class Years(RuleBasedStateMachine):
         path.write_text(
             "date,reference,kind,value\n" + "".join(f"2026-11-29,R{n},address,{address(n)}\n" for n in sorted(self.listed))
         )
+        joined = ["--joined", str(self.root / "joined")] if self.joined is not None else []
+        runs = ["--runs", *(str(self.root / run.folder) for run in self.runs)] if self.runs else []
         for month in self.given:
-            remove.TOOL.run(["--corpus", str(self.root / month), "--replace", "--list", str(path), "--also-read", str(self.root)])
+            own = Dataset.load(self.folder(month, "tokens")).sha256
+            reports = set((self.root / month).glob("removals/*.json"))
+            removal = ["--corpus", str(self.root / month), "--replace", "--list", str(path)]
+            remove.TOOL.run([*removal, *joined, *runs, "--also-read", str(self.root)])
+            for report in set((self.root / month).glob("removals/*.json")) - reports:
+                self.check_report(json.loads(report.read_bytes()), own)
+
+    def check_report(self, report: dict[str, Any], own: str) -> None:
+        """A removal's report names the joined set and the checkpoints that hold what went, and no others.
+
+        The shards of the month, whose fingerprint is `own`, may be those of a set that was joined of this month alone.
+        """
+        gone = {row["document_id"] for row in report["documents"]}
+        assert bool(report["joined"]) == (not gone.isdisjoint(self.joined or ()))
+        now = Dataset.load(self.root / "joined").sha256 if self.joined is not None else ""
+        known = [run for run in self.runs if run.corpus_sha256 in (now, own)]
+        expected = {run.folder for run in known if not gone.isdisjoint(run.documents)}
+        assert {str(Path(row["checkpoint"]).parents[1].relative_to(self.root)) for row in report["checkpoints"]} == expected
+        assert len(report["checkpoints_unknown"]) == len(self.runs) - len(known)
 
     @precondition(lambda self: bool(self.given))
     @rule()
@@ -241,20 +306,77 @@ class Years(RuleBasedStateMachine):
         """The ids of all documents that were taken down."""
         return frozenset(document(text(number), "").document_id.hex() for number in self.listed)
 
+    def joined_tokens(self) -> tuple[np.ndarray[Any, Any], list[tuple[int, str]]]:
+        """All tokens of the joined set's training split, and the end and id of each document, as its shards have them."""
+        documents = [pair for shard in Dataset.load(self.root / "joined").open("train") for pair in shard.documents()]
+        ends = np.cumsum([len(tokens) for _, tokens in documents])
+        whole = np.concatenate([tokens for _, tokens in documents])
+        return whole, [(int(end), bytes(key).hex()) for end, (key, _) in zip(ends, documents, strict=True)]
+
     @precondition(lambda self: bool(self.joined))
     @rule(seed=st.integers(0, 3))
-    def train(self, seed: int) -> None:
+    def read_an_epoch(self, seed: int) -> None:
         """What an epoch reads of the joined set is its documents, each once, as tokens whose order is the shards'."""
         stream = TokenDataset.open(self.root / "joined").train
         batches = Batches(stream, context=7, windows=1, seed=seed)
         starts = sorted(int(batches.starts(step)[0]) for step in range(batches.windows_per_epoch))
         assert starts == list(range(starts[0], starts[0] + 7 * len(starts), 7))
-        shards = Dataset.load(self.root / "joined").open("train")
-        whole = np.concatenate([tokens for shard in shards for _, tokens in shard.documents()])
+        whole, _ = self.joined_tokens()
         for step in range(batches.windows_per_epoch):
             (start,) = batches.starts(step)
             (batch,) = batches.micro_batches(step)
             assert batch.inputs[0].tolist() == whole[start : start + 7].tolist()
+
+    @precondition(lambda self: bool(self.joined) and len(self.runs) < RUNS)
+    @rule()
+    def train(self) -> None:
+        """`webtext-train train` for an epoch of the joined set: what it reads and records is that set, each document of it."""
+        whole, documents = self.joined_tokens()
+        folder = f"runs/{len(self.runs)}"
+        steps = -(-len(whole) // (CONTEXT * WINDOWS))
+        shape = [*NETWORK, f"--context={CONTEXT}", f"--batch-tokens={CONTEXT * WINDOWS}", f"--steps={steps}"]
+        command = ["train", "tiny", "--data", str(self.root / "joined"), "--out", str(self.root / folder), *shape]
+        with pytest.MonkeyPatch.context() as patch:
+            read = watch(patch)
+            assert trainer.main(command) == 0
+        ids = set[str]()
+        ends = [end for end, _ in documents]
+        for step in range(steps):
+            for start, found in read[step]:
+                assert found == whole[start : start + CONTEXT].tolist()
+                first, last = np.searchsorted(ends, [start, start + CONTEXT - 1], "right")
+                ids |= {key for _, key in documents[first : last + 1]}
+        assert ids == set(self.joined or ())
+        assert ids.isdisjoint(self.gone_at_join)
+        run = Trained(
+            folder, json.loads((self.root / "joined" / "manifest.json").read_bytes())["dataset"]["sha256"], frozenset(ids)
+        )
+        self.runs.append(run)
+        self.check_record(run, len(whole), steps)
+        assert trainer.main(command) == 0  # again: all steps are done
+
+    def check_record(self, run: Trained, tokens: int, steps: int) -> None:
+        """A run's folder names the corpus that it read, in its settings, its log and each checkpoint."""
+        folder = self.root / run.folder
+        header = json.loads((folder / "log.jsonl").read_text().splitlines()[0])
+        (checkpoint,) = folder.glob("checkpoints/*/checkpoint.json")
+        for record in (header, json.loads((folder / "config.json").read_bytes()), json.loads(checkpoint.read_bytes())):
+            assert record["corpus_sha256"] == run.corpus_sha256
+        assert header["train_tokens"] == tokens
+        assert json.loads(checkpoint.read_bytes())["step"] == steps
+
+    @precondition(lambda self: bool(self.joined) and bool(self.runs))
+    @rule(data=st.data())
+    def train_on(self, data: st.DataObject) -> None:
+        """A run goes on only with the corpus that it began with: with another one, it is refused and stays as it is."""
+        run = data.draw(st.sampled_from(self.runs))
+        config = json.loads((self.root / run.folder / "config.json").read_bytes())["config"]
+        before = {path: path.read_bytes() for path in (self.root / run.folder).rglob("*") if path.is_file()}
+        shape = [*NETWORK, f"--context={CONTEXT}", f"--batch-tokens={CONTEXT * WINDOWS}", f"--steps={config['steps']}"]
+        command = ["train", "tiny", "--data", str(self.root / "joined"), "--out", str(self.root / run.folder), *shape]
+        same = Dataset.load(self.root / "joined").sha256 == run.corpus_sha256
+        assert trainer.main(command) == (0 if same else 2)
+        assert {path: path.read_bytes() for path in before} == before
 
     def read(self, stream: Stream) -> bytes:
         found = np.empty(len(stream), np.int64)
@@ -374,7 +496,51 @@ class Years(RuleBasedStateMachine):
             self.check_verify(self.root / "joined")
 
 
+def after(years: Years) -> None:
+    """Check the invariants, as the state machine does after each step."""
+    years.every_row_is_in_exactly_one_manifest()
+    years.no_document_is_twice_in_a_joined_set()
+    years.nothing_that_was_dropped_or_taken_down_is_published()
+    years.verify_agrees_with_a_recomputation()
+
+
+@pytest.mark.slow
+def test_a_year_that_trains_and_takes_down() -> None:
+    """Steps that few random examples take together: three runs, of which the second began before a removal and a late month."""
+    years = Years()
+    years.start()
+    try:
+        for month, numbers in (("2017-02", [0, 1, 2, 3]), ("2017-03", [3, 4, 5, 9]), ("2017-04", [])):
+            years.add_month(month, numbers)
+        years.publish()
+        years.train()
+        after(years)
+        years.take_down(4)
+        after(years)
+        years.publish()
+        years.train()
+        years.add_month("2017-01", [9, 12, 13])
+        years.take_down(0)  # the second run and the joined set are of months that have changed since
+        years.take_down(12)
+        after(years)
+        years.rename()
+        years.publish()
+        years.train()
+        after(years)
+        first, second, third = (run.documents for run in years.runs)
+        four, twelve, thirteen = (document(text(number), "").document_id.hex() for number in (4, 12, 13))
+        assert four in first - second
+        assert thirteen in third - second
+        assert {four, twelve}.isdisjoint(third)
+    finally:
+        years.teardown()
+
+
 TestYears = pytest.mark.slow(Years.TestCase)
 TestYears.settings = settings(
-    max_examples=6, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=30 if FULL else 6,
+    stateful_step_count=20 if FULL else 12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_web import every_stage, write_month
+
+from pipeline.engine.runner import Engine
 
 pytestmark = pytest.mark.slow
 FULL = bool(os.environ.get("WEBTEXT_FULL"))
@@ -115,6 +118,16 @@ def test_ten_minutes_of_hostile_servers_leak_no_memory_or_descriptors() -> None:
     assert result["slope_mb_per_minute"] < 1
     assert result["timed_out_good_urls"] == 0 or result["most_load_per_core"] > BUSY
     assert result["descriptors"][0] == result["descriptors"][1]
+
+
+@pytest.mark.skipif(not FULL, reason="ten minutes; WEBTEXT_FULL=1 (the rule behind it: tests/pipeline/storage/test_threads.py)")
+def test_no_command_aborts_at_its_end_on_a_busy_machine(tmp_path: Path) -> None:
+    """Five hundred ends, 200 of them of processes of their own."""
+    corpus = str(tmp_path / "corpus")
+    every_stage(corpus, write_month(tmp_path / "month", 24), Engine(workers=1))
+    result = run_program("exits.py", corpus, 200, 300)
+    assert result["wrong"] == []
+    assert sum(result["codes"].values()) == 500
 
 
 def can_mount(probe: Path) -> bool:

@@ -12,6 +12,9 @@ import torch
 
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Header, Manifest, ShardEntry, ShardWriter, SplitEntry, TokenBatch, sha256_of
+from trainer.config import ModelConfig
+from trainer.export import save_hf
+from trainer.model import GPT
 
 WriteCorpus = Callable[..., Path]
 
@@ -26,6 +29,14 @@ def one_thread() -> None:
 def byte_tokenizer() -> Tokenizer:
     """A tokenizer without merges: 256 bytes and the end of text."""
     return Tokenizer([])
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: Tokenizer) -> Path:
+    """An export of an untrained network."""
+    gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=32, vocabulary=257))
+    gpt.init_weights(1)
+    return save_hf(gpt, byte_tokenizer, tmp_path_factory.mktemp("export") / "network")
 
 
 @pytest.fixture(scope="session")

@@ -7,39 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
-from tokenizer.codec import Tokenizer
 from tokenizer.folder_lock import folder_lock
 from trainer import cli
 from trainer.checkpoint.folders import checkpoints
-from trainer.config import ModelConfig
 from trainer.evals.suite import Suite
-from trainer.export import save_hf
-from trainer.model import GPT
 
 Command = Callable[..., list[str]]
 WSD = ("--schedule=wsd", "--decay-fraction=0.4", "--validate-every=100", "--checkpoint-every=100")
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: Tokenizer) -> Path:
-    gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=32, vocabulary=257))
-    gpt.init_weights(1)
-    return save_hf(gpt, byte_tokenizer, tmp_path_factory.mktemp("export") / "network")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def refused(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """The line of a command that is refused and changes nothing in a folder."""
-    before = tree(folder)
-    capsys.readouterr()
-    assert cli.main(words) == 2
-    error = capsys.readouterr().err
-    assert tree(folder) == before
-    return error
 
 
 def test_a_mistyped_file_leaves_the_checkpoints_of_a_run_that_is_to_be_prolonged(

@@ -4,33 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from refusals import contents, refused
 
 from tokenizer.codec import Tokenizer
 from trainer import cli
 from trainer.config import ModelConfig
 from trainer.export import save_hf
 from trainer.model import GPT
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: Tokenizer) -> Path:
-    gpt = GPT(ModelConfig(layers=1, heads=2, width=16, context=32, vocabulary=257))
-    gpt.init_weights(1)
-    return save_hf(gpt, byte_tokenizer, tmp_path_factory.mktemp("export") / "network")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def refused(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """The line of a command that is refused and changes nothing in a folder."""
-    before = contents(folder)
-    capsys.readouterr()
-    assert cli.main(words) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert contents(folder) == before
-    return line
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from trainer.compare.analysis import Outcome, analyse, collect
 from trainer.compare.contamination import contained_shares, decoded
 from trainer.compare.facts import facts
 from trainer.compare.held_out import HeldOut, from_corpus, from_path
+from trainer.compare.origins import page_ids
 from trainer.compare.page import card, page
 from trainer.compare.plan import OWN_NAMES, PLAN, Corpus, Plan, TrialRun, load_sets, open_corpora, save_set, usable_cores
 from trainer.compare.sample import share_of
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 CONTAMINATED = 0.5
 """A held-out document is taken out if this share of its runs of 50 bytes stands in some corpus' training split."""
 FEWEST_DOCUMENTS = 20
-PILOT_FRACTION = 8
+PILOT_FRACTION = 4
 """A pilot's run has the tokens of a run divided by this."""
 PILOT_SEED = 1_000_001
 
@@ -195,7 +196,7 @@ def _plan(arguments: Namespace, corpora: list[Corpus], unreadable: dict[str, str
         unreadable=unreadable,
     )
     if known is not None:
-        plan = replace(plan, sets=known.sets, primary=known.primary, removed=known.removed)
+        plan = replace(plan, sets=known.sets, primary=known.primary, removed=known.removed, by_page=known.by_page)
     else:
         plan = _prepare(plan, arguments, out)
     plan.record(out)
@@ -238,6 +239,7 @@ def _prepare(plan: Plan, arguments: Namespace, out: Path) -> Plan:
         sets={each.name: each.sha256 for each in sets},
         primary=tuple(each.name for each in primary),
         removed=removed,
+        by_page=plan.about_recipe and all(map(page_ids, plan.corpora)),
     )
 
 
@@ -276,10 +278,11 @@ def _pilot(plan: Plan, sets: list[HeldOut], out: Path, jobs: int, gpus: int) -> 
 
 def _pilot_text(noise: Noise, seeds: int, arguments: Namespace, plan: Plan) -> str:
     found = noise.detectable(seeds, plan.level, plan.power)
+    corrected = f", corrected for {noise.pairs} pairs" if noise.pairs > 1 else ""
     enough = "" if found <= arguments.detect else f", more than --detect {arguments.detect:g}: --most-seeds is too few for it"
     return (
         f"pilot: a difference varies by {noise.seed_deviation:.4f} bits per byte over seeds; {seeds} seeds find a difference of "
-        f"{found:.4f} with a probability of {plan.power:g}{enough}"
+        f"{found:.4f} with a probability of {plan.power:g}{corrected}{enough}"
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest, Shard
-from tokenizer.untrusted import MAX_JSON_BYTES, check_file, inner_name, read_file
+from tokenizer.untrusted import MAX_JSON_BYTES, read_file
 from trainer.compare.contamination import contained_shares, decoded
+from trainer.compare.origins import origin_tables
 from trainer.compare.plan import Corpus
 
 STAGES = ("links", "pages", "documents", "dedup", "tokens")
@@ -139,19 +139,8 @@ def _funnel(corpus: Corpus) -> dict[str, list[int]]:
 def _origins(corpus: Corpus, ids: Any) -> tuple[Counter[str], Counter[str]]:
     """Documents per domain and per language, of the documents that the token shards hold; empty without a corpus folder."""
     domains, languages = Counter[str](), Counter[str]()
-    folder = Path(corpus.corpus or "", "documents")
-    try:
-        files = json.loads(read_file(folder / "manifest.json", MAX_JSON_BYTES))["files"] if corpus.corpus else []
-        names = [inner_name(each["name"]) for each in files if each["kind"] == "documents"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return domains, languages
     wanted = _keys(ids)
-    for name in names:
-        try:
-            check_file(folder, name)
-            table = pq.ParquetFile(folder / name).read(["document_id", "domain", "language"], use_threads=False)
-        except (OSError, ValueError, pa.ArrowException):
-            continue
+    for table in origin_tables(corpus, ["document_id", "domain", "language"]):
         kept = np.isin(_keys(np.frombuffer(b"".join(table["document_id"].to_pylist()), np.uint8).reshape(-1, 16)), wanted)
         rows = table.filter(pa.array(kept))
         domains.update(value or "" for value in rows["domain"].to_pylist())

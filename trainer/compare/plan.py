@@ -49,7 +49,8 @@ class Corpus:
 class Plan:
     """A comparison. `tokens` are trained on by each run, `pilot_tokens` by each run of the pilot; `seeds` is 0 until known.
 
-    `about_recipe` tells whether intervals hold for the recipes behind the corpora or for these very corpora.
+    `about_recipe` tells whether intervals hold for the recipes behind the corpora or for these very corpora. `by_page` tells whether
+    training documents are drawn by their pages' addresses, which all corpora know, or by their own ids.
     """
 
     corpora: tuple[Corpus, ...]
@@ -68,6 +69,7 @@ class Plan:
     eval_data: tuple[str, ...]
     removed: dict[str, int]
     unreadable: dict[str, str]
+    by_page: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Fields as JSON values."""

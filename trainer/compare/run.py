@@ -25,6 +25,7 @@ from trainer import finite_json
 from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
 from trainer.compare.held_out import HeldOut
+from trainer.compare.origins import page_ids
 from trainer.compare.plan import Plan, TrialRun, load_sets
 from trainer.compare.sample import Drawn, write_sample
 from trainer.compare.score import CURVE_SHARE, HeldOutEvaluator, document_bits
@@ -74,13 +75,15 @@ def perform(plan: Plan, sets: list[HeldOut], run: TrialRun, out: Path) -> None:
     began = time.monotonic()
     corpus = plan.corpora[run.corpus]
     tokens = plan.pilot_tokens if run.pilot else plan.tokens
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         manifest = Manifest.load(corpus.tokens)
         if manifest.sha256 != corpus.sha256:
             raise InputError(f"{corpus.tokens}: is another corpus than when the comparison began; choose another --out")
         if plan.about_recipe:
             data = folder / DATA
-            drawn = write_sample(manifest, manifest.open("train"), run.seed, tokens, data)
+            pages = page_ids(corpus) if plan.by_page else None
+            drawn = write_sample(manifest, manifest.open("train"), run.seed, tokens, data, pages)
         else:
             data, drawn = Path(corpus.tokens), Drawn(corpus.train_documents, corpus.train_tokens, 1.0)
     except FormatError as error:

@@ -1,11 +1,15 @@
 """The training documents of one run: drawn by a hash of seed and document id, written as a folder of token shards.
 
 Corpora that have documents in common draw the same ones for the same seed, so that the difference between two corpora holds only
-what differs. A run draws at least a tenth of the corpus and at most half: of fewer documents, the noise would be that of the few;
-and how much the draws of different seeds differ tells how much the corpus itself would differ if the recipe were run on other pages.
+what differs. Where all corpora are corpus folders, the hash is that of the page's address: two extractors make different documents
+of a page, and both are drawn.
+
+A run draws at least a tenth of the corpus and at most half: of fewer documents, the noise would be that of the few; and how much
+the draws of different seeds differ tells how much the corpus itself would differ if the recipe were run on other pages.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +45,16 @@ def draw_order(document_ids: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 
 
-def draw(shards: list[Shard], seed: int, tokens: int) -> tuple[list[npt.NDArray[np.bool_]], Drawn]:
-    """Which documents of each record batch to train on: as many as hold `tokens`, within the bounds of the share."""
+def draw(
+    shards: list[Shard], seed: int, tokens: int, pages: Mapping[bytes, bytes] | None = None
+) -> tuple[list[npt.NDArray[np.bool_]], Drawn]:
+    """Which documents of each record batch to train on: as many as hold `tokens`, within the bounds of the share.
+
+    `pages` maps document ids to those of their pages, by which to draw; a document without one is drawn by its own.
+    """
     batches = [batch for shard in shards for batch in shard.batches]
     lengths = np.concatenate([np.diff(batch.offsets) for batch in batches])
-    numbers = np.concatenate([draw_order(batch.document_ids, seed) for batch in batches])
+    numbers = np.concatenate([draw_order(_page_ids(batch.document_ids, pages or {}), seed) for batch in batches])
     order = np.argsort(numbers, kind="stable")
     total = int(lengths.sum())
     sums = np.cumsum(lengths[order])
@@ -58,19 +67,28 @@ def draw(shards: list[Shard], seed: int, tokens: int) -> tuple[list[npt.NDArray[
     return np.split(chosen, bounds), drawn
 
 
+def _page_ids(document_ids: npt.NDArray[np.uint8], pages: Mapping[bytes, bytes]) -> npt.NDArray[np.uint8]:
+    if not pages:
+        return document_ids
+    own = (bytes(each) for each in document_ids)
+    return np.frombuffer(b"".join(pages.get(each, each) for each in own), np.uint8).reshape(-1, 16)
+
+
 def share_of(tokens: int, corpus_tokens: int) -> float:
     """The share of a corpus' tokens that a run on `tokens` draws."""
     return min(LARGEST_SHARE, max(SMALLEST_SHARE, tokens / corpus_tokens))
 
 
-def write_sample(manifest: Manifest, shards: list[Shard], seed: int, tokens: int, folder: Path) -> Drawn:
+def write_sample(
+    manifest: Manifest, shards: list[Shard], seed: int, tokens: int, folder: Path, pages: Mapping[bytes, bytes] | None = None
+) -> Drawn:
     """Write the drawn documents as the training split of a new folder of token shards. The same arguments give the same bytes.
 
-    Raises InputError where the corpus has no documents.
+    `pages` are those of `draw`. Raises InputError where the corpus has no documents.
     """
     if not any(len(batch) for shard in shards for batch in shard.batches):
         raise InputError(f"{manifest.folder}: the training split has no documents; build the corpus from more links")
-    chosen, drawn = draw(shards, seed, tokens)
+    chosen, drawn = draw(shards, seed, tokens, pages)
     folder.mkdir(parents=True, exist_ok=True)
     header = Header("train", 0, 1, drawn.documents, drawn.tokens, manifest.tokenizer_sha256, manifest.vocab_size, manifest.eot_id)
     aside = folder / f".{header.name}.aside"

@@ -172,19 +172,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
 class Noise:
     """What a pilot says of the noise: standard deviation of a paired difference over seeds, and the documents' standard error.
 
-    Both are in bits per byte, the root mean square over all pairs of corpora. `share` is that of `seed_variance`.
+    Both are in bits per byte, the root mean square over all pairs of corpora. `share` is that of `seed_variance`. `pairs` is the
+    number of pairs, for which the verdict is corrected.
     """
 
     seed_deviation: float
     document_error: float
     share: float
     pilot_seeds: int
+    pairs: int = 1
 
     def detectable(self, seeds: int, level: float, power: float) -> float:
-        """Smallest true difference that K seeds find significant at `level` with a probability of `power`, nearly."""
+        """Smallest true difference that K seeds find significant at `level` with a probability of `power`, nearly.
+
+        Holm's method asks a p-value of `level` over the number of pairs from the first pair that it tells apart.
+        """
         if seeds < 2:
             return math.inf
-        freedom = seeds - 1
+        freedom, level = seeds - 1, level / self.pairs
         error = math.hypot(self.seed_deviation * math.sqrt(1 / seeds + self.share / (1 - self.share)), self.document_error)
         return float(stdtrit(freedom, 1 - level / 2) + stdtrit(freedom, power)) * error
 
@@ -206,4 +211,4 @@ def noise_of(scores: Mapping[str, Scores], share: float) -> Noise:
             seed_variances.append((means[first] - means[second]).var(ddof=1))
             draws = np.mean([each[:, first] - each[:, second] for each in resampled.values()], axis=0)
             document_variances.append(draws.var(ddof=1))
-    return Noise(math.sqrt(np.mean(seed_variances)), math.sqrt(np.mean(document_variances)), share, seeds)
+    return Noise(math.sqrt(np.mean(seed_variances)), math.sqrt(np.mean(document_variances)), share, seeds, len(seed_variances))

@@ -257,6 +257,19 @@ def test_requests_reach_joined_shards_and_the_report_names_their_readers(corpus:
     assert any("hard links" in record.getMessage() for record in caplog.records)
     assert any("tokens-" in path for path in report["linked_elsewhere"])
     verify.TOOL.run(["--corpus", str(copied)])
+    other = root / "other-run"
+    other.mkdir()
+    (other / "checkpoint.json").write_text(json.dumps({"corpus_sha256": "0" * 64, "step": 3}))
+    readers = ["--joined", str(joined), str(copied), "--runs", str(root / "run"), str(other)]
+    later = take_down(
+        corpus, "--urls", "http://site3.example/3", *readers
+    )  # the shards that were joined are of an earlier version
+    assert [held["folder"] for held in later["joined"]] == [str(joined), str(copied)]
+    assert [read["step"] for read in later["checkpoints"]] == [10]
+    assert [(read["step"], read["corpus_sha256"]) for read in later["checkpoints_unknown"]] == [(3, "0" * 64)]
+    again = take_down(corpus, "--document-ids", _id_of(corpus, 4), "--joined", str(root / "less"), "--runs", str(root / "run"))
+    assert [held["folder"] for held in again["joined"]] == [str(root / "less")]
+    assert [len(again["checkpoints"]), len(again["checkpoints_unknown"])] == [0, 1]
 
 
 @pytest.mark.slow

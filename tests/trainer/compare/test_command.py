@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from tokenizer.bpe import train as train_bpe
+from tokenizer.pre_tokens import pre_tokenize
 from trainer.cli import main
 from trainer.compare.plan import Plan, TrialRun
 from trainer.compare.run import finished
@@ -147,6 +150,51 @@ def test_one_corpus_that_cannot_be_read_does_not_lose_the_others(
     assert {row["corpus"] for row in answer(out)["outcome"]["ranking"]} == {"text", "noise"}
     assert str(bad) in (out / "comparison.html").read_text()
     assert "One seed per corpus" in answer(out)["outcome"]["sentence"]
+
+
+def test_a_comparison_of_these_very_corpora_trains_on_all_of_their_documents(corpora: dict[str, Path], tmp_path: Path) -> None:
+    quick = [word for word in RUN if not word.startswith("--tokens")]
+    out = tmp_path / "out"
+    assert compare(corpora["text"], corpora["noise"], "--out", out, *quick, "--tokens=2048", "--about=corpora") == 0
+    outcome = answer(out)["outcome"]
+    assert outcome["share"] == 0
+    assert outcome["seeds"] == [1, 2]
+    record = finished(TrialRun(0, 1).folder(Plan.load(out), out))
+    assert record is not None
+    assert record["drawn"]["documents"] == Plan.load(out).corpora[0].train_documents
+
+
+def shuffled(text: str, share: float = 0.3) -> str:
+    """The text with a share of its words in each other's places."""
+    draw, words = random.Random(text), text.split(" ")
+    places = [i for i in range(len(words)) if draw.random() < share]
+    moved = [words[i] for i in draw.sample(places, len(places))]
+    for place, word in zip(places, moved, strict=True):
+        words[place] = word
+    return " ".join(words)
+
+
+@pytest.mark.slow
+def test_a_corpus_with_shuffled_words_is_found_worse(
+    write_corpus: Callable[..., Path], pieces: list[str], tmp_path: Path
+) -> None:
+    """Tokens are words and their parts, so that a small network soon learns which follow each other."""
+    counts = Counter(word for piece in pieces for word in pre_tokenize(piece))
+    tokenizer = train_bpe(counts, 512)
+    common = tmp_path / "common.jsonl"
+    common.write_text("".join(json.dumps({"text": piece}) + "\n" for piece in pieces[:60]))
+    forms = {"whole": pieces[60:], "shuffled": [shuffled(piece) for piece in pieces[60:]]}
+    folders = [
+        write_corpus(tmp_path / name, [*pieces[:4], *form], tokenizer=tokenizer, held_out=4) for name, form in forms.items()
+    ]
+    flags = ("--recipe=modern", "--vocabulary=512", "--layers=1", "--heads=2", "--width=32", "--context=64", "--batch-tokens=1024",
+             "--learning-rate=1e-2", "--no-compile", "--tokens=90000", "--seeds=3", "--device=cpu", "--about=corpora")  # fmt: skip
+    assert compare(*folders, "--out", tmp_path / "out", "--held-out", common, *flags) == 0
+    outcome = answer(tmp_path / "out")["outcome"]
+    (pair,) = outcome["pairs"]
+    assert outcome["sentence"].startswith("whole is better than shuffled: ")
+    assert pair["p"] <= 0.05
+    assert pair["difference"]["high"] < 0
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,19 @@
 """Each run draws its own documents by hash: the same for the same seed, shared where corpora share documents."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tokenizer.codec import Tokenizer
 from tokenizer.shards import Manifest
+from trainer.compare.origins import page_ids
+from trainer.compare.plan import open_corpora
 from trainer.compare.sample import Drawn, draw, draw_order, write_sample
 from trainer.data import TokenDataset
 
@@ -65,6 +71,44 @@ def test_corpora_that_share_documents_draw_the_same_ones(
         sample(folder, tmp_path / name, 5, 100_000)
     first, second = (documents(tmp_path / name).keys() & shared for name in "ab")
     assert len(first & second) >= 0.9 * max(len(first), len(second))
+
+
+def write_documents(folder: Path, texts: list[str], urls: list[str]) -> None:
+    """The part of a stage's folder that tells the page of each document."""
+    folder.mkdir(parents=True)
+    ids = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+    pq.write_table(pa.table({"document_id": pa.array(ids, pa.binary(16)), "url": urls}), folder / "d.parquet")
+    (folder / "manifest.json").write_text(json.dumps({"files": [{"name": "d.parquet", "kind": "documents"}]}))
+
+
+def test_two_extractors_documents_of_a_page_are_drawn_together(
+    write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path
+) -> None:
+    """No document of one corpus is in the other, but each has a page that is."""
+    forms = {"a": texts, "b": [f"Menu\n{text}" for text in texts]}
+    urls = [f"http://site.example/{i}" for i in range(len(texts))]
+    drawn = dict[str, set[str]]()
+    for name, form in forms.items():
+        write_corpus(tmp_path / name / "tokens", form)
+        write_documents(tmp_path / name / "documents", form, urls)
+        corpus = open_corpora([str(tmp_path / name)] * 2)[0][0]
+        manifest, pages = Manifest.load(corpus.tokens), page_ids(corpus)
+        write_sample(manifest, manifest.open("train"), 5, 100_000, tmp_path / f"{name}-drawn", pages)
+        by_document = {hashlib.blake2b(text.encode(), digest_size=16).digest(): url for text, url in zip(form, urls, strict=True)}
+        drawn[name] = {by_document[document] for document in documents(tmp_path / f"{name}-drawn")}
+    assert 0 < len(drawn["a"]) < len(texts) - 4
+    assert len(drawn["a"] & drawn["b"]) >= len(drawn["a"]) - 1
+
+
+def test_a_text_of_several_pages_has_the_first_address_and_lost_tables_name_no_pages(
+    write_corpus: Callable[..., Path], texts: list[str], tmp_path: Path
+) -> None:
+    write_corpus(tmp_path / "c" / "tokens", texts)
+    write_documents(tmp_path / "c" / "documents", [texts[0], texts[0]], ["http://b.example/", "http://a.example/"])
+    corpus = open_corpora([str(tmp_path / "c")] * 2)[0][0]
+    assert list(page_ids(corpus).values()) == [hashlib.blake2b(b"http://a.example/", digest_size=16).digest()]
+    (tmp_path / "c" / "documents" / "d.parquet").write_bytes(b"damaged")
+    assert page_ids(corpus) == {}
 
 
 def test_the_order_of_the_draw_is_even() -> None:

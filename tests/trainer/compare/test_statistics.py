@@ -125,6 +125,23 @@ def test_the_detectable_difference_is_found_about_as_often_as_the_power_says(see
     assert noise.seeds_needed(size / 100, 0.05, 0.8, 20) is None
 
 
+@pytest.mark.parametrize("seeds", [4, 8])
+def test_the_detectable_difference_allows_for_the_number_of_pairs(seeds: int) -> None:
+    """One of four corpora differs. Each of its three pairs is found about as often as promised, though Holm corrects for six."""
+    noise = Noise(seed_deviation=0.1, document_error=0.0, share=0.0, pilot_seeds=50, pairs=6)
+    size, random = noise.detectable(seeds, 0.05, 0.8), np.random.default_rng(12)
+    pairs = [(first, second) for first in range(4) for second in range(first)]
+    found = []
+    for _ in range(300):
+        scores = random.normal(0, 0.1 / math.sqrt(2), (4, seeds))
+        scores[3] += size
+        p = [float(stats.ttest_rel(scores[first], scores[second]).pvalue) for first, second in pairs]
+        found += [each <= 0.05 for each, (first, _) in zip(holm(p), pairs, strict=True) if first == 3]
+    assert 0.75 <= np.mean(found) <= 0.95
+    uncorrected = Noise(0.1, 0.0, share=0.0, pilot_seeds=50)
+    assert uncorrected.detectable(seeds, 0.05, 0.8) < 0.8 * size
+
+
 def test_more_seeds_do_not_help_against_a_small_corpus() -> None:
     small = Noise(0.1, 0.0, share=0.5, pilot_seeds=3)
     assert small.detectable(1000, 0.05, 0.8) > 0.1
@@ -135,6 +152,7 @@ def test_the_pilot_measures_the_noise() -> None:
     world = World(share=0.05, training_noise=0.2, document_spread=0.0, seeds=400)
     noise = noise_of({"set": world.scores(np.random.default_rng(2))}, world.share)
     assert noise.seed_deviation == pytest.approx(0.2 * math.sqrt(2), rel=0.1)
+    assert noise.pairs == 1
     with pytest.raises(ValueError, match="at least 2"):
         noise_of({"set": World(seeds=1).scores(np.random.default_rng(2))}, 0.1)
 
