@@ -14,8 +14,27 @@ NETWORK_FAILED = 75
 """Exit code of a command that finds the network down: sysexits.h's EX_TEMPFAIL. The same command goes on once it is up again."""
 
 
+LONGEST_LINE = 1500
+"""Characters of an error's line. A file of others can hold a value of megabytes where a word should stand."""
+
+
+def shortened(line: str) -> str:
+    """A line of at most LONGEST_LINE characters: the middle of a longer one, which quotes some long value, is left out.
+
+    >>> len(shortened("corpus: " + "a" * 5000 + "; give another corpus"))
+    1500
+    """
+    if len(line) <= LONGEST_LINE:
+        return line
+    kept = (LONGEST_LINE - 3) // 2
+    return f"{line[: LONGEST_LINE - 3 - kept]} … {line[-kept:]}"
+
+
 class InputError(Exception):
     """What the user gave cannot be used; the message is one line that names it and says what to do next. Commands exit with 2."""
+
+    def __init__(self, line: object = "") -> None:
+        super().__init__(shortened(str(line)))
 
 
 class OutageError(Exception):
@@ -24,6 +43,9 @@ class OutageError(Exception):
 
 class FormatError(ValueError):
     """A tokenizer, shard or manifest is missing, damaged or of another format; the message names the file and what to do next."""
+
+    def __init__(self, line: object = "") -> None:
+        super().__init__(shortened(str(line)))
 
 
 def path_fault(error: OSError) -> str:

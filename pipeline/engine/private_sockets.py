@@ -19,8 +19,7 @@ from typing import Any
 
 import grpc
 
-from pipeline.engine.worker import TOKEN_KEY
-from pipeline.engine.worker_call import TOKEN
+from pipeline.engine import run_token
 
 ANY_INTERFACE = "[::]:0"
 MAX_FOLDER = 60
@@ -66,7 +65,7 @@ class _TokenCheck(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no 
         self, continuation: Callable[[Any], grpc.RpcMethodHandler], handler_call_details: Any
     ) -> grpc.RpcMethodHandler:
         """The method's handler, or one that reads nothing and answers UNAUTHENTICATED."""
-        given = dict(handler_call_details.invocation_metadata).get(TOKEN_KEY, "")
+        given = dict(handler_call_details.invocation_metadata).get(run_token.METADATA_KEY, "")
         if self.token is None or hmac.compare_digest(str(given).encode(), self.token.encode()):
             return continuation(handler_call_details)
         return grpc.stream_stream_rpc_method_handler(_refuse)
@@ -102,8 +101,8 @@ def private_servers() -> Iterator[None]:
         if _folder is None:
             short = len(tempfile.gettempdir()) <= MAX_FOLDER
             _folder = tempfile.TemporaryDirectory(prefix="webtext-", dir=None if short else "/tmp")  # noqa: S108 (0700)
-            os.environ[TOKEN] = secrets.token_hex(32)
-            private = _PrivateGrpc(_folder.name, os.environ[TOKEN])
+            os.environ[run_token.VARIABLE] = secrets.token_hex(32)
+            private = _PrivateGrpc(_folder.name, os.environ[run_token.VARIABLE])
             for module in _runner_modules():
                 module.grpc = private
     try:
@@ -114,6 +113,6 @@ def private_servers() -> Iterator[None]:
             if not _running and _folder is not None:
                 for module in _runner_modules():
                     module.grpc = grpc
-                del os.environ[TOKEN]
+                del os.environ[run_token.VARIABLE]
                 _folder.cleanup()
                 _folder = None

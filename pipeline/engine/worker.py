@@ -18,14 +18,12 @@ import sys
 import threading
 from typing import Any, NamedTuple
 
+from pipeline.engine import run_token
 from pipeline.engine.allocator import choose_allocators
-from pipeline.engine.worker_call import TOKEN
 
 SAMPLE_INTERVAL_MS = 10
 HOST = "localhost:"
 """What Beam's runner puts before a server's port to name it to a worker."""
-TOKEN_KEY = "webtext-run-token"  # noqa: S105 (a name)
-"""The key of the run's token in the metadata of a call."""
 
 
 def end_bundles_promptly() -> None:
@@ -47,7 +45,7 @@ class _CallDetails(NamedTuple):
 
 
 def _with_token(details: Any) -> _CallDetails:
-    metadata = [*(details.metadata or ()), (TOKEN_KEY, os.environ.get(TOKEN, ""))]
+    metadata = [*(details.metadata or ()), (run_token.METADATA_KEY, os.environ.get(run_token.VARIABLE, ""))]
     wait, compression = (getattr(details, name, None) for name in ("wait_for_ready", "compression"))  # Beam's have neither
     return _CallDetails(details.method, details.timeout, metadata, details.credentials, wait, compression)
 

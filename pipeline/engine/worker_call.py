@@ -9,10 +9,17 @@ import os
 import socket
 import sys
 
-TOKEN = "WEBTEXT_RUN_TOKEN"  # noqa: S105 (a name)
-"""Environment variable with the run's token, which each call to the runner carries."""
-VARIABLES = ("CONTROL_API_SERVICE_DESCRIPTOR", "LOGGING_API_SERVICE_DESCRIPTOR", "PIPELINE_OPTIONS", "WORKER_ID", TOKEN)
-"""Environment variables by which the runner tells a worker process what to serve."""
+VARIABLES = (
+    "CONTROL_API_SERVICE_DESCRIPTOR",
+    "LOGGING_API_SERVICE_DESCRIPTOR",
+    "PIPELINE_OPTIONS",
+    "WORKER_ID",
+    "WEBTEXT_RUN_TOKEN",
+)
+"""Environment variables by which the runner tells a worker process what to serve.
+
+The last is the one of `pipeline.engine.run_token`, which cannot be imported here.
+"""
 
 
 def call(path: str) -> int:

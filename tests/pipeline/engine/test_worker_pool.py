@@ -11,6 +11,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from pipeline.engine import run_token, worker_call
 from pipeline.engine.runner import Engine
 from pipeline.engine.worker_pool import persistent_workers
 
@@ -61,6 +62,10 @@ def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path
     assert len(first | second) <= 2
     assert str(os.getpid()) not in first | second
     assert all(has_ended(int(process)) for process in first | second)
+
+
+def test_a_persistent_worker_is_given_the_token_of_the_run() -> None:
+    assert run_token.VARIABLE in worker_call.VARIABLES
 
 
 def test_one_worker_one_part_or_another_runner_needs_no_pool() -> None:
