@@ -151,7 +151,7 @@ def _shown(text: str) -> str:
 def compress(record: bytes, level: int = GZIP_LEVEL) -> bytes:
     """One gzip member, without a time or a name in it.
 
-    What is short or only stored needs no large window. To clear one takes longer than to compress a request.
+    What is short or only stored needs no large window.
     """
     window, memory = (GZIP_WINDOW, zlib.DEF_MEM_LEVEL) if level and len(record) > SHORT_BYTES else (SHORT_WINDOW, SHORT_MEMORY)
     engine = zlib.compressobj(level, zlib.DEFLATED, window, memory)
