@@ -66,3 +66,14 @@ def shares(shards: list[tuple[str, int]], links_per_part: int) -> list[tuple[Sha
         (Share(tuple(shards[b][0] for b in group), group[0], group[-1] + 1, len(shards)), sum(shards[b][1] for b in group))
         for group in groups
     ]
+
+
+def joined(neighbours: list[Share], most: int) -> list[Share]:
+    """At most `most` shares of the same hosts, in order, without the links of `neighbours`.
+
+    >>> [(share.first, share.last) for share in joined([Share((), bucket, bucket + 1, 5) for bucket in range(5)], 2)]
+    [(0, 3), (3, 5)]
+    """
+    size = -(-len(neighbours) // most)
+    groups = [neighbours[at : at + size] for at in range(0, len(neighbours), size)]
+    return [Share((), group[0].first, group[-1].last, group[0].buckets) for group in groups]

@@ -19,10 +19,10 @@ from pipeline.pages.outage import check_reached
 from pipeline.pages.outcomes import MAY_PASS, PageDrop
 from pipeline.pages.output import MOVED
 from pipeline.pages.settings import PagesSettings
-from pipeline.pages.share import Share, shares
+from pipeline.pages.share import Share, joined, shares
 from pipeline.pages.update import update
 from pipeline.storage import files, private_addresses
-from pipeline.storage.manifest import Books, FileEntry, Input, StageManifest, check_room, file_input, load_stage
+from pipeline.storage.manifest import MOST_FILES, NAME, Books, FileEntry, Input, StageManifest, check_room, file_input, load_stage
 from tokenizer.errors import OutageError
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,8 @@ logger = logging.getLogger(__name__)
 LINKS_PER_PART = 20_000
 """Few, large parts: a slow host delays nobody where many hosts are asked side by side."""
 
-FILES_PER_PART = 4
-"""WARC files, index, drops, redirects."""
 MOST_PARTS = 5_000
-"""Beyond so many, parts grow: each writes up to four files, again in each round of redirects."""
+"""Beyond so many, parts grow: each writes several files, again in each round of redirects."""
 
 ARCHIVED_LINKS_PER_PART, ARCHIVED_PARTS = 1_000, 16
 """Archives have no slow hosts: 16 parts for workers to share, unless that makes them smaller than 1,000 links."""
@@ -54,8 +52,20 @@ def _parts(call: Call[PagesSettings], suffix: str = "") -> list[Part[Share]]:
     """The parts of all links. `suffix` ends their keys."""
     shards = [(files.join(call.inputs["links"], entry.name), entry.rows) for entry in _shards(call)]
     groups = shares(shards, _links_per_part(call.settings, sum(rows for _, rows in shards)))
-    check_room(call.output, len(groups), FILES_PER_PART)
+    check_room(call.output, len(groups), _files_per_part(call.settings), _other_files(call, suffix))
     return [Part(f"{i:05d}-of-{len(groups):05d}{suffix}", share, links) for i, (share, links) in enumerate(groups)]
+
+
+def _files_per_part(settings: PagesSettings) -> int:
+    """Index, drops, and a WARC file from each source."""
+    return 2 + len(settings.sources)
+
+
+def _other_files(call: Call[PagesSettings], suffix: str) -> int:
+    """The least beside the files of the parts: one part for redirects, and the WARC files that an update carries over."""
+    redirects = _files_per_part(call.settings) if "live" in call.settings.sources else 0
+    is_update = suffix and files.exists(files.join(call.output, NAME))
+    return redirects + (len(StageManifest.load(call.output).of_kind("warc")) if is_update else 0)
 
 
 def _shards(call: Call[PagesSettings]) -> list[FileEntry]:
@@ -67,7 +77,7 @@ def _fetch_all(call: Call[PagesSettings], phase: PhaseFolder, work: FetchPart, s
     """Fetch each part from its own hosts, then continue redirects to other parts' hosts."""
     parts = _parts(call, suffix)
     receipts = call.engine.work(phase, parts, work, "links")
-    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work)]
+    receipts = [*receipts, *_follow_redirects(call, phase, parts, receipts, work, suffix)]
     if call.settings.stop_on_outage and not work.earlier:
         _check_reached(phase, receipts)
     return receipts
@@ -101,11 +111,17 @@ def _links_per_part(settings: PagesSettings, links: int) -> int:
 
 
 def _follow_redirects(
-    call: Call[PagesSettings], phase: PhaseFolder, parts: list[Part[Share]], receipts: list[Receipt], work: FetchPart
+    call: Call[PagesSettings],
+    phase: PhaseFolder,
+    parts: list[Part[Share]],
+    receipts: list[Receipt],
+    work: FetchPart,
+    suffix: str,
 ) -> list[Receipt]:
     """Fetch what was redirected from one part's hosts to another's, in rounds: a host is asked by one part at a time."""
     done: list[Receipt] = []
     first = "" if phase.name == "main" else f"{phase.name}-"
+    hosts, most = [part.work for part in parts], _parts_per_round(call, len(parts), suffix)
     for turn in range(1, call.settings.max_redirects + 1):
         entries = [entry for receipt in receipts for entry in receipt.files if entry.kind == MOVED]
         if not entries:
@@ -113,12 +129,19 @@ def _follow_redirects(
         moved = tuple(files.join(phase.folder, entry.name) for entry in entries)
         links = sum(entry.rows for entry in entries)
         phase = phase.sibling(f"{first}redirects-{turn}")
-        if links <= LINKS_PER_PART:
-            parts = [Part("00000-of-00001", Share((), 0, 1, 1))]  # a single part may ask every host: no further round is needed
-        turn_parts = [Part(f"{p.key}-r{turn}", replace(p.work, shards=(), moved=moved), links) for p in parts]
+        hosts = joined(hosts, most if links > LINKS_PER_PART else 1)  # one part may ask every host: no further round is needed
+        keys = (f"{i:05d}-of-{len(hosts):05d}{suffix}-r{turn}" for i in range(len(hosts)))
+        turn_parts = [Part(key, replace(share, shards=(), moved=moved), links) for key, share in zip(keys, hosts, strict=True)]
         receipts = call.engine.work(phase, turn_parts, replace(work, reuse=None), "links")
         done += receipts
     return done
+
+
+def _parts_per_round(call: Call[PagesSettings], parts: int, suffix: str) -> int:
+    """Most parts of a round of redirects, so that the manifest has room for the files of all rounds."""
+    per_part = _files_per_part(call.settings)
+    room = MOST_FILES - parts * per_part - _other_files(call, suffix)
+    return max(1, room // (per_part * call.settings.max_redirects)) if call.settings.max_redirects else 1
 
 
 def archives(settings: PagesSettings) -> dict[str, Input]:

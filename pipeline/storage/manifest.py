@@ -171,11 +171,12 @@ class _ManifestFile(msgspec.Struct, forbid_unknown_fields=True):
     sha256: Sha256 = ""
 
 
-def check_room(folder: str, parts: int, files_per_part: int) -> None:
+def check_room(folder: str, parts: int, files_per_part: int, more_files: int = 0) -> None:
     """Raise InputError, before a stage's work, where its manifest would not have room for the files of so many parts."""
-    if parts * files_per_part > MOST_FILES:
+    most = parts * files_per_part + more_files
+    if most > MOST_FILES:
         raise InputError(
-            f"{folder}: {parts:,} parts would make up to {parts * files_per_part:,} files; a manifest has room for {MOST_FILES:,}; "
+            f"{folder}: {parts:,} parts would make up to {most:,} files; a manifest has room for {MOST_FILES:,}; "
             "make several corpora, of some months each, and unite them with webtext join"
         )
 

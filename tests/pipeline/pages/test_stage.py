@@ -11,6 +11,7 @@ from pipeline.engine.runner import Engine
 from pipeline.pages.share import bucket_of
 from pipeline.records import Link
 from pipeline.storage.manifest import StageManifest
+from tokenizer.errors import InputError
 
 WEB: dict[str, bytes | Reply | None] = {
     "https://one.example/a": b"<html><p>One",
@@ -104,3 +105,33 @@ def test_redirects_to_hosts_of_other_parts_are_followed_there(
     }
     assert drops_of(tmp_path / "pages") == drops_of(tmp_path / "one")
     assert contents(tmp_path / "pages") == contents(tmp_path / "twice")
+
+
+@pytest.mark.parametrize(("most", "fits"), [(26, False), (27, True), (40, True), (60, True), (300, True)])
+def test_files_of_all_rounds_of_redirects_have_room_in_the_manifest(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, most: int, *, fits: bool
+) -> None:
+    """Eight parts write three files each, and as many again in each round; a round has fewer parts where that is too many."""
+    hosts = {bucket_of(f"https://h{number}.example/", 8): f"https://h{number}.example" for number in range(99)}
+    web: dict[str, bytes | Reply | None] = {}
+    for bucket, host in hosts.items():
+        web |= {
+            f"{host}/{n}": Reply(status=301, headers=(("Location", f"{hosts[(bucket + 1) % 8]}/{n - 1}"),)) for n in range(1, 7)
+        }
+        web[f"{host}/0"] = b"<p>At " + host.encode()
+    links = links_folder(tmp_path / "links", *([link(f"{hosts[bucket]}/6")] for bucket in range(8)))
+    for name, value in (
+        ("storage.manifest.MOST_FILES", most),
+        ("pages.stage.MOST_FILES", most),
+        ("pages.stage.LINKS_PER_PART", 1),
+    ):
+        monkeypatch.setattr(f"pipeline.{name}", value)
+    with ReplayServer(web) as server:
+        settings = {"proxy": server.proxy_url, "ca_bundle": server.ca_bundle, "max_redirects": 7}
+        if fits:
+            assert len(run(links, tmp_path / "pages", engine, **settings).files) <= most
+            assert {page.url for page in pages_of(tmp_path / "pages")} == {f"{host}/6" for host in hosts.values()}
+        else:
+            with pytest.raises(InputError, match="8 parts would make up to 27 files; a manifest has room for 26"):
+                run(links, tmp_path / "pages", engine, **settings)
+            assert not server.hits

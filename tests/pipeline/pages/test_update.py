@@ -191,6 +191,25 @@ def test_retry_follows_redirects_to_hosts_of_other_parts(tmp_path: Path, folder:
     assert_whole(folder, [*pages, *moved])
 
 
+def test_retry_keeps_the_pages_of_an_earlier_round_of_redirects(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So few links are moved, in both runs, that one part continues them: its WARC files have names of their own in each run."""
+    hosts = {bucket_of(url, 2): url for url in (f"http://h{number}.example/" for number in range(9))}
+    to, end = hosts[0], hosts[1]
+    first, second = f"{to}first", f"{to}second"
+    links = links_folder(tmp_path / "links", [link(first), link(second)], [link(end)])
+    monkeypatch.setattr("pipeline.pages.stage.LINKS_PER_PART", 2)
+    moved = {url: Reply(status=301, headers=(("Location", f"{end}{url[-1]}"),)) for url in (first, second)}
+    with ReplayServer({end: b"<p>Home", f"{end}t": b"<p>First", **moved, f"{end}d": Reply(b"busy", status=503)}) as server:
+        run(links, folder, server)
+        assert set(drops_of(folder)) == {second}
+        server.pages[f"{end}d"] = b"<p>Second"
+        run(links, folder, server, retry_failed=True)
+    assert drops_of(folder) == {}
+    assert_whole(folder, [first, second, end])
+
+
 def test_a_link_whose_credential_was_removed_keeps_its_failure_until_links_are_made_again(tmp_path: Path, folder: Path) -> None:
     secret, links = "http://shop.example.com/?token=4hJ8kLm2Qw9z", str(tmp_path / "links")
     (tmp_path / "urls.txt").write_text(f"{secret}\nhttp://good.example.org/\n")
