@@ -4,8 +4,9 @@
 what that file leaves open (the accelerator's libraries below torch) stays as it is, or is the newest. Equal answers of the package index
 give equal files.
 
-`make hashes` runs it with --check: it writes nothing, and exits with 1 unless the index offers, under each pinned version, files with
-all of the pinned hashes. Where no index answers, it says so and exits with 0.
+`make hashes` runs it with --check: it writes nothing, prints one line, and exits with 1 unless every package that production needs is
+pinned, and the index offers, under each pinned version, files with all of the pinned hashes. Where no index answers, the line says so,
+and the exit code is 0: work goes on without a network, and CI has one.
 """
 
 import re
@@ -26,6 +27,8 @@ WHAT = {PIPELINE: "What the pipeline needs in production", TRAIN: "What training
 PIN = re.compile(
     r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))?(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)"
 )
+UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
+"""What uv says where no index answers. Of a version that the index lacks, it says that no solution was found."""
 HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 HASH_LINE = re.compile(r" \\\n    --hash=\S+")
 
@@ -36,7 +39,11 @@ def main(arguments: list[str]) -> int:
         line, code = check()
         print(f"hashes: {line}")
         return code
-    pipeline, train = (blocks(compile_with_uv(extras)) for extras in EXTRAS.values())
+    try:
+        pipeline, train = (blocks(compile_with_uv(extras)) for extras in EXTRAS.values())
+    except subprocess.CalledProcessError as error:
+        print(error.stderr, end="", file=sys.stderr)
+        return 1
     (ROOT / PIPELINE).write_text(text(PIPELINE, pipeline))
     (ROOT / TRAIN).write_text(
         text(TRAIN, {pin: block for pin, block in train.items() if pin not in pipeline}, f"-r {PIPELINE}\n")
@@ -47,19 +54,29 @@ def main(arguments: list[str]) -> int:
 def check() -> tuple[str, int]:
     """The line about both files' hashes, and the exit code."""
     try:
+        pinned = {pin: block for name in EXTRAS for pin, block in blocks(body(name)).items()}
         offered = blocks(compile_with_uv(EXTRAS[TRAIN], remember_hashes=False))
-    except subprocess.CalledProcessError:
-        return "the package index cannot be reached, or lacks a pinned version, so nothing was compared", 0
-    pinned = {pin: block for name in EXTRAS for pin, block in blocks(body(name)).items()}
+    except subprocess.CalledProcessError as error:
+        if any(sign in error.stderr for sign in UNREACHABLE):
+            return "the package index cannot be reached, so the pinned hashes were not compared with it", 0
+        lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+        return f"no set of files was found for the pins, so nothing was compared: {' '.join(lines[:2])[:400]}", 1
+    except (OSError, ValueError) as error:
+        return f"nothing was compared: {error}; run `make lock`", 1
     return compare(pinned, offered)
 
 
 def compare(pinned: dict[str, str], offered: dict[str, str]) -> tuple[str, int]:
-    """The line about pinned hashes that the index does not offer, and the exit code.
+    """The line about pins that are missing and hashes that the index does not offer, and the exit code.
 
     >>> compare({"a==1": "--hash=sha256:" + "0" * 64}, {"a==1": "--hash=sha256:" + "1" * 64})
     ('a==1: the package index has no file with 1 of its hashes; find out why before you run `make lock`', 1)
+    >>> compare({}, {"a==1": "--hash=sha256:" + "1" * 64})
+    ('requirements.txt and requirements-train.txt lack a==1, which production needs; run `make lock`', 1)
     """
+    if missing := sorted(offered.keys() - pinned.keys()):
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        return f"{PIPELINE} and {TRAIN} lack {missing[0]}{more}, which production needs; run `make lock`", 1
     hashes = {pin: set(HASH.findall(block)) for pin, block in pinned.items()}
     for pin, known in hashes.items():
         if gone := known - set(HASH.findall(offered.get(pin, ""))):
@@ -67,6 +84,8 @@ def compare(pinned: dict[str, str], offered: dict[str, str]) -> tuple[str, int]:
                 f"{pin}: the package index has no file with {len(gone)} of its hashes; find out why before you run `make lock`",
                 1,
             )
+    if not hashes:
+        return f"{PIPELINE} and {TRAIN} hold no pins, so nothing was compared; run `make lock`", 1
     return f"the package index has all {sum(map(len, hashes.values())):,} pinned files of {len(hashes)} packages", 0
 
 
@@ -109,7 +128,7 @@ def compile_with_uv(extras: tuple[str, ...], *, remember_hashes: bool = True) ->
             "--no-annotate",
             "--quiet",
         ]
-        subprocess.run([*command, *options], cwd=folder, check=True)
+        subprocess.run([*command, *options], cwd=folder, check=True, stderr=subprocess.PIPE, text=True)
         return pins.read_text()
 
 

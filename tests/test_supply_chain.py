@@ -1,14 +1,17 @@
 """What a production installation installs is pinned by version and hash, in step with constraints.txt; advisories are asked for."""
 
 import json
+import os
 import random
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -107,6 +110,155 @@ def test_any_order_of_an_answer_gives_the_same_file() -> None:
 def test_a_package_without_version_or_hash_is_an_error(line: str) -> None:
     with pytest.raises(ValueError, match="not pins with hashes"):
         LOCK["blocks"](line)
+
+
+VERSIONS = {"alpha": ("1.0", "2.0"), "beta": ("1.0",)}
+"""Packages of a small index. The project needs both."""
+PROJECT = """\
+[project]
+name = "small"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["alpha"]
+[project.optional-dependencies]
+pdf = ["beta"]
+aws = []
+train = []
+"""
+
+
+@contextmanager
+def package_index(status: int = 200) -> Iterator[str]:
+    """A package index on loopback that answers every request with this status. It has wheels' metadata alone (PEP 658)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/").rpartition("/")[2]
+            links = [
+                f'<a href="/{name}-{version}-py3-none-any.whl#sha256={sha256(f"{name} {version}".encode()).hexdigest()}"'
+                f' data-core-metadata="true">{name}-{version}-py3-none-any.whl</a>'
+                for version in VERSIONS.get(name, ())
+            ]
+            metadata = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n".format(*name.split("-")[:2]) if "-" in name else ""
+            body = ("".join(links) or metadata).encode()
+            self.send_response(status if body else 404)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def lock(project: Path, index: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a project of its own, with this index alone."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    variables |= {"UV_DEFAULT_INDEX": index, "UV_CACHE_DIR": str(project / "cache"), "UV_NO_CONFIG": "1", "UV_HTTP_RETRIES": "0"}
+    command = [sys.executable, str(project / "supply_chain" / "lock.py"), *words]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project whose hashes were written."""
+    (tmp_path / "supply_chain").mkdir()
+    shutil.copy(ROOT / "supply_chain" / "lock.py", tmp_path / "supply_chain")
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "constraints.txt").write_text("alpha==1.0\nbeta==1.0\n")
+    (tmp_path / PIPELINE).write_text("")
+    (tmp_path / TRAIN).write_text("")
+    with package_index() as index:
+        done = lock(tmp_path, index)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return tmp_path
+
+
+def check_hashes(project: Path, status: int = 200) -> tuple[int, str]:
+    """Exit code and line of the comparison; the files stay as they are, nothing else is printed."""
+    before = {name: (project / name).read_bytes() for name in (PIPELINE, TRAIN) if (project / name).exists()}
+    with package_index(status) as index:
+        done = lock(project, index, "--check")
+    assert {name: (project / name).read_bytes() for name in (PIPELINE, TRAIN) if (project / name).exists()} == before
+    (line,) = done.stdout.splitlines()
+    assert done.stderr == ""
+    return done.returncode, line
+
+
+def without(pin: str, text: str) -> str:
+    """A requirements file without one package."""
+    return re.sub(rf"{pin}==\S+( \\\n    --hash=\S+)+\n", "", text)
+
+
+def test_hashes_that_the_index_has_pass(project: Path) -> None:
+    assert check_hashes(project) == (0, "hashes: the package index has all 2 pinned files of 2 packages")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "line"),
+    [
+        (PIPELINE, lambda text: without("beta", text), "lack beta==1.0, which production needs; run `make lock`"),
+        (PIPELINE, lambda text: without("alpha", without("beta", text)), "lack alpha==1.0 and 1 more, which production needs"),
+        (PIPELINE, lambda text: "", "lack alpha==1.0 and 1 more, which production needs"),
+        (PIPELINE, lambda text: text.replace("alpha==1.0", "alpha==2.0"), "lack alpha==1.0, which production needs"),
+        (
+            PIPELINE,
+            lambda text: text + f"gamma==1.0 \\\n    --hash=sha256:{'1' * 64}\n",
+            "gamma==1.0: the package index has no file",
+        ),
+        (
+            PIPELINE,
+            lambda text: re.sub("sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", text, count=1),
+            "no file with 1 of its hashes",
+        ),
+        (PIPELINE, lambda text: text + "gamma\n", "nothing was compared: not pins with hashes: 'gamma'"),
+        (PIPELINE, None, "nothing was compared: "),
+        (
+            "constraints.txt",
+            lambda text: text.replace("beta==1.0", "beta==3.0"),
+            "nothing was compared: error: No solution found",
+        ),
+        ("pyproject.toml", lambda text: text.replace('"alpha"', '"delta"'), "nothing was compared: error: No solution found"),
+    ],
+)
+def test_a_missing_pin_or_another_hash_fails_in_one_line(
+    project: Path, file: str, change: Callable[[str], str] | None, line: str
+) -> None:
+    path = project / file
+    if change is None:
+        path.unlink()
+    else:
+        path.write_text(change(path.read_text()))
+    code, said = check_hashes(project)
+    assert code == 1
+    assert line in said
+
+
+def test_files_without_a_pin_fail(project: Path) -> None:
+    """Also where the project needs nothing: no comparison is not a success."""
+    for name in (PIPELINE, TRAIN):
+        (project / name).write_text("")
+    (project / "pyproject.toml").write_text(PROJECT.replace('"alpha"', "").replace('"beta"', ""))
+    assert check_hashes(project) == (
+        1,
+        f"hashes: {PIPELINE} and {TRAIN} hold no pins, so nothing was compared; run `make lock`",
+    )
+
+
+def test_an_index_that_cannot_be_reached_is_said_and_fails_nothing(project: Path) -> None:
+    said = (0, "hashes: the package index cannot be reached, so the pinned hashes were not compared with it")
+    assert check_hashes(project, 503) == said
+    done = lock(project, "http://127.0.0.1:9/simple", "--check")
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (*said, "")
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def run_export(arguments: argparse.Namespace) -> Iterator[str]:
     with folder_lock(output.parent):
         for path in paths:
             check_new_file(path)
-        with new_folder_aside(output) as aside:
+        with new_folder_aside(output, [path.name for path in paths]) as aside:
             WRITERS[arguments.format](shards, aside / output.name)
             for path in paths:
                 (aside / path.name).rename(path)

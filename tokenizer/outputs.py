@@ -1,10 +1,10 @@
 """Outputs of commands: written aside and renamed, so that a file is whole or absent; what someone else made is left alone."""
 
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tokenizer.errors import InputError, path_fault
 from tokenizer.folder_lock import LOCK
@@ -43,8 +43,18 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder_aside(path: Path) -> Iterator[Path]:
-    """A folder beside `path` for files that are renamed to their places; it is removed when the block ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{path.name}.", suffix=".aside", dir=path.parent) as folder:
-        yield Path(folder)
+def new_folder_aside(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """A folder beside `path` for files of these names, which are renamed to their places; it is removed when the block ends.
+
+    The caller holds the lock of the folder, so a folder of that name was left by a run that was killed: it is removed first.
+    """
+    aside = path.with_name(f".{path.name}.aside")
+    if aside.is_dir() and not aside.is_symlink():
+        check_folder(aside, names)
+        shutil.rmtree(aside)
+    check_new_file(aside)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside)

@@ -1,6 +1,11 @@
 """No command of `webtext tokenizer` overwrites what another command, or someone else, made."""
 
 import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,24 @@ from tokenizer.__main__ import main
 from tokenizer.bpe import train
 from tokenizer.codec import Tokenizer
 from tokenizer.convert import write_folder
+from tokenizer.folder_lock import LOCK
 from tokenizer.shards import Manifest
+
+ASIDE = ".x.bin.aside"
+ROOT = Path(__file__).parents[2]
+SLOW_EXPORT = """
+import sys
+from tokenizer import commands
+from tokenizer.__main__ import main
+write = commands.WRITERS["nanogpt"]
+def wait_and_write(*arguments):
+    print("writing", flush=True)
+    input()
+    write(*arguments)
+commands.WRITERS["nanogpt"] = wait_and_write
+sys.exit(main(sys.argv[1:]))
+"""
+"""An export that waits for a line of input before it writes."""
 
 
 @pytest.fixture
@@ -95,6 +117,72 @@ def test_export_overwrites_no_file(tmp_path: Path, tokenizer: Tokenizer, kind: s
         (tmp_path / "new" / name).write_text("mine")
         assert main(command) == 2
         assert contents(tmp_path / "new") == {name: b"mine"}
+
+
+@contextmanager
+def export_at_work(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that exports, and waits before it writes."""
+    words = [sys.executable, "-c", SLOW_EXPORT, *command]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "writing\n"
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def export(tmp_path: Path, tokenizer: Tokenizer) -> list[str]:
+    """A command without the name of its file."""
+    write_folder(tmp_path / "data", {"train": np.fromfile(write_bin(tmp_path / "b", tokenizer, 9), "<u2")}, tokenizer)
+    return ["export", str(tmp_path / "data"), "--format", "nanogpt", "--output"]
+
+
+@pytest.mark.parametrize("name", ["x.bin", "y.bin"])
+def test_a_second_export_into_a_folder_is_refused_and_the_first_ends_well(
+    tmp_path: Path, export: list[str], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / "new"
+    with export_at_work([*export, str(folder / "x.bin")]) as process:
+        before = contents(tmp_path)
+        assert main([*export, str(folder / name)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{folder}: process {process.pid} on host {socket.gethostname()} works in this folder; wait for its end" in line
+        assert contents(tmp_path) == before
+        process.communicate("\n")
+    assert process.returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["x.bin"]
+    assert main([*export, str(folder / "y.bin")]) == 0
+    assert (folder / "y.bin").read_bytes() == (folder / "x.bin").read_bytes()
+
+
+def test_the_lock_of_a_killed_export_holds_nobody_up(tmp_path: Path, export: list[str]) -> None:
+    folder = tmp_path / "new"
+    with export_at_work([*export, str(folder / "x.bin")]) as process:
+        process.kill()
+        process.wait()
+        assert json.loads((folder / LOCK).read_text())["pid"] == process.pid
+        (folder / ASIDE / "x.bin").write_bytes(b"half")
+        assert main([*export, str(folder / "x.bin")]) == 0
+    assert [path.name for path in folder.iterdir()] == ["x.bin"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_others_put_where_an_export_writes_is_left_alone(
+    tmp_path: Path, export: list[str], capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    aside = tmp_path / "new" / ASIDE
+    aside.parent.mkdir()
+    if kind == "folder":
+        aside.mkdir()
+        (aside / "notes.txt").write_text("mine")
+    elif kind == "file":
+        aside.write_text("mine")
+    else:
+        aside.symlink_to(tmp_path / "data")
+    before = contents(tmp_path)
+    assert main([*export, str(tmp_path / "new" / "x.bin")]) == 2
+    assert str(aside) in capsys.readouterr().err
+    assert contents(tmp_path) == before
 
 
 def test_train_writes_into_an_empty_folder_alone(

@@ -52,6 +52,10 @@ def commands(corpus: Path, out: Path) -> dict[str, tuple[list[str], Path]]:
             ],
             out,
         ),
+        "tokenizer export": (
+            ["tokenizer", "export", str(corpus / "tokens"), "--format", "nanogpt", "--output", str(out / "train.bin")],
+            out,
+        ),
     }
 
 
