@@ -24,7 +24,7 @@ LargeCount = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 """In hexadecimal digits; empty for a file that is not kept."""
 
-_EXPLAINED_BYTES = 1 << 22
+_EXPLAINED_BYTES = 1 << 20
 """In a larger file, an error names the field without its value: finding the value means to decode the file without types."""
 _SHOWN_CHARACTERS = 80
 _OWN_SHA256 = re.compile(rb'\n "sha256": "([^"\n]*)",(?=\n)')

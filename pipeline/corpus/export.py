@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from pipeline.corpus.export_text import TEXT_FORMATS, ExportedFile, dataset_card, export_documents
@@ -16,9 +17,11 @@ from pipeline.corpus.tool import Tool
 from pipeline.engine.progress import counted
 from pipeline.storage import files
 from pipeline.storage.document_shards import document_shards
-from pipeline.storage.manifest import StageManifest, load_stage
+from pipeline.storage.manifest import StageManifest, Text, load_stage
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import LOCK, folder_lock
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import MAX_JSON_BYTES, check_file
 
 INDEX = "export.json"
 """Written last: what was exported, in which format, and size and sha256 of each file."""
@@ -103,9 +106,9 @@ def _finished(output: str, request: dict[str, Any]) -> bool:
         if not files.exists(path):
             continue
         found = _parsed(path)
-        if {key: found.get(key) for key in request} != request:
+        if msgspec.structs.asdict(found) != request:
             raise InputError(
-                f"{output}: holds an export of '{found.get('stage')}' as {found.get('format')}, of this or another corpus; "
+                f"{output}: holds an export of '{found.stage}' as {found.format}, of this or another corpus; "
                 "choose another --output or remove the folder"
             )
         return name == INDEX
@@ -114,14 +117,21 @@ def _finished(output: str, request: dict[str, Any]) -> bool:
     return False
 
 
-def _parsed(path: str) -> dict[str, Any]:
+class _Request(msgspec.Struct):
+    """What was exported; in the index, the files follow."""
+
+    format: Text
+    stage: Text
+    manifest_sha256: Text
+
+
+def _parsed(path: str) -> _Request:
     try:
-        found = orjson.loads(files.read_bytes(path))
+        if files.is_local(path):
+            check_file(Path(path).parent, Path(path).name)
+        return decode(files.read_bytes(path, MAX_JSON_BYTES), _Request)
     except ValueError as error:
         raise InputError(f"{path}: not the index of an export ({error}); remove the folder, then run again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not the index of an export; remove the folder, then run again")
-    return found
 
 
 def _names(output: str) -> list[str]:

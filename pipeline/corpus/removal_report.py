@@ -19,6 +19,7 @@ from pipeline.storage.manifest import StageManifest, load_stage
 from pipeline.storage.takedown_list import TEXT, Entry
 from tokenizer.errors import FormatError, InputError
 from tokenizer.shards import Manifest as Dataset
+from tokenizer.untrusted import read_file
 
 CHECKPOINTS = "checkpoints/step_*/checkpoint.json"
 
@@ -131,9 +132,9 @@ def _checkpoints(runs: Iterable[str]) -> Iterator[tuple[dict[str, Any], str]]:
             raise InputError(f"--runs {run}: no checkpoint there; name the folder that `webtext-train train --out` filled")
         for path in paths:
             try:
-                found = orjson.loads(path.read_bytes())
+                found = orjson.loads(read_file(path))
                 fingerprint, step = str(found["corpus_sha256"]), int(found["step"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise InputError(f"{path}: not a checkpoint's record ({error})") from error
             yield {"checkpoint": str(path.parent), "step": step}, fingerprint
 

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import orjson
 
 from pipeline.corpus.folder import DATA_STAGES, stage_folders
@@ -15,10 +16,12 @@ from pipeline.engine.parts import WORK_FOLDER
 from pipeline.engine.progress import duration_text
 from pipeline.storage import files
 from pipeline.storage.chain import Break, broken_links
-from pipeline.storage.manifest import NAME, StageManifest
+from pipeline.storage.manifest import NAME, StageManifest, Text
 from pipeline.storage.next_version import aside_of
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import lock_holder
+from tokenizer.typed_json import decode
+from tokenizer.untrusted import MAX_JSON_BYTES, check_file
 
 UP_TO_DATE, STALE, RUNNING, UNFINISHED, NOT_STARTED, DAMAGED, SHARED = (
     *("up to date", "stale", "running", "unfinished"),
@@ -90,8 +93,8 @@ def _status(
         manifest.books.items_out,
         dict(sorted(manifest.books.dropped.items(), key=lambda pair: (-pair[1], pair[0]))),
         sum(entry.bytes for entry in manifest.files),
-        run.get("seconds"),
-        run.get("finished_at"),
+        run.seconds,
+        run.finished_at,
     )
 
 
@@ -137,16 +140,24 @@ def _parts_text(folder: str) -> str:
     return f"{text}; last error: {errors[-1].read_text(errors='replace').strip()}" if errors else text
 
 
-def _run(folder: str) -> dict[str, Any]:
-    """Duration and time of the last finished run; empty where its record is missing or damaged, since no stage reads it."""
+class _Run(msgspec.Struct):
+    """What is shown of run.json."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e10)] | None = None
+    finished_at: Text | None = None
+
+
+def _run(folder: str) -> _Run:
+    """Duration and time of the last finished run; neither where its record is missing or damaged, since no stage reads it."""
     path = files.join(folder, "run.json")
     if not files.exists(path):
-        return {}
+        return _Run()
     try:
-        run = orjson.loads(files.read_bytes(path))
+        if files.is_local(folder):
+            check_file(folder, "run.json")
+        return decode(files.read_bytes(path, MAX_JSON_BYTES), _Run)
     except ValueError:
-        return {}
-    return run if isinstance(run, dict) else {}
+        return _Run()
 
 
 def status_lines(statuses: Sequence[StageStatus]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from pipeline.corpus.folder import FunnelStep
+from pipeline.storage.manifest import Text
 
 FORMAT_VERSION = 1
 
@@ -184,7 +185,7 @@ class EvaluationFigure:
 class OverlapNumbers:
     """Percentage of an evaluation set's n-grams that occur in the corpus; the paper's figures are None if it lacks the set."""
 
-    name: str
+    name: Text
     grams: int
     percent: float
     paper_webtext_percent: float | None

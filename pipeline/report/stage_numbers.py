@@ -7,7 +7,7 @@ import msgspec
 from pipeline.corpus.folder import CorpusFolder
 from pipeline.report.numbers import StageNumbers
 from pipeline.storage import files
-from pipeline.storage.manifest import StageManifest
+from pipeline.storage.manifest import StageManifest, Text
 from tokenizer.errors import InputError
 from tokenizer.typed_json import Count, decode
 from tokenizer.untrusted import MAX_JSON_BYTES, check_file
@@ -18,11 +18,11 @@ class RunRecord(msgspec.Struct):
 
     seconds: Annotated[float, msgspec.Meta(ge=0, le=1e10)]
     workers: Count
-    python: str
-    versions: dict[str, str]
-    finished_at: str = ""
-    timings: dict[str, Count] = {}
-    beam_flags: list[str] = []
+    python: Text
+    versions: dict[Text, Text]
+    finished_at: Text = ""
+    timings: dict[Text, Count] = {}
+    beam_flags: list[Text] = []
 
 
 def stage_numbers(corpus: CorpusFolder) -> tuple[StageNumbers, ...]:

@@ -16,6 +16,9 @@ from tokenizer.errors import FormatError, InputError
 
 IN_OPEN, IN_NONBLOCK = 0x20, 0o4000
 MOST_SECONDS = 20
+"""Of processor time, so that a busy machine decides nothing."""
+MOST_WAITING_SECONDS = 600
+"""A call that waits for ever ends after these."""
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind", "urllib.Request")
 _PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 
@@ -57,7 +60,8 @@ class Watch:
         found = [fault for fault in faults.split("\0") if fault]
         if os.WIFSIGNALED(status):
             name = signal.Signals(os.WTERMSIG(status)).name
-            found.append(f"hung for {MOST_SECONDS} s" if name == "SIGALRM" else f"ended by {name}")
+            hung = {"SIGALRM": f"hung for {MOST_WAITING_SECONDS} s", "SIGXCPU": f"took {MOST_SECONDS} s of processor time"}
+            found.append(hung.get(name, f"ended by {name}"))
         elif os.WEXITSTATUS(status):
             found.append(f"exit code {os.WEXITSTATUS(status)}")
         if self._opened():
@@ -67,7 +71,9 @@ class Watch:
         )
 
     def _in_fork(self, call: Callable[[], Any], within: Path, writing: int) -> None:
-        signal.alarm(MOST_SECONDS)
+        signal.alarm(MOST_WAITING_SECONDS)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS + 5))
         before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
         faults: list[str] = []
         said = "used"

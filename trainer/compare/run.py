@@ -21,6 +21,7 @@ from tokenizer.errors import FormatError, InputError
 from tokenizer.outputs import written_aside
 from tokenizer.shards import Manifest
 from tokenizer.terminal import error_line
+from tokenizer.untrusted import read_file
 from trainer import finite_json
 from trainer.checkpoint.folders import CHECKPOINTS, checkpoints, set_aside, sweep
 from trainer.checkpoint.metadata import DamagedCheckpointError, read_metadata
@@ -52,8 +53,8 @@ class FailedRunError(RuntimeError):
 def finished(folder: Path) -> dict[str, Any] | None:
     """What a finished run recorded, or None."""
     try:
-        body: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        body: dict[str, Any] = json.loads(read_file(folder / RUN))
+    except (OSError, ValueError, RecursionError):
         return None
     return body if (folder / SCORES).exists() else None
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +183,24 @@ export.TOOL.run(sys.argv[2:])
         assert left.items() <= expected.items()
         run(chosen, format_name, output)
         assert {name: data for name, data in content(output).items() if not name.endswith(".aside")} == expected
+
+
+@pytest.mark.parametrize("name", [export.INDEX, export.STARTED])
+@pytest.mark.parametrize(
+    "index",
+    [
+        lambda path: os.mkfifo(path),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.write_bytes(bytes(25 << 20)),
+        lambda path: path.write_text('{"format": "txt", "stage": 7, "manifest_sha256": ""}'),
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text("[]"),
+    ],
+    ids=["a FIFO", "a device", "large", "other types", "nested", "a list"],
+)
+def test_a_foreign_index_is_refused_in_one_line(chosen: Any, tmp_path: Path, index: Callable[[Path], object], name: str) -> None:
+    (tmp_path / "out").mkdir()
+    index(tmp_path / "out" / name)
+    with pytest.raises(InputError, match=f"{tmp_path / 'out' / name}: not the index of an export"):
+        run(chosen, "txt", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]

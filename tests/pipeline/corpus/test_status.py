@@ -1,7 +1,9 @@
 """`status` tells of each stage whether it is up to date, and why not."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,3 +159,22 @@ def test_a_shared_vocabulary_elsewhere_is_no_missing_stage(corpus: Path) -> None
     with naming(str(corpus.parent)):
         assert one(corpus, "tokens").state == "stale"
         assert "vocabulary' " in one(corpus, "tokens").detail
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda path: os.mkfifo(path),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.write_bytes(bytes(25 << 20)),
+        lambda path: path.write_text('{"seconds": "a", "finished_at": 7}'),
+        lambda path: path.write_text('{"seconds": 1e300, "finished_at": "' + "a" * 70_000 + '"}'),
+        lambda path: path.write_text("[" * 100_000),
+    ],
+    ids=["a FIFO", "a device", "large", "other types", "out of range", "nested"],
+)
+def test_a_foreign_record_of_a_run_is_left_out(corpus: Path, record: Callable[[Path], object]) -> None:
+    before = one(corpus, "dedup")
+    (corpus / "dedup" / "run.json").unlink(missing_ok=True)
+    record(corpus / "dedup" / "run.json")
+    assert one(corpus, "dedup") == replace(before, seconds=None, finished_at=None)
