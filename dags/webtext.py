@@ -100,6 +100,10 @@ BAD_INPUT = 2
 """The exit code of a command whose input or flags a person must correct: to try it again would fail again."""
 
 
+class NoVocabularyError(AirflowSkipException):  # type: ignore[misc]
+    """The month has no vocabulary yet: its shards are made by another month's run."""
+
+
 class Program(_BashDecoratedOperator):  # type: ignore[misc]
     """Runs a shell command. Exit code 2 fails the task at once, without a retry."""
 
@@ -107,6 +111,8 @@ class Program(_BashDecoratedOperator):  # type: ignore[misc]
         """Run the command."""
         try:
             return super().execute(context)
+        except NoVocabularyError:
+            raise
         except AirflowSkipException as error:
             raise AirflowFailException(f"exit code {BAD_INPUT}: the line above says what to correct; not tried again") from error
 
@@ -284,9 +290,7 @@ def vocabulary(month: str) -> list[list[str]]:
             )
         return [["echo", "the vocabulary of all months stays"]]
     if chosen and chosen != month:
-        raise AirflowSkipException(
-            f"no vocabulary yet: the run of {chosen} (parameter vocabulary_month) makes it, and all shards"
-        )
+        raise NoVocabularyError(f"no vocabulary yet: the run of {chosen} (parameter vocabulary_month) makes it, and all shards")
     return [stage("vocabulary", month, "--output", output, *params["vocabulary_flags"])]
 
 
