@@ -1,4 +1,4 @@
-"""Airflow as users run it: `airflow standalone`, the DAG started over REST, its grid in a browser.
+"""Airflow as users run it: `airflow standalone`, the DAG started over REST and then cleared, its grid in a browser.
 
 Skips without .venv-airflow and without WEBTEXT_FULL=1: its processes and tasks import Airflow two dozen times, and test_webtext.py runs
 the same month in one process. WEBTEXT_SCREENSHOTS=FOLDER keeps the picture.
@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -100,7 +101,8 @@ def python() -> Path:
 @pytest.mark.skipif(
     not os.environ.get("WEBTEXT_FULL"), reason="minutes; WEBTEXT_FULL=1 (a month in one process: test_webtext.py)"
 )
-def test_a_run_started_over_rest_succeeds(python: Path, tmp_path: Path) -> None:
+def test_a_run_started_over_rest_succeeds_and_again_when_it_is_cleared(python: Path, tmp_path: Path) -> None:
+    """A cleared month runs all its tasks again, and changes nothing."""
     dag = (ROOT / "dags" / "webtext.py").read_text()
     assert MONTHLY in dag
     (tmp_path / "dags").mkdir()
@@ -118,11 +120,23 @@ def test_a_run_started_over_rest_succeeds(python: Path, tmp_path: Path) -> None:
         name = run["dag_run_id"]
         last = ask(base, f"{DAG_RUNS}/{name}/wait?interval=1", token=token).splitlines()[-1]
         assert json.loads(last)["state"] == "success"
-        tasks = json.loads(ask(base, f"{DAG_RUNS}/{name}/taskInstances", token=token))["task_instances"]
-        assert len(tasks) == TASKS
-        assert {task["state"] for task in tasks} == {"success"}
+        assert tries(base, name, token) == {"success 1": TASKS}
         photograph(f"{base}/dags/webtext/runs/{name}", tmp_path)
+        made = {path: path.read_bytes() for path in sorted((tmp_path / "out").rglob("manifest.json"))}
+        assert made
+        clear = [str(python), "-m", "airflow", "tasks", "clear", "--yes", "webtext"]
+        subprocess.run(clear, env=environment, check=True, capture_output=True)
+        last = ask(base, f"{DAG_RUNS}/{name}/wait?interval=1", token=token).splitlines()[-1]
+        assert json.loads(last)["state"] == "success"
+        assert tries(base, name, token) == {"success 2": TASKS}
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "out").rglob("manifest.json"))} == made
     assert list((tmp_path / "out" / "runs" / "2017-12").rglob("*.safetensors"))
+
+
+def tries(base: str, run: str, token: str) -> dict[str, int]:
+    """Number of the run's tasks by state and number of tries."""
+    tasks = json.loads(ask(base, f"{DAG_RUNS}/{run}/taskInstances", token=token))["task_instances"]
+    return Counter(f"{task['state']} {task['try_number']}" for task in tasks)
 
 
 def photograph(address: str, folder: Path) -> None:
