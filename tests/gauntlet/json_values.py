@@ -159,18 +159,13 @@ def places_of(body: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
 
 
 def replace(world: Path, path: Path, number: int, make: Callable[[Any], str]) -> str:
-    """Replace the value number `number` of a file; its own hash, and those of the manifests, are right again. Returns its place."""
+    """Replace the value number `number` of a file. Its own hash, and those in manifests, are right again. Returns its place."""
     lines = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
     body = json.loads(lines[-1])
     where, parent, key = next(itertools.islice(places_of(body, ""), number, None))
     value, parent[key] = make(parent[key]), FILL
     filled = f'"{FILL}"'
-    if (
-        path.name == "manifest.json"
-        and isinstance(body.get("dataset"), dict)
-        and where.startswith(".dataset.")
-        and "sha256" not in where
-    ):
+    if path.name == "manifest.json" and where.startswith(".dataset.") and "sha256" not in where:
         with contextlib.suppress(ValueError, RecursionError):
             sealed = json.loads(json.dumps(body["dataset"]).replace(filled, value))
             seal_section(sealed)
@@ -183,8 +178,7 @@ def replace(world: Path, path: Path, number: int, make: Callable[[Any], str]) ->
         body["sha256"] = FILL
     lines[-1] = text(body).replace(filled, value).encode("utf-8", "surrogatepass")
     path.write_bytes(b"\n".join(lines))
-    if path.name != "manifest.json":
-        seal_corpus(world / "corpus", entries=True)
+    seal_corpus(world / "corpus", entries=path.name != "manifest.json")
     return where
 
 
@@ -220,6 +214,7 @@ def main() -> None:
     for words in unchanged(world):
         call(world, words)  # an unchanged folder is read; and what is loaded once is loaded before the forks
         shutil.rmtree(world / "new", ignore_errors=True)
+    (folder / "outside").mkdir(exist_ok=True)
     watch = Watch([Path("/")], folder / "outside")
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     faults: list[Any] = []
