@@ -6,10 +6,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from pipeline.report.numbers import Curve, EvaluationFigure, Sample, TrainingRun
+from pipeline.storage.manifest import Text
 from tokenizer.errors import InputError
+from tokenizer.typed_json import Count, decode
 from tokenizer.untrusted import check_file, check_size, read_file
 
 LOG = "log.jsonl"
@@ -77,11 +80,11 @@ def read_evaluation(folder: str) -> list[EvaluationFigure]:
         )
     try:
         check_file(path.parent, path.name)
-        data = orjson.loads(read_file(path))
-        results = data["results"] if isinstance(data, dict) else data
+        data = read_file(path)
+        results = decode(data, list[_Result]) if data.lstrip().startswith(b"[") else decode(data, _Results).results
         return [_figure(Path(folder).resolve().name, result) for result in results]
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: not the results of an evaluation ({error!r}); run the evaluation again") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not the results of an evaluation ({error}); run the evaluation again") from error
 
 
 def read_sample(path: str) -> Sample:
@@ -97,14 +100,32 @@ def read_sample(path: str) -> Sample:
     return Sample(Path(path).stem, text.strip())
 
 
-def _figure(source: str, result: dict[str, Any]) -> EvaluationFigure:
+class _Result(msgspec.Struct):
+    """What is shown of a result. Other fields are not kept in memory."""
+
+    task: Text
+    value: float | None
+    metric: Text = ""
+    protocol: Text = ""
+    standard_error: float | None = None
+    examples: Count | None = None
+    paper: dict[Text, float | None] | None = None
+
+
+class _Results(msgspec.Struct):
+    """The content of results.json; early versions held the list alone."""
+
+    results: list[_Result]
+
+
+def _figure(source: str, result: _Result) -> EvaluationFigure:
     return EvaluationFigure(
         source,
-        str(result["task"]),
-        str(result.get("metric", "")),
-        str(result.get("protocol", "")),
-        math.nan if result["value"] is None else float(result["value"]),  # null: not finite, as of a run that diverged
-        None if (error := result.get("standard_error")) is None else float(error),
-        None if (examples := result.get("examples")) is None else int(examples),
-        {str(k): float(v) for k, v in (result.get("paper") or {}).items() if v is not None},
+        result.task,
+        result.metric,
+        result.protocol,
+        math.nan if result.value is None else result.value,  # null: not finite, as of a run that diverged
+        result.standard_error,
+        result.examples,
+        {name: value for name, value in (result.paper or {}).items() if value is not None},
     )
