@@ -112,7 +112,7 @@ SPELLINGS: dict[str, tuple[str, list[str]]] = {
             "<TABLE BORDER=1><TR><TD>Winter</TD><TD>Cans</TD></TR><TR><TD>1911</TD><TD>61</TD></TR></TABLE>",
             "<table><thead><tr><th>Winter<th>Cans<tbody><tr><th>1911<td>61</table>",
             "<table><colgroup><col><col></colgroup><tr><td>Winter<td>Cans<tr><td>1911<td>61</table>",
-            "<table>\n <tr>\n  <td>\n   Winter\n  </td>\n  <td> Cans </td>\n </tr>\n <tr>\n  <td> 1911 </td>\n  <td> 61 </td>\n </tr>\n</table>",
+            "<table>\n <tr>\n  <td>\n   Winter\n  </td>\n  <td> Cans </td>\n </tr>\n <tr><td> 1911 </td><td> 61 </td></tr>\n</table>",
             "<table><tr><td><b>Winter</b><td><i>Cans</i><tr><td><span>1911</span><td><a href=/x>61</a></table>",
             "<table><tr><td><p>Winter</p><td><p>Cans</p><tr><td><p>1911</p><td><p>61</p></table>",
             "<table><tr><td>Winter&nbsp;<td>Cans<tr><td>1911<td>&nbsp;61</table>",
