@@ -109,6 +109,7 @@ class Frontier(Generic[P, R]):
         self._scheduled: set[str] = set()
         self._order = itertools.count()
         self._busy = 0
+        self._asleep = 0
         self._watched = math.inf
         self._stopped = False
 
@@ -185,7 +186,7 @@ class Frontier(Generic[P, R]):
             self._changed.notify_all()
 
     def _next(self) -> Host[P, R] | None:
-        """Take the next host. What else there is to take, or to wait for, is the next thread's, which is then woken."""
+        """Take the next host. Another thread is woken for what else there is to take."""
         while not self._stopped:
             now = time.monotonic()
             while self._waiting and self._waiting[0][0] <= now:
@@ -193,9 +194,9 @@ class Frontier(Generic[P, R]):
             while self._ready:
                 host = heapq.heappop(self._ready)[2]
                 if not self._is_held(host):
-                    if self._ready or self._next_turn() < self._watched:
-                        self._changed.notify()
-                    return self._taken(host)
+                    self._count(host)
+                    self._wake_another()
+                    return host
             if not self._waiting and not self._busy:
                 self._changed.notify_all()
                 return None
@@ -209,12 +210,12 @@ class Frontier(Generic[P, R]):
     def _wait(self, now: float) -> None:
         """Wait for a change. One of the waiting threads also waits for the next turn."""
         turn = self._next_turn()
-        if turn >= self._watched:
-            self._changed.wait(None)
-            return
-        self._watched = turn
-        self._changed.wait(turn - now)
-        if self._watched == turn:
+        watches = turn < self._watched
+        self._watched = min(turn, self._watched)
+        self._asleep += 1
+        self._changed.wait(turn - now if watches else None)
+        self._asleep -= 1
+        if watches and self._watched == turn:
             self._watched = math.inf
 
     def _return(self, host: Host[P, R], ready_at: float) -> None:
@@ -246,7 +247,7 @@ class Frontier(Generic[P, R]):
                 self._release(group)
         return True
 
-    def _taken(self, host: Host[P, R]) -> Host[P, R]:
+    def _count(self, host: Host[P, R]) -> None:
         """Count a host as taken."""
         self._scheduled.discard(host.name)
         host.counted = host.groups
@@ -254,7 +255,17 @@ class Frontier(Generic[P, R]):
             self._open[group] += 1
         host.busy = True
         self._busy += 1
-        return host
+
+    def _wake_another(self) -> None:
+        """Wake a waiting thread, if there is a host that it can take, or a turn that no thread waits for."""
+        while self._ready and self._asleep:
+            entry = heapq.heappop(self._ready)
+            if not self._is_held(entry[2]):
+                heapq.heappush(self._ready, entry)
+                self._changed.notify()
+                return
+        if self._next_turn() < self._watched:
+            self._changed.notify()
 
     def _release(self, group: LimitGroup) -> None:
         """Let one of the hosts that wait for a group be taken."""

@@ -139,6 +139,16 @@ def test_a_host_that_its_own_thread_takes_again_wakes_no_other(monkeypatch: pyte
     assert changed.woken <= 2 * 8  # at the end, all
 
 
+def test_no_thread_is_woken_for_a_host_that_its_domain_holds_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    frontier: Frontier[int, str] = Frontier(0.0, domain_requests=1)
+    changed = CountingCondition()
+    monkeypatch.setattr(frontier, "_changed", changed)
+    for page in range(1000):
+        frontier.add_page(f"h{page % 50}.example.com", page)
+    assert len(in_threads(frontier, 8)) == 1000
+    assert changed.woken <= 2 * 8
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_thread_sleeps_while_there_is_a_host_to_take(seed: int) -> None:
     random = Random(seed)
