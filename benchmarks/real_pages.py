@@ -25,7 +25,8 @@ MANUAL_PAGES = 300
 """Pages of each version of PostgreSQL's documentation."""
 VALIDATION_SHARE = 0.02
 VARIANTS = {
-    "no-dedup": ("dedup.threshold=1",),
+    "near-kept": ("dedup.threshold=1",),
+    "no-dedup": ("dedup.remove-duplicates=none",),
     "trafilatura": ("documents.extractor=trafilatura",),
     "resiliparse": ("documents.extractor=resiliparse",),
     "furniture": ("documents.strip-boilerplate=off",),
