@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from warcio.statusandheaders import StatusAndHeaders
@@ -80,10 +80,10 @@ def webtext(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "pipeline", *words, "--workers", "1", "--quiet"], check=True)
 
 
-def build(data: Path, folder: Path) -> dict[str, Path]:
-    """The corpora by name; those that are finished stay as they are."""
+def build(data: Path, folder: Path, variants: Sequence[str] = tuple(VARIANTS)) -> dict[str, Path]:
+    """The corpora by name: base, and some variants; those that are finished stay as they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    corpora = {name: folder / name for name in ("base", *VARIANTS)}
+    corpora = {name: folder / name for name in ("base", *variants)}
     if not (folder / "links.txt").exists():
         write_archive(data, folder)
     if not (corpora["base"] / "tokens" / "manifest.json").exists():
@@ -91,9 +91,9 @@ def build(data: Path, folder: Path) -> dict[str, Path]:
             *("run", "--urls", str(folder / "links.txt"), "--fetch-from", str(folder / "pages.warc.gz")),
             *("--output", str(corpora["base"]), "--vocab-size", str(VOCABULARY), "--validation-share", str(VALIDATION_SHARE)),
         )
-    for name, settings in VARIANTS.items():
+    for name in variants:
         if not (corpora[name] / "tokens" / "manifest.json").exists():
-            changes = (word for setting in settings for word in ("--set", setting))
+            changes = (word for setting in VARIANTS[name] for word in ("--set", setting))
             webtext("vary", "--corpus", str(corpora["base"]), *changes, "--output", str(corpora[name]))
     return corpora
 

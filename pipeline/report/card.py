@@ -210,18 +210,17 @@ def _duplicates(corpus: CorpusFolder) -> str:
     if "dedup" not in corpus.manifests:
         return "The documents have not been de-duplicated.\n"
     manifest = corpus.manifests["dedup"]
-    settings, removed = (
-        manifest.settings,
-        {reason: n for reason, n in manifest.books.dropped.items() if reason in DUPLICATE_REASONS},
-    )
+    settings, dropped = manifest.settings, manifest.books.dropped
+    removed = {str(reason): dropped[reason] for reason in DUPLICATE_REASONS if reason in dropped}
     remove = settings.get("remove_duplicates", NEAR)
     text = REMOVED.get(str(remove), f"Duplicates were removed by the rule {markdown_code(json.dumps(remove))}.")
     text += f" Removed: {_loss_text(removed)}." if removed else ""
     if remove != NEAR:
+        kept = corpus.rows("dedup", CLUSTERS)
+        repeat = "document repeats" if kept == 1 else "documents repeat"
         text += (
-            f" {corpus.rows('dedup', CLUSTERS):,} kept documents repeat another one, in the same or in similar words (a Jaccard similarity"
-            f" of {settings.get('threshold')} or more), directly or over others; `dedup/clusters-*.parquet` names them. All documents of"
-            " such a cluster are in one split."
+            f" {kept:,} kept {repeat} another one, in the same or in similar words (a Jaccard similarity of {settings.get('threshold')} or"
+            " more), directly or over others; `dedup/clusters-*.parquet` names them. All documents of such a cluster are in one split."
         )
     if spans := {name: settings[name] for name in ("substring", "paragraphs") if settings.get(name)}:
         text += f" Repeated passages were cut from the texts ({markdown_code(json.dumps(spans))})."
