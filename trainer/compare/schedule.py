@@ -3,6 +3,7 @@
 import heapq
 import json
 import logging
+import math
 import os
 import queue
 import subprocess
@@ -112,7 +113,7 @@ def recent_mean(values: Sequence[float], half_life: float) -> float:
     >>> recent_mean([4.0, 1.0], half_life=1)
     2.0
     """
-    weights = [0.5 ** ((len(values) - 1 - place) / half_life) for place in range(len(values))]
+    weights = [math.exp2((1 + place - len(values)) / half_life) for place in range(len(values))]
     return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
 
 
