@@ -80,7 +80,7 @@ class RunsProgress:
         """
         if not self.seconds:
             return None
-        mean, now = recent_mean(self.seconds, max(HALF_LIFE_RUNS, self.jobs)), self.clock()
+        mean, now = recent_mean(self._telling_seconds, max(HALF_LIFE_RUNS, self.jobs)), self.clock()
         free = [max(0.0, began + mean - now) for began in self._begun.values()]
         waiting = self.total - self.ended - len(free)
         free += [0.0] * (self.jobs - len(free))
@@ -88,6 +88,11 @@ class RunsProgress:
         for _ in range(waiting):
             heapq.heapreplace(free, free[0] + mean)
         return max(free)
+
+    @property
+    def _telling_seconds(self) -> list[float]:
+        """Those of finished runs without the first of each worker, once there are as many others: a new process is slow at first."""
+        return self.seconds[self.jobs :] if len(self.seconds) >= 2 * self.jobs else self.seconds
 
     def show(self, text: str, *, force: bool = False) -> None:
         """Show the line: at once on a terminal, elsewhere at most every 30 seconds."""

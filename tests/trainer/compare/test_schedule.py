@@ -121,6 +121,13 @@ def test_the_time_left_follows_the_load(
     assert all(low <= ratio <= high for ratio in said.values()), said
 
 
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_a_slow_first_run_of_each_worker_is_soon_forgotten(jobs: int) -> None:
+    said = ratios_of([60.0] * jobs + [30.0] * (60 - jobs), jobs)
+    assert said[jobs] > 1.9, "nothing else is known yet"
+    assert all(ratio == pytest.approx(1, abs=0.02) for ended, ratio in said.items() if ended >= 2 * jobs and ended % jobs == 0)
+
+
 def test_a_run_under_way_has_a_part_of_its_time_behind_it() -> None:
     clock = Clock()
     progress = RunsProgress(3, 1, io.StringIO(), [40.0], clock=clock)
