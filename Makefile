@@ -58,11 +58,15 @@ $(AIRFLOW)/.installed: pyproject.toml constraints-airflow.txt
 	$(AIRFLOW)/bin/python -m uv pip install --quiet --python $(AIRFLOW)/bin/python --constraint constraints-airflow.txt --editable '.[airflow,gcp]'
 	touch $@
 
-engines: .engines/bin/prism ## install Prism, Beam's runner in Go, of the SDK's version, for the tests that run the stages on it
+engines: .engines/bin/prism .engines/bin/fake-gcs-server ## install Prism, Beam's runner in Go, and a server of Google Cloud Storage's protocol, for their tests
 
 .engines/bin/prism: constraints.txt
 	command -v go > /dev/null || { echo "no Go: tests on Prism skip"; exit 0; }; \
 	GOBIN=$(abspath .engines/bin) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$(sed -n 's/^apache-beam==//p' constraints.txt)
+
+.engines/bin/fake-gcs-server:
+	command -v go > /dev/null || { echo "no Go: tests on Google Cloud Storage's protocol skip"; exit 0; }; \
+	GOBIN=$(abspath .engines/bin) go install github.com/fsouza/fake-gcs-server@v1.56.1
 
 archive-tools: install ## install pywb, surt and cdxj-indexer into an environment of their own, for the tests of web archives
 	$(BIN)/python -c "from benchmarks import peers; print(peers.python('archives', *peers.ARCHIVES))"

@@ -2,7 +2,7 @@
 
     python benchmarks/comparison.py halves CORPUS --work DIR      # two halves by hash, 40 times: rarely told apart
     python benchmarks/comparison.py harmed CORPUS --work DIR      # words shuffled, documents three times, boilerplate left in
-    python benchmarks/comparison.py recipes DATA --work DIR       # de-duplication, extractors, boilerplate, on real pages
+    python benchmarks/comparison.py recipes DATA --work DIR       # de-duplication on and off, extractors, boilerplate, on real pages
 
 CORPUS is a folder of token shards with its tokenizer, or a .jsonl file with a text per line; DATA is the folder of `real_pages.py`.
 With `--pages DATA`, the boilerplate of harmed corpora is that of real pages. Every comparison is the command itself, on corpora
@@ -218,13 +218,13 @@ def harmed(
 def recipes(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Compare a corpus of real pages with variants that differ in one setting, on WebText's own documents."""
     data = arguments.corpus
-    corpora = [str(folder) for folder in real_pages.build(data, arguments.work).values()]
+    corpora = [str(folder) for folder in real_pages.build(data, arguments.work, arguments.variants).values()]
     flags = [
         *(*arguments.network, f"--vocabulary={real_pages.VOCABULARY}"),
         *(f"--detect={arguments.detect}", f"--seeds={arguments.seeds}"),
     ]
     held_out = data / "webtext" / "webtext.test.sample.jsonl"
-    body = compare(corpora, held_out, arguments.work / "out", arguments.tokens, flags)
+    body = compare(corpora, held_out, arguments.work / arguments.out, arguments.tokens, flags)
     yield from (_row(pair, body) for pair in _pairs(body) if "base" in (pair["first"], pair["second"]))
 
 
@@ -272,6 +272,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
     parser.add_argument("--documents", type=int, default=None, help="training documents of a harmed corpus (default: all)")
     parser.add_argument("--pages", type=Path, default=None, metavar="DATA")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=real_pages.VARIANTS,
+        default=list(real_pages.VARIANTS),
+        help="recipes: beside base (default: all)",
+    )
+    parser.add_argument("--out", default="out", metavar="NAME", help="recipes: folder in DIR of the comparison (default: out)")
     parser.add_argument("--detect", type=float, default=0.02)
     parser.add_argument("--repetitions", type=int, default=40)
     arguments = parser.parse_args()

@@ -116,7 +116,8 @@ def contenders() -> dict[str, Callable[[GoldPage], str]]:
         **{f"trafilatura {name}": by_setting(options) for name, options in SETTINGS.items()},
         "ours, resiliparse": ours(extractor="resiliparse"),
         "ours, trafilatura": ours(extractor="trafilatura"),
-        "ours, cascade, nothing stripped": ours(strip_title=False, strip_boilerplate=False),
+        "ours, cascade, nothing stripped": ours(extractor="cascade", strip_title=False, strip_boilerplate=False),
+        "ours, cascade": ours(extractor="cascade"),
         "ours (default)": ours(),
     }
 

@@ -2,11 +2,13 @@
 
     python benchmarks/real_pages.py ../shared/data FOLDER
 
-writes FOLDER/pages.warc.gz and FOLDER/links.txt, builds FOLDER/base from them by `webtext run --fetch-from`, and a folder for each of
-VARIANTS by `webtext vary`. The pages are the English ones of the collections in html/, and the first of PostgreSQL's documentation in
-the two versions of neardup/docversions, most of which are near duplicates of one another.
+writes FOLDER/pages.warc.gz, FOLDER/links.txt and FOLDER/half.txt, builds FOLDER/base from them by `webtext run --fetch-from`, and a
+folder for each of VARIANTS by `webtext vary`. The pages are the English ones of the collections in html/, and the first of PostgreSQL's
+documentation in the two versions of neardup/docversions, most of which are the same in both. The variant `manual-heavy` has no
+duplicates, but about as large a share of this documentation as `no-dedup` has: of the other pages, those in half.txt are left out.
 """
 
+import hashlib
 import io
 import json
 import lzma
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from warcio.statusandheaders import StatusAndHeaders
@@ -25,7 +27,9 @@ MANUAL_PAGES = 300
 """Pages of each version of PostgreSQL's documentation."""
 VALIDATION_SHARE = 0.02
 VARIANTS = {
-    "no-dedup": ("dedup.threshold=1",),
+    "near-kept": ("dedup.threshold=1",),
+    "no-dedup": ("dedup.remove-duplicates=none",),
+    "manual-heavy": ("documents.takedown={folder}/half.txt",),
     "trafilatura": ("documents.extractor=trafilatura",),
     "resiliparse": ("documents.extractor=resiliparse",),
     "furniture": ("documents.strip-boilerplate=off",),
@@ -74,25 +78,33 @@ def write_archive(data: Path, folder: Path) -> None:
     (folder / "links.txt").write_text("".join(f"{url}\n" for url in sorted(seen)))
 
 
+def write_half(folder: Path) -> None:
+    """Write the addresses of half of the pages, by hash, without those of the documentation."""
+    urls = (folder / "links.txt").read_text().splitlines()
+    chosen = (url for url in urls if not url.startswith("http://pgdoc-") and hashlib.blake2b(url.encode()).digest()[0] & 1)
+    (folder / "half.txt").write_text("".join(f"{url}\n" for url in chosen))
+
+
 def webtext(*words: str) -> None:
     """Run a command of the pipeline, with one worker. Raises CalledProcessError."""
     subprocess.run([sys.executable, "-m", "pipeline", *words, "--workers", "1", "--quiet"], check=True)
 
 
-def build(data: Path, folder: Path) -> dict[str, Path]:
-    """The corpora by name; those that are finished stay as they are."""
+def build(data: Path, folder: Path, variants: Sequence[str] = tuple(VARIANTS)) -> dict[str, Path]:
+    """The corpora by name: base, and some variants; those that are finished stay as they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    corpora = {name: folder / name for name in ("base", *VARIANTS)}
+    corpora = {name: folder / name for name in ("base", *variants)}
     if not (folder / "links.txt").exists():
         write_archive(data, folder)
+    write_half(folder)
     if not (corpora["base"] / "tokens" / "manifest.json").exists():
         webtext(
             *("run", "--urls", str(folder / "links.txt"), "--fetch-from", str(folder / "pages.warc.gz")),
             *("--output", str(corpora["base"]), "--vocab-size", str(VOCABULARY), "--validation-share", str(VALIDATION_SHARE)),
         )
-    for name, settings in VARIANTS.items():
+    for name in variants:
         if not (corpora[name] / "tokens" / "manifest.json").exists():
-            changes = (word for setting in settings for word in ("--set", setting))
+            changes = (word for setting in VARIANTS[name] for word in ("--set", setting.format(folder=folder)))
             webtext("vary", "--corpus", str(corpora["base"]), *changes, "--output", str(corpora[name]))
     return corpora
 

@@ -34,11 +34,13 @@ from trainer.distributed import World
 from trainer.export import load_hf, save_hf
 from trainer.model import GPT
 from trainer.optim import GradientGuard, Optimizer
+from trainer.train import computes_bf16
 
 SMALL = ModelConfig(layers=4, heads=4, width=256, context=256)
 GPT2_SMALL = ModelConfig()
-OURS = {  # whether to use bf16, and whether to compile
-    "ours, defaults": (True, True),
+OURS = {  # whether to use bf16 (None: as `--precision auto` chooses here), and whether to compile
+    "ours, defaults": (None, True),
+    "ours, bf16, compile": (True, True),
     "ours, bf16, no compile": (True, False),
     "ours, fp32, compile": (False, True),
     "ours, fp32, no compile": (False, False),
@@ -47,10 +49,11 @@ NANOGPT = {"nanoGPT": "nanogpt", "nanoGPT, compile": "nanogpt-compiled"}
 HUGGING_FACE = {"Hugging Face, fp32": "hugging-face", "Hugging Face, bf16": "hugging-face-bf16"}
 
 
-def ours(folder: Path, *, bf16: bool, compiled: bool) -> training_peer.Step:
+def ours(folder: Path, *, bf16: bool | None, compiled: bool) -> training_peer.Step:
     """Return a training step as `trainer.loop` does it."""
     keep_large_pages()
     model = load_hf(folder / "start")
+    chosen = computes_bf16(torch.device("cpu")) if bf16 is None else bf16
     config = TrainConfig(model=model.config, learning_rate=6e-4, batch_tokens=model.config.context)
     optimizer, guard = Optimizer(model, config), GradientGuard(config.spike_sigmas, torch.device("cpu"))
     if compiled:
@@ -59,7 +62,7 @@ def ours(folder: Path, *, bf16: bool, compiled: bool) -> training_peer.Step:
 
     def step(inputs: torch.Tensor, targets: torch.Tensor) -> float:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=chosen):
             loss = network(inputs, targets)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -133,6 +136,7 @@ def commands(arguments: argparse.Namespace, folder: Path) -> dict[str, list[str]
 def race(variants: dict[str, list[str]], rounds: int, steps: int, shape: ModelConfig, tokens: int) -> list[scores.Row]:
     """Run rounds of `steps` steps. Print each variant's speed, memory and loss, and its ratios to the first."""
     runners, limit = {}, []
+    precision = torch.bfloat16 if computes_bf16(torch.device("cpu")) else torch.float32
     for name, command in variants.items():
         runners[name] = VariantProcess(command)
         first = runners[name].take(0, 1)
@@ -140,7 +144,7 @@ def race(variants: dict[str, list[str]], rounds: int, steps: int, shape: ModelCo
     for turn in range(rounds):
         for runner in runners.values():
             runner.take(1 + turn * steps, steps)
-        limit.append(steps * products.seconds(shape, tokens, tokens, torch.bfloat16, backward=True))
+        limit.append(steps * products.seconds(shape, tokens, tokens, precision, backward=True))
     base = next(iter(runners.values())).answers[2:]
     for name, runner in runners.items():
         answers = runner.answers[2:]
@@ -157,11 +161,12 @@ def race(variants: dict[str, list[str]], rounds: int, steps: int, shape: ModelCo
         limit,
         steps,
         f"L{shape.layers} d{shape.width}, {tokens:,} tokens",
+        str(precision).removeprefix("torch."),
     )
 
 
-def rows(rounds: dict[str, list[dict[str, Any]]], limit: list[float], steps: int, shape: str) -> list[scores.Row]:
-    """Return races of ours with each peer in wall seconds per step, and the matrix products of a step in bf16 as limit."""
+def rows(rounds: dict[str, list[dict[str, Any]]], limit: list[float], steps: int, shape: str, precision: str) -> list[scores.Row]:
+    """Return races of ours with each peer in wall seconds per step, and the matrix products of a step as the defaults' limit."""
     walls = {name: scores.per_unit(steps, [answer["wall"] for answer in answers]) for name, answers in rounds.items()}
     peaks = {name: answers[-1]["peak"] * 1.048576 for name, answers in rounds.items()}
     mine = [name for name in rounds if name in OURS]
@@ -180,7 +185,7 @@ def rows(rounds: dict[str, list[dict[str, Any]]], limit: list[float], steps: int
         if peer not in OURS
         for own in mine
     ]
-    name = f"matrix products of a step alone, {shape}, bf16, at torch's speed"
+    name = f"matrix products of a step alone, {shape}, {precision}, at torch's speed"
     return races + [scores.Limit("training", name, "wall s", walls[own], scores.per_unit(steps, limit)) for own in mine[:1]]
 
 

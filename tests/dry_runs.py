@@ -24,6 +24,7 @@ from shuffles import record_shuffles
 from small_web import every_stage, passages, write_month
 
 from pipeline.engine.runner import Engine
+from pipeline.storage import beam_files, object_store
 from pipeline.storage.document_shards import document_shards
 
 DRY = (
@@ -70,21 +71,8 @@ class BucketOnDisk(LocalFileSystem):
     def delete(self, paths: list[str]) -> None:
         super().delete([self._at(path) for path in paths])
 
-    def _gcsIO(self) -> "BucketClient":  # noqa: N802 (Beam names it)
-        return BucketClient(self)
-
     def rename(self, sources: list[str], targets: list[str]) -> None:
         super().rename([self._at(path) for path in sources], [self._at(path) for path in targets])
-
-
-@dataclass(frozen=True, slots=True)
-class BucketClient:
-    """The client of Beam's file system of Google Cloud: deletes one object by its exact name."""
-
-    bucket: BucketOnDisk
-
-    def delete(self, path: str) -> None:
-        self.bucket.delete([path])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +133,7 @@ def main(folder: Path, engine: Engine) -> None:
         return bucket if path.startswith("gs://") else local(path)
 
     FileSystems.get_filesystem = staticmethod(filesystem)
+    object_store.gcs = beam_files  # type: ignore[assignment]
     PASSAGES.extend(passages(PAGES))
     every_stage("gs://bucket/corpus", write_month(folder / "month", PAGES), engine)
     batches = (batch for shard in document_shards("gs://bucket/corpus/documents") for batch in shard.batches(["text"]))

@@ -16,6 +16,9 @@ Array = npt.NDArray[Any]
 Integer = Any
 """A machine integer in compiled code, as wide as the array item that it was read from."""
 
+Boolean = Any
+"""A truth value in compiled code. Pass np.bool_, not True: a function is compiled anew for a literal."""
+
 
 def compiled(function: F) -> F:
     """The function as machine code that releases Python's global lock, and neither creates nor returns arrays.
@@ -48,10 +51,20 @@ def compiled_making_arrays(function: F) -> F:
     return _compiled(function, _nrt=True)
 
 
+def compile_for(function: Callable[..., object], *arguments: object) -> None:
+    """Load or compile a function for the types of some arguments, without a call: also one that Python cannot call."""
+    cast("Any", function).compile(tuple(map(numba.typeof, arguments)))
+
+
 def is_cached(function: Callable[..., object]) -> bool:
     """Whether machine code of a compiled function, for today's sources, is in its cache."""
+    return cached_variants(function) > 0
+
+
+def cached_variants(function: Callable[..., object]) -> int:
+    """For how many types of its arguments the cache holds machine code of a compiled function, for today's sources."""
     cache_file = getattr(getattr(function, "_cache", None), "_cache_file", None)
-    return cache_file is not None and bool(cache_file._load_index())
+    return 0 if cache_file is None else len(cache_file._load_index())
 
 
 def _compiled(function: F, **options: bool) -> F:

@@ -16,7 +16,7 @@ from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.tool import Tool
 from pipeline.engine.progress import counted
 from pipeline.storage import files
-from pipeline.storage.document_shards import document_shards
+from pipeline.storage.document_shards import document_shards, may_repeat_texts
 from pipeline.storage.manifest import StageManifest, Text, load_stage
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import LOCK, folder_lock
@@ -93,7 +93,8 @@ def _export(format_name: str, folder: str, manifest: StageManifest, output: str)
     with counted("export", sum(shard.rows for shard in shards), "documents") as advance:
         exported = export_documents(format_name, shards, output, advance)
     if format_name == "hf":
-        card = dataset_card("WebText", sum(file.rows for file in exported))
+        kind = "documents" if may_repeat_texts(folder) else "unique documents"
+        card = dataset_card("WebText", sum(file.rows for file in exported), kind=kind)
         digest = files.publish_bytes(files.join(output, "README.md"), card)
         exported.append(ExportedFile("README.md", 0, digest.bytes, digest.sha256))
     return exported

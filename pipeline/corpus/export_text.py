@@ -75,12 +75,12 @@ def export_documents(
     return exported
 
 
-def dataset_card(title: str, documents: int, columns: Sequence[str] = COLUMNS) -> bytes:
+def dataset_card(title: str, documents: int, columns: Sequence[str] = COLUMNS, kind: str = "unique documents") -> bytes:
     """README.md of a folder in the layout of Hugging Face's hub, so that `load_dataset(FOLDER)` reads it."""
     configs = '[{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}]'
     return (
         f"---\npretty_name: {orjson.dumps(title).decode()}\nconfigs: {configs}\n---\n\n# {title}\n\n"
-        f"{documents:,} unique documents. Columns: {', '.join(f'`{name}`' for name in columns)}.\n\n"
+        f"{documents:,} {kind}. Columns: {', '.join(f'`{name}`' for name in columns)}.\n\n"
         '```python\nfrom datasets import load_dataset\n\ndocuments = load_dataset("FOLDER", split="train")\n```\n'
     ).encode()
 

@@ -57,6 +57,11 @@ class CorpusFolder:
         """Rows in all files of one kind of a finished stage."""
         return sum(entry.rows for entry in self.manifests[stage].of_kind(kind))
 
+    @property
+    def keeps_all_duplicates(self) -> bool:
+        """Whether dedup has run and was told to remove no duplicates."""
+        return "dedup" in self.manifests and self.manifests["dedup"].settings.get("remove_duplicates") == "none"
+
     def unique_shards(self) -> list[DocumentShard]:
         """The unique documents; all documents if `dedup` has not run, none if `documents` has not."""
         stage = "dedup" if "dedup" in self.folders else "documents"
@@ -84,15 +89,15 @@ class FunnelStep:
 
 
 def funnel(corpus: CorpusFolder) -> tuple[FunnelStep, ...]:
-    """Submissions → links → pages → documents → unique documents, with the reasons of every loss."""
+    """Submissions → links → pages → documents → unique documents, with the reasons of every loss.
+
+    The last step is called "kept documents" where dedup removed no duplicates.
+    """
     steps: list[FunnelStep] = []
     if "links" in corpus.manifests:
         steps += _link_steps(corpus)
-    for stage, kind, name in (
-        ("pages", "pages", "pages"),
-        ("documents", "documents", "documents"),
-        ("dedup", "keep", "unique documents"),
-    ):
+    unique = "kept documents" if corpus.keeps_all_duplicates else "unique documents"
+    for stage, kind, name in (("pages", "pages", "pages"), ("documents", "documents", "documents"), ("dedup", "keep", unique)):
         if stage in corpus.manifests:
             books = corpus.manifests[stage].books
             steps.append(FunnelStep(name, corpus.rows(stage, kind) or books.items_out, _most_common_first(books.dropped)))

@@ -1,6 +1,7 @@
 """`webtext join`: the token shards of several months as one dataset. Shards are hard-linked where the file system allows it.
 
-A document is in a joined set once: months that hold it twice are refused, or the later ones lose it.
+A document is in a joined set once: months that hold it twice are refused, or the later ones lose it. With --keep-repeated it is there
+as often as the months hold it, which the manifest's settings say.
 """
 
 import argparse
@@ -51,13 +52,20 @@ class Month:
         return np.concatenate(parts) if parts else np.array([], "V16")
 
 
-def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (), drop_repeated: bool = False) -> StageManifest:
+def join(
+    folders: Sequence[str],
+    output: str,
+    *,
+    takedown: Sequence[Entry] = (),
+    drop_repeated: bool = False,
+    keep_repeated: bool = False,
+) -> StageManifest:
     """Write the joined dataset, and replace that of an earlier join once the new one is complete.
 
     Equal folders in equal order give equal bytes. Documents that `takedown` lists are left out; so are, with `drop_repeated`, those
-    that an earlier folder holds. Raises InputError if a document is in two folders and not `drop_repeated`, the folders' tokenizers
-    differ, a file differs from its manifest, a folder no longer follows from its inputs or is named twice, or `output` holds anything
-    but a joined dataset.
+    that an earlier folder holds. Raises InputError if a document is there twice and neither `drop_repeated` nor `keep_repeated` allows
+    it, the folders' tokenizers differ, a file differs from its manifest, a folder no longer follows from its inputs or is named twice,
+    or `output` holds anything but a joined dataset.
     """
     _check_folders(folders, output)
     months = [Month(folder, _load_dataset(folder)) for folder in folders]
@@ -66,9 +74,11 @@ def join(folders: Sequence[str], output: str, *, takedown: Sequence[Entry] = (),
     check_chains(folders)
     _warn_of_unseen(folders)
     months = _without_listed(months, takedown)
-    months = _without_repeated(months, drop=drop_repeated)
+    if not keep_repeated:
+        months = _without_repeated(months, drop=drop_repeated)
+    settings = {"keep_repeated": True} if keep_repeated else {}
     with folder_lock(output) if files.is_local(output) else nullcontext(), next_version(output) as aside:
-        return _write(months, output, aside)
+        return _write(months, output, aside, settings)
 
 
 def _warn_of_unseen(folders: Sequence[str]) -> None:
@@ -119,7 +129,10 @@ def _without_repeated(months: Sequence[Month], *, drop: bool) -> list[Month]:
         unique, counts = np.unique(ids, return_counts=True)
         repeated = np.intersect1d(unique, held)
         if (counts > 1).any():
-            raise InputError(f"{month.folder}: holds {int((counts > 1).sum()):,} documents twice; run its stages again")
+            raise InputError(
+                f"{month.folder}: holds {int((counts > 1).sum()):,} documents twice or more; if its dedup kept duplicates, add "
+                "--keep-repeated, else run its stages again"
+            )
         if len(repeated):
             _refuse_repeated(month, repeated, rest, drop=drop)
             sizes = dict(document_sizes(month.folder, {key.tobytes() for key in repeated}))
@@ -144,7 +157,7 @@ def _as_ids(ids: Collection[bytes]) -> npt.NDArray[np.void]:
     return np.array(sorted(ids), "V16") if ids else np.array([], "V16")
 
 
-def _write(months: Sequence[Month], output: str, aside: str) -> StageManifest:
+def _write(months: Sequence[Month], output: str, aside: str, settings: dict[str, bool]) -> StageManifest:
     """Write the joined dataset into the folder `aside`; its manifest names its inputs as seen from `output`."""
     names = dict.fromkeys(name for month in months for name in month.dataset.splits)
     shards_in = sum(len(split.shards) for month in months for split in month.dataset.splits.values())
@@ -155,10 +168,10 @@ def _write(months: Sequence[Month], output: str, aside: str) -> StageManifest:
     joined = replace(joined, unigram_entropy_nats=unigram_entropies(joined))
     shards = [FileEntry(e.name, "tokens", e.documents, e.bytes, e.sha256) for split in splits.values() for e in split.shards]
     documents = sum(split.documents for split in splits.values())
-    left_out = sum(len(month.left_out) for month in months)
+    left_out = sum(split.documents for month in months for split in month.dataset.splits.values()) - documents
     manifest = StageManifest(
         "tokens",
-        {},
+        settings,
         {f"tokens_{i:04d}": stage_input(month.folder, output) for i, month in enumerate(months)},
         tuple(sorted([tokenizer, *shards], key=lambda e: e.name)),
         Books(documents + left_out, documents, {LEFT_OUT: left_out} if left_out else {}),
@@ -254,12 +267,17 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the joined dataset")
     parser.add_argument("--takedown", metavar="FILE", help="take-down list: leave out the documents that it names")
-    parser.add_argument("--drop-repeated", action="store_true", help="leave out documents that an earlier folder holds")
+    repeated = parser.add_mutually_exclusive_group()
+    repeated.add_argument("--drop-repeated", action="store_true", help="leave out documents that an earlier folder holds")
+    repeated.add_argument(
+        "--keep-repeated", action="store_true", help="keep documents that are there twice, for months whose dedup kept duplicates"
+    )
 
 
 def _work(arguments: argparse.Namespace) -> None:
     takedown = entries(arguments.takedown) if arguments.takedown else ()
-    manifest = join(arguments.tokens, arguments.output, takedown=takedown, drop_repeated=arguments.drop_repeated)
+    rules = {"drop_repeated": arguments.drop_repeated, "keep_repeated": arguments.keep_repeated}
+    manifest = join(arguments.tokens, arguments.output, takedown=takedown, **rules)
     logger.info(
         "join: joined %d documents of %d folders in %s", manifest.books.items_out, len(arguments.tokens), arguments.output
     )

@@ -41,11 +41,12 @@ def remove(folder: str, output: str | None, entries: Sequence[Entry]) -> None:
     with _lock(folder), nullcontext() if output is None else _lock(output), writing as advance:
         if output is not None:
             check_free(output)  # again: another command may have filled it meanwhile
-            next_tokens(NextFolder(folder, output, manifest, advance=advance), sizes, {})
+            after = next_tokens(NextFolder(folder, output, manifest, advance=advance), sizes, {})
         else:
             with next_version(folder) as aside:
-                next_tokens(NextFolder(folder, aside, manifest, folder, advance), sizes, {})
-    logger.info("remove: removed %d documents from %s", len(sizes), output or folder)
+                after = next_tokens(NextFolder(folder, aside, manifest, folder, advance), sizes, {})
+    gone = manifest.books.items_out - after.books.items_out
+    logger.info("remove: removed %d documents from %s", gone, output or folder)
 
 
 def _lock(folder: str) -> AbstractContextManager[None]:
@@ -79,7 +80,7 @@ def _ids_in(corpus: CorpusFolder, entries: Iterable[Entry]) -> set[bytes]:
     """The ids in the shards of the documents of a month that the entries mean."""
     matched = match(corpus, Requests.of(corpus, entries))
     urls = {document.url for document in matched.documents}
-    return set(encoded_documents(corpus.folders[encoded_stage(corpus)], urls)) if urls else set()
+    return {identity for identity, _ in encoded_documents(corpus.folders[encoded_stage(corpus)], urls)} if urls else set()
 
 
 def document_sizes(folder: str, ids: Collection[bytes], passages: Sequence[str] = ()) -> Iterator[tuple[bytes, int]]:

@@ -15,7 +15,7 @@ from pipeline.corpus.folder import CorpusFolder
 from pipeline.corpus.next_folder import RemovedDocument
 from pipeline.corpus.page_passages import pages_with_passages
 from pipeline.storage import files
-from pipeline.storage.document_shards import document_shards, kept_rows
+from pipeline.storage.document_shards import CLUSTERS, document_shards, kept_rows
 from pipeline.storage.link_shards import keys_of_submissions
 from pipeline.storage.takedown_list import DOCUMENT, SITE, SUBMISSION, TEXT, URL, Entry, addresses_of, fold, site_of
 from pipeline.urls import host_of
@@ -118,7 +118,9 @@ class Matched:
 
 
 def match(corpus: CorpusFolder, requests: Requests) -> Matched:
-    """Find what the requests mean, and the copies of it: documents that dedup removed in favour of one that goes."""
+    """Find what the requests mean, and the copies of it: documents that dedup removed in favour of one that goes, and, where it kept
+    duplicates, those with the same text. Near duplicates that it kept are pages of their own.
+    """
     counts: dict[int, int] = defaultdict(int)
     found: dict[tuple[int, int], RemovedDocument] = {}
     for document, entries in _search(corpus, requests):
@@ -135,6 +137,10 @@ def match(corpus: CorpusFolder, requests: Requests) -> Matched:
             keys.add(key)
     if copies := _copies(corpus, requests, {document.url for document in found.values()}):
         for document, _ in _search(corpus, Requests(tuple(copies), {}, {})):
+            found[document.shard, document.row] = document
+            keys.add(document.dedup_key)
+    if corpus.paths("dedup", CLUSTERS) and (equal := _equal_texts(found.values())):
+        for document, _ in _search(corpus, Requests(equal, {}, {})):
             found[document.shard, document.row] = document
             keys.add(document.dedup_key)
     return Matched(tuple(found[place] for place in sorted(found)), frozenset(keys), counts)
@@ -218,12 +224,18 @@ def _copies(corpus: CorpusFolder, requests: Requests, urls: set[str]) -> list[En
     return found
 
 
-def encoded_documents(folder: str, urls: set[str]) -> dict[bytes, int]:
-    """The ids and UTF-8 bytes of documents with these addresses, among those that the stage `tokens` encodes from a folder.
+def _equal_texts(documents: Iterable[RemovedDocument]) -> tuple[Entry, ...]:
+    """Entries for the texts of documents that dedup kept: token shards know a document by its text's id alone."""
+    ids = sorted({document.document_id.hex() for document in documents if document.kept})
+    return tuple(Entry(0, identity, DOCUMENT, identity) for identity in ids)
+
+
+def encoded_documents(folder: str, urls: set[str]) -> list[tuple[bytes, int]]:
+    """Id and UTF-8 bytes of each document with one of these addresses, among those that the stage `tokens` encodes from a folder.
 
     Where spans were cut, these are the ids and bytes of what is left. Texts are read only of files that hold one of them.
     """
-    found: dict[bytes, int] = {}
+    found: list[tuple[bytes, int]] = []
     values = pa.array(sorted(urls), pa.string())
     for shard in document_shards(folder):
         named = shard.table(["url"])
@@ -232,7 +244,7 @@ def encoded_documents(folder: str, urls: set[str]) -> dict[bytes, int]:
         for batch in shard.batches(["url", "document_id", "text"], 1024):
             chosen = batch.filter(pc.is_in(batch.column("url"), value_set=values))
             lengths = pc.binary_length(chosen.column("text")).to_pylist()
-            found.update(zip(chosen.column("document_id").to_pylist(), lengths, strict=True))
+            found += zip(chosen.column("document_id").to_pylist(), lengths, strict=True)
     return found
 
 

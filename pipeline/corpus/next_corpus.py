@@ -83,7 +83,7 @@ def _write_stages(corpus: CorpusFolder, folders: Mapping[str, NextFolder], match
     if "tokens" in folders:
         read = encoded_stage(corpus)
         inputs = {"dedup": folders[read], **_present(folders, "vocabulary")}
-        next_tokens(folders["tokens"], encoded_documents(folders[read].source, urls), inputs)
+        next_tokens(folders["tokens"], dict(encoded_documents(folders[read].source, urls)), inputs)
 
 
 def encoded_stage(corpus: CorpusFolder) -> str:

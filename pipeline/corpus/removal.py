@@ -19,7 +19,7 @@ from pipeline.corpus.page_removal import REASON, RemovedPages
 from pipeline.corpus.unigram_entropy import unigram_entropies
 from pipeline.engine.writer import TableSink
 from pipeline.storage import arrays, files
-from pipeline.storage.document_shards import KEEP_SCHEMA
+from pipeline.storage.document_shards import CLUSTERS, KEEP_SCHEMA
 from pipeline.storage.manifest import Books, FileEntry, StageManifest
 from tokenizer.shards import Header, Shard, ShardEntry, ShardWriter, SplitEntry, TokenBatch
 from tokenizer.shards import Manifest as Dataset
@@ -95,11 +95,11 @@ def _write_without(path: str, rows: RowNumbers) -> Callable[[IO[bytes]], object]
 
 
 def next_dedup(
-    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Mapping[bytes, int], documents: NextFolder
+    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Sequence[tuple[bytes, int]], documents: NextFolder
 ) -> StageManifest:
     """Write the dedup stage for the next documents: keep lists and index renumbered, duplicates and drops of removed rows left out.
 
-    `encoded` has the bytes of the removed documents that dedup kept, by id.
+    `encoded` has id and bytes of each removed document that dedup kept.
     """
     affected = removed_rows_by_shard(removed)
     all_urls = [document.url for document in removed]
@@ -111,7 +111,7 @@ def next_dedup(
                 dropped.update(folder.filter_table(entry, "item", urls).column("reason").to_pylist())
             elif kind == "duplicates":
                 folder.filter_table(entry, "url", urls)
-            elif kind in ("documents", "rewritten"):  # spans were cut
+            elif kind in ("documents", "rewritten", CLUSTERS):  # spans were cut, duplicates were kept
                 folder.filter_table(entry, "url", all_urls)
             elif number in affected:
                 _renumber(folder, kind, entry, number, affected[number])
@@ -122,16 +122,16 @@ def next_dedup(
     kept = sum(document.kept for document in removed)
     books = Books(old.items_in - len(removed), old.items_out - kept, _positive(left))
     counters = Counter(folder.manifest.counters)
-    counters.subtract({"text_bytes": sum(encoded.values())})
+    counters.subtract({"text_bytes": sum(size for _, size in encoded)})
     return folder.close(books, counters, {"documents": documents})
 
 
 def next_overlap(
-    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Mapping[bytes, int], dedup: NextFolder
+    folder: NextFolder, removed: Sequence[RemovedDocument], encoded: Sequence[tuple[bytes, int]], dedup: NextFolder
 ) -> StageManifest:
     """Write the overlap stage for the next dedup: keep lists renumbered, overlapping documents and drops left out.
 
-    `encoded` has the bytes of the removed documents that overlap kept, by id.
+    `encoded` has id and bytes of each removed document that overlap kept.
     """
     was_cut = bool(dedup.manifest.of_kind("documents"))
     affected = _rows_of_cut_files(dedup, removed) if was_cut else removed_rows_by_shard(removed)
@@ -150,7 +150,7 @@ def next_overlap(
     old = folder.manifest.books
     left = _positive(dropped)
     items_out = old.items_out - len(encoded)
-    counters.subtract({"text_bytes": sum(encoded.values())})
+    counters.subtract({"text_bytes": sum(size for _, size in encoded)})
     return folder.close(Books(items_out + sum(left.values()), items_out, left), counters, {"dedup": dedup})
 
 

@@ -31,6 +31,10 @@ class Likeness(NamedTuple):
     similarities: EdgeSimilarities
     fixed: int = 0
 
+    def equal(self) -> "Likeness":
+        """The same without the edges: only documents of one address or one text are similar."""
+        return self._replace(edges=self.edges[:0], similarities=self.similarities[:0])
+
 
 class Choice(NamedTuple):
     """For each document the kept one that removes it (NOBODY: it is kept), by which rule, and how similar the two are."""
@@ -38,6 +42,11 @@ class Choice(NamedTuple):
     kept_by: NodeNumbers
     by: NodeNumbers
     similarity: EdgeSimilarities
+
+    @classmethod
+    def nothing(cls, documents: int) -> "Choice":
+        """The choice that keeps all documents."""
+        return cls(_nobody(documents), _nobody(documents), np.ones(documents, np.float32))
 
 
 class _Neighbours(NamedTuple):
@@ -51,7 +60,7 @@ def choose(like: Likeness) -> Choice:
     """Keep each document, in order, unless a kept one is similar to it: the lexicographically first maximal independent set."""
     documents = len(like.text)
     texts = int(like.text.max(initial=NOBODY)) + 1
-    choice = Choice(_nobody(documents), _nobody(documents), np.ones(documents, np.float32))
+    choice = Choice.nothing(documents)
     address_kept = _nobody(int(like.address.max(initial=NOBODY)) + 1)
     removed = Choice(_nobody(texts), _nobody(0), np.full(texts, -1.0, np.float32))
     _choose(like, _neighbours(texts, like.edges), address_kept, _nobody(texts), removed, choice)

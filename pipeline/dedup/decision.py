@@ -3,6 +3,9 @@
 A document is removed only if a kept one that precedes it in the order of `census` is similar to it: it has the same address, the
 same text, the same words, or an exact Jaccard similarity at or above the threshold. The kept documents are the lexicographically
 first maximal independent set of these pairs, so the result does not depend on the workers.
+
+Where some duplicates are kept (`--remove-duplicates`), they are noted with the first document of their cluster, so that later stages
+keep a cluster together.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +22,7 @@ from pipeline.dedup.census import Census
 from pipeline.dedup.choice import BY_ADDRESS, BY_SIMILARITY, BY_TEXT, NOBODY, Choice, choose
 from pipeline.dedup.clusters import NodeNumbers
 from pipeline.dedup.ranking import ClusterBatch
+from pipeline.dedup.removals import EXACT, NEAR, NONE
 from pipeline.records import required
 from pipeline.storage import files
 
@@ -35,12 +39,16 @@ REMOVED = pa.schema(
         required("similarity", pa.float32()),
     ]
 )
-"""The removed rows of a shard: a spill between the decision and the shard's own part, which knows the documents themselves."""
+"""The removed rows of a shard, and with `by` NOBODY the kept duplicates: a spill between the decision and the shard's own part, which
+knows the documents themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Removed documents by number: kept document, rule (`choice.BY_…`), similarity (NaN: unknown), first of the cluster."""
+    """Removed documents by number: kept document, rule (`choice.BY_…`), similarity (NaN: unknown), first of the cluster.
+
+    Kept duplicates are noted too: their rule is NOBODY, and the first of the cluster stands for the kept document.
+    """
 
     numbers: NodeNumbers
     kept: NodeNumbers
@@ -49,23 +57,37 @@ class Removal:
     cluster: NodeNumbers
 
 
-def decide(census: Census, batches: Iterable[ClusterBatch], *, transitive: bool = False) -> Removal:
-    """The documents to remove, batch by batch. `transitive` keeps one document per cluster."""
+def decide(census: Census, batches: Iterable[ClusterBatch], *, transitive: bool = False, remove: str = NEAR) -> Removal:
+    """The documents to remove, batch by batch. `transitive` keeps one document per cluster; `remove` is one of REMOVALS."""
     nobody = np.empty(0, np.int32)
     removals = [Removal(nobody, nobody, nobody, np.empty(0, np.float32), nobody)]
-    removals += (_decide(batch, census.earlier, transitive=transitive) for batch in batches)
+    removals += (_decide(batch, census.earlier, transitive=transitive, remove=remove) for batch in batches)
     return Removal(*(np.concatenate([getattr(removal, field.name) for removal in removals]) for field in fields(Removal)))
 
 
-def _decide(batch: ClusterBatch, earlier: int, *, transitive: bool) -> Removal:
+def _decide(batch: ClusterBatch, earlier: int, *, transitive: bool, remove: str) -> Removal:
     numbers, text = batch.numbers, batch.text
     fixed = int(np.searchsorted(numbers, earlier))
-    choice = None if transitive else choose(batch.likeness(fixed))
+    choice = None if transitive else _choose(batch, fixed, remove)
     cluster = clusters.components(len(numbers), chain(_equal_edges(batch), batch.edges()))
     kept_by, by, similarity = choice or _one_per_cluster(cluster, text, fixed)
     similarity[(by == BY_ADDRESS) & (text != text[kept_by])] = UNKNOWN
-    removed = np.flatnonzero(kept_by != NOBODY)
-    return Removal(numbers[removed], numbers[kept_by[removed]], by[removed], similarity[removed], numbers[cluster[removed]])
+    listed = kept_by != NOBODY
+    if remove != NEAR:
+        nodes = np.arange(len(numbers), dtype=np.int32)
+        kept_duplicates = ~listed & (cluster != nodes) & (nodes >= fixed)
+        kept_by, similarity = np.where(kept_duplicates, cluster, kept_by), np.where(kept_duplicates, np.float32(0), similarity)
+        listed |= kept_duplicates
+    chosen = np.flatnonzero(listed)
+    return Removal(numbers[chosen], numbers[kept_by[chosen]], by[chosen], similarity[chosen], numbers[cluster[chosen]])
+
+
+def _choose(batch: ClusterBatch, fixed: int, remove: str) -> Choice:
+    """Which documents are removed in favour of which."""
+    if remove == NONE:
+        return Choice.nothing(len(batch.numbers))
+    likeness = batch.likeness(fixed)
+    return choose(likeness.equal() if remove == EXACT else likeness)
 
 
 def _equal_edges(batch: ClusterBatch) -> Iterator[clusters.Edges]:

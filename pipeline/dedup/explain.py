@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.records import Duplicate
 from pipeline.redaction import redact
 from pipeline.storage import files
+from pipeline.storage.document_shards import CLUSTER_SCHEMA, CLUSTERS
 from pipeline.storage.manifest import input_folder, input_place, load_stage
 from tokenizer.errors import InputError
 from tokenizer.labels import printable, printable_text
@@ -23,12 +24,14 @@ RED, GREEN, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 def explain(folder: str, document: str, *, colour: bool = False) -> str:
     """The explanation for a document, which is given by its URL, its id in hex, or the beginning of that.
 
-    Raises InputError where the dedup folder has no duplicate of that name.
+    Raises InputError where the dedup folder has no duplicate of that name, removed or kept.
     """
     duplicates = _duplicates(folder)
     matches = duplicates.filter(_matches(duplicates, redact(document), "document_id", "url"))
     if not matches.num_rows:
         matches = duplicates.filter(_matches(duplicates, redact(document), "kept_id", "kept_url"))
+    if not matches.num_rows and (lines := _kept_duplicate(folder, document)):
+        return "\n".join(map(printable, lines))
     if not matches.num_rows:
         raise InputError(f"{document}: no removed document of {folder} has this id or URL, and none was removed in favour of it")
     row = matches.slice(0, 1).to_pylist()[0]
@@ -43,6 +46,29 @@ def explain(folder: str, document: str, *, colour: bool = False) -> str:
     ]
     shown = _difference(texts.get(row["kept_id"]), texts.get(row["document_id"]), colour=colour)
     return "\n".join([*map(printable, lines), "", *shown])
+
+
+def _kept_duplicate(folder: str, document: str) -> list[str]:
+    """The lines on a document that was kept although another one of its cluster is preferred to it, or on that other one."""
+    manifest = load_stage(folder, "dedup")
+    names = [files.join(folder, entry.name) for entry in manifest.of_kind(CLUSTERS)]
+    table = pa.concat_tables([CLUSTER_SCHEMA.empty_table(), *(files.read_table(name, CLUSTER_SCHEMA.names) for name in names)])
+    matches = table.filter(_matches(table, redact(document), "document_id", "url"))
+    if not matches.num_rows:
+        matches = table.filter(_matches(table, redact(document), "cluster", "url"))
+    if not matches.num_rows:
+        return []
+    row = matches.slice(0, 1).to_pylist()[0]
+    members = table.filter(pc.equal(table.column("cluster"), pa.scalar(row["cluster"], pa.binary(16))))
+    shown = members.slice(0, SHOWN_MEMBERS).to_pylist()
+    more = [f"  … {members.num_rows - SHOWN_MEMBERS} more"] if members.num_rows > SHOWN_MEMBERS else []
+    return [
+        f"kept        {row['document_id'].hex()}  {row['url']}",
+        f"reason      --remove-duplicates {manifest.settings.get('remove_duplicates')} keeps it, although its cluster has another one",
+        f"cluster     {row['cluster'].hex()}, its first document, and {members.num_rows} more that were kept",
+        *(f"  {member['document_id'].hex()}  {member['url']}" for member in shown),
+        *more,
+    ]
 
 
 def difference(kept: str, removed: str, *, colour: bool = False) -> Iterator[str]:

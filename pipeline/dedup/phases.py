@@ -22,6 +22,7 @@ from pipeline.dedup.decision import Removal
 from pipeline.dedup.index import SPILLED_ROWS, ShardIndex, check_compatible, index_shards
 from pipeline.dedup.publish import Publish, ShardDecision
 from pipeline.dedup.ranking import Ranking
+from pipeline.dedup.removals import NEAR
 from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.signing import IndexToSpread, ShardToSign, Sign, SpreadBands
 from pipeline.dedup.similarity import similarities
@@ -121,13 +122,14 @@ class Phases:
     def decide(self, everyone: Census, compared: Iterable[str], *, shards_per_part: int = 1) -> Step:
         """Decide which documents are removed, and publish that for each shard; `compared` are the finished parts of `compare`."""
         batches = self._ranking.batches(everyone, self._edge_files(compared))
-        removal = self._complete(everyone, decision.decide(everyone, batches, transitive=self.settings.transitive))
+        remove = self.settings.remove_duplicates
+        removal = decision.decide(everyone, batches, transitive=self.settings.transitive, remove=remove)
         path = self._path("decision", "removed.arrow")
-        decision.spill_removed(path, decision.removed_tables(everyone, removal, len(self.documents)))
+        decision.spill_removed(path, decision.removed_tables(everyone, self._complete(everyone, removal), len(self.documents)))
         own = numbered(everyone.shards[len(everyone.shards) - len(self.documents) :])
         shards = [ShardDecision(part.key, part.work.rows, path, i) for i, part in enumerate(own)]
         parts = numbered(tuple(shards[i : i + shards_per_part]) for i in range(0, len(shards), shards_per_part))
-        return Step(self.phase, parts, Publish(), "shards")
+        return Step(self.phase, parts, Publish(keeps_duplicates=remove != NEAR), "shards")
 
     @property
     def _ranking(self) -> Ranking:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline import paper
 from pipeline.dedup import lsh_parameters, minhash
 from pipeline.dedup.index import index_shards
+from pipeline.dedup.removals import NEAR, NONE, REMOVALS
 from pipeline.dedup.spans import SpanRules
 from pipeline.engine.settings import setting
 
@@ -17,6 +18,11 @@ MOST_PERMUTATIONS = 1 << 14
 class DedupSettings:
     """Flags of the stage."""
 
+    remove_duplicates: str = setting(
+        NEAR,
+        "near: also those that are nearly the same; exact: those of one address, or with the same words; none",
+        choices=REMOVALS,
+    )
     threshold: float = setting(paper.NEAR_DUPLICATE_THRESHOLD, "remove documents at least this similar to a kept one (Jaccard)")
     shingle: str = setting("words:5", "compare runs of N words or characters", metavar="words:N|chars:N")
     recall: float = setting(paper.NEAR_DUPLICATE_RECALL, "find this share of the pairs 0.1 above the threshold", metavar="SHARE")
@@ -32,6 +38,7 @@ class DedupSettings:
     )
 
     def __post_init__(self) -> None:
+        self._check_removal()
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"--threshold {self.threshold}: from 0 to 1")
         if self.bands < 0 or not 1 <= self.rows <= lsh_parameters.MAX_PERMUTATIONS:
@@ -52,6 +59,20 @@ class DedupSettings:
         unit, _, length = self.shingle.partition(":")
         if unit not in {"words", "chars"} or not re.fullmatch(r"[1-9]\d{0,5}", length, re.ASCII):
             raise ValueError(f"--shingle {self.shingle}: words:N or chars:N, N from 1 to 999,999")
+
+    def _check_removal(self) -> None:
+        if self.remove_duplicates not in REMOVALS:
+            raise ValueError(f"--remove-duplicates {self.remove_duplicates}: one of {', '.join(REMOVALS)}")
+        if self.transitive and self.remove_duplicates != NEAR:
+            raise ValueError(
+                f"--transitive is a rule for near duplicates, which --remove-duplicates {self.remove_duplicates} keeps; "
+                "leave one of them out (--no-transitive)"
+            )
+        if self.remove_duplicates == NONE and self.against:
+            raise ValueError(
+                "--against removes documents that are in earlier months, but --remove-duplicates none removes none; "
+                "leave one of them out (--against without a folder compares with none)"
+            )
 
     @property
     def shingle_length(self) -> int:

@@ -19,6 +19,7 @@ from pipeline.dedup.census import Census
 from pipeline.dedup.clusters import unpack_pairs
 from pipeline.dedup.index import SPILLED_ROWS
 from pipeline.dedup.phases import Phases, Step
+from pipeline.dedup.removals import NEAR
 from pipeline.dedup.settings import DedupSettings
 from pipeline.dedup.text_shards import SpillTexts, TextId, decode_id
 from pipeline.engine.execute import Work, run_part
@@ -62,7 +63,8 @@ class Deduplicate(beam.PTransform[PCollection[tuple[TextId, str]], DeduplicateOu
     the least hash. The outputs depend on the texts and ids alone, not on their order or the workers.
 
     Parameters are the flags of the stage `dedup`: `bands` of `rows` minima each (0 bands: as many as `recall` needs), `shingle`
-    words:N or chars:N, `signature_seed`, and `transitive`, which keeps one text per chain of similar ones.
+    words:N or chars:N, `signature_seed`, `transitive`, which keeps one text per chain of similar ones, and `remove_duplicates`: with
+    exact, similar texts with other words are kept; with none, all texts are.
 
     Texts never go through a shuffle. They are spilled to a folder below the pipeline's `temp_location`, or below this machine's
     temporary folder where there is none; then all workers must be on this machine. The folder is removed at the end, but stays
@@ -76,6 +78,7 @@ class Deduplicate(beam.PTransform[PCollection[tuple[TextId, str]], DeduplicateOu
     recall: float = paper.NEAR_DUPLICATE_RECALL
     signature_seed: int = minhash.SEED
     transitive: bool = False
+    remove_duplicates: str = NEAR
 
     def __post_init__(self) -> None:
         """Raise ValueError for a parameter out of range."""
@@ -92,6 +95,7 @@ class Deduplicate(beam.PTransform[PCollection[tuple[TextId, str]], DeduplicateOu
             rows=self.rows,
             signature_seed=self.signature_seed,
             transitive=self.transitive,
+            remove_duplicates=self.remove_duplicates,
             index=False,
         )
 

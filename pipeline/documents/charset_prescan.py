@@ -10,6 +10,9 @@ from typing import Final
 from pipeline.documents.encodings import name_of
 
 PRESCAN_BYTES: Final = 1024
+NEAR_BYTES: Final = 1 << 12
+"""Most declarations stand within this many bytes: there they are looked for first, since every later <meta> has to be found too."""
+
 LATEST_META_BYTES: Final = 1 << 18
 """A <meta> behind this many bytes is not looked for."""
 
@@ -40,9 +43,10 @@ def declared_encoding(body: bytes) -> str | None:
     """
     if wide := _WIDE_MARKUP.match(body):
         return "utf-16be" if wide[0].startswith(b"\0") else "utf-16le"
-    last = max((meta.start() for meta in _META.finditer(body, 0, LATEST_META_BYTES)), default=-1)
-    if name := _declared_in_meta(body, last):
-        return name
+    for end in (NEAR_BYTES, LATEST_META_BYTES):
+        last = max((meta.start() for meta in _META.finditer(body, 0, end)), default=-1)
+        if name := _declared_in_meta(body, last):
+            return name
     xml = _XML_ENCODING.match(body)
     return _readable(name_of((xml[1] or xml[2]).decode("latin-1"))) if xml else None
 

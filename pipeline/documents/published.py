@@ -175,12 +175,14 @@ def _in_metadata(markup: str, month_first: bool) -> Iterator[date]:
         name, content = META_NAME.search(tag[0]), META_CONTENT.search(tag[0])
         if name and content:
             found.setdefault(name[1].lower(), content[1] or content[2] or content[3] or "")
-    stated = {name: value for name in JSON_NAMES if (value := _in_json(markup, name))}
-    said = [stated.get("datePublished", ""), *(found.get(name, "") for name in META_NAMES[:SURE_NAMES])]
-    said += [stated.get(name, "") for name in JSON_NAMES[1:]] + [found.get(name, "") for name in META_NAMES[SURE_NAMES:]]
-    local = [text for text in said[: SURE_NAMES + 1] if LOCAL_TIME.search(text)]
-    for text in (*local, *said):
+    sure = [_in_json(markup, JSON_NAMES[0]), *(found.get(name, "") for name in META_NAMES[:SURE_NAMES])]
+    local = [text for text in sure if LOCAL_TIME.search(text)]
+    for text in (*local, *sure):
         yield from day_in(text, month_first)
+    for key in JSON_NAMES[1:]:  # a search of the whole page each, so only where nothing before gives a day
+        yield from day_in(_in_json(markup, key), month_first)
+    for key in META_NAMES[SURE_NAMES:]:
+        yield from day_in(found.get(key, ""), month_first)
 
 
 def _in_json(markup: str, name: str) -> str:

@@ -126,7 +126,7 @@ class Sandbox:
         return self._peer
 
     def _start_forkserver(self) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _blocking_pair()
         command = [sys.executable, "-m", "pipeline.documents.forkserver", str(theirs.fileno())]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
@@ -138,7 +138,7 @@ class Sandbox:
 
     def _fork_worker(self) -> None:
         assert self._control is not None
-        ours, theirs = socket.socketpair()
+        ours, theirs = _blocking_pair()
         with theirs:
             socket.send_fds(self._control, [FORK], [theirs.fileno()])
             self.worker = self._receive_number()
@@ -171,6 +171,17 @@ class Sandbox:
         if by == signal.SIGPROF:
             return _Death(ExtractDrop.CPU_TIME, f"more than {self.limits.cpu_seconds:g} s", retry=False)
         return _Death(ExtractDrop.CRASHED, by.name, retry=by in (signal.SIGKILL, signal.SIGTERM))
+
+
+def _blocking_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that block, also where a default time-out is set: Beam sets one when it asks for Google's credentials.
+
+    A socket with a time-out is handed on as one that does not block.
+    """
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(True)
+    return pair
 
 
 def _is_runnable(worker: int) -> bool:

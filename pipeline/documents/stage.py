@@ -140,7 +140,7 @@ def _details_of(phase: PhaseFolder, receipts: Sequence[Receipt], reason: Extract
 def compile_extractor(settings: DocumentsSettings) -> None:
     """Compile the extractor where its cache has no code of this version, once and not in each sandbox; say so first."""
     if settings.extractor != extractors.RESILIPARSE and not compilation.is_compiled():
-        logger.info("%s: compiling the extractor, once for this version: ten to thirty seconds", STAGE_NAME)
+        logger.info("%s: compiling the extractor, once for this version: 20 CPU seconds in two processes", STAGE_NAME)
         compilation.compile_extractor()
 
 

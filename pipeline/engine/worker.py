@@ -106,6 +106,7 @@ def main() -> None:
     listener = socket.socket(fileno=int(fd))
     while True:
         connection, _ = listener.accept()
+        connection.setblocking(True)  # an earlier pipeline may have set a default time-out
         with connection:
             os.environ.update(json.loads(connection.makefile().readline()))
             sdk_worker_main.main(sys.argv[:1])

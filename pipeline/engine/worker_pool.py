@@ -30,6 +30,7 @@ def persistent_workers(engine: Engine, parts: int, *modules: str) -> Iterator[En
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/socket"
         listener = socket.socket(socket.AF_UNIX)
+        listener.setblocking(True)  # the workers inherit it; Beam's client of Google Cloud sets a default time-out
         listener.bind(path)
         listener.listen(count)
         client = shlex.join([sys.executable, "-I", "-S", worker_call.__file__, path])

@@ -119,12 +119,14 @@ class Crawl:
 
     def _work(self) -> None:
         try:
-            while (host := self._frontier.take()) is not None:
+            host = self._frontier.take()
+            while host is not None:
                 with self._crew:
                     ready_at = self._turn(host)
-                self._frontier.give_back(host, ready_at)
                 if self._crew.retire():
+                    self._frontier.give_back(host, ready_at)
                     return
+                host = self._frontier.exchange(host, ready_at)
         except BaseException as error:  # noqa: BLE001  # handed to the thread that waits in `run`
             self._error = self._error or error
             self._frontier.stop()

@@ -8,6 +8,7 @@ Longest first keeps the last host from starting late: the crawl then takes littl
 
 import heapq
 import itertools
+import math
 import sys
 import threading
 import time
@@ -86,7 +87,7 @@ class Host(Generic[P, R]):
 
 
 class Frontier(Generic[P, R]):
-    """All hosts of a part. Threads `take` and `give_back` hosts; requests may be added from any thread.
+    """All hosts of a part. Threads `take`, `exchange` and `give_back` hosts; requests may be added from any thread.
 
     At most `domain_requests` hosts of one domain and `address_requests` of one address are taken at the same time.
     """
@@ -108,6 +109,8 @@ class Frontier(Generic[P, R]):
         self._scheduled: set[str] = set()
         self._order = itertools.count()
         self._busy = 0
+        self._asleep = 0
+        self._watched = math.inf
         self._stopped = False
 
     def limit_slow(self, hosts: int) -> None:
@@ -120,6 +123,7 @@ class Frontier(Generic[P, R]):
             host = self._host(name)
             host.pages.append(request)
             self._schedule(host)
+            self._changed.notify()
 
     def add_robots(self, name: str, request: R) -> None:
         """Queue a robots request: it comes before the host's pages, and also while the host is parked."""
@@ -127,6 +131,7 @@ class Frontier(Generic[P, R]):
             host = self._host(name)
             host.robots.append(request)
             self._schedule(host)
+            self._changed.notify()
 
     def unpark(self, name: str) -> None:
         """Release the pages of a parked host."""
@@ -134,6 +139,7 @@ class Frontier(Generic[P, R]):
             host = self._hosts[name]
             host.parked = False
             self._schedule(host)
+            self._changed.notify()
 
     def take(self) -> Host[P, R] | None:
         """The next host whose turn it is, the caller's until given back.
@@ -141,19 +147,16 @@ class Frontier(Generic[P, R]):
         Waits for one; None when all is done, or after `stop`.
         """
         with self._changed:
-            while not self._stopped:
-                now = time.monotonic()
-                while self._waiting and self._waiting[0][0] <= now:
-                    self._make_ready(heapq.heappop(self._waiting)[2])
-                while self._ready:
-                    host = heapq.heappop(self._ready)[2]
-                    if not self._is_held(host):
-                        return self._taken(host)
-                if not self._waiting and not self._busy:
-                    self._changed.notify_all()
-                    return None
-                self._changed.wait(self._waiting[0][0] - now if self._waiting else None)
-            return None
+            return self._next()
+
+    def exchange(self, host: Host[P, R], ready_at: float) -> Host[P, R] | None:
+        """Return a host, as `give_back` does, and take the next one.
+
+        Wakes no other thread for a host that the caller takes itself. Waking one for each page took a third of a fetch's time.
+        """
+        with self._changed:
+            self._return(host, ready_at)
+            return self._next()
 
     def enter_address(self, host: Host[P, R], address: str) -> bool:
         """Count the address that a taken host is about to connect to; False where it has no room: then give the host back."""
@@ -171,17 +174,8 @@ class Frontier(Generic[P, R]):
     def give_back(self, host: Host[P, R], ready_at: float) -> None:
         """Return a host; its next turn comes at `ready_at` (monotonic seconds)."""
         with self._changed:
-            host.busy = False
-            host.ready_at = ready_at
-            self._busy -= 1
-            for group in host.counted:
-                self._open[group] -= 1
-                if not self._open[group]:
-                    del self._open[group]
-            for group in host.counted:
-                self._release(group)
-            host.counted = ()
-            self._schedule(host)
+            self._return(host, ready_at)
+            self._changed.notify()
             if not self._busy:
                 self._changed.notify_all()
 
@@ -190,6 +184,53 @@ class Frontier(Generic[P, R]):
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+
+    def _next(self) -> Host[P, R] | None:
+        """Take the next host. Another thread is woken for what else there is to take."""
+        while not self._stopped:
+            now = time.monotonic()
+            while self._waiting and self._waiting[0][0] <= now:
+                self._make_ready(heapq.heappop(self._waiting)[2])
+            while self._ready:
+                host = heapq.heappop(self._ready)[2]
+                if not self._is_held(host):
+                    self._count(host)
+                    self._wake_another()
+                    return host
+            if not self._waiting and not self._busy:
+                self._changed.notify_all()
+                return None
+            self._wait(now)
+        return None
+
+    def _next_turn(self) -> float:
+        """When the turn of the first waiting host comes."""
+        return self._waiting[0][0] if self._waiting else math.inf
+
+    def _wait(self, now: float) -> None:
+        """Wait for a change. One of the waiting threads also waits for the next turn."""
+        turn = self._next_turn()
+        watches = turn < self._watched
+        self._watched = min(turn, self._watched)
+        self._asleep += 1
+        self._changed.wait(turn - now if watches else None)
+        self._asleep -= 1
+        if watches and self._watched == turn:
+            self._watched = math.inf
+
+    def _return(self, host: Host[P, R], ready_at: float) -> None:
+        """Count a host as free, and schedule its next turn."""
+        host.busy = False
+        host.ready_at = ready_at
+        self._busy -= 1
+        for group in host.counted:
+            self._open[group] -= 1
+            if not self._open[group]:
+                del self._open[group]
+        for group in host.counted:
+            self._release(group)
+        host.counted = ()
+        self._schedule(host)
 
     def _is_full(self, group: LimitGroup) -> bool:
         return self._open[group] >= self._limits[group[0]]
@@ -206,7 +247,7 @@ class Frontier(Generic[P, R]):
                 self._release(group)
         return True
 
-    def _taken(self, host: Host[P, R]) -> Host[P, R]:
+    def _count(self, host: Host[P, R]) -> None:
         """Count a host as taken."""
         self._scheduled.discard(host.name)
         host.counted = host.groups
@@ -214,7 +255,17 @@ class Frontier(Generic[P, R]):
             self._open[group] += 1
         host.busy = True
         self._busy += 1
-        return host
+
+    def _wake_another(self) -> None:
+        """Wake a waiting thread, if there is a host that it can take, or a turn that no thread waits for."""
+        while self._ready and self._asleep:
+            entry = heapq.heappop(self._ready)
+            if not self._is_held(entry[2]):
+                heapq.heappush(self._ready, entry)
+                self._changed.notify()
+                return
+        if self._next_turn() < self._watched:
+            self._changed.notify()
 
     def _release(self, group: LimitGroup) -> None:
         """Let one of the hosts that wait for a group be taken."""
@@ -223,7 +274,6 @@ class Frontier(Generic[P, R]):
             if not self._held[group]:
                 del self._held[group]
             self._make_ready(host)
-            self._changed.notify()
 
     def _make_ready(self, host: Host[P, R]) -> None:
         heapq.heappush(self._ready, (-len(host.pages), next(self._order), host))
@@ -235,9 +285,8 @@ class Frontier(Generic[P, R]):
         return host
 
     def _schedule(self, host: Host[P, R]) -> None:
-        """Make a host that is free and runnable visible to `take`."""
+        """Make a host that is free and runnable visible to `take`. The caller wakes a thread, if it does not take a host itself."""
         if host.busy or host.name in self._scheduled or not host.runnable:
             return
         self._scheduled.add(host.name)
         heapq.heappush(self._waiting, (host.ready_at, next(self._order), host))
-        self._changed.notify()

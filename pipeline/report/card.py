@@ -12,10 +12,12 @@ from typing import Any
 
 from pipeline.corpus.folder import CorpusFolder, stage_folders
 from pipeline.corpus.tool import Tool
+from pipeline.dedup.removals import DUPLICATE_REASONS, EXACT, NEAR, NONE
 from pipeline.report.gather import gather
 from pipeline.report.numbers import Histogram, ReportNumbers, SiteNumbers
 from pipeline.report.tallies import NOT_KNOWN
 from pipeline.storage import files, private_addresses
+from pipeline.storage.document_shards import CLUSTERS
 from pipeline.storage.manifest import NAME
 from tokenizer.errors import InputError
 from tokenizer.folder_lock import folder_lock
@@ -42,6 +44,12 @@ SIZE_CATEGORIES = (
     (10**8, "10M<n<100M"),
 )
 LARGEST_SIZE = "100M<n<1B"
+REMOVED = {
+    NEAR: "Of documents with one address, the same words or nearly the same words, one was kept.",
+    EXACT: "Of documents with one address or the same words, one was kept. Near duplicates were kept.",
+    NONE: "No document was removed as a duplicate.",
+}
+"""What dedup did, by its rule."""
 FILTERING_STAGES = ("links", "pages", "documents", "dedup")
 
 
@@ -70,6 +78,7 @@ def card(numbers: ReportNumbers, corpus: CorpusFolder, publisher: Publisher) -> 
         "Loading": _loading(corpus),
         "From submissions to documents": _funnel(numbers),
         "Sources and dates": _sources(numbers, corpus),
+        "Duplicates": _duplicates(corpus),
         "Filters": _filters(corpus),
         "Composition and bias": _composition(numbers),
         "Personal information": _personal(corpus),
@@ -194,6 +203,28 @@ def _sources(numbers: ReportNumbers, corpus: CorpusFolder) -> str:
         if histogram := numbers.histogram(name):
             text += f"{title}: {_share_text(histogram, len(histogram.labels))}.\n\n"
     return text
+
+
+def _duplicates(corpus: CorpusFolder) -> str:
+    """What was removed as a duplicate, and what was kept although it is one."""
+    if "dedup" not in corpus.manifests:
+        return "The documents have not been de-duplicated.\n"
+    manifest = corpus.manifests["dedup"]
+    settings, dropped = manifest.settings, manifest.books.dropped
+    removed = {str(reason): dropped[reason] for reason in DUPLICATE_REASONS if reason in dropped}
+    remove = settings.get("remove_duplicates", NEAR)
+    text = REMOVED.get(str(remove), f"Duplicates were removed by the rule {markdown_code(json.dumps(remove))}.")
+    text += f" Removed: {_loss_text(removed)}." if removed else ""
+    if remove != NEAR:
+        kept = corpus.rows("dedup", CLUSTERS)
+        repeat = "document repeats" if kept == 1 else "documents repeat"
+        text += (
+            f" {kept:,} kept {repeat} another one, in the same or in similar words (a Jaccard similarity of {settings.get('threshold')} or"
+            " more), directly or over others; `dedup/clusters-*.parquet` names them. All documents of such a cluster are in one split."
+        )
+    if spans := {name: settings[name] for name in ("substring", "paragraphs") if settings.get(name)}:
+        text += f" Repeated passages were cut from the texts ({markdown_code(json.dumps(spans))})."
+    return text + "\n"
 
 
 def _filters(corpus: CorpusFolder) -> str:

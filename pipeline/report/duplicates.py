@@ -10,7 +10,7 @@ from pipeline.corpus.folder import CorpusFolder
 from pipeline.report.numbers import DuplicateExample, Histogram
 from pipeline.report.tallies import DASH, Bins, BinTally, ValueTally
 from pipeline.storage import files
-from pipeline.storage.document_shards import DocumentShard, document_shards
+from pipeline.storage.document_shards import CLUSTERS, DocumentShard, document_shards
 
 CLUSTER_SIZES = Bins((2, 3, 4, 5, 6, 10, 20, 50, 100, 1000))
 PAIRS = 8
@@ -20,7 +20,7 @@ STEPS_PER_UNIT = 20
 
 
 def duplicate_histograms(corpus: CorpusFolder) -> list[Histogram]:
-    """Removed documents by reason; clusters by size; near-duplicates by similarity."""
+    """Removed documents by reason; clusters by size; near-duplicates by similarity; clusters of kept duplicates by size."""
     table = _duplicates(corpus)
     reasons = ValueTally()
     for chunk in table.column("reason").chunks:
@@ -28,6 +28,8 @@ def duplicate_histograms(corpus: CorpusFolder) -> list[Histogram]:
     histograms = [reasons.histogram("duplicates", "Reasons for removal", "reason", "documents")]
     if table.num_rows:
         histograms += [_sizes(table), _similarities(table)]
+    if kept := corpus.paths("dedup", CLUSTERS):
+        histograms.append(_kept_sizes(pa.concat_tables([files.read_table(path, ["cluster"]) for path in kept])))
     return histograms
 
 
@@ -48,6 +50,13 @@ def _sizes(table: pa.Table) -> Histogram:
     sizes = BinTally(CLUSTER_SIZES)
     sizes.add(_cluster_sizes(table).column("members").to_numpy())
     return sizes.histogram("clusters", "Clusters of duplicates", "documents per cluster", "clusters")
+
+
+def _kept_sizes(clusters: pa.Table) -> Histogram:
+    """Clusters of kept duplicates; each has one document more than the table has rows of it."""
+    sizes = BinTally(CLUSTER_SIZES)
+    sizes.add(pc.value_counts(clusters.column("cluster")).field("counts").to_numpy() + 1)
+    return sizes.histogram("kept_clusters", "Clusters of duplicates that were kept", "documents per cluster", "clusters")
 
 
 def _similarities(table: pa.Table) -> Histogram:

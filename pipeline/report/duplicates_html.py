@@ -10,7 +10,11 @@ from tokenizer.labels import html, html_text
 
 def duplicates(numbers: ReportNumbers) -> str:
     """The section's body; empty if there is no histogram of duplicates to draw."""
-    figures = "".join(histogram(shown) for name in ("duplicates", "clusters", "similarity") if (shown := numbers.histogram(name)))
+    figures = "".join(
+        histogram(shown)
+        for name in ("duplicates", "clusters", "similarity", "kept_clusters")
+        if (shown := numbers.histogram(name))
+    )
     if not figures:
         return ""
     pairs = "".join(_pair(pair) for pair in numbers.pairs)

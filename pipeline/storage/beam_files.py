@@ -1,4 +1,4 @@
-"""Files of the object stores and file systems that Beam reaches, with the functions of `pipeline.storage.s3`."""
+"""Files of the other file systems that Beam reaches, such as HDFS, with the functions of `pipeline.storage.s3`."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -52,17 +52,10 @@ def sizes_below(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
 
 
 def delete(paths: Sequence[str]) -> None:
-    """Delete files by their exact names, those that exist. Beam's file system of Google Cloud reads names as globs."""
+    """Delete files by their exact names, those that exist."""
     present = [path for path in paths if exists(path)]
-    if not present:
-        return
-    system: Any = stores(present[0]).get_filesystem(present[0])
-    if system.scheme() != "gs":
-        system.delete(present)
-        return
-    store = system._gcsIO()
-    for path in present:
-        store.delete(path)
+    if present:
+        stores(present[0]).get_filesystem(present[0]).delete(present)
 
 
 @contextmanager

@@ -19,6 +19,17 @@ ID = "document_id"
 KEEP_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field(ID, pa.binary(16), nullable=False)])
 """A keep list: the rows of one document shard that are kept, ascending."""
 
+CLUSTERS = "clusters"
+"""The kind of files that name kept duplicates."""
+CLUSTER_SCHEMA = pa.schema(
+    [
+        pa.field(ID, pa.binary(16), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("cluster", pa.binary(16), nullable=False),
+    ]
+)
+"""A kept document that is similar to one before it, and the id of the first document of their cluster."""
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentShard:
@@ -108,6 +119,14 @@ def _keep_lists(folder: str, manifest: StageManifest, shards: int) -> list[FileE
     if len(keeps) != shards:
         raise InputError(f"{folder}: names {len(keeps)} keep lists for {shards} document shards; run its stage again")
     return keeps
+
+
+def may_repeat_texts(folder: str) -> bool:
+    """Whether a documents, dedup or overlap folder may hold a text twice: none where dedup removed equal texts."""
+    manifest = load_stage(folder, "documents", "dedup", "overlap")
+    if manifest.stage == "overlap":
+        return may_repeat_texts(input_folder(folder, manifest, "dedup"))
+    return manifest.stage == "documents" or manifest.settings.get("remove_duplicates") == "none"
 
 
 def text_bytes(manifest: StageManifest) -> int:

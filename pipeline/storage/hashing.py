@@ -14,7 +14,11 @@ def hash_ids(ids: pa.Array, seed: int, salt: bytes) -> npt.NDArray[np.uint64]:
     """
     raw = np.frombuffer(ids.buffers()[1], "<u8", 2 * len(ids), 16 * ids.offset)[::2] if len(ids) else np.zeros(0, np.uint64)
     digest = hashlib.blake2b(salt + seed.to_bytes(8, "little", signed=True), digest_size=8).digest()
-    value = raw ^ np.uint64(int.from_bytes(digest, "little"))
+    return mix(raw ^ np.uint64(int.from_bytes(digest, "little")))
+
+
+def mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Unrelated 64-bit numbers for different ones: the finalizer of splitmix64."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         value = (value ^ (value >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray(value ^ (value >> np.uint64(31)), np.uint64)

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, BinaryIO, Protocol
 
-from pipeline.storage import beam_files, s3
+from pipeline.storage import beam_files, gcs, s3
 from pipeline.storage.remote import stores
 
 
 class ObjectStore(Protocol):
-    """What `pipeline.storage.s3` and `pipeline.storage.beam_files` have."""
+    """What the modules `s3`, `gcs` and `beam_files` have."""
 
     def exists(self, path: str) -> bool:
         """Whether there is a file."""
@@ -42,4 +42,4 @@ class ObjectStore(Protocol):
 def store(path: str) -> ObjectStore:
     """The functions for a path. Raises InputError where none, as installed here, have the path's scheme."""
     stores(path)
-    return s3 if path.startswith("s3://") else beam_files
+    return {"s3": s3, "gs": gcs}.get(path.partition("://")[0].lower(), beam_files)

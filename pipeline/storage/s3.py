@@ -5,7 +5,6 @@ multipart upload, a copy and a deletion. Here a process has one client, a reader
 is put whole: it appears when its last byte is stored, so it needs no name aside.
 """
 
-import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import IO, Any, BinaryIO, TypeVar, cast
 
+from pipeline.storage.range_reader import Range, RangeReader, answered_range
 from tokenizer.untrusted import check_size
 
 T = TypeVar("T")
@@ -24,16 +24,6 @@ SPOOLED_BYTES = 8 << 20
 """An object up to this size is put together in memory, a larger one in a file of the temporary folder."""
 PART_BYTES = 64 << 20
 """Bytes per part of a multipart upload, for objects that are larger; ten thousand parts are the protocol's limit."""
-TAIL_BYTES = 64 << 10
-"""What a reader fetches to learn an object's size: the footer of a Parquet file, or all of a small object."""
-FIRST_WINDOW_BYTES = 64 << 10
-LAST_WINDOW_BYTES = 8 << 20
-"""The bounds of what a reader fetches at once while it reads on."""
-AHEAD = 4
-"""A reader that reads on fetches a fourth of what it has read so far: where it stops, no more than that was in vain."""
-GAP_BYTES = 64 << 10
-"""A reader that skips no more than this still reads on, what it skips included: between the pages of a WARC file are their requests,
-and another thread may be behind."""
 ATTEMPTS = 5
 
 
@@ -76,7 +66,16 @@ def read(path: str, most_bytes: int | None = None) -> bytes:
 
 def open_reader(path: str) -> BinaryIO:
     """A reader of an object, which fetches what is read. Raises FileNotFoundError at the first reading."""
-    return cast("BinaryIO", RangeReader(path))
+
+    def load(span: str, start: int) -> Range:
+        def answered() -> Range:
+            answer = _ask(path, "get_object", Range=span)
+            with answer["Body"] as stream:
+                return answered_range(answer.get("ContentRange"), cast("bytes", stream.read()))
+
+        return _again(path, answered, past_the_end=Range(start, None, b""))
+
+    return cast("BinaryIO", RangeReader(load))
 
 
 def sizes_below(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -143,112 +142,6 @@ def remove_unfinished(folder: str) -> None:
     answer = _ask(folder, "list_multipart_uploads", Bucket=bucket, Prefix=key.rstrip("/") + "/")
     for upload in answer.get("Uploads", ()):
         _ask(folder, "abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-
-
-class RangeReader(io.RawIOBase):
-    """A seekable reader that fetches ranges: what is asked, and more of them while it reads on.
-
-    It keeps the last two ranges, so that threads may read a little out of order.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._position = 0
-        self._size: int | None = None
-        self._start = 0
-        self._window = b""
-        self._earlier = (0, b"")
-        self._read_on = 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """The position of the next byte that is read."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the position. From the end, the object's size and its last bytes are fetched first."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
-        self._position = (self._length() if base is None else base) + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the object goes. Returns the number of bytes."""
-        data = self.read(len(memoryview(buffer).cast("B")))
-        memoryview(buffer).cast("B")[: len(data)] = data
-        return len(data)
-
-    def read(self, count: int | None = -1) -> bytes:
-        """The next `count` bytes, all that are left for -1; fewer only at the end."""
-        if count is None or count < 0:
-            count = max(0, self._length() - self._position)
-        end = self._position + count
-        if self._size is not None:
-            end = min(end, self._size)
-        pieces: list[bytes] = []
-        while self._position < end:
-            piece = self._held(end - self._position)
-            if not piece:
-                self._fetch(end - self._position)
-                if not (piece := self._held(end - self._position)):
-                    break
-            pieces.append(piece)
-            self._position += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _held(self, count: int) -> bytes:
-        """At most `count` bytes at the position that a fetched range holds."""
-        for start, window in ((self._start, self._window), self._earlier):
-            if start <= self._position < start + len(window):
-                return window[self._position - start : self._position - start + count]
-        return b""
-
-    def readall(self) -> bytes:
-        """All that is left."""
-        return self.read(-1)
-
-    def _length(self) -> int:
-        if self._size is None:
-            self._load(f"bytes=-{TAIL_BYTES}")
-        return self._size or 0
-
-    def _fetch(self, wanted: int) -> None:
-        """Load a range that holds the byte at the position."""
-        end = self._start + len(self._window)
-        if self._window and end <= self._position <= end + GAP_BYTES:
-            self._read_on += len(self._window)
-            ahead = min(LAST_WINDOW_BYTES, max(FIRST_WINDOW_BYTES, self._read_on // AHEAD))
-            last = max(self._position + wanted, end + ahead)
-            self._earlier = (self._start, self._window)
-            self._load(f"bytes={end}-{last - 1}", end)
-        elif self._start - GAP_BYTES <= self._position < self._start:  # a thread that is behind
-            ahead_of_it = (self._start, self._window)
-            last = min(self._position + wanted, self._start)
-            self._load(f"bytes={self._position}-{last - 1}", self._position)
-            self._earlier = (self._start, self._window)
-            self._start, self._window = ahead_of_it
-        else:
-            self._read_on = 0
-            self._earlier = (self._start, self._window)
-            self._load(f"bytes={self._position}-{self._position + wanted - 1}", self._position)
-
-    def _load(self, span: str, start: int = 0) -> None:
-        def answered() -> tuple[int, int | None, bytes]:
-            answer = _ask(self._path, "get_object", Range=span)
-            with answer["Body"] as stream:
-                window = cast("bytes", stream.read())
-            begin, _, rest = (
-                answer.get("ContentRange", f"bytes 0-{len(window)}/{len(window)}").removeprefix("bytes ").partition("-")
-            )
-            return int(begin), int(rest.partition("/")[2]), window
-
-        self._start, self._size, self._window = _again(self._path, answered, past_the_end=(start, self._size, b""))
 
 
 def _again(path: str, fetch: Callable[[], T], past_the_end: T | None = None) -> T:

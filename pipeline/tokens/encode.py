@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from pipeline.engine.parts import Part
 from pipeline.engine.writer import PartWriter
 from pipeline.records import Drop
-from pipeline.storage import files
+from pipeline.storage import arrays, files
 from pipeline.storage.document_shards import DocumentShard
+from pipeline.tokens.groups import DocumentNumbers
 from pipeline.tokens.sorted_runs import DocumentSizes, SortedRunWriter
 from pipeline.tokens.splits import Splitting
 from tokenizer.codec import COMPILED, LIBRARY, Tokenizer
@@ -32,36 +33,57 @@ class TokensDrop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ShardToEncode:
+    """A document shard; where it repeats texts, `copies` is a file of `groups.COPIES`."""
+
+    documents: DocumentShard
+    copies: str | None = None
+
+    def copy_numbers(self) -> DocumentNumbers:
+        """For each selected row, how many documents of the same text come before it."""
+        numbers = np.zeros(self.documents.rows, np.int64)
+        if self.copies:
+            repeated = arrays.load(self.copies)
+            numbers[repeated["row"]] = repeated["number"]
+        return numbers
+
+
+@dataclass(frozen=True, slots=True)
 class EncodeShard:
-    """Encodes one document shard into sorted runs. `tokenizer` is the path of a tokenizer.json, `encoder` one of ENCODERS."""
+    """Encodes one ShardToEncode into sorted runs. `tokenizer` is the path of a tokenizer.json, `encoder` one of ENCODERS."""
 
     tokenizer: str
     splitting: Splitting
     encoder: str
 
-    def __call__(self, part: Part[DocumentShard], writer: PartWriter) -> None:
+    def __call__(self, part: Part[ShardToEncode], writer: PartWriter) -> None:
         """Spill the runs; drop documents without text."""
         encoder = CheckedEncoder(load_tokenizer(self.tokenizer), self.encoder)
         runs = SortedRunWriter(writer, self.splitting)
-        for batch in part.work.batches(["document_id", "text"], BATCH_DOCUMENTS):
+        copies, row = part.work.copy_numbers(), 0
+        for batch in part.work.documents.batches(["document_id", "text"], BATCH_DOCUMENTS):
             writer.items_in += batch.num_rows
-            full, text_bytes = _drop_empty(batch, writer)
+            full, text_bytes, own_copies = _drop_empty(batch, copies[row : row + batch.num_rows], writer)
+            row += batch.num_rows
             writer.items_out += full.num_rows
             ids = full.column("document_id")
             tokens, offsets = encoder.encode(full.column("text"), lambda row, ids=ids: ids[row].as_py().hex())  # type: ignore[misc]
-            runs.add(ids, tokens, offsets, text_bytes)
+            runs.add(ids, tokens, offsets, text_bytes, own_copies)
             writer.advance(batch.num_rows)
         runs.close()
 
 
-def _drop_empty(batch: pa.RecordBatch, writer: PartWriter) -> tuple[pa.RecordBatch, DocumentSizes]:
-    """The documents with text, and the bytes of each one's text."""
+def _drop_empty(
+    batch: pa.RecordBatch, copies: DocumentNumbers, writer: PartWriter
+) -> tuple[pa.RecordBatch, DocumentSizes, DocumentNumbers]:
+    """The documents with text, the bytes of each one's text, and their numbers of `copies`."""
     text_bytes = pc.binary_length(batch.column("text")).to_numpy().astype(np.int64)
     for row in np.flatnonzero(text_bytes == 0):
         writer.drop(Drop("tokens", batch.column("document_id")[row].as_py().hex(), TokensDrop.NO_TEXT))
     if text_bytes.all():
-        return batch, text_bytes
-    return batch.filter(pa.array(text_bytes > 0)), text_bytes[text_bytes > 0]
+        return batch, text_bytes, copies
+    full = text_bytes > 0
+    return batch.filter(pa.array(full)), text_bytes[full], copies[full]
 
 
 def load_tokenizer(path: str) -> Tokenizer:

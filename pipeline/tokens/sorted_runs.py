@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.engine.parts import PhaseFolder, Receipt
 from pipeline.engine.writer import PartWriter
 from pipeline.storage import files
+from pipeline.tokens.groups import DocumentNumbers
 from pipeline.tokens.splits import Splitting
 from tokenizer.compiled import Array, compiled
 from tokenizer.token_ids import DocumentOffsets, TokenIds
@@ -52,10 +53,13 @@ class SortedRunWriter:
     ids: list[pa.Array] = field(default_factory=list)
     lengths: list[DocumentSizes] = field(default_factory=list)
     text_bytes: list[DocumentSizes] = field(default_factory=list)
+    copies: list[DocumentNumbers] = field(default_factory=list)
     number: int = 0
 
-    def add(self, ids: pa.Array, tokens: TokenIds, offsets: DocumentOffsets, text_bytes: DocumentSizes) -> None:
-        """Add documents: document i is `tokens[offsets[i]:offsets[i + 1]]`."""
+    def add(
+        self, ids: pa.Array, tokens: TokenIds, offsets: DocumentOffsets, text_bytes: DocumentSizes, copies: DocumentNumbers
+    ) -> None:
+        """Add documents: document i is `tokens[offsets[i]:offsets[i + 1]]`, and `copies[i]` of the same text came before it."""
         end = self.used + len(tokens)
         if end > len(self.tokens):
             self.tokens.resize(max(end, 2 * len(self.tokens)), refcheck=False)
@@ -64,6 +68,7 @@ class SortedRunWriter:
         self.ids.append(ids)
         self.lengths.append(np.diff(offsets))
         self.text_bytes.append(text_bytes)
+        self.copies.append(copies)
         if self.used >= RUN_TOKENS:
             self.close()
 
@@ -71,26 +76,27 @@ class SortedRunWriter:
         """Spill the documents since the last run, if any."""
         if not self.used:
             return
-        index = make_index(
-            self.splitting, pa.concat_arrays(self.ids), np.concatenate(self.lengths), np.concatenate(self.text_bytes)
-        )
+        columns = (np.concatenate(column) for column in (self.lengths, self.text_bytes, self.copies))
+        index = make_index(self.splitting, pa.concat_arrays(self.ids), *columns)
         index = index[sort_order(index)]
         name = f"run-{self.writer.key}-{self.number:04d}"
         self._spill("run", f"{name}.tokens", lambda file: _write_tokens(file, self.tokens[: self.used], index))
         index["start"] = np.cumsum(index["tokens"], dtype=np.uint64) - index["tokens"]
         self._spill("index", f"{name}.index", lambda file: file.write(index.view(np.uint8).data))
-        self.used, self.ids, self.lengths, self.text_bytes = 0, [], [], []
+        self.used, self.ids, self.lengths, self.text_bytes, self.copies = 0, [], [], [], []
         self.number += 1
 
     def _spill(self, kind: str, name: str, write: Callable[[IO[bytes]], object]) -> None:
         self.writer.publish(kind, self.used, write, self.writer.spill_name(name))
 
 
-def make_index(splitting: Splitting, ids: pa.Array, lengths: DocumentSizes, text_bytes: DocumentSizes) -> RunIndex:
+def make_index(
+    splitting: Splitting, ids: pa.Array, lengths: DocumentSizes, text_bytes: DocumentSizes, copies: DocumentNumbers
+) -> RunIndex:
     """The index of documents whose tokens lie one after the other; `lengths` counts the tokens of each."""
     index = np.empty(len(ids), INDEX_FIELDS)
     halves = np.frombuffer(ids.buffers()[1], ">u8", 2 * len(ids), 16 * ids.offset)
-    index["split"], index["order"] = splitting.split(ids), splitting.order(ids)
+    index["split"], index["order"] = splitting.split(ids), splitting.order(ids, copies)
     index["id_high"], index["id_low"] = halves[::2], halves[1::2]
     index["start"], index["tokens"], index["text_bytes"] = np.cumsum(lengths) - lengths, lengths, text_bytes
     return index

@@ -2,10 +2,12 @@
 
 Growing the corpus therefore moves no document to another split and changes the order of no two documents. There is one exception:
 where a share is too small for the number of documents, the split would be empty, so the next document by its hash fills it.
+
+Where duplicates were kept, a cluster of them goes as one (`groups`), and the copies of a text do not stand side by side in the order.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Self
 
@@ -14,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.storage.hashing import hash_ids
+from pipeline.storage.hashing import hash_ids, mix
+from pipeline.tokens.groups import DocumentNumbers, first_ids
 
 SPLITS = ("train", "validation", "test")
 EXPECTED_TO_FILL: Final = 64
@@ -24,12 +27,15 @@ EXPECTED_TO_FILL: Final = 64
 @dataclass(frozen=True, slots=True)
 class Splitting:
     """Hashes are numbers from 0 to 1: those below `validation_below` are held out for validation, the next ones, below `test_below`,
-    for testing."""
+    for testing.
+
+    `groups` is a file of `groups.GROUPS`: of the documents in it, the hash of their group's id decides."""
 
     validation_below: float
     test_below: float
     split_seed: int
     order_seed: int
+    groups: str | None = None
 
     def split(self, ids: pa.Array) -> npt.NDArray[np.uint8]:
         """The split of each document, as a position in SPLITS."""
@@ -39,11 +45,13 @@ class Splitting:
 
     def hashes(self, ids: pa.Array) -> npt.NDArray[np.float64]:
         """The hash of each id that decides its split, from 0 to 1."""
+        ids = first_ids(ids, self.groups) if self.groups else ids
         return np.asarray(hash_ids(ids, self.split_seed, b"split").astype(np.float64) / 2.0**64)
 
-    def order(self, ids: pa.Array) -> npt.NDArray[np.uint64]:
-        """The order hash of each document."""
-        return hash_ids(ids, self.order_seed, b"order")
+    def order(self, ids: pa.Array, copies: DocumentNumbers | None = None) -> npt.NDArray[np.uint64]:
+        """The order hash of each document. `copies` counts, for each, the documents of the same text before it (None: 0)."""
+        hashes = hash_ids(ids, self.order_seed, b"order")
+        return hashes if copies is None else np.where(copies > 0, mix(hashes + copies.astype(np.uint64)), hashes)
 
     def is_sure_to_fill(self, documents: int) -> bool:
         """Whether each held-out split with a share gets one of this many documents, as good as certainly."""
@@ -80,4 +88,4 @@ class Splitting:
         left = hashes[hashes >= validation]
         if has_test and len(left) > 1 and left[0] >= test:
             test = float(np.nextafter(left[0], 2))
-        return type(self)(validation, test, self.split_seed, self.order_seed)
+        return replace(self, validation_below=validation, test_below=test)

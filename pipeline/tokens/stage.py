@@ -14,11 +14,12 @@ from pipeline.engine.parts import Part, PhaseFolder, Receipt, numbered
 from pipeline.engine.settings import setting
 from pipeline.engine.stage import Call, Stage, StageResult
 from pipeline.engine.writer import PartWriter
-from pipeline.storage import files
-from pipeline.storage.document_shards import DocumentShard, document_shards
+from pipeline.storage import arrays, files
+from pipeline.storage.document_shards import DocumentShard, document_shards, may_repeat_texts
 from pipeline.storage.manifest import StageManifest, load_stage
 from pipeline.tokens.dataset import describe_dataset
-from pipeline.tokens.encode import BATCH_DOCUMENTS, EncodeShard, load_tokenizer
+from pipeline.tokens.encode import BATCH_DOCUMENTS, EncodeShard, ShardToEncode, load_tokenizer
+from pipeline.tokens.groups import cluster_groups, find_copies
 from pipeline.tokens.merge import MergeShard
 from pipeline.tokens.plan import ShardPlan, plan_shards
 from pipeline.tokens.sorted_runs import SortedRun, list_runs
@@ -81,20 +82,32 @@ def work(call: Call[TokensSettings], phase: PhaseFolder) -> StageResult:
 
 
 def _encode(call: Call[TokensSettings], phase: PhaseFolder, tokenizer: str) -> list[Receipt]:
-    shards = document_shards(call.inputs["dedup"])
-    parts = numbered(shards, lambda shard: shard.rows)
-    encoding = EncodeShard(tokenizer, splitting_of(call.settings, shards), call.settings.encoder)
-    return call.engine.work(phase.sibling("encode"), parts, encoding, "documents")
+    folder, encode = call.inputs["dedup"], phase.sibling("encode")
+    shards, groups = document_shards(folder), cluster_groups(folder)
+    path = arrays.spill(files.join(encode.work_folder, "groups.npy"), groups) if len(groups) else None
+    repeated = _spill_copies(encode, shards) if may_repeat_texts(folder) else [None] * len(shards)
+    works = [ShardToEncode(shard, copies) for shard, copies in zip(shards, repeated, strict=True)]
+    parts = numbered(works, lambda work: work.documents.rows)
+    encoding = EncodeShard(tokenizer, splitting_of(call.settings, shards, path), call.settings.encoder)
+    return call.engine.work(encode, parts, encoding, "documents")
 
 
-def splitting_of(settings: TokensSettings, shards: Sequence[DocumentShard]) -> Splitting:
+def _spill_copies(phase: PhaseFolder, shards: Sequence[DocumentShard]) -> list[str | None]:
+    """A file of each shard's repeated texts, or None where it has none."""
+    paths = [files.join(phase.work_folder, f"copies-{number:05d}.npy") for number in range(len(shards))]
+    found = zip(paths, find_copies(shards), strict=True)
+    return [arrays.spill(path, repeated) if len(repeated) else None for path, repeated in found]
+
+
+def splitting_of(settings: TokensSettings, shards: Sequence[DocumentShard], groups: str | None = None) -> Splitting:
     """The splitting of a corpus: as the shares say, but with at least one document in each held-out split that has a share.
 
     Without it a first try with some hundred documents has no validation split, and so no validation loss. One line says so.
+    `groups` is a file of `groups.GROUPS`.
     """
     test_below = settings.validation_share + settings.test_share
-    splitting = Splitting(settings.validation_share, test_below, settings.split_seed, settings.order_seed)
-    documents = sum(shard.rows for shard in shards)
+    splitting = Splitting(settings.validation_share, test_below, settings.split_seed, settings.order_seed, groups)
+    documents = sum(shard.rows for shard in shards) - (len(arrays.load(groups)) if groups else 0)
     if splitting.is_sure_to_fill(documents):
         return splitting
     filled = splitting.filled(_texts(shards))

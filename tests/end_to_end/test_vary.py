@@ -60,12 +60,13 @@ def taken_over(corpus: Path, variant: Path) -> list[str]:
     ("flags", "again"),
     [
         (["--threshold", "0.9"], ["dedup", "vocabulary", "tokens"]),
+        (["--remove-duplicates", "none"], ["dedup", "vocabulary", "tokens"]),
         (["--vocab-size", "500"], ["vocabulary", "tokens"]),
         (["--validation-share", "0.2"], ["tokens"]),
         (["--min-characters", "900"], ["documents", "dedup", "vocabulary", "tokens"]),
         (["--filters", "gopher"], ["documents", "dedup", "vocabulary", "tokens"]),
     ],
-    ids=["threshold", "vocab-size", "validation-share", "min-characters", "filters"],
+    ids=["threshold", "remove-duplicates", "vocab-size", "validation-share", "min-characters", "filters"],
 )
 def test_a_variant_makes_anew_only_what_depends_on_the_change(
     corpus: Path, web: ReplayServer, tmp_path: Path, flags: list[str], again: list[str]

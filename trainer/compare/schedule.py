@@ -3,6 +3,7 @@
 import heapq
 import json
 import logging
+import math
 import os
 import queue
 import subprocess
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 SMALL_PARAMETERS = 20_000_000
 """On CPUs, networks below this train fastest with one thread each, side by side."""
 QUIET_SECONDS = 30.0
+HALF_LIFE_RUNS = 8
+"""A finished run counts half as much as the one that this many runs later ended: the load of a machine changes within an hour."""
 
 
 def default_jobs(parameters: int, gpus: int, cores: int) -> int:
@@ -71,13 +74,13 @@ class RunsProgress:
             self.seconds.append(seconds)
 
     def left_seconds(self) -> float | None:
-        """Time until the last run ends, if each takes the mean of those that finished; None as long as none has.
+        """Time until the last run ends, if each takes the recent mean of those that finished; None as long as none has.
 
         Runs under way have a part of it behind them; each waiting one takes the place that is free first.
         """
         if not self.seconds:
             return None
-        mean, now = sum(self.seconds) / len(self.seconds), self.clock()
+        mean, now = recent_mean(self._telling_seconds, max(HALF_LIFE_RUNS, self.jobs)), self.clock()
         free = [max(0.0, began + mean - now) for began in self._begun.values()]
         waiting = self.total - self.ended - len(free)
         free += [0.0] * (self.jobs - len(free))
@@ -85,6 +88,11 @@ class RunsProgress:
         for _ in range(waiting):
             heapq.heapreplace(free, free[0] + mean)
         return max(free)
+
+    @property
+    def _telling_seconds(self) -> list[float]:
+        """Those of finished runs without the first of each worker, once there are as many others: a new process is slow at first."""
+        return self.seconds[self.jobs :] if len(self.seconds) >= 2 * self.jobs else self.seconds
 
     def show(self, text: str, *, force: bool = False) -> None:
         """Show the line: at once on a terminal, elsewhere at most every 30 seconds."""
@@ -102,6 +110,16 @@ class RunsProgress:
         """End the line on a terminal."""
         if self.stream.isatty():
             self.stream.write("\n")
+
+
+def recent_mean(values: Sequence[float], half_life: float) -> float:
+    """The weighted mean of values in the order of their time: each counts half as much as the one `half_life` places later.
+
+    >>> recent_mean([4.0, 1.0], half_life=1)
+    2.0
+    """
+    weights = [math.exp2((1 + place - len(values)) / half_life) for place in range(len(values))]
+    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
 
 
 def duration(seconds: float) -> str:

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.documents import extractors, html
+from pipeline.documents.blocks import stated_article
 from pipeline.documents.blocks.alignment import align
 from pipeline.documents.blocks.page import BlockPage, text_of
-from pipeline.documents.blocks.stated_article import stated_article
 from pipeline.documents.page_head import PageHead
 from tokenizer.compiled import Array
 
@@ -22,6 +22,9 @@ MIN_COVERAGE: Final = 0.85
 
 SURELY_NOT, SURELY = 0.05, 0.9
 """Beside another extractor's text: blocks less likely than the first are left out, blocks likelier than the second are kept."""
+
+STATED_LONGER: Final = 2
+"""An article that a page states in its JSON-LD replaces a text if it is more than this many times as long."""
 
 STATED_AGAIN: Final = 1.2
 """trafilatura also takes the article that a page states in its JSON-LD, as one line: a text of about that length is that article."""
@@ -66,8 +69,10 @@ def main_text(extractor: str, markup: str, url: str, min_confidence: float) -> E
     if not method:
         alone = extractor != extractors.BLOCKS
         text, method, keep = by_other(page, extractor if alone else extractors.CASCADE, alone)
-    stated = stated_article(markup, text_of) if extractor != extractors.TRAFILATURA else ""
-    if len(text) < len(stated) / 2 or (keep is None and len(text) < STATED_AGAIN * len(stated)):
+    stated = ""
+    if extractor != extractors.TRAFILATURA and page.has_any(stated_article.NAMES):
+        stated = stated_article.longest_body(markup, text_of, 0 if keep is None else STATED_LONGER * len(text))
+    if STATED_LONGER * len(text) < len(stated) or (keep is None and len(text) < STATED_AGAIN * len(stated)):
         text, method, keep = stated, "stated", None
     return Extracted(text, method, page.head(), confidence, page, keep)
 

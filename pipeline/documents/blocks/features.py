@@ -40,11 +40,12 @@ _PHOTO_WORDS: Final = word_groups.bit_of(word_groups.TEXT_GROUPS, "photo")
 def describe(page: Scanned, count: Integer, out: Array) -> None:
     """Write the features of the first forest, one row per block, but for those of `relations`, which begin at RELATIONS_AT."""
     blocks, elements = page.blocks, page.elements
-    total, links = 0, 0
+    total: Integer = np.int64(0)
+    links: Integer = np.int64(0)
     for k in range(count):
         total += blocks[k, layout.CHARACTERS]
         links += blocks[k, layout.LINK_CHARACTERS]
-    before = 0
+    before: Integer = np.int64(0)
     for k in range(count):
         row = out[k]
         _describe_text(blocks[k], k, count, before, total, row)

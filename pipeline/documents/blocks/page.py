@@ -1,6 +1,7 @@
 """A page as the default extractor sees it: its blocks, what the forests say of them, and its head."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
@@ -52,6 +53,11 @@ class BlockPage:
     def text(self, keep: Array) -> str:
         """The text of the blocks that `keep` marks."""
         return renderer.render(self.scanned, self.counts, keep)
+
+    def has_any(self, words: Sequence[bytes]) -> bool:
+        """Whether one of some words stands in the page's source."""
+        source = self.scanned.data.tobytes()
+        return any(word in source for word in words)
 
     def all_text(self) -> str:
         """The text of all blocks."""

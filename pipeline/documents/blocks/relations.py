@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.documents.blocks import layout, tags
 from pipeline.documents.blocks.layout import Scanned
 from pipeline.documents.blocks.scan import Counts
-from tokenizer.compiled import Array, Integer, compiled, compiled_inner
+from tokenizer.compiled import Array, Boolean, Integer, compiled, compiled_inner
 
 RELATIONS: Final = 26
 """Features of a block: four of the title, one of equal blocks, five of the headings before it, twelve of elements that look like those
@@ -122,29 +122,31 @@ def _compare_with_title(page: Scanned, counts: Counts, scratch: Scratch) -> None
     """Note for each block a code of its text, its share of windows that stand in the title, and the share of the title's that it has."""
     title_windows = 1
     if counts.title_start >= 0:
-        _, length, _ = _windows(page.data, counts.title_start, counts.title_end, np.uint64(0), 0, scratch.windows, True)
-        title_windows = max(1, length - WINDOW + 1)
+        title_start, title_end = counts.title_start, counts.title_end
+        _, size, _ = _windows(page.data, title_start, title_end, np.uint64(0), np.int64(0), scratch.windows, np.bool_(True))
+        title_windows = max(1, size - WINDOW + 1)
     window, text = np.uint64(0), np.uint64(0)
-    length = found = 0
+    length: Integer = np.int64(0)
+    found: Integer = np.int64(0)
     for segment in range(counts.segments):
-        number, start, end = page.segments[segment, 2], page.segments[segment, 0], page.segments[segment, 1]
+        number, start, end = page.segments[segment, 2], np.int64(page.segments[segment, 0]), np.int64(page.segments[segment, 1])
         for k in range(start, end):
             if page.data[k] > 32:
                 text = text * _PRIME + np.uint64(page.data[k])
         if page.blocks[number, layout.CHARACTERS] <= _HEADLINE_CHARACTERS:
-            window, length, more = _windows(page.data, start, end, window, length, scratch.windows, False)
+            window, length, more = _windows(page.data, start, end, window, length, scratch.windows, np.bool_(False))
             found += more
         if segment + 1 == counts.segments or page.segments[segment + 1, 2] != number:
             scratch.codes[number] = text
             scratch.shares[number, 0] = found / max(1, length - WINDOW + 1)
             scratch.shares[number, 1] = min(1.0, found / title_windows)
             window, text = np.uint64(0), np.uint64(0)
-            length = found = 0
+            length = found = np.int64(0)
 
 
 @compiled_inner
 def _windows(
-    data: Array, start: Integer, end: Integer, window: Integer, length: Integer, marks: Array, marking: bool
+    data: Array, start: Integer, end: Integer, window: Integer, length: Integer, marks: Array, marking: Boolean
 ) -> tuple[Integer, Integer, Integer]:
     """Mark the windows of some bytes, or count those that are marked. Returns the last window, the text's length, and the count."""
     found = 0

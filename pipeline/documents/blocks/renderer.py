@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.documents.blocks import layout, spaces
 from pipeline.documents.blocks.layout import Scanned
 from pipeline.documents.blocks.scan import Counts
-from tokenizer.compiled import Array, Integer, compiled, compiled_inner
+from tokenizer.compiled import Array, Boolean, Integer, compiled, compiled_inner
 
 JOINT: Final = 1
 """Stands where a tag separates an unfinished character reference from what follows, so that they are not read as one."""
@@ -99,7 +99,8 @@ def _is_balanced(line: str) -> bool:
 def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans: Array) -> Integer:  # noqa: C901 (one pass)
     """Write the chosen blocks' text; where there are `spans`, write each block's. Returns the number of bytes."""
     size, last = np.int64(0), np.int64(-1)
-    pending, at_start = np.int64(_NOTHING), True
+    pending: Integer = np.int64(_NOTHING)
+    at_start: Boolean = np.bool_(True)
     for k in range(segment_count):
         segment = page.segments[k]
         block = np.int64(segment[layout.BLOCK_OF])
@@ -112,7 +113,7 @@ def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans
             if len(spans) > 0:
                 spans[block, 0] = size
             last = block
-            pending, at_start = np.int64(_NOTHING), True
+            pending, at_start = np.int64(_NOTHING), np.bool_(True)
         else:
             breaks = mode >> layout.BREAK_SHIFT
             if breaks > 0 and _is_cell_of_data(page, block):
@@ -121,7 +122,7 @@ def _write(page: Scanned, segment_count: Integer, keep: Array, out: Array, spans
                 for _ in range(breaks if mode & layout.PREFORMATTED else 1):
                     out[size] = _LINE_FEED
                     size += 1
-                pending, at_start = np.int64(_NOTHING), True
+                pending, at_start = np.int64(_NOTHING), np.bool_(True)
         if mode & layout.PREFORMATTED:
             if pending and not at_start:
                 out[size] = pending
@@ -163,8 +164,8 @@ def _separate(page: Scanned, last: Integer, block: Integer, out: Array, size: In
 
 @compiled_inner
 def _copy(
-    data: Array, segment: Array, lines: bool, pending: Integer, at_start: bool, out: Array, size: Integer
-) -> tuple[Integer, Integer, bool]:
+    data: Array, segment: Array, lines: bool, pending: Integer, at_start: Boolean, out: Array, size: Integer
+) -> tuple[Integer, Integer, Boolean]:
     """Copy a segment, runs of white space as one space, or as one end of a line where `lines` are kept; none at the start of a line.
 
     `pending` is the space or line feed that is due before the next character.
@@ -216,7 +217,7 @@ def _escape(out: Array, size: Integer) -> Integer:
 
 
 @compiled_inner
-def _copy_preformatted(data: Array, segment: Array, out: Array, size: Integer, at_start: bool) -> Integer:
+def _copy_preformatted(data: Array, segment: Array, out: Array, size: Integer, at_start: Boolean) -> Integer:
     """Copy a segment with its white space. A line feed right after the start tag does not count."""
     at, end = np.int64(segment[layout.START]), np.int64(segment[layout.END])
     verbatim = segment[layout.MODE] & layout.VERBATIM

@@ -24,6 +24,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("dedup.threshold=0.8", ["--threshold=0.8"]),
         ("dedup.signature_seed=7", ["--signature-seed=7"]),
+        ("dedup.remove-duplicates=none", ["--remove-duplicates=none"]),
         ("documents.strip-title=off", ["--no-strip-title"]),
         ("documents.mask_pii=ON", ["--mask-pii"]),
         ("documents.filters=gopher", ["--filters", "gopher"]),

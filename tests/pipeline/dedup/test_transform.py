@@ -75,6 +75,14 @@ def test_the_outputs_are_those_of_the_stage(tmp_path: Path, temporary: Path, fla
     assert not list(temporary.glob("webtext-dedup-*"))
 
 
+@pytest.mark.parametrize("remove", ["exact", "none"])
+def test_duplicates_may_stay(tmp_path: Path, temporary: Path, remove: str) -> None:
+    kept, duplicates = stage_answer(tmp_path, DedupSettings(remove_duplicates=remove))
+    reasons = {pair.reason for pair in duplicates}
+    assert reasons == ({"same_text", "same_normalised_text"} if remove == "exact" else set())
+    check(Engine().pipeline(1), [(d.url, d.text) for d in documents()], kept, duplicates, Deduplicate(remove_duplicates=remove))
+
+
 def test_order_and_shards_do_not_matter(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, duplicates = stage_answer(tmp_path)
     monkeypatch.setattr(text_shards, "SHARD_CHARACTERS", 500)

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -36,6 +37,18 @@ PATIENT = SandboxLimits(wall_seconds=120)
 def test_sandbox_gives_what_extract_gives() -> None:
     with Sandbox(limits=PATIENT) as sandbox:
         assert [sandbox.extract(p).result for p in GOOD] == [extract(p) for p in GOOD]
+
+
+def test_a_default_time_out_of_sockets_does_not_reach_the_sandbox() -> None:
+    """Beam sets one of 60 s when it asks for Google's credentials."""
+    socket.setdefaulttimeout(0.001)
+    try:
+        with Sandbox(limits=PATIENT) as sandbox:
+            assert [sandbox.extract(p).result for p in GOOD] == [extract(p) for p in GOOD]
+            os.kill(sandbox.worker, signal.SIGKILL)
+            assert isinstance(sandbox.extract(GOOD[0]).result, Document)
+    finally:
+        socket.setdefaulttimeout(None)
 
 
 @pytest.mark.parametrize(("limits", "bad", "reason"), [

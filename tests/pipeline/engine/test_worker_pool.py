@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -46,6 +47,24 @@ def has_ended(process: int) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.mark.slow
+def test_a_default_time_out_of_sockets_does_not_reach_the_workers(tmp_path: Path) -> None:
+    """Beam sets one of 60 s when it asks for Google's credentials."""
+    socket.setdefaulttimeout(0.05)
+    try:
+        with persistent_workers(Engine(workers=2), 9) as engine:
+            for turn in ("first", "second"):
+                folder = tmp_path / turn
+                folder.mkdir()
+                numbers = beam.Create(range(4)) | beam.Reshuffle()
+                engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note_process, str(f)), 4)  # type: ignore[misc]
+    finally:
+        socket.setdefaulttimeout(None)
+    first, second = ({path.name for path in (tmp_path / turn).iterdir()} for turn in ("first", "second"))
+    assert first
+    assert second <= first
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@ import heapq
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import pytest
 
@@ -96,6 +98,113 @@ def test_stop_ends_the_wait() -> None:
     frontier.stop()
     waiter.join(5)
     assert ended == [None]
+
+
+class CountingCondition(threading.Condition):
+    """Counts the threads that it wakes."""
+
+    woken = 0
+
+    def notify(self, n: int = 1) -> None:
+        self.woken += min(n, len(self._waiters))  # type: ignore[attr-defined]
+        super().notify(n)
+
+
+def in_threads(frontier: Frontier[int, str], threads: int, delay: float = 0.0) -> list[tuple[str, int]]:
+    """Take every page in `threads` threads, as the crawl does. Returns the pages in their order."""
+    taken: list[tuple[str, int]] = []
+
+    def work() -> None:
+        host = frontier.take()
+        while host is not None:
+            taken.append((host.name, host.pages.popleft()))
+            host = frontier.exchange(host, time.monotonic() + delay)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert not any(worker.is_alive() for worker in workers)
+    return taken
+
+
+def test_a_host_that_its_own_thread_takes_again_wakes_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    changed = CountingCondition()
+    monkeypatch.setattr(frontier, "_changed", changed)
+    for page in range(2000):
+        frontier.add_page("one", page)
+    assert in_threads(frontier, 8) == [("one", page) for page in range(2000)]
+    assert changed.woken <= 2 * 8  # at the end, all
+
+
+def test_no_thread_is_woken_for_a_host_that_its_domain_holds_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    frontier: Frontier[int, str] = Frontier(0.0, domain_requests=1)
+    changed = CountingCondition()
+    monkeypatch.setattr(frontier, "_changed", changed)
+    for page in range(1000):
+        frontier.add_page(f"h{page % 50}.example.com", page)
+    assert len(in_threads(frontier, 8)) == 1000
+    assert changed.woken <= 2 * 8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_thread_sleeps_while_there_is_a_host_to_take(seed: int) -> None:
+    random = Random(seed)
+    frontier: Frontier[int, str] = Frontier(0.0, domain_requests=random.choice([1, 2, 99]))
+    expected = {
+        (f"h{host}.site{host % 5}.example", page)
+        for host in range(random.randint(1, 20))
+        for page in range(random.randint(1, 30))
+    }
+    for name, page in sorted(expected):
+        frontier.add_page(name, page)
+    taken = in_threads(frontier, random.randint(1, 12), delay=random.choice([0.0, 0.0001, 0.003]))
+    assert len(taken) == len(expected)
+    assert set(taken) == expected
+
+
+def test_all_threads_work_at_once_where_there_are_hosts_for_them() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    for host in range(6):
+        for page in range(3):
+            frontier.add_page(f"host{host}.example", page)
+    together = threading.Barrier(6, timeout=30)
+
+    def work() -> None:
+        host = frontier.take()
+        while host is not None:
+            host.pages.popleft()
+            together.wait()  # breaks, unless all six threads hold a host
+            host = frontier.exchange(host, 0.0)
+
+    with ThreadPoolExecutor(6) as pool:
+        for future in [pool.submit(work) for _ in range(6)]:
+            future.result(60)
+
+
+def test_of_the_waiting_threads_one_wakes_for_each_turn() -> None:
+    frontier: Frontier[int, str] = Frontier(0.0)
+    for name in "abc":
+        frontier.add_page(name, 1)
+    hosts = [frontier.take() for _ in range(3)]
+    for number, host in enumerate(hosts, start=1):
+        assert host is not None
+        frontier.give_back(host, time.monotonic() + number / 20)
+    together = threading.Barrier(3, timeout=10)
+
+    def work() -> str:
+        host = frontier.take()
+        assert host is not None
+        try:
+            together.wait()  # breaks, unless the other hosts are taken while this one is held
+        finally:
+            frontier.stop()
+        return host.name
+
+    with ThreadPoolExecutor(3) as pool:
+        assert {future.result(60) for future in [pool.submit(work) for _ in range(3)]} == {"a", "b", "c"}
 
 
 class Simulation:

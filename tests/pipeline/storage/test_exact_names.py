@@ -6,12 +6,11 @@ from typing import Any
 
 import boto3
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from servers.objects import ACCESS, object_store
 
 from pipeline.engine.runner import Engine
 from pipeline.engine.stage_folder import close_stage, open_stage
-from pipeline.storage import files, remote
+from pipeline.storage import files
 
 NEIGHBOURS = ("c1", "c2", "c[1]", "c?", "c*", "**", "c[!1]", "c [v2]", "{c1,c2}", "c\\1", "[c]1", "c1x")
 """Folder names; as globs, most of them match others."""
@@ -69,42 +68,6 @@ def test_a_prefix_of_an_object_store_is_no_pattern(store: str, name: str) -> Non
     folders = {neighbour: f"{store}/{name}/{neighbour}" for neighbour in neighbours}
     fill(folders)
     check_folder(folders, name)
-
-
-class GoogleStore:
-    """Beam's file system of Google Cloud and its client in one; records the exact names that it is asked to delete."""
-
-    def __init__(self) -> None:
-        self.deleted: list[str] = []
-
-    def scheme(self) -> str:
-        return "gs"
-
-    def exists(self, _path: str) -> bool:
-        return True
-
-    def _gcsIO(self) -> "GoogleStore":  # noqa: N802 (Beam names it)
-        return self
-
-    def delete(self, path: str) -> None:
-        assert isinstance(path, str)
-        self.deleted.append(path)
-
-
-@pytest.fixture
-def no_known_clients() -> Iterator[None]:
-    """Forget which clients this process looked for: other tests look for them without the one that is put in place here."""
-    remote._has_client.cache_clear()
-    yield
-    remote._has_client.cache_clear()
-
-
-@pytest.mark.usefixtures("no_known_clients")
-def test_google_cloud_deletes_exact_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    google = GoogleStore()
-    monkeypatch.setattr(FileSystems, "get_filesystem", lambda _: google)
-    files.remove("gs://bucket/c[1]/manifest.json")
-    assert google.deleted == ["gs://bucket/c[1]/manifest.json"]
 
 
 def test_listing_of_an_absent_folder_is_empty(tmp_path: Path) -> None:

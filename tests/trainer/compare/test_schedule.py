@@ -2,9 +2,11 @@
 
 import io
 import json
+import random
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -35,7 +37,7 @@ def test_the_time_left_is_said_once_a_run_has_finished() -> None:
     progress.end(TrialRun(0, 2), 10.0)
     progress.end(TrialRun(0, 3), 20.0)
     progress.show("a", force=True)
-    assert stream.getvalue().endswith("compare: 3 of 60 runs  a  7:15 left\n")
+    assert stream.getvalue().endswith("compare: 3 of 60 runs  a  7:21 left\n")
     progress.seconds += [15.0] * 57
     assert progress.left_seconds() == 0
 
@@ -62,6 +64,68 @@ def test_the_time_left_is_right_whenever_it_is_said(jobs: int, failing: int) -> 
             said.append((clock.now, left))
     assert said
     assert all(at + left == pytest.approx(clock.now, abs=length / 10) for at, left in said)
+
+
+def ratios_of(durations: Sequence[float], jobs: int) -> dict[int, float]:
+    """By the number of runs that have ended: the time left that is said, as a multiple of what it then takes."""
+    clock = Clock()
+    progress = RunsProgress(len(durations), jobs, io.StringIO(), clock=clock)
+    waiting, under_way, said = (
+        deque(enumerate(durations)),
+        dict[TrialRun, tuple[float, float]](),
+        dict[int, tuple[float, float]](),
+    )
+    while waiting or under_way:
+        while waiting and len(under_way) < jobs:
+            number, seconds = waiting.popleft()
+            progress.begin(run := TrialRun(0, number))
+            under_way[run] = clock.now + seconds, seconds
+        run, (clock.now, seconds) = min(under_way.items(), key=itemgetter(1))
+        del under_way[run]
+        progress.end(run, seconds)
+        left = progress.left_seconds()
+        assert left is not None
+        said[progress.ended] = clock.now, left
+    return {ended: left / (clock.now - at) for ended, (at, left) in said.items() if at < clock.now}
+
+
+def lengths(shape: Callable[[int], float], seed: int) -> list[float]:
+    """Seconds of 60 runs, with noise of 10 %."""
+    draw = random.Random(seed)
+    return [30.0 * shape(number) * draw.lognormvariate(0, 0.1) for number in range(60)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("shape", "since", "low", "high"),
+    [
+        (lambda _: 1.0, 8, 0.83, 1.15),
+        (lambda number: 2.5 if number < 2 else 1.0, 20, 0.85, 1.20),
+        (lambda number: 2.0 if number >= 20 else 1.0, 40, 0.78, 1.10),
+        (lambda number: 1.0 if number >= 20 else 2.0, 40, 0.90, 1.28),
+        (lambda number: 1 + number / 60, 12, 0.60, 1.00),
+        (lambda number: 2 - number / 60, 12, 1.00, 1.55),
+    ],
+    ids=["steady", "a slow start", "a step up at 20", "a step down at 20", "a drift up to twice", "a drift down to half"],
+)
+def test_the_time_left_follows_the_load(
+    shape: Callable[[int], float], since: int, low: float, high: float, jobs: int, seed: int
+) -> None:
+    """From the run `since` on until 48 have ended, it is within these bounds of what it then takes.
+
+    A drift goes on after the estimate, which does not look ahead; the mean of all runs would lag twice as far behind.
+    """
+    said = {ended: ratio for ended, ratio in ratios_of(lengths(shape, seed), jobs).items() if since <= ended <= 48}
+    assert len(said) == 49 - since
+    assert all(low <= ratio <= high for ratio in said.values()), said
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_a_slow_first_run_of_each_worker_is_soon_forgotten(jobs: int) -> None:
+    said = ratios_of([60.0] * jobs + [30.0] * (60 - jobs), jobs)
+    assert said[jobs] > 1.9, "nothing else is known yet"
+    assert all(ratio == pytest.approx(1, abs=0.02) for ended, ratio in said.items() if ended >= 2 * jobs and ended % jobs == 0)
 
 
 def test_a_run_under_way_has_a_part_of_its_time_behind_it() -> None:

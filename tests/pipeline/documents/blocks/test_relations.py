@@ -1,16 +1,17 @@
 """What the forests are told of a block's relations: to the title, to headings, and to elements and blocks that look alike."""
 
+import importlib
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.documents.blocks import compilation, relations, scan
+from pipeline.documents.blocks import compilation, relations
 from pipeline.documents.blocks.features import CONTEXT, FEATURES, RELATIONS_AT, describe, describe_context
 from pipeline.documents.blocks.page import BlockPage
 from pipeline.documents.blocks.relations import AFTER_TITLE, EQUALS, HEADING_LINK, IN_TITLE, OF_TITLE, Scratch
+from tokenizer.compiled import cached_variants
 
 LINE = "Nobody in the harbour remembered a night on which the lamp had failed, although storms had taken two roofs."
 TEASERS = "".join(f"<div class=teaser><h3><a href=/{k}>Story {k}</a></h3><p>{k} {LINE}</p></div>" for k in range(5))
@@ -96,15 +97,29 @@ def test_blocks_that_look_alike_have_the_mean_of_the_others() -> None:
     assert alike[2::2, 0] == pytest.approx(1)
 
 
-def test_the_second_process_compiles_what_pages_need() -> None:
-    compilation.warm_up()
-    functions: tuple[Any, ...] = (describe, describe_context, relations.describe_relations, scan._scan)
-    before = [len(function.signatures) for function in functions]
+BLOCKS_MODULES = ("attributes", "chooser", "features", "forest", "nesting", "raw_text", "relations", "renderer", "scan", "spaces",
+                  "table_layout", "tags", "text_facts", "white_space_style")  # fmt: skip
+
+
+def variants() -> dict[str, int]:
+    """For how many types of arguments each compiled function of the extractor is in the cache."""
+    modules = [importlib.import_module(f"pipeline.documents.blocks.{name}") for name in BLOCKS_MODULES]
+    functions = [(f"{m.__name__}.{name}", f) for m in modules for name, f in vars(m).items()]
+    return {name: cached_variants(f) for name, f in functions if hasattr(f, "signatures")}
+
+
+def test_each_function_is_compiled_once_by_either_process() -> None:
+    compilation.unscanned_page().block_texts()
+    compilation.warm_up_attributes()
     compilation.warm_up_choice()
-    assert [len(function.signatures) for function in functions] == before == [1] * 4
+    compilation.warm_up()
+    found = variants()
+    assert "pipeline.documents.blocks.scan._scan" in found
+    assert {name for name, count in found.items() if count != 1} == set()
 
 
-def test_the_command_of_the_second_process_runs() -> None:
-    code = compilation.SECOND_HALF.replace("warm_up_choice()", "print(warm_up_choice.__name__)")
+def test_the_command_of_the_second_process_compiles_and_leaves_garbage_collection_on() -> None:
+    assert compilation.SECOND_HALF.endswith("; compile_second_half()")
+    code = f"{compilation.SECOND_HALF}; import gc; print(gc.isenabled())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "warm_up_choice"
+    assert done.stdout.strip() == "True"

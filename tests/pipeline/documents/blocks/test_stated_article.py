@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.documents.blocks.page import text_of
-from pipeline.documents.blocks.stated_article import stated_article
+from pipeline.documents.blocks.stated_article import longest_body
 
 LINES = ["It’s day 1 & calm.", "The ship came in."]
 TEXT = "\n".join(LINES)
@@ -32,7 +32,7 @@ def ld(body: object, key: str = "articleBody") -> str:
     page('{"articleBody": "' + TEXT.replace("\n", "<br\\/>") + '"}'),
 ])  # fmt: skip
 def test_article_body_is_read_in_every_spelling(markup: str) -> None:
-    assert stated_article(markup, text_of) == TEXT
+    assert longest_body(markup, text_of) == TEXT
 
 
 @pytest.mark.parametrize("markup", [
@@ -40,4 +40,10 @@ def test_article_body_is_read_in_every_spelling(markup: str) -> None:
     page('{"articleBody": ' * 3_000), "<script type=application/ld+json>{\"articleBody\"" + " " * 200_000,
 ])  # fmt: skip
 def test_bad_json_states_nothing(markup: str) -> None:
-    assert stated_article(markup, text_of) == ""
+    assert longest_body(markup, text_of) == ""
+
+
+def test_short_bodies_are_passed_over() -> None:
+    markup = page("[" + ld("x" * 9) + "," + ld("<p>" + "y" * 5) + "]")
+    assert longest_body(markup, text_of, 9) == "x" * 9
+    assert longest_body(markup, text_of, 10) == ""
