@@ -44,7 +44,7 @@ _PARAMETER = re.compile(
     re.IGNORECASE,
 )
 _NESTED_START = re.compile(r"[?&#;]|%(?:25)*(?:3f|26|3b|23)", re.IGNORECASE)
-_PATH_SESSION = re.compile(r"(?<=/\()([A-Z])\([^()/]+\)(?:[A-Z]\([^()/]+\))*(?=\))")
+_PATH_SESSION = re.compile(r"(?<=/\()([A-Z])\([^()/?#&]+\)(?:[A-Z]\([^()/?#&]+\))*(?=\))")
 """ASP.NET's session in a path: `/(S(lit3py55t21z5v55vlm25s55))/`."""
 _DONE = re.compile(rf"{REDACTED}(?:-[A-Z2-7]{{4}})?")
 _JWT = re.compile(r"eyJ[\w\-]{5,}\.[\w\-]{5,}(?:\.[\w\-]*)*")

@@ -304,7 +304,13 @@ def row_groups(path: str) -> Iterator[Callable[[list[str] | None], pa.Table]]:
     with decoding(path), open_input(path) as file:
         parquet = pq.ParquetFile(file, pre_buffer=False)
         for number in range(parquet.num_row_groups):
-            yield partial(parquet.read_row_group, number, use_threads=False)
+            yield partial(_row_group, path, parquet, number)
+
+
+def _row_group(path: str, parquet: pq.ParquetFile, number: int, columns: list[str] | None) -> pa.Table:
+    """Columns of a row group. Damage is met in the caller's frame, which `row_groups` cannot watch."""
+    with decoding(path):
+        return parquet.read_row_group(number, columns, use_threads=False)
 
 
 @contextmanager
