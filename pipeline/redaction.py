@@ -32,7 +32,10 @@ IDENTIFYING = frozenset(
 """Words of names that some sites use for a secret and others for their page: the pages of two values stay two pages."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
-_USERINFO = re.compile(r"(?:(?<=:[/\\]{2})|(?<=[\s\"'(<=][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@")
+_USERINFO = re.compile(
+    r"(?:(?<=:[/\\]{2})|(?<=[\s\"'<][/\\]{2})|(?<=\A[/\\]{2}))[^/?#\s\"'<>\\]*@|(?<=[(=][/\\]{2})[^/?#&\s\"'<>\\]*@"
+)
+"""User and password of an address. One without a scheme, after `=` or `(`, may be a parameter's value, which ends at `&`."""
 _ENCODED_USERINFO = re.compile(
     r"(%(?:25)*3a(?:%(?:25)*2f){2})(?:(?!%(?:25)*(?:2f|3f|23|26))[^/?#&\s\"'<>])*?(?:@|%(?:25)*40)", re.IGNORECASE
 )
@@ -44,6 +47,8 @@ _PARAMETER = re.compile(
     re.IGNORECASE,
 )
 _NESTED_START = re.compile(r"[?&#;]|%(?:25)*(?:3f|26|3b|23)", re.IGNORECASE)
+_SEGMENT_END = re.compile(r"[/?]")
+"""Where a parameter of a path segment ends."""
 _PATH_SESSION = re.compile(r"(?<=/\()([A-Z])\([^()/?#&]+\)(?:[A-Z]\([^()/?#&]+\))*(?=\))")
 """ASP.NET's session in a path: `/(S(lit3py55t21z5v55vlm25s55))/`."""
 _DONE = re.compile(rf"{REDACTED}(?:-[A-Z2-7]{{4}})?")
@@ -74,10 +79,10 @@ def redact(text: str) -> str:
         text = _USERINFO.sub("", text)
     if encoded and ("40" in text or "@" in text):
         text = _ENCODED_USERINFO.sub(r"\1", text)
-    if ("=" in text or encoded) and _has_secret_parameter(text):
-        text = _PARAMETER.sub(_parameter, text)
     if "eyJ" in text:
         text = _JWT.sub(REDACTED, text)
+    if ("=" in text or encoded) and _has_secret_parameter(text):
+        text = _PARAMETER.sub(_parameter, text)
     if "/(" in text:
         text = _PATH_SESSION.sub(rf"\1({REDACTED})", text)
     if "/u" in text or "/U" in text or encoded:
@@ -150,9 +155,8 @@ def _is_secret(name: str) -> bool:
 def _parameter(match: re.Match[str]) -> str:
     start, name, equals, value = match.group("start", "name", "equals", "value")
     rest = ""
-    if "/" in value and start in ("/", ";") and "?" not in match.string[: match.start()]:
-        value, slash, rest = value.partition("/")  # a parameter of a path segment ends with the segment
-        rest = _PARAMETER.sub(_parameter, slash + rest)
+    if start in ("/", ";") and "?" not in match.string[: match.start()] and (end := _SEGMENT_END.search(value)):
+        value, rest = value[: end.start()], _PARAMETER.sub(_parameter, value[end.start() :])
     if not value or _DONE.fullmatch(value):
         return f"{start}{name}{equals}{value}{rest}"
     plain = _decoded(name)
