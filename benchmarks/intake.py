@@ -128,7 +128,7 @@ def steps(path: str, folder: str) -> list[scores.Row]:
         items = receipt.books.items_out if name.startswith("fold") else lines
         best, worst = items / min(times), items / max(times)
         print(f"  {name:<20} {items / statistics.median(times):>10,.0f} /s per core  [{worst:,.0f} to {best:,.0f}]")
-    costs = {name: scores.per_unit(lines / 1e6, times) for name, measured in seconds.items()}
+    costs = {name: scores.per_unit(lines / 1e6, measured) for name, measured in seconds.items()}
     unit, whole = "CPU s per million lines", costs["whole intake"]
     work = f"{lines:,} lines of {Path(path).name}: whole intake (rules, keys, spill, drops) against reading alone"
     peaks = {name: run_alone(name, path, folder)[1] for name in ("whole intake", *READERS)}
