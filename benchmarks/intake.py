@@ -23,9 +23,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import scores
 import zstandard
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import scores
 from pipeline.engine.execute import run_part
 from pipeline.engine.parts import Part, PhaseFolder, Receipt
 from pipeline.links.buckets import BucketRange

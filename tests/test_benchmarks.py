@@ -3,17 +3,21 @@
 import argparse
 import ast
 import importlib.util
+import json
 import signal
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
+import zstandard
+from dumps import many_rows
 
 from benchmarks import __main__ as bench
-from benchmarks import dedup, fetch, peers, products
+from benchmarks import dedup, fetch, intake, peers, products
 from benchmarks.page import PROSE_WIDTH, BenchmarkRecord, HostMachine, Section, number, render
 from benchmarks.scores import Absent, Growth, Limit, Race, append_rows, read_rows
 from trainer.config import ModelConfig
@@ -26,10 +30,27 @@ LIMIT = Limit("dedup", "reading alone", "CPU s", (1.0, 2.0), (0.5, 0.5))
 GROWTH = Growth("dedup", "documents", (1e3, 2e3, 4e3), (3.0, 5.0, 9.0), (300.0, 301.0, 303.0), 1.0)
 ABSENT = Absent("dedup", "another", "another: pip found none")
 ORDER = ("Intake", "De-duplication", "Tokens")
+STEPS = ("decompress", "split", "parse", "whole intake", "json", "SQLite", "fold")
+"""What the intake's benchmark measures in each round, in this order."""
 
 
 def section(title: str, *rows: Race | Limit | Growth | Absent, failure: str = "") -> Section:
     return Section(title, f"python benchmarks/{title}.py", "2026-11-27", 61.0, 0.5, MACHINE, f"printed by {title}", failure, rows)
+
+
+def test_each_row_of_the_intake_has_the_times_of_its_own_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in many_rows(40, seed=1))
+    (tmp_path / "dump.zst").write_bytes(zstandard.ZstdCompressor().compress(lines.encode()))
+    seconds = count(1)
+    monkeypatch.setattr(intake, "cpu_seconds", lambda _work: float(next(seconds)))
+    monkeypatch.setattr(intake, "run_alone", lambda *_: (0.0, 1.0))
+    by_line, by_chunk, limit = intake.steps(str(tmp_path / "dump.zst"), str(tmp_path))
+    expected = {name: tuple((7 * turn + place) / 40e-6 for turn in range(3)) for place, name in enumerate(STEPS, start=1)}
+    assert isinstance(by_line, Race)
+    assert isinstance(by_chunk, Race)
+    assert isinstance(limit, Limit)
+    assert [by_line.ours, by_chunk.ours, limit.ours] == [expected["whole intake"]] * 3
+    assert (by_line.theirs, by_chunk.theirs, limit.least) == (expected["json"], expected["SQLite"], expected["decompress"])
 
 
 @pytest.mark.parametrize("path", sorted(Path(bench.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
