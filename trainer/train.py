@@ -132,13 +132,23 @@ def resolve_precision(config: TrainConfig, world: World) -> TrainConfig:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices faster than fp32 ones: NVIDIA's GPUs do from compute capability 8.0, CPUs with AMX.
+    """Whether a device multiplies bf16 matrices faster than fp32 ones.
 
-    AVX512-BF16 alone is not enough: on a Xeon without AMX, products in bf16 took 1.6 times as long as in fp32 (docs/log.md).
+    NVIDIA's GPUs do from compute capability 8.0; of CPUs, those with AMX, and AMD's with AVX512-BF16. Intel's AVX512-BF16 alone is not
+    enough: on a Xeon without AMX, products in bf16 took 1.6 times as long as in fp32 (docs/log.md); on an EPYC, a training step took
+    0.4 times as long (docs/benchmarks.md).
     """
     if device.type == "cuda":
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.cpu._is_amx_tile_supported())
+    return torch.cpu._is_amx_tile_supported() or (torch.cpu._is_avx512_bf16_supported() and _is_amd())
+
+
+def _is_amd() -> bool:
+    """Whether Linux names AMD as the maker of this machine's CPU."""
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return False
 
 
 def _set_product_precision(config: TrainConfig) -> None:
