@@ -127,11 +127,31 @@ train = []
 """
 
 
+class QuietHandler(BaseHTTPRequestHandler):
+    """Logs no requests."""
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on the loopback, while the block runs."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def package_index(status: int = 200) -> Iterator[str]:
     """A package index on loopback that answers every request with this status. It has wheels' metadata alone (PEP 658)."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             name = self.path.strip("/").rpartition("/")[2]
             links = [
@@ -147,17 +167,8 @@ def package_index(status: int = 200) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Handler) as address:
+        yield f"{address}/simple"
 
 
 def lock(project: Path, index: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -265,7 +276,7 @@ def test_an_index_that_cannot_be_reached_is_said_and_fails_nothing(project: Path
 def advisories(vulnerable: str) -> Iterator[str]:
     """An advisory database on loopback that knows of one vulnerable package, by OSV's protocol."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"]
             package = {"ecosystem": "PyPI", "name": asked}
@@ -278,17 +289,8 @@ def advisories(vulnerable: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1/query"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Handler) as address:
+        yield f"{address}/v1/query"
 
 
 def audit(url: str, cache: Path) -> subprocess.CompletedProcess[str]:

@@ -32,7 +32,7 @@ class Likeness(NamedTuple):
     fixed: int = 0
 
     def equal(self) -> "Likeness":
-        """The same without the edges: only documents of one address or one text are similar."""
+        """The likeness in which only documents of one address or one text are similar: without edges between texts."""
         return self._replace(edges=self.edges[:0], similarities=self.similarities[:0])
 
 

@@ -49,33 +49,34 @@ def has_ended(process: int) -> bool:
     return False
 
 
+def processes_of_two_pipelines(root: Path) -> tuple[set[str], set[str]]:
+    """The numbers of the worker processes that two pipelines ran in, one after the other."""
+    turns = ("first", "second")
+    with persistent_workers(Engine(workers=2), 9) as engine:
+        for turn in turns:
+            folder = root / turn
+            folder.mkdir()
+            numbers = beam.Create(range(8)) | beam.Reshuffle()
+            engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note_process, str(f)), 8)  # type: ignore[misc]
+    first, second = ({path.name for path in (root / turn).iterdir()} for turn in turns)
+    return first, second
+
+
 @pytest.mark.slow
 def test_a_default_time_out_of_sockets_does_not_reach_the_workers(tmp_path: Path) -> None:
     """Beam sets one of 60 s when it asks for Google's credentials."""
     socket.setdefaulttimeout(0.05)
     try:
-        with persistent_workers(Engine(workers=2), 9) as engine:
-            for turn in ("first", "second"):
-                folder = tmp_path / turn
-                folder.mkdir()
-                numbers = beam.Create(range(4)) | beam.Reshuffle()
-                engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note_process, str(f)), 4)  # type: ignore[misc]
+        first, second = processes_of_two_pipelines(tmp_path)
     finally:
         socket.setdefaulttimeout(None)
-    first, second = ({path.name for path in (tmp_path / turn).iterdir()} for turn in ("first", "second"))
     assert first
     assert second <= first
 
 
 @pytest.mark.slow
 def test_the_same_processes_serve_every_pipeline_and_end_with_the_block(tmp_path: Path) -> None:
-    with persistent_workers(Engine(workers=2), 9) as engine:
-        for turn in ("first", "second"):
-            folder = tmp_path / turn
-            folder.mkdir()
-            numbers = beam.Create(range(8)) | beam.Reshuffle()
-            engine.run(lambda pipeline, n=numbers, f=folder: pipeline | n | beam.Map(note_process, str(f)), 8)  # type: ignore[misc]
-    first, second = ({path.name for path in (tmp_path / turn).iterdir()} for turn in ("first", "second"))
+    first, second = processes_of_two_pipelines(tmp_path)
     assert first
     assert second
     assert len(first | second) <= 2
