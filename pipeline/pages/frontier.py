@@ -152,7 +152,7 @@ class Frontier(Generic[P, R]):
     def exchange(self, host: Host[P, R], ready_at: float) -> Host[P, R] | None:
         """Return a host, as `give_back` does, and take the next one.
 
-        Wakes no other thread for a host that the caller takes itself. Waking one for each page took a third of a fetch's time.
+        Wakes no other thread for a host that the caller takes itself: to wake one for each page costs a seventh of the stage's CPU time.
         """
         with self._changed:
             self._return(host, ready_at)
